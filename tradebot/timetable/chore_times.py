@@ -18,12 +18,12 @@ from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import cron, job_times
 from tradebot.timetable.cron import Cron
-from tradebot.timetable.job_times import MINUTE_S, Part
+from tradebot.timetable.job_times import MINUTE_S, Edge, Part
 from tradebot.timetable.own_clock import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
 """How far before the open or after the close a time can be, so that it belongs to that session alone."""
-_BESIDE = re.compile(r"(?:at )?(open-|close\+)(\d{1,6}[smh])")
+_BESIDE = re.compile(r"(?:at )?((?:open-|close\+)\d{1,6}[smh])")
 _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
 _COMMA = r',(?=(?:[^"]*"[^"]*")*[^"]*$)'
@@ -36,27 +36,13 @@ _USUAL_DAYS = 100
 _A_MONDAY = date(2026, 11, 16)
 
 
-class Beside(Struct, frozen=True):
-    """A time outside the session: so many seconds before its open, or after its close."""
-
-    before_open: bool
-    offset_s: int
-
-    def start(self, session: Session) -> datetime:
-        offset = timedelta(seconds=self.offset_s)
-        return session.open - offset if self.before_open else session.close + offset
-
-    def __str__(self) -> str:
-        return f"{'open-' if self.before_open else 'close+'}{self.offset_s // MINUTE_S}m"
-
-
 class PreMarket(Struct, frozen=True):
     """A time of day at the venue before the open of a session."""
 
     at: time
     venue: VenueDay
 
-    def start(self, session: Session) -> datetime:
+    def of(self, session: Session) -> datetime:
         return self.venue.at(session.date, self.at)
 
     def __str__(self) -> str:
@@ -67,7 +53,7 @@ class ChorePart(Struct, frozen=True):
     """A time, or a series of times, in some sessions or in all of them if `days` is None."""
 
     days: Days | None
-    times: Part | Beside | PreMarket | Cron
+    times: Part | Edge | PreMarket | Cron
 
     def starts(self, day: date, sessions: Sequence[Session]) -> Iterator[tuple[str, datetime]]:
         """Yield the name and the moment of each time that belongs to a day, given the sessions around it."""
@@ -81,7 +67,7 @@ class ChorePart(Struct, frozen=True):
         if isinstance(self.times, Part):
             found = [(due.name, due.start) for due in job_times.dues(self.times, session)]
         else:
-            found = [(str(self.times), self.times.start(session))]
+            found = [(str(self.times), self.times.of(session))]
         for name, start in found:
             yield (f"{self.days.text} {name}" if self.days else name), start
 
@@ -136,10 +122,10 @@ def _part(text: str, venue: VenueDay) -> ChorePart:
         return ChorePart(None, cron.parse(found[2], venue))
     days, moment = in_days(text)
     if found := _BESIDE.fullmatch(moment):
-        offset_s = job_times.seconds(found[2])
-        if not 0 < offset_s <= MOST_BESIDE_S:
+        beside = job_times.edge(found[1])
+        if not 0 < abs(beside.offset_s) <= MOST_BESIDE_S:
             raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
-        return ChorePart(days, Beside(found[1] == "open-", offset_s))
+        return ChorePart(days, beside)
     if found := _PRE_MARKET.fullmatch(moment):
         return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]), venue), venue))
     if not job_times.is_time(moment):

@@ -33,19 +33,18 @@ def whole_day(venue: VenueDay) -> Session:
 
 
 class Edge(Struct, frozen=True):
-    """A moment of any session: seconds after its open, or seconds before its close."""
+    """A moment of any session: seconds from its open, or from its close; they are negative before it."""
 
-    after_open: bool
+    of_open: bool
     offset_s: int
 
     def of(self, session: Session) -> datetime:
         """Return the moment in one session; in a short session it may fall outside."""
-        offset = timedelta(seconds=self.offset_s)
-        return session.open + offset if self.after_open else session.close - offset
+        return (session.open if self.of_open else session.close) + timedelta(seconds=self.offset_s)
 
     def __str__(self) -> str:
-        name, sign = ("open", "+") if self.after_open else ("close", "-")
-        return f"{name}{sign}{self.offset_s // MINUTE_S}m" if self.offset_s or self.after_open else name
+        name = "open" if self.of_open else "close"
+        return f"{name}{self.offset_s // MINUTE_S:+}m" if self.offset_s or self.of_open else name
 
 
 class Part(Struct, frozen=True):
@@ -126,9 +125,9 @@ def parse_part(text: str, venue: VenueDay) -> Part:
     """Parse one of the parts that commas separate; ValueError as for all of them."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
-        part = Part(_edge(at[1]), Edge(False, 0), None)
+        part = Part(edge(at[1]), Edge(False, 0), None)
     elif every:
-        part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), seconds(every[1]))
+        part = Part(edge(every[2] or "open"), edge(every[3] or "close"), seconds(every[1]))
     else:
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
@@ -155,9 +154,10 @@ def _written(span: timedelta) -> str:
     return f"{hours}h{minutes}m" if minutes else f"{hours}h"
 
 
-def _edge(text: str) -> Edge:
-    name, _, offset = text.replace("-", "+").partition("+")
-    return Edge(name == "open", seconds(offset) if offset else 0)
+def edge(text: str) -> Edge:
+    name, sign, offset = text.partition("-" if "-" in text else "+")
+    away_s = seconds(offset) if offset else 0
+    return Edge(name == "open", -away_s if sign == "-" else away_s)
 
 
 def seconds(text: str) -> int:
