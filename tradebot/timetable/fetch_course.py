@@ -1,6 +1,6 @@
 """Play one session of fetching on paper: which calls each fetch makes, and how old replies get meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -61,6 +61,17 @@ def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Sl
 def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
     """Return the sort key of a call: core kinds in their order, then the rest; each time what is stalest first."""
     return not core, place if core else 0, last_s, place
+
+
+def calls_in(
+    slots: Sequence[Slot], intervals_s: Iterable[tuple[Need, int | None]], asked_s: Mapping[str, float]
+) -> int:
+    """Return how many calls these kinds take if nothing holds them back; None is a kind that is left out."""
+    return sum(
+        need.calls * renewals(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
+        for need, interval_s in intervals_s
+        if interval_s is not None
+    )
 
 
 def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:

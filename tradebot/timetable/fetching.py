@@ -1,14 +1,10 @@
 """Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up.
 
-If symbols and kinds don't fit, kinds are fetched less often as long as their replies stay fresh, and then left out:
-those that aren't core first, alerts last. If somebody else uses up calls during the day, the rest of the session is
-planned again. A configuration with which not even alerts stay fresh doesn't load.
-
-Find how often each kind of facts can be fetched within the source's limits, giving up as little as possible.
-
 Kinds that aren't core give way first, and of these the last one in the order of fetching. Core kinds follow, and alerts
 come last. In this order kinds are fetched less often, as long as their replies stay within their freshness limits. If
-that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first.
+that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first. If
+somebody else uses up calls during the day, the rest of the session is planned again. A configuration with which not
+even alerts stay fresh doesn't load.
 """
 
 from bisect import bisect_left
@@ -23,7 +19,7 @@ from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
 from tradebot.model.values import replace
-from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, renewals, slots_of
+from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, calls_in, slots_of
 from tradebot.timetable.job_times import JobTimes
 
 _MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 39)
@@ -79,13 +75,6 @@ class Fitting(Struct, frozen=True, dict=True):
             if planned[need.name] is not None
         )
 
-    def _calls(self, planned: Intervals) -> int:
-        return sum(
-            need.calls * renewals(self.slots, need.every_s(interval_s), self.asked_s.get(need.name, -inf))
-            for need in self.needs
-            if (interval_s := planned[need.name]) is not None
-        )
-
     @cached_property
     def _limits_s(self) -> Mapping[str, float]:
         """Return the age that each kind's replies must stay below.
@@ -139,7 +128,8 @@ class Fitting(Struct, frozen=True, dict=True):
                 return
 
     def _has_calls(self, planned: Intervals) -> bool:
-        return self.day is None or self._calls(planned) <= self.day
+        every_s = ((need, planned[need.name]) for need in self.needs)
+        return self.day is None or calls_in(self.slots, every_s, self.asked_s) <= self.day
 
     def _longer(self, need: Need, limit_s: float | None = None) -> Iterator[int]:
         """Yield longer intervals, in slots, up to the freshness limit."""
@@ -232,9 +222,8 @@ class FetchPlan(Struct, frozen=True):
     @property
     def wanted_calls(self) -> int:
         """Return how many calls a session would make if everything were fetched as configured."""
-        slots = slots_of(self.times, self.session)
-        needs = (line.need for line in self.lines)
-        return sum(need.calls * renewals(slots, need.every_s(need.interval_s), -inf) for need in needs)
+        every_s = ((line.need, line.need.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session), every_s, {})
 
     @property
     def first_calls(self) -> int:
@@ -258,12 +247,8 @@ class FetchPlan(Struct, frozen=True):
 
     def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
         """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
-        slots = slots_of(self.times, self.session, after_open_s)
-        return sum(
-            line.need.calls * renewals(slots, line.need.every_s(line.interval_s), asked_s.get(line.need.name, -inf))
-            for line in self.lines
-            if line.interval_s is not None
-        )
+        every_s = ((line.need, line.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session, after_open_s), every_s, asked_s)
 
     @property
     def intervals_s(self) -> Mapping[str, int]:
