@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
-from tradebot.auditing.bar_sessions import DAY_S, Day
+from tradebot.auditing.bar_times import DAY_S, Day
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
 """How far a close must jump, and come back at once, to count as a spike: in daily bars, and in minute bars."""

@@ -16,8 +16,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
-from tradebot.timetable import cron, job_times
-from tradebot.timetable.cron import Cron
+from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MINUTE_S, Edge, Part
 from tradebot.timetable.own_clock import Days, in_days
 
@@ -28,12 +27,45 @@ _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
 _COMMA = r',(?=(?:[^"]*"[^"]*")*[^"]*$)'
 """A comma between two times, not one within a quoted text."""
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+CRON_EXPECTED = "'cron \"30 18 * * Mon-Fri\"': minute, hour, day of the month, month, weekday"
+_ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,4}))?")
+_LEAP_YEARS = timedelta(days=8 * 366)
+"""The longest time between two 29ths of February."""
 EXPECTED = (
     "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
-    f"{cron.EXPECTED}"
+    f"{CRON_EXPECTED}"
 )
 _USUAL_DAYS = 100
 _A_MONDAY = date(2026, 11, 16)
+
+
+class Cron(Struct, frozen=True):
+    """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, by the venue's clock.
+
+    As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.
+    """
+
+    venue: VenueDay
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: frozenset[int] | None
+    months: frozenset[int]
+    weekdays: frozenset[int] | None
+
+    def starts(self, day: date) -> Iterator[tuple[str, datetime]]:
+        """Yield the name and the moment of each time on one day, in order, as `VenueDay.at` counts them."""
+        if not self._holds(day):
+            return
+        for hour in self.hours:
+            for minute in self.minutes:
+                yield f"{hour:02}:{minute:02} {self.venue.label}", self.venue.at(day, time(hour, minute))
+
+    def _holds(self, day: date) -> bool:
+        fits = [day.day in self.days] if self.days is not None else []
+        fits += [day.weekday() in self.weekdays] if self.weekdays is not None else []
+        return day.month in self.months and (any(fits) or not fits)
 
 
 class PreMarket(Struct, frozen=True):
@@ -119,7 +151,7 @@ def least_gap_s(times: ChoreTimes) -> int | None:
 
 def _part(text: str, venue: VenueDay) -> ChorePart:
     if found := _CRON.fullmatch(text):
-        return ChorePart(None, cron.parse(found[2], venue))
+        return ChorePart(None, parse_cron(found[2], venue))
     days, moment = in_days(text)
     if found := _BESIDE.fullmatch(moment):
         beside = job_times.edge(found[1])
@@ -135,7 +167,7 @@ def _part(text: str, venue: VenueDay) -> ChorePart:
 
 def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time:
     if venue.extended is None:
-        raise ValueError(f"{text!r}: there is no trading before the open, so use open-30m or {cron.EXPECTED}")
+        raise ValueError(f"{text!r}: there is no trading before the open, so use open-30m or {CRON_EXPECTED}")
     first, midnight = venue.extended[0], datetime.combine(_A_MONDAY, time())
     opens = (midnight + venue.opens).time()
     at = time(hour, minute) if hour < 24 and minute < 60 else opens
@@ -145,3 +177,61 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
             f"{text!r} is not before the open: pre-market is from {first:%H:%M} to {last:%H:%M} in {venue.place}"
         )
     return at
+
+
+@lru_cache(maxsize=64)
+def parse_cron(text: str, venue: VenueDay) -> Cron:
+    """Parse the five fields; raise ValueError saying what is expected, or that they never hold."""
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"{text!r} has {len(fields)} fields, not 5; use {CRON_EXPECTED}")
+    minute, hour, day, month, weekday = fields
+    if any(character.isdigit() for character in weekday.partition("/")[0]):
+        raise ValueError(
+            f"{text!r}: write weekdays by name, such as Mon-Fri: schedulers number them differently, so 1 is Monday "
+            "for some and Tuesday for others"
+        )
+    found = Cron(
+        venue,
+        tuple(sorted(_field(minute, 0, 59, (), text))),
+        tuple(sorted(_field(hour, 0, 23, (), text))),
+        None if day == "*" else _field(day, 1, 31, (), text),
+        _field(month, 1, 12, MONTHS, text),
+        None if weekday == "*" else _field(weekday, 0, 6, WEEKDAYS, text),
+    )
+    if not any(found._holds(each) for each in _dates()):
+        raise ValueError(f"{text!r} is never due: no month has such a day")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _dates() -> tuple[date, ...]:
+    first = date(2026, 1, 1)
+    return tuple(first + timedelta(days=count) for count in range(_LEAP_YEARS.days))
+
+
+def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> frozenset[int]:
+    found: set[int] = set()
+    for item in text.split(","):
+        match = _ITEM.fullmatch(item)
+        if match is None:
+            raise _no_field(item, whole)
+        first = low if match["all"] else _number(match["first"], low, names, item, whole)
+        last = high if match["all"] or (match["step"] and not match["last"]) else first
+        last = _number(match["last"], low, names, item, whole) if match["last"] else last
+        if not low <= first <= last <= high or match["step"] == "0":
+            raise ValueError(f"{whole!r}: {item!r} is not within {low} to {high}")
+        found |= set(range(first, last + 1, int(match["step"] or 1)))
+    return frozenset(found)
+
+
+def _number(text: str, low: int, names: Sequence[str], item: str, whole: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    if text.lower() not in names:
+        raise _no_field(item, whole)
+    return low + names.index(text.lower())
+
+
+def _no_field(item: str, whole: str) -> ValueError:
+    return ValueError(f"{whole!r}: {item!r} is not a field of cron; use {CRON_EXPECTED}")
