@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.app.settings import load
-from tradebot.legacy.score import ROWS, THRESHOLD, LegacyInputs, score
+from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
 

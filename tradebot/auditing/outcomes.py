@@ -1,10 +1,8 @@
 """Measure from the records whether scores predicted returns, and what the gates' refusals cost or saved.
 
-Every entry candidate counts, refused or not. One that several passes saw before the same bar counts once. Candidates of
-a session move together, so a session is one observation: the mean of its candidates, weighted by the view that each
-takes. Returns to later closes overlap, so their variance is the equal-weighted cosine estimate of Lazarus, Lewis, Stock
-and Watson (2018). Each table is corrected for all its rows and horizons by Holm's method: without any effect, a star
-appears with a chance of at most 5%.
+Every entry candidate counts, refused or not. One that several passes saw before the same bar counts once. A session is
+one observation: the mean of its candidates, weighted by the view that each takes. Each table is corrected for all its
+rows and horizons: without any effect, a star appears with a chance of at most 5%.
 """
 
 from array import array
@@ -238,8 +236,7 @@ def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
             row,
             horizons=tuple(
                 replace(each, p=chance, is_found=chance is not None and chance <= LEVEL)
-                for each in row.horizons
-                for chance in (next(chances),)
+                for each, chance in zip(row.horizons, chances, strict=False)
             ),
         )
         for row in rows

@@ -31,8 +31,6 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 CRON_EXPECTED = "'cron \"30 18 * * Mon-Fri\"': minute, hour, day of the month, month, weekday"
 _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,4}))?")
-_LEAP_YEARS = timedelta(days=8 * 366)
-"""The longest time between two 29ths of February."""
 EXPECTED = (
     "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
     f"{CRON_EXPECTED}"
@@ -199,15 +197,10 @@ def parse_cron(text: str, venue: VenueDay) -> Cron:
         _field(month, 1, 12, MONTHS, text),
         None if weekday == "*" else _field(weekday, 0, 6, WEEKDAYS, text),
     )
-    if not any(found._holds(each) for each in _dates()):
+    # A leap year has every date and, in each month, every weekday.
+    if not any(found._holds(date(2028, 1, 1) + timedelta(days=count)) for count in range(366)):
         raise ValueError(f"{text!r} is never due: no month has such a day")
     return found
-
-
-@lru_cache(maxsize=1)
-def _dates() -> tuple[date, ...]:
-    first = date(2026, 1, 1)
-    return tuple(first + timedelta(days=count) for count in range(_LEAP_YEARS.days))
 
 
 def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> frozenset[int]:

@@ -51,10 +51,13 @@ class Fitting(Struct, frozen=True, dict=True):
         first_to_give_way = sorted(last_first, key=lambda need: (need.core, need.name == FLOW_ALERTS))
         others = [need for need in first_to_give_way if need.name != FLOW_ALERTS]
         stretched = ((need, interval_s) for need in first_to_give_way for interval_s in self._longer(need))
-        if not self._gives_way(planned, (*stretched, *((need, None) for need in others))):
+        for need, interval_s in (*stretched, *((need, None) for need in others)):
+            planned[need.name] = interval_s
+            if self.fits(planned):
+                break
+        else:
             self._spread_over_the_day(planned)
         self._take_back(planned)
-        self._shorten(planned)
         return planned
 
     def course(self, planned: Intervals) -> Course:
@@ -89,14 +92,6 @@ class Fitting(Struct, frozen=True, dict=True):
             limits[need.name] = inf if older else limit_s
         return limits
 
-    def _gives_way(self, planned: Intervals, steps: Iterable[tuple[Need, int | None]]) -> bool:
-        """Stretch intervals or leave kinds out, one after the other; return True as soon as the rest fits."""
-        for need, interval_s in steps:
-            planned[need.name] = interval_s
-            if self.fits(planned):
-                return True
-        return False
-
     def _spread_over_the_day(self, planned: Intervals) -> None:
         """Fetch alerts as often as the day's calls allow, however old they get meanwhile."""
         for need in self.needs:
@@ -105,18 +100,13 @@ class Fitting(Struct, frozen=True, dict=True):
                 planned[need.name] = next(longer, None)
 
     def _take_back(self, planned: Intervals) -> None:
-        """Take back what was left out, as seldom as it may be fetched, most important first."""
+        """Take back what was left out, if only seldom, then fetch as often as fits again; most important first."""
         for need in self.needs:
             if planned[need.name] is None:
-                seldom_s = max((need.interval_s, *self._longer(need)))
-                self._try(planned, need, (seldom_s,))
-
-    def _shorten(self, planned: Intervals) -> None:
-        """Fetch as often as fits again, most important first."""
+                self._try(planned, need, [max((need.interval_s, *self._longer(need)))])
         for need in self.needs:
-            every_s = planned[need.name]
-            if every_s is not None:
-                shorter = (each for each in (need.interval_s, *self._longer(need)) if each < every_s)
+            if (every_s := planned[need.name]) is not None:
+                shorter = [each for each in (need.interval_s, *self._longer(need)) if each < every_s]
                 self._try(planned, need, shorter)
 
     def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
@@ -232,10 +222,7 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def first_s(self) -> float:
-        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
-
-        That may take more than one fetch: each ends before the next slot begins.
-        """
+        """Return how many seconds pass until everything has been asked about once, in one fetch or in several."""
         return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
 
     def room(self, after_open_s: float) -> int | None:

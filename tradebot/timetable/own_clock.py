@@ -213,11 +213,10 @@ def _part(text: str, venue: VenueDay) -> OwnPart:
 def _days(text: str, which: str) -> Days:
     if which in ("first", "last"):
         return Days(text, which == "first", text.endswith("month"))
-    number = int(which[:-2])
-    most = 23 if text.endswith("month") else 5
-    if not 2 <= number <= most:
-        raise ValueError(f"{text!r}: a number is from 2nd to {'23rd' if most == 23 else '5th'}; use first or last")
-    return Days(text, True, text.endswith("month"), number)
+    number, monthly = int(which[:-2]), text.endswith("month")
+    if not 2 <= number <= _MOST[monthly]:
+        raise ValueError(f"{text!r}: a number is from 2nd to {_ORDINALS[_MOST[monthly] - 1]}; use first or last")
+    return Days(text, True, monthly, number)
 
 
 def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:
@@ -257,7 +256,6 @@ def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entrie
 
 
 def _of(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], place: int, entries: JobTimes) -> _Day | None:
-    """Return the slots of the session at this place; None if it has none."""
     holds = tuple([part.days.hold(sessions, place) if part.days else True for part in times.parts])
     return _day(strategy, times, holds, sessions[place : place + times.longest], entries)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar, Ledger, Slots
 from tradebot.timetable.job_times import JobTimes
@@ -192,7 +194,11 @@ def difference(ledger: Slots, day: date) -> str:
 
 def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
     """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
-    ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text or AGREE, now)
+    _note(ledger, DIFFERS, day, text or AGREE, now)
+
+
+def _note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
+    ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", said, now)
 
 
 def compared(theirs: Session | None, listed: Session | None) -> str:
@@ -211,3 +217,44 @@ def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date,
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if text := difference(ledger, day):
             yield day, text
+
+
+FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
+"""Claims of a session's backup: no line of the timetable has a space in its name, so none is mixed up with these."""
+WAITS = [min(timedelta(minutes=10) * 2**tries, timedelta(hours=4)) for tries in range(6)]
+"""How long each next try waits: copying large books takes seconds, and every pass would try again otherwise."""
+
+
+class FailedBackup(NamedTuple):
+    """The last try of a session's backup, why it failed, and when it is tried again, all in trading time."""
+
+    at: datetime
+    why: str
+    again_at: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Return True until it is tried again. If the broker's clock was set back since, the wait is over."""
+        return self.at <= now < self.again_at
+
+
+def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
+    """Return how the last try of a session's backup failed; None if none has."""
+    tries = [claim for claim in ledger.slot_claims(session) if claim.job == FAILED]
+    if not tries:
+        return None
+    last = max(tries, key=lambda claim: claim.at)
+    return FailedBackup(last.at, last.by, last.at + WAITS[min(len(tries), len(WAITS)) - 1])
+
+
+def note_failed(ledger: Slots, session: date, why: str, now: datetime) -> None:
+    _note(ledger, FAILED, session, why, now)
+
+
+def note_copied(ledger: Slots, why: str, now: datetime) -> None:
+    """Note that a backup was copied off the machine just now, or why it wasn't."""
+    _note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
+
+
+def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:
+    """Return why the last copy off the machine failed, by the last claims of each kind; empty if it didn't."""
+    return last.by if last and not (copied and copied.at > last.at) else ""
