@@ -79,10 +79,7 @@ def _spike(stored: Stored, bar: RawBar, observed: float, expected: float, words:
 
 
 def session_bars(every: Sequence[Day]) -> list[RawBar]:
-    """Return the regular hours of each session that has a usable minute bar in them, as one bar.
-
-    Its high and low are those of its first minute, because nothing here looks at them.
-    """
+    """Return the regular hours of each session with a usable bar as one bar; high and low are its first minute's."""
     found = []
     for day in every:
         regular = [bar for bar in day.bars if day.hours.open_s <= bar.start_s < day.hours.close_s]

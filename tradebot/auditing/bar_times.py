@@ -1,7 +1,4 @@
-"""Lay bars over the venue's sessions, and find those at times at which there can be none.
-
-They are in another zone, stamped at their end, or without a session.
-"""
+"""Lay bars over the venue's sessions, and find those at times at which there can be none."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,10 +57,7 @@ def _hours(session: Session, venue: VenueDay) -> Hours:
 
 
 class Day(Struct, frozen=True):
-    """The bars of one session, extended hours included, and how many there are.
-
-    `missing` are the starts of the regular minutes without a bar.
-    """
+    """The bars of one session, extended hours included, how many, and the starts of regular minutes without one."""
 
     hours: Hours
     bars: Sequence[RawBar]
@@ -76,10 +70,7 @@ class Day(Struct, frozen=True):
 
 
 def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
-    """Return each session from the first to the last minute bar, those without a bar too.
-
-    Only minutes between the first and the last bar can be missing.
-    """
+    """Return each session from the first to the last minute bar; only minutes between these two can be missing."""
     starts = [bar.start_s for bar in stored.bars]
     if not starts:
         return ()

@@ -151,8 +151,7 @@ class _Refused:
 class _Strategy:
     """One strategy's candidates, session by session."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._score = _Row()
         self._components = defaultdict[str, _Row](_Row)
         self._gates = defaultdict[str, _Row](_Row)
@@ -198,10 +197,10 @@ class _Strategy:
             first.setdefault((symbol, side), returns)
         self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
-    def outcomes(self) -> StrategyOutcomes:
+    def outcomes(self, name: str) -> StrategyOutcomes:
         (score,) = _corrected([OutcomeRow("score", self._score.measured())])
         return StrategyOutcomes(
-            strategy=self._name,
+            strategy=name,
             candidates=len(self._scores),
             unmeasured=self._unmeasured,
             score=score.horizons,
@@ -247,17 +246,16 @@ class Tally:
     """Adds up what followed candidates, session by session; it keeps little of each."""
 
     def __init__(self) -> None:
-        self._strategies: dict[str, _Strategy] = {}
+        self._strategies = defaultdict[str, _Strategy](_Strategy)
         self.sessions = 0
 
     def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
         self.sessions += 1
         for name in sorted({each.strategy for each in judged}):
-            strategy = self._strategies.setdefault(name, _Strategy(name))
-            strategy.add(self.sessions, day, [each for each in judged if each.strategy == name])
+            self._strategies[name].add(self.sessions, day, [each for each in judged if each.strategy == name])
 
     def outcomes(self) -> tuple[StrategyOutcomes, ...]:
-        return tuple(strategy.outcomes() for _, strategy in sorted(self._strategies.items()))
+        return tuple(strategy.outcomes(name) for name, strategy in sorted(self._strategies.items()))
 
 
 class RefusedTally:

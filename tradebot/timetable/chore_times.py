@@ -17,7 +17,7 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import job_times
-from tradebot.timetable.job_times import MINUTE_S, Edge, Part
+from tradebot.timetable.job_times import MINUTE_S, Edge, Part, Times
 from tradebot.timetable.own_clock import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
@@ -102,10 +102,9 @@ class ChorePart(Struct, frozen=True):
             yield (f"{self.days.text} {name}" if self.days else name), start
 
 
-class ChoreTimes(Struct, frozen=True):
-    """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
+class ChoreTimes(Times, frozen=True):
+    """All times of a chore, and the venue by whose day they go."""
 
-    text: str
     parts: tuple[ChorePart, ...]
     venue: VenueDay
 
@@ -126,9 +125,6 @@ class ChoreTimes(Struct, frozen=True):
     def needs_sessions(self) -> bool:
         """Return True if any of its times only comes on days with a session."""
         return any(not isinstance(part.times, Cron) for part in self.parts)
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @lru_cache(maxsize=128)

@@ -15,10 +15,7 @@ ONCE_S = 86_400
 
 
 class Need(Struct, frozen=True):
-    """A kind of facts to fetch: how many calls that takes, how often it should be done, and how old replies may get.
-
-    `max_age_s` is None for replies that never get too old.
-    """
+    """A kind of facts to fetch: its calls, how often it should be done, and how old replies may get (None: any age)."""
 
     name: str
     scope: Scope

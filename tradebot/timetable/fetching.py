@@ -80,10 +80,7 @@ class Fitting(Struct, frozen=True, dict=True):
 
     @cached_property
     def _limits_s(self) -> Mapping[str, float]:
-        """Return the age that each kind's replies must stay below.
-
-        A kind whose replies get older than its limit however few calls there are isn't held to it.
-        """
+        """Return the age that each kind's replies must stay below; inf if they get older however few calls there are."""
         limits = {}
         for need in self.needs:
             alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
@@ -165,10 +162,7 @@ class Line(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
-
-    `allowance` is None for a source without a limit.
-    """
+    """The plan for a full `session` or the rest of one, in the order of fetching; no `allowance` means no limit."""
 
     lines: tuple[Line, ...]
     times: JobTimes

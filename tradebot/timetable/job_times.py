@@ -63,19 +63,24 @@ class Due(Struct, frozen=True):
     end: datetime
 
 
-class JobTimes(Struct, frozen=True):
-    """All due times of a job, with the text they were parsed from."""
+class Times(Struct, frozen=True):
+    """Times with the text they were parsed from."""
 
     text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class JobTimes(Times, frozen=True):
+    """All due times of a job."""
+
     parts: tuple[Part, ...]
 
     def in_session(self, session: Session) -> list[Due]:
         """Return the due times of one session in order; if two parts give the same time, it is due once."""
         opened = session.open
         return [Due(n, opened + start, opened + end) for n, start, end in _pattern(self.parts, session.close - opened)]
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def parse(text: object, venue: VenueDay) -> JobTimes:
@@ -100,11 +105,7 @@ def in_parts(
 
 @lru_cache(maxsize=64)
 def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
-    """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
-
-    The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
-    to the last use.
-    """
+    """Return the longest wait in seconds, during a session, for something that one job renews and another uses."""
     renewals, uses = ([due.start for due in times.in_session(session)] for times in (renewal, used))
     waits = [later - earlier for earlier, later in pairwise(renewals)]
     waits += [renewals[0] - uses[0], uses[-1] - renewals[-1]]

@@ -168,10 +168,7 @@ class Timetable(Mapping[Job, JobTimes]):
 
 
 def parse(job: str, value: object, venue: VenueDay) -> Line | None:
-    """Parse one line, which is a text with its times or a mapping; None if it is switched off.
-
-    Raises ValueError saying what is expected, or what doesn't fit the venue's usual session.
-    """
+    """Parse a line, which is a text with its times or a mapping; None if it is off, ValueError if it doesn't fit."""
     if job in set(Job):
         return _job(Job(job), value, venue)
     if not _NAME.fullmatch(job):

@@ -79,10 +79,7 @@ def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Ses
 
 
 def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "") -> Session | None:
-    """Return the stored session open at `now`, else the one of the venue's date then, or None if it has none.
-
-    `name` is the calendar; without one, it is the venue's own.
-    """
+    """Return the stored session open at `now`, else that of the venue's date, if any; `name` is another calendar."""
     near = calendar.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD, name)
     current = next((session for session in near if session.contains(now)), None)
     if current is not None:
