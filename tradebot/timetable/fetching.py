@@ -80,7 +80,7 @@ class Fitting(Struct, frozen=True, dict=True):
 
     @cached_property
     def _limits_s(self) -> Mapping[str, float]:
-        """Return the age that each kind's replies must stay below; inf if they get older however few calls there are."""
+        """Return what age each kind's replies must stay below; inf if they get older however few calls there are."""
         limits = {}
         for need in self.needs:
             alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
