@@ -302,10 +302,9 @@ def verdict(found: Measured) -> str:
 def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
     if found is None:
         return "No trade that a gate refused is over yet, so nothing can be said about refusals."
-    gross = "" if benchmark is None else f" more than the same in {benchmark}"
-    gained = f"{'made' if found.usd >= 0 else 'lost'} {abs(found.usd):,.2f} USD{gross}"
-    if benchmark is not None and found.usd < 0:
-        gained = f"made {-found.usd:,.2f} USD less than the same in {benchmark}"
+    usd, is_gain = f"{abs(found.usd):,.2f} USD", found.usd >= 0
+    gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
+    gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"
     what = (
         f"The gates refused {counted(found.trades, 'trade')} in {counted(found.sessions, 'session')}; with "
         f"{found.stake_usd:,} USD in each, held to the close, they would have {gained}"

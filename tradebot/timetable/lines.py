@@ -59,6 +59,7 @@ class Need(StrEnum):
 
 
 PROVIDERS: Mapping[Need, Job] = {Need.FLOW: Job.FETCH_FLOW, Need.RECONCILED: Job.RECONCILE}
+ALWAYS_NEEDED: Mapping[str, frozenset[Need]] = {Job.TRADE_ONCE: frozenset({Need.RECONCILED})}
 
 
 class Lane(StrEnum):
@@ -122,7 +123,7 @@ class Line(Struct, frozen=True):
 
     def written(self) -> str | dict[str, object]:
         if not self.is_chore:
-            needs = sorted(self.needs - _always_needed(self.job))
+            needs = sorted(self.needs - ALWAYS_NEEDED.get(self.job, frozenset()))
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
         verb = " ".join((self.verb, *self.options))
         limit = f"{(self.limit_s or 0) // job_times.MINUTE_S}m"
@@ -195,11 +196,7 @@ def _job(job: Job, value: object, venue: VenueDay) -> Line:
         )
     late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
     lane = Lane.FETCHING if job in FETCHING else lane
-    return Line(job.value, job.value, (), times, late, needs | _always_needed(job), None, lane)
-
-
-def _always_needed(job: str) -> frozenset[Need]:
-    return frozenset({Need.RECONCILED}) if job == Job.TRADE_ONCE else frozenset()
+    return Line(job.value, job.value, (), times, late, needs | ALWAYS_NEEDED.get(job, frozenset()), None, lane)
 
 
 def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:
