@@ -184,7 +184,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     from tradebot.adapters.recovery.backup_parts import Hashed
     from tradebot.adapters.recovery.soundness import look_again
     from tradebot.model.event import EventKind
-    from tradebot.timetable.sessions import begun_by, failed_backup, note_failed
+    from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began = app.ledger.books_opened_at()
@@ -205,7 +205,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
             look_again(app.folder, app.events, app.ledger.file)
         with suppress(TradebotError):
             # If the disk is full, this can't be noted either.
-            note_failed(app.ledger, session, failed.message, now)
+            note(app.ledger, FAILED, session, failed.message, now)
         return True
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}

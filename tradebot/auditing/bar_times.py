@@ -218,7 +218,7 @@ def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iter
         at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
         words = f"starts at {at:%H:%M} in {venue.place}, not at midnight"
         words = f"no session on this {at:%A}" if at.time() == time() else words
-        yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), words, 1)
+        yield finding(stored, Flaw.NO_SESSION, bar.start_s, words, 1)
 
 
 def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:

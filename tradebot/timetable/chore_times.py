@@ -35,7 +35,6 @@ EXPECTED = (
     "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
     f"{CRON_EXPECTED}"
 )
-_USUAL_DAYS = 100
 _A_MONDAY = date(2026, 11, 16)
 
 
@@ -136,7 +135,7 @@ def parse(text: str, venue: VenueDay) -> ChoreTimes:
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
     """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
-    count = _USUAL_DAYS if times.names_sessions else 15
+    count = 100 if times.names_sessions else 15
     days = [_A_MONDAY + timedelta(days=each) for each in range(count)]
     sessions = [times.venue.usual(day) for day in days if times.venue.never_ends or day.weekday() < 5]
     starts = sorted(start for day in days for _, start in times.starts(day, sessions))

@@ -98,12 +98,10 @@ class Line(Struct, frozen=True):
 
     @property
     def is_chore(self) -> bool:
-        """Return True if it runs as its own process."""
         return self.lane is Lane.UPKEEP
 
     @property
     def names_sessions(self) -> bool:
-        """Return True if its times name sessions of a week or month, so that those around a day must be known."""
         return isinstance(self.times, ChoreTimes) and self.times.names_sessions
 
     @property

@@ -191,10 +191,10 @@ def difference(ledger: Slots, day: date) -> str:
 
 def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
     """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
-    _note(ledger, DIFFERS, day, text or AGREE, now)
+    note(ledger, DIFFERS, day, text or AGREE, now)
 
 
-def _note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
+def note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
     ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", said, now)
 
 
@@ -243,13 +243,9 @@ def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
     return FailedBackup(last.at, last.by, last.at + WAITS[min(len(tries), len(WAITS)) - 1])
 
 
-def note_failed(ledger: Slots, session: date, why: str, now: datetime) -> None:
-    _note(ledger, FAILED, session, why, now)
-
-
 def note_copied(ledger: Slots, why: str, now: datetime) -> None:
     """Note that a backup was copied off the machine just now, or why it wasn't."""
-    _note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
+    note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
 
 
 def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:
