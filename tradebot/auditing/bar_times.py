@@ -44,16 +44,14 @@ class Hours(NamedTuple):
 
 
 def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[Hours, ...]:
-    return tuple(_hours(session, venue) for session in sessions)
-
-
-def _hours(session: Session, venue: VenueDay) -> Hours:
-    """Return the hours of a session; without extended trading, they begin and end with it."""
-    early, late = session.open, session.close
-    if venue.extended:
-        early, late = (venue.at(session.date, clock) for clock in venue.extended)
-    moments = venue.begins(session.date), early, session.open, session.close, late
-    return Hours(*(int(moment.timestamp()) for moment in moments))
+    """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
+    found = []
+    for session in sessions:
+        around = (session.open, session.close)
+        early, late = (venue.at(session.date, clock) for clock in venue.extended) if venue.extended else around
+        moments = venue.begins(session.date), early, *around, late
+        found.append(Hours(*(int(moment.timestamp()) for moment in moments)))
+    return tuple(found)
 
 
 class Day(Struct, frozen=True):

@@ -59,8 +59,7 @@ def next_slot(job: Job, times: JobTimes, session: Session, now: datetime) -> Slo
 
 def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -> list[Slot]:
     """Return the slots that start exactly at `now`, in the order of the chain, for drivers that step by the minute."""
-    current = (slot_at(job, timetable[job], session, now) for job in CHAIN)
-    return [slot for slot in current if slot is not None and slot.start == now]
+    return [slot for job in CHAIN for slot in slots(job, timetable[job], session) if slot.start == now]
 
 
 CALENDAR_REACH = timedelta(days=7)
