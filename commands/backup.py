@@ -117,7 +117,7 @@ def _send(app: "App", backup: Path, place: "Place") -> None:
 def _remember_copy(app: "App", backup: Path, why: str) -> None:
     """Remember the last copy for health; one that failed is told."""
     from tradebot.model.event import EventKind
-    from tradebot.timetable.failed_backups import note_copied
+    from tradebot.timetable.sessions import note_copied
 
     now = app.stamp_time()
     if why:
@@ -175,7 +175,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
 
     Return True if there was something to do. A failed copy is recorded and the pass continues, because an exit doesn't
-    wait for disk space; the next try waits as `failed_backups` says, unless it is asked for `at_once`.
+    wait for disk space; the next try waits as `failed_backup` says, unless it is asked for `at_once`.
     """
     from contextlib import suppress
     from datetime import timedelta
@@ -184,8 +184,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     from tradebot.adapters.recovery.backup_parts import Hashed
     from tradebot.adapters.recovery.soundness import look_again
     from tradebot.model.event import EventKind
-    from tradebot.timetable.failed_backups import failed_backup, note_failed
-    from tradebot.timetable.sessions import begun_by
+    from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began = app.ledger.books_opened_at()
@@ -206,7 +205,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
             look_again(app.folder, app.events, app.ledger.file)
         with suppress(TradebotError):
             # If the disk is full, this can't be noted either.
-            note_failed(app.ledger, session, failed.message, now)
+            note(app.ledger, FAILED, session, failed.message, now)
         return True
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}

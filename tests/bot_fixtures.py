@@ -18,6 +18,7 @@ from tests.timer import Timer
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import flocks, lock, switch
+from tradebot.app.settings import Settings
 from tradebot.exchange import process
 
 
@@ -36,10 +37,30 @@ def installed_once() -> Iterator[None]:
         return entry_points(group=group)
 
     def asked(group: str) -> EntryPoints:
-        return found(group, tuple((place, os.stat(place).st_mtime_ns) for place in sys.path if os.path.isdir(place)))
+        return found(group, _packages())
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(plugin, "entry_points", asked)
+        yield
+
+
+def _packages() -> tuple[tuple[str, int], ...]:
+    return tuple((place, os.stat(place).st_mtime_ns) for place in sys.path if os.path.isdir(place))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checked_once() -> Iterator[None]:
+    """Check the same settings once, where the same packages are installed: each verb makes them of the same files."""
+    check, made = Settings.model_validate, dict[tuple[object, ...], Settings]()
+
+    def checked(values: object, *, context: object = None) -> Settings:
+        key = repr(values), id(context), _packages()
+        if key not in made:
+            made[key] = check(values, context=context)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Settings, "model_validate", checked)
         yield
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -124,8 +125,12 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _checked_only(module: str, words: set[str]) -> dict[str, Any]:
     """Import the types that a module imports only under TYPE_CHECKING and that these words name."""
+    return {name: getattr(import_module(found), name) for found, name in _unloaded(module) if name in words}
+
+
+@cache
+def _unloaded(module: str) -> Sequence[tuple[str, str]]:
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     blocks = (node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    imports = (node for block in blocks for node in block if isinstance(node, ast.ImportFrom) and node.module)
-    types = ((node.module, alias.name) for node in imports for alias in node.names if alias.name in words)
-    return {name: getattr(import_module(str(found)), name) for found, name in types}
+    imports = (node for block in blocks for node in block if isinstance(node, ast.ImportFrom))
+    return [(node.module, alias.name) for node in imports for alias in node.names if node.module]

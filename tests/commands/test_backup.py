@@ -29,7 +29,7 @@ from tradebot.judging.judgment import State
 from tradebot.judging.passes import judge
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
-from tradebot.timetable.failed_backups import failed_backup
+from tradebot.timetable.sessions import failed_backup
 
 CLOSE = minutes(390)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.app.settings import load
-from tradebot.legacy.score import THRESHOLD, WEIGHTS, LegacyInputs, score
+from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
 
@@ -29,7 +29,7 @@ def test_the_figures_of_the_earlier_score_are_what_it_computes() -> None:
     saturated, nothing = score(LegacyInputs(flow_direction=1, flow_conviction=1.0)), score(LegacyInputs())
     assert f"{saturated.score}, above {THRESHOLD}" in TEXT
     assert f"the old score was {nothing.score}." in TEXT
-    assert f"{WEIGHTS['flow']} of {sum(map(abs, WEIGHTS.values())):.2f}" in TEXT
+    assert f"{ROWS['flow'][0]} of {sum(abs(weight) for weight, _ in ROWS.values()):.2f}" in TEXT
     assert f"dark pool, absent | pays {nothing.rows['dark_pool']:.2f}" in TEXT
     assert f"insider, absent | pays {nothing.rows['insider']}" in TEXT
     tide = score(LegacyInputs(flow_direction=1, tide_call_premium_usd=-180_800_000, tide_put_premium_usd=-113_600_000))

@@ -18,9 +18,9 @@ from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("power", [1], range(1, 41), 2)
-BOTS, FOLDERS = sized((1, 1), (3, 26))
+BOTS, FOLDERS = 3, sized(1, 26)
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
-SEEN_IN_DAYS = sized((), ("journal-not-synced", "synchronous-off"))
+SEEN_IN_DAYS = ("journal-not-synced", "synchronous-off")
 SEEN_IN_FOLDERS = ("synchronous-off", *sized((), ("journal-not-synced", "folder-not-synced")))
 
 
@@ -36,7 +36,7 @@ def held(problems: list[str], *controls: str) -> list[str]:
     return [problem for problem in problems if whose[problem] not in controls]
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", SEEDS)
 def test_day_ends_the_same_after_a_power_loss_anywhere(
     seed: int, record_property: Callable[[str, object], None]

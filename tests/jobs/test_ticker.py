@@ -12,7 +12,7 @@ from jobs import ticker
 from jobs.ticker import tick_until
 from tests.builders import VENUE_DAY
 from tradebot.errors import TemporaryError
-from tradebot.timetable import cron
+from tradebot.timetable.chore_times import parse_cron
 
 
 def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
@@ -67,8 +67,8 @@ def test_the_scheduler_below_numbers_weekdays_from_monday_so_that_a_crontab_woul
     assert first is not None
     assert f"{first:%a}" == "Tue"
     with pytest.raises(ValueError, match="write weekdays by name"):
-        cron.parse("35 9 * * 1-5", VENUE_DAY)
-    named = cron.parse("35 9 * * Mon-Fri", VENUE_DAY)
+        parse_cron("35 9 * * 1-5", VENUE_DAY)
+    named = parse_cron("35 9 * * Mon-Fri", VENUE_DAY)
     days = [sunday.date() + timedelta(days=count) for count in range(7)]
     assert [f"{day:%a}" for day in days if list(named.starts(day))] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
 

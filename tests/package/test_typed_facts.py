@@ -35,7 +35,6 @@ EXCEPTIONS = {
     "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
     "tradebot/model/trading.py:missed": "the reason in the holder of a missed slot, written and read in this one place",
     "tradebot/timetable/chore_times.py": "times as people write them in the configuration",
-    "tradebot/timetable/cron.py": "times as people write them in the configuration",
     "tradebot/timetable/lines.py": "lines as people write them in the configuration",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",

@@ -28,10 +28,7 @@ class Flaw(StrEnum):
 
 
 class RawBar(NamedTuple):
-    """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
-
-    A daily bar starts at midnight of the venue's day.
-    """
+    """A bar as traded, a daily one from midnight of the venue's day: seconds since 1970 UTC, USD per share, shares."""
 
     start_s: int
     open: float
@@ -80,9 +77,10 @@ class BarFinding(Struct, frozen=True):
 
 
 def finding(
-    stored: Stored, flaw: Flaw, span_s: tuple[int, int], found: str, count: int, *compared: float
+    stored: Stored, flaw: Flaw, span_s: tuple[int, int] | int, found: str, count: int, *compared: float
 ) -> BarFinding:
-    """Return a finding about the bars of one symbol from `span_s[0]` to `span_s[1]`; it may compare two numbers."""
+    """Return a finding about bars from `span_s[0]` to `span_s[1]`, or about one bar; it may compare two numbers."""
+    span_s = (span_s, span_s) if isinstance(span_s, int) else span_s
     first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
     observed, expected = (*compared, None, None)[:2]
     return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, count, observed, expected, found)

@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 from statistics import median
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
-from tradebot.auditing.bar_sessions import DAY_S, Day
+from tradebot.auditing.bar_times import DAY_S, Day
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
 """How far a close must jump, and come back at once, to count as a spike: in daily bars, and in minute bars."""
@@ -43,7 +43,7 @@ def bad_prices(stored: Stored) -> Iterator[BarFinding]:
         if wrong:
             words = f"{wrong}: {bar.open:g} {bar.high:g} {bar.low:g} {bar.close:g}, volume {bar.volume:g}"
             number = (bar.close,) if math.isfinite(bar.close) else ()
-            yield finding(stored, Flaw.BAD_PRICE, (bar.start_s, bar.start_s), words, 1, *number)
+            yield finding(stored, Flaw.BAD_PRICE, bar.start_s, words, 1, *number)
 
 
 def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
@@ -59,7 +59,7 @@ def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
         back = math.log(after.close / bar.close)
         if abs(back) >= limit and there * back < 0 and abs(there + back) < limit:
             words = f"close {before.close:g}, then {bar.close:g}, then {after.close:g}"
-            yield _spike(stored, bar, bar.close, before.close, words)
+            yield finding(stored, Flaw.SPIKE, bar.start_s, words, 1, bar.close, before.close)
     if not stored.daily:
         yield from _wicks(stored, bars, limit)
 
@@ -69,24 +69,21 @@ def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[Bar
     for bar in bars:
         top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
         if bar.high >= factor * top:
-            yield _spike(stored, bar, bar.high, top, f"high {bar.high:g} over {bottom:g} to {top:g}")
+            yield finding(
+                stored, Flaw.SPIKE, bar.start_s, f"high {bar.high:g} over {bottom:g} to {top:g}", 1, bar.high, top
+            )
         if bar.low * factor <= bottom:
-            yield _spike(stored, bar, bar.low, bottom, f"low {bar.low:g} under {bottom:g} to {top:g}")
-
-
-def _spike(stored: Stored, bar: RawBar, observed: float, expected: float, words: str) -> BarFinding:
-    return finding(stored, Flaw.SPIKE, (bar.start_s, bar.start_s), words, 1, observed, expected)
+            yield finding(
+                stored, Flaw.SPIKE, bar.start_s, f"low {bar.low:g} under {bottom:g} to {top:g}", 1, bar.low, bottom
+            )
 
 
 def session_bars(every: Sequence[Day]) -> list[RawBar]:
-    """Return the regular hours of each session that has a usable minute bar in them, as one bar.
-
-    Its high and low are those of its first minute, because nothing here looks at them.
-    """
+    """Return the regular hours of each session with a usable bar as one bar; high and low are its first minute's."""
     found = []
     for day in every:
-        regular = [bar for bar in day.bars if day.hours.open_s <= bar.start_s < day.hours.close_s]
-        good = [bar for bar in regular if bad_price(bar) is None]
+        first_s, end_s = day.hours.open_s, day.hours.close_s
+        good = [bar for bar in day.bars if first_s <= bar.start_s < end_s and bad_price(bar) is None]
         if good:
             found.append(good[0]._replace(close=good[-1].close, volume=sum(bar.volume for bar in good)))
     return found
@@ -102,8 +99,7 @@ def unadjusted_splits(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[Ba
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
             traded = "" if volume is None else f", with {volume:.2g} times the volume"
             words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_named(ratio)}?"
-            span, change = (after.start_s, after.start_s), before.close / after.open
-            yield finding(stored, Flaw.UNADJUSTED_SPLIT, span, words, 1, change, ratio)
+            yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
 
 
 def already_adjusted(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
@@ -114,8 +110,7 @@ def already_adjusted(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[Bar
             change = before.close / after.open
             if abs(math.log(change)) < abs(math.log(split.ratio)) / 2:
                 words = f"close {before.close:g}, then open {after.open:g}, over a split of {_named(split.ratio)}"
-                span = after.start_s, after.start_s
-                yield finding(stored, Flaw.ALREADY_ADJUSTED, span, words, 1, change, split.ratio)
+                yield finding(stored, Flaw.ALREADY_ADJUSTED, after.start_s, words, 1, change, split.ratio)
 
 
 def _known(splits: Sequence[KnownSplit], before: RawBar, after: RawBar) -> KnownSplit | None:

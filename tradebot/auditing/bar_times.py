@@ -1,25 +1,22 @@
-"""Find bars at times at which there can be none: in another zone, stamped at their end, or without a session."""
+"""Lay bars over the venue's sessions, and find those at times at which there can be none."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
+from statistics import median
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
-from tradebot.auditing.bar_sessions import (
-    DAY_S,
-    HOUR_S,
-    LIQUID_SHARE,
-    MINUTE_S,
-    Day,
-    Hours,
-    filled,
-    near,
-    outside_of,
-)
+from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.venue_day import VenueDay
 
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+LIQUID_SHARE = 0.95
+"""A symbol is liquid if its median session has a bar in this share of its minutes."""
 FEWEST_BARS = 10
 """With fewer bars in a week, the week says nothing about its zone."""
 EXPLAINED, BETTER = 0.8, 0.9
@@ -30,6 +27,79 @@ FEWEST_STRANGE, FAR_BETTER = 3, 10
 """All daily dates are moved if at least so many have no session, and a tenth as many would have none if moved."""
 SHORTEST_DAY_S = 23 * HOUR_S
 _SHIFTS_H = [hours for hours in range(-14, 15) if hours]
+
+
+class Hours(NamedTuple):
+    """A session in seconds since 1970 UTC: midnight of its date, the extended hours, and the regular ones."""
+
+    midnight_s: int
+    early_s: int
+    open_s: int
+    close_s: int
+    late_s: int
+
+    @property
+    def minutes(self) -> int:
+        return (self.close_s - self.open_s) // MINUTE_S
+
+
+def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[Hours, ...]:
+    """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
+    found = []
+    for session in sessions:
+        around = (session.open, session.close)
+        early, late = (venue.at(session.date, clock) for clock in venue.extended) if venue.extended else around
+        moments = venue.begins(session.date), early, *around, late
+        found.append(Hours(*(int(moment.timestamp()) for moment in moments)))
+    return tuple(found)
+
+
+class Day(Struct, frozen=True):
+    """The bars of one session, extended hours included, how many, and the starts of regular minutes without one."""
+
+    hours: Hours
+    bars: Sequence[RawBar]
+    count: int
+    missing: tuple[int, ...]
+
+    @property
+    def share(self) -> float:
+        return 1 - len(self.missing) / self.hours.minutes
+
+
+def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
+    """Return each session from the first to the last minute bar; only minutes between these two can be missing."""
+    starts = [bar.start_s for bar in stored.bars]
+    if not starts:
+        return ()
+    known = set(starts)
+    inside = (each for each in hours if each.late_s > starts[0] and each.early_s <= starts[-1])
+    return tuple(_day(stored.bars, starts, known, each) for each in inside)
+
+
+def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: Hours) -> Day:
+    first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
+    minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
+    found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
+    return Day(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
+
+
+def filled(every: Sequence[Day]) -> float:
+    return median(day.share for day in every if day.count) if any(day.count for day in every) else 0.0
+
+
+def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
+    first = bisect_left(hours, starts[0] - DAY_S, key=lambda each: each.midnight_s)
+    return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: min(each.midnight_s, each.early_s))]
+
+
+def outside_of(bars: Sequence[RawBar], hours: Sequence[Hours]) -> Iterator[RawBar]:
+    starts, place = [bar.start_s for bar in bars], 0
+    for each in near(starts, hours) if starts else ():
+        first = bisect_left(starts, each.early_s, place)
+        yield from bars[place:first]
+        place = bisect_left(starts, each.late_s, first)
+    yield from bars[place:]
 
 
 def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = None) -> tuple[BarFinding, ...]:
@@ -146,7 +216,7 @@ def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iter
         at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
         words = f"starts at {at:%H:%M} in {venue.place}, not at midnight"
         words = f"no session on this {at:%A}" if at.time() == time() else words
-        yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), words, 1)
+        yield finding(stored, Flaw.NO_SESSION, bar.start_s, words, 1)
 
 
 def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:

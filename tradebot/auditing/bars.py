@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.auditing import bar_prices, bar_times
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored, finding
-from tradebot.auditing.bar_sessions import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
+from tradebot.auditing.bar_times import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace

@@ -13,10 +13,7 @@ _NOON = timedelta(hours=12)
 
 
 class Horizon(NamedTuple):
-    """How long a return lasts: until the close so many sessions later, or for an hour if `sessions` is None.
-
-    Returns of candidates from `reach` sessions in a row overlap.
-    """
+    """How long a return lasts: to the close `sessions` later, an hour if None; those of `reach` sessions overlap."""
 
     name: str
     sessions: int | None
@@ -67,11 +64,10 @@ class SessionReturns:
 
     def entry(self, symbol: str, at: datetime) -> Entry | None:
         """Return the entry of a candidate of a moment, or None if the symbol had no bar after that in this session."""
-        bars = self._minutes.get(symbol)
-        place = bisect_left(bars.starts, at.timestamp()) if bars is not None else 0
-        if bars is None or place == len(bars) or bars.open[place] <= 0:
+        found = self._bar(symbol, at.timestamp())
+        if found is None:
             return None
-        start_s = bars.starts[place]
+        start_s = found[0].starts[found[1]]
         if (symbol, start_s) not in self._known:
             self._known[symbol, start_s] = self._returns(symbol, start_s)
         return Entry(start_s, self._known[symbol, start_s])
@@ -88,12 +84,18 @@ class SessionReturns:
         )
 
     def _gross(self, symbol: str, start_s: int) -> Returns:
-        bars = self._minutes.get(symbol)
-        place = bisect_left(bars.starts, start_s) if bars is not None else 0
-        if bars is None or place == len(bars) or bars.open[place] <= 0:
+        found = self._bar(symbol, start_s)
+        if found is None:
             return UNKNOWN
+        bars, place = found
         exits = (self._exit(horizon, symbol, bars, place, start_s) for horizon in HORIZONS)
         return tuple(None if price is None else price / bars.open[place] - 1 for price in exits)
+
+    def _bar(self, symbol: str, at_s: float) -> tuple[Series, int] | None:
+        """Return a symbol's bars with the place of the first one from a moment on; None if that has no price."""
+        bars = self._minutes.get(symbol)
+        place = bisect_left(bars.starts, at_s) if bars is not None else 0
+        return None if bars is None or place == len(bars) or bars.open[place] <= 0 else (bars, place)
 
     def _exit(self, horizon: Horizon, symbol: str, bars: Series, place: int, start_s: int) -> float | None:
         """Return the price at a horizon's end, given the place of the first bar and when the candidate is entered."""

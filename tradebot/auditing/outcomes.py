@@ -1,10 +1,8 @@
 """Measure from the records whether scores predicted returns, and what the gates' refusals cost or saved.
 
-Every entry candidate counts, refused or not. One that several passes saw before the same bar counts once. Candidates of
-a session move together, so a session is one observation: the mean of its candidates, weighted by the view that each
-takes. Returns to later closes overlap, so their variance is the equal-weighted cosine estimate of Lazarus, Lewis, Stock
-and Watson (2018). Each table is corrected for all its rows and horizons by Holm's method: without any effect, a star
-appears with a chance of at most 5%.
+Every entry candidate counts, refused or not. One that several passes saw before the same bar counts once. A session is
+one observation: the mean of its candidates, weighted by the view that each takes. Each table is corrected for all its
+rows and horizons: without any effect, a star appears with a chance of at most 5%.
 """
 
 from array import array
@@ -153,8 +151,7 @@ class _Refused:
 class _Strategy:
     """One strategy's candidates, session by session."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._score = _Row()
         self._components = defaultdict[str, _Row](_Row)
         self._gates = defaultdict[str, _Row](_Row)
@@ -200,10 +197,10 @@ class _Strategy:
             first.setdefault((symbol, side), returns)
         self._refused.add((side, returns) for (symbol, side), returns in first.items() if (symbol, side) not in sent)
 
-    def outcomes(self) -> StrategyOutcomes:
+    def outcomes(self, name: str) -> StrategyOutcomes:
         (score,) = _corrected([OutcomeRow("score", self._score.measured())])
         return StrategyOutcomes(
-            strategy=self._name,
+            strategy=name,
             candidates=len(self._scores),
             unmeasured=self._unmeasured,
             score=score.horizons,
@@ -238,8 +235,7 @@ def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
             row,
             horizons=tuple(
                 replace(each, p=chance, is_found=chance is not None and chance <= LEVEL)
-                for each in row.horizons
-                for chance in (next(chances),)
+                for each, chance in zip(row.horizons, chances, strict=False)
             ),
         )
         for row in rows
@@ -250,17 +246,16 @@ class Tally:
     """Adds up what followed candidates, session by session; it keeps little of each."""
 
     def __init__(self) -> None:
-        self._strategies: dict[str, _Strategy] = {}
+        self._strategies = defaultdict[str, _Strategy](_Strategy)
         self.sessions = 0
 
     def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
         self.sessions += 1
         for name in sorted({each.strategy for each in judged}):
-            strategy = self._strategies.setdefault(name, _Strategy(name))
-            strategy.add(self.sessions, day, [each for each in judged if each.strategy == name])
+            self._strategies[name].add(self.sessions, day, [each for each in judged if each.strategy == name])
 
     def outcomes(self) -> tuple[StrategyOutcomes, ...]:
-        return tuple(strategy.outcomes() for _, strategy in sorted(self._strategies.items()))
+        return tuple(strategy.outcomes(name) for name, strategy in sorted(self._strategies.items()))
 
 
 class RefusedTally:
@@ -307,10 +302,9 @@ def verdict(found: Measured) -> str:
 def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
     if found is None:
         return "No trade that a gate refused is over yet, so nothing can be said about refusals."
-    gross = "" if benchmark is None else f" more than the same in {benchmark}"
-    gained = f"{'made' if found.usd >= 0 else 'lost'} {abs(found.usd):,.2f} USD{gross}"
-    if benchmark is not None and found.usd < 0:
-        gained = f"made {-found.usd:,.2f} USD less than the same in {benchmark}"
+    usd, is_gain = f"{abs(found.usd):,.2f} USD", found.usd >= 0
+    gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
+    gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"
     what = (
         f"The gates refused {counted(found.trades, 'trade')} in {counted(found.sessions, 'session')}; with "
         f"{found.stake_usd:,} USD in each, held to the close, they would have {gained}"

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
 from itertools import islice, pairwise
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import Wanted
 from tradebot.model.reasons import Reason
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
+
+if TYPE_CHECKING:
+    # It brings pydantic, which every start of a plug-in's process would wait for.
+    from tradebot.model.limits import Wanted
 
 OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200
@@ -67,7 +70,7 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
     return wants
 
 
-def beyond(wants: Iterable[Want], most: Wanted) -> Decision | None:
+def beyond(wants: Iterable[Want], most: "Wanted") -> Decision | None:
     """Return the refusal of an answer whose targets ask for more than their strategy's section declares."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]

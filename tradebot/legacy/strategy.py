@@ -1,9 +1,15 @@
-"""Score our facts as the earlier bot would have: for comparison only, see docs/STRATEGY.md."""
+"""Score as the bot before this one did, so that the two can be compared; nothing here is meant to be imitated.
 
-from collections.abc import Iterator
-from math import exp, fsum
+The score is a magnitude from 0 to 8: the sum of 21 rows, times freshness. Its faults are kept on purpose, among them
+rows that pay for absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding.
+docs/STRATEGY.md compares it with the signed score. The formulas are its scorer's of December 2025.
+"""
 
-from tradebot.legacy.score import LARGEST, THRESHOLD, LegacyInputs, LegacyScore, score, tide_of
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import exp, fsum, log10
+
+from msgspec import Struct
+
 from tradebot.model.candidate import Component, ComponentInputs, Input, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Right
@@ -13,6 +19,269 @@ from tradebot.signals.formula import sign
 from tradebot.signals.kinds import dark_pool, greek_exposure, iv_rank, market_tide, oi_change
 from tradebot.signals.scoring import Known
 from tradebot.strategies.flow import FlowStrategy
+
+LARGEST = 8.0
+THRESHOLD = 2.7
+"""The score that an entry took."""
+MOST_TOXICITY, LEAST_FRESHNESS = 0.90, 0.30
+_SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", "market_tide", "calendar"})
+
+
+class LegacyInputs(Struct, frozen=True):
+    """What the earlier score read; a record that is absent is as given here.
+
+    Directions are +1, -1 or 0. Premiums and values are in USD, fails in shares, short interest in percent of the float.
+    """
+
+    flow_direction: int = 0
+    flow_conviction: float = 0.0
+    dark_pool_direction: int = 0
+    dark_pool_premium_usd: float = 0.0
+    insider_direction: int = 0
+    insider_conviction_modifier: float = 0.0
+    insider_buys: int = 0
+    insider_sells: int = 0
+    insider_value_usd: float = 0.0
+    iv_term_skew: float = 0.0
+    smile_slope: float = 0.0
+    toxicity: float = 0.0
+    event_alignment: float = 0.0
+    freshness: float = 1.0
+    staircase_steps: int | None = None
+    staircase_slope: float = 0.0
+    burst_updates_per_minute: float = 0.0
+    sweep_block_immediate: bool = False
+    whale_mean_conviction: float | None = None
+    regime: str = "neutral"
+    congress_trades: int = 0
+    congress_buys: int = 0
+    congress_sells: int = 0
+    congress_boost: float = 0.0
+    short_interest_float_pct: float = 0.0
+    short_interest_days_to_cover: float = 0.0
+    short_interest_fails_shares: float = 0.0
+    short_interest_squeeze_flag: bool = False
+    tide_call_premium_usd: float = 0.0
+    tide_put_premium_usd: float = 0.0
+    calendar_earnings_in_days: float | None = None
+    calendar_fda_event: bool = False
+    calendar_economic_events: int = 0
+    gamma_exposure: float = 0.0
+    gamma_squeeze_flag: bool = False
+    fails_shares: float = 0.0
+    fails_pressure_flag: bool = False
+    iv_rank: float = 50.0
+    open_interest_net_change_contracts: float = 0.0
+    open_interest_direction: int = 0
+    etf_direction: int = 0
+    etf_risk_on: bool = False
+    squeeze_signals: int = 0
+    squeeze_high_flag: bool = False
+
+
+class LegacyScore(Struct, frozen=True):
+    """The score before rounding (0 to 8), its rows, and what followed from it.
+
+    `sizing_overlay` is a fraction of the quantity. The gate compares the score rounded to three decimals.
+    """
+
+    rows: Mapping[str, float]
+    unrounded: float
+    sizing_overlay: float
+    entry_delay_s: int
+    passes: bool
+
+    @property
+    def score(self) -> float:
+        return round(self.unrounded, 3)
+
+    def quantity(self, base: int) -> int:
+        """Return the quantity made of a base quantity: truncated, and held between 0.6 and 1.4 times."""
+        return max(int(base * 0.6), min(int(base * (1 + self.sizing_overlay)), int(base * 1.4)))
+
+
+def score(read: LegacyInputs) -> LegacyScore:
+    exact = {name: row(weight, read) for name, (weight, row) in ROWS.items()}
+    rows = {name: round(row, 4) if name in _SUMMED_TO_4_PLACES else row for name, row in exact.items()}
+    unrounded = max(0.0, min(LARGEST, sum(rows.values()) * read.freshness))
+    fit = read.toxicity <= MOST_TOXICITY and read.freshness >= LEAST_FRESHNESS
+    return LegacyScore(rows, unrounded, _overlay(read, rows), _delay_s(read), round(unrounded, 3) >= THRESHOLD and fit)
+
+
+def tide_of(ticks: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the tide of net call and net put premium in USD, oldest first: only the first five were read."""
+    return sum(call for call, _ in ticks[:5]), sum(abs(put) for _, put in ticks[:5])
+
+
+def _dark_pool(read: LegacyInputs) -> float:
+    if not read.dark_pool_direction:
+        return 0.2
+    return 0.5 + min(0.8, log10(max(1.0, read.dark_pool_premium_usd)) / 7.5)
+
+
+def _insider(read: LegacyInputs) -> float:
+    if not read.insider_direction:
+        return 0.25
+    modifier = read.insider_conviction_modifier
+    return 0.5 + (modifier if read.insider_direction > 0 else -abs(modifier))
+
+
+# Four rows multiply by their weight first: the last bit of a product decides how it is rounded.
+
+
+def _skew(weight: float, read: LegacyInputs) -> float:
+    return weight * abs(read.iv_term_skew) * (1.3 if sign(read.iv_term_skew) == read.flow_direction else 0.7)
+
+
+def _motifs(weight: float, read: LegacyInputs) -> float:
+    return weight * read.staircase_slope * 3 + weight * min(1.0, read.burst_updates_per_minute / 2)
+
+
+def _toxicity(weight: float, read: LegacyInputs) -> float:
+    if read.toxicity > 0.5:
+        return weight * (read.toxicity - 0.5) * 1.5
+    return weight * (read.toxicity - 0.3) * 0.5 if read.toxicity > 0.3 else 0.0
+
+
+def _regime(weight: float, read: LegacyInputs) -> float:
+    factors = {"risk_on": (1.15, 0.95), "risk_off": (1.10, 0.90)}.get(read.regime, (1.0, 1.0))
+    return weight * (factors[read.flow_direction <= 0] - 1) * 2
+
+
+def _congress(read: LegacyInputs) -> float:
+    activity, lean = min(1.0, read.congress_trades / 10), sign(read.congress_buys - read.congress_sells)
+    if not read.congress_trades or not read.flow_direction or not lean:
+        return 0.2 * activity
+    if lean != read.flow_direction:
+        return -0.4 * activity
+    return (0.6 + 0.4 * activity) * (1 + read.congress_boost)
+
+
+def _shorts(read: LegacyInputs) -> float:
+    interest, days, direction = read.short_interest_float_pct, read.short_interest_days_to_cover, read.flow_direction
+    if not interest:
+        return 0.0
+    total = 0.0
+    if direction > 0 and interest > 15:
+        total += 0.5 * min(1.0, (interest - 15) / 25)
+    if direction > 0 and days > 5:
+        total += 0.3 * min(1.0, (days - 5) / 10)
+    if read.short_interest_fails_shares > 100_000:
+        total += 0.2 * min(1.0, log10(read.short_interest_fails_shares) / 7)
+    if read.short_interest_squeeze_flag:
+        total += 0.3
+    return total - 0.2 if direction < 0 and interest > 20 else total
+
+
+def _institutional(read: LegacyInputs) -> float:
+    """Compute the row named after institutions, which read insiders' trades."""
+    trades, lean = read.insider_buys + read.insider_sells, sign(read.insider_buys - read.insider_sells)
+    activity = min(1.0, trades / 20)
+    if not read.flow_direction or not lean:
+        return 0.15 * activity
+    if lean != read.flow_direction:
+        return -0.3 * activity
+    value = min(0.3, 0.15 * log10(read.insider_value_usd / 1e6)) if read.insider_value_usd > 1e6 else 0.0
+    return 0.5 + 0.5 * activity + value
+
+
+def _tide(read: LegacyInputs) -> float:
+    """Compute a row whose ratio leaves 0 to 1 where the call premium is negative, which has no cap."""
+    whole = read.tide_call_premium_usd + abs(read.tide_put_premium_usd)
+    ratio = read.tide_call_premium_usd / whole if whole else 0.5
+    lean, imbalance = (ratio > 0.55) - (ratio < 0.45), 2 * abs(ratio - 0.5)
+    if not read.flow_direction or not lean:
+        return 0.1 if imbalance > 0.3 else 0.0
+    return 0.4 + 0.6 * imbalance if lean == read.flow_direction else -0.25 * imbalance
+
+
+def _calendar(read: LegacyInputs) -> float:
+    days = read.calendar_earnings_in_days
+    earnings = 0.4 * (1 - days / 7) if days is not None and days <= 7 else 0.0
+    return earnings + (0.5 if read.calendar_fda_event else 0.0) + 0.2 * min(1.0, read.calendar_economic_events / 3)
+
+
+def _step(value: float, flagged: bool, *steps: tuple[float, float]) -> float:
+    """Return what the first limit that the value exceeds pays, or 0; a flag pays 1 whatever the value."""
+    return 1.0 if flagged else next((pays for limit, pays in steps if value > limit), 0.0)
+
+
+def _gamma(read: LegacyInputs) -> float:
+    return _step(abs(read.gamma_exposure), read.gamma_squeeze_flag, (500_000, 0.5), (100_000, 0.25))
+
+
+def _fails(read: LegacyInputs) -> float:
+    return _step(read.fails_shares, read.fails_pressure_flag, (200_000, 1.0), (100_000, 0.67), (50_000, 0.33))
+
+
+def _iv_rank(read: LegacyInputs) -> float:
+    rank = read.iv_rank
+    return _step(-rank, False, (-20, 1.0), (-30, 0.5)) - _step(rank, False, (80, 1.0), (70, 0.5))
+
+
+def _open_interest(read: LegacyInputs) -> float:
+    change, bullish = read.open_interest_net_change_contracts, read.open_interest_direction > 0
+    if change > 50_000 and bullish and read.flow_direction > 0:
+        return 1.0
+    if change > 20_000 and bullish:
+        return 0.57
+    return 0.29 if abs(change) > 10_000 else 0.0
+
+
+def _etf(read: LegacyInputs) -> float:
+    if read.etf_direction < 0:
+        return -0.3
+    return (1.0 if read.etf_risk_on else 0.5) if read.etf_direction else 0.0
+
+
+def _overlay(read: LegacyInputs, rows: Mapping[str, float]) -> float:
+    """Return the sum of the size adjustments, which were recorded and never applied."""
+    total, skew = 0.0, read.iv_term_skew
+    if abs(skew) > 0.08:
+        total += 0.25 if sign(skew) == read.flow_direction else -0.30
+    total += 0.20 if read.whale_mean_conviction is not None else 0.0
+    total += 0.15 if rows["congress"] > 0.3 else 0.0
+    total += 0.20 if rows["shorts_squeeze"] > 0.3 else 0.0
+    return total - (0.25 if read.toxicity > 0.85 else 0.0)
+
+
+def _delay_s(read: LegacyInputs) -> int:
+    """Return how long an entry was to wait; the last condition that holds decides."""
+    delay = 120 if read.staircase_steps is not None and read.staircase_steps < 4 else 0
+    if read.sweep_block_immediate:
+        delay = 0
+    return 180 if read.burst_updates_per_minute > 2 else delay
+
+
+def _by(factor: Callable[[LegacyInputs], float]) -> Callable[[float, LegacyInputs], float]:
+    return lambda weight, read: weight * factor(read)
+
+
+ROWS: Mapping[str, tuple[float, Callable[[float, LegacyInputs], float]]] = {
+    "flow": (2.4, _by(lambda read: read.flow_conviction)),
+    "dark_pool": (1.3, _by(_dark_pool)),
+    "insider": (0.5, _by(_insider)),
+    "iv_skew": (0.6, _skew),
+    "smile": (0.35, _by(lambda read: abs(read.smile_slope))),
+    "whale": (0.7, _by(lambda read: read.whale_mean_conviction or 0.0)),
+    "event": (0.4, _by(lambda read: read.event_alignment)),
+    "motif_bonus": (0.5, _motifs),
+    "toxicity_penalty": (-0.9, _toxicity),
+    "regime": (0.3, _regime),
+    "congress": (0.9, _by(_congress)),
+    "shorts_squeeze": (0.7, _by(_shorts)),
+    "institutional": (0.5, _by(_institutional)),
+    "market_tide": (0.4, _by(_tide)),
+    "calendar": (0.45, _by(_calendar)),
+    "greeks_gamma": (0.4, _by(_gamma)),
+    "ftd_pressure": (0.3, _by(_fails)),
+    "iv_rank": (0.2, _by(_iv_rank)),
+    "oi_change": (0.35, _by(_open_interest)),
+    "etf_flow": (0.3, _by(_etf)),
+    "squeeze_score": (0.2, _by(lambda read: _step(read.squeeze_signals, read.squeeze_high_flag, (0, 0.5)))),
+}
+"""The weight of each row, and what it is made of."""
+
 
 _NEUTRAL_USD, _SATURATED_USD = 100_000.0, 5_000_000.0
 _BULLISH_PRINTS_USD = 1_000_000.0

@@ -16,38 +16,53 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
-from tradebot.timetable import cron, job_times
-from tradebot.timetable.cron import Cron
-from tradebot.timetable.job_times import MINUTE_S, Part
+from tradebot.timetable import job_times
+from tradebot.timetable.job_times import MINUTE_S, Edge, Part, Times
 from tradebot.timetable.own_clock import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
 """How far before the open or after the close a time can be, so that it belongs to that session alone."""
-_BESIDE = re.compile(r"(?:at )?(open-|close\+)(\d{1,6}[smh])")
+_BESIDE = re.compile(r"(?:at )?((?:open-|close\+)\d{1,6}[smh])")
 _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
 _COMMA = r',(?=(?:[^"]*"[^"]*")*[^"]*$)'
 """A comma between two times, not one within a quoted text."""
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+CRON_EXPECTED = "'cron \"30 18 * * Mon-Fri\"': minute, hour, day of the month, month, weekday"
+_ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,4}))?")
 EXPECTED = (
     "'close+5m', 'open-30m', 'pre-market 08:00', 'every 30m while open', 'first session of month at open+5m' or "
-    f"{cron.EXPECTED}"
+    f"{CRON_EXPECTED}"
 )
-_USUAL_DAYS = 100
 _A_MONDAY = date(2026, 11, 16)
 
 
-class Beside(Struct, frozen=True):
-    """A time outside the session: so many seconds before its open, or after its close."""
+class Cron(Struct, frozen=True):
+    """The minutes, hours, days, months and weekdays (Monday is 0) at which something is due, by the venue's clock.
 
-    before_open: bool
-    offset_s: int
+    As cron does it, a day counts if either the day of the month or the weekday fits, where both are restricted.
+    """
 
-    def start(self, session: Session) -> datetime:
-        offset = timedelta(seconds=self.offset_s)
-        return session.open - offset if self.before_open else session.close + offset
+    venue: VenueDay
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: frozenset[int] | None
+    months: frozenset[int]
+    weekdays: frozenset[int] | None
 
-    def __str__(self) -> str:
-        return f"{'open-' if self.before_open else 'close+'}{self.offset_s // MINUTE_S}m"
+    def starts(self, day: date) -> Iterator[tuple[str, datetime]]:
+        """Yield the name and the moment of each time on one day, in order, as `VenueDay.at` counts them."""
+        if not self._holds(day):
+            return
+        for hour in self.hours:
+            for minute in self.minutes:
+                yield f"{hour:02}:{minute:02} {self.venue.label}", self.venue.at(day, time(hour, minute))
+
+    def _holds(self, day: date) -> bool:
+        fits = [day.day in self.days] if self.days is not None else []
+        fits += [day.weekday() in self.weekdays] if self.weekdays is not None else []
+        return day.month in self.months and (any(fits) or not fits)
 
 
 class PreMarket(Struct, frozen=True):
@@ -56,7 +71,7 @@ class PreMarket(Struct, frozen=True):
     at: time
     venue: VenueDay
 
-    def start(self, session: Session) -> datetime:
+    def of(self, session: Session) -> datetime:
         return self.venue.at(session.date, self.at)
 
     def __str__(self) -> str:
@@ -67,7 +82,7 @@ class ChorePart(Struct, frozen=True):
     """A time, or a series of times, in some sessions or in all of them if `days` is None."""
 
     days: Days | None
-    times: Part | Beside | PreMarket | Cron
+    times: Part | Edge | PreMarket | Cron
 
     def starts(self, day: date, sessions: Sequence[Session]) -> Iterator[tuple[str, datetime]]:
         """Yield the name and the moment of each time that belongs to a day, given the sessions around it."""
@@ -81,15 +96,14 @@ class ChorePart(Struct, frozen=True):
         if isinstance(self.times, Part):
             found = [(due.name, due.start) for due in job_times.dues(self.times, session)]
         else:
-            found = [(str(self.times), self.times.start(session))]
+            found = [(str(self.times), self.times.of(session))]
         for name, start in found:
             yield (f"{self.days.text} {name}" if self.days else name), start
 
 
-class ChoreTimes(Struct, frozen=True):
-    """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
+class ChoreTimes(Times, frozen=True):
+    """All times of a chore, and the venue by whose day they go."""
 
-    text: str
     parts: tuple[ChorePart, ...]
     venue: VenueDay
 
@@ -111,9 +125,6 @@ class ChoreTimes(Struct, frozen=True):
         """Return True if any of its times only comes on days with a session."""
         return any(not isinstance(part.times, Cron) for part in self.parts)
 
-    def __str__(self) -> str:
-        return self.text
-
 
 @lru_cache(maxsize=128)
 def parse(text: str, venue: VenueDay) -> ChoreTimes:
@@ -124,7 +135,7 @@ def parse(text: str, venue: VenueDay) -> ChoreTimes:
 @lru_cache(maxsize=128)
 def least_gap_s(times: ChoreTimes) -> int | None:
     """Return the fewest seconds between two times of a chore in usual weeks; None if it only comes once in months."""
-    count = _USUAL_DAYS if times.names_sessions else 15
+    count = 100 if times.names_sessions else 15
     days = [_A_MONDAY + timedelta(days=each) for each in range(count)]
     sessions = [times.venue.usual(day) for day in days if times.venue.never_ends or day.weekday() < 5]
     starts = sorted(start for day in days for _, start in times.starts(day, sessions))
@@ -133,13 +144,13 @@ def least_gap_s(times: ChoreTimes) -> int | None:
 
 def _part(text: str, venue: VenueDay) -> ChorePart:
     if found := _CRON.fullmatch(text):
-        return ChorePart(None, cron.parse(found[2], venue))
+        return ChorePart(None, parse_cron(found[2], venue))
     days, moment = in_days(text)
     if found := _BESIDE.fullmatch(moment):
-        offset_s = job_times.seconds(found[2])
-        if not 0 < offset_s <= MOST_BESIDE_S:
+        beside = job_times.edge(found[1])
+        if not 0 < abs(beside.offset_s) <= MOST_BESIDE_S:
             raise ValueError(f"{text!r}: a time outside the session is at most {MOST_BESIDE_S // 3600}h away from it")
-        return ChorePart(days, Beside(found[1] == "open-", offset_s))
+        return ChorePart(days, beside)
     if found := _PRE_MARKET.fullmatch(moment):
         return ChorePart(days, PreMarket(_before_the_open(text, int(found[1]), int(found[2]), venue), venue))
     if not job_times.is_time(moment):
@@ -149,7 +160,7 @@ def _part(text: str, venue: VenueDay) -> ChorePart:
 
 def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time:
     if venue.extended is None:
-        raise ValueError(f"{text!r}: there is no trading before the open, so use open-30m or {cron.EXPECTED}")
+        raise ValueError(f"{text!r}: there is no trading before the open, so use open-30m or {CRON_EXPECTED}")
     first, midnight = venue.extended[0], datetime.combine(_A_MONDAY, time())
     opens = (midnight + venue.opens).time()
     at = time(hour, minute) if hour < 24 and minute < 60 else opens
@@ -159,3 +170,56 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
             f"{text!r} is not before the open: pre-market is from {first:%H:%M} to {last:%H:%M} in {venue.place}"
         )
     return at
+
+
+@lru_cache(maxsize=64)
+def parse_cron(text: str, venue: VenueDay) -> Cron:
+    """Parse the five fields; raise ValueError saying what is expected, or that they never hold."""
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"{text!r} has {len(fields)} fields, not 5; use {CRON_EXPECTED}")
+    minute, hour, day, month, weekday = fields
+    if any(character.isdigit() for character in weekday.partition("/")[0]):
+        raise ValueError(
+            f"{text!r}: write weekdays by name, such as Mon-Fri: schedulers number them differently, so 1 is Monday "
+            "for some and Tuesday for others"
+        )
+    found = Cron(
+        venue,
+        tuple(sorted(_field(minute, 0, 59, (), text))),
+        tuple(sorted(_field(hour, 0, 23, (), text))),
+        None if day == "*" else _field(day, 1, 31, (), text),
+        _field(month, 1, 12, MONTHS, text),
+        None if weekday == "*" else _field(weekday, 0, 6, WEEKDAYS, text),
+    )
+    # A leap year has every date and, in each month, every weekday.
+    if not any(found._holds(date(2028, 1, 1) + timedelta(days=count)) for count in range(366)):
+        raise ValueError(f"{text!r} is never due: no month has such a day")
+    return found
+
+
+def _field(text: str, low: int, high: int, names: Sequence[str], whole: str) -> frozenset[int]:
+    found: set[int] = set()
+    for item in text.split(","):
+        match = _ITEM.fullmatch(item)
+        if match is None:
+            raise _no_field(item, whole)
+        first = low if match["all"] else _number(match["first"], low, names, item, whole)
+        last = high if match["all"] or (match["step"] and not match["last"]) else first
+        last = _number(match["last"], low, names, item, whole) if match["last"] else last
+        if not low <= first <= last <= high or match["step"] == "0":
+            raise ValueError(f"{whole!r}: {item!r} is not within {low} to {high}")
+        found |= set(range(first, last + 1, int(match["step"] or 1)))
+    return frozenset(found)
+
+
+def _number(text: str, low: int, names: Sequence[str], item: str, whole: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    if text.lower() not in names:
+        raise _no_field(item, whole)
+    return low + names.index(text.lower())
+
+
+def _no_field(item: str, whole: str) -> ValueError:
+    return ValueError(f"{whole!r}: {item!r} is not a field of cron; use {CRON_EXPECTED}")

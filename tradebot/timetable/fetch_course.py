@@ -1,6 +1,6 @@
 """Play one session of fetching on paper: which calls each fetch makes, and how old replies get meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -15,10 +15,7 @@ ONCE_S = 86_400
 
 
 class Need(Struct, frozen=True):
-    """A kind of facts to fetch: how many calls that takes, how often it should be done, and how old replies may get.
-
-    `max_age_s` is None for replies that never get too old.
-    """
+    """A kind of facts to fetch: its calls, how often it should be done, and how old replies may get (None: any age)."""
 
     name: str
     scope: Scope
@@ -63,6 +60,17 @@ def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, in
     return not core, place if core else 0, last_s, place
 
 
+def calls_in(
+    slots: Sequence[Slot], intervals_s: Iterable[tuple[Need, int | None]], asked_s: Mapping[str, float]
+) -> int:
+    """Return how many calls these kinds take if nothing holds them back; None is a kind that is left out."""
+    return sum(
+        need.calls * renewals(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
+        for need, interval_s in intervals_s
+        if interval_s is not None
+    )
+
+
 def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:
     """Return how often something is fetched in these slots if nothing holds it back."""
     count = 0
@@ -73,10 +81,11 @@ def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:
 
 
 class Course:
-    """What a session of fetching comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
+    """What fetching slot by slot comes to, by kind: its calls, and the greatest age of a reply when it is renewed.
 
-    `complete_s` is when every symbol had its first reply, in seconds after the first fetch began; None if some never
-    get one.
+    `every_s` is the interval of each kind, `asked_s` when its stalest reply came, in seconds after the open, for kinds
+    of which every symbol has a reply of this session. `complete_s` is when every symbol had its first reply, in seconds
+    after the first fetch began; None if some never get one. Without `per_minute`, calls have no limit.
     """
 
     def __init__(
@@ -87,11 +96,6 @@ class Course:
         per_minute: float | None,
         asked_s: Mapping[str, float],
     ) -> None:
-        """Make these fetches slot by slot, with so many calls a minute; None for no limit.
-
-        `every_s` is the interval of each kind, and `asked_s` when its stalest reply was fetched, in seconds after the
-        open, for kinds of which every symbol has a reply of this session.
-        """
         self._needs = needs
         self._every_s = every_s
         self._per_s = None if per_minute is None else per_minute / 60
@@ -105,7 +109,6 @@ class Course:
             self.fetch(slot, slots[0].start_s)
 
     def fetch(self, slot: Slot, first_s: float) -> None:
-        """Make the calls of one slot, as many as fit."""
         room = inf if self._per_s is None else slot.length_s * self._per_s
         done = 0
         for name, batch in self._due(slot.start_s):
@@ -129,7 +132,6 @@ class Course:
         return [(name, batch) for _, name, batch in sorted(due)]
 
     def _move(self, name: str, batch: Batch, taken: int, now_s: float) -> None:
-        """Renew so many calls of a batch."""
         if not taken:
             return
         self.calls[name] += taken

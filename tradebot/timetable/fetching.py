@@ -1,14 +1,10 @@
 """Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up.
 
-If symbols and kinds don't fit, kinds are fetched less often as long as their replies stay fresh, and then left out:
-those that aren't core first, alerts last. If somebody else uses up calls during the day, the rest of the session is
-planned again. A configuration with which not even alerts stay fresh doesn't load.
-
-Find how often each kind of facts can be fetched within the source's limits, giving up as little as possible.
-
 Kinds that aren't core give way first, and of these the last one in the order of fetching. Core kinds follow, and alerts
 come last. In this order kinds are fetched less often, as long as their replies stay within their freshness limits. If
-that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first.
+that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first. If
+somebody else uses up calls during the day, the rest of the session is planned again. A configuration with which not
+even alerts stay fresh doesn't load.
 """
 
 from bisect import bisect_left
@@ -23,7 +19,7 @@ from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.kind import AnyKind
 from tradebot.model.values import replace
-from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, renewals, slots_of
+from tradebot.timetable.fetch_course import ONCE_S, Course, Need, Slot, calls_in, slots_of
 from tradebot.timetable.job_times import JobTimes
 
 _MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 39)
@@ -55,10 +51,13 @@ class Fitting(Struct, frozen=True, dict=True):
         first_to_give_way = sorted(last_first, key=lambda need: (need.core, need.name == FLOW_ALERTS))
         others = [need for need in first_to_give_way if need.name != FLOW_ALERTS]
         stretched = ((need, interval_s) for need in first_to_give_way for interval_s in self._longer(need))
-        if not self._gives_way(planned, (*stretched, *((need, None) for need in others))):
+        for need, interval_s in (*stretched, *((need, None) for need in others)):
+            planned[need.name] = interval_s
+            if self.fits(planned):
+                break
+        else:
             self._spread_over_the_day(planned)
         self._take_back(planned)
-        self._shorten(planned)
         return planned
 
     def course(self, planned: Intervals) -> Course:
@@ -79,19 +78,9 @@ class Fitting(Struct, frozen=True, dict=True):
             if planned[need.name] is not None
         )
 
-    def _calls(self, planned: Intervals) -> int:
-        return sum(
-            need.calls * renewals(self.slots, need.every_s(interval_s), self.asked_s.get(need.name, -inf))
-            for need in self.needs
-            if (interval_s := planned[need.name]) is not None
-        )
-
     @cached_property
     def _limits_s(self) -> Mapping[str, float]:
-        """Return the age that each kind's replies must stay below.
-
-        A kind whose replies get older than its limit however few calls there are isn't held to it.
-        """
+        """Return what age each kind's replies must stay below; inf if they get older however few calls there are."""
         limits = {}
         for need in self.needs:
             alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
@@ -99,14 +88,6 @@ class Fitting(Struct, frozen=True, dict=True):
             older = need.name != FLOW_ALERTS and alone.age_s.get(need.name, 0.0) >= limit_s
             limits[need.name] = inf if older else limit_s
         return limits
-
-    def _gives_way(self, planned: Intervals, steps: Iterable[tuple[Need, int | None]]) -> bool:
-        """Stretch intervals or leave kinds out, one after the other; return True as soon as the rest fits."""
-        for need, interval_s in steps:
-            planned[need.name] = interval_s
-            if self.fits(planned):
-                return True
-        return False
 
     def _spread_over_the_day(self, planned: Intervals) -> None:
         """Fetch alerts as often as the day's calls allow, however old they get meanwhile."""
@@ -116,18 +97,13 @@ class Fitting(Struct, frozen=True, dict=True):
                 planned[need.name] = next(longer, None)
 
     def _take_back(self, planned: Intervals) -> None:
-        """Take back what was left out, as seldom as it may be fetched, most important first."""
+        """Take back what was left out, if only seldom, then fetch as often as fits again; most important first."""
         for need in self.needs:
             if planned[need.name] is None:
-                seldom_s = max((need.interval_s, *self._longer(need)))
-                self._try(planned, need, (seldom_s,))
-
-    def _shorten(self, planned: Intervals) -> None:
-        """Fetch as often as fits again, most important first."""
+                self._try(planned, need, [max((need.interval_s, *self._longer(need)))])
         for need in self.needs:
-            every_s = planned[need.name]
-            if every_s is not None:
-                shorter = (each for each in (need.interval_s, *self._longer(need)) if each < every_s)
+            if (every_s := planned[need.name]) is not None:
+                shorter = [each for each in (need.interval_s, *self._longer(need)) if each < every_s]
                 self._try(planned, need, shorter)
 
     def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
@@ -139,7 +115,8 @@ class Fitting(Struct, frozen=True, dict=True):
                 return
 
     def _has_calls(self, planned: Intervals) -> bool:
-        return self.day is None or self._calls(planned) <= self.day
+        every_s = ((need, planned[need.name]) for need in self.needs)
+        return self.day is None or calls_in(self.slots, every_s, self.asked_s) <= self.day
 
     def _longer(self, need: Need, limit_s: float | None = None) -> Iterator[int]:
         """Yield longer intervals, in slots, up to the freshness limit."""
@@ -185,10 +162,7 @@ class Line(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
-
-    `allowance` is None for a source without a limit.
-    """
+    """The plan for a full `session` or the rest of one, in the order of fetching; no `allowance` means no limit."""
 
     lines: tuple[Line, ...]
     times: JobTimes
@@ -232,9 +206,8 @@ class FetchPlan(Struct, frozen=True):
     @property
     def wanted_calls(self) -> int:
         """Return how many calls a session would make if everything were fetched as configured."""
-        slots = slots_of(self.times, self.session)
-        needs = (line.need for line in self.lines)
-        return sum(need.calls * renewals(slots, need.every_s(need.interval_s), -inf) for need in needs)
+        every_s = ((line.need, line.need.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session), every_s, {})
 
     @property
     def first_calls(self) -> int:
@@ -243,10 +216,7 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def first_s(self) -> float:
-        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
-
-        That may take more than one fetch: each ends before the next slot begins.
-        """
+        """Return how many seconds pass until everything has been asked about once, in one fetch or in several."""
         return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
 
     def room(self, after_open_s: float) -> int | None:
@@ -258,12 +228,8 @@ class FetchPlan(Struct, frozen=True):
 
     def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
         """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
-        slots = slots_of(self.times, self.session, after_open_s)
-        return sum(
-            line.need.calls * renewals(slots, line.need.every_s(line.interval_s), asked_s.get(line.need.name, -inf))
-            for line in self.lines
-            if line.interval_s is not None
-        )
+        every_s = ((line.need, line.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session, after_open_s), every_s, asked_s)
 
     @property
     def intervals_s(self) -> Mapping[str, int]:

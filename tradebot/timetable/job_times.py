@@ -33,19 +33,18 @@ def whole_day(venue: VenueDay) -> Session:
 
 
 class Edge(Struct, frozen=True):
-    """A moment of any session: seconds after its open, or seconds before its close."""
+    """A moment of any session: seconds from its open, or from its close; they are negative before it."""
 
-    after_open: bool
+    of_open: bool
     offset_s: int
 
     def of(self, session: Session) -> datetime:
         """Return the moment in one session; in a short session it may fall outside."""
-        offset = timedelta(seconds=self.offset_s)
-        return session.open + offset if self.after_open else session.close - offset
+        return (session.open if self.of_open else session.close) + timedelta(seconds=self.offset_s)
 
     def __str__(self) -> str:
-        name, sign = ("open", "+") if self.after_open else ("close", "-")
-        return f"{name}{sign}{self.offset_s // MINUTE_S}m" if self.offset_s or self.after_open else name
+        name = "open" if self.of_open else "close"
+        return f"{name}{self.offset_s // MINUTE_S:+}m" if self.offset_s or self.of_open else name
 
 
 class Part(Struct, frozen=True):
@@ -64,19 +63,24 @@ class Due(Struct, frozen=True):
     end: datetime
 
 
-class JobTimes(Struct, frozen=True):
-    """All due times of a job, with the text they were parsed from."""
+class Times(Struct, frozen=True):
+    """Times with the text they were parsed from."""
 
     text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class JobTimes(Times, frozen=True):
+    """All due times of a job."""
+
     parts: tuple[Part, ...]
 
     def in_session(self, session: Session) -> list[Due]:
         """Return the due times of one session in order; if two parts give the same time, it is due once."""
         opened = session.open
         return [Due(n, opened + start, opened + end) for n, start, end in _pattern(self.parts, session.close - opened)]
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def parse(text: object, venue: VenueDay) -> JobTimes:
@@ -101,11 +105,7 @@ def in_parts(
 
 @lru_cache(maxsize=64)
 def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
-    """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
-
-    The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
-    to the last use.
-    """
+    """Return the longest wait in seconds, during a session, for something that one job renews and another uses."""
     renewals, uses = ([due.start for due in times.in_session(session)] for times in (renewal, used))
     waits = [later - earlier for earlier, later in pairwise(renewals)]
     waits += [renewals[0] - uses[0], uses[-1] - renewals[-1]]
@@ -126,9 +126,9 @@ def parse_part(text: str, venue: VenueDay) -> Part:
     """Parse one of the parts that commas separate; ValueError as for all of them."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
-        part = Part(_edge(at[1]), Edge(False, 0), None)
+        part = Part(edge(at[1]), Edge(False, 0), None)
     elif every:
-        part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), seconds(every[1]))
+        part = Part(edge(every[2] or "open"), edge(every[3] or "close"), seconds(every[1]))
     else:
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
@@ -155,9 +155,10 @@ def _written(span: timedelta) -> str:
     return f"{hours}h{minutes}m" if minutes else f"{hours}h"
 
 
-def _edge(text: str) -> Edge:
-    name, _, offset = text.replace("-", "+").partition("+")
-    return Edge(name == "open", seconds(offset) if offset else 0)
+def edge(text: str) -> Edge:
+    name, sign, offset = text.partition("-" if "-" in text else "+")
+    away_s = seconds(offset) if offset else 0
+    return Edge(name == "open", -away_s if sign == "-" else away_s)
 
 
 def seconds(text: str) -> int:

@@ -59,6 +59,7 @@ class Need(StrEnum):
 
 
 PROVIDERS: Mapping[Need, Job] = {Need.FLOW: Job.FETCH_FLOW, Need.RECONCILED: Job.RECONCILE}
+ALWAYS_NEEDED: Mapping[str, frozenset[Need]] = {Job.TRADE_ONCE: frozenset({Need.RECONCILED})}
 
 
 class Lane(StrEnum):
@@ -97,12 +98,10 @@ class Line(Struct, frozen=True):
 
     @property
     def is_chore(self) -> bool:
-        """Return True if it runs as its own process."""
         return self.lane is Lane.UPKEEP
 
     @property
     def names_sessions(self) -> bool:
-        """Return True if its times name sessions of a week or month, so that those around a day must be known."""
         return isinstance(self.times, ChoreTimes) and self.times.names_sessions
 
     @property
@@ -122,7 +121,7 @@ class Line(Struct, frozen=True):
 
     def written(self) -> str | dict[str, object]:
         if not self.is_chore:
-            needs = sorted(self.needs - _always_needed(self.job))
+            needs = sorted(self.needs - ALWAYS_NEEDED.get(self.job, frozenset()))
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
         verb = " ".join((self.verb, *self.options))
         limit = f"{(self.limit_s or 0) // job_times.MINUTE_S}m"
@@ -168,10 +167,7 @@ class Timetable(Mapping[Job, JobTimes]):
 
 
 def parse(job: str, value: object, venue: VenueDay) -> Line | None:
-    """Parse one line, which is a text with its times or a mapping; None if it is switched off.
-
-    Raises ValueError saying what is expected, or what doesn't fit the venue's usual session.
-    """
+    """Parse a line, which is a text with its times or a mapping; None if it is off, ValueError if it doesn't fit."""
     if job in set(Job):
         return _job(Job(job), value, venue)
     if not _NAME.fullmatch(job):
@@ -198,11 +194,7 @@ def _job(job: Job, value: object, venue: VenueDay) -> Line:
         )
     late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
     lane = Lane.FETCHING if job in FETCHING else lane
-    return Line(job.value, job.value, (), times, late, needs | _always_needed(job), None, lane)
-
-
-def _always_needed(job: str) -> frozenset[Need]:
-    return frozenset({Need.RECONCILED}) if job == Job.TRADE_ONCE else frozenset()
+    return Line(job.value, job.value, (), times, late, needs | ALWAYS_NEEDED.get(job, frozenset()), None, lane)
 
 
 def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar
 from tradebot.timetable import job_times
-from tradebot.timetable.job_times import JobTimes, whole_day
+from tradebot.timetable.job_times import JobTimes, Times, whole_day
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 MOST_SESSIONS = 5
@@ -38,10 +38,7 @@ _EXPECTED = (
 
 
 class Days(Struct, frozen=True):
-    """The first, the last or the `number`th session of every week or month.
-
-    If a week or a month has fewer sessions than `number`, it is its last one.
-    """
+    """The first, the last or the `number`th session of every week or month; its last one if it has fewer."""
 
     text: str
     first: bool
@@ -91,14 +88,10 @@ class OwnPart(Struct, frozen=True):
     sessions: int | None
 
 
-class OwnTimes(Struct, frozen=True):
-    """All times of a strategy, with the text they were parsed from."""
+class OwnTimes(Times, frozen=True):
+    """All times of a strategy."""
 
-    text: str
     parts: tuple[OwnPart, ...]
-
-    def __str__(self) -> str:
-        return self.text
 
     @property
     def reach(self) -> timedelta:
@@ -213,11 +206,10 @@ def _part(text: str, venue: VenueDay) -> OwnPart:
 def _days(text: str, which: str) -> Days:
     if which in ("first", "last"):
         return Days(text, which == "first", text.endswith("month"))
-    number = int(which[:-2])
-    most = 23 if text.endswith("month") else 5
-    if not 2 <= number <= most:
-        raise ValueError(f"{text!r}: a number is from 2nd to {'23rd' if most == 23 else '5th'}; use first or last")
-    return Days(text, True, text.endswith("month"), number)
+    number, monthly = int(which[:-2]), text.endswith("month")
+    if not 2 <= number <= _MOST[monthly]:
+        raise ValueError(f"{text!r}: a number is from 2nd to {_ORDINALS[_MOST[monthly] - 1]}; use first or last")
+    return Days(text, True, monthly, number)
 
 
 def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:

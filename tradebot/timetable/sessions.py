@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar, Ledger, Slots
 from tradebot.timetable.job_times import JobTimes
@@ -57,8 +59,7 @@ def next_slot(job: Job, times: JobTimes, session: Session, now: datetime) -> Slo
 
 def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -> list[Slot]:
     """Return the slots that start exactly at `now`, in the order of the chain, for drivers that step by the minute."""
-    current = (slot_at(job, timetable[job], session, now) for job in CHAIN)
-    return [slot for slot in current if slot is not None and slot.start == now]
+    return [slot for job in CHAIN for slot in slots(job, timetable[job], session) if slot.start == now]
 
 
 CALENDAR_REACH = timedelta(days=7)
@@ -77,10 +78,7 @@ def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Ses
 
 
 def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "") -> Session | None:
-    """Return the stored session open at `now`, else the one of the venue's date then, or None if it has none.
-
-    `name` is the calendar; without one, it is the venue's own.
-    """
+    """Return the stored session open at `now`, else that of the venue's date, if any; `name` is another calendar."""
     near = calendar.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD, name)
     current = next((session for session in near if session.contains(now)), None)
     if current is not None:
@@ -192,7 +190,11 @@ def difference(ledger: Slots, day: date) -> str:
 
 def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
     """Claim that the two differ on a day from now on, or that they agree again if the text is empty."""
-    ledger.claim_slot(DIFFERS, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text or AGREE, now)
+    note(ledger, DIFFERS, day, text or AGREE, now)
+
+
+def note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
+    ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", said, now)
 
 
 def compared(theirs: Session | None, listed: Session | None) -> str:
@@ -211,3 +213,40 @@ def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date,
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if text := difference(ledger, day):
             yield day, text
+
+
+FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
+"""Claims of a session's backup: no line of the timetable has a space in its name, so none is mixed up with these."""
+WAITS = [min(timedelta(minutes=10) * 2**tries, timedelta(hours=4)) for tries in range(6)]
+"""How long each next try waits: copying large books takes seconds, and every pass would try again otherwise."""
+
+
+class FailedBackup(NamedTuple):
+    """The last try of a session's backup, why it failed, and when it is tried again, all in trading time."""
+
+    at: datetime
+    why: str
+    again_at: datetime
+
+    def waits(self, now: datetime) -> bool:
+        """Return True until it is tried again. If the broker's clock was set back since, the wait is over."""
+        return self.at <= now < self.again_at
+
+
+def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
+    """Return how the last try of a session's backup failed; None if none has."""
+    tries = [claim for claim in ledger.slot_claims(session) if claim.job == FAILED]
+    if not tries:
+        return None
+    last = max(tries, key=lambda claim: claim.at)
+    return FailedBackup(last.at, last.by, last.at + WAITS[min(len(tries), len(WAITS)) - 1])
+
+
+def note_copied(ledger: Slots, why: str, now: datetime) -> None:
+    """Note that a backup was copied off the machine just now, or why it wasn't."""
+    note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
+
+
+def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:
+    """Return why the last copy off the machine failed, by the last claims of each kind; empty if it didn't."""
+    return last.by if last and not (copied and copied.at > last.at) else ""

@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
-from tradebot.timetable.chore_times import ChoreTimes
-from tradebot.timetable.cron import Cron
+from tradebot.timetable.chore_times import ChoreTimes, Cron
 from tradebot.timetable.job_times import whole_day
 from tradebot.timetable.lines import Line
 

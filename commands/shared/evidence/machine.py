@@ -19,7 +19,7 @@ from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, SlotClaim
-from tradebot.timetable.failed_backups import COPIED, NOT_COPIED, FailedBackup, failed_backup, not_copied
+from tradebot.timetable.sessions import COPIED, NOT_COPIED, FailedBackup, failed_backup, not_copied
 
 MB = 1_000_000
 LAST_EVENTS = 500

@@ -18,7 +18,7 @@ from commands.halt.report import Latch, Request, lines_if_unwritten, orders_left
 from commands.halt.verb import orders_may_fill
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger.by_hand import edit, forget_accepted
-from tests.bot import Bot, blank, log, order_by_hand, second_session, start
+from tests.bot import Bot, blank, log, order_by_hand, start
 from tests.forked import run
 from tests.privileges import drop
 from tradebot.adapters.state import lock, switch
@@ -172,22 +172,21 @@ def test_halt_of_a_folder_open_to_others_uses_only_its_files(copy: Bot, tmp_path
 @pytest.mark.parametrize(
     "harm", ["an empty configuration, and none accepted", "a lost ledger", "a configuration of everybody's"]
 )
-def test_halt_cancels_entries_by_id_if_no_pass_can_run(new_bot: Bot, harm: str) -> None:
-    second_session(new_bot)
-    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+def test_halt_cancels_entries_by_id_if_no_pass_can_run(trader: Bot, harm: str) -> None:
+    assert trader.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
     if harm == "a lost ledger":
-        (new_bot.folder / "ledger.db").unlink()
+        (trader.folder / "ledger.db").unlink()
     elif harm == "a configuration of everybody's":
-        (new_bot.folder / "tradebot.yaml").write_text("mode: [")
-        (new_bot.folder / "tradebot.yaml").chmod(0o666)
-        new_bot.folder.chmod(0o755)
+        (trader.folder / "tradebot.yaml").write_text("mode: [")
+        (trader.folder / "tradebot.yaml").chmod(0o666)
+        trader.folder.chmod(0o755)
     else:
-        (new_bot.folder / "tradebot.yaml").write_text("")
-        forget_accepted(new_bot.folder)
-    said = new_bot.says("halt", "--json")
+        (trader.folder / "tradebot.yaml").write_text("")
+        forget_accepted(trader.folder)
+    said = trader.says("halt", "--json")
     assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
-    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == 1
-    assert not switch.armed(new_bot.folder)
+    assert [event["event"] for event in log(trader.url)].count("order_canceled") == 1
+    assert not switch.armed(trader.folder)
 
 
 @pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
@@ -222,19 +221,18 @@ def unwritable(folder: Path) -> None:
         path.chmod(0o500 if path.is_dir() else 0o400)
 
 
-def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(new_bot: Bot) -> None:
-    second_session(new_bot)
-    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
-    order_by_hand(new_bot.url, "MSFT", "1", "by-hand")
-    order_by_hand(new_bot.url, "AAPL", "1", "tb1.261117.FLOW.AAPL.CLOSE.ABCDEFGHIJKLMNOP")
-    unwritable(new_bot.folder)
-    halting = ("halt", "--state-dir", str(new_bot.folder))
+def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+    order_by_hand(trader.url, "MSFT", "1", "by-hand")
+    order_by_hand(trader.url, "AAPL", "1", "tb1.261117.FLOW.AAPL.CLOSE.ABCDEFGHIJKLMNOP")
+    unwritable(trader.folder)
+    halting = ("halt", "--state-dir", str(trader.folder))
     said = run(halting, first=drop)
-    ended = [event for event in log(new_bot.url) if event["event"] == "order_canceled"]
+    ended = [event for event in log(trader.url) if event["event"] == "order_canceled"]
     program = run([*halting, "--json", "--flatten", "--confirm", "FLATTEN"], first=drop)
-    for path in (new_bot.folder, *new_bot.folder.iterdir()):
+    for path in (trader.folder, *trader.folder.iterdir()):
         path.chmod(0o700)
-    assert switch.armed(new_bot.folder), "a file could be changed, so this shows nothing"
+    assert switch.armed(trader.folder), "a file could be changed, so this shows nothing"
     first, *rest = said.stdout.splitlines()
     assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
     assert any(line.startswith("  in force: the bot sends no entry while it can't write") for line in rest)
@@ -403,30 +401,28 @@ def test_halt_imports_nothing_heavy(copy: Bot) -> None:
     assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
 
 
-def test_halt_cancels_working_entries_and_lets_no_new_one_out(new_bot: Bot) -> None:
-    second_session(new_bot)
-    sent = new_bot.json("trade-once")["orders"]
+def test_halt_cancels_working_entries_and_lets_no_new_one_out(trader: Bot) -> None:
+    sent = trader.json("trade-once")["orders"]
     assert sent, "no entry was working, so this test would show nothing"
-    halted = new_bot.json("halt")
+    halted = trader.json("halt")
     assert (halted["orders"]["cancelled"], halted["orders"]["problem"]) == (sent, None)
-    events = [event["event"] for event in log(new_bot.url)]
+    events = [event["event"] for event in log(trader.url)]
     assert events.count("order_canceled") == sent
-    new_bot.says("exchange", "tick", "5m")
-    refused = new_bot.says("trade-once", "--json")
+    trader.says("exchange", "tick", "5m")
+    refused = trader.says("trade-once", "--json")
     assert refused.code == 3
     assert set(refused.data["refused"]) == {"HALTED"}
     # Each row was refused by the same halt, which is told once below them.
-    assert (len(refused.data["rows"]) > 1, new_bot.says("trade-once", "--force-slot").out.count(" by ")) == (True, 1)
-    assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent
+    assert (len(refused.data["rows"]) > 1, trader.says("trade-once", "--force-slot").out.count(" by ")) == (True, 1)
+    assert [event["event"] for event in log(trader.url)].count("order_accepted") == sent
 
 
-def test_halt_cancels_entries_before_it_reads_the_books(new_bot: Bot) -> None:
-    second_session(new_bot)
-    sent = new_bot.json("trade-once")["orders"]
+def test_halt_cancels_entries_before_it_reads_the_books(trader: Bot) -> None:
+    sent = trader.json("trade-once")["orders"]
     assert sent, "no entry was working, so this test would show nothing"
-    edit(new_bot.folder / "ledger.db", "UPDATE sessions SET close = open")
-    halted = new_bot.says("halt", "--json")
-    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == sent
+    edit(trader.folder / "ledger.db", "UPDATE sessions SET close = open")
+    halted = trader.says("halt", "--json")
+    assert [event["event"] for event in log(trader.url)].count("order_canceled") == sent
     # What needs the whole books was decided on none: they were read through after the cancels, and moved away.
-    assert (halted.code, (new_bot.folder / "ledger.db").exists()) == (5, False)
+    assert (halted.code, (trader.folder / "ledger.db").exists()) == (5, False)
     assert "rows of sessions are not as they were written" in halted.data["orders"]["problem"]

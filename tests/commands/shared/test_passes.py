@@ -16,7 +16,7 @@ from commands.evaluate_exits.verb import run as evaluate_exits
 from commands.shared.asking import in_turn
 from commands.shared.passes import begin, recorded, unfinished
 from commands.trade_once.verb import run as trade_once
-from tests.bot import Bot, second_session
+from tests.bot import Bot
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.state.turns import Turns
 from tradebot.app.loading import Options
@@ -33,21 +33,19 @@ def claimed(app: App, job: Job) -> Call:
     return call
 
 
-def test_pass_that_cannot_begin_claims_no_slot(new_bot: Bot, tmp_path: Path) -> None:
-    second_session(new_bot)
-    settings = (new_bot.folder / "tradebot.yaml").read_text()
+def test_pass_that_cannot_begin_claims_no_slot(trader: Bot, tmp_path: Path) -> None:
+    settings = (trader.folder / "tradebot.yaml").read_text()
     away = tmp_path / "away.yaml"
     away.write_text(settings.replace("strategies: {", "strategies: {not_installed: {}, "))
-    failed = new_bot.says("trade-once", "--config", str(away))
+    failed = trader.says("trade-once", "--config", str(away))
     assert (failed.code, "not_installed" in failed.err) == (ExitCode.USAGE, True), failed.err
-    assert new_bot.json("trade-once")["not_run"] is None
+    assert trader.json("trade-once")["not_run"] is None
     # An answer about a taken slot is of another shape than a pass, and has the reason itself.
-    assert new_bot.json("trade-once")["reason"] == "SLOT_TAKEN"
+    assert trader.json("trade-once")["reason"] == "SLOT_TAKEN"
 
 
-def test_killed_pass_resumes_in_its_slot_and_proves_no_health(new_bot: Bot) -> None:
-    second_session(new_bot)
-    with opened(Options(str(new_bot.folder)), {}) as app:
+def test_killed_pass_resumes_in_its_slot_and_proves_no_health(trader: Bot) -> None:
+    with opened(Options(str(trader.folder)), {}) as app:
         now = app.now()
         call = claimed(app, Job.EVALUATE_EXITS)
         assert unfinished(app, call, now), "a claim without a record has done nothing yet"
@@ -56,13 +54,12 @@ def test_killed_pass_resumes_in_its_slot_and_proves_no_health(new_bot: Bot) -> N
         assert unfinished(app, call, now)
         assert claimed(app, Job.EVALUATE_EXITS) == call
         assert [is_finished(cycle) for cycle in app.facts.passes(now) if cycle.id == call.cycle_id] == [False]
-    assert new_bot.json("evaluate-exits")["not_run"] is None
-    assert new_bot.json("evaluate-exits")["reason"] == "SLOT_TAKEN"
+    assert trader.json("evaluate-exits")["not_run"] is None
+    assert trader.json("evaluate-exits")["reason"] == "SLOT_TAKEN"
 
 
-def test_reconcile_after_a_kill_gets_an_extra_slot(new_bot: Bot) -> None:
-    second_session(new_bot)
-    with opened(Options(str(new_bot.folder)), {}) as app:
+def test_reconcile_after_a_kill_gets_an_extra_slot(trader: Bot) -> None:
+    with opened(Options(str(trader.folder)), {}) as app:
         first = claimed(app, Job.RECONCILE)
         assert not unfinished(app, first, app.now())
         assert claimed(app, Job.RECONCILE).slot != first.slot

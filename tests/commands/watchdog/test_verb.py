@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from commands.watchdog import looking
 from commands.watchdog.watch import MEMORY
+from tests import forked
 from tests.bot import Bot, typed
 from tests.receiver import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state.serving import write_serving
@@ -25,6 +28,24 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with receiving() as found:
         monkeypatch.setenv("NOTIFY_PHONE", f"http://{found.address}/hook-of-ann-0123456789")
         yield found
+
+
+@pytest.fixture(autouse=True)
+def told_by_a_copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a copy of this process tell a bot's health, unless a test wants the program."""
+    if "new_interpreters" not in request.fixturenames:
+        monkeypatch.setattr(looking, "subprocess", Copies)
+
+
+class Copies:
+    """Stands for the module `subprocess`."""
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def run(command: Sequence[str], *, env: dict[str, str], **_: object) -> "subprocess.CompletedProcess[str]":
+        assert command[1:3] == ["-m", "tradebot"]
+        return forked.run(command[3:], TRADEBOT_STATE=env["TRADEBOT_STATE"])
 
 
 class Watch:
@@ -67,6 +88,7 @@ def silent(bot: Bot) -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("becomes", [gone, broken_configuration, silent], ids=lambda found: found.__name__)
+@pytest.mark.usefixtures("new_interpreters")
 def test_cause_is_told_once_and_its_end_once(
     copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str], becomes: Callable[[Bot], None]
 ) -> None:
@@ -233,6 +255,7 @@ def test_receiver_that_hangs_ends_the_round_in_time(
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_failed_unit_is_told_at_once_and_each_time(
     copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,8 +22,7 @@ from msgspec import Struct, field
 from tradebot.adapters.bars.store import DAYS
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_prices import bad_price
-from tradebot.auditing.bar_sessions import MINUTE_S
-from tradebot.auditing.bar_times import day_over_s
+from tradebot.auditing.bar_times import MINUTE_S, day_over_s
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import SYMBOL_PATTERN, counted
 from tradebot.model.venue_day import VenueDay

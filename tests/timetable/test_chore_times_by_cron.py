@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from tests.builders import VENUE_DAY
 from tradebot.model.kind import NEW_YORK
-from tradebot.timetable import cron
-from tradebot.timetable.cron import Cron
+from tradebot.timetable.chore_times import Cron, parse_cron
 
 
 def parse(text: str) -> Cron:
-    return cron.parse(text, VENUE_DAY)
+    return parse_cron(text, VENUE_DAY)
 
 
 SPRING, FALL = date(2027, 3, 14), date(2026, 11, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tradebot.legacy.score import LegacyInputs, score, tide_of
+from tradebot.legacy.strategy import LegacyInputs, score, tide_of
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "data" / "flow" / "golden_scores.json"
 SIGNS = {"bullish": 1, "bearish": -1, "neutral": 0}
