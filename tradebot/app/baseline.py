@@ -179,11 +179,12 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
 
 def _same(approved: Any, now: Any) -> bool:
     """Compare values and their types, at any depth, because true equals 1 in Python."""
-    if type(approved) is not type(now):
+    kind = type(now)
+    if type(approved) is not kind:
         return False
-    if isinstance(now, dict):
-        return approved.keys() == now.keys() and all(_same(approved[key], now[key]) for key in now)
-    if isinstance(now, list):
+    if kind is dict:
+        return approved.keys() == now.keys() and all(map(_same, map(approved.get, now), now.values()))
+    if kind is list:
         return len(approved) == len(now) and all(map(_same, approved, now))
     return bool(approved == now)
 
