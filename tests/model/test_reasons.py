@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import NOW
 from tradebot.app.settings import load
+from tradebot.gates.book import OWN_REASONS
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.intent import IntentKey
@@ -66,9 +67,11 @@ TABLE = [*(ROOT / "tradebot" / "model").glob("*_reasons.py"), ROOT / "tradebot" 
 
 @cache
 def used() -> frozenset[str]:
+    """Return the reasons that code gives; a strategy's own limit gives the reason that is named after the account's."""
     paths = {path for folder in ("tradebot", "commands", "jobs") for path in (ROOT / folder).rglob("*.py")}
     texts = [text for path in paths.difference(TABLE) if "Reason" in (text := path.read_text())]
-    return frozenset(name for text in texts for name in reasons_in(ast.parse(text)))
+    named = {name for text in texts for name in reasons_in(ast.parse(text))}
+    return frozenset(named | {own.value for reason, own in OWN_REASONS.items() if reason.value in named})
 
 
 def reasons_in(tree: ast.AST) -> list[str]:
@@ -76,6 +79,7 @@ def reasons_in(tree: ast.AST) -> list[str]:
         node.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason"
+        if not node.attr.startswith("_")
     ]
 
 
