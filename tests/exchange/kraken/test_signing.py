@@ -66,4 +66,4 @@ def test_nonce_may_be_left_out_and_parameters_may_be_in_the_query(desk: Desk) ->
 def test_what_is_public_needs_no_key(desk: Desk) -> None:
     for path in ("instruments", "tickers", f"tickers/{XBT}", f"orderbook?symbol={XBT}"):
         assert error(desk, {}, f"{V3}/{path}") == "success"
-    assert "candles" in desk.world.ask("GET", f"/api/charts/v1/trade/{XBT}/1h", headers={}).json
+    assert "candles" in desk.world.ask("GET", f"/api/charts/v1/trade/{XBT}/1d", headers={}).json

@@ -58,7 +58,8 @@ class Charts:
             raise error(now_us, "invalidArgument") from None
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
-        bars = self._bars(symbol, _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us)
+        begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
+        bars = self._bars(symbol, begin_us, end_us, whole=kind == TRADE and span_us >= DAY)
         # As many as fit, and one more to know whether there are more.
         made: list[Any] = []
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
@@ -70,12 +71,15 @@ class Charts:
     def _answer(self, candles: list[Any], *, more: bool) -> Reply:
         return Reply(200, encoded({"candles": candles, "more_candles": more}))
 
-    def _bars(self, symbol: str, first_us: int, until_us: int) -> Iterator[Bar]:
-        """Yield the complete minutes that begin in a span."""
+    def _bars(self, symbol: str, first_us: int, until_us: int, *, whole: bool) -> Iterator[Bar]:
+        """Yield the complete minutes that begin in a span, or whole days of the past, which are cheaper to have."""
         market, now_us = self._engine.market, self._engine.now_us
         calendar = market.calendars[symbol]
         for index in _sessions(calendar, first_us, min(until_us, now_us)):
-            if index < -market.past_minutes:
+            past = market.history_day(symbol, -index) if whole and index < 0 else None
+            if past is not None:
+                yield past
+            if past is not None or index < -market.past_minutes:
                 continue
             day = market.day(symbol, index)
             starts = bisect_left(day.bars, first_us, key=lambda bar: bar.start_us)
