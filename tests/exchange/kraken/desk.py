@@ -45,6 +45,7 @@ class Desk:
     """An exchange, and what its owner asks of it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.world: World = open_world(folder)
         self.engine = self.world.engine
         self.nonce = 0
