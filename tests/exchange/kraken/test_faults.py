@@ -1,4 +1,4 @@
-"""Scripts of faults name the requests of this face: orders, cancels, reads and history, also by symbol and client id."""
+"""Scripts of faults name this face's requests: orders, cancels, reads and history, also by symbol and client id."""
 
 import pytest
 
