@@ -121,7 +121,7 @@ def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPat
         shown.append((flex["initialMargin"], flex["maintenanceMargin"]))
     assert shown == [(9_999.98, 4_999.99), (20_000, 10_000), (72_000, 36_000)]
     told = desk.v3("instruments")["instruments"][0]["marginLevels"]
-    assert [tuple(level.values()) for level in told] == [tuple(map(float, step)) for step in steps]
+    assert [tuple(level.values()) for level in told] == [tuple(float(one) for one in step) for step in steps]
 
 
 def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -91,12 +91,12 @@ def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: Desk) -> 
         desk.send(cliOrdId=f"o{number}")
         desk.world.tick(seconds=1)
     for sort in ("asc", "desc"):
-        seen, token = list[str](), {}
-        while token is not None:
-            page = desk.history("orders", sort=sort, count=3, **token)
+        page = desk.history("orders", sort=sort, count=3)
+        seen = [one["uid"] for one in page["elements"]]
+        while "continuationToken" in page:
+            page = desk.history("orders", sort=sort, count=3, continuation_token=page["continuationToken"])
             assert page["len"] == len(page["elements"]) <= 3
             seen += [one["uid"] for one in page["elements"]]
-            token = {"continuation_token": page["continuationToken"]} if "continuationToken" in page else None
         whole = desk.history("orders", sort=sort)
         assert seen == [one["uid"] for one in whole["elements"]]
         assert len(set(seen)) == 10
@@ -110,7 +110,13 @@ def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: Desk) -> N
     desk.world.tick(seconds=10)
     desk.send(symbol=PEPE, size=1_000_000)
     desk.world.tick(seconds=10)
-    spans = ({}, {"since": began_ms + 1}, {"before": began_ms + 1}, {"before": began_ms}, {"tradeable": PEPE})
+    spans: tuple[dict[str, object], ...] = (
+        {},
+        {"since": began_ms + 1},
+        {"before": began_ms + 1},
+        {"before": began_ms},
+        {"tradeable": PEPE},
+    )
     for name, each in (("executions", 1), ("orders", 2)):
         counts = [desk.history(name, **span)["len"] for span in spans]
         assert counts == [2 * each, each, each, 0, each]
