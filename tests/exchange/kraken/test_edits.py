@@ -8,7 +8,7 @@ import pytest
 from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk
 
 
-def rests(desk: Desk, **more: object) -> str:
+def rests(desk: Desk, **more: str) -> str:
     order: str = desk.send("lmt", limitPrice=80_000, **more)["order_id"]
     return order
 
