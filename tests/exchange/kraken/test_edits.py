@@ -70,7 +70,7 @@ def test_batch_tells_what_became_of_each_of_its_commands(desk: Desk) -> None:
     order = rests(desk)
     commands = [
         {"order": "send", "order_tag": "a", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 0.5},
-        {"order": "send", "order_tag": "b", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 500},
+        {"order": "send", "order_tag": "b", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 60},
         {
             "order": "send",
             "order_tag": "c",

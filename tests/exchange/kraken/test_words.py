@@ -85,6 +85,15 @@ def test_order_far_from_the_price_is_outside_the_collar_where_there_is_one(
     assert desk.send("lmt", limitPrice=90_000)["status"] == "placed"
 
 
+def test_position_has_a_size_that_it_may_not_exceed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = Desk(folders_of(spec((XBT,), cash=10_000_000), tmp_path_factory)())
+    most = Decimal(str(desk.v3("instruments")["instruments"][0]["maxPositionSize"]))
+    assert desk.send(size=most + Decimal("0.0001"))["status"] == "maxPositionViolation"
+    assert desk.send(size=most)["status"] == "placed"
+    assert desk.send(size="0.0001")["status"] == "maxPositionViolation"
+    assert desk.send(side="sell", size="0.0001")["status"] == "placed"
+
+
 def test_halted_market_is_suspended(desk: Desk) -> None:
     desk.world.arm("halt_symbol", symbol=XBT)
     assert desk.send()["status"] == "marketSuspended"

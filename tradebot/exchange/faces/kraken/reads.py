@@ -61,7 +61,7 @@ class Reads:
             "tickSize": number(grid.usd(grid.tick(int(instrument.level * grid.units)))),
             "contractSize": number(instrument.multiplier),
             "contractValueTradePrecision": _precision(instrument.lot),
-            "maxPositionSize": number(_most(instrument.margin_levels[-1].quantity, instrument.level)),
+            "maxPositionSize": number(words.most_held(instrument)),
             "impactMidSize": number(instrument.lot * 100),
             "openingDate": iso(self._engine.market.calendar.all[0].open_us),
             "base": base,
@@ -316,8 +316,3 @@ def _precision(lot: Decimal) -> int:
     exponent = lot.normalize().as_tuple().exponent
     assert isinstance(exponent, int)
     return -exponent
-
-
-def _most(last_level: Decimal, level: Decimal) -> Decimal:
-    """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
-    return last_level * 2 if last_level else Decimal(round(100_000_000 / level))
