@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 
 from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk
+from tests.exchange.ring import Ring
+from tradebot.exchange.engine import unsolicited
+from tradebot.exchange.engine.orders import Replacement
+from tradebot.exchange.refusal import Refusal
 
 
 def rests(desk: Desk, **more: str) -> str:
@@ -60,6 +64,27 @@ def test_order_that_cannot_be_changed_like_this_stays_as_it_is(desk: Desk, word:
     assert desk.v3("openorders")["openOrders"] == before
     # All that is available goes into what the order already has: it may be moved, because only size needs margin.
     assert edit(desk, order, limitPrice=79_000)["status"] == "edited"
+
+
+def test_order_may_always_be_made_smaller(desk: Desk) -> None:
+    desk.send(side="sell", size="15")
+    order = rests(desk, size="5")
+    assert edit(desk, order, size="1")["status"] == "edited"
+
+
+def test_venue_without_edits_refuses_them() -> None:
+    ring = Ring({0: "100"}, cash="1000")
+    ring.to(1)
+    order = ring.order("buy", 1, limit="90")
+    with pytest.raises(Refusal) as refused:
+        unsolicited.restate(ring.engine, order, Replacement(None, 80 * 10_000, None, None, None, None))
+    assert (refused.value.body["code"], order.request.limit) == ("unsupported_edit", 90 * 10_000)
+
+
+def test_edit_is_found_by_the_order_that_it_names(desk: Desk) -> None:
+    order = rests(desk, cliOrdId="keep")
+    desk.world.arm("refused", request="replace", client_order_id="keep")
+    assert edit(desk, order, size="0.2")["status"] == "orderForEditNotFound"
 
 
 def test_ended_order_is_not_found_for_an_edit(desk: Desk) -> None:

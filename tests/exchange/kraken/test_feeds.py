@@ -54,6 +54,8 @@ def test_prices_are_told_at_once_and_as_time_moves(place: Served) -> None:
         assert second["time"] == beat["time"] == first["time"] + 60_000
         assert (second["bid"], beat["feed"]) == (place.get(f"{V3}/tickers/{XBT}")["ticker"]["bid"], "heartbeat")
         assert client.ask({**asked, "event": "unsubscribe"})["event"] == "unsubscribed"
+        place.tick(seconds=60)
+        assert client.get()["feed"] == "heartbeat"
         assert client.ask({**asked, "product_ids": ["PF_NONEUSD"]})["message"] == "Invalid product id"
 
 

@@ -58,9 +58,7 @@ class Feeds:
         # What a request has placed is told as it is accepted; that it has reached the market is no news.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:
             return None
-        account = self._engine.accounts.get(event.account)
-        if account is None or not any(account.key_id in client.keys.values() for client in self._clients):
-            return None
+        account = self._engine.accounts[event.account]
         order, execution = event.update.order, event.update.execution
         whom = {"symbol": order.symbol, "side": words.side(order.side), "client_order_id": order.client_order_id}
         data: Told = {"order": whom, "event": event.update.event, ORDERS: self._changed(order)}

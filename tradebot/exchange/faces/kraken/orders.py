@@ -86,7 +86,7 @@ def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> boo
     """Return True if an order's fill would leave a larger position than the venue allows."""
     then = account.qty(request.symbol) + (request.qty or Decimal(0)) * request.side
     most = words.most_held(engine.market.grids[request.symbol].instrument)
-    return abs(then) > max(most, abs(account.qty(request.symbol)))
+    return abs(then) > most
 
 
 def _placed(grid: Grid, order: Order) -> dict[str, Any]:
