@@ -12,6 +12,7 @@ from tradebot.exchange.engine.dialect import Admission, Mark, Marks, Worth
 from tradebot.exchange.engine.floor import Deed, Floor, enter
 from tradebot.exchange.engine.matching import FillModel, LotModel, stop_price
 from tradebot.exchange.engine.orders import (
+    LAST,
     LIQUIDATION,
     MAKER,
     SETTLEMENT,
@@ -32,6 +33,8 @@ from tradebot.exchange.market.spec import FillSpec
 from tradebot.exchange.market.venue import Rules
 
 FEE = "FEE"
+NOTHING_TO_REDUCE = "would_not_reduce_position"
+"""Why a reduce-only order is canceled."""
 NEVER_US = 2**62
 """When an order ends that lasts until it is canceled."""
 _CLOSES = frozenset({"close"})
@@ -105,11 +108,17 @@ class Plain:
         self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
     ) -> Admission:
         """Check the venue's rules."""
-        return admission.admit(self._rules, floor, account, request)
+        return admission.admit(self._rules, floor, account, request, replaced)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Refuse to replace an order."""
-        raise admission.no_replacement()
+        """Return what an order becomes if it is changed in place, where that can be done."""
+        if not self._rules.edits:
+            raise admission.no_replacement()
+        asked = order.request
+        limit, stop = (
+            old if new is None else new for new, old in ((wanted.limit, asked.limit), (wanted.stop, asked.stop))
+        )
+        return asked._replace(qty=wanted.qty or asked.qty, limit=limit, stop=stop)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the session's close for a day order, and otherwise never."""
@@ -121,7 +130,13 @@ class Plain:
         """Return the price at which a bar fills an order in the session."""
         if not session.open_us <= bar.start_us < session.close_us:
             return None
-        return floor.model.traded(order, bar) if order.stop is None else stop_price(order, bar, floor.model)
+        if order.stop is None:
+            price = floor.model.traded(order, bar)
+            # It rests at its limit, and whoever comes to it trades there.
+            return order.request.limit if price is not None and order.request.post_only else price
+        if order.request.trigger != LAST and not order.elected:
+            bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
+        return stop_price(order, bar, floor.model)
 
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
@@ -187,6 +202,7 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
     for order in _reducing(account, symbol):
         allowed = admission.fitting(account, order)
         if not allowed:
+            order.why = NOTHING_TO_REDUCE
             life.cancel(floor, order)
         elif order.remaining > allowed:
             life.reduce(floor, order, order.filled_qty + allowed)

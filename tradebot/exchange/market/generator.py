@@ -7,6 +7,9 @@ The year before the market's first session has daily bars whose closes come from
 comes from a separate one, so that no session's bars depend on it. The minutes of such a day are made to fit its bar
 when somebody asks for them. The days before that year are made from its first one backwards.
 
+An instrument that has a volatility of its own also has trends, days in a row that lean one way, and once in a while
+its whole market moves within minutes.
+
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
 from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
 the rest of it.
@@ -14,7 +17,7 @@ the rest of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import sqrt
@@ -22,9 +25,10 @@ from random import Random
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.bars import UNITS, Bar
-from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.instruments import Grid, Instrument
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.trends import Shocks, jumps, shocks_of, trends_of
 from tradebot.exchange.times import MINUTE
 
 _MARKET_VOLATILITY = 0.008
@@ -48,15 +52,35 @@ class Maker:
     """What bars of one symbol are made with: its character, its price grid, and the gaps between its sessions.
 
     `units` returns a price in whole units, of which `scale` make a dollar. `gap` is what a gap deviates by, as a share
-    of the daily volatility. Daily prices never fall below `least` dollars.
+    of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends.
     """
 
-    def __init__(self, character: Profile, units: Callable[[float], int], scale: int, least: float, gap: float) -> None:
+    def __init__(
+        self,
+        character: Profile,
+        units: Callable[[float], int],
+        scale: int,
+        least: float,
+        gap: float,
+        shocks: Shocks | None = None,
+    ) -> None:
         self.character = character
         self.units = units
         self.scale = scale
         self.least = least
         self.gap = gap
+        self.shocks = shocks
+
+    def sudden(self, day: str) -> float:
+        """Return what of its price a symbol moves by in the shock of a session; 0 without one."""
+        return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
+
+    def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
+        """Return what trends and shocks move a symbol by in each session."""
+        if self.shocks is None:
+            return [0.0] * len(sessions)
+        trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)
+        return [trend + self.sudden(session.date) for trend, session in zip(trends, sessions, strict=True)]
 
     def bar(self, start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
         units = self.units
@@ -79,11 +103,20 @@ def _maker(symbol: str) -> Maker:
     return Maker(profile(symbol), _units, UNITS, 1.0, _GAP_SHARE)
 
 
-def _maker_of(grid: Grid, gap: float) -> Maker:
+@lru_cache(maxsize=1_000)
+def _maker_of(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...]) -> Maker:
     """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
-    level = float(grid.instrument.level)
-    character = profile(grid.instrument.symbol)._replace(level=level, missing_rate=0.0)
-    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap)
+    grid = Grid(of)
+    level, drawn = float(of.level), profile(of.symbol)
+    character = drawn._replace(
+        level=level,
+        missing_rate=0.0,
+        shares_a_day=int(of.volume) or drawn.shares_a_day,
+        daily_volatility=float(of.volatility) or drawn.daily_volatility,
+        beta=float(of.beta) or drawn.beta,
+    )
+    own = dict(shocks) if of.volatility else None
+    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own)
 
 
 class GeneratedBars:
@@ -93,7 +126,8 @@ class GeneratedBars:
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else _GAP_SHARE
-        self._makers = {grid.instrument.symbol: _maker_of(grid, gap) for grid in grids}
+        shocks = tuple(shocks_of(seed, calendar.all).items())
+        self._makers = {grid.instrument.symbol: _maker_of(grid.instrument, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
@@ -162,8 +196,9 @@ class GeneratedBars:
         character, least = maker.character, maker.least
         rng = stream(self._seed, symbol, "daily")
         closes, price = [], character.level
-        for factor in self._market_days:
-            move = character.beta * factor + character.daily_volatility * bell(rng)
+        leans = maker.leans(self._seed, symbol, self._calendar.all)
+        for factor, lean in zip(self._market_days, leans, strict=True):
+            move = character.beta * factor + character.daily_volatility * bell(rng) + lean
             if abs(move) > _LARGEST_DAILY_MOVE:
                 move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
             price *= 1 + move
@@ -231,13 +266,15 @@ def session_bars(
     rng, character = stream(seed, symbol, session.date), maker.character
     opening, common = maker.opening(before, rng), _market_path(seed, session)
     own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
+    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
     path = [
-        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
-        for m, (c, o) in enumerate(zip(common, own, strict=True))
+        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
+        for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
     ]
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
 
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
 def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
     """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
     rng, character = stream(seed, symbol, session.date), maker.character
@@ -245,6 +282,9 @@ def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker:
     common = _market_path(seed, session)
     own = _bridge(rng, len(common), character.daily_volatility)
     line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
+    if maker.sudden(session.date):
+        ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+        line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, ahead, strict=True)]
     away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
     # The farthest point on each side of the line just reaches the day's high and low.
     up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)
