@@ -18,6 +18,8 @@ from tradebot.errors import OperatorError
 from tradebot.model.venue import Capabilities
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tradebot.adapters.alpaca.bars import AlpacaBars
     from tradebot.adapters.alpaca.orders import AlpacaOrders
     from tradebot.adapters.alpaca.reader import AlpacaReader
@@ -50,7 +52,8 @@ class Access(NamedTuple):
     """What a connection is made with: the settings, the keys by their fields, and who listens to it.
 
     `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
-    before each read and may raise; `heard` gets each answer before it is used.
+    before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
+    remember something does so, None before the bot has a folder.
     """
 
     settings: Sections
@@ -58,6 +61,7 @@ class Access(NamedTuple):
     sandbox_url: str | None
     before_read: Callable[[], None] = lambda: None
     heard: Callable[[Answer], None] = lambda answer: None
+    folder: Path | None = None
 
 
 class Connection(Protocol):
@@ -155,7 +159,13 @@ def _alpaca() -> Door:
     )
 
 
-_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca)}
+def _kraken() -> Door:
+    from tradebot.app.kraken_door import door
+
+    return door()
+
+
+_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca), "kraken_futures": cache(_kraken)}
 """The venues that come with the bot, by name."""
 
 SANDBOX_KEY = "sandbox"

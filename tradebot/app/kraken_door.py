@@ -1,0 +1,63 @@
+"""The way to Kraken Futures: its keys, how to connect, and what `doctor` asks of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from tradebot.adapters.kraken.bars import KrakenBars
+from tradebot.adapters.kraken.capabilities import KRAKEN
+from tradebot.adapters.kraken.client import KrakenVenue
+from tradebot.adapters.kraken.orders import KrakenOrders
+from tradebot.adapters.kraken.reader import KrakenReader
+from tradebot.adapters.kraken.venue import KEY, SECRET, URL, sandbox_secret, venue_of
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
+from tradebot.errors import OperatorError
+from tradebot.judging.judgment import State
+
+_RECENT = timedelta(hours=2)
+
+
+def door() -> Door:
+    """Return it."""
+    return Door(
+        capabilities=KRAKEN,
+        keys=(Key("kraken_key", (KEY,)), Key("kraken_secret", (SECRET,)), Key("kraken_url", (URL,), secret=False)),
+        connect=_connect,
+        reader=KrakenReader,
+        orders=KrakenOrders,
+        bars=KrakenBars,
+        checks=Checks(_bar_times, _renamed, _data_plan, "venue"),
+    )
+
+
+def _connect(access: Access) -> KrakenVenue:
+    mode, secrets, url = access.settings.mode, access.secrets, access.sandbox_url
+    key, secret = secrets.get("kraken_key"), secrets.get("kraken_secret")
+    if url:
+        key, secret = key or SANDBOX_KEY, secret or sandbox_secret(key or SANDBOX_KEY)
+    if not key or not secret:
+        raise OperatorError(
+            f"mode {mode} needs keys: {KEY} or {SECRET} is not set",
+            "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
+        )
+    return venue_of(
+        mode, url or secrets.get("kraken_url"), key, secret, access.folder, access.before_read, access.heard
+    )
+
+
+def _bar_times(venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    now = KrakenReader(venue, tally).clock().now
+    pages = KrakenBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
+    latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
+    return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
+
+
+def _renamed(
+    venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date
+) -> Mapping[str, str]:
+    """Return nothing: contracts aren't renamed."""
+    return {}
+
+
+def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> Look:
+    return Look(State.OK, "every account gets the venue's own prices", "answer")
