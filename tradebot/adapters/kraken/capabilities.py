@@ -88,5 +88,5 @@ LATE = "requestTimeout"
 """The beginning of the error after a request that arrived later than its `processBefore`."""
 SETTLED_AFTER = timedelta(seconds=10)
 """How much later than the market the history may be: what it lacks proves nothing before."""
-ARRIVES_WITHIN = timedelta(seconds=30)
+ARRIVES_WITHIN = timedelta(seconds=60)
 """Every order says until when it may be carried out, and the venue refuses what comes later."""
