@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import open_plain
+from tradebot.adapters.state.state_folder import VENUE_NONCE
 
-FILE = "kraken-nonce"
+FILE = VENUE_NONCE
 _LONGEST = 32
 
 
