@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
+from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols, Venue
 from commands.shared.plain import note
 from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
@@ -127,6 +127,7 @@ def demo(
     minutes: Annotated[
         int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
     ] = (SESSION_MINUTES),
+    venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,
     sessions: Sessions = None,
@@ -145,7 +146,7 @@ def demo(
     from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 
     sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
-    flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
+    flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue), venue)
     with progress_bar("playing the session") as progress:
         report = run(state_dir, flags, minutes, progress)
     finish(report, as_json)

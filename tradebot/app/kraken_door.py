@@ -1,7 +1,10 @@
 """The way to Kraken Futures: its keys, how to connect, and what `doctor` asks of it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from tradebot.adapters.kraken.bars import KrakenBars
 from tradebot.adapters.kraken.capabilities import KRAKEN
@@ -14,7 +17,12 @@ from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 
+if TYPE_CHECKING:
+    from tradebot.app.sections import Sections
+    from tradebot.exchange.market.venue import Venue
+
 _RECENT = timedelta(hours=2)
+MOST_NAMED = 5
 
 
 def door() -> Door:
@@ -27,7 +35,20 @@ def door() -> Door:
         orders=KrakenOrders,
         bars=KrakenBars,
         checks=Checks(_bar_times, _renamed, _data_plan, "venue"),
+        market=_market,
     )
+
+
+def _market(settings: Sections) -> Venue:
+    from tradebot.exchange.market.coins import SYMBOLS, kraken_venue
+
+    unknown = [symbol for symbol in settings.universe if symbol not in SYMBOLS]
+    if unknown:
+        raise OperatorError(
+            f"the embedded exchange has no {unknown[0]} at {KRAKEN.title}",
+            f"its perpetuals are {', '.join(SYMBOLS[:MOST_NAMED])} and so on; config/venues/{KRAKEN.name}.yaml lists all",
+        )
+    return kraken_venue(settings.sandbox.seed, settings.universe)
 
 
 def _connect(access: Access) -> KrakenVenue:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.sections import Sections
+    from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
     from tradebot.ports.broker import BrokerReader, Market, OrderPort
 
@@ -101,7 +102,11 @@ class Checks(NamedTuple):
 
 
 class Door(Struct, frozen=True):
-    """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together."""
+    """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
+
+    `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
+    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue.
+    """
 
     capabilities: Capabilities
     keys: tuple[Key, ...]
@@ -110,6 +115,7 @@ class Door(Struct, frozen=True):
     orders: Callable[[Any, DriftTally], OrderPort]
     bars: Callable[[Any, DriftTally], BarSource]
     checks: Checks
+    market: Callable[[Sections], Venue] | None = None
 
 
 def door_to(name: str) -> Door:
