@@ -46,6 +46,8 @@ WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
 MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
 """What a fill on margin was: it made or took liquidity, or the venue closed a position."""
+LAST, MARK, INDEX = "last", "mark", "index"
+"""The prices that a stop may act on. Mark and index go with the trades, but know nothing of a minute's extremes."""
 BUST, CORRECT = "trade_bust", "trade_correct"
 """What the venue may do to an execution, in the stream's words."""
 _ZERO = Decimal(0)
@@ -63,7 +65,8 @@ class StopLoss(NamedTuple):
 class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
-    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price.
+    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
+    what the market offers. A stop acts on the price that `trigger` names: that of the last trade, or the mark.
     """
 
     symbol: str
@@ -83,6 +86,8 @@ class OrderRequest(NamedTuple):
     take_profit: int | None = None
     stop_loss: StopLoss | None = None
     reduce_only: bool = False
+    post_only: bool = False
+    trigger: str = LAST
 
 
 class Replacement(NamedTuple):
@@ -112,7 +117,8 @@ class Order:
     in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
 
     `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (engine.policy).
-    `unheard` is how many shares another exit has filled that it doesn't know of yet.
+    `unheard` is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue
+    cancel it, if not its owner.
     """
 
     id: str
@@ -152,6 +158,7 @@ class Order:
     frees_after_us: int = 0
     tells_after_us: int = 0
     unheard: Decimal = _ZERO
+    why: str = ""
 
     @property
     def symbol(self) -> str:

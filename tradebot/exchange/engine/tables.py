@@ -31,7 +31,7 @@ _DECIMAL = 0
 _SHOWN = (
     *("request", "id", "client_order_id", "intent", "status", "submitted_us", "updated_us", "expires_us", "created_us"),
     *("qty", "stop", "hwm", "filled_qty", "filled_usd", "filled_us", "canceled_us", "expired_us", "failed_us"),
-    *("replaced_us", "replaced_by", "replaces", "shown_held"),
+    *("replaced_us", "replaced_by", "replaces", "shown_held", "why"),
 )
 """The fields of an order that clients are shown."""
 _order_then = attrgetter(*_SHOWN)
@@ -71,6 +71,12 @@ class PastUpdates:
             yield from map(_unpacked, _rows(self.blocks[number]))
             number += 1
         yield from map(_unpacked, tuple(self.rows))
+
+    def newest_first(self) -> Iterator[PastUpdate]:
+        """Yield updates, the newest first; blocks are read one by one."""
+        yield from map(_unpacked, reversed(tuple(self.rows)))
+        for block in reversed(self.blocks):
+            yield from map(_unpacked, reversed(_rows(block)))
 
 
 def _packed_decimal(value: object) -> msgpack.ExtType:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 GROUP = "tradebot.exchange_faces"
 _OURS: Mapping[str, str] = MappingProxyType(
-    {"alpaca": "tradebot.exchange.faces.alpaca", "flow": "tradebot.exchange.faces.unusual_whales"}
+    {
+        "alpaca": "tradebot.exchange.faces.alpaca",
+        "flow": "tradebot.exchange.faces.unusual_whales",
+        "kraken": "tradebot.exchange.faces.kraken.face",
+    }
 )
 """The modules of our own faces; each has a FACE."""
 

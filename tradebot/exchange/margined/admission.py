@@ -35,6 +35,8 @@ def admit(rules: Rules, floor: Floor, account: Account, request: OrderRequest) -
     _check_client_id(rules, account, request.client_order_id)
     _check_size(grid, request)
     _check_prices(rules, floor, grid, request)
+    if request.post_only and takes(floor, request):
+        raise refused("would_take", "a post-only order would take an offer")
     side = "buy" if request.side > 0 else "sell"
     if request.reduce_only:
         if account.qty(request.symbol) * request.side >= 0:
@@ -66,6 +68,8 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
     life = request.time_in_force
     if life not in _LIVES or (life not in _LASTING and "stop" in prices) or request.extended_hours:
         raise refused("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
+    if request.post_only and (prices != ("limit",) or life not in _LASTING):
+        raise refused("unsupported_type", "only a limit order that lasts can be post-only")
     given = {name for name in ("limit", "stop") if getattr(request, name) is not None}
     if given != set(prices) or request.trail_price is not None or request.trail_percent is not None:
         raise refused("wrong_prices", f"a {request.type} order has {' and '.join(prices) or 'no'} prices")
@@ -97,6 +101,15 @@ def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest)
         raise refused("no_price", f"{request.symbol} has no price yet")
     if rules.collar is not None and request.limit is not None and abs(request.limit - last) > last * rules.collar:
         raise refused("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
+
+
+def takes(floor: Floor, request: OrderRequest) -> bool:
+    """Return True if an order would take what the market offers at its last price, given its limit."""
+    last = floor.last_price(request.symbol)
+    if last is None or request.limit is None:
+        return last is not None
+    offered = floor.model.around(last, request.symbol)[request.side > 0]
+    return (request.limit - offered) * request.side >= 0
 
 
 def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None:

@@ -12,6 +12,7 @@ from tradebot.exchange.engine.dialect import Admission, Mark, Marks, Worth
 from tradebot.exchange.engine.floor import Deed, Floor, enter
 from tradebot.exchange.engine.matching import FillModel, LotModel, stop_price
 from tradebot.exchange.engine.orders import (
+    LAST,
     LIQUIDATION,
     MAKER,
     SETTLEMENT,
@@ -32,6 +33,8 @@ from tradebot.exchange.market.spec import FillSpec
 from tradebot.exchange.market.venue import Rules
 
 FEE = "FEE"
+NOTHING_TO_REDUCE = "would_not_reduce_position"
+"""Why a reduce-only order is canceled."""
 NEVER_US = 2**62
 """When an order ends that lasts until it is canceled."""
 _CLOSES = frozenset({"close"})
@@ -121,7 +124,13 @@ class Plain:
         """Return the price at which a bar fills an order in the session."""
         if not session.open_us <= bar.start_us < session.close_us:
             return None
-        return floor.model.traded(order, bar) if order.stop is None else stop_price(order, bar, floor.model)
+        if order.stop is None:
+            price = floor.model.traded(order, bar)
+            # It rests at its limit, and whoever comes to it trades there.
+            return order.request.limit if price is not None and order.request.post_only else price
+        if order.request.trigger != LAST and not order.elected:
+            bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
+        return stop_price(order, bar, floor.model)
 
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
@@ -187,6 +196,7 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
     for order in _reducing(account, symbol):
         allowed = admission.fitting(account, order)
         if not allowed:
+            order.why = NOTHING_TO_REDUCE
             life.cancel(floor, order)
         elif order.remaining > allowed:
             life.reduce(floor, order, order.filled_qty + allowed)

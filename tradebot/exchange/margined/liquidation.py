@@ -16,6 +16,9 @@ from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.margined.accounts import NetPosition, Standing, net_positions, standing
 
+NO_MARGIN, ENDED = "not_enough_margin", "contract_expired"
+"""Why an order is canceled here."""
+
 
 def review(floor: Floor, part: Decimal) -> None:
     """Compare every account with its margins, and liquidate this part of a position at a time."""
@@ -42,6 +45,7 @@ def _withdraw(floor: Floor, account: Account, now: Standing) -> None:
     names = ("equity", "initial", "maintenance")
     floor.emit(Event(floor.now_us, "margin_call", {name: plain(getattr(now, name)) for name in names}, account.number))
     for order in risky:
+        order.why = NO_MARGIN
         life.cancel(floor, order)
 
 
@@ -73,6 +77,7 @@ def end_trading(floor: Floor, symbol: str) -> None:
     """Cancel the orders in a symbol whose trading has ended, and settle its positions at the last price."""
     for account in floor.accounts.values():
         for order in [one for one in account.open.values() if one.symbol == symbol]:
+            order.why = ENDED
             life.cancel(floor, order)
         for held in [one for one in net_positions(account) if one.symbol == symbol]:
             close_out(floor, account, held, abs(held.qty), SETTLEMENT)

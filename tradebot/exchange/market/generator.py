@@ -81,8 +81,15 @@ def _maker(symbol: str) -> Maker:
 
 def _maker_of(grid: Grid, gap: float) -> Maker:
     """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
-    level = float(grid.instrument.level)
-    character = profile(grid.instrument.symbol)._replace(level=level, missing_rate=0.0)
+    of = grid.instrument
+    level, drawn = float(of.level), profile(of.symbol)
+    character = drawn._replace(
+        level=level,
+        missing_rate=0.0,
+        shares_a_day=int(of.volume) or drawn.shares_a_day,
+        daily_volatility=float(of.volatility) or drawn.daily_volatility,
+        beta=float(of.beta) or drawn.beta,
+    )
     return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap)
 
 

@@ -27,6 +27,7 @@ Settlement = Literal["paid", "margined"]
 _NAME = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _MOST_PLACES = 12
 _BPS = 10_000
+_MOST_VOLUME = Decimal(10) ** 18
 _LEAST_MARGIN = Decimal("0.001")
 _ZERO = Decimal(0)
 
@@ -53,7 +54,9 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     worth in `currency`. `ticks` ascend from price 0, `margin_levels` from quantity 0; the level of a position holds for
     all of it. A `calendar` other than the market's is named; `closes` are the dates of sessions that end at another
     time than there, and these times. Nothing trades from `last_trading` on, and positions are settled there. `funding`
-    is what a long position pays for each unit times the multiplier and hour. A generated market begins near `level`.
+    is what a long position pays for each unit times the multiplier and hour. A generated market begins near `level`,
+    trades about `volume` units a day, and moves by `volatility`, a fraction, besides `beta` times its market; what is 0
+    of these is made up.
     """
 
     symbol: str
@@ -69,6 +72,9 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     margin_levels: tuple[MarginLevel, ...] = ()
     last_trading: str | None = None
     funding: Decimal = _ZERO
+    volume: Decimal = _ZERO
+    volatility: Decimal = _ZERO
+    beta: Decimal = _ZERO
 
     @property
     def places(self) -> int:
@@ -99,6 +105,10 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
             yield "its margin levels ascend from quantity 0"
         if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
             yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
+        if not all(amount.is_finite() and 0 <= amount <= _MOST_VOLUME for amount in (self.volume, self.beta)):
+            yield "its volume and beta are numbers that aren't negative"
+        if not 0 <= self.volatility < 1:
+            yield "its volatility is a fraction"
         if self.calendar and self.calendar not in HOURS:
             yield f"its calendar is one of {', '.join(HOURS)}"
         try:

@@ -1,0 +1,21 @@
+"""Exchanges with the Kraken face, an hour after their market began."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.kraken.desk import Desk, spec
+from tests.exchange.worlds import folders_of
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    return folders_of(spec(), tmp_path_factory)
+
+
+@pytest.fixture
+def desk(fresh: Callable[[], Path]) -> Desk:
+    made = Desk(fresh())
+    made.world.tick(seconds=3600)
+    return made

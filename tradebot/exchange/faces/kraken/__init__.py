@@ -1,0 +1,1 @@
+"""Speak Kraken Futures' API: REST v3, the history, and charts, over a margined exchange."""
