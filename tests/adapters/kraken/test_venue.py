@@ -179,6 +179,6 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
     found = [Opening(tmp_path).of("a", day, work_out), Opening(tmp_path).of("a", day, work_out)]
     assert (found, len(asked)) == ([Decimal("12.5")] * 2, 1)
     Opening(tmp_path).of("another", day, work_out)
-    (tmp_path / "kraken-day").write_text("{")
+    (tmp_path / "venue.day").write_text("{")
     Opening(tmp_path).of("another", day, work_out)
     assert len(asked) == 3
