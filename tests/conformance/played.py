@@ -27,6 +27,7 @@ from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, TICK
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.faults.room import PATH as FAULTS
+from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.spec import NEXT_BAR, Costs, MarketSpec
 from tradebot.exchange.process import create
 from tradebot.model.bar import Session
@@ -44,6 +45,7 @@ MORNING, HOURS_LEFT = timedelta(minutes=30), timedelta(hours=2)
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 PARTS = 50
 """How many small orders are so large that it fills in parts, because few of a bar's units trade with us."""
+PERPETUALS = ("PF_XBTUSD", "PF_ETHUSD")
 UNLISTED, UNTRADED, UNKNOWN_ID = "NO SUCH", "QZQZQ", "77777777-7777-4777-8777-777777777777"
 URL = "http://127.0.0.1:9"
 """Never opened: what is sent there goes through the wire."""
@@ -81,6 +83,17 @@ VENUES = {
         place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01")), brackets=True),
         ("elsewhere_key",),
         place.SITE,
+    ),
+    "kraken": Venue(
+        lambda: door_to("kraken_futures"),
+        MarketSpec(
+            start=START,
+            symbols=PERPETUALS,
+            sessions=40,
+            fill=NEXT_BAR._replace(volume_share=Decimal("0.01")),
+            venue=kraken_venue(8, PERPETUALS),
+        ),
+        ("kraken_key",),
     ),
 }
 

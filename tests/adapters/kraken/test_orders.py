@@ -28,6 +28,7 @@ from tradebot.adapters.kraken.capabilities import REFUSED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Operation
 from tradebot.model.order import OrderStatus, OrderType, Outcome
+from tradebot.model.values import replace
 
 ACCEPTED, REJECTED, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN
 MARGIN = {"result": "error", "errors": [{"code": 92, "message": "INSUFFICIENT_MARGIN"}], "serverTime": "x"}
@@ -69,8 +70,8 @@ def test_an_order_is_accepted_only_by_its_send_status(
 
 def test_a_request_is_signed_and_bounded_in_time_and_protection_only_reduces(wire: Wire) -> None:
     wire.answer(Scripted(200, sent("invalidPrice")))
-    stop = {"order_type": OrderType.STOP, "limit_price": None, "stop_price": Decimal("28000.5")}
-    orders(wire).submit(intent(purpose=Purpose.PROTECT, side=Side.SELL, **stop))
+    stop = intent(purpose=Purpose.PROTECT, side=Side.SELL, order_type=OrderType.STOP, limit_price=None)
+    orders(wire).submit(replace(stop, stop_price=Decimal("28000.5")))
     asked = wire.asked[0]
     assert asked.query == {
         "orderType": "stp",

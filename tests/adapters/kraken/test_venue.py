@@ -144,7 +144,13 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
 
 
 def traded(number: int, side: str, size: str, price: str) -> dict[str, object]:
-    row = {"fill_id": f"f{number}", "order_id": "o", "symbol": "PF_XBTUSD", "side": side, "fillType": "taker"}
+    row: dict[str, object] = {
+        "fill_id": f"f{number}",
+        "order_id": "o",
+        "symbol": "PF_XBTUSD",
+        "side": side,
+        "fillType": "taker",
+    }
     return row | {"size": size, "price": price, "fillTime": "2026-11-20T15:30:00.000Z"}
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from tests.exchange.worlds import Answer, World, open_world
 from tradebot.exchange.market.coins import kraken_venue
+from tradebot.exchange.market.instruments import Instrument
 from tradebot.exchange.market.spec import CLOSE, FillSpec, MarketSpec
 from tradebot.model.values import replace
 
@@ -22,10 +23,15 @@ START = date(2026, 11, 24)
 
 
 def spec(
-    symbols: tuple[str, ...] = (XBT, PEPE), fill: FillSpec = CLOSE, cash: int = 100_000, **rules: Any
+    symbols: tuple[str, ...] = (XBT, PEPE),
+    fill: FillSpec = CLOSE,
+    cash: int = 100_000,
+    instruments: tuple[Instrument, ...] = (),
+    **rules: Any,
 ) -> MarketSpec:
     """Return a market of a few perpetuals in which orders fill at once, unless told otherwise."""
     venue = kraken_venue(5, symbols)
+    venue = replace(venue, instruments=instruments or venue.instruments)
     venue = replace(venue, rules=replace(venue.rules, **rules))
     return MarketSpec(start=START, sessions=4, symbols=symbols, seed=5, venue=venue, fill=fill, cash=Decimal(cash))
 
@@ -45,6 +51,7 @@ class Desk:
     """An exchange, and what its owner asks of it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.world: World = open_world(folder)
         self.engine = self.world.engine
         self.nonce = 0

@@ -32,14 +32,11 @@ STATUSES: Mapping[str, OrderStatus] = {
 TYPES: Mapping[str, OrderType] = {
     "lmt": OrderType.LIMIT,
     "post": OrderType.LIMIT,
-    "ioc": OrderType.LIMIT,
     "mkt": OrderType.MARKET,
     "stp": OrderType.STOP,
     "stop": OrderType.STOP,
     "limit": OrderType.LIMIT,
     "market": OrderType.MARKET,
-    "ioc limit": OrderType.LIMIT,
-    "post only": OrderType.LIMIT,
 }
 """The types of orders, in the words of the trading API and, in lower case, of the history."""
 SENT_AS: Mapping[OrderType, str] = {OrderType.MARKET: "mkt", OrderType.LIMIT: "lmt", OrderType.STOP: "stp"}

@@ -16,7 +16,7 @@ from tradebot.model.values import replace
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
 EDITED = frozenset({"OrderEdited", "OrderEditRejected"})
-_ORDER_FIELDS = ("order", "orderTrigger", "newOrder")
+_ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 _FIRST, _LAST = 0, 1
 
 
@@ -61,7 +61,8 @@ def past(
     """
     counted, unread = _counted(executions, account, tally)
     last, began, refused = dict[str, tuple[str, Row, datetime]](), dict[str, datetime](), 0
-    for raw in sorted(events, key=_time_key):
+    # Pages come newest first, and events of one millisecond stay in the order in which they happened.
+    for raw in sorted(reversed(events), key=_time_key):
         try:
             name, row, at = _event(raw, tally)
             uid = row.text("uid")
@@ -86,7 +87,9 @@ def past(
 def _order(
     uid: str, event: str, row: Row, span: tuple[datetime, datetime], executed: Executed, told_at: datetime
 ) -> Order:
-    quantity, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
+    # The quantity of an event is what was left after it.
+    left, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
+    quantity = None if left is None else left + counted
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
     stop, kind = row.number_or_none("triggerPrice"), type_of(row, "orderType", limited=limit is not None)
     is_old = told_at - span[_LAST] >= SETTLED_AFTER
@@ -108,7 +111,8 @@ def _order(
         filled_quantity=filled,
         filled_average_price=executed.worth / filled if filled else None,
         order_type=OrderType.STOP if stop is not None and kind is OrderType.UNKNOWN else kind,
-        limit_price=None if kind is OrderType.MARKET else limit,
+        # A market order is told as one that fills at once or not at all, with a limit of the venue's.
+        limit_price=None if kind is OrderType.UNKNOWN else limit,
         time_in_force=TimeInForce.GTC,
         status=status,
         submitted_at=span[_FIRST],

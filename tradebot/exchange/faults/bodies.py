@@ -131,4 +131,5 @@ def replaced(value: Any, older: Any, matches: Matches) -> Any:
 def shifted_clock(value: Any, skew_us: int) -> Any:
     """Return a clock answer with its time shifted, keeping its time zone."""
     skew = timedelta(microseconds=skew_us)
-    return _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))
+    shifted = _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))
+    return _each(shifted, "serverTime", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))

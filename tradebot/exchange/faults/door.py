@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +25,7 @@ from tradebot.exchange.faults.wire import Connection
 _MOST_SYMBOLS = 200
 _ORDER = re.compile(r"/v2/orders/([^/]+)")
 _OF_ONE_ORDER = ("order", "replace", "cancel")
+_CLIENT_ID = "cliOrdId"
 _BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 _SYMBOL = re.compile(
     r"/v2/(?:positions|assets)/([^/]+)|/api/stock/([^/]+)/.+"
@@ -37,11 +38,13 @@ def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], bod
     target = f"{method} {path}"
     account = _account(headers, engine)
     known = (account.number, account.name) if account else ()
+    fields = _fields(body) or _form(query, body)
     if is_of_kind(target, "submit"):
-        symbol, side, client_id = (_text(_fields(body), name) for name in ("symbol", "side", "client_order_id"))
+        symbol, side, client_id = (_text(fields, name) for name in ("symbol", "side", "client_order_id"))
+        client_id = client_id or _text(fields, _CLIENT_ID)
         return Facts(target, (symbol,) if symbol else (), side, client_id, known)
     params = parse_qs(query)
-    order = _order(target, params, account)
+    order = _order(target, params, fields, account)
     if order is not None:
         return facts_of_order(target, order, known)
     return Facts(target, _symbols(path, params), client_order_id=params.get("client_order_id", [""])[0], account=known)
@@ -54,7 +57,8 @@ def facts_of_order(target: str, order: Order, account: tuple[str, ...], event: s
 
 def _account(headers: Mapping[str, str], engine: Engine) -> Account | None:
     shown = credentials_of(headers)
-    return next((one for one in engine.accounts.values() if shown and one.key_id == shown.key_id), None)
+    key = shown.key_id if shown else headers.get("apikey")
+    return next((one for one in engine.accounts.values() if one.key_id == key), None)
 
 
 def _fields(body: str) -> Mapping[str, Any]:
@@ -65,12 +69,19 @@ def _fields(body: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _form(query: str, body: str) -> Mapping[str, Any]:
+    """Return the fields of a form, whether it was sent as one or in the query."""
+    return dict(parse_qsl(f"{query}&{body}"))
+
+
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _order(target: str, params: Mapping[str, list[str]], account: Account | None) -> Order | None:
+def _order(
+    target: str, params: Mapping[str, list[str]], fields: Mapping[str, Any], account: Account | None
+) -> Order | None:
     _, _, path = target.partition(" ")
     if account is None:
         return None
@@ -79,8 +90,10 @@ def _order(target: str, params: Mapping[str, list[str]], account: Account | None
     match = _ORDER.fullmatch(path)
     if match:
         return account.orders.get(match[1].lower())
-    named = any(is_of_kind(target, kind) for kind in _OF_ONE_ORDER)
-    return account.orders.get(path.rpartition("/")[2].lower()) if named else None
+    if not any(is_of_kind(target, kind) for kind in _OF_ONE_ORDER):
+        return None
+    named = account.orders.get(path.rpartition("/")[2].lower()) or account.orders.get(_text(fields, "order_id"))
+    return named or account.by_client_id.get(_text(fields, _CLIENT_ID))
 
 
 def _symbols(path: str, params: Mapping[str, list[str]]) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.ite
 _LEARNED: dict[str, dict[str, None]] = {}
 """Patterns of other faces by kind, in the order in which they came."""
 _WILDCARD = re.compile(r"[*?\[]")
-_ROOTS = ("/api", *(f"/v{digit}" for digit in range(10)))
+_ROOTS = ("/api", "/derivatives", *(f"/v{digit}" for digit in range(10)))
 _GROUPS = {"any change": CHANGES}
 
 

@@ -36,6 +36,11 @@ from tradebot.exchange.market.bars import usd
 from tradebot.exchange.times import nanoseconds
 
 _STATUSES = ("new", "accepted", "pending_replace")
+_ENVELOPE = "serverTime"
+_KRAKENS = {"limit_price": "limitPrice", "qty": "unfilledSize", "updated_at": "lastUpdateTime"}
+_ALSO = {"symbol": "contract", "client_order_id": "cliOrdId"}
+"""What Kraken calls the fields that faults name."""
+_ITS_STATUSES = ("untouched", "partiallyFilled")
 _CENT = Decimal("0.01")
 _OTHER_SIDE = {"long": "short", "short": "long"}
 _SIGNED = ("qty", "qty_available", "market_value", "cost_basis")
@@ -49,11 +54,19 @@ Settings = Mapping[str, Any]
 
 def falsified(fault: str, value: Any, settings: Settings, number: int) -> Any:
     """Return the JSON of an answer with falsified rows; `number` counts how often the fault has fired."""
+    if isinstance(value, dict) and _ENVELOPE in value:
+        # Kraken's lists come in an envelope.
+        lists = {name: falsified(fault, rows, settings, number) for name, rows in value.items() if _are_rows(rows)}
+        return value | lists
     if fault == "missing_rows":
         return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
     if fault in _OF_ACCOUNTS:
         return _each(value, settings, lambda row: _OF_ACCOUNTS[fault](row, settings, number))
     return _each_of_flow(value, settings, lambda row: _OF_FLOW[fault](row, settings.get("value", "")))
+
+
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
 def _turned(row: Row, settings: Settings, number: int) -> Row:
@@ -65,6 +78,8 @@ def _turned(row: Row, settings: Settings, number: int) -> Row:
 def _restless(row: Row, settings: Settings, number: int) -> Row:
     """Return an order with one field that varies with the number of the reading, so that no two readings agree."""
     field: str = settings["value"]
+    if "unfilledSize" in row:
+        return _restless_there(row, field, number)
     old: str | None = row.get(field)
     if not old:
         return row | {field: old}
@@ -75,6 +90,16 @@ def _restless(row: Row, settings: Settings, number: int) -> Row:
     else:
         new = str(Decimal(old) + number * (_CENT if field == "limit_price" else 1))
     return row | {field: new}
+
+
+def _restless_there(row: Row, field: str, number: int) -> Row:
+    """Do the same to an order of Kraken's, whose numbers aren't text."""
+    if field == "status":
+        return row | {field: _ITS_STATUSES[number % len(_ITS_STATUSES)]}
+    name = _KRAKENS[field]
+    if field == "updated_at":
+        return row | {name: nanoseconds(datetime.fromisoformat(row[name]) + timedelta(milliseconds=number))}
+    return row | {name: row[name] + number}
 
 
 _OF_ACCOUNTS: Mapping[str, Callable[[Row, Settings, int], Row]] = {
@@ -119,7 +144,15 @@ def _each(value: Any, settings: Settings, change: Callable[[Row], Row]) -> Any:
 
 def _matches(row: Row, settings: Settings) -> bool:
     fields = [field for field in ("symbol", "client_order_id") if field in settings]
-    return all(fnmatchcase(str(row.get(field, "")), settings[field]) for field in fields)
+    return all(fnmatchcase(_named(row, field), settings[field]) for field in fields)
+
+
+def _named(row: Row, field: str) -> str:
+    """Return a row's symbol or client id, whatever the venue calls it."""
+    if row.get(field):
+        return str(row[field])
+    found = str(row.get(_ALSO[field]) or "")
+    return found.upper() if field == "symbol" else found
 
 
 def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[Row]]) -> Any:

@@ -7,6 +7,9 @@ The year before the market's first session has daily bars whose closes come from
 comes from a separate one, so that no session's bars depend on it. The minutes of such a day are made to fit its bar
 when somebody asks for them. The days before that year are made from its first one backwards.
 
+An instrument that has a volatility of its own also has trends, days in a row that lean one way, and once in a while
+its whole market moves within minutes.
+
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
 from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
 the rest of it.
@@ -14,7 +17,7 @@ the rest of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import sqrt
@@ -42,21 +45,43 @@ _WICK_SHARE = 0.8
 """How far a day's range may exceed its open and close, as a share of its volatility."""
 _LEAST_SHARE = 0.01
 """The part of its first level that an instrument's daily prices don't fall below."""
+_TREND_DAYS, _TREND = 10, 0.5
+"""How long a trend lasts, and how much of its daily volatility a symbol moves by it each day, about."""
+_SHOCK_DAYS, _SHOCK_MINUTES = 30, 15
+"""In how many days there is one shock, and how long it takes."""
+_SMALLEST_SHOCK, _LARGEST_SHOCK, _FALLS = 0.03, 0.06, 0.7
+"""How much of its price a symbol with a beta of 1 moves, and how often it moves down."""
+
+Shocks = Mapping[str, float]
+"""What a market moves by suddenly, by the date of the session."""
 
 
 class Maker:
     """What bars of one symbol are made with: its character, its price grid, and the gaps between its sessions.
 
     `units` returns a price in whole units, of which `scale` make a dollar. `gap` is what a gap deviates by, as a share
-    of the daily volatility. Daily prices never fall below `least` dollars.
+    of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends.
     """
 
-    def __init__(self, character: Profile, units: Callable[[float], int], scale: int, least: float, gap: float) -> None:
+    def __init__(
+        self,
+        character: Profile,
+        units: Callable[[float], int],
+        scale: int,
+        least: float,
+        gap: float,
+        shocks: Shocks | None = None,
+    ) -> None:
         self.character = character
         self.units = units
         self.scale = scale
         self.least = least
         self.gap = gap
+        self.shocks = shocks
+
+    def sudden(self, day: str) -> float:
+        """Return what of its price a symbol moves by in the shock of a session; 0 without one."""
+        return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def bar(self, start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
         units = self.units
@@ -79,7 +104,7 @@ def _maker(symbol: str) -> Maker:
     return Maker(profile(symbol), _units, UNITS, 1.0, _GAP_SHARE)
 
 
-def _maker_of(grid: Grid, gap: float) -> Maker:
+def _maker_of(grid: Grid, gap: float, shocks: Shocks) -> Maker:
     """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
     of = grid.instrument
     level, drawn = float(of.level), profile(of.symbol)
@@ -90,7 +115,19 @@ def _maker_of(grid: Grid, gap: float) -> Maker:
         daily_volatility=float(of.volatility) or drawn.daily_volatility,
         beta=float(of.beta) or drawn.beta,
     )
-    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap)
+    own = shocks if of.volatility else None
+    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own)
+
+
+def _shocks(seed: int, sessions: Sequence[Session]) -> Shocks:
+    """Return a shock for every few sessions of a market; most fall."""
+    found = {}
+    for place in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
+        rng = stream(seed, "shock", place)
+        size = _SMALLEST_SHOCK + (_LARGEST_SHOCK - _SMALLEST_SHOCK) * rng.random()
+        falls, day = rng.random() < _FALLS, sessions[place + int(_SHOCK_DAYS * rng.random())].date
+        found[day] = -size if falls else size
+    return found
 
 
 class GeneratedBars:
@@ -100,7 +137,8 @@ class GeneratedBars:
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else _GAP_SHARE
-        self._makers = {grid.instrument.symbol: _maker_of(grid, gap) for grid in grids}
+        shocks = _shocks(seed, calendar.all)
+        self._makers = {grid.instrument.symbol: _maker_of(grid, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
@@ -169,8 +207,9 @@ class GeneratedBars:
         character, least = maker.character, maker.least
         rng = stream(self._seed, symbol, "daily")
         closes, price = [], character.level
-        for factor in self._market_days:
-            move = character.beta * factor + character.daily_volatility * bell(rng)
+        leans = [0.0] * len(self._market_days) if maker.shocks is None else self._leans(symbol, maker)
+        for factor, lean in zip(self._market_days, leans, strict=True):
+            move = character.beta * factor + character.daily_volatility * bell(rng) + lean
             if abs(move) > _LARGEST_DAILY_MOVE:
                 move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
             price *= 1 + move
@@ -178,6 +217,17 @@ class GeneratedBars:
                 price = least
             closes.append(price)
         return closes
+
+    def _leans(self, symbol: str, maker: Maker) -> list[float]:
+        """Return what trends and shocks move a symbol by in each session."""
+        rng, sessions = stream(self._seed, symbol, "trends"), self._calendar.all
+        begins = int(_TREND_DAYS * rng.random())
+        trends = [bell(rng) for _ in range(len(sessions) // _TREND_DAYS + 2)]
+        step = _TREND * maker.character.daily_volatility
+        return [
+            step * trends[(begins + place) // _TREND_DAYS] + maker.sudden(session.date)
+            for place, session in enumerate(sessions)
+        ]
 
     def _history_of(self, symbol: str) -> list[Bar]:
         rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
@@ -238,11 +288,24 @@ def session_bars(
     rng, character = stream(seed, symbol, session.date), maker.character
     opening, common = maker.opening(before, rng), _market_path(seed, session)
     own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
+    jumps = _jumps(seed, session, maker, len(common))
     path = [
-        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
-        for m, (c, o) in enumerate(zip(common, own, strict=True))
+        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
+        for m, (c, o, jump) in enumerate(zip(common, own, jumps, strict=True))
     ]
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
+
+
+def _jumps(seed: int, session: Session, maker: Maker, minutes: int) -> Sequence[float]:
+    """Return how far a session is ahead of its steady way after each minute, because of its shock."""
+    sudden = maker.sudden(session.date)
+    if not sudden:
+        return (0.0,) * minutes
+    begins = int((minutes - _SHOCK_MINUTES) * stream(seed, "shock", session.date).random())
+    return [
+        sudden * (min(max(minute - begins, 0) / _SHOCK_MINUTES, 1.0) - (minute + 1) / minutes)
+        for minute in range(minutes)
+    ]
 
 
 def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
@@ -252,6 +315,9 @@ def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker:
     common = _market_path(seed, session)
     own = _bridge(rng, len(common), character.daily_volatility)
     line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
+    if maker.sudden(session.date):
+        jumps = _jumps(seed, session, maker, len(common))
+        line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, jumps, strict=True)]
     away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
     # The farthest point on each side of the line just reaches the day's high and low.
     up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)

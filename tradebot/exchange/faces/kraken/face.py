@@ -147,6 +147,7 @@ KINDS = {
     "account": r"GET /derivatives/api/v3/accounts",
     "positions": r"GET /derivatives/api/v3/openpositions",
     "activities": r"GET (/derivatives/api/v3/fills|/api/history/v[23]/account-log)",
+    "clock": r"GET /derivatives/api/v3/openpositions",
     "assets": r"GET /derivatives/api/v3/instruments",
     "snapshots": r"GET /derivatives/api/v3/(tickers(/[^/]+)?|orderbook)",
     "bars": r"GET /api/charts/v1/.*",

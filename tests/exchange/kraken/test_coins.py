@@ -1,0 +1,104 @@
+"""The made-up perpetuals: 56 of them as a venue lists them, with trends of their own and shocks that they share."""
+
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from statistics import mean
+
+import pytest
+
+from tests.exchange.kraken.desk import START
+from tradebot.exchange.market.coins import FACE, SYMBOLS, coins, kraken_venue
+from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.instruments import Grid, Instrument
+from tradebot.exchange.market.sessions import Calendar, build_calendar
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.values import replace
+
+
+@pytest.fixture(scope="module")
+def calendar() -> Calendar:
+    return build_calendar(START, 4, "24/7")
+
+
+def bars_of(calendar: Calendar, *listed: Instrument, seed: int = 5) -> GeneratedBars:
+    return GeneratedBars(seed, calendar, map(Grid, listed))
+
+
+def test_fifty_six_coins_are_listed_as_a_market_takes_them() -> None:
+    listed = coins(5)
+    assert len(listed) == len(set(SYMBOLS)) == 56
+    assert [one.symbol for one in listed] == list(SYMBOLS)
+    spec = MarketSpec(start=date(2026, 1, 5), symbols=SYMBOLS, venue=kraken_venue(5))
+    assert MarketSpec.from_json(spec.to_json()) == spec
+    assert spec.venue.faces == (FACE,)
+    for one in listed:
+        assert not list(one.problems())
+        tick, lot = one.ticks[0].tick, one.lot
+        assert Decimal("0.000001") <= tick / one.level <= Decimal("0.001"), one.symbol
+        assert lot * one.level < 10, one.symbol
+        quantities = [level.quantity for level in one.margin_levels]
+        assert all(quantity % lot == 0 for quantity in quantities)
+        assert abs(one.funding / one.level) < Decimal("0.0001")
+
+
+def test_seed_decides_on_funding_of_which_some_is_paid_and_some_received() -> None:
+    rates = [one.funding for one in coins(5)]
+    assert 5 < sum(rate < 0 for rate in rates) < 28
+    assert [replace(one, funding=0) for one in coins(6)] == [replace(one, funding=0) for one in coins(5)]
+    assert [one.funding for one in coins(6)] != rates
+
+
+def test_some_coins_are_listed_alone_in_the_same_order() -> None:
+    names = ("PF_PEPEUSD", "PF_XBTUSD")
+    assert [one.symbol for one in coins(5, names)] == ["PF_XBTUSD", "PF_PEPEUSD"]
+    assert coins(5, names)[0] == coins(5)[0]
+
+
+def test_market_begins_at_its_level_and_trades_what_the_table_says(calendar: Calendar) -> None:
+    xbt = coins(5)[0]
+    bars = bars_of(calendar, xbt)
+    assert bars.history_close(xbt.symbol, 1) == 92_000 * 10_000
+    traded = sum(bar.volume for bar in bars.bars(xbt.symbol, 0))
+    assert Decimal("0.7") < traded / xbt.volume < Decimal("1.3")
+
+
+def test_shock_moves_every_coin_within_a_quarter_of_an_hour(calendar: Calendar) -> None:
+    listed = coins(5)[:3]
+    bars = bars_of(calendar, *listed)
+    shocks = bars._makers["PF_XBTUSD"].shocks
+    assert shocks is not None
+    days = [calendar.place(day) - calendar.first for day in shocks]
+    assert 8 <= len(days) <= 11
+    last, size = max(zip(days, shocks.values(), strict=True))
+    falls = []
+    for one in listed:
+        closes = [bar.close for bar in bars.bars(one.symbol, last)]
+        moves = [
+            (after / before - 1, place) for place, (before, after) in enumerate(zip(closes, closes[15:], strict=False))
+        ]
+        falls.append(min(moves) if size < 0 else max(moves))
+    assert all(
+        move == pytest.approx(size * float(one.beta), abs=0.025) for (move, _), one in zip(falls, listed, strict=True)
+    )
+    assert max(place for _, place in falls) - min(place for _, place in falls) < 10
+
+
+def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calendar: Calendar) -> None:
+    """A trend is days in a row whose moves have something in common: their sums are larger than those of chance."""
+
+    def spread(listed: Instrument, seed: int) -> float:
+        bars = bars_of(calendar, listed, seed=seed)
+        closes = bars._closes(listed.symbol)
+        moves = [after / before - 1 for before, after in pairwise(closes)]
+        tens = [sum(moves[place : place + 10]) for place in range(0, len(moves) - 9, 10)]
+        return mean(one * one for one in tens) / (10 * mean(one * one for one in moves))
+
+    ada = next(one for one in coins(5) if one.symbol == "PF_ADAUSD")
+    plain = replace(ada, volatility=Decimal(0))
+    assert mean(spread(ada, seed) for seed in range(6)) > 1.5 > 1.3 > mean(spread(plain, seed) for seed in range(6))
+
+
+def test_other_seed_has_another_market(calendar: Calendar) -> None:
+    xbt = coins(5)[0]
+    assert bars_of(calendar, xbt).bars(xbt.symbol, 0) != bars_of(calendar, xbt, seed=6).bars(xbt.symbol, 0)

@@ -1,0 +1,127 @@
+"""What the face tells of the market: listings, tickers, books, candles and funding rates."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.exchange.kraken.desk import PEPE, START, V3, XBT, Desk
+from tradebot.exchange.times import DAY, MINUTE, SECOND
+
+CHARTS = "/api/charts/v1"
+BEGAN = int(datetime(START.year, START.month, START.day, tzinfo=UTC).timestamp())
+
+
+def candles(
+    desk: Desk, kind: str, span: str, first: int, last: int | None = None, symbol: str = XBT
+) -> list[dict[str, str]]:
+    asked = {"from": first} | ({} if last is None else {"to": last})
+    told: list[dict[str, str]] = desk.get(f"{CHARTS}/{kind}/{symbol}/{span}", **asked)["candles"]
+    return told
+
+
+def test_listing_has_what_an_order_must_fit(desk: Desk) -> None:
+    xbt, pepe = desk.v3("instruments")["instruments"]
+    assert (xbt["symbol"], xbt["base"], xbt["pair"], xbt["type"]) == (XBT, "BTC", "BTC:USD", "flexible_futures")
+    assert (xbt["tickSize"], xbt["contractSize"], xbt["contractValueTradePrecision"]) == (1, 1, 4)
+    assert (pepe["tickSize"], pepe["contractValueTradePrecision"], pepe["tradeable"]) == (1e-11, -3, True)
+    assert [level["initialMargin"] for level in xbt["marginLevels"]] == [0.02, 0.04, 0.06, 0.1]
+    assert xbt["marginLevels"][0]["numNonContractUnits"] == 0
+    assert "lastTradingTime" not in xbt
+
+
+def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: Desk) -> None:
+    desk.world.tick(seconds=12 * 3600)
+    xbt = next(row for row in desk.v3("tickers")["tickers"] if row["symbol"] == XBT)
+    assert xbt["bid"] < xbt["last"] == xbt["markPrice"] < xbt["ask"]
+    day = candles(desk, "trade", "1m", BEGAN + 13 * 3600 - 86_400)
+    assert len(day) == 24 * 60
+    assert (xbt["open24h"], xbt["vol24h"]) == (float(day[0]["open"]), sum(int(one["volume"]) for one in day))
+    assert xbt["last"] == float(day[-1]["close"])
+    assert desk.v3(f"tickers/{XBT.lower()}")["ticker"] == xbt
+    assert desk.v3("tickers/PF_NONEUSD")["error"] == "invalidArgument: symbol"
+
+
+def test_book_surrounds_the_price_with_ticks(desk: Desk) -> None:
+    ticker, book = desk.v3(f"tickers/{XBT}")["ticker"], desk.v3("orderbook", symbol=XBT)["orderBook"]
+    assert (book["bids"][0][0], book["asks"][0][0]) == (ticker["bid"], ticker["ask"])
+    assert [price for price, _ in book["bids"]] == [ticker["bid"] - step for step in range(5)]
+    assert [price for price, _ in book["asks"]] == [ticker["ask"] + step for step in range(5)]
+    assert desk.v3("orderbook", symbol="none")["error"] == "invalidArgument: symbol"
+
+
+def test_candles_of_any_span_are_made_of_the_same_minutes(desk: Desk) -> None:
+    minutes = candles(desk, "trade", "1m", BEGAN, BEGAN + 3599)
+    assert [int(one["time"]) for one in minutes] == [1000 * (BEGAN + 60 * place) for place in range(60)]
+    (hour,) = candles(desk, "trade", "1h", BEGAN, BEGAN)
+    assert (hour["open"], hour["close"]) == (minutes[0]["open"], minutes[-1]["close"])
+    assert float(hour["high"]) == max(float(one["high"]) for one in minutes)
+    assert float(hour["low"]) == min(float(one["low"]) for one in minutes)
+    assert int(hour["volume"]) == sum(int(one["volume"]) for one in minutes)
+    quarters = candles(desk, "trade", "15m", BEGAN + 1, BEGAN + 3599)
+    assert [int(one["time"]) for one in quarters] == [1000 * (BEGAN + 900 * place) for place in (1, 2, 3)]
+
+
+def test_days_of_the_past_are_those_that_their_minutes_make(desk: Desk) -> None:
+    first = BEGAN - 2 * 86_400
+    whole = candles(desk, "trade", "1d", first, BEGAN)
+    assert [int(one["time"]) for one in whole] == [1000 * (first + 86_400 * place) for place in range(3)]
+    minutes = candles(desk, "trade", "1m", first, first + 86_399)
+    assert float(whole[0]["high"]) == max(float(one["high"]) for one in minutes)
+    assert int(whole[0]["volume"]) == sum(int(one["volume"]) for one in minutes)
+    (week,) = candles(desk, "trade", "1w", BEGAN - 8 * 86_400, BEGAN - 6 * 86_400)
+    assert datetime.fromtimestamp(int(week["time"]) / 1000, UTC).weekday() == 0
+
+
+def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: Desk) -> None:
+    trade, mark, spot = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark", "spot"))
+    assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]
+    assert all(float(one["high"]) == max(float(one["open"]), float(one["close"])) for one in mark)
+    assert any(float(other["low"]) < float(one["low"]) for one, other in zip(mark, trade, strict=True))
+    rate = desk.engine.market.grids[XBT].instrument.funding
+    assert Decimal(spot[0]["open"]) == (Decimal(mark[0]["open"]) - 24 * rate).normalize()
+
+
+def test_no_candle_shows_what_has_not_happened_yet(desk: Desk) -> None:
+    desk.world.tick(seconds=90)
+    last = candles(desk, "trade", "1m", BEGAN + 3600)
+    assert [int(one["time"]) for one in last] == [1000 * (BEGAN + 3600)]
+    now = candles(desk, "trade", "1h", BEGAN + 3600)
+    assert (len(now), now[0]["close"]) == (1, last[0]["close"])
+    assert candles(desk, "trade", "1m", BEGAN + 7200) == []
+
+
+def test_long_answer_is_cut_and_says_so(desk: Desk) -> None:
+    path = f"{CHARTS}/trade/{XBT}/1m"
+    first = desk.get(path, **{"from": BEGAN - 86_400})
+    assert (len(first["candles"]), first["more_candles"]) == (1_500, False)
+    first = desk.get(path, **{"from": BEGAN - 2 * 86_400})
+    assert (len(first["candles"]), first["more_candles"]) == (2_000, True)
+    rest = desk.get(path, **{"from": first["candles"][-1]["time"] // 1000 + 60})
+    assert (len(rest["candles"]), rest["more_candles"]) == (2 * 1_440 + 60 - 2_000, False)
+    assert desk.get(path)["candles"][-1] == rest["candles"][-1]
+
+
+@pytest.mark.parametrize("path", [f"gold/{XBT}/1m", "trade/PF_NONEUSD/1m", f"trade/{XBT}/7m", f"trade/{XBT}/1m?from=x"])
+def test_chart_that_there_is_none_of_is_refused(desk: Desk, path: str) -> None:
+    assert desk.world.ask("GET", f"{CHARTS}/{path}", headers={}).json["error"] == "invalidArgument"
+
+
+def test_funding_rates_are_told_by_the_hour(desk: Desk) -> None:
+    desk.world.tick(seconds=7200)
+    told = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=PEPE)["rates"]
+    rate = desk.engine.market.grids[PEPE].instrument.funding
+    assert [one["timestamp"] for one in told] == [f"2026-11-24T0{hour}:00:00.000Z" for hour in range(4)]
+    mark = desk.v3(f"tickers/{PEPE}")["ticker"]["markPrice"]
+    assert told[-1]["fundingRate"] == float(rate)
+    assert told[-1]["relativeFundingRate"] == pytest.approx(float(rate) / mark)
+
+
+def test_every_answer_says_when_it_was_made(desk: Desk) -> None:
+    for path in (f"{V3}/openpositions", f"{V3}/tickers", "/api/history/v3/orders"):
+        answer = desk.ask("GET", path)
+        assert (answer.headers["x-exchange-time"], answer.json["serverTime"]) == (
+            "2026-11-24T01:00:00Z",
+            "2026-11-24T01:00:00.000Z",
+        )
+    assert desk.engine.now_us % DAY == 60 * MINUTE == 3600 * SECOND
