@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
 
-SESSION_MINUTES = 390
+SESSION_MINUTES, LONGEST = 390, 1440
+"""How much of a session is played unless more is asked for, and how long the longest one is, in minutes."""
 
 
 def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
@@ -124,9 +125,9 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
 )
 def demo(
-    minutes: Annotated[
-        int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
-    ] = (SESSION_MINUTES),
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play.")] = (
+        SESSION_MINUTES
+    ),
     venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,

@@ -16,7 +16,7 @@ from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strate
 from commands.shared.completing import data_plans, fills, played, profiles, venues
 from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
-from commands.shared.times import when
+from commands.shared.times import show_venue, when
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
@@ -135,6 +135,7 @@ def make(
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
+    show_venue(settings.day)
     if start or len(flags) > 1:
         refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
