@@ -16,6 +16,7 @@ from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight
 from tradebot.adapters.kraken.rows import activities, fill, listing, quote
 from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import ActivityKind
@@ -136,6 +137,7 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
         "new_balance": Decimal(0),
     }
     cash = activities({**trade, "asset": "usd"}, DriftTally())
+    assert [meaning_of(one.kind, one.sub_kind) for one in cash] == [one.meaning for one in cash], "in the books"
     assert [(one.id, one.meaning, one.net_amount, one.fill_id) for one in cash] == [
         ("fee:e-1", ActivityKind.COMMISSION, Decimal("-0.0035"), "e-1"),
         ("7:funding", ActivityKind.FUNDING, Decimal("0.001"), ""),
