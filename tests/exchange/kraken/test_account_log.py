@@ -82,6 +82,13 @@ def test_funding_of_the_specification_is_paid_by_the_hour_and_with_a_trade(desk:
     assert ticker["indexPrice"] == pytest.approx(ticker["markPrice"] - 0.9 * 24)
 
 
+def test_funding_of_the_hour_is_not_that_of_a_trade_at_the_same_moment(desk: Desk) -> None:
+    desk.send(size="1")
+    desk.world.tick(seconds=3600)
+    desk.send(side="sell", size="1")
+    assert [row["info"] for row in rows(desk)[2:]] == ["funding rate change", "futures trade", "futures trade"]
+
+
 def test_both_signs_of_funding_within_an_hour_add_up(desk: Desk) -> None:
     desk.send(size="1")
     for rate in ("3", "-1"):
@@ -121,7 +128,7 @@ def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPat
         shown.append((flex["initialMargin"], flex["maintenanceMargin"]))
     assert shown == [(9_999.98, 4_999.99), (20_000, 10_000), (72_000, 36_000)]
     told = desk.v3("instruments")["instruments"][0]["marginLevels"]
-    assert [tuple(level.values()) for level in told] == [tuple(map(float, step)) for step in steps]
+    assert [tuple(level.values()) for level in told] == [tuple(float(one) for one in step) for step in steps]
 
 
 def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -159,6 +166,7 @@ def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: Desk) -> None:
     assert [row["id"] for row in every] == [1, 2, 3, 4, 5]
     assert [row["id"] for row in rows(desk, since=began_ms)] == [3, 4, 5]
     assert [row["id"] for row in rows(desk, before=began_ms - 1)] == [1, 2]
+    assert len(rows(desk, before=began_ms)) == 5
     assert [row["id"] for row in rows(desk, **{"from": 2, "to": 4})] == [2, 3, 4]
     assert [row["id"] for row in rows(desk, info="funding rate change")] == [3]
     assert [row["id"] for row in rows(desk, sort="desc", count=2)] == [5, 4]

@@ -45,7 +45,9 @@ def test_fifty_six_coins_are_listed_as_a_market_takes_them() -> None:
 def test_seed_decides_on_funding_of_which_some_is_paid_and_some_received() -> None:
     rates = [one.funding for one in coins(5)]
     assert 5 < sum(rate < 0 for rate in rates) < 28
-    assert [replace(one, funding=0) for one in coins(6)] == [replace(one, funding=0) for one in coins(5)]
+    assert [replace(one, funding=Decimal(0)) for one in coins(6)] == [
+        replace(one, funding=Decimal(0)) for one in coins(5)
+    ]
     assert [one.funding for one in coins(6)] != rates
 
 

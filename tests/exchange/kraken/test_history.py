@@ -4,7 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, XBT, Desk
+from tests.exchange.kraken.desk import PEPE, XBT, Desk, spec
+from tests.exchange.worlds import folders_of
+from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import SECOND
 
 
@@ -86,17 +88,38 @@ def test_reduce_only_orders_shrink_and_end_with_their_position(desk: Desk) -> No
     assert ended == ["would_not_reduce_position"]
 
 
+def test_market_order_takes_what_a_minute_offers_and_the_rest_is_canceled(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    desk = Desk(folders_of(spec((XBT,), NEXT_BAR, 10_000_000), tmp_path_factory)())
+    whole = desk.send(size="100", cliOrdId="large")
+    rests = desk.send("lmt", size="20", limitPrice=99_000)["order_id"]
+    assert [event["type"] for event in whole["orderEvents"]] == ["PLACE"]
+    desk.world.tick(seconds=240)
+    (told,) = [one for kind, one in desk.events("orders") if kind == "OrderCancelled"]
+    filled = sum(fill["size"] for fill in desk.v3("fills")["fills"] if fill.get("cliOrdId") == "large")
+    assert told["reason"] == "ioc_order_failed_because_it_would_not_be_executed"
+    assert filled > 0
+    assert float(told["order"]["filled"]) == pytest.approx(filled)
+    assert float(told["order"]["quantity"]) == pytest.approx(100 - filled)
+    executions = (told["execution"] for _, told in desk.events("executions"))
+    parts = [one for one in executions if one["order"]["uid"] == rests]
+    assert len(parts) > 1
+    assert [float(one["order"]["quantity"]) + float(one["order"]["filled"]) for one in parts] == [20] * len(parts)
+    assert float(parts[1]["order"]["filled"]) == float(parts[0]["quantity"])
+
+
 def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: Desk) -> None:
     for number in range(5):
         desk.send(cliOrdId=f"o{number}")
         desk.world.tick(seconds=1)
     for sort in ("asc", "desc"):
-        seen, token = list[str](), {}
-        while token is not None:
-            page = desk.history("orders", sort=sort, count=3, **token)
+        page = desk.history("orders", sort=sort, count=3)
+        seen = [one["uid"] for one in page["elements"]]
+        while "continuationToken" in page:
+            page = desk.history("orders", sort=sort, count=3, continuation_token=page["continuationToken"])
             assert page["len"] == len(page["elements"]) <= 3
             seen += [one["uid"] for one in page["elements"]]
-            token = {"continuation_token": page["continuationToken"]} if "continuationToken" in page else None
         whole = desk.history("orders", sort=sort)
         assert seen == [one["uid"] for one in whole["elements"]]
         assert len(set(seen)) == 10
@@ -110,7 +133,13 @@ def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: Desk) -> N
     desk.world.tick(seconds=10)
     desk.send(symbol=PEPE, size=1_000_000)
     desk.world.tick(seconds=10)
-    spans = ({}, {"since": began_ms + 1}, {"before": began_ms + 1}, {"before": began_ms}, {"tradeable": PEPE})
+    spans: tuple[dict[str, object], ...] = (
+        {"since": began_ms},
+        {"since": began_ms + 1},
+        {"before": began_ms + 1},
+        {"before": began_ms},
+        {"tradeable": PEPE},
+    )
     for name, each in (("executions", 1), ("orders", 2)):
         counts = [desk.history(name, **span)["len"] for span in spans]
         assert counts == [2 * each, each, each, 0, each]

@@ -6,8 +6,13 @@ from decimal import Decimal
 import pytest
 
 from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk, spec
+from tests.exchange.ring import PERPETUAL, Ring
 from tests.exchange.worlds import folders_of
+from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import to_datetime
+
+PERPETUAL_GRID = Grid(PERPETUAL)
 
 
 def test_market_order_is_placed_and_tells_its_executions(desk: Desk) -> None:
@@ -157,6 +162,19 @@ def test_post_only_order_rests_and_is_filled_at_its_limit_as_maker(desk: Desk) -
     desk.world.tick(seconds=3600)
     fill = next(one for one in desk.v3("fills")["fills"] if one["order_id"] == order)
     assert (fill["price"], fill["fillType"]) == (bid, "maker")
+
+
+def test_post_only_order_that_a_market_runs_over_gets_no_better_price() -> None:
+    ring = Ring({0: "100", 10: "95"}, cash="1000")
+    ring.to(1)
+    for post_only in (True, False):
+        ring.order("buy", 1, limit="97", post_only=post_only)
+    ring.to(12)
+    assert [PERPETUAL_GRID.usd(one.price) for one in ring.fills] == [97, 95]
+    assert [one.settled and one.settled.role for one in ring.fills] == ["maker", "taker"]
+    with pytest.raises(Refusal) as refused:
+        ring.order("sell", 1, post_only=True)
+    assert refused.value.body["code"] == "unsupported_type"
 
 
 def test_stop_at_the_mark_does_not_see_the_extremes_of_a_minute(desk: Desk) -> None:

@@ -56,7 +56,10 @@ class Api:
                 route(orders.CANCEL, POST=self._command("cancelorder")),
                 route(orders.CANCEL_ALL, POST=self._command("cancelallorders")),
                 self._read("fills", reads.fills),
-                route(f"{V3}/orders/status", POST=self._signed(self._statuses, lambda call: (TRADING, 1))),
+                route(
+                    f"{V3}/orders/status",
+                    POST=self._signed(self._statuses, lambda call: (TRADING, COSTS["orders/status"])),
+                ),
                 *self._histories("orders", history.orders),
                 *self._histories("triggers", history.triggers),
                 *self._histories("executions", history.executions),
