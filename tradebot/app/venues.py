@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -92,13 +93,14 @@ class Checks(NamedTuple):
 
     `bar_times` returns when the latest minute bar of each of these symbols began, and `renamed` which symbols have
     another name since a day. `data_plan` says what the account's prices include. `setting` names the setting that
-    selects the prices.
+    selects the prices. `own` are rows that only this venue has, by name; none of them may send an order.
     """
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
     renamed: Callable[[Any, DriftTally, Sequence[str], date, date], Mapping[str, str]]
     data_plan: Callable[[Any, DriftTally, str], Look]
     setting: str
+    own: Mapping[str, Callable[[Any, DriftTally], Look]] = MappingProxyType({})
 
 
 class Door(Struct, frozen=True):
