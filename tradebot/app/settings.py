@@ -6,7 +6,7 @@ Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADE
 import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -200,10 +200,22 @@ def _of_venue_file(venue: str) -> dict[str, object]:
     return load_yaml(shipped(VENUES) / f"{venue}.yaml", shipped=True) if is_shipped else {}
 
 
-def venue_universe(venue: str) -> list[str]:
-    """Return the symbols of a venue's shipped file, or none if there is no such file."""
-    symbols = _of_venue_file(venue).get("universe")
-    return [str(symbol) for symbol in symbols] if isinstance(symbols, list) else []
+def venue_flags(venue: str, wanted: int | Sequence[str]) -> dict[str, object]:
+    """Return the settings of a smaller universe at a venue: these symbols, or so many of its shipped file.
+
+    What its strategies rank is as much of it. They are empty if the venue has no shipped file.
+    """
+    values = _of_venue_file(venue)
+    listed, strategies = values.get("universe"), values.get("strategies")
+    if not isinstance(listed, list) or not isinstance(strategies, dict):
+        return {}
+    names = listed[:wanted] if isinstance(wanted, int) else list(wanted)
+    ranking = {
+        name: {"ranked": [*names], "top": min(section["top"], len(names)), "min_ranked": None}
+        for name, section in strategies.items()
+        if section and "ranked" in section
+    }
+    return {"universe": names, **({"strategies": ranking} if ranking else {})}
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
