@@ -11,7 +11,7 @@ from commands.report.chart import curve
 from commands.report.contents import belief, headline, lede
 from commands.report.details import details
 from commands.report.further_screen import drag_of
-from commands.shared.drawing import signed
+from commands.shared.drawing import signed, usd
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
@@ -84,7 +84,7 @@ def _filters() -> Mapping[str, Any]:
         "typeset_words": lambda text: re.sub(r"(?<![\w-])-(?=\d)", "−", text),
         "share": lambda down: f"{100 * float(down):.2f}%",
         "shares": lambda quantity: f"{quantity:,f}",
-        "price": lambda price: f"{price:,.2f}" if price >= 1 else f"{price:.4f}",
+        "price": usd,
         "assumed": contents.assumed,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},

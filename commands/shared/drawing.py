@@ -70,10 +70,19 @@ def duration(seconds: float) -> str:
     return f"{sign}{hours}h{minutes:02d}m" if hours else f"{sign}{minutes}m"
 
 
+SMALL = Decimal("0.001")
+"""Below it, four decimals say too little of a price."""
+
+
 def usd(price: Decimal | None) -> str:
-    """Return an amount in USD with two decimals, or four below one dollar; empty for None."""
+    """Return an amount in USD with two decimals, with four below one dollar, or four digits if those begin later.
+
+    It is empty for None.
+    """
     if price is None:
         return ""
+    if 0 < abs(price) < SMALL:
+        return f"{Decimal(f'{price:.3e}'):f}"
     return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
 
 

@@ -34,7 +34,7 @@ EXPECTED: Mapping[str, str] = {
     "too_short": "must not be empty",
 }
 """Messages by error type, for the types whose own message talks about Python or parsing."""
-SYMBOL_PATTERN = r"^[A-Z][A-Z0-9.]{0,9}$"
+SYMBOL_PATTERN = r"^[A-Z][A-Z0-9._]{0,31}$"
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
 URL_PATTERN = r"^https?://[^\s/@]+$"
 PATTERNS: Mapping[object, str] = {

@@ -1,7 +1,7 @@
 """Keys, nonces and addresses of Kraken Futures, and what an account was worth when the day began."""
 
 import time
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from threading import Thread
@@ -16,6 +16,7 @@ from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight
 from tradebot.adapters.kraken.rows import activities, fill, listing, quote
 from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
+from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import ActivityKind
@@ -136,6 +137,7 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
         "new_balance": Decimal(0),
     }
     cash = activities({**trade, "asset": "usd"}, DriftTally())
+    assert [meaning_of(one.kind, one.sub_kind) for one in cash] == [one.meaning for one in cash], "in the books"
     assert [(one.id, one.meaning, one.net_amount, one.fill_id) for one in cash] == [
         ("fee:e-1", ActivityKind.COMMISSION, Decimal("-0.0035"), "e-1"),
         ("7:funding", ActivityKind.FUNDING, Decimal("0.001"), ""),
@@ -185,6 +187,23 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
     found = [Opening(tmp_path).of("a", day, work_out), Opening(tmp_path).of("a", day, work_out)]
     assert (found, len(asked)) == ([Decimal("12.5")] * 2, 1)
     Opening(tmp_path).of("another", day, work_out)
-    (tmp_path / "kraken-day").write_text("{")
+    (tmp_path / "venue.day").write_text("{")
     Opening(tmp_path).of("another", day, work_out)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(("newest", "mark"), [(0, "11"), (-60, "12"), (-540, "12")])
+def test_the_mark_at_midnight_is_that_of_the_bar_before_until_there_is_another(
+    wire: Wire, newest: int, mark: str
+) -> None:
+    night = datetime(2026, 11, 20, tzinfo=UTC)
+    times = [(night + timedelta(seconds=seconds)).timestamp() * 1000 for seconds in (-600, newest)]
+    candles = [{"time": int(at), "open": "11", "high": "13", "low": "10", "close": "12"} for at in times]
+    wire.answer(Scripted(200, {"candles": candles, "more_candles": False}))
+    assert reader(wire)._mark_at(night, "PF_XBTUSD") == Decimal(mark)
+
+
+def test_no_bar_before_midnight_is_no_mark(wire: Wire) -> None:
+    wire.answer(Scripted(200, {"candles": [], "more_candles": False}))
+    with pytest.raises(TemporaryError, match="mark"):
+        reader(wire)._mark_at(datetime(2026, 11, 20, tzinfo=UTC), "PF_XBTUSD")

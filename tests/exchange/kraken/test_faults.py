@@ -117,3 +117,50 @@ def test_clock_is_a_minute_off_and_keys_expire(desk: Desk) -> None:
     desk.world.clear_rules()
     desk.world.arm("expired_keys", account="main")
     assert desk.ask("GET", f"{V3}/accounts").status == 401
+
+
+@pytest.mark.parametrize("acceptance", ["before", "after"])
+def test_error_comes_inside_success_of_http_whatever_became_of_the_order(desk: Desk, acceptance: str) -> None:
+    desk.world.arm({"error_inside": "apiLimitExceeded", "acceptance": acceptance}, request="submit")
+    told = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1")
+    assert told == {"result": "error", "error": "apiLimitExceeded"}
+    assert len(desk.engine.main.orders) == (acceptance == "after")
+
+
+def test_server_error_lists_what_was_wrong(desk: Desk) -> None:
+    desk.world.arm({"error_inside": "INSUFFICIENT_MARGIN", "status": 500}, request="submit")
+    answer = desk.ask("POST", f"{V3}/sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1")
+    assert (answer.status, answer.json["errors"]) == (500, [{"code": 92, "message": "INSUFFICIENT_MARGIN"}])
+
+
+@pytest.mark.parametrize(("given", "shown"), [("0", 0), ("-1", -1), ("null", None), (0, 0), ("false", False)])
+def test_field_holds_a_wrong_value(desk: Desk, given: object, shown: object) -> None:
+    desk.world.arm({"wrong_value": "markPrice", "is": given}, request="snapshots")
+    assert [row["markPrice"] for row in desk.v3("tickers")["tickers"]] == [shown, shown]
+
+
+def test_field_may_hold_what_is_no_number(desk: Desk) -> None:
+    desk.world.arm({"wrong_value": "maintenanceMargin", "is": "NaN"}, request="account")
+    assert b'"maintenanceMargin":NaN' in desk.ask("GET", f"{V3}/accounts").body
+
+
+def test_position_is_told_twice_and_a_fee_differs(desk: Desk) -> None:
+    desk.send()
+    desk.world.arm("repeated_rows", request="positions")
+    first, second = desk.v3("openpositions")["openPositions"]
+    assert first == second
+    desk.world.arm({"repeated_rows": "fee", "symbol": XBT}, request="activities")
+    rows = [row for row in desk.history("account-log")["logs"] if row["asset"] == "usd"]
+    assert rows[1]["fee"] == rows[0]["fee"] + 1
+    assert rows[1]["id"] == rows[0]["id"]
+
+
+def test_filled_order_seems_canceled_with_nothing_filled_but_its_executions_stay(desk: Desk) -> None:
+    for name in ("mine", "other"):
+        desk.send(cliOrdId=name)
+    desk.world.arm({"false_end": None, "client_order_id": "mine"}, request="order")
+    ends = [(name, told) for name, told in desk.events("orders") if name != "OrderPlaced"]
+    assert [name for name, _ in ends] == ["OrderCancelled", "OrderUpdated"]
+    order = ends[0][1]["order"]
+    assert (order["clientId"], order["quantity"], order["filled"]) == ("mine", "0.1", "0")
+    assert desk.history("executions")["len"] == 2

@@ -5,9 +5,10 @@ import os
 import time
 from pathlib import Path
 
-from tradebot.adapters.state.plain_files import open_plain
+from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.adapters.state.state_folder import VENUE_NONCE
 
-FILE = "kraken-nonce"
+FILE = VENUE_NONCE
 _LONGEST = 32
 
 
@@ -21,6 +22,16 @@ class Nonces:
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / FILE if folder else None
         self._last = 0
+
+    def last(self) -> int:
+        """Return the last nonce that was taken, 0 if none is known. Raises OSError."""
+        if self._path is None:
+            return self._last
+        try:
+            kept = read_plain(self._path).strip()
+        except FileNotFoundError:
+            return self._last
+        return int(kept) if kept.isdigit() else self._last
 
     def take(self) -> int:
         """Return the next nonce; it is in the file before anyone sends it. Raises OSError."""

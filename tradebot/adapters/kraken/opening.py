@@ -13,11 +13,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import write_durably
+from tradebot.adapters.state.state_folder import VENUE_DAY, write_durably
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.order import Fill
 
-FILE = "kraken-day"
+FILE = VENUE_DAY
 OWN = frozenset({ActivityKind.TRANSFER})
 """What is neither earned nor lost."""
 

@@ -30,6 +30,8 @@ MOST_PAGES = 100
 ROWS = 500
 FILLS_A_PAGE = 100
 """How many fills a page holds that isn't the last one."""
+MARK_BEHIND_S = 600
+"""How long before midnight the last bar of a mark may have begun."""
 BEFORE = timedelta(minutes=2)
 """How much earlier than a request of ours its page of the history begins, because clocks differ."""
 
@@ -101,11 +103,15 @@ class KrakenReader:
         return self._venue.opening.of(self._account_number(), now.date(), work_out)
 
     def _mark_at(self, at: datetime, symbol: str) -> Decimal:
-        """Return the mark of a symbol at a minute: the open of the bar that begins then."""
-        path, start = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", str(int(at.timestamp()))
-        candles = self._client.rows(path, "candles", **{"from": start, "to": start})
+        """Return the mark of a symbol at a minute: the open of the bar that begins then, or the close before it.
+
+        The first seconds of a minute may have no bar yet.
+        """
+        path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp())
+        candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
         try:
-            return Row("mark", next(iter(candles), None), self._tally).positive("open")
+            row = Row("mark", candles[-1] if candles else None, self._tally)
+            return row.positive("open" if rows.moment(row, "time") >= at else "close")
         except RowError as error:
             raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
 

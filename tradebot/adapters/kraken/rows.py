@@ -129,7 +129,8 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     at, about = moment(row, "date"), row.text_or_none("execution") or ""
 
     def made(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
-        return Activity(id_, kind, "", symbol, None, None, amount, at, what, fill_id=of)
+        # Books keep the core's word, by which they tell what it was, beside the venue's own.
+        return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
 
     found = []
     fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")

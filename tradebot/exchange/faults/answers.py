@@ -17,6 +17,8 @@ DELAY = b"x-exchange-answer-took"
 _DRIPS_A_SECOND = 10
 _UNAUTHORIZED = encode({"message": "unauthorized."})
 _NOT_FOUND = encode({"code": 40410000, "message": "not found"})
+_OF_MARGIN = 92
+"""The number of an error that Kraken gives with HTTP 500."""
 _LEFT_THIS_MINUTE = b"x-uw-req-per-minute-remaining"
 _USED_TODAY, _DAILY_LIMIT = b"x-uw-daily-req-count", b"x-uw-token-req-limit"
 _NOT_IN_PLAN = {
@@ -82,6 +84,12 @@ async def _html_body(turn: Turn, settings: Settings) -> None:
 
 async def _empty_body(turn: Turn, settings: Settings) -> None:
     await _instead(turn, settings, 200, b"", bodies.JSON)
+
+
+async def _error_inside(turn: Turn, settings: Settings) -> None:
+    word, status = settings["value"], settings["status"]
+    told = {"error": word} if status == 200 else {"errors": [{"code": _OF_MARGIN, "message": word}]}
+    await _instead(turn, settings, status, encode({"result": "error", **told}), bodies.JSON)
 
 
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
@@ -170,6 +178,7 @@ ANSWERS: Mapping[str, Answering] = {
     "html_body": _html_body,
     "truncated_json": _truncated_json,
     "empty_body": _empty_body,
+    "error_inside": _error_inside,
     "slow_drip": _slow_drip,
     "hang": _hang,
     "slow_answer": _slow_answer,

@@ -78,7 +78,10 @@ def changed(body: bytes, change: Change) -> bytes:
 
 
 def in_fields(fault: str, value: Any, settings: Mapping[str, Any]) -> Any:
-    """Return JSON data in which a field is unknown_enum, if it is text, or a missing_field, wherever it appears."""
+    """Return JSON data in which a field is an unknown_enum, if it is text, a wrong_value, or a missing_field."""
+    if fault == "wrong_value":
+        wrong = json.loads(settings["is"])
+        return _each(value, settings["value"], lambda old: wrong)
     if fault == "missing_field":
         return _each(value, settings["value"], lambda old: _GONE)
     return _each(value, settings["value"], lambda old: settings["word"] if isinstance(old, str) else old)
@@ -91,6 +94,22 @@ def _each(value: Any, field: str, change: Change) -> Any:
         return value
     items = ((key, change(item) if key == field else _each(item, field, change)) for key, item in value.items())
     return {key: item for key, item in items if item is not _GONE}
+
+
+def false_ends(value: Any, matches: Matches) -> Any:
+    """Return a page of Kraken's history in which orders that filled seem to be canceled with nothing filled."""
+    if not isinstance(value, dict) or not isinstance(value.get("elements"), list):
+        return value
+    return value | {"elements": [_false_end(element, matches) for element in value["elements"]]}
+
+
+def _false_end(element: Any, matches: Matches) -> Any:
+    told = element["event"].get("OrderUpdated", {})
+    order = told.get("newOrder", {})
+    if told.get("reason") != "full_fill" or not matches(order["clientId"]):
+        return element
+    whole = order | {"quantity": order["filled"], "filled": "0"}
+    return element | {"event": {"OrderCancelled": {"order": whole, "reason": "cancelled_by_user"}}}
 
 
 def crossed(quote: Any, dollars: float) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -17,6 +18,7 @@ _GATEWAY = (500, 502, 503, 504)
 _STATUSES = (429, *_GATEWAY)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LARGEST_VALUE = 10**9
+_LONGEST_VALUE = 40
 
 Read = Callable[[object], Any]
 GLOB = "a text without spaces, in which * stands for anything"
@@ -92,6 +94,21 @@ def _duration(default: object = NEEDED, *, negative: bool = False, most: int | N
 read_glob = reader(str, GLOB, re.compile(r"[!-~]{1,128}").fullmatch)
 _field = reader(str, "the name of a field, such as status", re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}").fullmatch)
 _word = reader(str, "a text of 1 to 80 characters", lambda text: 0 < len(text) <= 80 and text.isprintable())
+_SCALAR = "a JSON number, null, true, false or NaN as a text"
+
+
+def _read_json(value: object) -> str:
+    """Return the text of a JSON value that isn't a list or an object."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        scalar = json.loads(text) if len(text) <= _LONGEST_VALUE else []
+    except ValueError:
+        scalar = []
+    if isinstance(scalar, list | dict):
+        raise ValueError(_SCALAR)
+    return text
+
+
 _share = reader(Decimal, "a share above 0, at most 1", lambda share: 0 < share <= 1)
 _DOLLARS, _FACTOR = "dollars, from 0.01 to 1000", "a factor above 0, at most 10"
 _AMOUNT = f"dollars, at most {_LARGEST_VALUE}, also negative"
@@ -124,6 +141,12 @@ FAULTS: Mapping[str, Fault] = {
         {"connection": one_of("kept", "closed")},
     ),
     "empty_body": Fault("answer", "answers 200 with an empty body", None, {"acceptance": _AFTER}),
+    "error_inside": Fault(
+        "answer",
+        "answers 200 with an error inside, or 500 with a list of errors, before or after carrying out the request",
+        Parameter(_word, "a text", "unavailable"),
+        {"acceptance": _BEFORE, "status": one_of(200, 500)},
+    ),
     "slow_drip": Fault("answer", "sends the correct answer at so many bytes per second", whole_number(1, 1_000_000)),
     "hang": Fault(
         "answer",
@@ -253,12 +276,31 @@ FAULTS: Mapping[str, Fault] = {
         _NAME,
         {"word": Parameter(_word, "a text", "unheard_of")},
     ),
+    "wrong_value": Fault(
+        "data",
+        "puts this value, such as 0, -1, NaN or null, into a field, wherever the field appears",
+        _NAME,
+        {"is": Parameter(_read_json, _SCALAR, "0")},
+    ),
     "missing_field": Fault("data", "removes a field, wherever it appears", _NAME),
     "missing_rows": Fault(
         "data",
         "leaves rows out of a list; by default, all of them",
         options={"symbol": _WHICH, "client_order_id": _WHICH},
         goes_with=("orders", "positions", "activities"),
+    ),
+    "repeated_rows": Fault(
+        "data",
+        "shows rows of a list twice, the second time with 1 more in a field if it names one",
+        Parameter(_field, "the name of a field", None),
+        {"symbol": _WHICH, "client_order_id": _WHICH},
+        ("orders", "positions", "activities"),
+    ),
+    "false_end": Fault(
+        "data",
+        "tells of a filled order that it was canceled with nothing filled, in Kraken's history of orders",
+        options={"client_order_id": _WHICH},
+        goes_with=("order",),
     ),
     "restless_orders": Fault(
         "data",

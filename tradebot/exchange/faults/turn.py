@@ -60,9 +60,22 @@ def falsified(fault: str, value: Any, settings: Settings, number: int) -> Any:
         return value | lists
     if fault == "missing_rows":
         return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
+    if fault == "repeated_rows":
+        return _repeated(value, settings) if isinstance(value, list) else value
     if fault in _OF_ACCOUNTS:
         return _each(value, settings, lambda row: _OF_ACCOUNTS[fault](row, settings, number))
     return _each_of_flow(value, settings, lambda row: _OF_FLOW[fault](row, settings.get("value", "")))
+
+
+def _repeated(rows: list[Row], settings: Settings) -> list[Row]:
+    """Return rows of which those that match stand twice, the second time with 1 more in a field that has a number."""
+    field, made = settings["value"], list[Row]()
+    for row in rows:
+        made.append(row)
+        if _matches(row, settings):
+            old = row.get(field)
+            made.append(row if old is None else row | {field: old + 1 if isinstance(old, float | int) else old})
+    return made
 
 
 def _are_rows(value: Any) -> bool:
@@ -132,7 +145,7 @@ _OF_FLOW: Mapping[str, Callable[[Row, str], list[Row]]] = {
     "retyped_field": lambda row, field: [row | {field: _other_type(row[field])} if field in row else row],
     "new_field": lambda row, field: [row | {field: "unheard of"}],
 }
-FALSIFYING = frozenset({"missing_rows", *_OF_ACCOUNTS, *_OF_FLOW})
+FALSIFYING = frozenset({"missing_rows", "repeated_rows", *_OF_ACCOUNTS, *_OF_FLOW})
 """The faults that change rows."""
 
 
@@ -331,7 +344,12 @@ class Turn:
             return bodies.changed(
                 body, lambda value: bodies.quoted(value, matches, lambda quote: change(quote, dollars))
             )
-        if fault in ("unknown_enum", "missing_field"):
+        if fault == "false_end":
+            return bodies.changed(
+                body,
+                lambda value: bodies.false_ends(value, lambda name: fnmatchcase(name, settings["client_order_id"])),
+            )
+        if fault in ("unknown_enum", "missing_field", "wrong_value"):
             return bodies.changed(body, lambda value: bodies.in_fields(fault, value, settings))
         if fault in FALSIFYING:
             return bodies.changed(body, lambda value: falsified(fault, value, settings, firing.number))

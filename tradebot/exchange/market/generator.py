@@ -17,7 +17,7 @@ the rest of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import sqrt
@@ -28,6 +28,7 @@ from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.trends import Shocks, jumps, shocks_of, trends_of
 from tradebot.exchange.times import MINUTE
 
 _MARKET_VOLATILITY = 0.008
@@ -45,15 +46,6 @@ _WICK_SHARE = 0.8
 """How far a day's range may exceed its open and close, as a share of its volatility."""
 _LEAST_SHARE = 0.01
 """The part of its first level that an instrument's daily prices don't fall below."""
-_TREND_DAYS, _TREND = 10, 0.5
-"""How long a trend lasts, and how much of its daily volatility a symbol moves by it each day, about."""
-_SHOCK_DAYS, _SHOCK_MINUTES = 30, 15
-"""In how many days there is one shock, and how long it takes."""
-_SMALLEST_SHOCK, _LARGEST_SHOCK, _FALLS = 0.03, 0.06, 0.7
-"""How much of its price a symbol with a beta of 1 moves, and how often it moves down."""
-
-Shocks = Mapping[str, float]
-"""What a market moves by suddenly, by the date of the session."""
 
 
 class Maker:
@@ -82,6 +74,13 @@ class Maker:
     def sudden(self, day: str) -> float:
         """Return what of its price a symbol moves by in the shock of a session; 0 without one."""
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
+
+    def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
+        """Return what trends and shocks move a symbol by in each session."""
+        if self.shocks is None:
+            return [0.0] * len(sessions)
+        trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)
+        return [trend + self.sudden(session.date) for trend, session in zip(trends, sessions, strict=True)]
 
     def bar(self, start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
         units = self.units
@@ -119,17 +118,6 @@ def _maker_of(grid: Grid, gap: float, shocks: Shocks) -> Maker:
     return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own)
 
 
-def _shocks(seed: int, sessions: Sequence[Session]) -> Shocks:
-    """Return a shock for every few sessions of a market; most fall."""
-    found = {}
-    for place in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
-        rng = stream(seed, "shock", place)
-        size = _SMALLEST_SHOCK + (_LARGEST_SHOCK - _SMALLEST_SHOCK) * rng.random()
-        falls, day = rng.random() < _FALLS, sessions[place + int(_SHOCK_DAYS * rng.random())].date
-        found[day] = -size if falls else size
-    return found
-
-
 class GeneratedBars:
     """A bar source that generates its bars from a seed."""
 
@@ -137,7 +125,7 @@ class GeneratedBars:
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else _GAP_SHARE
-        shocks = _shocks(seed, calendar.all)
+        shocks = shocks_of(seed, calendar.all)
         self._makers = {grid.instrument.symbol: _maker_of(grid, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
@@ -207,7 +195,7 @@ class GeneratedBars:
         character, least = maker.character, maker.least
         rng = stream(self._seed, symbol, "daily")
         closes, price = [], character.level
-        leans = [0.0] * len(self._market_days) if maker.shocks is None else self._leans(symbol, maker)
+        leans = maker.leans(self._seed, symbol, self._calendar.all)
         for factor, lean in zip(self._market_days, leans, strict=True):
             move = character.beta * factor + character.daily_volatility * bell(rng) + lean
             if abs(move) > _LARGEST_DAILY_MOVE:
@@ -217,17 +205,6 @@ class GeneratedBars:
                 price = least
             closes.append(price)
         return closes
-
-    def _leans(self, symbol: str, maker: Maker) -> list[float]:
-        """Return what trends and shocks move a symbol by in each session."""
-        rng, sessions = stream(self._seed, symbol, "trends"), self._calendar.all
-        begins = int(_TREND_DAYS * rng.random())
-        trends = [bell(rng) for _ in range(len(sessions) // _TREND_DAYS + 2)]
-        step = _TREND * maker.character.daily_volatility
-        return [
-            step * trends[(begins + place) // _TREND_DAYS] + maker.sudden(session.date)
-            for place, session in enumerate(sessions)
-        ]
 
     def _history_of(self, symbol: str) -> list[Bar]:
         rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
@@ -288,24 +265,12 @@ def session_bars(
     rng, character = stream(seed, symbol, session.date), maker.character
     opening, common = maker.opening(before, rng), _market_path(seed, session)
     own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
-    jumps = _jumps(seed, session, maker, len(common))
+    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
     path = [
         opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
-        for m, (c, o, jump) in enumerate(zip(common, own, jumps, strict=True))
+        for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
     ]
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
-
-
-def _jumps(seed: int, session: Session, maker: Maker, minutes: int) -> Sequence[float]:
-    """Return how far a session is ahead of its steady way after each minute, because of its shock."""
-    sudden = maker.sudden(session.date)
-    if not sudden:
-        return (0.0,) * minutes
-    begins = int((minutes - _SHOCK_MINUTES) * stream(seed, "shock", session.date).random())
-    return [
-        sudden * (min(max(minute - begins, 0) / _SHOCK_MINUTES, 1.0) - (minute + 1) / minutes)
-        for minute in range(minutes)
-    ]
 
 
 def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
@@ -316,8 +281,8 @@ def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker:
     own = _bridge(rng, len(common), character.daily_volatility)
     line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
     if maker.sudden(session.date):
-        jumps = _jumps(seed, session, maker, len(common))
-        line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, jumps, strict=True)]
+        ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+        line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, ahead, strict=True)]
     away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
     # The farthest point on each side of the line just reaches the day's high and low.
     up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)

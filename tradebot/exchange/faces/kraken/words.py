@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tradebot.exchange.engine.orders import LIQUIDATION, MAKER, TAKER, Fill, Order, OrderRequest
+from tradebot.exchange.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
 from tradebot.exchange.faces.web import MADE_AT, Reply
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.instruments import Grid
@@ -21,7 +21,7 @@ encoded = msgspec.json.Encoder(decimal_format="number").encode
 MARGINED = "flex"
 """The account whose collateral all positions share."""
 SIDES: Mapping[str, int] = MappingProxyType({"buy": 1, "sell": -1})
-SIGNALS: Mapping[str, str] = MappingProxyType({"mark": "MarkPrice", "last": "LastPrice", "index": "SpotPrice"})
+SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "MarkPrice", LAST: "LastPrice", INDEX: "SpotPrice"})
 """What triggers a stop, in the words of the trading API and of the history."""
 STATUSES: Mapping[str, str] = MappingProxyType(
     {
