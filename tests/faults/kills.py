@@ -135,6 +135,9 @@ LATER: tuple[tuple[str, Line], ...] = (
     (RECOVERS, exits),
     ("tick", {"seconds": 67}),
 )
+if AT.refuses_halted:
+    _stuck = SCRIPT.index(("trouble", STUCK))
+    SCRIPT = (*SCRIPT[:_stuck], SCRIPT[_stuck + 1], SCRIPT[_stuck], *SCRIPT[_stuck + 2 :])
 if not AT.repeats:
     SCRIPT = (*SCRIPT[:-1], *LATER, SCRIPT[-1])
 

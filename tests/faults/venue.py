@@ -84,7 +84,7 @@ class Venue(NamedTuple):
     its names of fields, where they are others than Alpaca's. `leaves_out` are the troubles that can't befall anybody
     there, and `lacks` the kinds of requests that there are none of. It tells `tells_after_s` later how orders ended.
     Ids of fills begin with their time if it `dates_fills`. If it `repeats`, a request whose answer was lost may be sent
-    again, because both make one order.
+    again, because both make one order. If it `refuses_halted`, orders of a halted symbol only rest if they came before.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Venue(NamedTuple):
     tells_after_s: int = 0
     repeats: bool = True
     dates_fills: bool = True
+    refuses_halted: bool = False
 
     def wrote(self, method: str, path: str, text: str) -> Wrote | None:
         """Return what a request asks of orders, None if it is about anything else; `text` is its body or its query."""
@@ -210,6 +211,7 @@ KRAKEN = Venue(
     tells_after_s=SETTLED_AFTER.seconds + 1,
     repeats=False,
     dates_fills=False,
+    refuses_halted=True,
 )
 AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE, BRACKETS, KRAKEN)}[os.environ.get(VARIABLE, ALPACA.name)]
 if AT in (ELSEWHERE, BRACKETS):
