@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.shared.drawing import duration, time_left, usd, way_there
-from commands.shared.margins import show_margin
+from commands.shared.margins import show_funding, show_margin
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import when
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import AccountMargin, Holding, Protection, StopRow
+    from tradebot.views.holdings import AccountMargin, FundingSoFar, Holding, Protection, StopRow
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):
@@ -30,7 +30,7 @@ class Positions(Struct, frozen=True, omit_defaults=True):
     and sold so far, at which prices and why, in the order in which they were opened. While the market is closed,
     `acts_from` is when it opens: neither the broker's stops nor the bot act before; otherwise it is None. Foreign
     shares in the symbols `left_by_earlier_orders` were bought by the bot, but these books don't know the orders. Only
-    an account that doesn't pay for what it buys has `margin`.
+    an account that doesn't pay for what it buys has `margin` and `funding`.
     """
 
     as_of: datetime | None
@@ -42,6 +42,7 @@ class Positions(Struct, frozen=True, omit_defaults=True):
     acts_from: datetime | None
     left_by_earlier_orders: tuple[str, ...]
     margin: "AccountMargin | None" = None
+    funding: "tuple[FundingSoFar, ...]" = ()
 
 
 def run(app: "App") -> Report:
@@ -49,7 +50,7 @@ def run(app: "App") -> Report:
     from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
-    from tradebot.views.holdings import account_margin
+    from tradebot.views.holdings import account_margin, funding_so_far
 
     passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
@@ -58,7 +59,8 @@ def run(app: "App") -> Report:
     acts_from = next_open(app.ledger_view, now) if now else None
     unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
     margin = account_margin(passes)
-    data = Positions(now, rows, unrealized, totals.count, notes(app, left), trades, acts_from, left, margin)
+    funding = funding_so_far(rows, app.ledger_view.past.cash_movements()) if margin else ()
+    data = Positions(now, rows, unrealized, totals.count, notes(app, left), trades, acts_from, left, margin, funding)
     return Report("positions", data, _render)
 
 
@@ -88,6 +90,7 @@ def _render(console: "Console", data: Positions) -> None:
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
         console.print(f"Unrealized {gain}, at prices of {when(seen)}")
     show_margin(console, data.margin)
+    show_funding(console, data.funding)
     if ours and data.acts_from:
         console.print(
             f"The market is closed: until {when(data.acts_from)}, no stop acts, whether it rests at the broker or not"

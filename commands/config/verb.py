@@ -14,6 +14,7 @@ from commands.config.accept import Change, Checked, Shown, Value, app
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import Identity, clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
+from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted, in_yaml
 from tradebot.model.values import replace
@@ -52,7 +53,8 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
     require_installed(loaded.settings.strategies.installed_as())
-    shipped = {row.key: row.value for row in values(load(None, {}, {"mode": loaded.settings.mode.value}))}
+    begun = {"mode": loaded.settings.mode.value, "venue": loaded.settings.venue}
+    shipped = {row.key: row.value for row in values(load(None, {}, begun))} | {"venue": FIRST_VENUE}
     every = list(values(loaded))
     changes = tuple(
         Change(row.key, shipped.get(row.key), row.value, row.origin)

@@ -66,7 +66,8 @@ class OpenPosition(Struct, frozen=True):
 class DemoData(Struct, frozen=True):
     """One played session. `differences` is empty if ledger and exchange agree to the cent.
 
-    `earned` is None if they don't: then nobody knows what the trades earned.
+    `earned` is None if they don't: then nobody knows what the trades earned. `edge` and `flow` are None if no strategy
+    reads flow.
     """
 
     state_dir: str
@@ -74,8 +75,8 @@ class DemoData(Struct, frozen=True):
     minutes: int
     symbols: int
     seed: int
-    edge: float
-    flow: FlowTotals
+    edge: float | None
+    flow: FlowTotals | None
     funnel: "Funnel"
     exits: dict[str, int]
     orders: dict[str, int]
@@ -97,6 +98,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
     profit, differences = check(app, marks)
     sandbox = app.settings.sandbox
+    reads_flow = bool(app.needed_facts)
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
     submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
     return DemoData(
@@ -105,8 +107,8 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         minutes=minutes,
         symbols=len(app.settings.universe),
         seed=sandbox.seed,
-        edge=sandbox.edge,
-        flow=_flow(app, session),
+        edge=sandbox.edge if reads_flow else None,
+        flow=_flow(app, session) if reads_flow else None,
         funnel=funnel(traded),
         exits=_exits(app, session),
         orders=dict(
@@ -171,11 +173,8 @@ def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
     refused = (
         [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
     )
-    return (
-        f"tradebot why-no-orders {(refused or list(app.settings.universe))[0]}",
-        "tradebot status",
-        "tradebot demo --edge 0 --state-dir state/noise",
-    )
+    noise = ("tradebot demo --edge 0 --state-dir state/noise",) if app.needed_facts else ()
+    return (f"tradebot why-no-orders {(refused or list(app.settings.universe))[0]}", "tradebot status", *noise)
 
 
 class DemoTrade(Struct, frozen=True):
@@ -233,15 +232,15 @@ def render(console: "Console", data: "DemoData") -> None:
     console.rule(f"Session {data.session} on the embedded exchange", align="left", characters="─")
     console.print(
         f"{counted(data.minutes, 'minute')}, {counted(data.symbols, 'symbol')}, seed {data.seed}, "
-        f"played in {data.elapsed_s:.0f} s. {_edge_words(data.edge)}"
+        f"played in {data.elapsed_s:.0f} s.{'' if data.edge is None else f' {_edge_words(data.edge)}'}"
     )
     for note in data.notes:
         console.print(f"Note      {note}", markup=False)
-    flow = data.flow
-    console.print(
-        f"Fetched   {counted(flow.answers, 'answer')} with {counted(flow.rows, 'row')}: {flow.kept:,} kept, "
-        f"{flow.foreign:,} of other tickers, {flow.rejected:,} refused"
-    )
+    if flow := data.flow:
+        console.print(
+            f"Fetched   {counted(flow.answers, 'answer')} with {counted(flow.rows, 'row')}: {flow.kept:,} kept, "
+            f"{flow.foreign:,} of other tickers, {flow.rejected:,} refused"
+        )
     _funnel(console, data)
     orders = ", ".join(f"{count:,} {status}" for status, count in data.orders.items()) or "none"
     console.print(f"Orders    {orders}; {counted(data.fills, 'fill')}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
+from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols, Venue
 from commands.shared.plain import note
 from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
 
-SESSION_MINUTES = 390
+SESSION_MINUTES, LONGEST = 390, 1440
+"""How much of a session is played unless more is asked for, and how long the longest one is, in minutes."""
 
 
 def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
@@ -124,9 +125,10 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
 )
 def demo(
-    minutes: Annotated[
-        int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
-    ] = (SESSION_MINUTES),
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play.")] = (
+        SESSION_MINUTES
+    ),
+    venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,
     sessions: Sessions = None,
@@ -145,7 +147,7 @@ def demo(
     from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 
     sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
-    flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
+    flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue), venue)
     with progress_bar("playing the session") as progress:
         report = run(state_dir, flags, minutes, progress)
     finish(report, as_json)

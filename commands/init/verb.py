@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
-from commands.shared.completing import data_plans, fills, played, profiles
+from commands.shared.completing import data_plans, fills, played, profiles, venues
 from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
-from commands.shared.times import when
+from commands.shared.times import show_venue, when
+from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -62,7 +63,7 @@ def run(
     from commands.init.own_file import to_copy
     from commands.shared.calendar import require
     from tradebot.adapters.state import state_folder
-    from tradebot.adapters.state.marker_text import FIRST_VENUE
+    from tradebot.app import sandbox
     from tradebot.app.connecting import first_look
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
@@ -74,12 +75,8 @@ def run(
     start = profile_file(profile, file, flags) or to_copy(file, path)
     settings = load(start or file, os.environ, flags).settings
     require_strategies(profile, settings)
-    if settings.mode == "sandbox" and settings.venue != FIRST_VENUE:
-        raise OperatorError(
-            f"the exchange of a new sandbox plays {FIRST_VENUE}, not {settings.venue}",
-            f"tradebot init --mode paper uses a paper account at {settings.venue}; "
-            "docs/internals/VENUES.md says how to make a market of another venue",
-        )
+    if settings.mode == "sandbox":
+        sandbox.market_spec(settings, every_symbol=settings.sandbox.source != "generated")
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
     if look is not None:
         # Books that begin on a wrong day would ignore everything that the broker dates before it.
@@ -138,6 +135,7 @@ def make(
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
+    show_venue(settings.day)
     if start or len(flags) > 1:
         refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
@@ -323,14 +321,25 @@ Symbols = Annotated[
 ]
 
 
-def symbol_flags(text: str | None) -> dict[str, Any]:
-    """Return the universe for a number of symbols or a list of names; empty if neither was given."""
+Venue = Annotated[
+    str | None, typer.Option("--venue", help="Where the account is.", autocompletion=venues, show_default=FIRST_VENUE)
+]
+
+
+def symbol_flags(text: str | None, venue: str | None = None) -> dict[str, Any]:
+    """Return the universe for a number of symbols or a list of names; empty if neither was given.
+
+    The symbols of another venue than the usual one are the first ones of its own list.
+    """
     if text is None:
         return {}
     if not (text.isascii() and text.isdigit()):
-        return {"universe": [name.strip().upper() for name in text.split(",") if name.strip()]}
+        named = [name.strip().upper() for name in text.split(",") if name.strip()]
+        return (_at(venue, named) if venue else {}) or {"universe": named}
     if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
         raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
+    if venue and (smaller := _at(venue, int(text))):
+        return smaller
     from tradebot.app import sandbox
 
     names = sandbox.default_symbols(int(text))
@@ -339,14 +348,22 @@ def symbol_flags(text: str | None) -> dict[str, Any]:
     return {"universe": list(names), "sectors": sectors}
 
 
-def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dict[str, Any]:
+def _at(venue: str, wanted: int | list[str]) -> dict[str, Any]:
+    from tradebot.app.settings import venue_flags
+
+    return venue_flags(venue, wanted)
+
+
+def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue: str | None = None) -> dict[str, Any]:
     """Return the layer of the configuration that the options make."""
-    return {"mode": mode, **({"sandbox": sandbox} if sandbox else {}), **symbols}
+    named = {"venue": venue} if venue else {}
+    return {"mode": mode, **named, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 
 
 @VERBS.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
 def init(
     mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
+    venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,
     sessions: Sessions = None,
@@ -377,5 +394,5 @@ def init(
     """
     wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
     sandbox = market_flags(wish)
-    flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
+    flags = flags_of(mode, sandbox, symbol_flags(symbols, venue), venue) | ({"shadow": True} if shadow else {})
     finish(run(state_dir, config, "user", flags, profile), as_json)

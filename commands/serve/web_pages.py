@@ -163,7 +163,7 @@ PATIENCE_S = 5.0
 LONGEST_QUERY, MOST_PARAMETERS = 500, 10
 SEARCHED, MOST_EVENTS, USUAL_EVENTS = 5_000, 500, 50
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?", re.ASCII)
-SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]{0,20}", re.ASCII)
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}", re.ASCII)
 HEADERS = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),

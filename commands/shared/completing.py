@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.errors import TradebotError
 
 NEWEST = 50
@@ -78,6 +79,11 @@ def profiles(incomplete: str) -> list[str]:
     from tradebot.app.settings import shipped
 
     return _matching(("flow", *(path.stem for path in shipped("profiles").glob("*.yaml"))), incomplete)
+
+
+def venues(incomplete: str) -> list[str]:
+    """Return the venues that come with the bot."""
+    return _matching((FIRST_VENUE, *(path.stem for path in _base().with_name("venues").glob("*.yaml"))), incomplete)
 
 
 def ready_names(incomplete: str) -> list[str]:
@@ -174,7 +180,9 @@ def _layers(context: typer.Context) -> list[dict[str, object]]:
 
     own_file = _folder(context) / "tradebot.yaml"
     try:
-        return [*([load_yaml(own_file)] if own_file.exists() else []), load_yaml(_base())]
+        own = load_yaml(own_file) if own_file.exists() else {}
+        of_venue = _base().with_name("venues") / f"{own.get('venue')}.yaml"
+        return [own, *([load_yaml(of_venue)] if of_venue.exists() else []), load_yaml(_base())]
     except TradebotError:
         return []
 

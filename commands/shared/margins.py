@@ -1,4 +1,4 @@
-"""Draw what an account's margin is, and how far its positions are from being liquidated."""
+"""Draw what an account's margin is, how far its positions are from being liquidated, and their funding."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -8,10 +8,12 @@ from commands.shared.plain import clean
 from commands.shared.times import when
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from tradebot.model.margin import Liquidation
-    from tradebot.views.holdings import AccountMargin
+    from tradebot.views.holdings import AccountMargin, FundingSoFar
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
@@ -27,6 +29,15 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
     nearest = "; ".join(_liquidation(one) for one in margin.liquidations[:most])
     if nearest:
         console.print(f"  liquidated by the broker: {nearest}", markup=False)
+
+
+def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
+    """Print what holding the positions has cost or earned so far, if the books have any funding of them."""
+    if not funding:
+        return
+    total = sum((one.amount_usd for one in funding), Decimal(0))
+    each = ", ".join(f"{clean(one.symbol)} {one.amount_usd:+,.2f}" for one in funding)
+    console.print(f"Funding so far {total:+,.2f} USD: {each}", markup=False)
 
 
 def _part(amount: Decimal | None, fraction: Decimal | None) -> str:

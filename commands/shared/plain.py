@@ -28,7 +28,7 @@ _NAMING = (
 """Verbs whose next words are names in lowercase letters or digits."""
 _VERB = r"(?:(?:exchange|journal|config|strategy|live|notify|drill) )?[a-z]+(?:-[a-z]+)*"
 _OPTION = (
-    rf" --state-dir {_PATH}| --(?:mode|since|speed) [\w-]+| --[a-z][a-z-]*(?:[ =]{_VALUE})?| [A-Z]{{2,}}[A-Z0-9.]*"
+    rf" --state-dir {_PATH}| --(?:mode|since|speed) [\w-]+| --[a-z][a-z-]*(?:[ =]{_VALUE})?| [A-Z]{{2,}}[A-Z0-9._]*"
 )
 _COMMAND = rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:{_NAMING}|{_VERB})(?:{_OPTION})*"
 _OF_THE_SHELL = r"\b(?:chmod \S+|mv \S+|(?:ls|df) -\w+|touch|kill -\w+) \S+|\btimedatectl set-ntp true\b"

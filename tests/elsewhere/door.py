@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from tests.elsewhere import place
 from tests.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
@@ -26,7 +27,8 @@ def door(can: Capabilities = ELSEWHERE) -> Door:
         "nothing",
     )
     keys = (Key("elsewhere_key", ("ELSEWHERE_KEY",)),)
-    return Door(can, keys, partial(connect, can), ElsewhereReader, ElsewhereOrders, ElsewhereBars, checks)
+    ports = (ElsewhereReader, ElsewhereOrders, ElsewhereBars)
+    return Door(can, keys, partial(connect, can), *ports, checks, lambda settings: place.played(settings.universe))
 
 
 def _bar_times(connection: Connection, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:

@@ -6,6 +6,7 @@ order can be changed, and none is paired with another. A client order id is uniq
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -68,7 +69,11 @@ def market(
     brackets: bool = False,
 ) -> MarketSpec:
     """Return a market of Elsewhere's, with or without brackets."""
-    rules = structs.replace(RULES, brackets=brackets)
-    instruments = tuple(map(instrument, symbols))
-    venue = Venue(dialect="plain", calendar="24/7", instruments=instruments, rules=rules, faces=(NAME,))
+    venue = played(symbols, brackets=brackets)
     return MarketSpec(start=start, symbols=symbols, sessions=sessions, seed=seed, fill=fill, venue=venue)
+
+
+def played(symbols: Sequence[str], *, brackets: bool = False) -> Venue:
+    """Return how the exchange plays Elsewhere with these symbols."""
+    rules, instruments = structs.replace(RULES, brackets=brackets), tuple(map(instrument, symbols))
+    return Venue(dialect="plain", calendar="24/7", instruments=instruments, rules=rules, faces=(NAME,))

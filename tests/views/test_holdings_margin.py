@@ -7,10 +7,13 @@ import pytest
 
 from tests.adapters.samples import make_cycle, minutes
 from tests.builders import margin
+from tradebot.model.account import CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.margin import Liquidation, MarginSeen
+from tradebot.model.position import Origin
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
-from tradebot.views.holdings import account_margin
+from tradebot.views.holdings import Holding, account_margin, funding_so_far
 
 D = Decimal
 EQUITY = D(50_000)
@@ -45,3 +48,31 @@ def test_without_equity_there_are_no_fractions_of_it(equity: Decimal | None) -> 
 
 def test_an_account_that_pays_for_what_it_buys_has_none() -> None:
     assert account_margin((make_cycle("c1"), make_cycle("c2"))) is account_margin(()) is None
+
+
+def held(symbol: str, strategy: str, minute: int) -> Holding:
+    opened, none = minutes(minute), None
+    return Holding(
+        symbol, strategy, D(1), none, none, opened, none, none, none, none, none, none, (), none, "open", none
+    )
+
+
+def test_funding_counts_for_what_is_held_since_it_was_opened() -> None:
+    def paid(symbol: str, minute: int, usd: str, meaning: ActivityKind = ActivityKind.FUNDING) -> CashMovement:
+        return CashMovement(minutes(minute), D(usd), meaning, Origin.ACTIVITY, f"{minute}", "", symbol, "", meaning)
+
+    rows = (
+        held("PF_B", "rotation", 5),
+        held("PF_A", "rotation", 3),
+        held("PF_A", "another", 7),
+        held("PF_C", "rotation", 1),
+    )
+    movements = (
+        *(paid("PF_A", minute, usd) for minute, usd in ((2, "-8"), (3, "-1"), (6, "0.25"), (8, "-0.5"))),
+        paid("PF_A", 8, "-3", ActivityKind.COMMISSION),
+        paid("PF_B", 4, "-2"),
+        paid("PF_D", 8, "-4"),
+        paid("PF_B", 9, "0.1"),
+    )
+    found = funding_so_far(rows, movements)
+    assert [(one.symbol, one.amount_usd) for one in found] == [("PF_B", D("0.1")), ("PF_A", D("-1.25"))]

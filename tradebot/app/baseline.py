@@ -23,7 +23,8 @@ from tradebot.model.trading import Baseline, Difference
 
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
-"""The configuration files that ship with a release."""
+VENUES = "venues"
+"""The configuration files that ship with a release, and the folder that those of venues are in."""
 UNSAID: Mapping[str, str] = {"venue": EARLIER}
 """What releases did that had no setting for it yet: accepting their configuration meant accepting this too."""
 _ABSENT = object()
@@ -201,7 +202,8 @@ def _number(value: Any) -> Decimal | None:
 def _source(origins: Mapping[str, str], name: str) -> str:
     """Describe where a value comes from, naming the environment variable or the release's file."""
     origin = origin_of(origins, name)
-    return f"release default: {origin}" if origin in SHIPPED else origin
+    is_shipped = origin in SHIPPED or origin.startswith(f"{VENUES}/")
+    return f"release default: {origin}" if is_shipped else origin
 
 
 def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.text.canonical import parse_time
+from tradebot.app.venues import EARLIER, door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.exchange.market.venue import Venue
     from tradebot.model.venue_day import VenueDay
 
 ANSWER_TOOK = "x-exchange-answer-took"
@@ -254,9 +256,10 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
     """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
     from tradebot.exchange.market.spec import Costs, MarketSpec, fill_spec
 
-    chosen = settings.sandbox
+    chosen, venue = settings.sandbox, _venue_of(settings)
     with explained():
         return MarketSpec(
+            venue=venue,
             source=chosen.source,
             symbols=() if every_symbol else tuple(settings.universe),
             sessions=chosen.sessions,
@@ -274,6 +277,27 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             prices=chosen.prices,
             day_prices=chosen.day_prices,
         )
+
+
+def plays(venue: str) -> bool:
+    """Return True if the embedded exchange can play a venue."""
+    return venue == EARLIER or door_to(venue).market is not None
+
+
+def _venue_of(settings: Settings) -> Venue:
+    """Return what the market's venue is like; raise OperatorError if the exchange can't play it."""
+    from tradebot.exchange.market.venue import Venue
+
+    if settings.venue == EARLIER:
+        return Venue()
+    market = door_to(settings.venue).market
+    if market is None:
+        raise OperatorError(
+            f"the embedded exchange can't play {settings.venue}",
+            f"tradebot init --mode paper uses a paper account at {settings.venue}; "
+            "docs/internals/VENUES.md says how to make a market of another venue",
+        )
+    return market(settings)
 
 
 def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tuple[str, date, int]:

@@ -1,12 +1,12 @@
 """Load the configuration: merge its layers into one frozen object, and remember where each value came from.
 
-Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
+Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
 """
 
 import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pydantic import (
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
-from tradebot.app.baseline import section_of, with_earlier
+from tradebot.app.baseline import VENUES, section_of, with_earlier
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
@@ -35,7 +35,7 @@ ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 USER_LAYER = 2
-"""The place of the user's file among the layers."""
+"""The place of the user's file among the layers, if the venue has none of its own."""
 PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
 """What loads settings whose flow can't be fetched in time."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
@@ -100,8 +100,10 @@ def load(
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
     mode = _mode(base, user, over, flags or {})
+    of_venue = _of_venue(base, user, over, flags or {})
     layers = [
         ("base.yaml", base),
+        *of_venue,
         *((name, load_yaml(shipped(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
         (str(user_file), user),
         (ENVIRONMENT, over),
@@ -113,7 +115,7 @@ def load(
     if any(isinstance(layer.get("universe"), str) for _, layer in layers):
         from tradebot.app.universe import with_universe
 
-        layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER)
+        layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER + len(of_venue))
     for source, layer in layers:
         merge(merged, layer, source, origins)
     merged["mode"] = mode
@@ -181,6 +183,39 @@ def _mode(*layers: Mapping[str, object]) -> str:
     if value not in set(Mode):
         raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "choose sandbox, paper or live")
     return value
+
+
+def _of_venue(base: Mapping[str, object], *layers: Mapping[str, object]) -> list[tuple[str, dict[str, object]]]:
+    """Return the shipped file of the venue that the last layer names: what a bot there trades, and how much of it.
+
+    There is none for the venue of base.yaml, nor for one that a package brings.
+    """
+    named = str(next((layer["venue"] for layer in reversed(layers) if "venue" in layer), base["venue"]))
+    values = {} if named == base["venue"] else _of_venue_file(named)
+    return [(f"{VENUES}/{named}.yaml", values)] if values else []
+
+
+def _of_venue_file(venue: str) -> dict[str, object]:
+    is_shipped = venue in {path.stem for path in shipped(VENUES).glob("*.yaml")}
+    return load_yaml(shipped(VENUES) / f"{venue}.yaml", shipped=True) if is_shipped else {}
+
+
+def venue_flags(venue: str, wanted: int | Sequence[str]) -> dict[str, object]:
+    """Return the settings of a smaller universe at a venue: these symbols, or so many of its shipped file.
+
+    What its strategies rank is as much of it. They are empty if the venue has no shipped file.
+    """
+    values = _of_venue_file(venue)
+    listed, strategies = values.get("universe"), values.get("strategies")
+    if not isinstance(listed, list) or not isinstance(strategies, dict):
+        return {}
+    names = listed[:wanted] if isinstance(wanted, int) else list(wanted)
+    ranking = {
+        name: {"ranked": [*names], "top": min(section["top"], len(names)), "min_ranked": None}
+        for name, section in strategies.items()
+        if section and "ranked" in section
+    }
+    return {"universe": names, **({"strategies": ranking} if ranking else {})}
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:

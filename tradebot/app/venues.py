@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -18,6 +19,8 @@ from tradebot.errors import OperatorError
 from tradebot.model.venue import Capabilities
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tradebot.adapters.alpaca.bars import AlpacaBars
     from tradebot.adapters.alpaca.orders import AlpacaOrders
     from tradebot.adapters.alpaca.reader import AlpacaReader
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.sections import Sections
+    from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
     from tradebot.ports.broker import BrokerReader, Market, OrderPort
 
@@ -50,7 +54,8 @@ class Access(NamedTuple):
     """What a connection is made with: the settings, the keys by their fields, and who listens to it.
 
     `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
-    before each read and may raise; `heard` gets each answer before it is used.
+    before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
+    remember something does so, None before the bot has a folder.
     """
 
     settings: Sections
@@ -58,6 +63,7 @@ class Access(NamedTuple):
     sandbox_url: str | None
     before_read: Callable[[], None] = lambda: None
     heard: Callable[[Answer], None] = lambda answer: None
+    folder: Path | None = None
 
 
 class Connection(Protocol):
@@ -87,17 +93,22 @@ class Checks(NamedTuple):
 
     `bar_times` returns when the latest minute bar of each of these symbols began, and `renamed` which symbols have
     another name since a day. `data_plan` says what the account's prices include. `setting` names the setting that
-    selects the prices.
+    selects the prices. `own` are rows that only this venue has, by name; none of them may send an order.
     """
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
     renamed: Callable[[Any, DriftTally, Sequence[str], date, date], Mapping[str, str]]
     data_plan: Callable[[Any, DriftTally, str], Look]
     setting: str
+    own: Mapping[str, Callable[[Any, DriftTally], Look]] = MappingProxyType({})
 
 
 class Door(Struct, frozen=True):
-    """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together."""
+    """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
+
+    `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
+    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue.
+    """
 
     capabilities: Capabilities
     keys: tuple[Key, ...]
@@ -106,6 +117,7 @@ class Door(Struct, frozen=True):
     orders: Callable[[Any, DriftTally], OrderPort]
     bars: Callable[[Any, DriftTally], BarSource]
     checks: Checks
+    market: Callable[[Sections], Venue] | None = None
 
 
 def door_to(name: str) -> Door:
@@ -155,7 +167,13 @@ def _alpaca() -> Door:
     )
 
 
-_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca)}
+def _kraken() -> Door:
+    from tradebot.app.kraken_door import door
+
+    return door()
+
+
+_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca), "kraken_futures": cache(_kraken)}
 """The venues that come with the bot, by name."""
 
 SANDBOX_KEY = "sandbox"

@@ -155,7 +155,8 @@ class App:
     def connection(self) -> Connection:
         """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
-        return self.door.connect(Access(self.settings, self.secrets.venue, url, self.turns.give_way, self._heard))
+        keys, give_way = self.secrets.venue, self.turns.give_way
+        return self.door.connect(Access(self.settings, keys, url, give_way, self._heard, self.folder.path))
 
     @cached_property
     def reader(self) -> Reader:

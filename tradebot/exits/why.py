@@ -15,7 +15,7 @@ from tradebot.model.reason_codes import Unit
 
 UNKNOWN = "unknown"
 _PART = re.compile(
-    r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z0-9][A-Z0-9./-]*))?"
+    r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z0-9][A-Z0-9._/-]*))?"
     r"(?:\((?P<amount>-?[0-9]+(?:\.[0-9]+)?)(?P<mark>%|h|)\))?"
 )
 

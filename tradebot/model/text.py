@@ -34,7 +34,7 @@ EXPECTED: Mapping[str, str] = {
     "too_short": "must not be empty",
 }
 """Messages by error type, for the types whose own message talks about Python or parsing."""
-SYMBOL_PATTERN = r"^[A-Z][A-Z0-9.]{0,9}$"
+SYMBOL_PATTERN = r"^[A-Z][A-Z0-9._]{0,31}$"
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
 URL_PATTERN = r"^https?://[^\s/@]+$"
 PATTERNS: Mapping[object, str] = {
@@ -113,8 +113,17 @@ def plain(value: object) -> str:
     return "0" if short == "-0" else short
 
 
+SMALL = Decimal("0.001")
+"""Below it, four decimals say too little of a price."""
+
+
 def price_text(price: Decimal, tick: Decimal | None = None) -> str:
-    """Return a price with the decimals of its tick, but at least two, or four below one dollar."""
+    """Return a price with the decimals of its tick, but at least two, or four below one dollar.
+
+    Without a tick, a price of which these would show too little has four digits.
+    """
+    if tick is None and 0 < abs(price) < SMALL:
+        return f"{Decimal(f'{price:.3e}'):f}"
     places = 4 if 0 < abs(price) < 1 else 2
     return f"{price:,.{max(places, -int(tick.normalize().as_tuple().exponent)) if tick else places}f}"
 

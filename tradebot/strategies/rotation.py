@@ -9,8 +9,6 @@ from tradebot.model.series import DAY, SeriesKey
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.strategies.rotation_settings import Regime, RegimeSettings, RotationSettings
 
-MOST_BEHIND_S = 23_400
-"""The most that the newest daily bar may lag behind: one regular session. Older bars would rank a day that is over."""
 NOTHING = Decimal(0)
 
 
@@ -92,10 +90,11 @@ def regime(closes: Sequence[float], settings: RegimeSettings) -> Regime:
 
 
 def _bars(settings: RotationSettings) -> Sequence[BarNeed]:
-    ranked = BarNeed(DAY, settings.lookback_sessions + 1, symbols=settings.ranked, max_age_s=MOST_BEHIND_S)
+    ranked = BarNeed(DAY, settings.lookback_sessions + 1, symbols=settings.ranked, max_age_s=settings.max_behind_s)
     if settings.regime is None:
         return (ranked,)
-    return ranked, BarNeed(DAY, settings.regime.depth, symbols=(settings.regime.symbol,), max_age_s=MOST_BEHIND_S)
+    of_regime = (settings.regime.symbol,)
+    return ranked, BarNeed(DAY, settings.regime.depth, symbols=of_regime, max_age_s=settings.max_behind_s)
 
 
 def _kept(observed: float | str, least: int) -> Decision:

@@ -54,6 +54,7 @@ class RotationSettings(Frozen):
     leverage: Annotated[Decimal, Field(gt=0, le=4)] = Decimal("1.25")
     min_ranked: Annotated[int, Field(ge=1, le=500)] | None = None
     regime: RegimeSettings | None = None
+    max_behind_s: Annotated[int, Field(ge=1, le=864_000)] = 23_400
 
     @property
     def fewest(self) -> int:

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from tradebot.exits.kind import Held, best_price, distance
 from tradebot.exits.lists import Exits, in_force
+from tradebot.model.account import CashMovement
+from tradebot.model.activity import ActivityKind
 from tradebot.model.instrument import ONE
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.margin import Liquidation
@@ -241,6 +243,29 @@ class AccountMargin(Struct, frozen=True):
     maintenance_fraction: Decimal | None
     available_usd: Decimal | None
     liquidations: tuple[Liquidation, ...]
+
+
+class FundingSoFar(Struct, frozen=True):
+    """What holding a symbol has cost or earned in funding since its oldest position was opened, in signed USD."""
+
+    symbol: str
+    amount_usd: Decimal
+
+
+def funding_so_far(held: Iterable[Holding], movements: Iterable[CashMovement]) -> tuple[FundingSoFar, ...]:
+    """Return the booked funding of each symbol that is held, in the order of the positions, without those of nothing.
+
+    Positions of several strategies in a symbol are one at the broker, so their funding is told together.
+    """
+    since: dict[str, datetime] = {}
+    for row in held:
+        if row.opened_at is not None:
+            since[row.symbol] = min(row.opened_at, since.get(row.symbol, row.opened_at))
+    sums = dict.fromkeys(since, Decimal(0))
+    for one in movements:
+        if one.meaning is ActivityKind.FUNDING and one.symbol in since and one.at >= since[one.symbol]:
+            sums[one.symbol] += one.amount_usd
+    return tuple(FundingSoFar(symbol, amount) for symbol, amount in sums.items() if amount)
 
 
 def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:

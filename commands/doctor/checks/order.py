@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-PAUSE_S = 0.25
+PAUSES_S = (*[0.25] * 8, *[1.0] * 12)
+"""How long it waits between looks: a venue's history may be ten seconds behind, and only that proves an end."""
 NOT_WORKING = skip("no order is known to be working")
 LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 
@@ -68,7 +69,14 @@ def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
         return claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", clock.now, app.day, by)
 
     call = turn(claim)
-    return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S), turn)
+    pauses = iter(PAUSES_S)
+
+    def pause() -> None:
+        seconds = next(pauses, PAUSES_S[-1])
+        # Trading time stands still in the sandbox unless somebody lets it pass.
+        (app.let_pass if app.mode is Mode.SANDBOX else time.sleep)(seconds)
+
+    return rehearse(app.world(proposing=False), call, pause, turn)
 
 
 def _placed(found: "Rehearsal") -> Seen:

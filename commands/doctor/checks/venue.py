@@ -8,7 +8,9 @@ from functools import partial
 from commands.doctor.checks.machine import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.flow_plan import configured_allowance
+from tradebot.app.venues import Connection, Look
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
@@ -36,7 +38,10 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
     first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
     yield first
-    for name, look in BROKER_CHECKS.items():
+    own: Mapping[str, Callable[[App], Seen]] = {
+        name: partial(_own, look=look) for name, look in app.door.checks.own.items()
+    }
+    for name, look in {**BROKER_CHECKS, **own}.items():
         if first.state in (State.FAILED, State.SKIPPED):
             yield skip("the broker did not answer").about(name)
         else:
@@ -131,6 +136,12 @@ def data_plan(app: "App") -> Seen:
         return skip("the embedded exchange has no data plans")
     look = app.door.checks.data_plan(app.connection, app.drift, app.settings.universe[0])
     return Seen(look.state, look.found, look.looked_at, look.count, look.fix)
+
+
+def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> Seen:
+    """Take one of the venue's own looks at something that other venues don't have."""
+    found = look(app.connection, app.drift)
+    return Seen(found.state, found.found, found.looked_at, found.count, found.fix)
 
 
 def clock_skew(app: "App") -> Seen:

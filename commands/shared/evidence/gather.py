@@ -175,7 +175,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
         "schedule": past,
         **dict.fromkeys(OF_PASSES, source),
-        "signals": _of(source, lambda found: _signals(app, found)),
+        **({"signals": _of(source, lambda found: _signals(app, found))} if _may_read_flow(app) else {}),
         "prices": _of(source, lambda found: _prices(app, found)),
         **_of_books(app, past, thorough=thorough),
     }
@@ -264,6 +264,12 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
 def _prices(app: "App", past: Past) -> records.Prices | None:
     facts, positions = app.recorded, app.ledger_view.totals().own_positions()
     return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
+
+
+def _may_read_flow(app: "App") -> bool:
+    """Return False if surely no strategy in use reads options flow; a plug-in isn't asked for that."""
+    strategies = app.settings.strategies
+    return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
 
 
 def _signals(app: "App", past: Past) -> records.Signals | None:

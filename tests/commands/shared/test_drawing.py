@@ -104,8 +104,13 @@ def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, uni
 
 
 def test_price_shows_cents_or_hundredths_of_a_cent_below_a_dollar() -> None:
-    prices = [Decimal("187.2567"), Decimal("0.5"), Decimal(0), None]
-    assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.00", ""]
+    prices = [Decimal("187.2567"), Decimal("0.5"), Decimal("0.001"), Decimal(0), None]
+    assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.0010", "0.00", ""]
+
+
+def test_price_far_below_a_cent_shows_four_digits() -> None:
+    prices = [Decimal("0.00098768"), Decimal("0.00004557812"), Decimal("-0.0000000123")]
+    assert [usd(price) for price in prices] == ["0.0009877", "0.00004558", "-0.00000001230"]
 
 
 def test_prices_and_quantities_are_shown_as_the_opened_bots_venue_lists_them() -> None:

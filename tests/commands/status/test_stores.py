@@ -60,6 +60,7 @@ def test_ledger_copy_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None
         ("latch", ("ARMED", "HALT")),
         ("marks", ("state.id", "state.id.copy", "books.checked", "sending", *state_folder.LOCKS)),
         ("quota", (state_folder.FLOW_QUOTA,)),
+        ("venue", (state_folder.VENUE_NONCE, state_folder.VENUE_DAY)),
         ("configuration", ("tradebot.yaml",)),
         ("backtests", ("backtests/trials.jsonl", "backtests/slow/ledger.db")),
         ("moved aside", ("facts.db.damaged-1", "facts.db.damaged-2-wal", "facts.db.damaged-2-shm")),

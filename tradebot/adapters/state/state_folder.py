@@ -37,6 +37,7 @@ SENDING = "sending"
 SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA = "flow.quota"
+VENUE_NONCE, VENUE_DAY = "venue.nonce", "venue.day"
 """What is left of the flow source's quota."""
 ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
 OWN_FILES = (
@@ -49,6 +50,7 @@ OWN_FILES = (
     CHECKED,
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
+    *(VENUE_NONCE, VENUE_DAY),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")

@@ -207,7 +207,7 @@ def canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
         filled = order is not None and order.status == "filled"
         return {**told, "status": "filled" if filled else "notFound", "orderEvents": []}
     if asked.fate == "refuse" or order.status == "pending_cancel":
-        raise error(engine.now_us, "unavailable")
+        raise error(engine.now_us, "marketUnavailable")
     grid = engine.market.grids[order.symbol]
     order.fate = asked.fate or order.fate
     engine.cancel(account, order.id)

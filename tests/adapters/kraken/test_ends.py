@@ -1,0 +1,72 @@
+"""What the history proves of an order: its events and its executions together, and neither too early."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.adapters.kraken.samples import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, page, reader
+from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tradebot.adapters.kraken.history import past
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.model.order import OrderStatus
+from tradebot.model.venue import End
+
+SOON = AT + timedelta(seconds=4)
+GONE = event("OrderCancelled", AT + timedelta(seconds=1))
+PART = event("OrderCancelled", AT + timedelta(seconds=1), filled="0.2")
+
+
+@pytest.mark.parametrize(
+    ("events", "executions", "told_at", "status", "filled"),
+    [
+        ([event("OrderPlaced")], [], LATER, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced")], [execution("0.5")], SOON, OrderStatus.FILLED, "0.5"),
+        ([event("OrderPlaced"), GONE], [], LATER, OrderStatus.CANCELED, "0"),
+        ([GONE, event("OrderPlaced")], [], LATER, OrderStatus.CANCELED, "0"),
+        # "Cancelled, filled 0" has been sent for an order that was executed.
+        ([event("OrderPlaced"), GONE], [execution("0.5")], LATER, OrderStatus.FILLED, "0.5"),
+        ([event("OrderPlaced"), GONE], [execution("0.2")], LATER, OrderStatus.CANCELED, "0.2"),
+        # The history may lack its newest rows.
+        ([event("OrderPlaced"), GONE], [], SOON, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced"), PART], [], LATER, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced"), PART], [execution("0.2")], LATER, OrderStatus.CANCELED, "0.2"),
+        ([event("OrderRejected")], [], LATER, OrderStatus.REJECTED, "0"),
+        # A page may repeat a row.
+        ([event("OrderPlaced")], [execution("0.2"), execution("0.2")], LATER, OrderStatus.UNKNOWN, "0.2"),
+        ([event("OrderPlaced")], [execution("0.2"), execution("0.3", number=2)], LATER, OrderStatus.FILLED, "0.5"),
+    ],
+)
+def test_an_order_is_over_by_its_events_and_executions_together(
+    events: list[object], executions: list[object], told_at: datetime, status: OrderStatus, filled: str
+) -> None:
+    order = past(events, executions, told_at, ACCOUNT, DriftTally()).orders[ORDER_ID]
+    assert (order.status, order.filled_quantity) == (status, Decimal(filled))
+
+
+def test_rows_that_can_not_be_read_are_counted() -> None:
+    events = [event("OrderPlaced"), {"event": {}}, "text", event("OrderPlaced", uid=None)]
+    found = past(events, [{"event": {"Execution": {}}}], LATER, ACCOUNT, DriftTally())
+    assert (list(found.orders), found.unreadable) == ([ORDER_ID], 4)
+
+
+@pytest.mark.parametrize(
+    ("events", "told_at", "end"),
+    [
+        ([event("OrderPlaced"), GONE], LATER, End.OVER),
+        ([event("OrderPlaced")], LATER, End.UNKNOWN),
+        ([], LATER, End.OVER),
+        # It may still arrive, or have come too late to be told.
+        ([], AT + timedelta(seconds=65), End.UNKNOWN),
+    ],
+)
+def test_a_request_never_arrived_only_if_it_can_not_arrive_any_more(
+    wire: Wire, events: list[object], told_at: datetime, end: End
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": [], "serverTime": "x"})
+        return Scripted(200, page(told_at, *(events if asked.path.endswith("/orders") else [])))
+
+    wire.script = answer
+    assert reader(wire).end_of(intent(), (), LATER).end is end

@@ -1,0 +1,1 @@
+"""Trade perpetual futures at Kraken Futures over its REST API."""

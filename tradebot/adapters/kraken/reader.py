@@ -1,0 +1,392 @@
+"""Read account, prices, orders and history from Kraken Futures; nothing here can send an order."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from urllib.parse import quote as quoted
+
+from tradebot.adapters.kraken import rows
+from tradebot.adapters.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
+from tradebot.adapters.kraken.client import HISTORY, V3, Client, KrakenVenue
+from tradebot.adapters.kraken.history import Past, left_open, past
+from tradebot.adapters.kraken.opening import Since, midnight, worth_at_midnight
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable, utc
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.values import replace
+from tradebot.model.venue import End, Proof, Settlement
+
+DAY = timedelta(days=1)
+VIEW_TRIES = 3
+MOST_PAGES = 100
+"""The most pages of one list. A longer one isn't complete, so it is refused instead of cut."""
+ROWS = 500
+FILLS_A_PAGE = 100
+"""How many fills a page holds that isn't the last one."""
+MARK_BEHIND_S = 600
+"""How long before midnight the last bar of a mark may have begun."""
+BEFORE = timedelta(minutes=2)
+"""How much earlier than a request of ours its page of the history begins, because clocks differ."""
+
+
+class KrakenReader:
+    """Reads one account and the prices of its symbols.
+
+    After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
+    `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
+    """
+
+    capabilities = KRAKEN
+
+    def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
+        self._client, self._tally, self._venue = Client(venue), tally, venue
+        self._number = ""
+        self.rejected_quotes: Mapping[str, str] = {}
+        self.unreadable_fills = 0
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
+        now = _told_at(self._client.read(f"{V3}/openpositions"))
+        midnight = datetime.combine(now.date() + DAY, time(), UTC)
+        return VenueClock(now, True, midnight, midnight)
+
+    def account(self) -> Account:
+        """Return the figures of the account whose collateral all positions share."""
+        answer = self._client.read(f"{V3}/accounts")
+        now = _told_at(answer)
+        try:
+            flex = _object(_object(answer, "accounts"), "flex")
+            row = Row("account", flex, self._tally)
+            cash, equity = row.number("balanceValue"), row.number("portfolioValue")
+            initial, maintenance = row.number("initialMargin"), row.number("maintenanceMargin")
+            available = row.number("availableMargin")
+            if initial < 0 or maintenance < 0:
+                raise RowError("initialMargin", "or maintenanceMargin is below zero")
+        except RowError as error:
+            raise OperatorError(f"the account can't be used: {error}", "look at it on Kraken Futures' page") from error
+        return Account(
+            number=self._account_number(),
+            status="ACTIVE",
+            cash=cash,
+            equity=equity,
+            last_equity=self._opening(equity, now),
+            buying_power=available,
+            blocked=(),
+            settlement=Settlement.MARGINED,
+            initial_margin=initial,
+            maintenance_margin=maintenance,
+            available=available,
+        )
+
+    def _opening(self, equity: Decimal, now: datetime) -> Decimal:
+        """Return what the account was worth when the day began."""
+        began = midnight(now.date())
+
+        def work_out() -> Decimal:
+            positions, lost = self._positions()
+            if lost or any(position.current_price is None for position in positions):
+                raise TemporaryError("a position can't be read, so nobody knows what the account was worth at midnight")
+            held = {position.symbol: position.quantity for position in positions}
+            marks = {one.symbol: one.current_price for one in positions if one.current_price is not None}
+            # What happened in the first instant of the day belongs to it.
+            before = began - timedelta(microseconds=1)
+            fills, moved = self.fills(before), self.activities(before)
+            return worth_at_midnight(Since(equity, held, marks, fills, moved, partial(self._mark_at, began)))
+
+        return self._venue.opening.of(self._account_number(), now.date(), work_out)
+
+    def _mark_at(self, at: datetime, symbol: str) -> Decimal:
+        """Return the mark of a symbol at a minute: the open of the bar that begins then, or the close before it.
+
+        The first seconds of a minute may have no bar yet.
+        """
+        path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp())
+        candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
+        try:
+            row = Row("mark", candles[-1] if candles else None, self._tally)
+            return row.positive("open" if rows.moment(row, "time") >= at else "close")
+        except RowError as error:
+            raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
+
+    def _account_number(self) -> str:
+        """Return the account's id, which only answers of the history have."""
+        if not self._number:
+            self._page("executions", count="1")
+        return self._number
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders; the orders are read both before and after the rest."""
+        after, unread = self._open()
+        for _ in range(VIEW_TRIES):
+            before = after
+            positions, lost = self._positions()
+            account = self.account()
+            after, unread = self._open()
+            if steady := _are_same(_ours(before), _ours(after)):
+                break
+        return BrokerView(account, positions, tuple(after.values()), unread + lost, steady)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol; None if the venue says it holds none."""
+        positions, lost = self._positions()
+        found = next((position for position in positions if position.symbol == symbol), None)
+        if found is None and lost:
+            raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")
+        return found
+
+    def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
+        raws = self._client.rows(f"{V3}/openpositions", "openPositions")
+        held = any(raws)
+        tickers = self._client.rows(f"{V3}/tickers", "tickers") if held else []
+        marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
+        found = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
+        if len({position.symbol for position in found}) < len(found):
+            # Positions are net: two of one symbol can't both be true.
+            raise TemporaryError("the venue lists a position twice", "tradebot reconcile   again in a moment")
+        return tuple(found), len(raws) - len(found)
+
+    def _open(self) -> tuple[Mapping[str, Order], int]:
+        """Return the open orders by the venue's ids, and how many rows can't be read."""
+        raws = self._client.rows(f"{V3}/openorders", "openOrders")
+        orders = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
+        if any(order.quantity is None for order in orders):
+            # Untouched trigger orders don't say how large they are, but the history does.
+            orders = self._with_quantities(orders)
+        return {order.venue_id: order for order in orders}, len(raws) - len(orders)
+
+    def _with_quantities(self, orders: Sequence[Order]) -> list[Order]:
+        lacking = {order.venue_id for order in orders if order.quantity is None}
+        answer, events = self._page("triggers", count=str(ROWS)), list[object]()
+        for _ in range(MOST_PAGES):
+            events += answer["elements"]
+            placed = past(events, (), midnight(date.max), self._number, self._tally).orders
+            if lacking <= placed.keys() or not answer.get("continuationToken"):
+                break
+            token = str(answer["continuationToken"])
+            answer = self._page("triggers", count=str(ROWS), continuation_token=token)
+        known = {venue_id: placed[venue_id].quantity for venue_id in lacking & placed.keys()}
+        return [replace(one, quantity=known[one.venue_id]) if one.venue_id in known else one for one in orders]
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the newest order with this id: an open one, or the last one that the history has."""
+        listed, _ = self._open()
+        found = next((order for order in listed.values() if order.client_order_id == client_order_id), None)
+        return found or self._past().by_client_id(client_order_id)
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what open orders, the history of orders and executions prove together.
+
+        A request that neither has, well after the time until which it could be carried out, never arrived.
+        """
+        listed, _ = self._open()
+        wanted = intent.client_order_id
+        if intent.operation is not Operation.CANCEL:
+            found = next((order for order in listed.values() if order.client_order_id == wanted), None)
+            if found is not None:
+                return Proof.of(found)
+        known = self._past(intent.at - BEFORE)
+        if intent.operation is not Operation.CANCEL and (order := known.by_client_id(wanted)) is not None:
+            return Proof.of(left_open(order, listed))
+        until = intent.at + ARRIVES_WITHIN
+        if min(known.complete_until, now - SETTLED_AFTER) <= until:
+            text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
+            return Proof(End.UNKNOWN, f"{text} {known.complete_until:%H:%M:%S}")
+        text = f"it could arrive until {until:%H:%M:%S}, and the history of orders and executions lacks it"
+        return Proof(End.OVER, text)
+
+    def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
+        """Return nothing: no order of ours ends by itself here."""
+        return ""
+
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order with this venue id, open or in the history."""
+        listed, _ = self._open()
+        if venue_id in listed and listed[venue_id].quantity is not None:
+            return listed[venue_id]
+        order = self._past().orders.get(venue_id)
+        return order if order is None else left_open(order, listed)
+
+    def has_ended(self, venue_id: str) -> bool | None:
+        """Return True if the history has the end of an order with this venue id; None if it has no such order."""
+        known = self._past()
+        order = known.orders.get(venue_id)
+        return None if order is None else order.status.terminal or venue_id in known.gone
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return nothing: no order is part of another one here."""
+        return ()
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders of ours and others that were sent since a time and have ended, oldest first."""
+        known = self._past(since)
+        return [order for order in known.orders.values() if order.status.terminal]
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders in these symbols, newest first; without those that a missing row may tell of."""
+        listed, unread = self._open()
+        known = self._past()
+        every = {**known.orders, **listed}
+        wanted = [left_open(order, listed) for order in every.values() if order.symbol in symbols]
+        if unreadable := unread + known.unreadable:
+            wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
+        return OrdersTold(tuple(reversed(wanted)), unreadable)
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than a time, oldest first, each once."""
+        found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
+        self.unreadable_fills = 0
+        for _ in range(MOST_PAGES):
+            read = keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
+            self.unreadable_fills += len(raws) - len(read)
+            new = [one for one in read if one.activity_id not in found]
+            found.update((one.activity_id, one) for one in new)
+            if not new or len(raws) < FILLS_A_PAGE or (after is not None and min(one.at for one in read) <= after):
+                wanted = (one for one in found.values() if after is None or one.at > after)
+                return sorted(wanted, key=lambda one: (one.at, one.activity_id))
+            # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
+            last = min(one.at for one in new) + timedelta(milliseconds=1)
+            raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
+        raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return fees, funding and transfers later than a time, oldest first, each once."""
+        found, before = dict[str, Activity](), ""
+        for _ in range(MOST_PAGES):
+            asked = {"since": rows.milliseconds(after), "count": str(ROWS), **({"before": before} if before else {})}
+            answer = self._client.read(f"{HISTORY}/account-log", **asked)
+            self._keep_number(answer)
+            raws = answer.get("logs")
+            if not isinstance(raws, list):
+                raise TemporaryError("the account log holds no list")
+            read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
+            new = [one for row in read for one in row if one.id not in found]
+            found.update((one.id, one) for one in new)
+            if len(raws) < ROWS:
+                return sorted((one for one in found.values() if one.at > after), key=lambda one: (one.at, one.id))
+            oldest = min(str(raw["date"]) for raw in raws if isinstance(raw, dict) and raw.get("date"))
+            before = rows.milliseconds(utc("date", oldest) + timedelta(milliseconds=1))
+        raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
+
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return each day in UTC as a session: the market never closes."""
+        if calendar not in ("", KRAKEN.calendar):
+            return ()
+        days = (start + timedelta(days=number) for number in range((end - start).days + 1))
+        opens = ((day, datetime.combine(day, time(), UTC)) for day in days)
+        return [Session(day, at, at + DAY) for day, at in opens]
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return how the venue lists these symbols."""
+        answer = self._client.read(f"{V3}/instruments")
+        raws, read_at = answer.get("instruments"), _told_at(answer)
+        wanted = [raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols]
+        read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
+        return {one.symbol: one for one in read}
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest usable quote of each symbol."""
+        answer, found, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
+        at, raws = _told_at(answer), answer.get("tickers")
+        named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
+        for symbol in symbols:
+            try:
+                found[symbol] = rows.quote(named.get(symbol), at, self._tally)
+            except RowError as error:
+                rejected[symbol] = str(error) if symbol in named else "isn't listed"
+        self.rejected_quotes = rejected
+        return found
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the quotes as they are now."""
+        rejected = self.rejected_quotes
+        found = self.quotes(symbols)
+        self.rejected_quotes = rejected
+        return found
+
+    def _past(self, since: datetime | None = None) -> Past:
+        """Return what the history tells of orders since a time, or of the newest ones."""
+        asked = {"since": rows.milliseconds(since)} if since else {}
+        events = [*self._pages("orders", **asked), *self._pages("triggers", **asked)]
+        answer = self._page("executions", count=str(ROWS), **asked)
+        executions = [*answer["elements"], *self._rest("executions", answer, **asked)]
+        return past(events, executions, _told_at(answer), self._number, self._tally)
+
+    def _pages(self, what: str, **asked: str) -> list[object]:
+        answer = self._page(what, count=str(ROWS), **asked)
+        return [*answer["elements"], *self._rest(what, answer, **asked)]
+
+    def _rest(self, what: str, answer: Mapping[str, Any], **asked: str) -> Iterator[object]:
+        """Yield what is on further pages, if a time bounds them: without one, the newest page is enough."""
+        for _ in range(MOST_PAGES):
+            token = answer.get("continuationToken")
+            if not token or not asked:
+                return
+            answer = self._page(what, count=str(ROWS), continuation_token=str(token), **asked)
+            yield from answer["elements"]
+        raise TemporaryError(f"the history has more {what} than {MOST_PAGES} pages hold")
+
+    def _page(self, what: str, **asked: str) -> Mapping[str, Any]:
+        answer = self._client.read(f"{HISTORY}/{what}", sort="desc", **asked)
+        self._keep_number(answer)
+        if not isinstance(answer.get("elements"), list):
+            raise TemporaryError(f"the history of {what} holds no list")
+        return answer
+
+    def _keep_number(self, answer: Mapping[str, Any]) -> None:
+        try:
+            self._number = Row("history", answer, self._tally).text("accountUid")
+        except RowError as error:
+            raise TemporaryError(f"the history doesn't name its account: {error}") from error
+
+
+def _told_at(answer: Mapping[str, Any]) -> datetime:
+    """Return the venue's time in an answer; raise TemporaryError if it has none."""
+    told = answer.get("serverTime")
+    try:
+        return utc("serverTime", told if isinstance(told, str) else "")
+    except RowError as error:
+        raise TemporaryError(f"the venue's time can't be read: {error}") from error
+
+
+def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = of.get(name)
+    if not isinstance(found, dict):
+        raise RowError(name, "is not an object")
+    return found
+
+
+def _with_mark(tickers: Sequence[object]) -> list[object]:
+    """Return the tickers that have a mark: not every kind of market here does."""
+    return [raw for raw in tickers if isinstance(raw, dict) and isinstance(raw.get("markPrice"), int | Decimal)]
+
+
+def _ours(orders: Mapping[str, Order]) -> Mapping[str, Order]:
+    return {venue_id: order for venue_id, order in orders.items() if is_marked(order.client_order_id)}
+
+
+def _are_same(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
+    """Return True if two readings of our orders agree; a status that we can't read agrees with any other."""
+    if before.keys() != after.keys():
+        return False
+    pairs = [(order, after[venue_id]) for venue_id, order in before.items()]
+    unread = OrderStatus.UNKNOWN
+    return all(
+        one == (replace(other, status=one.status) if unread in (one.status, other.status) else other)
+        for one, other in pairs
+    )
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def symbol_path(symbol: str) -> str:
+    """Return a symbol as a part of a path."""
+    return quoted(symbol, safe="")

@@ -1,0 +1,207 @@
+"""Read the rows of the trading API: orders, positions, fills, listings, quotes, and rows of the account log."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from tradebot.adapters.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, TYPES
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.model.account import BrokerPosition
+from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
+from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce, fee_id
+
+ONE = Decimal(1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LIQUIDATION = "liquidation"
+_MOST_PLACES = 12
+
+
+def moment(row: Row, name: str) -> datetime:
+    """Return a moment in milliseconds since 1970, as the history writes it, or as text; raises RowError."""
+    value = row.value(name)
+    if isinstance(value, str) and not value.isdigit():
+        return row.time(name)
+    try:
+        return datetime.fromtimestamp(int(row.number(name)) / 1000, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise RowError(name, "is out of range") from error
+
+
+def milliseconds(at: datetime) -> str:
+    """Return a moment as the history takes it."""
+    return str((at - _EPOCH) // (datetime.resolution * 1000))
+
+
+def side_of(row: Row, name: str = "side") -> Side:
+    """Return the side of an order or a fill; the history writes it with a capital."""
+    word = row.text(name).lower()
+    if word not in tuple(Side):
+        raise RowError(name, "is neither buy nor sell")
+    return Side(word)
+
+
+def type_of(row: Row, name: str, *, limited: bool) -> OrderType:
+    """Return the type of an order; a stop with a limit is another one than a stop."""
+    kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
+    return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
+
+
+def open_order(raw: object, tally: DriftTally) -> Order:
+    """Return an open order. One with a trigger has no `unfilledSize`, and so no quantity until it is looked up."""
+    row = Row("order", raw, tally)
+    unfilled = row.number_or_none("unfilledSize")
+    filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
+    limit = row.number_or_none("limitPrice")
+    status = row.translated("status", STATUSES, OrderStatus.UNKNOWN)
+    kind = type_of(row, "orderType", limited=limit is not None)
+    return Order(
+        venue_id=row.text("order_id"),
+        client_order_id=row.text_or_none("cliOrdId") or "",
+        symbol=row.symbol(),
+        asset_class=AssetClass.PERPETUAL,
+        side=side_of(row),
+        quantity=row.number_or_none("size") if unfilled is None else unfilled + filled,
+        filled_quantity=filled,
+        filled_average_price=None,
+        order_type=kind,
+        limit_price=None if kind is OrderType.MARKET else limit,
+        time_in_force=TimeInForce.GTC,
+        status=OrderStatus.PARTIALLY_FILLED if status is OrderStatus.NEW and filled else status,
+        submitted_at=row.time_or_none("receivedTime"),
+        updated_at=row.time_or_none("lastUpdateTime"),
+        stop_price=row.number_or_none("stopPrice"),
+    )
+
+
+def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> BrokerPosition:
+    """Return a position at the mark of its symbol, if that is known."""
+    row = Row("position", raw, tally)
+    symbol, size = row.symbol(), abs(row.number("size"))
+    if row.text("side") not in ("long", "short"):
+        raise RowError("side", "is neither long nor short")
+    quantity, mark = -size if row.text("side") == "short" else size, marks.get(symbol)
+    return BrokerPosition(
+        symbol=symbol,
+        asset_class=AssetClass.PERPETUAL,
+        quantity=quantity,
+        average_price=row.number("price"),
+        market_value=None if mark is None else quantity * mark,
+        current_price=mark,
+        multiplier=ONE,
+    )
+
+
+def fill(raw: object, tally: DriftTally) -> Fill:
+    """Return an execution; what it cost is only in the account log."""
+    row = Row("fill", raw, tally)
+    return Fill(
+        activity_id=row.text("fill_id"),
+        venue_order_id=row.text("order_id"),
+        symbol=row.symbol(),
+        side=side_of(row),
+        quantity=row.positive("size"),
+        price=row.positive("price"),
+        at=row.time("fillTime"),
+        multiplier=ONE,
+        fee=Fee(None),
+        liquidation=row.value("fillType") == _LIQUIDATION,
+    )
+
+
+def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
+    """Return what a row of the account log moved besides realized profit: a fee, funding, or the owner's own money.
+
+    A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it.
+    """
+    row = Row("account log", raw, tally)
+    kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
+    contract = row.text_or_none("contract")
+    symbol = contract.upper() if contract else None
+    meaning = ACTIVITIES.get(kind, ActivityKind.OTHER)
+    if symbol is not None and asset.upper() == symbol:
+        return ()
+    if meaning is ActivityKind.OTHER:
+        tally.note("account log", "info", f"has an unknown value: {kind}")
+    at, about = moment(row, "date"), row.text_or_none("execution") or ""
+
+    def made(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
+        # Books keep the core's word, by which they tell what it was, beside the venue's own.
+        return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
+
+    found = []
+    fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
+    if meaning is ActivityKind.COMMISSION and fee is not None:
+        found.append(made(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
+    if row.number_or_none("liquidation_fee"):
+        found.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
+    if funding:
+        found.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
+    if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
+        found.append(made(number, meaning, row.number("new_balance") - row.number("old_balance")))
+    return found
+
+
+def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
+    """Return how a perpetual is listed; raise RowError for one that can't be traded or has no tick."""
+    row = Row("listing", raw, tally)
+    if row.value("tradeable") is False:
+        raise RowError("tradeable", "is false")
+    places = int(row.number("contractValueTradePrecision"))
+    if not -_MOST_PLACES <= places <= _MOST_PLACES:
+        raise RowError("contractValueTradePrecision", "is out of range")
+    tick, lot = row.positive("tickSize"), ONE.scaleb(-places)
+    last = row.time_or_none("lastTradingTime")
+    return Listing(
+        Instrument(
+            symbol=row.symbol(),
+            asset_class=AssetClass.PERPETUAL,
+            multiplier=row.positive("contractSize"),
+            tick=tick,
+            lot=lot,
+            currency=KRAKEN.currency,
+            calendar=KRAKEN.calendar,
+        ),
+        (TickStep(Decimal(0), tick),),
+        lot,
+        read_at,
+        tuple(sorted((_level(one, tally) for one in _levels(row)), key=lambda level: level.from_quantity)),
+        last.date() if last else None,
+    )
+
+
+def _levels(row: Row) -> list[Any]:
+    value = row.value("marginLevels")
+    if not isinstance(value, list) or not value:
+        raise RowError("marginLevels", "is not a list of levels")
+    return value
+
+
+def _level(raw: object, tally: DriftTally) -> MarginLevel:
+    row = Row("margin level", raw, tally)
+    least = row.number_or_none("numNonContractUnits")
+    least = row.number("contracts") if least is None else least
+    initial, maintenance = row.positive("initialMargin"), row.positive("maintenanceMargin")
+    if least < 0 or maintenance > initial:
+        raise RowError("marginLevels", "has a level that can't be")
+    return MarginLevel(least, initial, maintenance)
+
+
+def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
+    """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides."""
+    row = Row("ticker", raw, tally)
+    if row.value("suspended") is True:
+        raise RowError("suspended", "is true")
+    bid, ask = row.positive("bid"), row.positive("ask")
+    if bid > ask:
+        raise RowError("bid", "is above the ask")
+    return Quote(row.symbol(), at, bid, ask, row.positive("last"), row.number_or_none("open24h"), "Kraken Futures")
+
+
+def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:
+    """Return a ticker's symbol and its mark price."""
+    row = Row("ticker", raw, tally)
+    return row.symbol(), row.positive("markPrice")

@@ -1,0 +1,50 @@
+"""Check that key, address and mode belong together, before any request is sent."""
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tradebot.adapters.kraken.client import KrakenVenue
+from tradebot.adapters.kraken.nonce import Nonces
+from tradebot.adapters.kraken.opening import Opening
+from tradebot.adapters.kraken.signing import decoded
+from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.wire.http import Answer
+from tradebot.errors import OperatorError
+from tradebot.model.trading import Mode
+
+KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
+ADDRESSES: Mapping[Mode, str] = {
+    Mode.PAPER: "https://demo-futures.kraken.com",
+    Mode.LIVE: "https://futures.kraken.com",
+}
+"""Where each mode trades; the demo environment has keys of its own."""
+
+
+def venue_of(
+    mode: Mode,
+    url: str | None,
+    key: str,
+    secret: str,
+    folder: Path | None,
+    before_read: Callable[[], None],
+    heard: Callable[[Answer], None],
+) -> KrakenVenue:
+    """Return the account at an address, by default that of the mode; raise OperatorError if they don't fit together."""
+    address = url or ADDRESSES[mode]
+    check_url(URL, address, tuple(ADDRESSES.values()))
+    check_secret(KEY, key)
+    check_secret(SECRET, secret)
+    decoded(secret)
+    if mode is Mode.SANDBOX and not is_loopback(address):
+        raise OperatorError("sandbox mode only trades on the embedded exchange", f"unset {URL}")
+    if mode is not Mode.SANDBOX and address != ADDRESSES[mode]:
+        raise OperatorError(
+            f"mode {mode} does not fit {URL}", f"unset {URL}; the mode says which address is used: {ADDRESSES[mode]}"
+        )
+    return KrakenVenue(address, key, secret, Nonces(folder), Opening(folder), before_read, heard)
+
+
+def sandbox_secret(key: str) -> str:
+    """Return the secret that the embedded exchange expects with a key."""
+    return base64.b64encode(key.encode()).decode()
