@@ -49,6 +49,7 @@ SMALL = {
     "tradebot/views/backtest_result.py:PERCENT": SHOWN,
     "tradebot/views/performance/pnl.py:CENT": SHOWN,
     "tradebot/views/performance/tax.py:_CENT": SHOWN,
+    "tradebot/model/text.py:SMALL": SHOWN,
     "tradebot/views/performance/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
 }
 """Numbers that could be taken for a tick, and what they are."""
