@@ -92,7 +92,7 @@ def _met_already(app: "App", held: "BrokerPosition") -> str | None:
         return None
     opened = app.folder.created_at
     position = Position("", held.symbol, (Lot(held.quantity, held.average_price, opened),), Decimal(0), opened)
-    price = held.market_value / held.quantity
+    price = held.market_value / held.value_at(Decimal(1))
     return met(Held(position, held.average_price), price, app.rules.exits_of(ADOPTED))
 
 

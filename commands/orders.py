@@ -96,13 +96,15 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
     intent = record.intent
     ends = order is not None and order.venue_id in ending and not order.status.terminal
     words = " ".join(part for part in (record.code, record.message) if part)
+    # A venue may make a resting order smaller by itself.
+    is_other = order is not None and order.quantity not in (None, intent.quantity)
     return OrderRow(
         at=intent.at,
         symbol=intent.instrument.symbol,
         side=intent.side.value,
         purpose=intent.purpose.value,
         strategy=intent.key.strategy,
-        quantity=intent.quantity,
+        quantity=order.quantity if order and is_other else intent.quantity,
         filled=order.filled_quantity if order else Decimal(0),
         average_price=order.filled_average_price if order else None,
         limit_price=intent.limit_price,

@@ -80,7 +80,10 @@ class DamagedJournalError(DamagedBooksError):
 
 
 class TemporaryError(TradebotError):
-    """Raised when something outside isn't available, after reads were tried again; a later run may succeed."""
+    """Raised when something outside isn't available right now and a later run may succeed.
+
+    Adapters retry reads before they raise it.
+    """
 
     code = ExitCode.UNAVAILABLE
     retryable = True

@@ -192,9 +192,11 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
 
 
 def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
+    from commands.shared.drawing import in_units
+
     for row in findings:
         for evidence in row.evidence:
-            console.print(f"  {row.subject}: {evidence}", markup=False)
+            console.print(f"  {row.subject}: {in_units(evidence)}", markup=False)
 
 
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:

@@ -1,6 +1,7 @@
 """`tradebot adopt`: a position from before the books, noted and then taken over; no order port is made."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from commands import adopt
 from tests.bot import Bot, made_beside, order_by_hand
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
+from tradebot.model.account import BrokerPosition
+from tradebot.model.instrument import AssetClass
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,16 @@ def test_adopt_manage_needs_the_symbol_typed(bot: Bot) -> None:
     assert (said.code, "tradebot adopt MSFT --manage --confirm MSFT" in said.err) == (2, True)
     assert bot.says("adopt", "MSFT", "--manage", "--confirm", "AAPL").code == 3
     assert bot.json("positions")["positions"][0]["strategy"] == "foreign"
+
+
+@pytest.mark.parametrize(("price", "rule"), [("98", "STOP_LOSS"), ("100.5", None)])
+def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_worth(
+    bot: Bot, price: str, rule: str | None
+) -> None:
+    worth = Decimal(price) * 3 * 50
+    held = BrokerPosition("TIDE", AssetClass.PERPETUAL, Decimal(3), Decimal(100), worth, multiplier=Decimal(50))
+    with opened(Options(str(bot.folder)), {}) as app:
+        assert adopt._met_already(app, held) == rule
 
 
 def test_adopt_manage_takes_the_position_over(bot: Bot) -> None:

@@ -1,13 +1,16 @@
 """`tradebot reconcile`: findings, plans, and no way to send an order."""
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from commands.reconcile import verb as reconcile
+from commands.shared.drawing import show_traded
 from tests.adapters.samples import make_cycle
 from tests.bot import Bot, made, made_beside, order_by_hand
 from tests.builders import DECISIONS_KEPT
@@ -117,6 +120,17 @@ def test_words_about_bookings_and_fees_follow_from_the_form_of_the_account() -> 
     assert reconcile.kinds_booked(Settlement.MARGINED) == "fees, funding, cash"
     told = [fees_assumption(settlement) for settlement in Settlement]
     assert ["FINRA" in words for words in told] == [True, False]
+
+
+def test_evidence_counts_what_the_venue_trades() -> None:
+    out, evidence = io.StringIO(), ("no stop can trigger for 48 shares",)
+    row = reconcile.FindingRow("missing_stop", "TIDE", "", None, None, False, False, evidence, "")
+    try:
+        show_traded("contract", {})
+        reconcile._render_evidence(Console(file=out), (row,))
+    finally:
+        show_traded("share", {})
+    assert out.getvalue() == "  TIDE: no stop can trigger for 48 contracts\n"
 
 
 def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:

@@ -39,6 +39,15 @@ def test_submitted_candidate_is_sent_once_under_its_own_name() -> None:
     assert (intent.key.strategy, intent.instrument.symbol, intent.side) == ("own", "AAPL", Side.BUY)
 
 
+def test_symbol_that_the_venue_does_not_list_leaves_the_other_submissions_alone() -> None:
+    scene = Scene()
+    scene.venue.unlisted = {"MSFT"}
+    cycle = trade_once(world_of(scene, submitted("MSFT"), submitted()), call())
+    assert [(record.candidate.symbol, record.terminal) for record in cycle.candidates] == [("AAPL", None)]
+    refused = [(refusal.symbol, refusal.decision.reason) for refusal in cycle.refused_strategies]
+    assert refused == [("MSFT", Reason.INSTRUMENT_UNKNOWN)]
+
+
 def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> None:
     scene = Scene()
     scene.facts.__init__()  # type: ignore[misc]

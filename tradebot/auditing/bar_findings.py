@@ -28,7 +28,10 @@ class Flaw(StrEnum):
 
 
 class RawBar(NamedTuple):
-    """A bar as traded, a daily one from midnight of the venue's day: seconds since 1970 UTC, USD per share, shares."""
+    """One bar as traded: its start in seconds since 1970 UTC, prices in USD per share, volume in shares.
+
+    A daily bar starts at midnight of the venue's day.
+    """
 
     start_s: int
     open: float

@@ -79,7 +79,10 @@ def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[Bar
 
 
 def session_bars(every: Sequence[Day]) -> list[RawBar]:
-    """Return the regular hours of each session with a usable bar as one bar; high and low are its first minute's."""
+    """Return the regular hours of each session that has a usable minute bar in them, as one bar.
+
+    Its high and low are those of its first minute, because nothing here looks at them.
+    """
     found = []
     for day in every:
         first_s, end_s = day.hours.open_s, day.hours.close_s

@@ -55,7 +55,10 @@ def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[Hours, ...]:
 
 
 class Day(Struct, frozen=True):
-    """The bars of one session, extended hours included, how many, and the starts of regular minutes without one."""
+    """The bars of one session, extended hours included, and how many there are.
+
+    `missing` are the starts of the regular minutes without a bar.
+    """
 
     hours: Hours
     bars: Sequence[RawBar]
@@ -68,7 +71,10 @@ class Day(Struct, frozen=True):
 
 
 def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
-    """Return each session from the first to the last minute bar; only minutes between these two can be missing."""
+    """Return each session from the first to the last minute bar, those without a bar too.
+
+    Only minutes between the first and the last bar can be missing.
+    """
     starts = [bar.start_s for bar in stored.bars]
     if not starts:
         return ()

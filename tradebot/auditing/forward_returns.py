@@ -13,7 +13,10 @@ _NOON = timedelta(hours=12)
 
 
 class Horizon(NamedTuple):
-    """How long a return lasts: to the close `sessions` later, an hour if None; those of `reach` sessions overlap."""
+    """How long a return lasts: until the close so many sessions later, or for an hour if `sessions` is None.
+
+    Returns of candidates from `reach` sessions in a row overlap.
+    """
 
     name: str
     sessions: int | None

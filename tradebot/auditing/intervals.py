@@ -71,7 +71,10 @@ def _long_run_variance(numbers: Sequence[float], mean: float, cosines: int) -> f
 
 
 def two_sided_p(t: float, degrees: int) -> float:
-    """Return the chance that Student's t is at least this far from zero (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    """Return the chance that Student's t is at least this far from zero.
+
+    Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+    """
     angle = atan(abs(t) / sqrt(degrees))
     square, odd = cos(angle) ** 2, degrees % 2
     term = series = 0.0 if degrees == 1 else cos(angle) if odd else 1.0

@@ -124,7 +124,10 @@ class Driver:
         self.count, self._ask_from, self._compared, self._exited = state
 
     def play(self, session: Session) -> SessionEnd:
-        """Play a session, and return how the account stood at its close."""
+        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
+
+        What was due up to `after` is left alone.
+        """
         day, place = _Day(session, self._grid(session)), 0
         if self._is_still(day):
             return self._pass_by(day)

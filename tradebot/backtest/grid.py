@@ -18,7 +18,10 @@ LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 
 
 class Grid(Struct, frozen=True, dict=True):
-    """When something is due after the open, and which jobs in the order of the chain, with the names of their slots."""
+    """When something is due after the open, in order, and which jobs that is, with the names of their slots.
+
+    The jobs of one moment are in the order of the chain.
+    """
 
     offsets: tuple[timedelta, ...]
     due: tuple[tuple[tuple[Job, str], ...], ...]

@@ -51,7 +51,10 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class Calm(NamedTuple):
-    """Until when passes would change nothing; if it is `settled`, only time or a price can end that."""
+    """Until when passes would change nothing.
+
+    If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
+    """
 
     until: datetime
     settled: bool = True

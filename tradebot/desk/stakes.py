@@ -28,7 +28,7 @@ from tradebot.reconciliation.new_fills import MissingFill
 def stakes(
     view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
 ) -> Iterator[Stake]:
-    """Yield each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
+    """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
 
     `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
     with an unknown outcome counts on top of its position.

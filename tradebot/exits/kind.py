@@ -74,7 +74,10 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
 
 
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
-    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor.
+
+    It moves no farther than the last trade, because a wrong quote that became the best price would stay it.
+    """
     # No farther than the last trade, because a wrong quote that became the best price would stay it.
     known = position.average_price if stored is None else stored
     if quote is None:
@@ -140,7 +143,8 @@ _KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
 class Measure(NamedTuple):
     """What a rule measured: whether it closes the position, the value it looked at, and its limit.
 
-    `shares` are how many it closes, unsigned; None means all. `shown` is the composed reason's number, if another one.
+    `shares` are how many it closes, unsigned; None means all of them. `shown` is the number that stands in the composed
+    reason, if it isn't the observed value.
     """
 
     closes: bool
@@ -164,7 +168,10 @@ class Stop(Struct, frozen=True):
 
 
 class PriceTarget(NamedTuple):
-    """A price in USD at which a rule takes a profit, the shares it then closes, unsigned, and its name in reasons."""
+    """A price in USD at which a rule takes a profit, and how many shares it then closes, unsigned.
+
+    `word` is the rule's name in composed reasons.
+    """
 
     price: Decimal
     shares: Decimal

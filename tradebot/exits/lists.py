@@ -171,8 +171,9 @@ ExitList = Annotated[Listed, PlainValidator(_checked)]
 class Levels(Struct, frozen=True):
     """Where a position is to be closed, in USD per share, not rounded.
 
-    `stop` is None if no rule has a stop price now; `word` is the name of its rule in composed reasons. The targets, the
-    nearest first, never add up to more than is held; what they leave has no target.
+    `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
+    nearest first. They never add up to more than is held; what they leave has no target. `word` is the name of the rule
+    whose stop that is, in composed reasons.
     """
 
     stop: Decimal | None = None
@@ -181,7 +182,10 @@ class Levels(Struct, frozen=True):
 
 
 def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
-    """Return the tightest stop price that is armed, and the targets, of the rules that watch a position."""
+    """Return the tightest stop price in force, and the targets, of the rules that watch a position.
+
+    A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
+    """
     found = [(rule, rule.level(held)) for rule in rules]
     prices = [
         (level.price, rule.name) for rule, level in found if level.price is not None and level.armed and not level.ahead

@@ -20,9 +20,10 @@ from tradebot.model.values import replace
 class ExitCall(Struct, frozen=True):
     """What the exit rules say of a position.
 
-    `decision` is PASS to close, by the strongest rule, or FAIL with HOLD, or UNKNOWN. `shares` are how many shares to
-    close, unsigned; None means all. `why` are all rules that fired, the strongest first. `unknown` are the decisions of
-    the rules that couldn't tell, each once. `by_price` is True if nothing but rules of price fired.
+    `decision` is PASS to close, with the reason and the numbers of the strongest rule, or FAIL with HOLD, or UNKNOWN.
+    `shares` are how many shares to close, unsigned; None means all. `why` are all rules that fired, the strongest
+    first. `unknown` are the decisions of the rules that couldn't tell, each once. `by_price` is True if nothing but
+    rules of price fired, whose levels may rest at the venue.
     """
 
     decision: Decision

@@ -150,7 +150,7 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
 
 
 def doors(inputs: PermissionInputs) -> Iterator[Door]:
-    """Yield every door of this mode, open or closed. Orders are sent only if all are open."""
+    """Return every door of this mode, open or closed. Orders are sent only if all are open."""
     found = inputs.read if inputs.unread is None else inputs.unread
     if found is not None:
         yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)

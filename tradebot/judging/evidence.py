@@ -41,7 +41,10 @@ class Unread(Struct, frozen=True):
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, by whom, and if by it."""
+    """Whether `serve` holds its lock, its last note, how many slots were claimed of late, and who claimed the last.
+
+    `was_last` is True if a `serve` did.
+    """
 
     running: bool
     note: Serving | None
@@ -51,7 +54,10 @@ class Serve(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """How many settings count, why the configuration itself can't be read, and symbols that aren't bought for that."""
+    """How many settings there are, and why the configuration can't be read, so that the accepted settings count.
+
+    `without_sector` are symbols that aren't bought, because they have no sector.
+    """
 
     settings: int
     unread: str = ""
@@ -130,7 +136,10 @@ class Calendar(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """What is left on the state folder's disk and needed to go on; why its `kind` is `unfit` for it, even `fatal`."""
+    """What is left on the disk of the state folder, how much of that is needed to go on, and its file system.
+
+    `unfit` says why that kind of file system isn't fit for a bot's folder, and `fatal` whether the bot can't use it.
+    """
 
     free_bytes: int
     total_bytes: int
@@ -159,8 +168,9 @@ class Storage(Struct, frozen=True):
 class Backups(Struct, frozen=True):
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
-    `failed` says why that one's last try failed, and when it is tried again, `damaged` which have changed since they
-    were made, `not_copied` why the last copy off the machine failed, and `coming` when the next session ends.
+    `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
+    `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
+    `not_copied` says why the last copy off the machine failed.
     """
 
     kept: int
@@ -184,7 +194,10 @@ class ChoreRun(Struct, frozen=True):
 
 
 class Chores(Struct, frozen=True):
-    """How many chores the timetable has, whether any was due yet, each one's last run, and when the next is due."""
+    """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
+
+    `coming` is when the next one is due.
+    """
 
     lines: int
     due: bool
@@ -297,9 +310,10 @@ class Rows(Struct, frozen=True):
 class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, `proven` the activities among the facts, and `leaps` changes of
-    positions by them that can't be. `position_ratios` is the broker's quantity as a multiple of the books', where they
-    differ for no known reason.
+    `totals` and `findings` are of these books, and `proven` are the activities among the facts.
+
+    `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
+    `leaps` are positions that these facts change in a way that no position changes.
     """
 
     clock: VenueClock
@@ -326,9 +340,9 @@ class Watched(Struct, frozen=True):
 
 
 class Trading(Struct, frozen=True):
-    """What only an audit looks at; a slot of the jobs `due` was due in the last session.
+    """Everything that was looked at. `due` are the jobs of which a slot was due in the last session.
 
-    The ledger keeps `kept` of each position besides its fills, and `broker` is None if nobody wanted it asked.
+    `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.
     """
 
     moment: Moment

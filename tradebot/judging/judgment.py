@@ -11,7 +11,11 @@ from tradebot.model.trading import Permission
 
 
 class State(StrEnum):
-    """From best to worst: SKIPPED wasn't looked at, no evidence was due of NOT_DUE, and there is none of UNKNOWN."""
+    """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
+
+    SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
+    was due.
+    """
 
     OK = "OK"
     SKIPPED = "SKIPPED"
@@ -26,10 +30,12 @@ class State(StrEnum):
 
 
 class Judgment(Struct, frozen=True):
-    """How one subject is, by how many of what was `looked_at`, and what to do `next`, if anything.
+    """How one subject is, and by what evidence.
 
-    The newest was made `at` and is `age_s` old. Newer evidence has been due for `late_s`; the subject has FAILED once
-    that is more than `budget_s`. If it is NOT_DUE, the first has to be there by `until`.
+    `looked_at` says what was looked at, `count` how many of them there were, and `at` when the newest was made. `age_s`
+    is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
+    `budget_s`. `until` is when the first evidence has to be there, if it is NOT_DUE. `next` is what to do, empty if
+    there is nothing to do.
     """
 
     subject: str

@@ -27,7 +27,10 @@ UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
 def is_finished(cycle: CycleRecord) -> bool:
-    """Return True if a pass wasn't cut short, refused or missed: it may have found that the market is closed."""
+    """Return True if a pass did its work to the end, which may be to find that the market is closed.
+
+    A pass that was cut short, refused or only recorded as missed has looked at nothing.
+    """
     # For someone's own candidates, the strategies and their slot have another pass.
     counts = "/" not in cycle.slot and not cycle.dry_run
     return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
@@ -87,7 +90,10 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
 def prices_of(
     cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
 ) -> Prices | None:
-    """Return the prices of the last pass of exits that read the account, given the symbols that it priced."""
+    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
+
+    `priced_at` names the symbols whose prices the pass of a time saw.
+    """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
     if last is None:
@@ -208,7 +214,8 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 class Subject(NamedTuple):
     """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
 
-    Evidence that isn't read again each time is `renewed_by` a job. Only a `store` that can't be read has FAILED.
+    Passes of `renewed_by` make its evidence, if it isn't read again each time. A `store` that can't be read has FAILED;
+    anything else that can't be looked at is UNKNOWN.
     """
 
     judge: Judge

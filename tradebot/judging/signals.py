@@ -23,7 +23,10 @@ from tradebot.signals.contracts import broken, drifts
 
 
 class Health(StrEnum):
-    """CRITICAL can't be used, DEGRADED can; UNKNOWN can't be judged, as while the market is asleep."""
+    """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
+
+    UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
+    """
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
@@ -40,9 +43,11 @@ class Verdict(NamedTuple):
 
 
 class KindEvidence(Struct, frozen=True):
-    """What was seen of one kind: its newest replies (one for each of `wanted` calls) with their times, and failures.
+    """What was seen of one kind: its newest replies (one for each of `wanted` calls), and what failed since.
 
-    Rows are counted over all replies lately, `nulls` by field; `more_nulls` are much more often null than before.
+    `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
+    all replies lately, and so does `nulls` by field. `more_nulls` are fields that are null much more often than they
+    used to be.
     """
 
     kind: AnyKind
@@ -71,8 +76,9 @@ class DriftRow(Struct, frozen=True):
 class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that nothing was there to measure.
 
-    The oldest of the newest replies is `age_s` old and may get `limit_s`. Of all `rows` lately, `bad` are foreign or
-    can't be read, and `match_rate` belong to the ticker asked for; `null_rate` of their documented values are null.
+    `age_s` is that of the oldest of the newest replies, and `limit_s` how old it may get. `rows` are those of all
+    replies lately: `bad` are foreign or can't be read, `match_rate` is the share that belongs to the ticker asked for,
+    and `null_rate` the share of documented values that are null.
     """
 
     name: str

@@ -82,7 +82,10 @@ class EquityPeak(Struct, frozen=True):
 
 
 class BrokerPosition(Struct, frozen=True):
-    """The broker's net position in one instrument, signed; `market_value` is all of it in USD, if the broker says."""
+    """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them.
+
+    `market_value` is the whole position's in USD, also in an account that pays only a margin for it.
+    """
 
     symbol: str
     asset_class: AssetClass
@@ -124,7 +127,11 @@ class Worth(Struct, frozen=True):
 
 
 class BrokerView(Struct, frozen=True):
-    """One reading of the account at the broker; not `steady`, so of several moments, if our orders kept changing."""
+    """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
+
+    `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
+    moments.
+    """
 
     account: Account
     positions: tuple[BrokerPosition, ...]

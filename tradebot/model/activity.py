@@ -92,7 +92,10 @@ class Entry(Struct, frozen=True):
 
 
 class Restated(Struct, frozen=True):
-    """A position whose best and worst price are converted from `old` to `new` shares, and that may get a new symbol."""
+    """A position whose best and worst price are converted, as in a split: from `old` shares to `new` shares.
+
+    `to_symbol` is the position's symbol from now on, usually unchanged.
+    """
 
     strategy: str
     symbol: str
@@ -108,7 +111,10 @@ class Restated(Struct, frozen=True):
 
 
 class Booking(Struct, frozen=True):
-    """All that a group of activities writes, atomically; `acknowledged` are positions that aren't ours, by symbol."""
+    """Everything that a group of activities writes, once and atomically.
+
+    `acknowledged` are positions that aren't ours, by symbol.
+    """
 
     entries: tuple[Entry, ...]
     fills: tuple[OwnedFill, ...] = ()

@@ -39,7 +39,10 @@ class Bar(Struct, frozen=True):
 
 
 class Quote(Struct, frozen=True):
-    """The best bid and ask of one symbol as its feed shows them; their sizes are in shares, None if it shows none."""
+    """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
+
+    The sizes are what the feed shows at the two prices, in shares; None if it shows none.
+    """
 
     symbol: str
     at: datetime

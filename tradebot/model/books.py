@@ -93,7 +93,10 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def canceled_now(self) -> frozenset[str]:
-        """Return the venue's ids of orders whose cancel was sent just now: their last reports don't show it yet."""
+        """Return the orders, by the venue's id, whose cancel was sent just now, perhaps once more.
+
+        The last report of such an order doesn't show it yet.
+        """
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         asked = (record for record in cancels if record.state not in (IntentState.REJECTED, IntentState.ABANDONED))
         sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)

@@ -11,7 +11,10 @@ from tradebot.model.instrument import ONE, Instrument, notional
 
 
 class ScaleOutLevel(Struct, frozen=True):
-    """Once the gain is `fraction` of the entry price, close `share` of all shares that the position was opened with."""
+    """One level of a scale-out: once the gain reaches `fraction` of the entry price, close `share` of the shares.
+
+    The share is of all shares that the position was opened with, as a fraction.
+    """
 
     fraction: Decimal
     share: Decimal
@@ -58,7 +61,10 @@ STRATEGY_SOURCE = "strategy"
 
 
 class Purpose(StrEnum):
-    """What an order is for; only OPEN adds risk. One that protects rests at the venue until its price comes."""
+    """What an order is for; only OPEN adds risk.
+
+    An order that protects rests at the venue until its price comes, and closes what it protects.
+    """
 
     OPEN = "open"
     REDUCE = "reduce"
@@ -117,7 +123,10 @@ class Input(Struct, frozen=True):
 
 
 class ComponentInputs(Struct, frozen=True):
-    """A component's formula over the names of its inputs, why it has no value, and what the source doesn't define."""
+    """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
+
+    `inferred` says what of it the source doesn't define.
+    """
 
     component: str
     formula: str

@@ -114,7 +114,10 @@ class Gate(StrEnum):
 
 
 class Decision(Struct, frozen=True):
-    """One answer; `observed` and `limit` are in the unit of the reason, or else of the gate, and `age_s` in seconds."""
+    """One answer; `observed` and `limit` are in the reason's unit, or in the gate's if the reason has none.
+
+    `age_s` is in seconds.
+    """
 
     gate: Gate
     verdict: Verdict

@@ -57,7 +57,10 @@ class Span(NamedTuple):
 
 
 class Stake(Struct, frozen=True):
-    """What one strategy holds of a symbol on a side, or may hold soon if not `held`: its worst-case notional, USD."""
+    """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
+
+    `held` is True for a position, False for an order that may still fill.
+    """
 
     strategy: str
     symbol: str
@@ -196,7 +199,10 @@ class Book(Struct, frozen=True, dict=True):
         quantity: Decimal = Decimal(0),
         price: Decimal | None = None,
     ) -> "Book":
-        """Return the book as if this entry had filled at its worst; only margin depends on quantity and price."""
+        """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see.
+
+        Only margin depends on the unsigned quantity and the worst price.
+        """
         symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
             self,
@@ -215,13 +221,15 @@ class Book(Struct, frozen=True, dict=True):
 class Desk(Struct, frozen=True):
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `calendar` is the name of that calendar, the venue's own; `other_sessions` are of instruments with another, by name.
+    `calendar` is the name of that calendar, which is the venue's own; `other_sessions` are those of instruments with
+    another one, by its name.
+
     `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
     signed quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply held.
-    `position_ratios` are the broker's quantities as multiples of all that the books hold, ours and others', where they
-    differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable
-    one. `unreadable` counts the venue's rows of positions and orders that could not be read, and `taken_s` is the
-    stopwatch's reading when the desk was taken.
+    `position_ratios` are the broker's quantities as multiples of all that the books hold,
+    ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
+    the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
+    and `taken_s` is the stopwatch's reading when the desk was taken.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing. `differences` are positions on which the two contradict each other;

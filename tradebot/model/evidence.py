@@ -33,7 +33,10 @@ class Variant(Struct, frozen=True):
 
 
 class Trials(Struct, frozen=True):
-    """How many settings and versions of a strategy were played, with this one; and known Sharpe ratios per year."""
+    """How many different settings and versions of the code of a strategy were played, this one included.
+
+    `sharpes` are their Sharpe ratios per year, as far as they are known.
+    """
 
     count: int
     sharpes: tuple[float, ...] = ()

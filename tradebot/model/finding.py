@@ -7,7 +7,10 @@ from msgspec import Struct
 
 
 class FindingKind(StrEnum):
-    """A way in which books and broker can differ, whether it blocks entries, and what an accepted plan writes."""
+    """The ways in which the books and the broker can differ.
+
+    Each has what it means, whether it blocks entries, and what an accepted plan writes for it.
+    """
 
     meaning: str
     blocking: bool
@@ -165,7 +168,10 @@ class FindingKind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One difference in signed shares or USD, and its evidence; `subject` is a symbol, an order id or the account."""
+    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
+
+    `evidence` is what the broker's activities or the exit rules say about it.
+    """
 
     kind: FindingKind
     subject: str

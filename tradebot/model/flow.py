@@ -120,7 +120,10 @@ class Quota(Struct, frozen=True):
 
 
 class Allowance(Struct, frozen=True):
-    """How many calls the source allows a minute and a day (from 20:00 New York), and which share of a day we leave."""
+    """How many calls the source's plan allows in a minute and in a day, and the share of the day that we plan to leave.
+
+    The day begins at 20:00 in New York.
+    """
 
     per_minute: int
     per_day: int
@@ -128,7 +131,10 @@ class Allowance(Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Return our calls a minute in the long run; with the burst, a minute may have 14 in 15 of the plan's."""
+        """Return how many calls a minute we make in the long run.
+
+        With the burst, a minute holds 14 in 15 of what the plan allows, so that calls that arrive late do no harm.
+        """
         return self.per_minute * 5 / 6
 
     @property

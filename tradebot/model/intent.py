@@ -111,12 +111,16 @@ class IntentKey(Struct, frozen=True):
 class Intent(Struct, frozen=True):
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
-    A cancel repeats the order it ends, a replace the order it changes, with only the price different; both carry the
-    venue's id of that order in `target_venue_id`. `sent_in` is the session in which it is sent, if that isn't the
-    key's: a slot of a strategy's own clock may last for several sessions. A pair (`order_class` OCO) has its target in
-    `limit_price` and its stop in `stop_price`; so has an entry with a stop of its own (BRACKET) its limit and that
-    stop. A passive entry has an `approach`, which its replaces keep. An entry that waited for a person's yes has the id
-    of that request as `approval`. The score and all else that a `Candidate` has too are those of what it was sent for.
+    A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
+    carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
+    which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
+    which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
+    (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; so has an entry with a stop of its
+    own (BRACKET) its limit and that stop. `score` and `components` are those
+    of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
+    closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
+    grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
+    makes room for that symbol. An entry that waited for a person's yes has the id of that request as `approval`.
 
     `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
     request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.
@@ -224,7 +228,10 @@ class IntentRecord(Struct, frozen=True):
 
 
 def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
-    """Return what an order is for: the stop of an entry has an id of the venue's, and protects what the entry opens."""
+    """Return what an order is for, given the nearest intent behind it: the stop of an entry protects what that opens.
+
+    It has an id of the venue's.
+    """
     entry = record.intent
     if order.parent is None or entry.purpose is not Purpose.OPEN:
         return record

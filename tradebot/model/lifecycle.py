@@ -65,7 +65,10 @@ def may_follow(state: State, before: State) -> bool:
 
 
 class RestingPrice(Struct, frozen=True):
-    """A price in USD at which the venue closes `quantity` shares (unsigned): a stop that can trigger, or a target."""
+    """A price at which the venue itself closes `quantity` shares (unsigned): a stop, or else a target; in USD.
+
+    A stop that can't trigger, such as a suspended one, is left out.
+    """
 
     price: Decimal
     quantity: Decimal

@@ -45,7 +45,10 @@ _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCI
 
 
 class Frozen(BaseModel):
-    """Base of all settings: no unknown keys, no changes, and numbers in plain digits (Python counts true as 1)."""
+    """Base model for settings: it refuses unknown keys and can't be changed.
+
+    It refuses true and false if a number is expected (Python counts true as 1), and numbers not in plain digits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 

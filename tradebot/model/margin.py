@@ -67,7 +67,11 @@ def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal |
 
 
 class Reach(Struct, frozen=True):
-    """How large a position may get on one side: units, USD at worst prices, and USD its orders lose to the mark."""
+    """How large a position may become on one side of an instrument.
+
+    That is its unsigned quantity, what it is worth at its worst prices in USD, and how much its orders lose against the
+    mark as they fill at these prices, in USD.
+    """
 
     quantity: Decimal = ZERO
     usd: Decimal = ZERO
@@ -89,7 +93,10 @@ class Liquidation(Struct, frozen=True):
 
 
 class MarginSeen(Struct, frozen=True):
-    """The margin of what was held when a pass looked, as the venue told it, USD; the nearest liquidation is first."""
+    """The margin of what an account held when a pass looked, in USD.
+
+    It is as the venue told it, None for what it didn't tell. `liquidations` are those of the positions, nearest first.
+    """
 
     initial: Decimal | None
     maintenance: Decimal | None
@@ -114,7 +121,10 @@ class Margin(Struct, frozen=True, dict=True):
     reaches: Mapping[Place, Reach]
 
     def lacking(self, *symbols: str) -> tuple[Reason, str | None] | None:
-        """Return what isn't known of positions, orders and these symbols for the figures below; None if all is."""
+        """Return what isn't known that the figures below follow from, and of which symbols; None if nothing lacks.
+
+        The `symbols` are looked at besides those of positions and orders.
+        """
         if None in (self.initial, self.maintenance, self.available):
             return Reason.MARGIN_UNKNOWN, None
         named = sorted({*(symbol for symbol, _ in self.reaches), *symbols})
@@ -163,7 +173,10 @@ class Margin(Struct, frozen=True, dict=True):
         return sum(by_symbol.values(), ZERO)
 
     def liquidations(self, equity: Decimal) -> tuple[Liquidation, ...]:
-        """Return how far each symbol of which all is known is from liquidation, nearest first; `equity` is in USD."""
+        """Return how far each symbol is from its liquidation price, the nearest first; `equity` is in USD.
+
+        Symbols of which not all is known are left out.
+        """
         left = equity - self.loss
         found = dict[str, Liquidation]()
         for (symbol, side), reach in self.reaches.items():

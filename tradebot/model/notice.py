@@ -69,7 +69,10 @@ _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+
 
 
 def quiet_hours(text: str) -> Quiet:
-    """Read hours such as `22:00-07:00 Europe/Berlin`, or without a zone; a ValueError says how to write them."""
+    """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are the venue's.
+
+    Raises ValueError that says how to write them.
+    """
     found = _QUIET.fullmatch(text.strip())
     try:
         if found is None:

@@ -24,7 +24,10 @@ class OrderType(VenueWord):
 
 
 class OrderClass(StrEnum):
-    """Whether an order stands alone, is half of a pair (a limit, a stop), or an entry on which a stop hangs."""
+    """Whether an order stands alone, belongs to a pair, or is an entry on which a stop hangs.
+
+    A pair is a limit and a stop, of which only one closes the shares. The stop of an entry works once that has filled.
+    """
 
     SIMPLE = "simple"
     OCO = "oco"
@@ -175,7 +178,10 @@ class Order(Struct, frozen=True):
 
 
 def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
-    """Follow `links` to what replaced an order, or the other way; yield each venue id once, the nearest first."""
+    """Follow `links` from one order and yield the venue ids on the way, nearest first; a cycle is followed once.
+
+    The links lead from each order to the one that replaced it, or the other way around.
+    """
     seen, linked = {venue_id}, links.get(venue_id)
     while linked is not None and linked not in seen:
         seen.add(linked)
@@ -184,7 +190,10 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
-    """Return the known orders that each one comes from: itself, those that it replaced, then those of its parent."""
+    """Return the known orders that each order comes from: itself, those that it replaced, then those of its parent.
+
+    Orders of which nothing is known are left out.
+    """
     before = {order.replaced_by: order.venue_id for order in known.values() if order.replaced_by}
     parents = {order.venue_id: order.parent for order in known.values() if order.parent}
     linked = before.keys() | parents.keys()
@@ -194,7 +203,10 @@ def lineages(venue_ids: Iterable[str], known: Mapping[str, Order]) -> dict[str, 
 
 
 def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the venue's ids of an order and those that it replaced (`before`), then its parent's in the same way."""
+    """Return the venue's ids of an order, of those that it replaced, and then of its parent and what that replaced.
+
+    `before` says which order each one replaced, and `parents` which order each leg belongs to.
+    """
     own = (venue_id, *chain(venue_id, before))
     parent = next((parents[name] for name in own if name in parents), None)
     return own if parent is None else (*own, parent, *chain(parent, before))
@@ -315,7 +327,10 @@ class Outcome(StrEnum):
 
 
 class Reply(Struct, frozen=True):
-    """The venue's reply to one write request, with its own error code and message; `legs` came with the order."""
+    """The venue's reply to one write request, with the venue's own error `code` and `message`.
+
+    `legs` are the orders that came with the order, such as the stop of a pair.
+    """
 
     outcome: Outcome
     order: Order | None = None

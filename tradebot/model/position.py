@@ -139,7 +139,11 @@ class Position(Struct, frozen=True):
 
 
 class RoundTrip(Struct, frozen=True):
-    """A position that was opened and closed: its profit before fees, and the cost of its shares, unsigned; in USD."""
+    """A position that was opened and closed again.
+
+    `profit` is in USD, below zero for a loss, before the broker's fees; `cost` is what all its shares were bought or
+    sold short for, in USD, unsigned.
+    """
 
     strategy: str
     symbol: str
@@ -282,7 +286,10 @@ def add(position: Position, owned: OwnedFill) -> Position:
 
 
 def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:
-    """Return the round trip of ours that a fill ended, if any; shares that only moved, as in a rename, end none."""
+    """Return the round trip that a fill ended, or None if it ended none of ours.
+
+    Shares that leave without an execution and without a profit or loss were only moved, as by a rename.
+    """
     if before.strategy == FOREIGN or not before.lots or _same_side(before.lots, after.lots):
         return None
     profit = after.realized_pnl - before.realized_before

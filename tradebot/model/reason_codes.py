@@ -251,7 +251,10 @@ class Reason(StrEnum):
 
 
 class ReasonRow(Struct, frozen=True):
-    """One reason: its cause, meaning and remedy, and the units of `observed` and `limit` if they aren't the gate's."""
+    """One reason: its cause, what it means, and what to do about it.
+
+    `units` are the units of `observed` and `limit` if they differ from the gate's.
+    """
 
     cause: Cause
     meaning: str

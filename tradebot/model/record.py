@@ -61,7 +61,10 @@ class SymbolFacts(Struct, frozen=True):
 
 
 class CandidateRecord(Struct, frozen=True):
-    """What became of a candidate: all decisions, its order, and the price in USD that it was or would be sent at."""
+    """What happened to one candidate: every decision, in the order the gates were asked, and the order it led to.
+
+    `reference_price` (USD) is the price it was, or would have been, sent at. It lets us measure the prediction.
+    """
 
     candidate: Candidate
     decisions: tuple[Decision, ...]
@@ -148,7 +151,10 @@ EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
 
 
 class Gap(Struct, frozen=True):
-    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time, and why."""
+    """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
+
+    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", or the state of the last stop.
+    """
 
     strategy: str
     symbol: str
@@ -193,7 +199,10 @@ AT_CLOSE = "close"
 
 
 def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
-    """Return a session's end from its last pass with equity and its last with prices; a close's record has all."""
+    """Return the end of a session from two of its passes: the last that read the equity, and the last with prices.
+
+    A record of the close has all prices, even if there are none.
+    """
     marked = seen if seen.slot == AT_CLOSE else marked
     return SessionEnd(
         session=seen.session,

@@ -76,7 +76,10 @@ def in_yaml(value: object) -> str:
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun: 1 position, 2 positions, 1,204 entries; without `many`, the plural has an s."""
+    """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
+
+    The plural is `many`, or `one` with an s.
+    """
     return f"{count:,} {noun(count, one, many)}"
 
 
@@ -86,7 +89,10 @@ def noun(count: int, one: str, many: str | None = None) -> str:
 
 
 def counted_kind(count: int, kinds: str) -> str:
-    """Return a count with a plural that says of what: 2 stored bars, 1 stored bar, 1 of slots and claims."""
+    """Return a count with the plural that names what was counted: 2 stored sessions, 1 stored session.
+
+    If several kinds were counted, a single item is one of them: 1 of slots and claims.
+    """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"
     if "," in kinds or " and " in kinds:

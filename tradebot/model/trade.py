@@ -40,9 +40,10 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the
-    grammar of `exits.why` or in a strategy's own words. The score and what follows is what the books keep of a position
-    besides its fills, see `Kept`; the multiplier is that of its fills.
+    first out. The broker charges most fees to the account for a whole day, see `views.performance.fees`.
+    `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
+    of `exits.why` or in a strategy's own words. The score and what follows is what the books keep of a position besides
+    its fills, see `Kept`; the multiplier is that of its fills.
     """
 
     strategy: str
@@ -165,7 +166,10 @@ def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], lis
 
 
 class RestedStop(Struct, frozen=True):
-    """A stop that the broker took to protect a position: when it was sent, its own side, and its price per share."""
+    """A stop that the broker accepted to protect a position: when it was sent, and its price in USD per share.
+
+    `side` is the stop's own: a long position is protected by a sell.
+    """
 
     strategy: str
     symbol: str

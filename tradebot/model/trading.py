@@ -195,7 +195,11 @@ class Baseline(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """One setting that isn't as approved: nobody approved one if not `known`, and nothing sets one if not `given`."""
+    """One setting that differs from its approved value, with the source of its current value.
+
+    None means there is no value on that side: `known` is False if nobody ever approved one, and `given` is False if
+    nothing sets one anymore.
+    """
 
     name: str
     approved: Any

@@ -113,7 +113,10 @@ class End(StrEnum):
 
 
 class Proof(Struct, frozen=True):
-    """What can be proven about an order of ours; OVER without an order: the request never arrived, and never will."""
+    """What a venue's adapter can prove about one of our orders, with its evidence in words and the order if it has it.
+
+    OVER without an order means that the request never arrived, and can't arrive any more.
+    """
 
     end: End
     evidence: str

@@ -44,7 +44,10 @@ def cancel_order(
 def taken_back(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
-    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it."""
+    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
+
+    A venue may accept a cancel and reject it a moment later.
+    """
     asked = {order.venue_id: order.status for order in before}
     left = {order.venue_id: order.status for order in now if order.venue_id in asked}
     if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
@@ -109,7 +112,10 @@ def exit_is_refused(books: Books) -> bool:
 
 
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
-    """Return what to protect a position with: a pair, or a plain stop if that was refused; None if that was too."""
+    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
+
+    None if it refused a plain stop too, a short while ago.
+    """
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
@@ -132,7 +138,10 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
-    """Return a price in USD at which the limit of a pair fills now without reaching the pair's stop, or None."""
+    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
+
+    A venue lets the limit of a pair go to the market, but not to its stop or past it.
+    """
     price = exit_price(world, desk, candidate)
     if price is None:
         return None
@@ -195,7 +204,10 @@ class Released(NamedTuple):
 
 
 def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
-    """Cancel a pair and prove its end, so that its shares are free; if the cancel is taken back, the record says so."""
+    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
+
+    If the venue takes the cancel back, the pair works as before, and the record says so.
+    """
     record = cancel_order(world, call, desk, pair.first, pair.record, why)
     if record.terminal is not None:
         return Released(record, None)

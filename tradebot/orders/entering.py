@@ -70,7 +70,10 @@ class Consent(NamedTuple):
 
 
 def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, Decisions]:
-    """Ask every gate but that of approval about an entry; return what they were asked, and what they say."""
+    """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
+
+    The size that was asked about is None without a usable quote.
+    """
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
@@ -151,7 +154,10 @@ def _told(wish: Request) -> Mapping[str, str]:
 def swaps_if_approved(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others."""
+    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others.
+
+    A strategy that wants more of nothing sells to cash, for which nobody is asked.
+    """
     selling = {one.strategy for one in changes if one.purpose is not Purpose.OPEN and _is_change(one)}
     asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
     if not asking:
@@ -200,7 +206,8 @@ def make_room(
 ) -> tuple[AccountAsk, Records]:
     """Close a position if only room was missing for a refused entry; return the account and the records after that.
 
-    `proposed` are all candidates of the pass, and `earlier` are the records that it has so far.
+    The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are the
+    records that it has so far.
     """
     refused = traded[-1]
     candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)

@@ -25,8 +25,9 @@ class Cover(NamedTuple):
     """What rests for a position on the side that closes it, and how many shares that should be for, unsigned.
 
     `position` is None if nothing is held that this side closes. `asked` are the levels of its rules, or None if nothing
-    is to be added or moved, as without a `listing`. Orders that the venue is about to cancel are left out of `stops`
-    and `targets`; `ending` are the shares of such stops that may still turn the position around.
+    is to be added or moved: it is on its way out, it has no stop rule, or a person gave it to the bot. Orders that the
+    venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that may still
+    turn the position around. Without a `listing` nothing is added or moved.
     """
 
     whose: Whose

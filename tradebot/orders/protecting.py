@@ -43,7 +43,10 @@ NO_RULE = "profit_target"
 
 
 def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
-    """Yield what was done so that the venue can close the positions that are `kept`, at the levels of their rules."""
+    """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
+
+    Positions that aren't `kept` are on their way out, or aren't protected at the venue.
+    """
     wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
     rests = desk.resting
     bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
@@ -165,7 +168,10 @@ def _parts(
 def missing_targets(
     desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares."""
+    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
+
+    What a working exit closes is taken from the nearest targets: it is there because they were reached.
+    """
     # What a working exit closes is taken from the nearest targets: it is there because they were reached.
     side, closing = closing_side(position.quantity), being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
@@ -207,7 +213,10 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def resting_intent(
     world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg."""
+    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
+
+    Its `why` names the rule of its target, if it has one, and then the rule of its stop.
+    """
     assert asked.quantity is not None, "what protects knows its shares"
     key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
     intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)

@@ -46,7 +46,11 @@ LAST_MOMENT = timedelta(seconds=2)
 
 
 def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of a candidate's order: in a strategy's own slot, a want is sent once, by whatever pass."""
+    """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
+
+    So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
+    the slot of a pass. An order that adds to what an earlier one left undone has another leg.
+    """
     own = candidate.slot_session
     session, slot = (own, f"own {candidate.slot}") if own else (call.session, call.slot)
     return IntentKey(
@@ -55,7 +59,10 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
 
 
 def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
-    """Return the key of the order for what a strategy wants; each order for a target is a leg of its slot."""
+    """Return the key of the order for what a strategy wants. A target may take several orders, each a leg of its slot.
+
+    Once all legs are used, it returns the last one again, which is then refused as a duplicate.
+    """
     key = submit_key(call, desk, candidate)
     legs = candidate.want is WantKind.TARGET and candidate.slot_session is not None
     return free_leg(world, key) if legs else key
@@ -146,7 +153,9 @@ def replace_intent(
 ) -> Intent:
     """Return an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed.
+    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed. The id is the
+    same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
+    successors.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
     intent = replace(
@@ -165,9 +174,10 @@ def replace_intent(
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision:
     """Promise the order, send it once and settle it; return the decision that says what became of it.
 
-    Time and trading state are checked before and after the promise: we may have slept since the desk was taken, or been
-    halted. An order that adds risk holds the send lock from the first check to the reply, so that a halt knows when the
-    last one is out, and gives way to an exit pass only before the promise.
+    A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
+    after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
+    that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
+    It gives way to an exit pass before the promise, and never between the promise and the reply.
     """
     return _sent(world, desk, intent, lambda: _promise(world, desk, intent, verdicts))
 
@@ -272,8 +282,8 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """Resend, unchanged and under its own id, a request the venue doesn't know or may not have carried out.
 
-    There are never two orders: an id makes one order, and an order is canceled or replaced only once. A venue that
-    doesn't promise so never gets a second request.
+    If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
+    order, and an order is canceled or replaced only once. A venue that doesn't promise so never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
@@ -317,5 +327,8 @@ class _Unpromised(NamedTuple):
 
 
 def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
-    """Cancel one of our entries when no pass can promise that first; return the venue's reply. It may arrive twice."""
+    """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
+
+    A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
+    """
     return orders.cancel(_Unpromised(order.venue_id))

@@ -52,7 +52,8 @@ def protect_apart(
 ) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
-    A position on its way out, which isn't `kept`, gets no targets, and new stops only if its exit doesn't need them.
+    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
+    one gets no targets, and new stops only if they don't get in the way of its exit.
     """
     if world.rules.exits.protection is Protection.BOT:
         for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):

@@ -54,7 +54,9 @@ class Change(Enum):
 def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
     """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
 
-    A halt does this before it reads the books, which may take seconds. So this reads and adds single rows.
+    A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
+    risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs
+    more than that is left to the pass that follows.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -92,7 +94,10 @@ def end_or_reprice(
 
 
 class AtWork(NamedTuple):
-    """What was done with exits of positions that a person closes, the desk as if they filled, and what they close."""
+    """What was done with the exits of positions that a person closes.
+
+    `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
+    """
 
     desk: Desk
     records: tuple[CandidateRecord, ...]
@@ -105,7 +110,10 @@ def is_exit(order: Order, record: IntentRecord) -> bool:
 
 
 def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Return True if a working exit may go on when a person closes its position: it closes all, or is in a pair."""
+    """Return True if an exit that works may go on when a person closes its position.
+
+    One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
+    """
     if change_of(order, desk.books.unresolved, Operation.CANCEL) or not _covered(desk, order, record):
         return False
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
@@ -135,7 +143,10 @@ def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateReco
 
 
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
-    """Yield our working orders, each with the intent behind it; orders resent in this pass come last."""
+    """Yield our working orders, each with the intent behind it; orders resent in this pass come last.
+
+    If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
+    """
     # Nothing is resent but what had no outcome. This looks before the caller sends anything else.
     resent = tuple(_sent_again(world, desk)) if desk.books.unresolved else ()
     behind = ((order, desk.books.intent_behind(order)) for order in desk.orders)
@@ -305,7 +316,10 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them."""
+    """Yield orders that would close our positions and carry our mark, although the books, being restored, lack them.
+
+    In what isn't listed nothing could be sent in their place, so they stay.
+    """
     # In what isn't listed nothing could be sent in their place, so they stay.
     listed = (position for position in desk.positions if position.symbol in desk.listings)
     sides = {(position.symbol, closing_side(position.quantity)) for position in listed}

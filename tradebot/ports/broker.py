@@ -37,7 +37,10 @@ class BrokerReader(Protocol):
         """Ask the venue directly for its position in one symbol; return None if it says there is none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the newest order with this id, wherever the venue keeps it; None proves nothing by itself."""
+        """Return the order with this id, wherever the venue keeps it; None proves nothing by itself.
+
+        If several orders have the id, it is the newest.
+        """
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what can be proven about a request of ours without a known outcome.
@@ -47,7 +50,10 @@ class BrokerReader(Protocol):
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return evidence that an order no longer listed has ended by its own life, or no text; this asks nobody."""
+        """Return the evidence that an order the venue no longer lists can't fill any more by its own life.
+
+        It is empty if there is none. The rest is as for `end_of`, but this asks nobody.
+        """
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
@@ -93,7 +99,10 @@ class OrderPort(Protocol):
         """Send one order; anything other than a clear yes or no is Outcome.UNKNOWN."""
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue to change the price of `intent.target_venue_id`; return the order that works then, if any."""
+        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order as it is then.
+
+        That is the order that takes its place, or the same one, as the venue's capabilities say.
+        """
 
     def cancel(self, intent: Ending) -> Reply:
         """Ask the venue to cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""

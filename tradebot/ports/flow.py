@@ -8,7 +8,10 @@ from tradebot.model.kind import AnyKind
 
 
 class FlowSource(Protocol):
-    """Options flow as it came; TemporaryError if there is no answer or no quota left, OperatorError on bad keys."""
+    """Options flow, with rows as they came.
+
+    Methods raise TemporaryError if the source doesn't answer or the daily quota is used up, OperatorError on bad keys.
+    """
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""

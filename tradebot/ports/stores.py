@@ -48,7 +48,10 @@ class Orders(Protocol):
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
     ) -> Sequence[IntentRecord]:
-        """Return intents as promised: of a session, of sessions since one, unresolved (SENT or UNKNOWN), or all."""
+        """Return intents in the order promised: for one session, for sessions from `since` on, unresolved ones, or all.
+
+        An intent is unresolved while it is SENT or UNKNOWN.
+        """
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
@@ -134,7 +137,10 @@ class Money(Protocol):
         """Return the sum of accepted cash movements, USD."""
 
     def cash_movements(self) -> Sequence[CashMovement]:
-        """Return each movement of cash that no fill explains, as booked; its time is the broker's, if that is known."""
+        """Return every movement of cash that no fill explains, in the order of the books.
+
+        Its time is the broker's if that is known, otherwise when it was booked.
+        """
 
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
@@ -261,7 +267,10 @@ class Facts(Protocol):
         """Return what was known about the whole market at `now`, by kind; of a kind about sectors, by sector."""
 
     def suspicious_replies(self, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-        """Return the check of the newest reply with rows of each kind and symbol, if any of them has a finding."""
+        """Return the newest reply with rows about each kind and symbol in a span of time, and what its check found.
+
+        If no reply in the span has a finding, none is returned.
+        """
 
     def last_fetch(self, endpoint: str, symbol: str | None) -> datetime | None:
         """Return when an endpoint last answered, or None if it never did."""

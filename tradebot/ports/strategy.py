@@ -25,7 +25,10 @@ class Strategy(Protocol):
 
     @property
     def times(self) -> str:
-        """Return its times as a timetable expression, empty for every pass; the configuration may say otherwise."""
+        """Return when it wants to be asked, as a timetable expression; empty for every pass of entries.
+
+        The configuration may say otherwise: `strategies.NAME.times`.
+        """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         """Return what it wants, at most one want per symbol; or a single decision that says why it can't tell.

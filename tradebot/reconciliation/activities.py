@@ -212,7 +212,10 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
 
 
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
-    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices."""
+    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
+
+    The broker leaves whole shares and pays for the fraction in cash, so several ratios may fit the quantities alone.
+    """
     if before * after <= 0 or theirs <= 0:
         return None
     all_whole = before == before.to_integral_value() and after == after.to_integral_value()
@@ -230,7 +233,11 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
 
 
 def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the fills that give a position `ratio` times its shares at the same cost."""
+    """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
+
+    Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
+    keeps its age.
+    """
     # New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     done, before = _ZERO, Fraction(0)

@@ -20,7 +20,10 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 
 class ForeignPart(Struct, frozen=True):
-    """A broker position beyond the bot's own; `unexplained` is the part that is older than the books' fills."""
+    """A broker position beyond the bot's own: signed quantity and the broker's average price in USD.
+
+    `unexplained` is the part that no known fill explains because it is older than the books.
+    """
 
     symbol: str
     quantity: Decimal
@@ -60,8 +63,9 @@ def manage(
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 
     `shown` is the broker's signed quantity that the person confirmed. Raises OperatorError if the broker holds a
-    different quantity by now, or if someone else's order is working on the symbol. Shares that no fill explains were
-    paid for before the books began, so their cost is put back as cash.
+    different quantity by now, or if someone else's order is working on the symbol.
+    Shares that no fill explains were paid for before the books began, so their cost is put back as cash: no money is
+    made or lost. If this is interrupted, the next reconcile finds the difference.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)

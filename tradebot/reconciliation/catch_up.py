@@ -44,8 +44,9 @@ class CaughtUp(Struct, frozen=True):
     """What catching up changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
-    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since with
-    shares left to fill, `moved` those whose stop the venue itself has moved.
+    behind foreign fills that the venue has not returned yet. `unfilled` are the orders that have ended since the
+    last time with shares left to fill, `moved` the resting orders whose stop the venue itself has moved, `liquidated`
+    what the venue closed by itself since.
     """
 
     orders: int
@@ -70,7 +71,10 @@ class CaughtUp(Struct, frozen=True):
 
 
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
-    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one."""
+    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
+
+    An order that has ended is not open, and no order changes its symbol, side or id.
+    """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
     kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
@@ -87,7 +91,10 @@ def _is_untrue(order: Order, known: Order | None) -> bool:
 def catch_up(
     reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], now: datetime, passed: datetime
 ) -> CaughtUp:
-    """Append what the venue reports to the ledger; `now` is its time, `passed` what has passed by every clock."""
+    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported.
+
+    `now` is the venue's time, and `passed` the time that has passed by every clock.
+    """
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
     news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
@@ -185,7 +192,11 @@ def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:
 
 
 def may_fill(books: Books) -> tuple[Order, ...]:
-    """Return our orders that may still fill: the venue hasn't said that they ended, nor are they past their life."""
+    """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
+
+    One of our orders has ended once the venue says so about that order, or once it has outlived its own life. An order
+    that replaced our order counts as ours.
+    """
     return tuple(order for order in books.working if order.venue_id not in books.over and books.intent_behind(order))
 
 
@@ -252,7 +263,10 @@ def _liquidations(
 
 
 def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
-    """Yield the pair of fills that moves a foreign fill, or a `part` of it, to its owner, at its time and price."""
+    """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade.
+
+    Of a fill with several owners, each `part` needs another name.
+    """
     name, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
     of_trade, source = (fill.price, fill.multiplier, fill.at), (Origin.GIVEN_BACK, fill.activity_id)
     yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, *of_trade, *source)

@@ -148,7 +148,10 @@ def _order_kind(order: Order, unknown: UnknownOrders) -> FindingKind:
 def position_findings(
     books: Books, missing: Iterable[MissingFill], positions: Iterable[BrokerPosition], doubtful: Sequence[Activity] = ()
 ) -> Iterator[Finding]:
-    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ."""
+    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
+
+    A reconcile calls this after applying everything; a pass calls it before it adds risk.
+    """
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     ours = books.quantities()
     traded = {symbol for _, symbol in books.totals.positions} | {one.order.symbol for one in missing}

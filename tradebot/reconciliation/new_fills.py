@@ -40,9 +40,10 @@ class MissingFill(NamedTuple):
 
 
 def missing_fills(books: Books) -> tuple[MissingFill, ...]:
-    """Return our orders that have filled more than the books show, as long as fills may come late.
+    """Return our orders that have filled more than the books show.
 
-    A replaced order's fills may be reported under its replacement, so the orders before it in the chain count too.
+    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
+    order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
     # An order whose own fills are all booked, as nearly all are, lacks none whatever it replaced.
     filled = [order for order in books.orders if order.filled_quantity > books.filled.get(order.venue_id, 0)]
@@ -58,8 +59,9 @@ LEEWAY = timedelta(days=1)
 def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> tuple[tuple[OwnedFill, ...], int]:
     """Return the venue's fills that the books don't hold yet, each with its owner as far as the books know.
 
-    Also return how many rows were dropped: unreadable ones, and fills that contradict their own orders, because a fill
-    in the books is permanent.
+    Also return how many rows were dropped: unreadable, or more than their orders can fill.
+
+    A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
     """
     reported = reader.fills(_fills_since(ledger, now))
     known = ledger.known_fills({fill.activity_id for fill in reported})
@@ -147,7 +149,8 @@ def find_orders_behind_fills(
 ) -> tuple[Sequence[Order], int]:
     """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 
-    Also return how many more the venue has not returned yet: each pass looks those up again.
+    Also return how many more the venue has not returned yet.
+    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
     # No order of anybody's is behind a liquidation.
     others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.liquidation)

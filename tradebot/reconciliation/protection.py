@@ -174,7 +174,10 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
 
 
 class Watch(Struct, frozen=True):
-    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds."""
+    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
+
+    `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
+    """
 
     market: Market
     exits_of: Callable[[str], Exits]
@@ -185,7 +188,10 @@ class Watch(Struct, frozen=True):
 def unprotected(
     clock: VenueClock, view: BrokerView, books: Books, watch: Watch, last_exits: datetime
 ) -> Iterator[Finding]:
-    """Yield our positions that no rule can judge now, or whose exit is due with none on its way since `last_exits`."""
+    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way.
+
+    `last_exits` is when the last exit pass started.
+    """
     ours = _ours(books)
     if not ours or not clock.is_open:
         return

@@ -30,7 +30,10 @@ LISTED_LATE = timedelta(days=31)
 def apply_activities(
     reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, at: datetime
 ) -> tuple[int, tuple[Activity, ...]]:
-    """Write what activities prove, each exactly once; return how many bookings that made, and what a person decides."""
+    """Write what the broker's activities prove, each exactly once, even if a process is killed in between.
+
+    Return how many bookings were written, and which activities wait for a person.
+    """
     booked = unbooked(reader, ledger, books, view)
     return sum(ledger.book(booking, at) for booking in booked.proven), booked.doubtful
 
@@ -54,7 +57,10 @@ def unbooked(
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
-    """Book the activities that explain differing positions; return True if any was. Without an answer, none is."""
+    """Book the activities that explain differing positions; return True if anything was written.
+
+    If the broker doesn't answer, nothing is proven; exits continue and judge such a position by both quantities.
+    """
     try:
         return bool(apply_activities(reader, ledger, books, view, now)[0])
     except TradebotError:
@@ -86,7 +92,10 @@ YESTERDAY = timedelta(days=1)
 
 
 def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
-    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`."""
+    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
+
+    What is read doesn't grow with the fills and orders that the books have collected over time.
+    """
     # A dry run doesn't write what the venue lists.
     known = ledger.recent_orders(now - WATCHED)
     orders = (*known, *omitted_orders(listed, known))

@@ -173,7 +173,10 @@ def apply_plan(
     undisturbed: Undisturbed = nullcontext,
     second: Second = lambda: None,
 ) -> Reconciled:
-    """Write an accepted plan if nothing has changed at the broker since, then compare again `undisturbed` by exits."""
+    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
+
+    Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
+    """
     current, day = reconcile(reader, ledger, second=second), reader.capabilities.day
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(

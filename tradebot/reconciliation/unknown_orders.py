@@ -171,7 +171,10 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
 def unexplained(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the account's shares by symbol that neither a fill nor a note explains, but for those `without_notes`."""
+    """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
+
+    For symbols in `without_notes`, a person's note is ignored and only fills count.
+    """
     noted = {symbol: quantity for symbol, quantity in books.acknowledged.items() if symbol not in without_notes}
     held = books.totals.quantities(noted)
     there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
@@ -186,7 +189,11 @@ def _is_older(books: Books, order: Order) -> bool:
 def still_ours(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol; of our positions, at most what our earlier orders haven't closed."""
+    """Return the broker's signed shares by symbol; of our positions, at most what the books may still close.
+
+    Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
+    once a person lets the books take them over.
+    """
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
         own[position.symbol] += position.quantity
@@ -204,7 +211,11 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Deci
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
-    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark."""
+    """Ask the venue which orders are behind the shares that aren't ours by the books; return those with our mark.
+
+    One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
+    Shares that a person noted as someone else's are asked about every time.
+    """
     unknown = unexplained(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
     if not symbols:

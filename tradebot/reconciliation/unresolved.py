@@ -126,7 +126,10 @@ def _found(order: Order, intent: Intent) -> Reply:
 
 
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:
-    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either."""
+    """Return an order's legs, or None if the venue doesn't answer; then nothing is known of the order's end either.
+
+    An order that has ended is never asked about again, so its legs would stay unknown, and a fill of theirs foreign.
+    """
     try:
         return reader.legs(venue_id)
     except TemporaryError:

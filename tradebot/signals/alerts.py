@@ -69,7 +69,10 @@ _flow = compiled(FLOW, ("net", "gross", "scale"))
 
 
 class Counting(NamedTuple):
-    """Which alerts of any symbol count: those later than `since`, not expired before `today`, and let through."""
+    """Which alerts count at one moment, and against what: the same for all symbols.
+
+    Alerts count that are later than `since`, don't expire before `today`, and pass the filters.
+    """
 
     since: datetime
     today: date

@@ -26,9 +26,11 @@ class SubmittedStrategy:
         return frozenset(each.source for each in self._submitted)
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
-        """Return a want for each submission, strongest first."""
+        """Return a want for each submission whose symbol the venue lists, strongest first."""
         wants = []
         for each in self._submitted:
+            if each.symbol not in view.universe:
+                continue
             fresh = (self._fresh(each, view.now),)
             wants.append(Open(each.symbol, each.side, each.score, each.coverage, source=each.source, decisions=fresh))
         return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))

@@ -102,7 +102,7 @@ class ChorePart(Struct, frozen=True):
 
 
 class ChoreTimes(Times, frozen=True):
-    """All times of a chore, and the venue by whose day they go."""
+    """All times of a chore, with the text they were parsed from, and the venue by whose day they go."""
 
     parts: tuple[ChorePart, ...]
     venue: VenueDay

@@ -162,7 +162,10 @@ class Line(Struct, frozen=True):
 
 
 class FetchPlan(Struct, frozen=True):
-    """The plan for a full `session` or the rest of one, in the order of fetching; no `allowance` means no limit."""
+    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
+
+    `allowance` is None for a source without a limit.
+    """
 
     lines: tuple[Line, ...]
     times: JobTimes
@@ -216,7 +219,10 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def first_s(self) -> float:
-        """Return how many seconds pass until everything has been asked about once, in one fetch or in several."""
+        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
+
+        That may take more than one fetch: each ends before the next slot begins.
+        """
         return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
 
     def room(self, after_open_s: float) -> int | None:

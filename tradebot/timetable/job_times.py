@@ -73,7 +73,7 @@ class Times(Struct, frozen=True):
 
 
 class JobTimes(Times, frozen=True):
-    """All due times of a job."""
+    """All due times of a job, with the text they were parsed from."""
 
     parts: tuple[Part, ...]
 
@@ -105,7 +105,11 @@ def in_parts(
 
 @lru_cache(maxsize=64)
 def longest_wait_s(renewal: JobTimes, used: JobTimes, session: Session) -> int:
-    """Return the longest wait in seconds, during a session, for something that one job renews and another uses."""
+    """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
+
+    The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
+    to the last use.
+    """
     renewals, uses = ([due.start for due in times.in_session(session)] for times in (renewal, used))
     waits = [later - earlier for earlier, later in pairwise(renewals)]
     waits += [renewals[0] - uses[0], uses[-1] - renewals[-1]]

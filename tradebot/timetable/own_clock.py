@@ -89,7 +89,7 @@ class OwnPart(Struct, frozen=True):
 
 
 class OwnTimes(Times, frozen=True):
-    """All times of a strategy."""
+    """All times of a strategy, with the text they were parsed from."""
 
     parts: tuple[OwnPart, ...]
 

@@ -31,7 +31,11 @@ Wanted = Mapping[str, Decimal]
 
 
 class Targets(Struct, frozen=True):
-    """In how many rebalances the targets were held in the end, what `stopped` the others, and what limits fit them."""
+    """In how many rebalances the targets were held in the end, or ordered in full, and what stopped the others.
+
+    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were below
+    what was wanted in such a rebalance, and the values with which it would have fit. `said` is all that in sentences.
+    """
 
     reached: int
     rebalances: int
@@ -154,7 +158,10 @@ SETTINGS: Mapping[Reason, str] = {
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, its causes, the settings that would let it go on, and when a person ended it."""
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
+
+    `ended` is when a person ended it; None if nobody did.
+    """
 
     at: datetime
     state: TradingState
@@ -176,8 +183,9 @@ class AnswersRefused(Struct, frozen=True):
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
-    `yearly_return` is the compound rate of a year or more. `sharpe` is over all sessions, annualized with the root of
-    252, cash earning nothing; None if equity didn't move. There are no `targets` unless decisions were recorded.
+    `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
+    root of 252, cash earning nothing; None if equity didn't move. `targets` is None if no strategy has any, or if the
+    run didn't record decisions.
     """
 
     first_session: date

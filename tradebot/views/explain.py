@@ -20,7 +20,10 @@ from tradebot.model.venue import Settlement
 
 
 class NearMiss(Struct, frozen=True):
-    """The candidate that came closest to passing the gate it failed; `distance` is a fraction of the limit."""
+    """The candidate that came closest to passing the gate it failed.
+
+    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
+    """
 
     symbol: str
     at: datetime
@@ -51,7 +54,10 @@ class StrategyFunnel(Struct, frozen=True):
 
 
 class Funnel(Struct, frozen=True):
-    """Candidates = orders + sum of reasons; only passes that were refused entirely are in no part by strategy."""
+    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons.
+
+    The parts by strategy add up to the whole, except for passes that were refused before any strategy was judged.
+    """
 
     passes: int
     refused_passes: int
@@ -169,7 +175,12 @@ _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
-    """Explain why some passes of trade-once sent no orders: what was `decisive`, and what would change it."""
+    """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
+
+    If any candidate became an order, the verdict is TRADED. Otherwise the cause that ended more than half of the
+    candidates decides, or else the worst cause. Anything broken outranks "idle by design". A failed strategy is
+    mentioned even if others traded.
+    """
     seen = funnel(cycles)
     if not cycles:
         return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)

@@ -13,7 +13,12 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
 class Figures(Struct, frozen=True):
-    """Passes of the last session, and orders and events of the last day; None for what nothing is known of."""
+    """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
+
+    `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took
+    `data_fetch_latency_ms` from its first request to its last answer. `position_mismatches` are the differences that
+    the last comparison of books and broker found. `healings` are repairs that the bot made by itself.
+    """
 
     total_cycles: int
     last_cycle_ago_seconds: float | None
@@ -42,7 +47,10 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
 
 
 def healings(events: Iterable[SystemEvent]) -> int:
-    """Return how many of these events tell of something that the bot repaired by itself."""
+    """Return how many of these events tell of something that the bot repaired by itself.
+
+    A store that is begun for the first time, with nothing to move aside, was never broken.
+    """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
     told = (event for event in events if (event.subsystem, event.event_type) in kinds)
     # A store that is begun for the first time, with nothing to move aside, was never broken.

@@ -27,10 +27,11 @@ NUMBERS = frozenset({"benchmark", "benchmark_leveled", *HALF_YEARS, "score", "re
 
 
 class Frames(NamedTuple):
-    """Four tables, oldest row first; what isn't known is NaN or None.
+    """Four tables, oldest row first. What isn't known is NaN or None.
 
-    `equity` is as `CurvePoint` and `OverTime` say, and `trades` as `TradeRow` does. `decisions` has one row for each
-    candidate, with the first decision that refused it in texts.
+    `equity` has a row for each session, as `CurvePoint` and `OverTime` say, and `trades` one for each trade, as
+    `TradeRow` does. `decisions` has one for each candidate: `gate` and `reason` are of the first decision that refused
+    it, with what it observed and its limit as texts; None if it was sent.
     """
 
     equity: "pd.DataFrame"

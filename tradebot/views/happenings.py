@@ -334,7 +334,10 @@ def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
 
 
 def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None) -> Notice:
-    """Return one notice of `who` about these happenings, the most severe first, and since when one was held back."""
+    """Return one notice about these happenings, the most severe first; `who` names the bot. Times are the venue's.
+
+    `held_since` says since when the first of them was held back, because enough was sent within the hour.
+    """
     ranked = sorted(happenings, key=lambda one: (-_ORDER.index(one.severity), one.at))
     kinds = dict.fromkeys((one.topic, one.what) for one in ranked)
     alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)

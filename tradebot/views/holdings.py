@@ -31,11 +31,12 @@ class Uncovered(StrEnum):
 
 
 class Protection(Struct, frozen=True):
-    """What protects a position: a stop rests at the broker for `covered` of it (unsigned), with what else is `resting`.
+    """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
 
-    For the rest, `rule` is the bot's own rule with the nearest stop, if any has one now, `why` says why no stop is at
-    the broker, and `refusal` what it said if it refused one; all None if everything is covered. `since` is when a gap
-    began that the last pass of exits left, and `gap_s` its age.
+    `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
+    None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is what the broker
+    said if it refused one. All three are None if every share is covered. `since` is when a gap in the protection began
+    that the last pass of exits left, and `gap_s` its age; None without one.
     """
 
     covered: Decimal
@@ -50,7 +51,11 @@ class Protection(Struct, frozen=True):
 def protection_of(
     held: Held, work: Work, rules: Exits, gap: Gap | None, now: datetime | None, *, at_venue: bool
 ) -> Protection:
-    """Return what protects a position of ours, given the orders on its symbol and the rules that watch it."""
+    """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
+
+    `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
+    the broker.
+    """
     position = held.position
     covered, quantity = work.covered(position.quantity), abs(position.quantity)
     if covered == quantity:
@@ -102,11 +107,14 @@ class StopRow(Struct, frozen=True):
 
 
 class Holding(Struct, frozen=True, omit_defaults=True):
-    """An open position: signed quantity, prices in USD; those that the bot doesn't manage are of strategy "foreign".
+    """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
+    manage.
 
-    It could have been closed at `price` at `price_at`; what needs a price is None if none was recorded. `gain` is a
-    fraction of the entry price, and `nearest` names the armed rule that acts first. `state` is as in
-    `tradebot.model.lifecycle`. It is worth quantity x price x `multiplier`.
+    `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
+    `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
+    passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
+    its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
+    are worth is quantity x price x `multiplier`.
     """
 
     symbol: str
@@ -210,7 +218,10 @@ def _own(
 def stop_rows(
     held: Held, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
 ) -> tuple[StopRow, ...]:
-    """Measure how far each exit rule of a position is; those that aren't `listed` are its own."""
+    """Measure the distance from each exit rule of a position, given its last price in USD and the time.
+
+    The rules that aren't `listed` are those that the position was opened with.
+    """
     rows = list[StopRow]()
     for rule in rules:
         stop = rule.level(held)
@@ -230,10 +241,11 @@ def nearest_of(rows: Sequence[StopRow]) -> str | None:
 
 
 class AccountMargin(Struct, frozen=True):
-    """What the positions of an account tied up when a pass saw it, in USD and as fractions of its equity, if known.
+    """What the positions of an account tie up, in USD and as fractions of its equity; None for what isn't known.
 
-    `initial` opens positions, `maintenance` keeps them: the broker liquidates once that is all of the equity.
-    `liquidations` are the positions' prices for that, with how far each mark is from it, the nearest first.
+    `at` is when a pass saw it, in trading time. `initial` opens positions, `maintenance` keeps them: the broker
+    liquidates once that is all of the equity. `liquidations` are the positions' prices for that, with how far each mark
+    is from it, the nearest first.
     """
 
     at: datetime

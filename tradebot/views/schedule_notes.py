@@ -31,7 +31,10 @@ def notes(
     venue: VenueDay,
     differences: Mapping[date, str] = MappingProxyType({}),
 ) -> Sequence[Note]:
-    """Return what is unusual from `first` through `last`; `differences` says where the broker has another calendar."""
+    """Return what is unusual about the days from `first` through `last`, in order.
+
+    `differences` says on which days the broker's calendar isn't that of exchange_calendars, and how.
+    """
     found = list[Note]()
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if day in differences:

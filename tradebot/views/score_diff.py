@@ -26,7 +26,10 @@ class Given(Struct, frozen=True):
 
 
 class MovedComponent(Struct, frozen=True):
-    """One part of a score in each pass that has it, and the change of its contribution; absent counts as zero."""
+    """One part of a score in both passes; None in a pass whose score doesn't have it.
+
+    `change` is of the contribution, where an absent one counts as zero.
+    """
 
     name: str
     before: Given | None
@@ -35,7 +38,10 @@ class MovedComponent(Struct, frozen=True):
 
 
 class MovedCandidate(Struct, frozen=True):
-    """A symbol's score, side and result (a reason, "candidate" or "sent") in each pass that looked at it."""
+    """A symbol's score, side and result in both passes; None in a pass that didn't look at it.
+
+    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are in the order of their size.
+    """
 
     symbol: str
     strategy: str

@@ -20,7 +20,11 @@ IN_FULL = 10_000
 
 
 class Slippage(Struct, frozen=True):
-    """What fills cost against a midpoint, positive on either side, their value there, and the ratio in basis points."""
+    """The slippage of one fill, or of several together, against one midpoint.
+
+    A cost is positive for either side. `usd` is for all shares, `value_usd` is their value at the midpoint, and `bps`
+    is the ratio of the two in basis points, to two decimals.
+    """
 
     usd: Decimal
     value_usd: Decimal
@@ -28,7 +32,10 @@ class Slippage(Struct, frozen=True):
 
 
 class FillSlippage(Struct, frozen=True):
-    """The slippage of a fill against each midpoint that is known; the age is of the quote that it was sent at."""
+    """The slippage of one fill against each midpoint; None if that midpoint isn't known.
+
+    `send_quote_age_s` is how old the quote was that the order was sent at.
+    """
 
     decision: Slippage | None = None
     send: Slippage | None = None
@@ -37,7 +44,11 @@ class FillSlippage(Struct, frozen=True):
 
 
 class TotalSlippage(Struct, frozen=True):
-    """Slippage against a midpoint, of the `known` fills of all that our orders made; the age is of the oldest quote."""
+    """The slippage of all fills whose midpoint `against` (decision, send or arrival) is known; None if there are none.
+
+    `of` counts the fills that orders of ours made, `known` those among them whose midpoint is known. For the midpoint
+    at sending, `oldest_quote_s` is the age of the oldest quote that an order was sent at.
+    """
 
     against: str
     total: Slippage | None
@@ -73,7 +84,10 @@ class Made(NamedTuple):
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
 ) -> Mapping[str, Made]:
-    """Return each fill that an order of ours made, by activity id, but for stops and targets, which wait for prices."""
+    """Return each fill that an order of ours made, by activity id.
+
+    A stop or target that rested at the venue isn't among them: its price was waited for.
+    """
     behind = {order.venue_id: order for order in orders}
     found = dict[str, Made]()
     for fill in (owned.fill for owned in fills):

@@ -31,8 +31,9 @@ from tradebot.views.thinning import thinned
 class DayProfit(Struct, frozen=True, omit_defaults=True):
     """What the bot's positions and the account's cash made on one day, in signed USD; transfers apart.
 
-    `open_usd` is by how much the gain of what is held changed, without the `unpriced` symbols; `other_usd` is what else
-    moved cash, `funding_usd` of it funding. `unknown_fees` counts fills whose fee isn't known yet.
+    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
+    moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
+    fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if any.
     """
 
     day: date
@@ -216,11 +217,13 @@ class NextSlot(Struct, frozen=True):
 class Status(Struct, frozen=True, omit_defaults=True):
     """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
-    With a real broker, `trading_at` may be this machine's time. `next_slots` are those after `now`, which is `as_of` in
-    the sandbox. `halted_itself` are the reasons of the bot's own halts under a person's. `today` is the profit of the
-    day of `as_of` without what others trade, if anything was held or paid and the records tell. `drawdown` is as a
-    fraction of the highest equity; from `drawdown_halt` on, the bot halts itself. Only a margined account has `margin`.
-    `realized_elsewhere_usd` is what of `realized_usd` the bot's trades didn't make.
+    With a real broker, `trading_at` may be this machine's time; all other times are trading time. `next_slots`
+    are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
+    that are still in force under a person's halt. `today` is the profit of the day of `as_of`, without what others
+    trade in the account; None if nothing was held or paid, or if the records don't tell.
+    `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
+    the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
+    what of `realized_usd` the bot's trades didn't make.
     """
 
     state_dir: str

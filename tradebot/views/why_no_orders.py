@@ -30,7 +30,10 @@ class MissedSlots(Struct, frozen=True):
 
 
 def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
-    """Return the slots that nobody ran, in the order in which that was noticed; passes tell of a strategy's own."""
+    """Return the missed slots among these claims, by session, job and reason, in the order in which they were noticed.
+
+    A strategy's own slots aren't among them: its passes tell of these.
+    """
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
         if claim.missed is not None and " " not in claim.job:
@@ -49,8 +52,9 @@ PLAY_AGAIN = "play the backtest again with --recorder full"
 class Why(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
-    The last pass didn't ask the strategies `waiting`, because they weren't due. `left_out` says in a sentence what a
-    backtest didn't record, and nobody ran the slots `missed`.
+    `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
+    `left_out` says in a sentence what a backtest didn't record.
+    `missed` are the slots that nobody ran in the sessions of these passes.
     """
 
     explanation: Explanation
@@ -66,9 +70,10 @@ class Why(Struct, frozen=True):
 class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
-    The price is in USD. `sentence` says which gate refused it, `remedy` what would change that, and `then` which gate
-    would refuse it next. `others` has for the other strategies in the same pass why it ended there, None if it was
-    sent. `left_out` says in a sentence what a backtest didn't record.
+    Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
+    `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
+    with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
+    backtest didn't record.
     """
 
     symbol: str
@@ -156,7 +161,10 @@ def _then(way: Way) -> str | None:
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show of a symbol in these passes, which `answer` explains as a whole."""
+    """Return why there is nothing to show of a symbol: no pass, a pass refused as a whole, or no proposal.
+
+    `answer` explains all of these passes.
+    """
     last = cycles[-1] if cycles else None
     refused, sentence, remedy = last.job_decision if last else None, answer.sentence, answer.remedy
     if last and refused is None and not any(each.symbol is None for each in last.refused_strategies):

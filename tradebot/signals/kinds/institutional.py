@@ -11,7 +11,10 @@ from tradebot.signals import rows
 
 
 class InstitutionalHolding(SymbolFact, frozen=True):
-    """By how many shares one institution changed a holding in a quarter, `filed` up to 45 days after its end."""
+    """By how many shares one institution changed its holding of a symbol in a quarter.
+
+    `filed` is when the public could know of it, up to 45 days after the quarter.
+    """
 
     filed: date
     change: int

@@ -36,7 +36,10 @@ _AT = attrgetter("at")
 
 
 class Exposure(NamedTuple):
-    """What positions are worth, as fractions of equity: long and short added up, long less short, and by symbol."""
+    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
+
+    `held` is the net of each symbol that was held.
+    """
 
     gross: float
     net: float
@@ -86,8 +89,8 @@ class _Held(NamedTuple):
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
     """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
 
-    Fractions are of the equity at the beginning of the step, and zero if there is none. What was held then counts at
-    its market value. None if the path has no step, or a session isn't known.
+    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
+    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:

@@ -43,7 +43,10 @@ class FeeShare(Struct, frozen=True):
 
 
 class Allotted(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees."""
+    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
+
+    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
+    """
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
@@ -58,10 +61,11 @@ class Allotted(Struct, frozen=True):
 def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
     """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
 
-    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. If
-    nothing was sold that day, the fee belongs to the last day with sales before it, but at most `LATEST` earlier: the
-    broker books some in the morning after. What it charged for borrowing stock is for no sale. Shares are exact to nine
-    decimals, and add up to the fee.
+    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
+    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
+    most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
+    its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
+    Shares are exact to nine decimals, and add up to the fee.
     """
     charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
     # In an order that neither that of the lots nor that of the fills of one moment changes.
@@ -151,7 +155,11 @@ _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in me
 
 
 def cash_kind(movement: CashMovement) -> CashKind:
-    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from."""
+    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from.
+
+    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The cash
+    that makes up for it is no profit, so it counts as a transfer.
+    """
     if movement.origin is Origin.ADOPTION:
         # Adopted shares enter the books at the broker's average price, so the cash that makes up for it is no profit.
         return CashKind.TRANSFER

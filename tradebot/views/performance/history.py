@@ -26,10 +26,11 @@ NOT_OURS = "not the bot's"
 class History(Struct, frozen=True, dict=True):
     """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
 
-    `day` says on which day of the venue something happened. `fills`, `cash` and `ends` are in the order of the books,
-    oldest first, and `stops` in that in which they were sent. `sent` is by the venue's order id. `at` is the last
-    recorded trading time, with the last prices known then, or None. `acknowledged` are positions of others that the
-    books don't price, as signed shares by symbol.
+    `day` is the venue's: it says on which day something happened. `fills` are in the order of the books, oldest first,
+    and so are `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy,
+    symbol and opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None
+    and empty if nothing has been recorded. `acknowledged` are positions of others that the books don't price, as signed
+    shares by symbol. `stops` are in the order in which they were sent.
     """
 
     account: str
@@ -56,7 +57,7 @@ class History(Struct, frozen=True, dict=True):
 
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
-        """Return the books' movements of cash, and the fees that came with fills."""
+        """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
         return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
 
     @cached_property

@@ -22,8 +22,8 @@ _ZERO = Decimal(0)
 class OpenLot(Struct, frozen=True):
     """A piece of a position that is still held: `quantity` is unsigned, and prices are in USD per share.
 
-    A split restates quantity and price, and a rename the symbol. `trade` names the position, perhaps with another one
-    that was opened at the same instant.
+    A split restates the quantity and the price, and a rename the symbol; `opened_at` and the entry's ids stay.
+    `trade` names the position by strategy, symbol and opening time; two of them may be opened at the same instant.
     """
 
     strategy: str
@@ -63,9 +63,11 @@ class OpenLot(Struct, frozen=True):
 
 
 class ClosedLot(OpenLot, frozen=True):
-    """A piece of a position that one fill closed, in the shares of that day: a later split doesn't restate them.
+    """A piece of a position that one fill closed, with its end.
 
     An order's id is empty if no order made the fill.
+
+    Quantity and prices are in the shares of its last day: a later split doesn't restate them.
     """
 
     closed_at: datetime
@@ -105,7 +107,10 @@ class Step(NamedTuple):
 
 
 class Trip(NamedTuple):
-    """A position with what it adds up to: its closed pieces in the order of their exits, and those still held."""
+    """A position from its first fill to its last: its closed pieces in the order of their exits, and those still held.
+
+    `trade` is what they add up to.
+    """
 
     trade: Trade
     closed: Sequence[ClosedLot]
@@ -121,9 +126,10 @@ class Trip(NamedTuple):
 
 
 class Lots(NamedTuple):
-    """The pieces that were closed, by their exits, and those still held and the positions, by their entries.
+    """The pieces of positions that were closed, those that are still held, and the positions that they make up.
 
-    `steps` are what was held of each position after each of its fills, under its last symbol.
+    Each is the oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are what was
+    held of each position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]
@@ -154,7 +160,10 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
 
 
 def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
-    """Return a trade for each position in fills as for `lots_of`, in the order in which they were opened."""
+    """Return a trade for each position of ours in these fills, in the order in which they were opened.
+
+    The fills must be as for `lots_of`.
+    """
     return tuple(trip.trade for trip in lots_of(fills).trips)
 
 

@@ -32,8 +32,8 @@ class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
     `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
-    that were open then or traded on that day, and `unpriced` the symbols without a price of that day: their shares
-    count at the last price before it, or if they were bought since, at their cost.
+    that were open at the end of the day or were traded on it, and `unpriced` the symbols that had no price of that
+    day: their shares are valued at the last price before it, and at their cost if they were bought since.
     """
 
     day: date
@@ -46,7 +46,8 @@ class DayEnd(Struct, frozen=True):
 def day_ends(history: History) -> tuple[DayEnd, ...]:
     """Return the end of each day on which something was traded, paid or seen, oldest first.
 
-    A position is valued at the last price of the day's session, and counted under its last symbol.
+    A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
+    last symbol.
     """
     account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
     for at, amount in _cash(history):
@@ -148,9 +149,10 @@ _CASH = {
 
 
 class Piece(NamedTuple):
-    """A piece of profit in signed USD, with the position behind it and the lot that was closed, if there is one.
+    """A piece of profit in signed USD.
 
-    `ended` is True for the piece that ended a position of the bot's.
+    `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
+    piece that ended a position of the bot's.
     """
 
     day: date

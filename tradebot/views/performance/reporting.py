@@ -95,7 +95,10 @@ class Material(Struct, frozen=True):
 
 
 def transfers(history: History) -> list[CashMovement]:
-    """Return what the owner moved in and out, by what it did to the equity that the broker shows."""
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
+
+    Adopted shares were in that equity before, so their adoption moves nothing.
+    """
     # Adopted shares were in that equity before, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
     return [each for each in moved if each.origin is not Origin.ADOPTION]

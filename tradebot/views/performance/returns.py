@@ -79,8 +79,8 @@ class Path(Struct, frozen=True):
 def path(history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: Days = EVER) -> Path:
     """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
-    `sessions` are the exchange's since the books were opened, oldest first. The first step begins at the last sight
-    before the span. A transfer counts at the end of its step: nothing was earned on it in that session.
+    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
+    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
     """
     seen, year = _sights(history, sessions), sessions_per_year(history.day)
     until = [each for each in seen if not days.is_after(each.session)]

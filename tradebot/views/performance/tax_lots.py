@@ -42,11 +42,12 @@ class Method(StrEnum):
 class TaxLot(Struct, frozen=True, dict=True):
     """Shares that were bought, or sold short, at once: signed, in today's shares.
 
-    `opening` is the trade that opened it, or None if it was before the books began: then date and cost aren't known.
-    `fee_usd` is that trade's fee in USD per share: it adds to what the shares cost, or is taken off what they brought
-    (IRS Publication 550, 2024, "Stocks and Bonds"). `replaced` says that the lot stands for shares that were sold at a
-    loss: `carried_usd` are these losses, which add to its basis, and for `tacked_days` those shares were held, which
-    counts as if these had been.
+    `opening` is the trade that opened it; it is None for shares that were in the account before the books began, so
+    their date and cost aren't known. `fee_usd` is what that trade paid in fees, in USD per share: it adds to what the
+    shares cost, or is taken off what they brought (IRS Publication 550, 2024, "Stocks and Bonds").
+    `carried_usd` are the losses that wash sales added to its basis, and `tacked_days` the time for which the shares
+    sold at these losses were held; it counts as if these shares had been held. `replaced` says that the lot already
+    stands for shares that were sold at a loss.
     """
 
     symbol: str
@@ -124,7 +125,8 @@ def is_long_term(held_from: date, sold: date) -> bool:
     """Return True if shares were held for more than one year: counted from the day after they were bought.
 
     Sources: IRS Publication 550 (2024), "Holding Period"; Rev. Rul. 66-97 for trade dates; Rev. Rul. 66-7 for the ends
-    of months. So shares of 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01 on.
+    of months. So shares bought on 2023-02-28 are long-term from 2024-03-01 on, and those of 2024-02-28 from 2025-03-01
+    on.
     """
     first = held_from + _ONE_DAY
     leap_day = (first.month, first.day) == (2, 29)

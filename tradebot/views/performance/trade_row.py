@@ -64,9 +64,10 @@ def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
 
 
 def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
-    """Return why a piece was closed, in the grammar of `exits.why` or in a strategy's own words, or `unknown`.
+    """Return why a piece of a position was closed; `unknown` if nothing was recorded.
 
-    `sent` are the orders that filled, by the venue's id.
+    `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
+    own words.
     """
     if lot.liquidation:
         return LIQUIDATION
@@ -76,7 +77,10 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
 
 
 def rules_of(reason: str) -> tuple[str, ...]:
-    """Return the rules in a reason, without their amounts, or a strategy's own words; none if nothing was recorded."""
+    """Return the rules in a reason, without their amounts; none if nothing was recorded.
+
+    A strategy's own words have no rules in them, so they are returned whole.
+    """
     try:
         return tuple(part.name for part in parse(reason))
     except ValueError:
@@ -223,8 +227,8 @@ _ZERO = Decimal(0)
 class Choice(Struct, frozen=True):
     """What trades and pieces of the profit must be to be chosen; None leaves it open.
 
-    `reason`, a whole one or one rule's name, and `is_open` are only asked of trades. A trade belongs to the day of its
-    last exit, or while shares are held, to all days from its entry on.
+    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it is only asked of trades. A trade
+    belongs to the day of its last exit, or to all days from its entry on while shares are held.
     """
 
     days: Days = EVER

@@ -159,8 +159,9 @@ def initial_risk(
 ) -> Risk | None:
     """Return what a trade risked: by the `stop` that rested first, or else by the fraction that its entry asked for.
 
-    The stop's distance is measured from the average price until then of the fills that `entered` the trade.
-    `restated_at` is when its shares were first split, if they were. None if there is no stop on the losing side.
+    The stop's distance is measured from the average price at that time of the fills that `entered` the trade, as they
+    happened. `restated_at` is when the trade's shares were first split, if they were. None if no stop is known, or if
+    it wasn't on the losing side.
     """
     if stop is None:
         return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)

@@ -54,8 +54,9 @@ class Held(Struct, frozen=True):
 class Money(Struct, frozen=True):
     """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
 
-    `benchmark` is SPY's change from close to close as a fraction, and `without` says why it isn't known. If the bot's
-    first session was an earlier one, the account was worth `first_usd` at the close before it, on `since`.
+    `benchmark` is SPY's change from close to close as a fraction, None if it isn't known, and `without` says why.
+    `since` is the date of the close before the bot's first session, if that is an earlier one; `first_usd` is what the
+    account was worth then, and `benchmark_since` SPY's change since.
     """
 
     before_usd: Decimal
@@ -99,8 +100,9 @@ class Section(Struct, frozen=True):
 class Summary(Struct, frozen=True):
     """A session that is over, or one that is under way (`so_far`), as of the last recorded trading time.
 
-    `sections` tell all of it in sentences, `short` in one chat message. `health` (parts of the bot by state),
-    `positions` with their stops and `needs` are as of now. `unknown` says what can't be told, and why.
+    `sections` tell all of it in sentences, `short` in one chat message. `health` counts the parts of the bot by state;
+    it, `positions` with their stops and `needs` are as of now, so an earlier session has no health. `unknown` says what
+    can't be told, and why.
     """
 
     session: date

@@ -1,0 +1,17 @@
+"""`tradebot orders`: each order is shown as the venue has it."""
+
+from decimal import Decimal
+
+from commands.orders import joined
+from tests.adapters.samples import make_intent, make_order
+from tests.builders import NOW
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.values import replace
+
+
+def test_order_that_the_venue_made_smaller_is_shown_with_what_is_left_of_it() -> None:
+    record = IntentRecord(replace(make_intent(), quantity=Decimal(54)), IntentState.ACKED, None, None, NOW)
+    order = replace(make_order(), client_order_id=record.intent.client_order_id)
+    for told, shown in ((Decimal(24), "24"), (Decimal("54.0"), "54"), (None, "54")):
+        (row,), _ = joined([record], [replace(order, quantity=told)])
+        assert str(row.quantity) == shown
