@@ -68,8 +68,8 @@ def test_order_that_cannot_be_changed_like_this_stays_as_it_is(desk: Desk, word:
 
 def test_order_may_always_be_made_smaller(desk: Desk) -> None:
     desk.send(side="sell", size="1")
-    order = rests(desk, size="18")
-    assert edit(desk, order, size="0.5")["status"] == "edited"
+    order = rests(desk, size="18.9")
+    assert edit(desk, order, size="1.1")["status"] == "edited"
 
 
 def test_venue_without_edits_refuses_them() -> None:

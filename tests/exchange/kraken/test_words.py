@@ -77,6 +77,16 @@ def test_order_that_is_not_taken_says_why(desk: Desk, word: str, asked: dict[str
     assert desk.world.logged("order_rejected")[-1]["sendStatus"]["status"] == word
 
 
+def test_page_shows_orders_that_were_refused_and_why(desk: Desk) -> None:
+    desk.send("post", size="0.2", limitPrice=99_000)
+    desk.post("sendorder", orderType="mkt", symbol="PF_NONEUSD", side="sell", size="1")
+    second, first = desk.world.get("/exchange/v1/page")["ended_orders"]
+    assert [first[name] for name in ("side", "symbol", "type", "qty", "limit", "status", "reason")] == [
+        *("buy", XBT, "post", "0.2", "99000", "refused", "postWouldExecute")
+    ]
+    assert (second["side"], second["reason"]) == ("sell", "invalidArgument: symbol")
+
+
 def test_order_far_from_the_price_is_outside_the_collar_where_there_is_one(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
