@@ -52,12 +52,21 @@ URL = "http://127.0.0.1:9"
 
 
 class Venue(NamedTuple):
-    """How to play one venue: the way to it, its market, the names of an account's keys, and packages to be found."""
+    """How to play one venue: the way to it, its market, the names of an account's keys, and packages to be found.
+
+    A request sent `latest_s` seconds ago may still arrive there. If it has a `word_for_new`, it tells an order that it
+    hasn't taken yet apart from one that works; if its market orders `rest`, they fill bar by bar until all of it is
+    bought. `fields` are its names of fields, where they are others than Alpaca's.
+    """
 
     door: Callable[[], Door]
     market: MarketSpec
     keys: tuple[str, ...]
     site: Path | None = None
+    latest_s: int = 119
+    word_for_new: bool = True
+    rest: bool = True
+    fields: Mapping[str, str] = {}
 
 
 VENUES = {
@@ -90,10 +99,14 @@ VENUES = {
             start=START,
             symbols=PERPETUALS,
             sessions=40,
-            fill=NEXT_BAR._replace(volume_share=Decimal("0.01")),
+            fill=NEXT_BAR._replace(volume_share=Decimal("0.001")),
             venue=kraken_venue(8, PERPETUALS),
         ),
         ("kraken_key",),
+        latest_s=59,
+        word_for_new=False,
+        rest=False,
+        fields={"limit_price": "limitPrice", "cash": "balanceValue", "equity": "portfolioValue"},
     ),
 }
 
@@ -108,12 +121,14 @@ class Played:
 
     def __init__(self, venue: Venue, folder: Path) -> None:
         create(folder, venue.market)
-        self.door, self._venue = venue.door(), venue
+        self.door, self.venue = venue.door(), venue
         self.can = self.door.capabilities
         self.symbols = venue.market.symbols
         self.exchange = open_exchange(folder)
         self.sent: list[tuple[str, str]] = []
         """Method and path of every request that would change something, whether or not it arrives."""
+        self.requests = 0
+        """How many requests have been sent."""
         self.lie: Callable[[Any], Any] = truth
         """What the body of each answer is changed to."""
         self.status: int | None = None
@@ -129,6 +144,7 @@ class Played:
 
     def urlopen(self, method: str, url: str, body: bytes | None, *rest: Any, **named: Any) -> Any:
         """Carry a request to the exchange, and its answer back."""
+        self.requests += 1
         answer = self._wire.send(method, url, body, *rest, **named)
         if not isinstance(answer, Whole) or (self.lie is truth and self.status is None):
             return answer
@@ -167,7 +183,7 @@ class Played:
 
     def access(self, name: str, **listeners: Any) -> Access:
         """Return what a connection of an account is made with."""
-        return Access(SHIPPED, dict.fromkeys(self._venue.keys, name), URL, **listeners)
+        return Access(SHIPPED, dict.fromkeys(self.venue.keys, name), URL, **listeners)
 
 
 class Desk:
@@ -250,7 +266,11 @@ class Desk:
 
     def trades(self, side: Side, quantity: Decimal, **changes: Any) -> Intent:
         """Trade at the market, and let the venue tell all of it."""
-        intent = self.at_market(side, quantity=quantity, **changes)
+        if self.played.venue.rest:
+            intent = self.at_market(side, quantity=quantity, **changes)
+        else:
+            limit = self.price("1.05" if side is Side.BUY else "0.95")
+            intent = self.intent(side, quantity=quantity, limit_price=limit, **changes)
         made(self.orders.submit(intent))
         self.until(lambda: self.reader.end_of(intent, self.sessions(), self.now).end.value == "over")
         self.played.passes()

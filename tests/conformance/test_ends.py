@@ -123,7 +123,7 @@ def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
     if "late" in str(what):
         assert proof(desk, intent).end is End.WORKING
         (found,) = desk.reader.view().orders
-        assert found.status.is_arriving
+        assert found.status.is_arriving is desk.played.venue.word_for_new
     if request_ == "cancel" or "late" in str(what):
         assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
         desk.played.passes()
@@ -137,8 +137,9 @@ def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
 
 
 def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: Desk) -> None:
-    intent = lost(desk, desk.intent(), {"late_arrival": "119s"})
-    desk.played.passes(119 * SECOND)
+    latest_s = desk.played.venue.latest_s
+    intent = lost(desk, desk.intent(), {"late_arrival": f"{latest_s}s"})
+    desk.played.passes(latest_s * SECOND)
     (arrived,) = desk.logged("order_accepted")
     cancel = desk.intent(operation=Operation.CANCEL, target_venue_id=arrived["order_id"])
     assert desk.orders.cancel(cancel).outcome is Outcome.ACCEPTED

@@ -1,5 +1,7 @@
 """What each venue's adapter says of its requests, and that the venue keeps what the capabilities claim."""
 
+from collections.abc import Iterator
+from copy import copy
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,6 +17,8 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outc
 from tradebot.model.values import replace
 from tradebot.model.venue import ClientIds, Edit, Pairs
 
+Place = tuple[str | int, ...]
+"""The names and numbers on the way to something in an answer."""
 NOTHING_PROVEN: list[Any] = [
     "reply_lost",
     {"status": 504},
@@ -135,28 +139,39 @@ def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: Desk, 
 
 def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_refusal(desk: Desk) -> None:
     price, outcomes = desk.price("0.8"), list[Outcome]()
-    for name in _fields(desk):
+    for place in _fields(desk):
         intent = desk.intent(limit_price=price)
-        desk.played.lie = partial(_spoiled, name)
+        desk.played.lie = partial(_spoiled, place)
         reply = desk.orders.submit(intent)
         desk.played.lie = truth
-        assert reply.outcome is not Outcome.REJECTED, name
-        assert reply.outcome is Outcome.UNKNOWN or (reply.order and intent.asked_for(reply.order)), name
+        assert reply.outcome is not Outcome.REJECTED, place
+        assert reply.outcome is Outcome.UNKNOWN or (reply.order and intent.asked_for(reply.order)), place
         outcomes.append(reply.outcome)
     assert outcomes.count(Outcome.UNKNOWN) >= 6
 
 
-def _fields(desk: Desk) -> list[str]:
-    """Return the names of what the venue says of an order that it accepts."""
+def _fields(desk: Desk) -> list[Place]:
+    """Return the places of what the venue says of an order that it accepts."""
     intent, said = desk.intent(), list[Any]()
     desk.played.lie = lambda body: said.append(body) or body  # type: ignore[func-returns-value]
     desk.orders.submit(intent)
     desk.played.lie = truth
-    return list(said[0])
+    return list(_places(said[0]))
 
 
-def _spoiled(name: str, body: Any) -> Any:
-    return {**body, name: "4.321"}
+def _places(said: Any) -> Iterator[Place]:
+    inner = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+    for name, value in inner:
+        yield (name,)
+        yield from ((name, *place) for place in _places(value))
+
+
+def _spoiled(place: Place, body: Any) -> Any:
+    if not place:
+        return "4.321"
+    found = copy(body)
+    found[place[0]] = _spoiled(place[1:], body[place[0]])
+    return found
 
 
 @pytest.mark.parametrize("what", NOTHING_PROVEN, ids=str)

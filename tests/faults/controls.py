@@ -13,6 +13,7 @@ from tests.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tests.faults.life_controls import entries_without_a_yes
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
+from tradebot.adapters.kraken.orders import KrakenOrders
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.journal import Journal
@@ -68,7 +69,7 @@ def without_the_seal(totals: FillTotals) -> Checkpoint:
 
 def retry_on_post() -> None:
     """Send every order twice, as a client does that takes a slow answer for a lost one."""
-    for orders in (AlpacaOrders, ElsewhereOrders):
+    for orders in (AlpacaOrders, ElsewhereOrders, KrakenOrders):
         _twice(orders)
 
 

@@ -156,10 +156,13 @@ class Ground:
 
     def _rest(self, exchange: Exchange) -> None:
         """Let an entry and an exit rest at the venue until both are too old."""
-        rule = {"name": "halted", "what": "halt_symbol"}
-        told(exchange, Command("POST", FAULTS, body=json.dumps([rule])))
+        halt = Command("POST", FAULTS, body=json.dumps([{"name": "halted", "what": "halt_symbol"}]))
+        if not AT.refuses_halted:
+            told(exchange, halt)
         self._verb(trade_once.run, candidates=candidates(self.root, {OTHER: "buy"}))
         self._verb(evaluate_exits.run)
+        if AT.refuses_halted:
+            told(exchange, halt)
         tick(exchange, {"seconds": 660})
 
     def _prepared(self, folder: Path, now: datetime) -> Loaded:
@@ -296,7 +299,7 @@ class Day:
             return False
         self._elsewhere.add(name)
         with self.machine.lifted():
-            told(self.exchange, Command("POST", AT.orders, body=AT.far_order(name), account=self.number))
+            told(self.exchange, Command("POST", AT.paths.orders, body=AT.far_order(name), account=self.number))
             self.exchange.record()
         return True
 
@@ -373,9 +376,9 @@ class Day:
             with suppress(Killed):
                 app.close()
 
-    def _judge_request(self, method: str, path: str, body: str) -> None:
+    def _judge_request(self, method: str, path: str, text: str) -> None:
         """Look, before a request arrives, whether the disk has a promise of it by now."""
-        self.problems += self._promised.missing(method, path, body)
+        self.problems += self._promised.missing(method, path, text)
 
 
 class Promised:
@@ -393,14 +396,15 @@ class Promised:
         """Look no more."""
         self._database.close()
 
-    def missing(self, method: str, path: str, body: str) -> Iterator[str]:
+    def missing(self, method: str, path: str, text: str) -> Iterator[str]:
         """Yield what a request lacks: its line in the journal, or its committed row in the ledger."""
         self._read_on()
-        if method == "DELETE":
-            if path.rpartition("/")[2] not in self._targets:
-                yield f"{method} {path} was not promised"
+        wrote = AT.wrote(method, path, text)
+        if wrote is None or wrote.target:
+            if wrote is None or wrote.target not in self._targets:
+                yield f"{method} {path} {text} was not promised"
             return
-        name = json.loads(body)["client_order_id"]
+        name = wrote.client_order_id
         self._sent[name] += 1
         if self._sent[name] > self._may[name]:
             yield f"{method} {self._sent[name]} of {name}, {self._may[name]} promised"

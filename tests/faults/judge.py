@@ -43,11 +43,11 @@ class Account:
         what = event["event"]
         if "cash" in event:
             self.cash = Decimal(event["cash"])
-        if AT.is_of_orders(event):
-            if event["method"] in ("POST", "PATCH"):
-                self.posts[json.loads(event["body"])["client_order_id"]] += 1
-            if event["method"] == "DELETE":
-                self.deletes.add(event["path"].rpartition("/")[2])
+        if (asked := AT.asked(event)) is not None:
+            if asked.target:
+                self.deletes.add(asked.target)
+            else:
+                self.posts[asked.client_order_id] += 1
         elif "order_id" in event:
             self.groups.add(event)
             if what == "order_accepted":
@@ -169,7 +169,7 @@ def turned(account: Account) -> Iterator[str]:
 
 def lost_fills(account: Account, ledger: SqliteLedger) -> Iterator[str]:
     """Yield fills that only one side has, or that the two tell differently, and an unequal sum of cash."""
-    told = {(f["activity_id"], Decimal(f["fill_qty"]), Decimal(f["price"])) for f in account.fills}
+    told = {(AT.fill_id(f), Decimal(f["fill_qty"]), Decimal(f["price"])) for f in account.fills}
     # A fill that is given to its owner late is one fill all the same: the pair that gives it moves no money.
     kept = {
         (o.fill.activity_id, o.fill.quantity, o.fill.price) for o in ledger.fills() if o.origin is not Origin.GIVEN_BACK

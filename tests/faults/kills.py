@@ -87,8 +87,8 @@ STUCK = f"""
 """Nothing of two symbols fills, so that the exits of one long and one short position are priced again."""
 
 LYING = f"""
-- {{name: no-orders, when: {{request: GET {AT.orders}}}, what: missing_rows}}
-- {{name: no-positions, when: {{request: GET {AT.api}/positions}}, what: {{missing_rows: null, symbol: {A}}}}}
+- {{name: no-orders, when: {{request: GET {AT.paths.listed}}}, what: missing_rows}}
+- {{name: no-positions, when: {{request: GET {AT.paths.positions}}}, what: {{missing_rows: null, symbol: {A}}}}}
 """
 """Exits at work are left out of the list, and so is a position; asked for one of them, the venue tells the truth."""
 
@@ -135,6 +135,9 @@ LATER: tuple[tuple[str, Line], ...] = (
     (RECOVERS, exits),
     ("tick", {"seconds": 67}),
 )
+if AT.refuses_halted:
+    _stuck = SCRIPT.index(("trouble", STUCK))
+    SCRIPT = (*SCRIPT[:_stuck], SCRIPT[_stuck + 1], SCRIPT[_stuck], *SCRIPT[_stuck + 2 :])
 if not AT.repeats:
     SCRIPT = (*SCRIPT[:-1], *LATER, SCRIPT[-1])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.venue import AT
 
-ORDERS, POSITIONS, POSITION = f"GET {AT.orders}", f"GET {AT.api}/positions", f"GET {AT.api}/positions/*"
+ORDERS, POSITIONS, POSITION = (f"GET {path}" for path in AT.paths[1:])
 ACCOUNT = ("orders", "order", "positions", "activities", "account")
 STRANGER = "by-hand-1"
 COPY = f"tb1.261117.OWN.{AT.stranger}.COPY.ABCDEFGHIJKLMNOP"

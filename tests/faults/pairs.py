@@ -106,11 +106,11 @@ def protecting_nothing(events: Iterable[Event]) -> Iterator[str]:
     groups, asked = Groups(), set[str]()
     for event in events:
         groups.add(event)
-        if AT.asks_for_order(event):
-            body = json.loads(event["body"])
-            name, symbol = body["client_order_id"], body["symbol"]
+        wrote = AT.asked(event)
+        if wrote is not None and wrote.is_new:
+            name = wrote.client_order_id
             # What may only reduce a position is refused where there is none.
-            idle = not groups.held[symbol] and not body.get("reduce_only")
+            idle = not groups.held[wrote.symbol] and not wrote.reduce_only
             if PROTECT in name and name not in asked and idle:
                 yield f"{name} was asked for and would protect nothing"
             asked.add(name)

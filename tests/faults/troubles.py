@@ -54,6 +54,10 @@ class Rule(NamedTuple):
         return [{"name": f"{tag}.{kind}", "when": {"request": kind}, "what": what} for what, kind in one_by_one]
 
 
+def _field(name: str) -> str:
+    return AT.fields.get(name, name)
+
+
 def _statuses() -> Iterator[tuple[str, Rule]]:
     for status in (429, 500, 502, 503, 504):
         for acceptance in ("before", "after"):
@@ -96,10 +100,10 @@ _RULES: Mapping[str, Rule] = {
     "unknown status": Rule({"unknown_enum": "status"}, (*ORDERS, "account")),
     "unknown kind": Rule({"unknown_enum": "asset_class"}, (*ORDERS, "positions")),
     "no status": Rule({"missing_field": "status"}, ORDERS),
-    "no quantity": Rule({"missing_field": "filled_qty"}, ORDERS),
-    "no name": Rule({"missing_field": "client_order_id"}, ORDERS),
-    "no amount": Rule({"missing_field": "qty"}, ("activities", "positions")),
-    "no equity": Rule({"missing_field": "equity"}, ("account",)),
+    "no quantity": Rule({"missing_field": _field("filled_qty")}, ORDERS),
+    "no name": Rule({"missing_field": _field("client_order_id")}, ORDERS),
+    "no amount": Rule({"missing_field": _field("qty")}, ("activities", "positions")),
+    "no equity": Rule({"missing_field": _field("equity")}, ("account",)),
     "pairs refused": Rule({"class_refused": "oco"}, ("submit",), "short"),
     "legs left out": Rule("legs_left_out", ("submit",), "short"),
     "exits told late": Rule({"exits_told_late": "2m"}, ("submit",), "short"),

@@ -3,7 +3,6 @@
 Nothing stands beside a schedule to compare it with: each draw is another day. So the judge knows what no day may hold.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -45,11 +44,11 @@ def exits_beside(events: Iterable[Event]) -> Iterator[str]:
     """Yield exits that were asked for while another one of the symbol worked, whatever the venue said to them."""
     working: dict[str, dict[str, str]] = defaultdict(dict)
     for event in events:
-        if AT.asks_for_order(event):
-            asked = json.loads(event["body"])
-            others = set(working[asked["symbol"]].values()) - {asked["client_order_id"]}
-            if CLOSE in asked["client_order_id"] and others:
-                yield f"{asked['client_order_id']} was asked for beside {sorted(others)}"
+        asked = AT.asked(event)
+        if asked is not None and asked.is_new:
+            others = set(working[asked.symbol].values()) - {asked.client_order_id}
+            if CLOSE in asked.client_order_id and others:
+                yield f"{asked.client_order_id} was asked for beside {sorted(others)}"
         elif "order_id" in event and CLOSE in event["client_order_id"]:
             working[event["symbol"]][event["order_id"]] = event["client_order_id"]
             if event["status"] in judge.ENDED:
@@ -80,7 +79,7 @@ def above_limit(events: Iterable[Event], limit_usd: Decimal, first: int) -> Iter
 
 def halted(events: Iterable[Event], shut: Sequence[Span]) -> Iterator[str]:
     """Yield entries that were asked for while the bot was halted, but for one that was in flight by then."""
-    lines = [event["seq"] for event in events if _asked_for(event) and OPEN in event["body"]]
+    lines = [event["seq"] for event in events if OPEN in _asked_for(event)]
     for span in shut:
         late = [line for line in lines if span.first <= line <= span.last]
         if len(late) > span.entries:
@@ -91,11 +90,13 @@ def outside(events: Iterable[Event], calendar: Calendar) -> Iterator[str]:
     """Yield orders that were sent while no session was open."""
     for event in events:
         if _asked_for(event) and not calendar.is_open(parse_time(event["at"])):
-            yield f"an order was sent at {event['at']}, outside of the session: {event['body']}"
+            yield f"an order was sent at {event['at']}, outside of the session: {event}"
 
 
-def _asked_for(event: Event) -> bool:
-    return AT.is_of_orders(event) and event["method"] in ("POST", "PATCH")
+def _asked_for(event: Event) -> str:
+    """Return the id under which an order or another price is asked for; empty if none is."""
+    asked = AT.asked(event)
+    return asked.client_order_id if asked is not None else ""
 
 
 def untold(account: judge.Account, ledger: SqliteLedger) -> Iterator[str]:

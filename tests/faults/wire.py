@@ -28,7 +28,7 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
 
 Change = Callable[[str, str, str], None]
-"""Is told of a request that changes something, before it arrives: method, path, body."""
+"""Is told of a request that changes something, before it arrives: method, path, and its body or its query."""
 Lifted = Callable[[], AbstractContextManager[None]]
 
 
@@ -64,7 +64,8 @@ class Wire:
         told = _Told(body or b"")
         with self._lifted():
             if method != "GET":
-                self._change(method, urlsplit(url).path, told.body)
+                parts = urlsplit(url)
+                self._change(method, parts.path, told.body or parts.query)
             self._drive(self._app(_scope(method, url, headers), told.receive, told.send))
         if not told.sent and told.waited:
             raise urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("exchange"), url, "silence")

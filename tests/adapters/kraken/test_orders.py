@@ -51,6 +51,10 @@ SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
     ("a nonce that is too low", Scripted(200, error("nonceBelowThreshold")), REJECTED, "nonceBelowThreshold"),
     ("a refused key", Scripted(200, error("authenticationError")), REJECTED, "authenticationError"),
     ("too late", Scripted(200, error("requestTimeout")), REJECTED, "requestTimeout"),
+    ("no such symbol", Scripted(200, error("invalidArgument: symbol")), REJECTED, "invalidArgument: symbol"),
+    ("a market that is down", Scripted(200, error("marketUnavailable")), REJECTED, "marketUnavailable"),
+    ("500 with words", Scripted(500, error("marketUnavailable")), UNKNOWN, "marketUnavailable"),
+    ("a key that is refused before Kraken", Scripted(401, b""), REJECTED, "http_401"),
     ("an empty body", Scripted(200), UNKNOWN, "http_200"),
     ("a list", Scripted(200, [sent("placed", placed())]), UNKNOWN, "http_200"),
     ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
@@ -141,7 +145,10 @@ def test_an_id_that_is_taken_is_looked_up(
         (cancelled("filled"), HISTORY, ACCEPTED),
         (cancelled("notFound"), HISTORY, ACCEPTED),
         (cancelled("filled"), {**HISTORY, "executions": []}, UNKNOWN),
-        (cancelled("notFound"), {**HISTORY, "orders": []}, UNKNOWN),
+        (cancelled("notFound"), {**HISTORY, "orders": []}, REJECTED),
+        (cancelled("notFound"), {**HISTORY, "orders": [event("OrderPlaced")], "executions": []}, UNKNOWN),
+        (cancelled("notFound"), {"orders": [event("OrderCancelled")], "triggers": [], "executions": []}, ACCEPTED),
+        (cancelled("attempted"), HISTORY, ACCEPTED),
         (error("apiLimitExceeded"), HISTORY, UNKNOWN),
     ],
 )
@@ -150,4 +157,7 @@ def test_a_cancel_is_accepted_if_the_order_has_ended(
 ) -> None:
     wire.script = past_of(history, Scripted(200, told))
     reply = orders(wire).cancel(intent(Operation.CANCEL))
-    assert (reply.outcome, wire.asked[0].query) == (outcome, {"order_id": ORDER_ID})
+    assert (reply.outcome, wire.asked[0].query) == (
+        outcome,
+        {"order_id": ORDER_ID, "processBefore": "2026-11-20T15:31:00Z"},
+    )

@@ -65,8 +65,8 @@ def test_cancel_is_found_by_the_order_that_it_names(desk: Desk) -> None:
     names = ("keep", "drop")
     ids = {name: desk.send("lmt", limitPrice=80_000, cliOrdId=name)["order_id"] for name in names}
     desk.world.arm("refused", request="cancel", client_order_id="keep")
-    assert desk.post("cancelorder", order_id=ids["keep"])["error"] == "unavailable"
-    assert desk.post("cancelorder", cliOrdId="keep")["error"] == "unavailable"
+    assert desk.post("cancelorder", order_id=ids["keep"])["error"] == "marketUnavailable"
+    assert desk.post("cancelorder", cliOrdId="keep")["error"] == "marketUnavailable"
     assert desk.post("cancelorder", cliOrdId="drop")["cancelStatus"]["status"] == "cancelled"
     desk.world.clear_rules()
     desk.world.arm("fill_during_cancel", request="cancel")

@@ -36,7 +36,7 @@ def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: Desk) ->
     assert (trigger["uid"], trigger["quantity"], placed["reducedQuantity"]) == (status["order_id"], 0.5, 0.2)
     assert (trigger["triggerPrice"], trigger["triggerSignal"], trigger["triggerSide"]) == (
         85_000,
-        "mark",
+        "mark_price",
         "trigger_below",
     )
     rests, guard = desk.v3("openorders")["openOrders"]

@@ -10,7 +10,7 @@ from tradebot.adapters.kraken.reader import symbol_path
 from tradebot.adapters.kraken.rows import moment
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 RESOLUTIONS = {"1Min": "1m", "1Day": "1d"}
 MOST_PAGES = 1_000
@@ -36,7 +36,9 @@ class KrakenBars:
             for _ in range(MOST_PAGES):
                 try:
                     answer = self._client.read(path, **{"from": str(start), "to": str(end)})
-                except OperatorError:
+                except OperatorError as error:
+                    if error.code is ExitCode.AUTHENTICATION:
+                        raise
                     self.refused |= {symbol}
                     break
                 candles = answer.get("candles")

@@ -81,8 +81,8 @@ PERSON = frozenset(
 NONCE = frozenset({"nonceBelowThreshold", "nonceDuplicate"})
 NO_MARGIN = "INSUFFICIENT_MARGIN"
 TAKEN = "clientOrderIdAlreadyExist"
-LATE = "requestTimeout"
-"""The beginning of the error after a request that arrived later than its `processBefore`."""
+NOT_DONE = ("requestTimeout", "invalidArgument", "requiredArgumentMissing", "marketUnavailable")
+"""The beginnings of errors that prove a request wasn't carried out: it came late, or it can't be what it is."""
 SETTLED_AFTER = timedelta(seconds=10)
 """How much later than the market the history may be: what it lacks proves nothing before."""
 ARRIVES_WITHIN = timedelta(seconds=60)

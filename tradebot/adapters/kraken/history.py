@@ -15,7 +15,6 @@ from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.values import replace
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
-EDITED = frozenset({"OrderEdited", "OrderEditRejected"})
 _ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 _FIRST, _LAST = 0, 1
 
@@ -30,11 +29,13 @@ class Executed(Struct):
 class Past(Struct, frozen=True):
     """The orders that pages of the history tell of, by the venue's id, oldest first, as of the venue's time `told_at`.
 
-    `complete_until` is how far the pages go: what was done by then is in them.
+    `complete_until` is how far the pages go: what was done by then is in them. `gone` are the ids of orders that an
+    event has ended, though executions of theirs may still be missing.
     """
 
     orders: Mapping[str, Order]
     told_at: datetime
+    gone: frozenset[str] = frozenset()
     unreadable: int = 0
 
     @property
@@ -62,7 +63,8 @@ def past(
     counted, unread = _counted(executions, account, tally)
     last, began, refused = dict[str, tuple[str, Row, datetime]](), dict[str, datetime](), 0
     # Pages come newest first, and events of one millisecond stay in the order in which they happened.
-    for raw in sorted(reversed(events), key=_time_key):
+    oldest_first = list(reversed(events))
+    for raw in sorted(oldest_first, key=_time_key):
         try:
             name, row, at = _event(raw, tally)
             uid = row.text("uid")
@@ -81,7 +83,8 @@ def past(
         except RowError as error:
             tally.note("history", error.field_name, f"row refused: {error.problem}")
             refused += 1
-    return Past(orders, told_at, refused + unread)
+    gone = frozenset(uid for uid, (name, _, _) in last.items() if name in CANCELED | REJECTED)
+    return Past(orders, told_at, gone, refused + unread)
 
 
 def _order(

@@ -9,8 +9,8 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.kraken.capabilities import (
     ACCEPTED,
     ARRIVES_WITHIN,
-    LATE,
     NO_MARGIN,
+    NOT_DONE,
     PERSON,
     REFUSED,
     SENT_AS,
@@ -30,6 +30,9 @@ from tradebot.ports.broker import Ending
 
 TRIGGER = "mark"
 """Stops act on the mark price: a single trade at an odd price doesn't trigger them, and the venue liquidates by it."""
+_KEYS_REFUSED = (401, 403)
+ON_ITS_WAY = "attempted"
+"""What is said of a cancel that isn't carried out yet; whether it comes in time, the order's own end tells."""
 
 
 class KrakenOrders:
@@ -52,7 +55,7 @@ class KrakenOrders:
             **({"triggerSignal": TRIGGER} if is_stop else {}),
             **({"reduceOnly": "true"} if intent.purpose is not Purpose.OPEN else {}),
             "cliOrdId": intent.client_order_id,
-            "processBefore": (intent.at + ARRIVES_WITHIN).astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            **_in_time(intent),
         }
         told = self._send("sendorder", params)
         if isinstance(told, Reply):
@@ -78,12 +81,12 @@ class KrakenOrders:
     def cancel(self, intent: Ending) -> Reply:
         """Ask once to cancel an order; one that has ended already counts as accepted."""
         venue_id = str(intent.target_venue_id)
-        told = self._send("cancelorder", {"order_id": venue_id})
+        told = self._send("cancelorder", {"order_id": venue_id, **_in_time(intent)})
         if isinstance(told, Reply):
             return told
         status = _status_of(told, "cancelStatus")
         word = str(status.get("status"))
-        if word in ACCEPTED:
+        if word in ACCEPTED or word == ON_ITS_WAY:
             return Reply(Outcome.ACCEPTED)
         if word in ("filled", "notFound"):
             return self._ended(venue_id, word)
@@ -114,13 +117,13 @@ class KrakenOrders:
         return Reply(Outcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
 
     def _ended(self, venue_id: str, word: str) -> Reply:
-        """Return that an order has ended if the history proves it: neither word does by itself."""
+        """Return that an order has ended if the history has its end, and a refusal if it never heard of the order."""
         try:
-            order = self._reader.follower(venue_id)
+            ended = self._reader.has_ended(venue_id)
         except TradebotError as error:
             return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
-        over = order is not None and order.status.terminal
-        return Reply(Outcome.ACCEPTED if over else Outcome.UNKNOWN, code=word, message=f"the venue says {word}")
+        outcome = {True: Outcome.ACCEPTED, False: Outcome.UNKNOWN, None: Outcome.REJECTED}[ended]
+        return Reply(outcome, code=word, message=f"the venue says {word}")
 
 
 def _told(answer: Answer) -> Mapping[str, Any] | Reply:
@@ -130,13 +133,23 @@ def _told(answer: Answer) -> Mapping[str, Any] | Reply:
     except BodyError:
         told = None
     word = error_of(told) if isinstance(told, dict) else ""
-    if word in PERSON or word.startswith(LATE):
+    if answer.status < 500 and (word in PERSON or word.startswith(NOT_DONE)):
         return Reply(Outcome.REJECTED, code=word, message="the request wasn't carried out")
     if word == NO_MARGIN:
         return Reply(Outcome.REJECTED, code=word, message="there isn't enough margin")
+    if answer.status in _KEYS_REFUSED:
+        return Reply(Outcome.REJECTED, code=f"http_{answer.status}", message=answer.excerpt or "the key was refused")
     if word or answer.status != 200 or not isinstance(told, dict):
         return Reply(Outcome.UNKNOWN, code=word or f"http_{answer.status}", message=answer.excerpt)
     return told
+
+
+def _in_time(asked: Ending) -> Mapping[str, str]:
+    """Return until when a request may be carried out; what nobody promised may come at any time."""
+    if not isinstance(asked, Intent):
+        return {}
+    until = (asked.at + ARRIVES_WITHIN).astimezone(UTC)
+    return {"processBefore": until.isoformat().replace("+00:00", "Z")}
 
 
 def _status_of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -28,6 +28,8 @@ VIEW_TRIES = 3
 MOST_PAGES = 100
 """The most pages of one list. A longer one isn't complete, so it is refused instead of cut."""
 ROWS = 500
+FILLS_A_PAGE = 100
+"""How many fills a page holds that isn't the last one."""
 MARK_BEHIND_S = 600
 """How long before midnight the last bar of a mark may have begun."""
 BEFORE = timedelta(minutes=2)
@@ -127,7 +129,7 @@ class KrakenReader:
             positions, lost = self._positions()
             account = self.account()
             after, unread = self._open()
-            if steady := _ours(before) == _ours(after):
+            if steady := _are_same(_ours(before), _ours(after)):
                 break
         return BrokerView(account, positions, tuple(after.values()), unread + lost, steady)
 
@@ -211,6 +213,12 @@ class KrakenReader:
         order = self._past().orders.get(venue_id)
         return order if order is None else left_open(order, listed)
 
+    def has_ended(self, venue_id: str) -> bool | None:
+        """Return True if the history has the end of an order with this venue id; None if it has no such order."""
+        known = self._past()
+        order = known.orders.get(venue_id)
+        return None if order is None else order.status.terminal or venue_id in known.gone
+
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return nothing: no order is part of another one here."""
         return ()
@@ -221,12 +229,14 @@ class KrakenReader:
         return [order for order in known.orders.values() if order.status.terminal]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders in these symbols, newest first."""
+        """Return the orders in these symbols, newest first; without those that a missing row may tell of."""
         listed, unread = self._open()
         known = self._past()
         every = {**known.orders, **listed}
         wanted = [left_open(order, listed) for order in every.values() if order.symbol in symbols]
-        return OrdersTold(tuple(reversed(wanted)), unread + known.unreadable)
+        if unreadable := unread + known.unreadable:
+            wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
+        return OrdersTold(tuple(reversed(wanted)), unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than a time, oldest first, each once."""
@@ -237,7 +247,7 @@ class KrakenReader:
             self.unreadable_fills += len(raws) - len(read)
             new = [one for one in read if one.activity_id not in found]
             found.update((one.activity_id, one) for one in new)
-            if not new or (after is not None and min(one.at for one in read) <= after):
+            if not new or len(raws) < FILLS_A_PAGE or (after is not None and min(one.at for one in read) <= after):
                 wanted = (one for one in found.values() if after is None or one.at > after)
                 return sorted(wanted, key=lambda one: (one.at, one.activity_id))
             # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
@@ -357,9 +367,20 @@ def _with_mark(tickers: Sequence[object]) -> list[object]:
     return [raw for raw in tickers if isinstance(raw, dict) and isinstance(raw.get("markPrice"), int | Decimal)]
 
 
-def _ours(orders: Mapping[str, Order]) -> Sequence[tuple[str, Decimal | None, Decimal, OrderStatus]]:
-    ours = (order for order in orders.values() if is_marked(order.client_order_id))
-    return sorted((one.venue_id, one.quantity, one.filled_quantity, one.status) for one in ours)
+def _ours(orders: Mapping[str, Order]) -> Mapping[str, Order]:
+    return {venue_id: order for venue_id, order in orders.items() if is_marked(order.client_order_id)}
+
+
+def _are_same(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
+    """Return True if two readings of our orders agree; a status that we can't read agrees with any other."""
+    if before.keys() != after.keys():
+        return False
+    pairs = [(order, after[venue_id]) for venue_id, order in before.items()]
+    unread = OrderStatus.UNKNOWN
+    return all(
+        one == (replace(other, status=one.status) if unread in (one.status, other.status) else other)
+        for one, other in pairs
+    )
 
 
 def _iso(at: datetime) -> str:

@@ -54,7 +54,7 @@ def open_order(raw: object, tally: DriftTally) -> Order:
     """Return an open order. One with a trigger has no `unfilledSize`, and so no quantity until it is looked up."""
     row = Row("order", raw, tally)
     unfilled = row.number_or_none("unfilledSize")
-    filled = row.number_or_none("filledSize") or Decimal(0)
+    filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
     limit = row.number_or_none("limitPrice")
     status = row.translated("status", STATUSES, OrderStatus.UNKNOWN)
     kind = type_of(row, "orderType", limited=limit is not None)

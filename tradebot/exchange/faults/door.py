@@ -25,7 +25,7 @@ from tradebot.exchange.faults.wire import Connection
 _MOST_SYMBOLS = 200
 _ORDER = re.compile(r"/v2/orders/([^/]+)")
 _OF_ONE_ORDER = ("order", "replace", "cancel")
-_CLIENT_ID = "cliOrdId"
+_CLIENT_ID, _ORDER_ID, _TO_EDIT = "cliOrdId", "order_id", "orderId"
 _BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 _SYMBOL = re.compile(
     r"/v2/(?:positions|assets)/([^/]+)|/api/stock/([^/]+)/.+"
@@ -92,7 +92,9 @@ def _order(
         return account.orders.get(match[1].lower())
     if not any(is_of_kind(target, kind) for kind in _OF_ONE_ORDER):
         return None
-    named = account.orders.get(path.rpartition("/")[2].lower()) or account.orders.get(_text(fields, "order_id"))
+    named = account.orders.get(path.rpartition("/")[2].lower()) or account.orders.get(
+        _text(fields, _ORDER_ID) or _text(fields, _TO_EDIT)
+    )
     return named or account.by_client_id.get(_text(fields, _CLIENT_ID))
 
 

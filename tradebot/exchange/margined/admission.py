@@ -28,11 +28,17 @@ def refused(code: str, message: str, **extra: Any) -> Refusal:
     return Refusal(422, {"code": code, "message": message, **extra})
 
 
-def admit(rules: Rules, floor: Floor, account: Account, request: OrderRequest) -> Admission:
-    """Check every rule; return the admission or raise the Refusal of the first rule that isn't met."""
+def admit(
+    rules: Rules, floor: Floor, account: Account, request: OrderRequest, changed: Order | None = None
+) -> Admission:
+    """Check every rule; return the admission or raise the Refusal of the first rule that isn't met.
+
+    `changed` is the order that would become this one.
+    """
     grid = _instrument(floor, request.symbol)
     _check_kind(rules, request)
-    _check_client_id(rules, account, request.client_order_id)
+    if changed is None:
+        _check_client_id(rules, account, request.client_order_id)
     _check_size(grid, request)
     _check_prices(rules, floor, grid, request)
     if request.post_only and takes(floor, request):
@@ -42,7 +48,10 @@ def admit(rules: Rules, floor: Floor, account: Account, request: OrderRequest) -
         if account.qty(request.symbol) * request.side >= 0:
             raise refused("would_not_reduce", "a reduce-only order needs a position on the other side")
         return Admission(f"{side}_to_close", 0)
-    _check_margin(floor, account, request)
+    more = (request.qty or _ZERO) - ((changed.qty or _ZERO) if changed is not None else _ZERO)
+    if more > 0:
+        # What an order may need goes by its size alone.
+        _check_margin(floor, account, request._replace(qty=more))
     return Admission(f"{side}_to_open", 0)
 
 

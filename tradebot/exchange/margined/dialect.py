@@ -108,11 +108,17 @@ class Plain:
         self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
     ) -> Admission:
         """Check the venue's rules."""
-        return admission.admit(self._rules, floor, account, request)
+        return admission.admit(self._rules, floor, account, request, replaced)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Refuse to replace an order."""
-        raise admission.no_replacement()
+        """Return what an order becomes if it is changed in place, where that can be done."""
+        if not self._rules.edits:
+            raise admission.no_replacement()
+        asked = order.request
+        limit, stop = (
+            old if new is None else new for new, old in ((wanted.limit, asked.limit), (wanted.stop, asked.stop))
+        )
+        return asked._replace(qty=wanted.qty or asked.qty, limit=limit, stop=stop)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the session's close for a day order, and otherwise never."""

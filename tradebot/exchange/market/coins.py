@@ -17,6 +17,7 @@ RULES = Rules(
     taker_fee=Decimal("0.0005"),
     liquidation_fee=Decimal("0.005"),
     liquidation_part=Decimal("0.25"),
+    edits=True,
 )
 _TABLE = """
 XBT 92000 0 -4 900 18 1.0 1|ETH 3050 1 -3 600 26 1.5 1|SOL 138 2 -2 260 34 1.9 1|XRP 2.14 5 0 180 32 1.6 1

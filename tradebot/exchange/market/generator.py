@@ -25,7 +25,7 @@ from random import Random
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.bars import UNITS, Bar
-from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.instruments import Grid, Instrument
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.market.trends import Shocks, jumps, shocks_of, trends_of
@@ -103,9 +103,10 @@ def _maker(symbol: str) -> Maker:
     return Maker(profile(symbol), _units, UNITS, 1.0, _GAP_SHARE)
 
 
-def _maker_of(grid: Grid, gap: float, shocks: Shocks) -> Maker:
+@lru_cache(maxsize=1_000)
+def _maker_of(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...]) -> Maker:
     """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
-    of = grid.instrument
+    grid = Grid(of)
     level, drawn = float(of.level), profile(of.symbol)
     character = drawn._replace(
         level=level,
@@ -114,7 +115,7 @@ def _maker_of(grid: Grid, gap: float, shocks: Shocks) -> Maker:
         daily_volatility=float(of.volatility) or drawn.daily_volatility,
         beta=float(of.beta) or drawn.beta,
     )
-    own = shocks if of.volatility else None
+    own = dict(shocks) if of.volatility else None
     return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own)
 
 
@@ -125,8 +126,8 @@ class GeneratedBars:
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else _GAP_SHARE
-        shocks = shocks_of(seed, calendar.all)
-        self._makers = {grid.instrument.symbol: _maker_of(grid, gap, shocks) for grid in grids}
+        shocks = tuple(shocks_of(seed, calendar.all).items())
+        self._makers = {grid.instrument.symbol: _maker_of(grid.instrument, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [_MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
@@ -273,6 +274,7 @@ def session_bars(
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
 
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
 def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
     """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
     rng, character = stream(seed, symbol, session.date), maker.character

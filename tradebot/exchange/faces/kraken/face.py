@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.faces.face import Face, Parts, Serving
 from tradebot.exchange.faces.keys import command_of
-from tradebot.exchange.faces.kraken import orders, words
+from tradebot.exchange.faces.kraken import edits, orders, words
 from tradebot.exchange.faces.kraken.account_log import AccountLog
 from tradebot.exchange.faces.kraken.charts import Charts
 from tradebot.exchange.faces.kraken.history import HistoryReads
@@ -46,6 +46,7 @@ class Api:
     def parts(self) -> Parts:
         """Return the routes, the busiest first."""
         reads, history = self._reads, self._history
+        statuses = self._signed(self._statuses, lambda call: (TRADING, COSTS["orders/status"]))
         return Parts(
             [
                 self._read("openorders", lambda owner, call: reads.open_orders(owner)),
@@ -55,10 +56,13 @@ class Api:
                 route(orders.SEND, POST=self._command("sendorder")),
                 route(orders.CANCEL, POST=self._command("cancelorder")),
                 route(orders.CANCEL_ALL, POST=self._command("cancelallorders")),
+                route(edits.EDIT, POST=self._command("editorder")),
+                route(edits.BATCH, POST=self._command("batchorder")),
                 self._read("fills", reads.fills),
                 route(
                     f"{V3}/orders/status",
-                    POST=self._signed(self._statuses, lambda call: (TRADING, COSTS["orders/status"])),
+                    GET=statuses,
+                    POST=statuses,
                 ),
                 *self._histories("orders", history.orders),
                 *self._histories("triggers", history.triggers),
@@ -130,6 +134,8 @@ def _rate_limited(wait_us: int) -> dict[str, str]:
 def _cost(name: str, call: Call) -> int:
     if name == "fills" and call.query.get("lastFillTime"):
         return FILLS_SINCE
+    if name == "batchorder":
+        return COSTS[name] + len(edits.commands_in(orders.parameters(call.raw_query, call.body)))
     return COSTS[name]
 
 
@@ -146,7 +152,7 @@ KINDS = {
     "cancel_all": r"POST /derivatives/api/v3/cancelallorders",
     "replace": r"POST /derivatives/api/v3/editorder",
     "orders": r"GET /derivatives/api/v3/openorders",
-    "order": r"(GET /api/history/v[23]/(orders|triggers|executions)|POST /derivatives/api/v3/orders/status)",
+    "order": r"(GET /api/history/v[23]/(orders|triggers|executions)|(GET|POST) /derivatives/api/v3/orders/status)",
     "account": r"GET /derivatives/api/v3/accounts",
     "positions": r"GET /derivatives/api/v3/openpositions",
     "activities": r"GET (/derivatives/api/v3/fills|/api/history/v[23]/account-log)",
@@ -164,7 +170,7 @@ KINDS = {
 
 FACE = Face(
     "plain",
-    orders.ENTRIES,
+    (*orders.ENTRIES, *edits.ENTRIES),
     lambda serving: Api(serving).parts(),
     orders=orders.SEND,
     kinds=KINDS,

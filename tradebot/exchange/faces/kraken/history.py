@@ -27,7 +27,7 @@ from tradebot.exchange.times import rfc3339
 
 USUAL_COUNT, MOST_COUNT = 500, 1_000
 _DIRECTIONS = {1: "Buy", -1: "Sell"}
-_TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "mkt": "IoC", "stp": "Stop"}
+_TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "mkt": "Market", "stp": "Stop"}
 _FILLED = {"fill": "full_fill", "partial_fill": "partial_fill"}
 _ENDED = frozenset({"canceled", "expired"})
 _MILLISECOND = 1_000
@@ -170,7 +170,7 @@ class HistoryReads:
         elif word == "new" and order.stop is None:
             yield "OrderPlaced", _told_of(shown, "new_user_order")
         elif word == "restated" and acted:
-            yield "OrderUpdated", {"newOrder": shown, "reason": "reduced_to_position", "reducedQuantity": ""}
+            yield "OrderUpdated", {"newOrder": shown, "reason": _change(order), "reducedQuantity": ""}
         elif word == "rejected" and acted:
             yield "OrderRejected", {"order": shown, "orderError": "rejected", "reason": "rejected"}
         elif word in _ENDED and acted:
@@ -189,7 +189,7 @@ class HistoryReads:
         elif word == "new":
             yield "OrderTriggerPlaced", {"order": shown, "reason": "new_user_order"}
         elif word == "restated":
-            yield "OrderTriggerUpdated", {"newOrderTrigger": shown, "reason": "reduced_to_position"}
+            yield "OrderTriggerUpdated", {"newOrderTrigger": shown, "reason": _change(order)}
         elif word in _ENDED or word == "rejected":
             reason = _why(order) if word in _ENDED else "rejected"
             yield "OrderTriggerCancelled", {"order": shown, "reason": reason}
@@ -265,6 +265,11 @@ class HistoryReads:
 
 def _told_of(order: Event, reason: str) -> Event:
     return {"order": order, "reason": reason, "reducedQuantity": "", "algoId": ""}
+
+
+def _change(order: Order) -> str:
+    """Return why an order changed: its position made it smaller than it was asked for, or its owner edited it."""
+    return "edited_by_user" if order.qty == order.request.qty else "reduced_to_position"
 
 
 def _why(order: Order) -> str:

@@ -46,26 +46,26 @@ def parameters(query: str, body: str) -> Params:
 
 def _send(asked: Asked) -> Answer:
     now_us = asked.engine.now_us
-    status = _sent(asked, parameters(asked.command.query, asked.command.body))
+    status = sent(asked, parameters(asked.command.query, asked.command.body))
     return 200, success(now_us, sendStatus=status)
 
 
-def _sent(asked: Asked, params: Params) -> dict[str, Any]:
+def sent(asked: Asked, params: Params) -> dict[str, Any]:
     """Send one order and return its status; raise the Refusal that holds the status of one that isn't taken."""
     engine, account = asked.engine, asked.account
     request = _request(engine, params)
     made = len(account.activities)
     try:
         if request.symbol in engine.halted:
-            raise _refused(engine, "marketSuspended", params)
+            raise refused(engine, "marketSuspended", params)
         if params["orderType"] == "ioc" and engine.model.at_once and not takes(engine, request):
-            raise _refused(engine, "iocWouldNotExecute", params)
+            raise refused(engine, "iocWouldNotExecute", params)
         order = engine.submit(account, request, asked.fate, asked.policy)
     except Refusal as refusal:
         code = str(refusal.body.get("code"))
         if code not in words.STATUSES:
             raise
-        raise _refused(engine, words.STATUSES[code], params) from refusal
+        raise refused(engine, words.STATUSES[code], params) from refusal
     grid = engine.market.grids[order.symbol]
     placed = _placed(grid, order)
     if asked.acknowledgement is None:
@@ -103,7 +103,7 @@ def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[st
         }
 
 
-def _refused(engine: Engine, word: str, params: Params) -> Refusal:
+def refused(engine: Engine, word: str, params: Params) -> Refusal:
     """Return the refusal of an order: a status without an order, and an event that says what was asked for."""
     asked = {name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params}
     event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": asked}
@@ -119,7 +119,7 @@ def _reason(word: str) -> str:
 def _request(engine: Engine, params: Params) -> OrderRequest:
     """Read an order; raise the Refusal of what is missing or isn't what it should be."""
     now_us = engine.now_us
-    _check_time(engine, params)
+    check_time(engine, params)
     for name in ("orderType", "symbol", "side", "size"):
         if not params.get(name):
             raise error(now_us, f"requiredArgumentMissing: {name}")
@@ -128,16 +128,16 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
         raise error(now_us, "invalidArgument: symbol")
     kind, side, grid = params["orderType"], SIDES.get(params["side"]), engine.market.grids[symbol]
     if kind not in _KINDS:
-        raise _refused(engine, "invalidOrderType", params)
+        raise refused(engine, "invalidOrderType", params)
     if side is None:
-        raise _refused(engine, "invalidSide", params)
+        raise refused(engine, "invalidSide", params)
     size = to_decimal(params["size"])
     if size is None or size <= 0:
-        raise _refused(engine, "invalidSize", params)
+        raise refused(engine, "invalidSize", params)
     client_id = params.get("cliOrdId") or None
     if client_id is not None and len(client_id) > LONGEST_CLIENT_ID:
-        raise _refused(engine, "clientOrderIdTooLong", params)
-    limit, stop = _units(engine, grid, params, "limitPrice"), _units(engine, grid, params, "stopPrice")
+        raise refused(engine, "clientOrderIdTooLong", params)
+    limit, stop = units_of(engine, grid, params, "limitPrice"), units_of(engine, grid, params, "stopPrice")
     signal = params.get("triggerSignal") or LAST
     if signal not in SIGNALS:
         raise error(now_us, "invalidArgument: triggerSignal")
@@ -158,7 +158,7 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
     )
 
 
-def _check_time(engine: Engine, params: Params) -> None:
+def check_time(engine: Engine, params: Params) -> None:
     """Refuse a request that comes later than it may be carried out."""
     until = params.get("processBefore")
     if not until:
@@ -171,24 +171,24 @@ def _check_time(engine: Engine, params: Params) -> None:
         raise error(engine.now_us, "requestTimeout: processBefore has passed")
 
 
-def _units(engine: Engine, grid: Grid, params: Params, name: str) -> int | None:
+def units_of(engine: Engine, grid: Grid, params: Params, name: str) -> int | None:
     if not params.get(name):
         return None
     price = to_decimal(params[name])
     units = None if price is None or price <= 0 else grid.of(price)
     if units is None:
-        raise _refused(engine, "invalidPrice", params)
+        raise refused(engine, "invalidPrice", params)
     return units
 
 
 def _cancel(asked: Asked) -> Answer:
     engine, account = asked.engine, asked.account
     params = parameters(asked.command.query, asked.command.body)
-    _check_time(engine, params)
-    return 200, success(engine.now_us, cancelStatus=_canceled(asked, account, params))
+    check_time(engine, params)
+    return 200, success(engine.now_us, cancelStatus=canceled(asked, account, params))
 
 
-def _canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
+def canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
     engine = asked.engine
     order = named(account, params)
     if order is None and not (params.get("order_id") or params.get("cliOrdId")):
@@ -198,7 +198,7 @@ def _canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
         filled = order is not None and order.status == "filled"
         return {**told, "status": "filled" if filled else "notFound", "orderEvents": []}
     if asked.fate == "refuse" or order.status == "pending_cancel":
-        raise error(engine.now_us, "unavailable")
+        raise error(engine.now_us, "marketUnavailable")
     grid = engine.market.grids[order.symbol]
     order.fate = asked.fate or order.fate
     engine.cancel(account, order.id)

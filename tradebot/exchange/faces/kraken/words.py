@@ -43,6 +43,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The status of an order that the dialect refuses, by the code of the refusal."""
+_EVENT_SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "mark_price", LAST: "last_price", INDEX: "spot_price"})
 _FILL_TYPES: Mapping[str, str] = MappingProxyType({MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation"})
 _AVERAGE = Decimal("1e-12")
 
@@ -129,7 +130,7 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
         "limitPrice": price(grid, request.limit),
         "triggerPrice": price(grid, order.stop),
         "triggerSide": trigger_side(order),
-        "triggerSignal": request.trigger,
+        "triggerSignal": _EVENT_SIGNALS[request.trigger],
         "reduceOnly": request.reduce_only,
         "timestamp": iso(order.submitted_us),
         "lastUpdateTimestamp": iso(order.updated_us),
