@@ -69,3 +69,52 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
     folder = tmp_path / "bot"
     said = typed(capsys, "init", "--venue", VENUE, "--symbols", "PF_XBTUSD,PF_NOUSD", "--state-dir", str(folder))
     assert (said.code, "has no PF_NOUSD" in said.err, folder.exists()) == (2, True, False)
+
+
+SPARSE = """venue: kraken_futures
+timetable: {fetch-flow: every 10m from open+2m until close, score: every 60m from open+2m until close,
+            evaluate-exits: every 15m from open+1m until close, trade-once: every 15m from open+7m until close,
+            reconcile: every 30m from open+1m until close}
+"""
+"""As few passes as load, so that a day doesn't take long."""
+
+
+def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_charges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    words = ("backtest", "--venue", VENUE, "--symbols", "2", "--sessions", "1", "--config", "sparse.yaml")
+    said = typed(capsys, *words, "--seed", "9", "--state-dir", str(tmp_path / "bot"), "--json")
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    found = document["data"]
+    assert (document["venue"], found["differences"], found["result"]["sessions"]) == (VENUE, 0, 1)
+    said_of = {one["name"]: one["value"] for one in found["assumptions"]}
+    assert said_of["fees"] == "2 bps for an order that waits, 5 bps for one that takes"
+    assert {"funding", "liquidation"} <= said_of.keys()
+    assert not {"commission", "margin_interest", "borrow_fee"} & said_of.keys()
+    for option in ("--sensitivity", "--resume", "--check-lookahead"):
+        refused = typed(capsys, *words, option, "--state-dir", str(tmp_path / "bot"))
+        assert (refused.code, f"{option} needs the usual venue's engine" in refused.err) == (2, True)
+
+
+@pytest.mark.campaign
+def test_a_demo_and_a_backtest_of_a_day_make_the_same_fills_and_equity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1")
+    demo = typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", str(tmp_path / "demo"), "--json")
+    played = typed(capsys, "backtest", *options, "--name", "day", "--state-dir", str(tmp_path / "bot"), "--json")
+    process.stop(tmp_path / "demo" / "exchange")
+    assert (demo.code, played.code) == (0, 0), demo.err + played.err
+    folders = (tmp_path / "demo", tmp_path / "bot" / "backtests" / "day")
+    fills = [
+        json.loads(typed(capsys, "fills", "--state-dir", str(one), "--json").out)["data"]["fills"] for one in folders
+    ]
+    # Those of one moment have no order among them.
+    told = [sorted([row[name] for name in ("at", "symbol", "side", "quantity", "price")] for row in of) for of in fills]
+    assert told[0] == told[1] != []
+    ends = json.loads(demo.out)["data"]["equity"], json.loads(played.out)["data"]["result"]["end_usd"]
+    assert abs(Decimal(ends[0]) - Decimal(ends[1])) < Decimal("0.01")

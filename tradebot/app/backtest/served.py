@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tradebot.ports.broker import BrokerReader
     from tradebot.ports.strategy import Strategy
 
-KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=30)
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 """How many days around the market the calendar of the books has."""
 
 
