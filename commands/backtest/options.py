@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 from commands.shared.plain import clean
+from commands.shared.times import show_venue
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Wish(Struct, frozen=True):
     equity_at: str = "market"
     margin: str = "reg_t"
     past_flow: str | None = None
+    venue: str | None = None
 
 
 class Planned(Struct, frozen=True):
@@ -67,7 +69,6 @@ def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
     from tradebot.adapters.state import state_folder
-    from tradebot.adapters.state.marker_text import FIRST_VENUE
     from tradebot.app.backtest.market import open_market_in_memory
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
@@ -78,12 +79,7 @@ def planned(wish: Wish) -> Planned:
     flags = _flags(wish)
     file, loaded = _loaded(wish, folder, flags)
     settings = loaded.settings
-    if settings.venue != FIRST_VENUE:
-        raise OperatorError(
-            f"a backtest plays {FIRST_VENUE} only, and this bot trades at {settings.venue}: "
-            "its figures would be of another venue's hours, fees and margin",
-            "tradebot backtest --profile flow plays another bot; tradebot report shows what this one earned",
-        )
+    show_venue(settings.day)
     recorded = settings.sandbox.source != "generated"
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
     every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"
@@ -132,7 +128,7 @@ def _flags(wish: Wish) -> dict[str, Any]:
         sandbox.setdefault(section, {})[name] = value
     if wish.bars:
         sandbox |= _of_file(wish, wish.bars)
-    return flags_of("sandbox", sandbox, symbol_flags(wish.symbols)) | {"shadow": False}
+    return flags_of("sandbox", sandbox, symbol_flags(wish.symbols, wish.venue), wish.venue) | {"shadow": False}
 
 
 def _of_file(wish: Wish, bars: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from commands.shared.plain import note
 from commands.shared.surface import console, jsonable
 from tradebot.adapters.ledger.interruption import Holding
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.assembly import loaded_strategies
+from tradebot.app.backtest.assembly import USUAL, loaded_strategies
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
@@ -163,6 +163,8 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
     variants are still to be played can be taken up at its end.
     """
     plan, waiting = _ready(wish)
+    if plan.plan.spec.venue.dialect != USUAL:
+        _require_served(wish, how)
     identity, results = identity_of(plan.plan), Results(plan.folder)
     name = (
         how.name
@@ -175,11 +177,30 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
         yield _played(name, plan, identity, waiting, results, how), results
 
 
+def _require_served(wish: Wish, how: How) -> None:
+    """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
+    asked = {
+        "--check-lookahead": how.cuts is not None,
+        "--sensitivity": how.sensitivity,
+        "--resume": how.resume,
+        "--equity-at": wish.equity_at != "market",
+        "--margin": wish.margin != "reg_t",
+        "--cost": bool(wish.costs),
+    }
+    wanted = next((option for option, given in asked.items() if given), None)
+    if wanted is not None:
+        raise OperatorError(
+            f"{wanted} needs the usual venue's engine, and this bot's venue is served by an exchange of its own",
+            f"leave out {wanted}",
+        )
+
+
 def _played(
     name: str, plan: Planned, identity: "Identity", waiting: "tuple[Waits, ...]", results: "Results", how: How
 ) -> Finished:
-    with loaded(plan) as strategies:
+    with loaded(plan) as strategies, ExitStack() as closing:
         run = begin(plan.plan, strategies, plan.market)
+        closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
         said = assumptions(plan.plan, with_flow=with_flow, unused=plan.market.unused)
         before = _taken_up(run, results.checkpoint(name), identity, how)
@@ -198,6 +219,8 @@ def _played(
 def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
     """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
     plan = planned(wish)
+    if plan.plan.spec.venue.dialect != USUAL:
+        return plan, ()
     with loaded(plan) as strategies:
         waiting = waits(plan.plan.settings, strategies, plan.market)
     late = [one for one in waiting if one.symbol is None]
@@ -269,6 +292,9 @@ def _save(finished: Finished, results: "Results", how: How) -> None:
 
 def _keep(finished: Finished, results: "Results") -> None:
     run = finished.run
+    if run.made.served:
+        # What a process of its own knows can't be kept.
+        return
     results.keep(finished.name, packed(run.made, run.driver, run.ends, finished.identity.fingerprint))
 
 

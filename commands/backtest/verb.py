@@ -24,7 +24,7 @@ from commands.backtest.parameters import (
     Recorder,
     Resume,
 )
-from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
+from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.days import From, To, days_of
 from commands.shared.plain import Identity
@@ -67,6 +67,7 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
 
 @VERBS.command("backtest", epilog=EXAMPLES)
 def backtest(
+    venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,
     first: From = None,
@@ -112,7 +113,7 @@ def backtest(
     wish = Wish(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-        equity_at, margin, flow,
+        equity_at, margin, flow, venue,
     )  # fmt: skip
     asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
     finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)

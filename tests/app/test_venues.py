@@ -20,7 +20,8 @@ from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
 from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.relations import problems
-from tradebot.app.settings import Loaded, accepted, load
+from tradebot.app.sandbox import market_spec
+from tradebot.app.settings import Loaded, accepted, load, venue_flags
 from tradebot.app.venues import Door, door_to
 from tradebot.errors import ConfigurationError
 from tradebot.model.baseline import Baseline
@@ -69,6 +70,43 @@ def test_keys_of_shipped_venues_stay_secret_at_another_one(tmp_path: Path, monke
     assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
     assert [name for name in (*environ, "PATH") if is_secret(name, "madeup")] == list(environ)
     assert not is_secret("MADEUP_KEY", "alpaca")
+
+
+def test_the_second_shipped_venue_keeps_its_keys_and_its_address_from_plug_ins_at_any_venue() -> None:
+    environ = {"KRAKEN_FUTURES_KEY": "key-of-coins", "KRAKEN_FUTURES_SECRET": "c2VjcmV0LW9mLWNvaW5z"}
+    for venue in ("kraken_futures", "alpaca"):
+        load_secrets(environ, None, venue)
+        assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
+        assert [name for name in (*environ, "KRAKEN_FUTURES_URL", "PATH") if is_secret(name, venue)] == [
+            *environ,
+            "KRAKEN_FUTURES_URL",
+        ]
+
+
+def test_a_venues_own_file_goes_over_the_shipped_values_and_under_a_persons(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("venue: kraken_futures\nlimits: {max_open_positions: 7}\n")
+    loaded = load(mine, {})
+    settings, origins = loaded.settings, loaded.origins
+    assert (settings.universe[0], settings.limits.max_open_positions) == ("PF_XBTUSD", 7)
+    assert origins["limits.price_collar_fraction"] == origins["universe"] == "venues/kraken_futures.yaml"
+    assert origins["limits.max_open_positions"] == str(mine)
+    assert set(settings.universe) <= settings.sectors.keys()
+    assert load(None, {}, {"venue": "kraken_futures"}).settings.universe == settings.universe
+    assert load(None, {}).settings.universe[0] == "AAPL"
+
+
+@pytest.mark.parametrize(("wanted", "names"), [(3, 3), (["PF_XBTUSD"], 1), (1000, 56)])
+def test_a_smaller_universe_of_a_venue_is_ranked_as_a_whole(wanted: int | list[str], names: int) -> None:
+    settings = load(None, {}, {"venue": "kraken_futures", **venue_flags("kraken_futures", wanted)}).settings
+    rotation = settings.strategies.in_use()["rotation"]
+    assert (len(settings.universe), list(rotation["ranked"])) == (names, settings.universe)  # type: ignore[call-overload]
+    assert venue_flags("alpaca", wanted) == {}
+
+
+def test_every_symbol_of_a_venues_own_file_is_played_by_its_sandbox() -> None:
+    settings = load(None, {}, {"venue": "kraken_futures"}).settings
+    assert market_spec(settings).venue.names == set(settings.universe)
 
 
 def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], Door]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from tests.package.test_house import ROOT, modules
 
 ALLOWED: Mapping[str, str] = {
@@ -22,23 +24,29 @@ ALLOWED: Mapping[str, str] = {
     "tradebot/app/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
     "tradebot/app/sections.py": "the venue's own section of the configuration",
 }
-"""The places outside of the adapters, the exchange and the door to venues, each with its reason."""
-INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py")
+"""The places outside of the adapters, the exchange and the door to venues that name Alpaca, each with its reason."""
+KRAKEN: Mapping[str, str] = {
+    "config/venues/kraken_futures.yaml": "what a bot there begins with",
+}
+"""The places that name Kraken Futures."""
+INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py", "tradebot/app/kraken_door.py")
 
 
-def naming() -> set[str]:
-    """Return the files of code and configuration that name Alpaca, without those that are inside."""
+def naming(venue: str) -> set[str]:
+    """Return the files of code and configuration that name a venue, without those that are inside."""
     files = [*modules("tradebot", "commands", "jobs"), *(ROOT / "config").rglob("*.yaml")]
-    found = {str(file.relative_to(ROOT)) for file in files if "alpaca" in file.read_text().lower()}
+    found = {str(file.relative_to(ROOT)) for file in files if venue in file.read_text().lower()}
     return {place for place in found if not place.startswith(INSIDE)}
 
 
-def test_no_other_place_names_alpaca() -> None:
-    assert naming() - ALLOWED.keys() == set()
+@pytest.mark.parametrize(("venue", "allowed"), [("alpaca", ALLOWED), ("kraken", KRAKEN)])
+def test_no_other_place_names_a_venue(venue: str, allowed: Mapping[str, str]) -> None:
+    assert naming(venue) - allowed.keys() == set()
 
 
-def test_no_place_stays_on_the_list_that_names_it_no_more() -> None:
-    assert ALLOWED.keys() - naming() == set()
+@pytest.mark.parametrize(("venue", "allowed"), [("alpaca", ALLOWED), ("kraken", KRAKEN)])
+def test_no_place_stays_on_a_list_that_names_its_venue_no_more(venue: str, allowed: Mapping[str, str]) -> None:
+    assert allowed.keys() - naming(venue) == set()
 
 
 def test_the_core_names_no_venue() -> None:

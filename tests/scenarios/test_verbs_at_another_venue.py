@@ -101,12 +101,21 @@ def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: st
 
 
 @pytest.mark.campaign
-def test_what_can_only_be_played_at_the_usual_venue_is_refused(bot: Bot, tmp_path: Path) -> None:
+def test_what_can_only_be_played_at_the_usual_venue_is_refused(bot: Bot) -> None:
     assert not bot.type("backtest --sessions 2", (2,))
+
+
+@pytest.mark.campaign
+def test_init_makes_a_sandbox_of_a_venue_whose_door_has_a_market(bot: Bot, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(CONFIGURATION)
     other = Bot(tmp_path / "other")
-    assert not other.type(f"init --config {tmp_path / 'other.yaml'}", (2,))
-    assert not other.folder.exists()
+    assert "elsewhere account" in other.type(f"init --config {tmp_path / 'other.yaml'}")
+    try:
+        assert " UTC" in other.type("reconcile")
+        status = json.loads(other.type("doctor --json", (0, 10)))
+        assert {row["subject"] for row in status["data"]["judgments"]} >= {"broker", "account"}
+    finally:
+        process.stop(other.folder / "exchange")
 
 
 @pytest.mark.campaign

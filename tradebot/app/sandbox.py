@@ -243,7 +243,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
 def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec:
     """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
-    from tradebot.exchange.market.spec import Costs, MarketSpec, fill_spec
+    from tradebot.exchange.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
 
     chosen, venue = settings.sandbox, _venue_of(settings)
     with explained():
@@ -260,7 +260,8 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
-            costs=Costs(**dict(chosen.costs)),
+            # The rules of another venue say what its orders cost.
+            costs=Costs(**dict(chosen.costs)) if settings.venue == EARLIER else NO_COSTS,
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,
             prices=chosen.prices,

@@ -157,6 +157,20 @@ def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: 
     check_law(desk, began=Decimal(3_300))
 
 
+def test_log_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: Desk) -> None:
+    for _ in range(2):
+        desk.send()
+        desk.world.tick(seconds=60)
+    assert len(rows(desk)) == 4
+    desk.world.arm({"stale_account": "90s"}, request="activities")
+    assert len(rows(desk)) == 2
+    desk.world.clear_rules()
+    desk.send()
+    assert len(rows(desk)) == 6
+    desk.world.arm({"stale_account": "90s"}, request="activities")
+    assert len(rows(desk)) == 2
+
+
 def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: Desk) -> None:
     desk.send()
     desk.world.tick(seconds=3600)

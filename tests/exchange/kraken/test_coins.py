@@ -101,6 +101,12 @@ def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calen
     assert mean(spread(ada, seed) for seed in range(6)) > 1.5 > 1.3 > mean(spread(plain, seed) for seed in range(6))
 
 
+def test_character_that_cannot_be_is_a_problem() -> None:
+    xbt = coins(5)[0]
+    for wrong in ({"volatility": Decimal(1)}, {"volume": Decimal(-1)}, {"beta": Decimal("NaN")}):
+        assert len(list(replace(xbt, **wrong).problems())) == 1  # type: ignore[arg-type]
+
+
 def test_other_seed_has_another_market(calendar: Calendar) -> None:
     xbt = coins(5)[0]
     assert bars_of(calendar, xbt).bars(xbt.symbol, 0) != bars_of(calendar, xbt, seed=6).bars(xbt.symbol, 0)

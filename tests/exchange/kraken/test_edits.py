@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 
 from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk
+from tests.exchange.ring import Ring
+from tradebot.exchange.engine import unsolicited
+from tradebot.exchange.engine.orders import Replacement
+from tradebot.exchange.refusal import Refusal
 
 
 def rests(desk: Desk, **more: str) -> str:
@@ -62,6 +66,27 @@ def test_order_that_cannot_be_changed_like_this_stays_as_it_is(desk: Desk, word:
     assert edit(desk, order, limitPrice=79_000)["status"] == "edited"
 
 
+def test_order_may_always_be_made_smaller(desk: Desk) -> None:
+    desk.send(side="sell", size="1")
+    order = rests(desk, size="18.9")
+    assert edit(desk, order, size="1.1")["status"] == "edited"
+
+
+def test_venue_without_edits_refuses_them() -> None:
+    ring = Ring({0: "100"}, cash="1000")
+    ring.to(1)
+    order = ring.order("buy", 1, limit="90")
+    with pytest.raises(Refusal) as refused:
+        unsolicited.restate(ring.engine, order, Replacement(None, 80 * 10_000, None, None, None, None))
+    assert (refused.value.body["code"], order.request.limit) == ("unsupported_edit", 90 * 10_000)
+
+
+def test_edit_is_found_by_the_order_that_it_names(desk: Desk) -> None:
+    order = rests(desk, cliOrdId="keep")
+    desk.world.arm("refused", request="replace", client_order_id="keep")
+    assert edit(desk, order, size="0.2")["status"] == "orderForEditNotFound"
+
+
 def test_ended_order_is_not_found_for_an_edit(desk: Desk) -> None:
     assert edit(desk, desk.send()["order_id"], size="0.2")["status"] == "orderForEditNotFound"
 
@@ -70,7 +95,7 @@ def test_batch_tells_what_became_of_each_of_its_commands(desk: Desk) -> None:
     order = rests(desk)
     commands = [
         {"order": "send", "order_tag": "a", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 0.5},
-        {"order": "send", "order_tag": "b", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 500},
+        {"order": "send", "order_tag": "b", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 60},
         {
             "order": "send",
             "order_tag": "c",

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from tests.exchange.kraken.desk import PEPE, XBT, Desk, spec
+from tests.exchange.snapshots import keep
 from tests.exchange.worlds import folders_of
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import SECOND
@@ -195,3 +196,7 @@ def test_exchange_that_starts_again_tells_the_same_history(desk: Desk) -> None:
     assert [again.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told
     # What keys had as nonces is forgotten, so the same ones are taken again.
     assert again.nonce < desk.nonce
+    keep(desk.world.exchange, desk.folder)
+    kept = Desk(desk.folder)
+    assert kept.world.exchange.log.known_lines
+    assert [kept.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told

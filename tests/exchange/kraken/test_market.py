@@ -69,6 +69,10 @@ def test_days_of_the_past_are_those_that_their_minutes_make(desk: Desk) -> None:
     minutes = candles(desk, "trade", "1m", first, first + 86_399)
     assert float(whole[0]["high"]) == max(float(one["high"]) for one in minutes)
     assert int(whole[0]["volume"]) == sum(int(one["volume"]) for one in minutes)
+    marks = candles(desk, "mark", "1m", first, first + 86_399)
+    days = candles(desk, "mark", "1d", first, BEGAN)
+    assert float(days[0]["low"]) == min(float(one["low"]) for one in marks)
+    assert any((mark["high"], mark["low"]) != (day["high"], day["low"]) for mark, day in zip(days, whole, strict=True))
     (week,) = candles(desk, "trade", "1w", BEGAN - 8 * 86_400, BEGAN - 6 * 86_400)
     assert datetime.fromtimestamp(int(week["time"]) / 1000, UTC).weekday() == 0
 

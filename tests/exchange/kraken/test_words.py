@@ -77,12 +77,31 @@ def test_order_that_is_not_taken_says_why(desk: Desk, word: str, asked: dict[str
     assert desk.world.logged("order_rejected")[-1]["sendStatus"]["status"] == word
 
 
+def test_page_shows_orders_that_were_refused_and_why(desk: Desk) -> None:
+    desk.send("post", size="0.2", limitPrice=99_000)
+    desk.post("sendorder", orderType="mkt", symbol="PF_NONEUSD", side="sell", size="1")
+    second, first = desk.world.get("/exchange/v1/page")["ended_orders"]
+    assert [first[name] for name in ("side", "symbol", "type", "qty", "limit", "status", "reason")] == [
+        *("buy", XBT, "post", "0.2", "99000", "refused", "postWouldExecute")
+    ]
+    assert (second["side"], second["reason"]) == ("sell", "invalidArgument: symbol")
+
+
 def test_order_far_from_the_price_is_outside_the_collar_where_there_is_one(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     desk = Desk(folders_of(spec((XBT,), collar=Decimal("0.1")), tmp_path_factory)())
     assert desk.send("lmt", limitPrice=50_000)["status"] == "outsidePriceCollar"
     assert desk.send("lmt", limitPrice=90_000)["status"] == "placed"
+
+
+def test_position_has_a_size_that_it_may_not_exceed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    desk = Desk(folders_of(spec((XBT,), cash=10_000_000), tmp_path_factory)())
+    most = Decimal(str(desk.v3("instruments")["instruments"][0]["maxPositionSize"]))
+    assert desk.send(size=most + Decimal("0.0001"))["status"] == "maxPositionViolation"
+    assert desk.send(size=most)["status"] == "placed"
+    assert desk.send(size="0.0001")["status"] == "maxPositionViolation"
+    assert desk.send(side="sell", size="0.0001")["status"] == "placed"
 
 
 def test_halted_market_is_suspended(desk: Desk) -> None:

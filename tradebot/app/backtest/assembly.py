@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from msgspec import Struct
 
@@ -39,6 +39,7 @@ from tradebot.signals.normalize import Rereading
 if TYPE_CHECKING:
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.settings import Settings
+    from tradebot.backtest.touching import Ahead
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
@@ -48,6 +49,8 @@ Margin = Literal["reg_t", "free"]
 """How much may be bought: twice the equity beyond initial margin, as brokers lend, or anything without a limit."""
 FREE_MULTIPLIER = 1_000
 """A multiplier of the buying power that no order ever reaches."""
+USUAL = "alpaca"
+"""The dialect of the engine that is played in this process."""
 MAIN = "main"
 """The name of an exchange's first account, from which its number is derived."""
 
@@ -64,7 +67,8 @@ class Assembled(Struct, frozen=True):
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
     `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
-    them alone. `arriving` stores what comes from elsewhere by a moment.
+    them alone. `arriving` stores what comes from elsewhere by a moment. A bot that is `served` has an exchange in a
+    process of its own in place of the engine, which `close` ends; it can't be kept unfinished.
     """
 
     world: World
@@ -73,8 +77,10 @@ class Assembled(Struct, frozen=True):
     facts: MemoryFacts
     events: MemoryEvents
     sessions: tuple[Session, ...]
-    ahead: EngineAhead
+    ahead: Ahead
     arriving: Callable[[datetime], None] = lambda now: None
+    served: bool = False
+    close: Callable[[], None] = lambda: None
 
     def before_asking(self) -> None:
         """Let plug-ins that erred in an earlier pass be asked again."""
@@ -137,6 +143,8 @@ def assemble(
     OperatorError if the files of the market or of the flow can't be used.
     """
     opened = market or open_market_in_memory(spec)
+    if spec.venue.dialect != USUAL:
+        return _served(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
     account = engine.main
     if margin == "free":
@@ -163,6 +171,22 @@ def assemble(
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:
+    """Return a bot at another venue than the usual one, which an exchange of its own serves."""
+    from tradebot.app.backtest.served import Served, ServedAhead, world_of
+
+    served, events = Served(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    try:
+        world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))
+    except BaseException:
+        served.close()
+        raise
+    sessions = tuple(map(session_of, opened.calendar.market))
+    # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
+    engine, ahead = cast("Engine", time), ServedAhead(world.reader)
+    return Assembled(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:

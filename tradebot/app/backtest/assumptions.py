@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tradebot.exchange.market.spec import NO_COSTS, OPTIMISM
+from tradebot.exchange.market.venue import Venue
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import Costs, MarketSpec, Posted, Rate
+    from tradebot.exchange.market.venue import Rules
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {
@@ -44,7 +46,7 @@ def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assum
         *_prices(spec),
         *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *(_flow(plan) if with_flow else ()),
-        *_costs(spec.costs),
+        *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue.rules)),
         *_account(plan),
         _halts(plan.settings),
         *_approval(plan.settings),
@@ -118,6 +120,18 @@ def _costs(costs: Costs) -> Iterator[Assumption]:
         yield Assumption("interest_posted", *_POSTED[costs.posted])
 
 
+def _rules(rules: Rules) -> Iterator[Assumption]:
+    """Yield what a venue with rules of its own charges."""
+    if rules.contract_fee:
+        yield Assumption("fees", f"{_plain(rules.contract_fee)} for each contract")
+    else:
+        maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
+        yield Assumption("fees", f"{maker} bps for an order that waits, {taker} bps for one that takes")
+    yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
+    part = f"{_percent(rules.liquidation_part)} of a position at a time, for {_percent(rules.liquidation_fee)}"
+    yield Assumption("liquidation", part)
+
+
 def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:
     if rate == "funds":
         more = f"{spread * 100:+.2f} points" if spread else ""
@@ -131,6 +145,8 @@ def _account(plan: Plan) -> Iterator[Assumption]:
         yield Assumption(
             "leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True
         )
+    elif plan.spec.venue != Venue():
+        yield Assumption("leverage", "as each contract's margin levels say")
     else:
         yield Assumption("leverage", "as a broker lends: twice the equity, with maintenance margin")
     if plan.equity_at == "last_fill":

@@ -11,6 +11,7 @@ from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.daily import DailyBars, read_days
 from tradebot.exchange.market.daily_file import is_parquet
 from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
 from tradebot.exchange.market.recorded import HeldBars, damaged, read_bars
 from tradebot.exchange.market.sessions import build_calendar
@@ -48,7 +49,7 @@ class OpenedMarket(NamedTuple):
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
     with explained():
-        calendar = build_calendar(spec.start, spec.sessions)
+        calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
         return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
 
 
@@ -59,7 +60,7 @@ def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
-    source = GeneratedBars(spec.seed, calendar)
+    source = GeneratedBars(spec.seed, calendar, map(Grid, spec.venue.instruments))
     actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
     return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
 

@@ -21,7 +21,7 @@ from tradebot.adapters.state.plain_files import create_draft, open_plain, read_p
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest import saving
-from tradebot.app.backtest.assembly import engine_of
+from tradebot.app.backtest.assembly import USUAL, engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError, word
@@ -73,6 +73,10 @@ def _elsewhere(spec: MarketSpec) -> Bars | None:
 
 def bars_of(spec: MarketSpec) -> Bars:
     """Return the bars of a market, made from its specification; raise OperatorError if its files can't be used."""
+    if spec.venue.dialect != USUAL:
+        raise OperatorError(
+            "a backtest of this venue keeps no bars", "play the same days in a sandbox: tradebot init --venue"
+        )
     opened = open_market_in_memory(replace(spec, costs=NO_COSTS))
     return EngineBars(engine_of(opened, opened.spec), opened.days)
 

@@ -128,7 +128,7 @@ def begin(
         equity_at=plan.equity_at,
         margin=plan.margin,
     )
-    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=made.before_asking)
+    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass or made.served, before_asking=made.before_asking)
     return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
 
 

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Container
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.jsontext import decode_object
@@ -65,6 +66,8 @@ MOST_LINES = 40
 MOST_REFUSED = 40
 _FARTHEST = 20_000
 """How many lines to look back over at first."""
+_FORM = {"orderType": "type", "size": "qty", "limitPrice": "limit_price", "stopPrice": "stop_price"}
+"""What an order's form calls what others call otherwise."""
 _OF_TIME = frozenset({"ticked", "time_reserved"})
 
 
@@ -99,16 +102,23 @@ class Recent:
         """Find out what a refused order wanted: its request is the last one that hasn't made an order."""
         if line["event"] == "request" and line["path"] in self._order_paths:
             self._asked = line
-        elif line["event"] == "order_rejected" and "message" in line:
+        elif line["event"] == "order_rejected" and (reason := _reason(line)):
             body = _body_of(self._asked)
-            self.refused.append(Refused(parse_time(line["at"]), line.get("account", ""), body, line["message"]))
+            self.refused.append(Refused(parse_time(line["at"]), line.get("account", ""), body, reason))
             self._asked = {}
         elif line["event"] == "order_accepted":
             self._asked = {}
+
+
+def _reason(line: dict[str, Any]) -> str:
+    """Return why an order was refused: in a message, or in Kraken's status or error."""
+    status: dict[str, Any] = line.get("sendStatus") or {}
+    return str(line.get("message") or status.get("status") or line.get("error") or "")
 
 
 def _body_of(request: dict[str, Any]) -> dict[str, Any]:
     try:
         return decode_object(request.get("body", ""))
     except Refusal:
-        return {}
+        form = parse_qsl(f"{request.get('query', '')}&{request.get('body', '')}")
+        return {_FORM.get(name, name): value for name, value in form}

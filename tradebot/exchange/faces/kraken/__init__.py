@@ -1,1 +1,1 @@
-"""Speak Kraken Futures' API: REST v3, the history, and charts, over a margined exchange."""
+"""Speak Kraken Futures' API: REST v3, the history, charts and feeds, over a margined exchange."""

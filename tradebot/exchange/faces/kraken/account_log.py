@@ -172,10 +172,8 @@ class AccountLog:
     def _rows(self, owner: Account) -> list[tuple[int, Row]]:
         booked = self._booked.get(owner.number)
         if booked is None or booked.owner is not owner:
-            booked = Booked(self._reads, owner)
-            # A script shows an account as it was for a moment only.
-            if not self._reads.is_past:
-                self._booked[owner.number] = booked
+            # A script that shows an account as it was shows another one.
+            booked = self._booked[owner.number] = Booked(self._reads, owner)
         booked.follow()
         return booked.rows
 

@@ -101,7 +101,7 @@ def commands_in(params: Params) -> list[Mapping[str, Any]]:
 
 
 def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
-    params = {name: _text(value) for name, value in one.items() if value is not None}
+    params = {name: str(value) for name, value in one.items() if value is not None}
     tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
     try:
         if one.get("order") == "send":
@@ -115,10 +115,6 @@ def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
         told = refusal.body.get("sendStatus") or refusal.body.get("editStatus")
         status = told or {"status": str(refusal.body.get("error", "")).partition(":")[0], "orderEvents": []}
         return {**status, **tag}
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 ENTRIES = (

@@ -13,6 +13,7 @@ from tradebot.exchange.faces.keys import command_of
 from tradebot.exchange.faces.kraken import edits, orders, words
 from tradebot.exchange.faces.kraken.account_log import AccountLog
 from tradebot.exchange.faces.kraken.charts import Charts
+from tradebot.exchange.faces.kraken.feeds import PATH, Feeds
 from tradebot.exchange.faces.kraken.history import HistoryReads
 from tradebot.exchange.faces.kraken.limits import COSTS, FILLS_SINCE, HISTORY, TRADING, Budget, Limits, log_cost
 from tradebot.exchange.faces.kraken.orders import V3
@@ -41,6 +42,9 @@ class Api:
         self._log = AccountLog(self._history)
         self._charts = Charts(exchange.engine, self._reads.index)
         self.limits = Limits(lambda: exchange.engine.now_us, lambda: exchange.clock.running)
+        self._feeds = Feeds(exchange.engine, self._reads, serving.delivery)
+        exchange.listeners.append(self._feeds)
+        exchange.moved.append(lambda from_us, to_us: self._feeds.moved())
         exchange.status_parts["most_spent"] = lambda: self.limits.peaks
 
     def parts(self) -> Parts:
@@ -73,7 +77,8 @@ class Api:
                 route(f"{V3}/orderbook", GET=reads.book),
                 route("/derivatives/api/v4/historicalfundingrates", GET=self._rates),
                 route("/api/charts/v1/{kind}/{symbol}/{span}", GET=self._charts.candles),
-            ]
+            ],
+            {PATH: self._feeds},
         )
 
     def _read(self, name: str, handler: Signed) -> Route:

@@ -95,10 +95,6 @@ class HistoryReads:
         shown_us = self._engine.shown_us
         return self._engine.now_us if shown_us is None else shown_us
 
-    @property
-    def is_past(self) -> bool:
-        return self._engine.shown_us is not None
-
     def grid(self, symbol: str) -> Grid:
         return self._engine.market.grids[symbol]
 

@@ -60,6 +60,8 @@ def sent(asked: Asked, params: Params) -> dict[str, Any]:
             raise refused(engine, "marketSuspended", params)
         if params["orderType"] == "ioc" and engine.model.at_once and not takes(engine, request):
             raise refused(engine, "iocWouldNotExecute", params)
+        if not request.reduce_only and _is_too_much(engine, account, request):
+            raise refused(engine, "maxPositionViolation", params)
         order = engine.submit(account, request, asked.fate, asked.policy)
     except Refusal as refusal:
         code = str(refusal.body.get("code"))
@@ -78,6 +80,13 @@ def sent(asked: Asked, params: Params) -> dict[str, Any]:
     client_id = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
     told = {"order_id": order.id, "status": "placed", "receivedTime": iso(order.submitted_us)}
     return {**told, **client_id, "orderEvents": events}
+
+
+def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> bool:
+    """Return True if an order's fill would leave a larger position than the venue allows."""
+    then = account.qty(request.symbol) + (request.qty or Decimal(0)) * request.side
+    most = words.most_held(engine.market.grids[request.symbol].instrument)
+    return abs(then) > most
 
 
 def _placed(grid: Grid, order: Order) -> dict[str, Any]:

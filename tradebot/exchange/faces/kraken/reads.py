@@ -61,7 +61,7 @@ class Reads:
             "tickSize": number(grid.usd(grid.tick(int(instrument.level * grid.units)))),
             "contractSize": number(instrument.multiplier),
             "contractValueTradePrecision": _precision(instrument.lot),
-            "maxPositionSize": number(_most(instrument.margin_levels[-1].quantity, instrument.level)),
+            "maxPositionSize": number(words.most_held(instrument)),
             "impactMidSize": number(instrument.lot * 100),
             "openingDate": iso(self._engine.market.calendar.all[0].open_us),
             "base": base,
@@ -85,18 +85,19 @@ class Reads:
 
     def tickers(self, call: Call) -> Reply:
         """Return the prices of every symbol that has one."""
-        rows = [row for symbol in self._engine.market.symbols if (row := self._ticker(symbol))]
+        rows = [row for symbol in self._engine.market.symbols if (row := self.prices(symbol))]
         return told(self._engine.now_us, tickers=rows)
 
     def ticker(self, call: Call) -> Reply:
         """Return the prices of one symbol."""
         symbol = call.names["symbol"].upper()
-        row = self._ticker(symbol) if symbol in self._engine.market.known else None
+        row = self.prices(symbol) if symbol in self._engine.market.known else None
         if row is None:
             raise error(self._engine.now_us, "invalidArgument: symbol")
         return told(self._engine.now_us, ticker=row)
 
-    def _ticker(self, symbol: str) -> dict[str, Any] | None:
+    def prices(self, symbol: str) -> dict[str, Any] | None:
+        """Return the ticker of a symbol, or None before it has a price."""
         market, now_us = self._engine.market, self._engine.now_us
         grid, bar = market.grids[symbol], market.last_bar(symbol, now_us)
         last, base = self._engine.last_price(symbol), base_of(symbol)
@@ -155,11 +156,9 @@ class Reads:
         last = self._engine.last_price(symbol) if symbol in self._engine.market.known else None
         if last is None:
             raise error(self._engine.now_us, "invalidArgument: symbol")
-        grid = self._engine.market.grids[symbol]
         sides = zip(self._engine.model.around(last, symbol), (-1, 1), strict=True)
         bids, asks = ([self._level(symbol, at, way, step) for step in range(_LEVELS)] for at, way in sides)
         usable = [[row for row in rows if row[0] > 0] for rows in (bids, asks)]
-        assert grid.lot > 0
         return told(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
 
     def _level(self, symbol: str, at: int, way: int, step: int) -> list[Decimal]:
@@ -316,8 +315,3 @@ def _precision(lot: Decimal) -> int:
     exponent = lot.normalize().as_tuple().exponent
     assert isinstance(exponent, int)
     return -exponent
-
-
-def _most(last_level: Decimal, level: Decimal) -> Decimal:
-    """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
-    return last_level * 2 if last_level else Decimal(round(100_000_000 / level))

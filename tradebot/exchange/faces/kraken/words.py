@@ -12,7 +12,7 @@ import msgspec
 from tradebot.exchange.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
 from tradebot.exchange.faces.web import MADE_AT, Reply
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.instruments import Grid, Instrument
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import rfc3339, to_datetime
 
@@ -45,6 +45,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 """The status of an order that the dialect refuses, by the code of the refusal."""
 _EVENT_SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "mark_price", LAST: "last_price", INDEX: "spot_price"})
 _FILL_TYPES: Mapping[str, str] = MappingProxyType({MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation"})
+_USUALLY_MOST = 100_000_000
 _AVERAGE = Decimal("1e-12")
 
 
@@ -145,6 +146,12 @@ def trigger_side(order: Order) -> str:
 def waits(order: Order) -> bool:
     """Return True for a stop that nothing has triggered yet."""
     return order.stop is not None and not order.elected
+
+
+def most_held(of: Instrument) -> Decimal:
+    """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
+    last = of.margin_levels[-1].quantity
+    return last * 2 if last else Decimal(round(_USUALLY_MOST / of.level))
 
 
 def fill_type(made: Fill) -> str:

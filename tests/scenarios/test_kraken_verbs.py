@@ -1,0 +1,120 @@
+"""Typed verbs at Kraken Futures: a demo whose books agree with the exchange, and what each verb says of it."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Said, typed
+from tradebot.exchange import process
+
+VENUE = "kraken_futures"
+READ = ("status", "positions", "orders", "trades", "pnl", "report", "summary", "audit", "health", "schedule")
+
+
+class Played:
+    """The folder of a demo, and how the demo ended."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str], *options: str) -> None:
+        self.folder = folder
+        self.capture = capture
+        self.demo = self.says("demo", "--venue", VENUE, "--symbols", "3", "--minutes", "12", *options)
+
+    def says(self, *words: str) -> Said:
+        return typed(self.capture, *words, "--state-dir", str(self.folder))
+
+
+@pytest.fixture
+def played(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    monkeypatch.chdir(tmp_path)
+    yield Played(tmp_path / "bot", capsys, "--json")
+    process.stop(tmp_path / "bot" / "exchange")
+
+
+def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played: Played) -> None:
+    document = json.loads(played.demo.out)
+    found = document["data"]
+    assert (played.demo.code, document["venue"], found["differences"]) == (0, VENUE, [])
+    assert (found["fills"] > 0, len(found["positions"]) > 0, found["flow"]) == (True, True, None)
+    for verb in READ:
+        said = played.says(verb)
+        assert (said.code in (0, 1, 10), " ET" in said.out, "Traceback" in said.err) == (True, False, False), verb
+        assert json.loads(played.says(verb, "--json").out)["venue"] == VENUE
+    checks = {
+        row["subject"]: row["state"] for row in json.loads(played.says("doctor", "--json").out)["data"]["judgments"]
+    }
+    assert {checks[name] for name in ("broker", "account", "quotes", "bars", "clock", "nonce", "key")} == {"OK"}
+    order = json.loads(played.says("doctor", "--order", "--json").out)["data"]["judgments"]
+    assert {row["subject"]: row["state"] for row in order}["cancel"] == "OK"
+    _has_what_margin_and_funding_say(played)
+
+
+def _has_what_margin_and_funding_say(played: Played) -> None:
+    assert played.says("exchange", "tick", "1h").code == 0
+    assert played.says("reconcile").code == 0
+    shown = json.loads(played.says("positions", "--json").out)["data"]
+    held = {row["symbol"] for row in shown["positions"]}
+    assert {one["symbol"] for one in shown["margin"]["liquidations"]} == held
+    assert {one["symbol"] for one in shown["funding"]} == held
+    total = json.loads(played.says("pnl", "--json").out)["data"]["pnl"]["total"]
+    assert Decimal(total["funding_usd"]) == sum(Decimal(one["amount_usd"]) for one in shown["funding"]) != 0
+    assert Decimal(total["fees_usd"]) < 0 == Decimal(total["other_usd"]), "fees are told apart from funding"
+
+
+def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bot"
+    said = typed(capsys, "init", "--venue", VENUE, "--symbols", "PF_XBTUSD,PF_NOUSD", "--state-dir", str(folder))
+    assert (said.code, "has no PF_NOUSD" in said.err, folder.exists()) == (2, True, False)
+
+
+SPARSE = """venue: kraken_futures
+timetable: {fetch-flow: every 10m from open+2m until close, score: every 60m from open+2m until close,
+            evaluate-exits: every 15m from open+1m until close, trade-once: every 15m from open+7m until close,
+            reconcile: every 30m from open+1m until close}
+"""
+"""As few passes as load, so that a day doesn't take long."""
+
+
+def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_charges(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    words = ("backtest", "--venue", VENUE, "--symbols", "2", "--sessions", "1", "--config", "sparse.yaml")
+    said = typed(capsys, *words, "--seed", "9", "--state-dir", str(tmp_path / "bot"), "--json")
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    found = document["data"]
+    assert (document["venue"], found["differences"], found["result"]["sessions"]) == (VENUE, 0, 1)
+    said_of = {one["name"]: one["value"] for one in found["assumptions"]}
+    assert said_of["fees"] == "2 bps for an order that waits, 5 bps for one that takes"
+    assert {"funding", "liquidation"} <= said_of.keys()
+    assert not {"commission", "margin_interest", "borrow_fee"} & said_of.keys()
+    for option in ("--sensitivity", "--resume", "--check-lookahead"):
+        refused = typed(capsys, *words, option, "--state-dir", str(tmp_path / "bot"))
+        assert (refused.code, f"{option} needs the usual venue's engine" in refused.err) == (2, True)
+
+
+@pytest.mark.campaign
+def test_a_demo_and_a_backtest_of_a_day_make_the_same_fills_and_equity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1")
+    demo = typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", str(tmp_path / "demo"), "--json")
+    played = typed(capsys, "backtest", *options, "--name", "day", "--state-dir", str(tmp_path / "bot"), "--json")
+    process.stop(tmp_path / "demo" / "exchange")
+    assert (demo.code, played.code) == (0, 0), demo.err + played.err
+    folders = (tmp_path / "demo", tmp_path / "bot" / "backtests" / "day")
+    fills = [
+        json.loads(typed(capsys, "fills", "--state-dir", str(one), "--json").out)["data"]["fills"] for one in folders
+    ]
+    # Those of one moment have no order among them.
+    told = [sorted([row[name] for name in ("at", "symbol", "side", "quantity", "price")] for row in of) for of in fills]
+    assert told[0] == told[1] != []
+    ends = json.loads(demo.out)["data"]["equity"], json.loads(played.out)["data"]["result"]["end_usd"]
+    assert abs(Decimal(ends[0]) - Decimal(ends[1])) < Decimal("0.01")

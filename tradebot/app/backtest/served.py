@@ -1,0 +1,153 @@
+"""Play another venue than the usual one: the embedded exchange serves it, and the bot asks it by its own adapter.
+
+Every request is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot. That takes longer
+than an engine in this process: a pass asks again, and none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.state_folder import EVENTS, EXCHANGE
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app import sandbox
+from tradebot.app.backtest.translating import session_of
+from tradebot.app.bars import stored_bars
+from tradebot.app.rules import rules_of
+from tradebot.app.stand_ins import NoFlow
+from tradebot.app.venues import Access, door_to
+from tradebot.exchange import process
+from tradebot.exchange.times import from_datetime, to_datetime
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+
+if TYPE_CHECKING:
+    from tradebot.adapters.memory.events import MemoryEvents
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.settings import Settings
+    from tradebot.backtest.touching import Shown
+    from tradebot.ports.broker import BrokerReader
+    from tradebot.ports.strategy import Strategy
+
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
+"""How many days around the market the calendar of the books has."""
+
+
+class ServedTime:
+    """The time of a served exchange, which only moves when it is told to."""
+
+    def __init__(self, clock: LockStepClock) -> None:
+        self._clock = clock
+        self.now_us = from_datetime(clock.now())
+
+    def advance(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        if until_us > self.now_us:
+            self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
+
+
+class ServedAhead:
+    """What a driver needs of a market whose future it can't see: nothing, because no pass is left out."""
+
+    equity_moves, still, next_deed = True, False, None
+
+    def __init__(self, reader: BrokerReader) -> None:
+        self._reader = reader
+
+    @property
+    def stamp(self) -> object:
+        """Return what is never the same twice: something may always have changed."""
+        return object()
+
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
+        view = self._reader.view()
+        prices = {one.symbol: one.current_price for one in view.positions if one.current_price is not None}
+        return view.account.equity, prices
+
+    def only_interest_since(self, stamp: object) -> bool:
+        return False
+
+    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+        raise _unseen(symbol)
+
+    def shows(self, symbol: str) -> Shown | None:
+        raise _unseen(symbol)
+
+    def next_price(self, after: datetime) -> datetime:
+        raise _unseen("prices")
+
+    def close(self, after_us: int) -> int:
+        raise _unseen("closes")
+
+
+def _unseen(what: str) -> AssertionError:
+    return AssertionError(f"nobody looks ahead at {what} while no pass is left out")
+
+
+class Served:
+    """An exchange that serves a market in a folder of its own, until it is closed."""
+
+    def __init__(self, opened: OpenedMarket) -> None:
+        self._closing = ExitStack()
+        self.folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="backtest-")))
+        place = self.folder / EXCHANGE
+        with sandbox.explained():
+            process.create(place, opened.spec)
+            self.url = process.ensure(place).url
+        self._closing.callback(process.stop, place)
+        self.clock = LockStepClock(self.url, lambda: sandbox.control_headers(place))
+
+    def close(self) -> None:
+        """End the exchange and remove its folder."""
+        self._closing.close()
+
+
+def world_of(
+    settings: Settings,
+    opened: OpenedMarket,
+    served: Served,
+    in_use: Sequence[Strategy],
+    stores: tuple[MemoryFacts, MemoryEvents],
+) -> tuple[World, MemoryLedger, ServedTime]:
+    """Return the bot of these settings at a served exchange, its books, and the time."""
+    door, tally = door_to(settings.venue), DriftTally()
+    connection = door.connect(Access(settings, {}, served.url, folder=served.folder))
+    reader, (facts, events), time = door.reader(connection, tally), stores, ServedTime(served.clock)
+    account = reader.account()
+    ledger = MemoryLedger(account.number)
+    ledger.open_books(account.cash, to_datetime(time.now_us), account.settlement)
+    known = opened.calendar.market
+    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
+    ledger.put_sessions(reader.calendar(first, last))
+    bars = stored_bars(
+        served.folder, JsonlEvents(served.folder / EVENTS), lambda: door.bars(connection, tally), ledger.sessions,
+        settings.day,
+    )  # fmt: skip
+    world = World(
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
+        permission=Permission(),
+        reader=reader,
+        market=reader,
+        bars=bars,
+        orders=door.orders(connection, tally),
+        send_lock=MemorySendLock(),
+        flow=NoFlow(),
+        ledger=ledger,
+        facts=facts,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(time.now_us),
+    )
+    return world, ledger, time
