@@ -168,6 +168,8 @@ WHY = {
     "exiting": "an exit has taken its place",
 }
 """Why no stop rests at the broker, if it isn't the state of the last one."""
+NAMED = 3
+"""Of more prices, only the lowest and the highest are shown: each part of a position may have a stop of its own."""
 
 
 def protection(held: "Protection", headings: "Mapping[str, str]", symbol: str) -> str:
@@ -177,8 +179,12 @@ def protection(held: "Protection", headings: "Mapping[str, str]", symbol: str) -
         ("stop", [one for one in held.resting if one.is_stop]),
         ("target", [one for one in held.resting if not one.is_stop]),
     ):
-        prices = " and ".join(dict.fromkeys(usd(one.price, symbol) for one in levels))
-        parts += [f"{name} {prices}"] if prices else []
+        prices = tuple(dict.fromkeys(usd(one.price, symbol) for one in levels))
+        shown = " and ".join(prices)
+        if len(prices) > NAMED:
+            lowest, highest = (usd(one(level.price for level in levels), symbol) for one in (min, max))
+            shown = f"{lowest} to {highest} in {counted(len(levels), 'order')}"
+        parts += [f"{name} {shown}"] if prices else []
     if held.why is None:
         return ", ".join(parts)
     at_broker = f"{', '.join(parts)} for {held.covered:,f}; the rest: " if parts else ""

@@ -8,13 +8,16 @@ from decimal import Decimal
 import pytest
 import requests
 
+from commands.positions import protection
 from tests.bot import KEYS, Bot, order_by_hand, second_session
 from tests.builders import LISTED, NOW, margin
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.exchange import process
+from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.record import Job
 from tradebot.model.values import replace
+from tradebot.views.holdings import Protection
 
 
 @pytest.fixture
@@ -141,3 +144,11 @@ def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
         shown = " ".join(traded.shown(verb).split())
         assert "Margin 40,000.00 USD (80.00% of equity) tied up, 20,000.00 USD (40.00% of equity) to keep" in shown
         assert "liquidated by the broker: AAPL at 83.33, 16.67% away" in shown
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"), [((8, 7, 9), "stop 8.00 and 7.00 and 9.00"), ((8, 7, 9, 6), "stop 6.00 to 9.00 in 4 orders")]
+)
+def test_many_stops_of_one_position_are_shown_by_their_ends(prices: tuple[int, ...], said: str) -> None:
+    resting = tuple(RestingPrice(Decimal(price), Decimal(1), is_stop=True) for price in prices)
+    assert protection(Protection(Decimal(4), resting, None, None, None), {}, "AAPL") == said
