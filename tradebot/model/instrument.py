@@ -76,12 +76,16 @@ class TickStep(Struct, frozen=True):
     tick: Decimal
 
 
-class MarginLevel(Struct, frozen=True):
-    """What a position of at least this many units needs, as fractions of its notional."""
+class MarginLevel(Struct, frozen=True, omit_defaults=True):
+    """What a position of at least this many units, and of at least this notional, needs, as fractions of its notional.
+
+    A venue counts one of the two, and the other is zero.
+    """
 
     from_quantity: Decimal
     initial: Decimal
     maintenance: Decimal
+    from_usd: Decimal = Decimal(0)
 
 
 class Change(NamedTuple):
@@ -99,7 +103,7 @@ class Listing(Struct, frozen=True):
     """An instrument as its venue lists it, when that was read, and what the venue demands of orders.
 
     `ticks` rise by price, and the first begins at zero. `minimum` is the smallest quantity of an order. `margin_levels`
-    rise by quantity; there are none if the venue has no such levels.
+    rise; there are none if the venue has no such levels.
     """
 
     instrument: Instrument

@@ -32,15 +32,18 @@ class Need(NamedTuple):
     maintenance: Decimal = ZERO
 
 
-def level_at(levels: Iterable[MarginLevel], quantity: Decimal) -> MarginLevel | None:
-    """Return the level with the largest threshold that a position of this quantity reaches; None if it reaches none."""
-    reached = (level for level in levels if level.from_quantity <= abs(quantity))
-    return max(reached, key=lambda level: level.from_quantity, default=None)
+def level_at(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal = ZERO) -> MarginLevel | None:
+    """Return the level with the largest threshold that a position of this size reaches; None if it reaches none.
+
+    `usd` is its unsigned notional.
+    """
+    reached = (level for level in levels if level.from_quantity <= abs(quantity) and level.from_usd <= usd)
+    return max(reached, key=attrgetter("from_quantity", "from_usd"), default=None)
 
 
 def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> Need | None:
     """Return what a position of this quantity and unsigned notional in USD ties up; None if no level says so."""
-    level = level_at(levels, quantity)
+    level = level_at(levels, quantity, usd)
     return None if level is None else Need(level.initial * usd, level.maintenance * usd)
 
 
@@ -197,15 +200,19 @@ class Margin(Struct, frozen=True, dict=True):
         return liquidation_distance(side, usd, fraction, equity - others - fraction * usd)
 
     def _level(self, symbol: str, reach: Reach) -> MarginLevel | None:
-        return level_at(self.listings[symbol].margin_levels, reach.quantity) if symbol in self.listings else None
+        listing = self.listings.get(symbol)
+        return level_at(listing.margin_levels, reach.quantity, self._worth(listing, reach)) if listing else None
 
     def _need(self, symbol: str, reach: Reach) -> Need:
         """Return what a reach ties up, at its worst prices or at the mark, whichever is more; nothing if unknown."""
         listing = self.listings.get(symbol)
         if listing is None:
             return Need()
-        at_mark = listing.instrument.notional(reach.quantity, self.marks.get(symbol, ZERO))
-        return need_of(listing.margin_levels, reach.quantity, max(reach.usd, at_mark)) or Need()
+        return need_of(listing.margin_levels, reach.quantity, self._worth(listing, reach)) or Need()
+
+    def _worth(self, listing: Listing, reach: Reach) -> Decimal:
+        at_mark = listing.instrument.notional(reach.quantity, self.marks.get(listing.symbol, ZERO))
+        return max(reach.usd, at_mark)
 
     @cached_property
     def _needs(self) -> Mapping[str, Need]:

@@ -129,7 +129,7 @@ def test_captured_trade_of_the_specification_is_booked_to_the_digit() -> None:
 def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Hold 499,999, 500,000 and 1,200,000 of what costs 1: the level of a whole position counts."""
     steps = ((0, "0.02", "0.01"), (500_000, "0.04", "0.02"), (1_000_000, "0.06", "0.03"))
-    levels = tuple(MarginLevel(*map(D, step)) for step in steps)
+    levels = tuple(MarginLevel(D(0), D(initial), D(maintenance), D(usd)) for usd, initial, maintenance in steps)
     coin = instrument("PF_USDX", "1", level=D(1), margin_levels=levels, volatility=D("0.0001"), beta=D("0.001"))
     market = spec((coin.symbol,), CLOSE._replace(quotes="last"), 1_000_000, (coin,))
     desk = Desk(folders_of(market, tmp_path_factory)())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from tradebot.adapters.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, TYPES
@@ -168,7 +169,7 @@ def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
         (TickStep(Decimal(0), tick),),
         lot,
         read_at,
-        tuple(sorted((_level(one, tally) for one in _levels(row)), key=lambda level: level.from_quantity)),
+        tuple(sorted((_level(one, tally) for one in _levels(row)), key=attrgetter("from_quantity", "from_usd"))),
         last.date() if last else None,
     )
 
@@ -182,12 +183,15 @@ def _levels(row: Row) -> list[Any]:
 
 def _level(raw: object, tally: DriftTally) -> MarginLevel:
     row = Row("margin level", raw, tally)
-    least = row.number_or_none("numNonContractUnits")
-    least = row.number("contracts") if least is None else least
+    # Perpetuals have levels by what a position is worth, and the older contracts by their number.
+    worth = row.number_or_none("numNonContractUnits")
+    least = row.number("contracts") if worth is None else worth
     initial, maintenance = row.positive("initialMargin"), row.positive("maintenanceMargin")
     if least < 0 or maintenance > initial:
         raise RowError("marginLevels", "has a level that can't be")
-    return MarginLevel(least, initial, maintenance)
+    if worth is None:
+        return MarginLevel(least, initial, maintenance)
+    return MarginLevel(Decimal(0), initial, maintenance, worth)
 
 
 def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:

@@ -93,7 +93,7 @@ def standing(floor: Floor, account: Account) -> Standing:
     for held in net_positions(account):
         grid, mark = floor.market.grids[held.symbol], floor.price(held.symbol)
         value = grid.notional(held.qty, mark)
-        level = grid.level(abs(held.qty))
+        level = grid.level(abs(held.qty), abs(value))
         unrealized += value - held.cost
         initial += abs(value) * level.initial
         maintenance += abs(value) * level.maintenance
@@ -109,7 +109,8 @@ def initial_margin(floor: Floor, account: Account, symbol: str, more: Decimal = 
     sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
     worst = max(abs(held + bought), abs(held - sold))
     grid = floor.market.grids[symbol]
-    return grid.notional(worst, floor.price(symbol)) * grid.level(worst).initial
+    value = grid.notional(worst, floor.price(symbol))
+    return value * grid.level(worst, value).initial
 
 
 def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:

@@ -62,7 +62,8 @@ def _liquidate(floor: Floor, account: Account, part: Decimal) -> None:
 
 def _requirement(floor: Floor, held: NetPosition) -> Decimal:
     grid, qty = floor.market.grids[held.symbol], abs(held.qty)
-    return grid.notional(qty, floor.price(held.symbol)) * grid.level(qty).maintenance
+    value = grid.notional(qty, floor.price(held.symbol))
+    return value * grid.level(qty, value).maintenance
 
 
 def close_out(floor: Floor, account: Account, held: NetPosition, qty: Decimal, kind: str) -> None:

@@ -92,7 +92,6 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
 def _listed(coin: _Coin, seed: int) -> Instrument:
     symbol = f"PF_{coin.name}USD"
     relative = _USUAL_FUNDING + _FUNDING_SPREAD * bell(stream(seed, symbol, "funding"))
-    levels = ((Decimal(usd) / coin.level, initial, maintenance) for usd, initial, maintenance in _CLASSES[coin.margins])
     return Instrument(
         symbol=symbol,
         ticks=(TickStep(Decimal(0), coin.tick),),
@@ -100,8 +99,8 @@ def _listed(coin: _Coin, seed: int) -> Instrument:
         lot=coin.lot,
         minimum=coin.lot,
         margin_levels=tuple(
-            MarginLevel(_rounded(quantity, coin.lot), Decimal(initial), Decimal(maintenance))
-            for quantity, initial, maintenance in levels
+            MarginLevel(Decimal(0), Decimal(initial), Decimal(maintenance), Decimal(usd))
+            for usd, initial, maintenance in _CLASSES[coin.margins]
         ),
         funding=_significant(Decimal(relative) * coin.level),
         volume=_rounded(coin.traded / coin.level, coin.lot),

@@ -40,18 +40,19 @@ class TickStep(NamedTuple):
 
 
 class MarginLevel(NamedTuple):
-    """From which quantity on these parts of a whole position's notional are required."""
+    """From which quantity and notional on these parts of a whole position's notional are required."""
 
     quantity: Decimal
     initial: Decimal
     maintenance: Decimal
+    usd: Decimal = Decimal(0)
 
 
 class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a symbol is; a symbol that the market's specification doesn't name is a share in USD.
 
     Quantities come in `lot`s and are at least `minimum`; a quantity times a price times `multiplier` is what it is
-    worth in `currency`. `ticks` ascend from price 0, `margin_levels` from quantity 0; the level of a position holds for
+    worth in `currency`. `ticks` ascend from price 0, `margin_levels` from size 0; the level of a position holds for
     all of it. A `calendar` other than the market's is named; `closes` are the dates of sessions that end at another
     time than there, and these times. Nothing trades from `last_trading` on, and positions are settled there. `funding`
     is what a long position pays for each unit times the multiplier and hour. A generated market begins near `level`,
@@ -101,8 +102,8 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         levels = self.margin_levels
         if self.settlement not in get_args(Settlement) or (self.settlement == "margined") != bool(levels):
             yield "a margined instrument has margin levels, and a paid one has none"
-        if levels and not _ascend([level.quantity for level in levels]):
-            yield "its margin levels ascend from quantity 0"
+        if levels and not (_ascend([level.quantity for level in levels]) or _ascend([level.usd for level in levels])):
+            yield "its margin levels ascend from quantity 0, or from 0 USD"
         if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
             yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
         if not all(amount.is_finite() and 0 <= amount <= _MOST_VOLUME for amount in (self.volume, self.beta)):
@@ -148,7 +149,6 @@ class Grid:
         """Returns a price in units as what it is in the instrument's currency."""
         self._steps = [int(price * self.units) for price, _ in instrument.ticks]
         self._ticks = [int(tick * self.units) for _, tick in instrument.ticks]
-        self._quantities = [level.quantity for level in instrument.margin_levels]
 
     def of(self, price: Decimal) -> int | None:
         """Return a price in units, or None if it isn't above 0 and on a tick."""
@@ -185,9 +185,10 @@ class Grid:
         """Return what a quantity is worth at a price in units."""
         return qty * self.usd(price) * self.multiplier
 
-    def level(self, qty: Decimal) -> MarginLevel:
-        """Return the margin level of a position, given its size."""
-        return self.instrument.margin_levels[bisect_right(self._quantities, qty) - 1]
+    def level(self, qty: Decimal, notional: Decimal) -> MarginLevel:
+        """Return the margin level of a position, given its size and what it is worth, both unsigned."""
+        levels = reversed(self.instrument.margin_levels)
+        return next(level for level in levels if level.quantity <= qty and level.usd <= notional)
 
 
 SHARE = Grid(

@@ -69,7 +69,7 @@ class Reads:
             "pair": f"{base}:{instrument.currency}",
             "marginLevels": [
                 {
-                    "numNonContractUnits": number(level.quantity),
+                    "numNonContractUnits": number(level.usd),
                     "initialMargin": number(level.initial),
                     "maintenanceMargin": number(level.maintenance),
                 }

@@ -150,8 +150,9 @@ def waits(order: Order) -> bool:
 
 def most_held(of: Instrument) -> Decimal:
     """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
-    last = of.margin_levels[-1].quantity
-    return last * 2 if last else Decimal(round(_USUALLY_MOST / of.level))
+    last = of.margin_levels[-1]
+    begins = last.quantity or Decimal(round(last.usd / of.level))
+    return begins * 2 or Decimal(round(_USUALLY_MOST / of.level))
 
 
 def fill_type(made: Fill) -> str:
