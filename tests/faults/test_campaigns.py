@@ -8,7 +8,7 @@ import pytest
 from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
-from tests.faults.venue import ELSEWHERE
+from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, in_campaigns, sized
 
 CONTROLLED = 3
@@ -69,12 +69,13 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize("venue", [ELSEWHERE, KRAKEN], ids=lambda venue: venue.name)
 @pytest.mark.parametrize("seed", drawn("kills elsewhere", [], range(1, 21), 1))
 def test_day_killed_at_a_venue_unlike_alpaca_ends_like_a_spared_one(
-    seed: int, record_property: Callable[[str, object], None]
+    seed: int, venue: Venue, record_property: Callable[[str, object], None]
 ) -> None:
     found = programs.played(
-        "play", f"kills={KILLED_ELSEWHERE}", "--control", "kills=retry-on-post", "--seed", str(seed), venue=ELSEWHERE
+        "play", f"kills={KILLED_ELSEWHERE}", "--control", "kills=retry-on-post", "--seed", str(seed), venue=venue
     )["kills"]
     record_property("kills at failpoints", found["hits"])
     caught = [problem for problem in found["problems"] if problem.startswith("retry-on-post: ")]

@@ -13,7 +13,7 @@ from tests.faults.calls import FILE, Call
 from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
-from tests.faults.venue import ELSEWHERE
+from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
@@ -49,11 +49,12 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize("venue", [ELSEWHERE, KRAKEN], ids=lambda venue: venue.name)
 @pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 41), 1))
 def test_day_at_a_venue_unlike_alpaca_ends_the_same_after_a_power_loss_anywhere(
-    seed: int, record_property: Callable[[str, object], None]
+    seed: int, venue: Venue, record_property: Callable[[str, object], None]
 ) -> None:
-    found = played("power", "days", "--seed", str(seed), "--count", str(BOTS), venue=ELSEWHERE)
+    found = played("power", "days", "--seed", str(seed), "--count", str(BOTS), venue=venue)
     assert found["problems"] == []
     record_property("losses of power", found["losses"])
     assert found["losses"] > 40 * BOTS

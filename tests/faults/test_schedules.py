@@ -13,7 +13,7 @@ from tests.faults.lies import LIES
 from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
-from tests.faults.venue import ELSEWHERE
+from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, in_campaigns, sized
 
 COUNT = sized(12, 13 * ROUND)
@@ -55,6 +55,7 @@ CAUGHT_ELSEWHERE = {
     "entries-without-a-yes": 7,
 }
 """The same at a venue that is everything Alpaca is not."""
+CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {"no-pairs": 193, "gaps-cut-short": 99}
 ELSEWHERE_COUNT = sized(6, 5 * ROUND)
 SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
 SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
@@ -110,18 +111,26 @@ def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("first", drawn("schedules elsewhere", [1], range(1, 100_000, ELSEWHERE_COUNT), 1))
+@pytest.mark.parametrize(
+    ("venue", "caught", "first"),
+    [
+        (venue, caught, first)
+        for venue, caught in ((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN))
+        for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT), 1)
+    ],
+    ids=lambda value: value.name if isinstance(value, Venue) else "",
+)
 def test_schedules_keep_every_promise_at_a_venue_unlike_alpaca(
-    first: int, record_property: Callable[[str, object], None]
+    venue: Venue, caught: Mapping[str, int], first: int, record_property: Callable[[str, object], None]
 ) -> None:
-    broken = {name: CAUGHT_ELSEWHERE[name] for name in sized(SAMPLED_ELSEWHERE, CAUGHT_ELSEWHERE)}
+    broken = {name: caught[name] for name in sized(SAMPLED_ELSEWHERE, caught)}
     controls = (word for name, begin in broken.items() for word in ("--control", f"{name}={begin}"))
     words = ("--first", str(first), "--count", str(ELSEWHERE_COUNT), *controls)
-    found = played("schedules", *words, venue=ELSEWHERE)
+    found = played("schedules", *words, venue=venue)
     assert found["problems"] == []
     assert found["schedules"] == ELSEWHERE_COUNT
     record_property("seeded schedules", found["schedules"])
-    _check_ends(found, set(EVERY) - ELSEWHERE.leaves_out)
+    _check_ends(found, set(EVERY) - venue.leaves_out)
     _check_controls(found, broken)
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.alpaca import samples
 from tests.builders import NOW, VENUE_DAY, fill
 from tests.venues import FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import catch_up, read_view
 from tradebot.reconciliation.read_books import read_books
 
@@ -69,6 +71,18 @@ def test_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> Non
     assert (caught.orders, caught.fills) == (0, 0)
     assert counted.calls.keys() - counted.reads.keys() == {"keep_totals"}
     assert counted.reads.total() <= QUIET_CATCH_UP
+
+
+def test_an_order_that_was_once_told_without_its_id_is_the_same_order_and_another_id_is_not_believed() -> None:
+    scene = Scene()
+    reader = FakeReader(scene.venue)
+    order = scene.venue.rest("by-hand", "AAPL", samples.intent())
+    scene.ledger.apply_orders([replace(order, client_order_id="")], NOW)
+    view = read_view(reader, scene.ledger)
+    assert (view.orders, view.unreadable) == ((order,), 0)
+    scene.ledger.apply_orders([replace(order, client_order_id="another")], NOW)
+    view = read_view(reader, scene.ledger)
+    assert (view.orders, view.unreadable) == ((), 1)
 
 
 def test_a_pass_reads_the_same_for_one_position_as_for_thirty() -> None:

@@ -72,7 +72,7 @@ class CaughtUp(Struct, frozen=True):
 def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
-    An order that has ended is not open, and no order changes its symbol, side or id.
+    An order that has ended is not open, and no order changes its symbol, side or id, though one may be told without id.
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
@@ -82,8 +82,10 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
 
 
 def _is_untrue(order: Order, known: Order | None) -> bool:
-    lasting = (order.symbol, order.side, order.client_order_id)
-    changed = known is not None and lasting != (known.symbol, known.side, known.client_order_id)
+    if known is None:
+        return order.status.terminal
+    name = known.client_order_id or order.client_order_id
+    changed = (order.symbol, order.side, order.client_order_id) != (known.symbol, known.side, name)
     return order.status.terminal or changed
 
 

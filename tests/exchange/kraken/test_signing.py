@@ -63,6 +63,15 @@ def test_nonce_may_be_left_out_and_parameters_may_be_in_the_query(desk: Desk) ->
     assert desk.engine.main.qty(XBT) > 0
 
 
+def test_key_may_trade_and_move_nothing_away(desk: Desk) -> None:
+    path = "/api/auth/v1/api-keys/v3/check"
+    told = desk.get(path)
+    assert (told["apiKey"], told["accountUid"]) == (KEY, desk.engine.main.number)
+    assert told["permissions"] == {"general": "FULL_ACCESS", "transfer": "NO_ACCESS"}
+    answer = desk.world.ask("GET", path, headers=KEYS)
+    assert (answer.status, answer.json["error"]) == (401, "authenticationError")
+
+
 def test_what_is_public_needs_no_key(desk: Desk) -> None:
     for path in ("instruments", "tickers", f"tickers/{XBT}", f"orderbook?symbol={XBT}"):
         assert error(desk, {}, f"{V3}/{path}") == "success"

@@ -20,8 +20,9 @@ from tradebot.exchange.faces.kraken.orders import V3
 from tradebot.exchange.faces.kraken.reads import Reads
 from tradebot.exchange.faces.kraken.signing import Keys
 from tradebot.exchange.faces.kraken.words import error, iso
-from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, ok, route
 from tradebot.exchange.margined import funding
+from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import HOUR, SECOND
 
 HISTORIES = ("/api/history/v2", "/api/history/v3")
@@ -76,6 +77,7 @@ class Api:
                 route(f"{V3}/tickers/{{symbol}}", GET=reads.ticker),
                 route(f"{V3}/orderbook", GET=reads.book),
                 route("/derivatives/api/v4/historicalfundingrates", GET=self._rates),
+                route("/api/auth/v1/api-keys/v3/check", GET=self._key),
                 route("/api/charts/v1/{kind}/{symbol}/{span}", GET=self._charts.candles),
             ],
             {PATH: self._feeds},
@@ -115,6 +117,25 @@ class Api:
     def _statuses(self, owner: Account, call: Call) -> Reply:
         values = {name: _listed(call, name) for name in ("orderIds", "cliOrdIds")}
         return self._reads.statuses(owner, values["orderIds"], values["cliOrdIds"])
+
+    def _key(self, call: Call) -> Reply:
+        """Return what a key may do: trade, and move nothing away. A wrong signature gets a 401 here."""
+        try:
+            owner = self._keys.owner(call)
+        except Refusal as refusal:
+            body = {"error": refusal.body["error"], "message": "the key can't be used", "suberror": None}
+            raise Refusal(401, body) from refusal
+        return ok(
+            {
+                "apiKey": owner.key_id,
+                "accountUid": owner.number,
+                "iiban": None,
+                "createdAt": iso(owner.created_us),
+                "permissions": {"general": "FULL_ACCESS", "transfer": "NO_ACCESS"},
+                "allowedCidrBlock": None,
+                "allowedCidrBlocks": [],
+            }
+        )
 
     def _rates(self, call: Call) -> Reply:
         """Return the funding rates of the last hours: the rate in force now, because earlier ones aren't kept."""

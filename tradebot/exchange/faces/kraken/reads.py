@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from tradebot.exchange.engine.account import Account
@@ -252,17 +252,11 @@ class Reads:
 
     def statuses(self, owner: Account, asked: set[str], clients: set[str]) -> Reply:
         """Return the states of orders by either id; one that ended longer ago than a few seconds is forgotten."""
-        shown = [
-            order for order in self._recent(owner) if order.id in asked or order.request.client_order_id in clients
-        ]
-        return told(self._engine.now_us, orders=[self._status(order) for order in shown])
-
-    def _recent(self, owner: Account) -> Iterator[Order]:
-        yield from owner.open.values()
         since_us = self._engine.now_us - _REMEMBERED_US
-        for order in owner.orders.values():
-            if not order.is_open and order.updated_us >= since_us:
-                yield order
+        found = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
+        known = (order for order in found if order is not None and (order.is_open or order.updated_us >= since_us))
+        rows = [self._status(order) for order in sorted(known, key=attrgetter("sequence"))]
+        return told(self._engine.now_us, orders=rows)
 
     def _status(self, order: Order) -> dict[str, Any]:
         grid = self._engine.market.grids[order.symbol]
