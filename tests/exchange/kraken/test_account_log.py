@@ -9,6 +9,7 @@ import pytest
 
 from tests.exchange.kraken.desk import HISTORY, PEPE, XBT, Desk, spec
 from tests.exchange.ring import D, Ring, instrument
+from tests.exchange.snapshots import keep
 from tests.exchange.worlds import folders_of
 from tradebot.exchange.chance import stream
 from tradebot.exchange.faces.kraken.account_log import Booked
@@ -94,7 +95,18 @@ def test_both_signs_of_funding_within_an_hour_add_up(desk: Desk) -> None:
     for rate in ("3", "-1"):
         desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": rate})
         desk.world.tick(seconds=1800)
-    assert rows(desk)[-1]["realized_funding"] == -1
+    (hourly,) = [row for row in rows(desk) if row["info"] == "funding rate change"]
+    assert (hourly["realized_funding"], hourly["funding_rate"]) == (-1, -1)
+    desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": "2"})
+    desk.world.tick(seconds=3600)
+    told = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=XBT)["rates"]
+    usual = float(desk.engine.market.grids[XBT].instrument.funding)
+    assert [one["fundingRate"] for one in told] == [usual, usual, -1, 2]
+    desk.world.exchange.commit()
+    again = Desk(desk.folder)
+    assert [row["funding_rate"] for row in rows(again) if row["info"] == "funding rate change"] == [-1, 2]
+    keep(desk.world.exchange, desk.folder)
+    assert rows(Desk(desk.folder)) == rows(again)
 
 
 def test_captured_trade_of_the_specification_is_booked_to_the_digit() -> None:

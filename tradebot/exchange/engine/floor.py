@@ -121,8 +121,8 @@ class Floor:
         self.sequence = 0
         self.shown_us: int | None = None
         """The past time as of which a script has an account shown at the moment, if it has."""
-        self.funding_rates: dict[str, Decimal] = {}
-        """Funding rates by symbol that were changed since the market was made."""
+        self.funding_changes: dict[str, list[tuple[int, Decimal]]] = {}
+        """When funding rates were changed since the market was made, and to what, by symbol, oldest first."""
         self.emit = emit
         self._prices: dict[str, int | None] = {}
         self._priced_us = start_us

@@ -21,7 +21,14 @@ FUNDING = "FUNDING"
 
 def rate_of(floor: Floor, symbol: str) -> Decimal:
     """Return the funding rate of a symbol in force now."""
-    return floor.funding_rates.get(symbol, floor.market.grids[symbol].instrument.funding)
+    changes = floor.funding_changes.get(symbol)
+    return changes[-1][1] if changes else floor.market.grids[symbol].instrument.funding
+
+
+def rate_at(floor: Floor, symbol: str, at_us: int) -> Decimal:
+    """Return the funding rate of a symbol that was in force before a moment."""
+    changes = [rate for us, rate in floor.funding_changes.get(symbol, ()) if us < at_us]
+    return changes[-1] if changes else floor.market.grids[symbol].instrument.funding
 
 
 def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
@@ -30,7 +37,7 @@ def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
         held = net_position(account, symbol)
         if held is not None:
             held.owed, held.since_us = _accrued(floor, held), floor.now_us
-    floor.funding_rates[symbol] = rate
+    floor.funding_changes.setdefault(symbol, []).append((floor.now_us, rate))
     floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
 
 

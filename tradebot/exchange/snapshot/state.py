@@ -271,7 +271,7 @@ class Past:
 
 KEPT = {
     "": ("sequence", "_told_ns", "_reserved_us"),
-    "engine": ("now_us", "latency_us", "sequence", "accounts", "_opened", "_arrives_us", "funding_rates"),
+    "engine": ("now_us", "latency_us", "sequence", "accounts", "_opened", "_arrives_us", "funding_changes"),
     "engine.agenda": ("_noted", "_heap"),
     "engine.book": ("_live",),
     "faults.book": ("_armed", "on_requests", "on_streams", "asks_accounts"),

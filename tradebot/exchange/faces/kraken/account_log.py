@@ -93,7 +93,7 @@ class Booked:
             about |= {
                 "info": HOURLY,
                 "realized_funding": number(entry.net_amount),
-                "funding_rate": number(self._reads.rate(symbol)),
+                "funding_rate": number(self._reads.rate(symbol, entry.at_us)),
                 "mark_price": words.price(self._reads.grid(symbol), self._reads.mark(symbol, entry.at_us)),
             }
         elif entry.about:

@@ -21,7 +21,6 @@ from tradebot.exchange.faces.kraken.reads import Reads
 from tradebot.exchange.faces.kraken.signing import Keys
 from tradebot.exchange.faces.kraken.words import error, iso
 from tradebot.exchange.faces.web import Call, Handler, Reply, Route, ok, route
-from tradebot.exchange.margined import funding
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import HOUR, SECOND
 
@@ -138,15 +137,15 @@ class Api:
         )
 
     def _rates(self, call: Call) -> Reply:
-        """Return the funding rates of the last hours: the rate in force now, because earlier ones aren't kept."""
+        """Return the funding rates of the last hours, each of the hour that ended at its time."""
         engine, symbol = self._engine, call.query.get("symbol", "").upper()
         if symbol not in engine.market.known:
             raise error(engine.now_us, "invalidArgument: symbol")
-        last, rate, grid = engine.now_us // HOUR, funding.rate_of(engine, symbol), engine.market.grids[symbol]
+        last, grid = engine.now_us // HOUR, engine.market.grids[symbol]
         first = max(last - _RATES, engine.start_us // HOUR)
         rows = []
         for hour in range(first, last + 1):
-            mark = self._history.mark(symbol, hour * HOUR)
+            rate, mark = self._history.rate(symbol, hour * HOUR), self._history.mark(symbol, hour * HOUR)
             relative = Decimal(0) if mark is None else (rate / grid.usd(mark)).quantize(Decimal("1e-15"))
             shown: dict[str, Any] = {"timestamp": iso(hour * HOUR), "fundingRate": words.number(rate)}
             rows.append({**shown, "relativeFundingRate": words.number(relative)})

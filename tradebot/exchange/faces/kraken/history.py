@@ -98,9 +98,9 @@ class HistoryReads:
     def grid(self, symbol: str) -> Grid:
         return self._engine.market.grids[symbol]
 
-    def rate(self, symbol: str) -> Decimal:
-        """Return the funding rate of a symbol in force now."""
-        return funding.rate_of(self._engine, symbol)
+    def rate(self, symbol: str, at_us: int) -> Decimal:
+        """Return the funding rate of a symbol in force before a moment."""
+        return funding.rate_at(self._engine, symbol, at_us)
 
     def orders(self, owner: Account, call: Call) -> Reply:
         """Return events of orders that aren't triggers."""
