@@ -113,8 +113,7 @@ def backtest(
     wish = Wish(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-        equity_at, margin, flow, venue,
-    )  # fmt: skip
+        equity_at, margin, flow, venue)  # fmt: skip
     asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
     finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)
 

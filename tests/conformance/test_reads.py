@@ -15,6 +15,7 @@ from tradebot.adapters.wire.rows import DriftTally
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.candidate import Side
+from tradebot.model.margin import level_at
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Settlement
@@ -174,7 +175,9 @@ def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: Desk) -> N
     initial, maintenance, available = margins
     assert initial is not None
     assert maintenance is not None
-    level = [one for one in desk.listing.margin_levels if one.from_quantity <= desk.size * PARTS][-1]
+    held = view.positions[0]
+    level = level_at(desk.listing.margin_levels, held.quantity, abs(held.value))
+    assert level is not None
     assert initial == level.initial * view.positions[0].value
     assert maintenance == level.maintenance * view.positions[0].value
     assert available == account.equity - initial

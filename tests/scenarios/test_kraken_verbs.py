@@ -46,6 +46,8 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
         row["subject"]: row["state"] for row in json.loads(played.says("doctor", "--json").out)["data"]["judgments"]
     }
     assert {checks[name] for name in ("broker", "account", "quotes", "bars", "clock", "nonce", "key")} == {"OK"}
+    health = json.loads(played.says("health", "--json").out)["data"]
+    assert "signals" not in json.dumps(health), "nobody reads flow"
     order = json.loads(played.says("doctor", "--order", "--json").out)["data"]["judgments"]
     assert {row["subject"]: row["state"] for row in order}["cancel"] == "OK"
     _has_what_margin_and_funding_say(played)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from pathlib import PurePath
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -202,7 +203,7 @@ def _number(value: Any) -> Decimal | None:
 def _source(origins: Mapping[str, str], name: str) -> str:
     """Describe where a value comes from, naming the environment variable or the release's file."""
     origin = origin_of(origins, name)
-    is_shipped = origin in SHIPPED or origin.startswith(f"{VENUES}/")
+    is_shipped = origin in SHIPPED or PurePath(origin).parts[:1] == (VENUES,)
     return f"release default: {origin}" if is_shipped else origin
 
 

@@ -36,21 +36,17 @@ SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
 SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
-FLOW_QUOTA = "flow.quota"
-VENUE_NONCE, VENUE_DAY = "venue.nonce", "venue.day"
-"""What is left of the flow source's quota."""
+FLOW_QUOTA, VENUE_NONCE, VENUE_DAY = "flow.quota", "venue.nonce", "venue.day"
+"""What is left of the flow source's quota, and what a venue's adapter remembers."""
 ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
 OWN_FILES = (
-    MARKER,
-    MARKER_COPY,
-    LEDGER,
-    f"{LEDGER}-journal",
+    *(MARKER, MARKER_COPY, LEDGER, f"{LEDGER}-journal"),
     *(f"{name}{ending}" for name in STORES for ending in ("", "-wal", "-shm")),
     JOURNAL,
     CHECKED,
     EVENTS,
-    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, EVIDENCE, "tradebot.yaml"),
-    *(VENUE_NONCE, VENUE_DAY),
+    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
+    *(VENUE_NONCE, VENUE_DAY, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -139,8 +139,7 @@ def assemble(
     prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
     and each reply is known from when it came. `recorder` keeps what the passes decide, and `log` receives every event
     of the engine. Orders, fills and account have the numbers that an exchange made with the same specification would
-    give them. `equity_at` and `margin` differ from the sandbox's only in studies that are to be reproduced. Raises
-    OperatorError if the files of the market or of the flow can't be used.
+    give them. `equity_at` and `margin` differ from the sandbox's only in studies. OperatorError for unusable files.
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
@@ -178,11 +177,10 @@ def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy]
     from tradebot.app.backtest.served import Served, ServedAhead, world_of
 
     served, events = Served(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
-    try:
+    with ExitStack() as undone:
+        undone.callback(served.close)
         world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))
-    except BaseException:
-        served.close()
-        raise
+        undone.pop_all()
     sessions = tuple(map(session_of, opened.calendar.market))
     # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
     engine, ahead = cast("Engine", time), ServedAhead(world.reader)

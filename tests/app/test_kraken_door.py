@@ -1,0 +1,49 @@
+"""What `doctor` asks of Kraken Futures alone: the last nonce, and whether the key may trade."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.kraken.samples import error, venue_at
+from tests.adapters.wire.scripted import Scripted, Wire, serving
+from tradebot.adapters.kraken.nonce import FILE, Nonces
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.kraken_door import door
+from tradebot.judging.judgment import State
+from tradebot.model.values import replace
+
+OWN = door().checks.own
+MISSING = {"result": "success", "cancelStatus": {"status": "notFound"}, "serverTime": "2026-11-20T15:30:00Z"}
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with serving() as at:
+        yield at
+
+
+@pytest.mark.parametrize(("ahead_s", "state"), [(-3600, State.OK), (30, State.OK), (90, State.DEGRADED)])
+def test_a_nonce_far_ahead_of_the_clock_is_told(wire: Wire, tmp_path: Path, ahead_s: int, state: State) -> None:
+    (tmp_path / FILE).write_text(str((int(time.time()) + ahead_s) * 1_000_000))
+    look = OWN["nonce"](replace(venue_at(wire), nonces=Nonces(tmp_path)), DriftTally())
+    assert (look.state, bool(look.fix), wire.asked) == (state, state is State.DEGRADED, [])
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        (MISSING, State.OK),
+        ({**MISSING, "cancelStatus": {"status": "cancelled"}}, State.FAILED),
+        (error("insufficientPrivileges"), State.FAILED),
+        ([], State.FAILED),
+    ],
+)
+def test_a_key_may_trade_if_it_is_told_that_an_order_is_missing(wire: Wire, told: object, state: State) -> None:
+    wire.answer(Scripted(200, told))
+    look = OWN["key"](venue_at(wire), DriftTally())
+    assert (look.state, [(one.method, one.path) for one in wire.asked]) == (
+        state,
+        [("POST", "/derivatives/api/v3/cancelorder")],
+    )
