@@ -256,6 +256,8 @@ def test_only_the_venues_own_words_say_that_there_is_no_such_thing(desk: Desk) -
     order = replace(desk.rests()[1], venue_id=UNKNOWN_ID, client_order_id="tb1.never")
     for name in ("position", "order", "follower"):
         assert READS[name](desk, order) is None
+    # What was told a moment ago needn't be asked again.
+    desk.played.passes()
     desk.trouble("truncated_json", request=["order", "positions"])
     for name in ("position", "order", "follower"):
         with pytest.raises(TradebotError):

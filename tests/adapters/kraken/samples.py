@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.adapters.wire.scripted import Wire
+from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.client import KrakenVenue
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
@@ -154,7 +155,8 @@ LATER = AT + timedelta(minutes=5)
 
 def venue_at(wire: Wire) -> KrakenVenue:
     """Return an account at a scripted server."""
-    return KrakenVenue(wire.url, "key", sandbox_secret("key"), Nonces(None), Opening(None), policy=AT_ONCE)
+    kept = Nonces(None), Opening(None), AccountNumber(None, "key")
+    return KrakenVenue(wire.url, "key", sandbox_secret("key"), *kept, policy=AT_ONCE)
 
 
 def orders(wire: Wire) -> KrakenOrders:

@@ -2,12 +2,15 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from tests.adapters.kraken.samples import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, page, reader
+from tests.adapters.kraken.samples import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, iso, page, reader
 from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.history import past
+from tradebot.adapters.kraken.pages import SHARED
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.model.order import OrderStatus
 from tradebot.model.venue import End
@@ -70,3 +73,24 @@ def test_a_request_never_arrived_only_if_it_can_not_arrive_any_more(
 
     wire.script = answer
     assert reader(wire).end_of(intent(), (), LATER).end is end
+
+
+def test_questions_of_one_moment_share_pages_and_the_account_is_asked_for_once(wire: Wire, tmp_path: Path) -> None:
+    now = LATER
+
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": [], "serverTime": iso(now)})
+        return Scripted(200, page(now, *([event("OrderPlaced"), GONE] if asked.path.endswith("/orders") else [])))
+
+    wire.script = answer
+    asking = reader(wire)
+    for number in range(3):
+        asking.order(f"tb1.{number}")
+        assert asking.end_of(intent(), (), now).end is End.OVER
+    assert sum("history" in one.path for one in wire.asked) == 3
+    now = LATER + SHARED
+    asking.follower(ORDER_ID)
+    assert sum("history" in one.path for one in wire.asked) == 6
+    AccountNumber(tmp_path, "key").keep(ACCOUNT)
+    assert (AccountNumber(tmp_path, "key").known, AccountNumber(tmp_path, "another").known) == (ACCOUNT, "")

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.capabilities import NONCE, PERSON
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
@@ -38,6 +39,7 @@ class KrakenVenue(Struct, frozen=True):
     secret: str
     nonces: Nonces
     opening: Opening
+    number: AccountNumber
     before_read: Callable[[], None] = lambda: None
     heard: Callable[[Answer], None] = lambda answer: None
     bounds: Bounds = Bounds()

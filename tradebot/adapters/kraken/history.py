@@ -64,7 +64,7 @@ def past(
     last, began, refused = dict[str, tuple[str, Row, datetime]](), dict[str, datetime](), 0
     # Pages come newest first, and events of one millisecond stay in the order in which they happened.
     oldest_first = list(reversed(events))
-    for raw in sorted(oldest_first, key=_time_key):
+    for raw in sorted(oldest_first, key=time_of):
         try:
             name, row, at = _event(raw, tally)
             uid = row.text("uid")
@@ -141,7 +141,8 @@ def _event(raw: object, tally: DriftTally) -> tuple[str, Row, datetime]:
     return str(name), Row("history", inner, tally), moment(element, "timestamp")
 
 
-def _time_key(raw: object) -> Decimal:
+def time_of(raw: object) -> Decimal:
+    """Return when an element was, in milliseconds since 1970; 0 if it can't be read."""
     at = raw.get("timestamp") if isinstance(raw, Mapping) else None
     return Decimal(at) if isinstance(at, int | Decimal) and not isinstance(at, bool) else Decimal(0)
 

@@ -1,17 +1,18 @@
 """Read account, prices, orders and history from Kraken Futures; nothing here can send an order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote as quoted
 
 from tradebot.adapters.kraken import rows
 from tradebot.adapters.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
-from tradebot.adapters.kraken.client import HISTORY, V3, Client, KrakenVenue
-from tradebot.adapters.kraken.history import Past, left_open, past
+from tradebot.adapters.kraken.client import V3, Client, KrakenVenue
+from tradebot.adapters.kraken.history import left_open
 from tradebot.adapters.kraken.opening import Since, midnight, worth_at_midnight
+from tradebot.adapters.kraken.pages import MOST_PAGES, ROWS, Pages, told_at
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -25,15 +26,24 @@ from tradebot.model.venue import End, Proof, Settlement
 
 DAY = timedelta(days=1)
 VIEW_TRIES = 3
-MOST_PAGES = 100
-"""The most pages of one list. A longer one isn't complete, so it is refused instead of cut."""
-ROWS = 500
 FILLS_A_PAGE = 100
 """How many fills a page holds that isn't the last one."""
 MARK_BEHIND_S = 600
 """How long before midnight the last bar of a mark may have begun."""
 BEFORE = timedelta(minutes=2)
 """How much earlier than a request of ours its page of the history begins, because clocks differ."""
+
+
+class Listed(NamedTuple):
+    """The open orders by the venue's ids, how many rows can't be read, and the venue's time, if it says it."""
+
+    orders: Mapping[str, Order]
+    unreadable: int
+    at: datetime | None
+
+    def by_client_id(self, name: str) -> Order | None:
+        """Return the one with a client id."""
+        return next((order for order in self.orders.values() if order.client_order_id == name), None)
 
 
 class KrakenReader:
@@ -47,20 +57,20 @@ class KrakenReader:
 
     def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
         self._client, self._tally, self._venue = Client(venue), tally, venue
-        self._number = ""
+        self._pages = Pages(self._client, venue.number, tally)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
 
     def clock(self) -> VenueClock:
         """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
-        now = _told_at(self._client.read(f"{V3}/openpositions"))
+        now = told_at(self._client.read(f"{V3}/openpositions"))
         midnight = datetime.combine(now.date() + DAY, time(), UTC)
         return VenueClock(now, True, midnight, midnight)
 
     def account(self) -> Account:
         """Return the figures of the account whose collateral all positions share."""
         answer = self._client.read(f"{V3}/accounts")
-        now = _told_at(answer)
+        now = told_at(answer)
         try:
             flex = _object(_object(answer, "accounts"), "flex")
             row = Row("account", flex, self._tally)
@@ -72,7 +82,7 @@ class KrakenReader:
         except RowError as error:
             raise OperatorError(f"the account can't be used: {error}", "look at it on Kraken Futures' page") from error
         return Account(
-            number=self._account_number(),
+            number=self._pages.account(),
             status="ACTIVE",
             cash=cash,
             equity=equity,
@@ -100,7 +110,7 @@ class KrakenReader:
             fills, moved = self.fills(before), self.activities(before)
             return worth_at_midnight(Since(equity, held, marks, fills, moved, partial(self._mark_at, began)))
 
-        return self._venue.opening.of(self._account_number(), now.date(), work_out)
+        return self._venue.opening.of(self._pages.account(), now.date(), work_out)
 
     def _mark_at(self, at: datetime, symbol: str) -> Decimal:
         """Return the mark of a symbol at a minute: the open of the bar that begins then, or the close before it.
@@ -115,23 +125,17 @@ class KrakenReader:
         except RowError as error:
             raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
 
-    def _account_number(self) -> str:
-        """Return the account's id, which only answers of the history have."""
-        if not self._number:
-            self._page("executions", count="1")
-        return self._number
-
     def view(self) -> BrokerView:
         """Return account, positions and open orders; the orders are read both before and after the rest."""
-        after, unread = self._open()
+        after = self._open()
         for _ in range(VIEW_TRIES):
             before = after
             positions, lost = self._positions()
             account = self.account()
-            after, unread = self._open()
-            if steady := _are_same(_ours(before), _ours(after)):
+            after = self._open()
+            if steady := _are_same(_ours(before.orders), _ours(after.orders)):
                 break
-        return BrokerView(account, positions, tuple(after.values()), unread + lost, steady)
+        return BrokerView(account, positions, tuple(after.orders.values()), after.unreadable + lost, steady)
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says it holds none."""
@@ -152,48 +156,36 @@ class KrakenReader:
             raise TemporaryError("the venue lists a position twice", "tradebot reconcile   again in a moment")
         return tuple(found), len(raws) - len(found)
 
-    def _open(self) -> tuple[Mapping[str, Order], int]:
-        """Return the open orders by the venue's ids, and how many rows can't be read."""
-        raws = self._client.rows(f"{V3}/openorders", "openOrders")
+    def _open(self) -> Listed:
+        """Return the open orders."""
+        answer = self._client.read(f"{V3}/openorders")
+        raws, now = answer.get("openOrders"), _time_or_none(answer)
+        if not isinstance(raws, list):
+            raise TemporaryError("the open orders are no list")
         orders = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
-        if any(order.quantity is None for order in orders):
-            # Untouched trigger orders don't say how large they are, but the history does.
-            orders = self._with_quantities(orders)
-        return {order.venue_id: order for order in orders}, len(raws) - len(orders)
-
-    def _with_quantities(self, orders: Sequence[Order]) -> list[Order]:
-        lacking = {order.venue_id for order in orders if order.quantity is None}
-        answer, events = self._page("triggers", count=str(ROWS)), list[object]()
-        for _ in range(MOST_PAGES):
-            events += answer["elements"]
-            placed = past(events, (), midnight(date.max), self._number, self._tally).orders
-            if lacking <= placed.keys() or not answer.get("continuationToken"):
-                break
-            token = str(answer["continuationToken"])
-            answer = self._page("triggers", count=str(ROWS), continuation_token=token)
-        known = {venue_id: placed[venue_id].quantity for venue_id in lacking & placed.keys()}
-        return [replace(one, quantity=known[one.venue_id]) if one.venue_id in known else one for one in orders]
+        # Untouched trigger orders don't say how large they are, but the history does.
+        lacking = [order for order in orders if order.quantity is None]
+        sizes = self._pages.sizes(lacking, now) if lacking else {}
+        sized = [replace(one, quantity=sizes[one.venue_id]) if one.venue_id in sizes else one for one in orders]
+        return Listed({order.venue_id: order for order in sized}, len(raws) - len(orders), now)
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with this id: an open one, or the last one that the history has."""
-        listed, _ = self._open()
-        found = next((order for order in listed.values() if order.client_order_id == client_order_id), None)
-        return found or self._past().by_client_id(client_order_id)
+        listed = self._open()
+        return listed.by_client_id(client_order_id) or self._pages.past(now=listed.at).by_client_id(client_order_id)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, the history of orders and executions prove together.
 
         A request that neither has, well after the time until which it could be carried out, never arrived.
         """
-        listed, _ = self._open()
-        wanted = intent.client_order_id
-        if intent.operation is not Operation.CANCEL:
-            found = next((order for order in listed.values() if order.client_order_id == wanted), None)
-            if found is not None:
-                return Proof.of(found)
-        known = self._past(intent.at - BEFORE)
-        if intent.operation is not Operation.CANCEL and (order := known.by_client_id(wanted)) is not None:
-            return Proof.of(left_open(order, listed))
+        listed, name = self._open(), intent.client_order_id
+        makes_order = intent.operation is not Operation.CANCEL
+        if makes_order and (found := listed.by_client_id(name)) is not None:
+            return Proof.of(found)
+        known = self._pages.past(intent.at - BEFORE, listed.at)
+        if makes_order and (order := known.by_client_id(name)) is not None:
+            return Proof.of(left_open(order, listed.orders))
         until = intent.at + ARRIVES_WITHIN
         if min(known.complete_until, now - SETTLED_AFTER) <= until:
             text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
@@ -207,15 +199,19 @@ class KrakenReader:
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id, open or in the history."""
-        listed, _ = self._open()
-        if venue_id in listed and listed[venue_id].quantity is not None:
-            return listed[venue_id]
-        order = self._past().orders.get(venue_id)
-        return order if order is None else left_open(order, listed)
+        listed = self._open()
+        found = listed.orders.get(venue_id)
+        if found is not None and found.quantity is not None:
+            return found
+        order = self._pages.past(now=listed.at).orders.get(venue_id)
+        return order if order is None else left_open(order, listed.orders)
 
     def has_ended(self, venue_id: str) -> bool | None:
         """Return True if the history has the end of an order with this venue id; None if it has no such order."""
-        known = self._past()
+        listed = self._open()
+        if venue_id in listed.orders:
+            return False
+        known = self._pages.past(now=listed.at)
         order = known.orders.get(venue_id)
         return None if order is None else order.status.terminal or venue_id in known.gone
 
@@ -225,16 +221,16 @@ class KrakenReader:
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders of ours and others that were sent since a time and have ended, oldest first."""
-        known = self._past(since)
-        return [order for order in known.orders.values() if order.status.terminal]
+        ended = (order for order in self._pages.past(since).orders.values() if order.status.terminal)
+        return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first; without those that a missing row may tell of."""
-        listed, unread = self._open()
-        known = self._past()
-        every = {**known.orders, **listed}
-        wanted = [left_open(order, listed) for order in every.values() if order.symbol in symbols]
-        if unreadable := unread + known.unreadable:
+        listed = self._open()
+        known = self._pages.past(now=listed.at)
+        every = {**known.orders, **listed.orders}
+        wanted = [left_open(order, listed.orders) for order in every.values() if order.symbol in symbols]
+        if unreadable := listed.unreadable + known.unreadable:
             wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
         return OrdersTold(tuple(reversed(wanted)), unreadable)
 
@@ -259,15 +255,9 @@ class KrakenReader:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
         found, before = dict[str, Activity](), ""
         for _ in range(MOST_PAGES):
-            asked = {"since": rows.milliseconds(after), "count": str(ROWS), **({"before": before} if before else {})}
-            answer = self._client.read(f"{HISTORY}/account-log", **asked)
-            self._keep_number(answer)
-            raws = answer.get("logs")
-            if not isinstance(raws, list):
-                raise TemporaryError("the account log holds no list")
+            raws = self._pages.log(after, before)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
-            new = [one for row in read for one in row if one.id not in found]
-            found.update((one.id, one) for one in new)
+            found.update((one.id, one) for row in read for one in row)
             if len(raws) < ROWS:
                 return sorted((one for one in found.values() if one.at > after), key=lambda one: (one.at, one.id))
             oldest = min(str(raw["date"]) for raw in raws if isinstance(raw, dict) and raw.get("date"))
@@ -285,7 +275,7 @@ class KrakenReader:
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return how the venue lists these symbols."""
         answer = self._client.read(f"{V3}/instruments")
-        raws, read_at = answer.get("instruments"), _told_at(answer)
+        raws, read_at = answer.get("instruments"), told_at(answer)
         wanted = [raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols]
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
         return {one.symbol: one for one in read}
@@ -293,7 +283,7 @@ class KrakenReader:
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
         answer, found, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
-        at, raws = _told_at(answer), answer.get("tickers")
+        at, raws = told_at(answer), answer.get("tickers")
         named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
         for symbol in symbols:
             try:
@@ -310,49 +300,12 @@ class KrakenReader:
         self.rejected_quotes = rejected
         return found
 
-    def _past(self, since: datetime | None = None) -> Past:
-        """Return what the history tells of orders since a time, or of the newest ones."""
-        asked = {"since": rows.milliseconds(since)} if since else {}
-        events = [*self._pages("orders", **asked), *self._pages("triggers", **asked)]
-        answer = self._page("executions", count=str(ROWS), **asked)
-        executions = [*answer["elements"], *self._rest("executions", answer, **asked)]
-        return past(events, executions, _told_at(answer), self._number, self._tally)
 
-    def _pages(self, what: str, **asked: str) -> list[object]:
-        answer = self._page(what, count=str(ROWS), **asked)
-        return [*answer["elements"], *self._rest(what, answer, **asked)]
-
-    def _rest(self, what: str, answer: Mapping[str, Any], **asked: str) -> Iterator[object]:
-        """Yield what is on further pages, if a time bounds them: without one, the newest page is enough."""
-        for _ in range(MOST_PAGES):
-            token = answer.get("continuationToken")
-            if not token or not asked:
-                return
-            answer = self._page(what, count=str(ROWS), continuation_token=str(token), **asked)
-            yield from answer["elements"]
-        raise TemporaryError(f"the history has more {what} than {MOST_PAGES} pages hold")
-
-    def _page(self, what: str, **asked: str) -> Mapping[str, Any]:
-        answer = self._client.read(f"{HISTORY}/{what}", sort="desc", **asked)
-        self._keep_number(answer)
-        if not isinstance(answer.get("elements"), list):
-            raise TemporaryError(f"the history of {what} holds no list")
-        return answer
-
-    def _keep_number(self, answer: Mapping[str, Any]) -> None:
-        try:
-            self._number = Row("history", answer, self._tally).text("accountUid")
-        except RowError as error:
-            raise TemporaryError(f"the history doesn't name its account: {error}") from error
-
-
-def _told_at(answer: Mapping[str, Any]) -> datetime:
-    """Return the venue's time in an answer; raise TemporaryError if it has none."""
-    told = answer.get("serverTime")
+def _time_or_none(answer: Mapping[str, Any]) -> datetime | None:
     try:
-        return utc("serverTime", told if isinstance(told, str) else "")
-    except RowError as error:
-        raise TemporaryError(f"the venue's time can't be read: {error}") from error
+        return told_at(answer)
+    except TemporaryError:
+        return None
 
 
 def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:

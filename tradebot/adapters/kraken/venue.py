@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.client import KrakenVenue
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
@@ -42,7 +43,8 @@ def venue_of(
         raise OperatorError(
             f"mode {mode} does not fit {URL}", f"unset {URL}; the mode says which address is used: {ADDRESSES[mode]}"
         )
-    return KrakenVenue(address, key, secret, Nonces(folder), Opening(folder), before_read, heard)
+    kept = Nonces(folder), Opening(folder), AccountNumber(folder, key)
+    return KrakenVenue(address, key, secret, *kept, before_read, heard)
 
 
 def sandbox_secret(key: str) -> str:
