@@ -256,11 +256,16 @@ def _never_arrived(intent: Intent, account: Account) -> bool:
 
 
 def _listed(account: Account) -> Mapping[tuple[str, str, str, int], Event]:
-    """Return the accepted orders by symbol, side, role and which one of these it is."""
+    """Return the accepted orders by symbol, side, role and which one of these it is; stops and targets apart.
+
+    Where they are two orders, a cut-short request for one of them changes which of them is sent first.
+    """
     seen: Counter[tuple[str, str, str]] = Counter()
     found = {}
     for order in account.accepted:
-        place = (order["symbol"], order["side"], _role(order["client_order_id"]))
+        role = _role(order["client_order_id"])
+        role = f"{role} {order['type']}" if role == Purpose.PROTECT.value else role
+        place = (order["symbol"], order["side"], role)
         found[(*place, seen[place])] = order
         seen[place] += 1
     return found
