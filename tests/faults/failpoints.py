@@ -19,6 +19,7 @@ OFF_THE_ROAD = {
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
     "switch.put_back": "a second halt that comes while one is being ended",
+    "kraken.send": "a bot at Kraken Futures, which the campaigns there kill",
     "switch.empty": "a file that can be emptied and not removed",
     "ledger_migration.bring_up": "a ledger of an earlier version",
     "ledger_migration.sync_copy": "a ledger of an earlier version",

@@ -114,8 +114,11 @@ def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None
 @pytest.mark.parametrize(
     ("venue", "caught", "first"),
     [
-        (venue, caught, first)
-        for venue, caught in ((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN))
+        pytest.param(venue, caught, first, marks=marks)
+        for venue, caught, marks in (
+            (ELSEWHERE, CAUGHT_ELSEWHERE, ()),
+            (KRAKEN, CAUGHT_AT_KRAKEN, pytest.mark.campaign),
+        )
         for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT), 1)
     ],
     ids=lambda value: value.name if isinstance(value, Venue) else "",

@@ -54,7 +54,10 @@ def _in_json(paths: Paths, method: str, path: str, text: str) -> Wrote | None:
         return Wrote(target=path.rpartition("/")[2])
     body = json.loads(text)
     return Wrote(
-        body["client_order_id"], body.get("symbol", ""), bool(body.get("reduce_only")), is_new=path == paths.orders
+        body.get("client_order_id", ""),
+        body.get("symbol", ""),
+        bool(body.get("reduce_only")),
+        is_new=path == paths.orders,
     )
 
 

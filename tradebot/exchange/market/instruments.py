@@ -102,7 +102,7 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         levels = self.margin_levels
         if self.settlement not in get_args(Settlement) or (self.settlement == "margined") != bool(levels):
             yield "a margined instrument has margin levels, and a paid one has none"
-        if levels and not (_ascend([level.quantity for level in levels]) or _ascend([level.usd for level in levels])):
+        if levels and not _ascend([level.quantity or level.usd for level in levels]):
             yield "its margin levels ascend from quantity 0, or from 0 USD"
         if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
             yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
