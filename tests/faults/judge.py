@@ -256,15 +256,14 @@ def _never_arrived(intent: Intent, account: Account) -> bool:
 
 
 def _listed(account: Account) -> Mapping[tuple[str, str, str, int], Event]:
-    """Return the accepted orders by symbol, side, role and which one of these it is; stops and targets apart.
-
-    Where they are two orders, a cut-short request for one of them changes which of them is sent first.
-    """
+    """Return the accepted orders by symbol, side, role and which one of these it is."""
     seen: Counter[tuple[str, str, str]] = Counter()
     found = {}
     for order in account.accepted:
         role = _role(order["client_order_id"])
-        role = f"{role} {order['type']}" if role == Purpose.PROTECT.value else role
+        if role == Purpose.PROTECT.value and not AT.repeats:
+            # Stops and targets are orders of their own, and one that isn't sent again lets the other one go first.
+            role = f"{role} {order['type']}"
         place = (order["symbol"], order["side"], role)
         found[(*place, seen[place])] = order
         seen[place] += 1
