@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from tests.faults.venue import AT
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 
@@ -88,8 +89,8 @@ class Lots:
         elif event.get("account") == self._account:
             if "order_id" in event:
                 self._order(event)
-            elif event["event"] == "request" and event["method"] == "DELETE":
-                self._asked_to_end.add(event["path"].rpartition("/")[2])
+            elif (asked := AT.asked(event)) is not None and asked.target:
+                self._asked_to_end.add(asked.target)
 
     def finish(self) -> Sequence[Gap]:
         """Judge the last moment, and return all gaps in the order in which they began."""

@@ -91,7 +91,7 @@ def broken(
     """Yield where the law was broken in one account, by the bot of a folder.
 
     Lots that aren't `owed` a stop are judged apart. At the times in `disturbed` something befell the bot that the log
-    doesn't show, and at those in `unable` a pass may have failed to write down what it had to tell.
+    doesn't show, and at those in `unable` a pass may have failed to write down what it had to tell, or is misdated.
     """
     lots = Lots(account)
     for event in events:

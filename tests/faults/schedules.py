@@ -39,6 +39,7 @@ from tests.faults.troubles import (
     DATES,
     LIMITS,
     RULES,
+    SKEWS,
     Card,
     Fate,
     Trouble,
@@ -181,6 +182,7 @@ class Schedule:
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
         self._disturbed: list[datetime] = []
+        self._misdated: list[datetime] = []
 
     def play(self) -> list[str]:
         """Play the acts, then what comes after trouble; return what was broken."""
@@ -201,9 +203,8 @@ class Schedule:
         self.day.problems += verdicts.halted(events, self.day.shut)
         sessions = self.day.exchange.market.calendar
         self.day.problems += verdicts.outside(events, sessions)
-        self.day.problems += protection.broken(
-            events, self.day.number, self.day.folder, sessions, disturbed=self._disturbed
-        )
+        told = events, self.day.number, self.day.folder, sessions
+        self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
         self.day.close()
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)
@@ -225,6 +226,7 @@ class Schedule:
         befell = {self._names[name] for name in fired(self.day) - before} | fate.happened
         befell |= {trouble.name for trouble in act.troubles if trouble.name in (*LIMITS, *DATES)}
         self._disturbed += [self.day.now] if befell else []
+        self._misdated += [self.day.now + SKEWS[name] for name in befell if name in SKEWS]
         end = ENDS.get(code, str(code))
         self.tally.pairs.update((name, end) for name in befell)
         self._say(f"{end} at {self.day.now:%d %H:%M:%S}, befallen by {sorted(befell)}")

@@ -64,6 +64,8 @@ def _statuses() -> Iterator[tuple[str, Rule]]:
             yield f"{status} {acceptance}", Rule({"status": status, "acceptance": acceptance}, BOTH)
 
 
+SKEWS = {"venue's clock ahead": timedelta(seconds=90), "venue's clock behind": timedelta(minutes=-2)}
+"""By how much the venue tells a wrong time. A pass that reads it dates itself wrong too."""
 _RULES: Mapping[str, Rule] = {
     "reply lost": Rule("reply_lost", BOTH),
     **dict(_statuses()),
@@ -95,8 +97,7 @@ _RULES: Mapping[str, Rule] = {
     "stale quotes": Rule({"stale_quotes": "10m"}, ("snapshots",)),
     "frozen quotes": Rule("stale_quotes", ("snapshots",)),
     "crossed quotes": Rule("crossed_quotes", ("snapshots",)),
-    "venue's clock ahead": Rule({"clock_skew": "90s"}, ("clock",)),
-    "venue's clock behind": Rule({"clock_skew": "-2m"}, ("clock",)),
+    **{name: Rule({"clock_skew": f"{ahead.total_seconds():.0f}s"}, ("clock",)) for name, ahead in SKEWS.items()},
     "unknown status": Rule({"unknown_enum": "status"}, (*ORDERS, "account")),
     "unknown kind": Rule({"unknown_enum": "asset_class"}, (*ORDERS, "positions")),
     "no status": Rule({"missing_field": "status"}, ORDERS),

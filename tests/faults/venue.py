@@ -123,7 +123,7 @@ class Venue(NamedTuple):
         """Return what a line of the log asks of orders, None if it isn't such a request."""
         if event["event"] != "request":
             return None
-        return self.wrote(event["method"], event["path"], event["body"] or event["query"])
+        return self.wrote(event["method"], event["path"], event.get("body") or event.get("query") or "")
 
     def keys(self, key: str) -> Mapping[str, str]:
         """Return the secrets of an account, by the names of the venue's keys."""
