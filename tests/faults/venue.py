@@ -209,7 +209,8 @@ KRAKEN = Venue(
     _far_in_a_form,
     read=_in_a_form,
     fields={"client_order_id": "cliOrdId", "qty": "size", "filled_qty": "filledSize", "equity": "portfolioValue"},
-    leaves_out=ELSEWHERE.leaves_out,
+    # It tells positions only in one list, so none can be denied apart from it.
+    leaves_out=ELSEWHERE.leaves_out | {"positions denied"},
     lacks=ELSEWHERE.lacks,
     tells_after_s=SETTLED_AFTER.seconds + 1,
     repeats=False,
