@@ -101,8 +101,8 @@ def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: st
 
 
 @pytest.mark.campaign
-def test_what_can_only_be_played_at_the_usual_venue_is_refused(bot: Bot) -> None:
-    assert not bot.type("backtest --sessions 2", (2,))
+def test_a_backtest_plays_its_market_through_the_adapter(bot: Bot) -> None:
+    assert "the ledger and the exchange's account agree to the cent" in bot.type("backtest --sessions 1")
 
 
 @pytest.mark.campaign
