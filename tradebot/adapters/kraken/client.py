@@ -11,6 +11,7 @@ from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.capabilities import NONCE, PERSON
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
+from tradebot.adapters.kraken.pace import Pace
 from tradebot.adapters.kraken.signing import headers
 from tradebot.adapters.wire.http import (
     LATER,
@@ -32,7 +33,10 @@ _NOT_NOW = frozenset({"apiLimitExceeded", "unavailable", "Server Error", "market
 
 
 class KrakenVenue(Struct, frozen=True):
-    """One account at an address; `before_read` is called before each read, and `heard` gets each answer."""
+    """One account at an address; `before_read` is called before each read, and `heard` gets each answer.
+
+    Without a `pace`, requests don't wait for one another.
+    """
 
     base_url: str
     key: str
@@ -45,6 +49,7 @@ class KrakenVenue(Struct, frozen=True):
     bounds: Bounds = Bounds()
     policy: RetryPolicy = RetryPolicy()
     feed: str = "Kraken's own"
+    pace: Pace | None = None
 
 
 class Client:
@@ -55,8 +60,10 @@ class Client:
         self._session = BoundedSession(venue.bounds)
 
     def ask(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
-        """Send one signed request once; raises WireError."""
+        """Send one signed request once, as soon as the venue's limit leaves room; raises WireError."""
         of, sent = self._venue, urlencode(params)
+        if of.pace is not None:
+            of.pace.wait(path)
         try:
             signed = headers(of.key, of.secret, path, sent, of.nonces.take())
         except OSError as error:
