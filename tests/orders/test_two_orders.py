@@ -4,18 +4,26 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
+from tests.builders import listing
 from tests.venues import FakeReader
+from tradebot.exits.lists import Levels
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.resting import resting_among
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit
+from tradebot.orders import two_orders
+from tradebot.orders.fitting import NONE, Cover, price_of, stop_steps
+from tradebot.orders.two_orders import STOPS_WHILE_FILLING
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
@@ -86,16 +94,36 @@ def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) ->
 
 
 @each
-def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None:
+def test_each_part_that_fills_gets_a_stop_at_once_and_all_get_one_where_it_cannot_turn_the_position(
+    can: Capabilities,
+) -> None:
     bot = Bot(can)
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry, 4)
     bot.exits()
+    assert (sizes(bot.venue.stops()), bot.venue.targets()) == ([Decimal(4)], []), "more may fill at another price"
     fill(bot, entry)
     bot.exits()
-    assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
-    assert sum(sizes(bot.venue.targets())) <= 10
+    assert sizes(bot.venue.stops()) == ([Decimal(10)] if can.reduce_only else [Decimal(4), Decimal(6)])
+    assert sizes(bot.venue.targets()) == [Decimal(4)] * 2, "as the rules say"
+
+
+def test_an_entry_that_fills_in_many_parts_never_has_more_than_a_few_stops_nor_fewer_shares_than_protected() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE)
+    entry = bot.enter(quantity=20)
+    assert entry is not None
+    for part in range(1, 20):
+        bot.scene.later(10)
+        fill(bot, entry, 1)
+        bot.exits(10)
+        assert sum(sizes(bot.venue.stops())) == part
+        assert len(bot.venue.stops()) <= STOPS_WHILE_FILLING
+    bot.scene.later(10)
+    fill(bot, entry)
+    bot.exits(10)
+    assert sizes(bot.venue.stops()) == [Decimal(20)]
+    assert bot.scene.told("protection_gap") == []
 
 
 WAYS = {
@@ -260,9 +288,13 @@ def test_what_rests_for_shares_that_are_gone_is_canceled_although_a_request_is_l
 
 
 @each
-def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
+def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(
+    can: Capabilities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if targets for the shares had rested before these parts filled.
+    monkeypatch.setattr(two_orders, "_targets_wait", lambda *_: False)
     bot = Bot(can)
-    entry = bot.enter(quantity=12)
+    entry = bot.enter(quantity=13)
     assert entry is not None
     for shares, fates in ((4, []), (6, []), (2, [LOST_ON_THE_WAY])):
         fill(bot, entry, shares)
@@ -293,14 +325,16 @@ def after_a_lost_cancel() -> Bot:
     """Return a bot whose cancel of a stop for 5 shares was lost, while one for 3 rested; then the entry filled more."""
     bot = Bot(NO_EDITS_ONLY_REDUCE)
     bot.venue.has_history = True
-    entry = bot.enter()
+    entry = bot.enter(quantity=11)
     assert entry is not None
     fill(bot, entry, 5)
-    bot.exits()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_orders, "_targets_wait", lambda *_: False)
+        bot.exits()
     fill(bot, bot.venue.targets()[0])
     bot.venue.fates = ["", LOST_ON_THE_WAY]
     bot.exits()
-    fill(bot, entry)
+    fill(bot, entry, 5)
     return bot
 
 
@@ -370,7 +404,7 @@ def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_ne
 @each
 def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabilities) -> None:
     bot = Bot(can)
-    entry = bot.enter()
+    entry = bot.enter(quantity=11)
     assert entry is not None
     for shares in (4, 6):
         fill(bot, entry, shares)
@@ -576,3 +610,31 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
     (second,) = bot.venue.working(Purpose.CLOSE)
     assert bot.venue.book[first.client_order_id].status is OrderStatus.CANCELED
     assert (second.quantity, second.limit_price != first.limit_price) == (Decimal(10), True)
+
+
+NEAR = Decimal("0.001")
+PRICES = st.lists(st.integers(9_700, 9_900).map(lambda cents: Decimal(cents) / 100), min_size=1, max_size=9)
+
+
+@given(PRICES, st.integers(9_700, 9_900).map(lambda cents: Decimal(cents) / 100), st.integers(0, 3), st.integers(1, 3))
+def test_a_stop_for_several_is_no_looser_than_any_of_them_and_hardly_tighter(
+    prices: Sequence[Decimal], level: Decimal, missing: int, most: int
+) -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    books = read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day)
+    (rests,) = (one for one in resting_among(books, books.working)["flow", "AAPL"] if not one.is_target)
+    assert rests.stop is not None
+    each = [replace(rests, stop=replace(rests.stop, stop_price=price, quantity=Decimal(1))) for price in prices]
+    shares, asked = Decimal(len(each) + missing), Levels(level)
+    cover = Cover(("flow", "AAPL"), Side.SELL, shares, tuple(each), (), None, asked, NONE, listing(), most)
+    steps = tuple(stop_steps(cover, NEAR))
+    left = [(price, Decimal(1)) for price in prices]
+    for step in steps:
+        olds = (*step.parts, *((step.old,) if step.old else ()))
+        for old in olds:
+            left.remove((price_of(old), old.quantity))
+            assert step.price - price_of(old) >= 0, "a stop never moves away from profit"
+        assert all(step.price - price_of(old) <= step.price * NEAR for old in step.parts)
+        assert not step.parts or level <= step.price * (1 + NEAR)
+        left.append((step.price, step.shares))
+    assert sum(quantity for _, quantity in left) == shares

@@ -10,7 +10,7 @@ whichever is more.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
@@ -31,6 +32,9 @@ from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, 
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
+
+PROOF_MAY_TAKE = timedelta(minutes=2)
+"""How long after a cancel that was accepted its order may be missing everywhere, as at a venue of late histories."""
 
 
 class Reading(Struct, frozen=True):
@@ -168,8 +172,17 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
         return None
 
 
+def _is_explained(order: Order, books: Books, now: datetime) -> bool:
+    """Return True if an order isn't listed because all of it filled, or we canceled it: its proof is on its way."""
+    if order.quantity is not None and books.filled.get(order.venue_id, Decimal(0)) >= order.quantity:
+        return True
+    cancels = (record for record in books.intents if record.intent.target_venue_id == order.venue_id)
+    taken = (one for one in cancels if one.intent.operation is Operation.CANCEL and one.state is IntentState.ACKED)
+    return any(now - record.updated_at <= PROOF_MAY_TAKE for record in taken)
+
+
 def _events(reading: Reading, now: datetime) -> Iterator[SystemEvent]:
-    for order in reading.omitted_orders:
+    for order in (one for one in reading.omitted_orders if not _is_explained(one, reading.books, now)):
         details = {"order": order.client_order_id, "status": order.status.value}
         yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
     for one in reading.differences:

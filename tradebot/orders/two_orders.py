@@ -16,7 +16,7 @@ from decimal import Decimal
 from tradebot.errors import TemporaryError
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.lists import Levels, levels
-from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
@@ -44,6 +44,8 @@ from tradebot.ports.world import Call, World
 
 REFUSALS = 2
 """How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
+STOPS_WHILE_FILLING = 3
+"""How many stops may rest beside one another while an entry fills part by part, each for another part."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
@@ -140,7 +142,14 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
                 wanted.get(whose) if closes and listing else None,
                 NONE if world.venue.reduce_only else total(stop for stop in stops if stop.ending),
                 listing,
+                (STOPS_WHILE_FILLING if _fills(desk, whose, side) else 1) if world.venue.reduce_only else None,
             )
+
+
+def _fills(desk: Desk, whose: Whose, closing: Side) -> bool:
+    """Return True if an entry of a position works: more of it may be bought."""
+    own = (order for order in desk.book.own_orders if (order.strategy, order.symbol) == whose)
+    return any(order.side is not closing for order in own)
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
@@ -238,7 +247,10 @@ def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
 def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
-        yield _placed(world, call, desk, cover, step)
+        placed = _placed(world, call, desk, cover, step)
+        yield placed
+        for one in step.parts if step.parts and _rests(world, placed) else ():
+            yield cancel_order(world, call, desk, one.first, one.record, Reason.STOP_SPARE)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
     elif _can_edit(world, desk, step.old):
@@ -333,8 +345,18 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
         yield from _new_targets(world, call, desk, cover)
 
 
+def _targets_wait(desk: Desk, cover: Cover) -> bool:
+    """Return True while each part that fills would get targets of its own; until then the exit rules watch the price.
+
+    The average price, from which targets are counted, moves with each part.
+    """
+    return _fills(desk, cover.whose, cover.side)
+
+
 def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
     if cover.position is None or cover.asked is None or cover.listing is None:
+        return
+    if _targets_wait(desk, cover):
         return
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]

@@ -100,7 +100,7 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap
     bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
     found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
     lapses = sorted(found, key=itemgetter(0), reverse=True)
-    lost = lapses[0][0][1] if lapses else _never_rested(books, position)
+    lost = lapses[0][0][1] if lapses else _never_rested(books, position, bought)
     why, left, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
     # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
     for (at, _), one in lapses:
@@ -153,10 +153,11 @@ def _is_exiting(books: Books, position: Position) -> bool:
     return any(_is_of(record, position) for record in exits)
 
 
-def _never_rested(books: Books, position: Position) -> str:
+def _never_rested(books: Books, position: Position, bought: datetime) -> str:
+    """Return why no stop has rested for shares since they were bought; earlier ones were for other shares."""
     stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
     sent = [record for record in stops if _is_of(record, position)]
-    last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
+    last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= bought), None)
     if last is None:
         return NOT_PLACED
     late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
