@@ -127,7 +127,7 @@ class Lots:
         accepted = self._accepted.pop(order, None)
         if status in TRIGGERS or (status in CHANGING and order in self._stops):
             self._stops[order] = _working(event, lot)
-        elif event["event"] in ("order_accepted", "order_held"):
+        elif event["event"] in ("order_accepted", "order_held", "order_received"):
             self._accepted[order] = _working(event, lot)
         elif accepted and status in ENDED and not {order, event.get("parent_id")} & self._asked_to_end:
             # Whoever sent it was told that it was accepted, and learns later that it was rejected at once.
