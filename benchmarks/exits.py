@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
@@ -63,9 +64,9 @@ class Reading(PriceRule):
 class Calls:
     """Every exchange with the broker, counted and timed: wall time, and the processor's."""
 
-    def __init__(self) -> None:
-        self._exchange = vars(wire)["exchange"]
-        vars(wire)["exchange"] = self
+    def __init__(self, module: ModuleType = wire) -> None:
+        self._exchange = vars(module)["exchange"]
+        vars(module)["exchange"] = self
         self.begin()
 
     def begin(self) -> None:

@@ -15,6 +15,7 @@ import tracemalloc
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
@@ -85,8 +86,8 @@ def empty_bounded_caches() -> None:
             found.cache_clear()
 
 
-def weigh() -> None:
-    """Serve on the embedded exchange, and print what it weighed."""
+def weighed() -> list[dict[str, Any]]:
+    """Serve on the embedded exchange, and return what it weighed."""
     scales = Scales()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
         state = Path(folder) / "serve"
@@ -98,7 +99,7 @@ def weigh() -> None:
             pass
         finally:
             process.stop(state / "exchange")
-    print(json.dumps([asdict(weight) for weight in scales.weights]))
+    return [asdict(weight) for weight in scales.weights]
 
 
 def weights(*words: str) -> list[Weight]:
@@ -131,4 +132,4 @@ if __name__ == "__main__":
     else:
         if TRACED in sys.argv:
             tracemalloc.start()
-        weigh()
+        print(json.dumps(weighed()))

@@ -1,22 +1,32 @@
-"""Alpaca clients that share no code with alpaca-py live through an order's whole life; the exchange's log is the judge.
+"""Clients that share no code with this project live through an order's whole life; the exchange's log is the judge.
 
-They are development tools: `make clients` fetches them, and without it these tests skip, saying so.
+Those of Alpaca share none with alpaca-py either. They are development tools: `make clients` fetches them, and without
+it these tests skip, saying so.
 """
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.exchange.kraken.desk import KEY, SECRET, XBT, spec
+from tests.exchange.served import Served
+from tests.exchange.served import served as served_here
 from tests.lab import Lab, needed, served
+from tradebot.exchange.process import create
 
 HERE = Path(__file__).parent
-PACKAGES = {"js": HERE / "js" / "node_modules", "python": HERE / "python" / ".venv"}
+PACKAGES = {
+    "js": HERE / "js" / "node_modules",
+    "python": HERE / "python" / ".venv",
+    "kraken": HERE / "kraken" / ".venv",
+}
 ABSENT = "the other clients are not here: make clients"
 INTERPRETER = HERE / "python" / ".venv" / "bin" / "python"
 
@@ -44,9 +54,32 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
+@pytest.fixture
+def kraken(tmp_path: Path) -> Iterator[Served]:
+    """Yield an exchange of three perpetuals, an hour into its first day; its clients must be there."""
+    if not PACKAGES["kraken"].exists():
+        pytest.skip(ABSENT)
+    create(tmp_path, spec((XBT, "PF_ETHUSD", "PF_PEPEUSD")))
+    with served_here(tmp_path) as served:
+        served.tick(seconds=3600)
+        yield served
+
+
+def at_kraken(kraken: Served, story: str) -> dict[str, Any]:
+    """Run the story of a client of Kraken Futures and return its steps."""
+    began_ms = int(datetime(2026, 11, 24, tzinfo=UTC).timestamp()) * 1000
+    settings = {"EXCHANGE_URL": kraken.url, "KEY": KEY, "SECRET": SECRET, "SINCE_MS": str(began_ms)}
+    interpreter = PACKAGES["kraken"] / "bin" / "python"
+    return run((str(interpreter), str(HERE / "kraken" / story)), settings)
+
+
 def live(lab: Lab, *command: str) -> dict[str, Any]:
+    """Run a client's story and return its steps."""
+    return run(command, {"EXCHANGE_URL": lab.url, "APCA_API_KEY_ID": "sandbox", "APCA_API_SECRET_KEY": "sandbox"})
+
+
+def run(command: Sequence[str], settings: Mapping[str, str]) -> dict[str, Any]:
     """Run a client's story and return its steps; the last line of its output is its report."""
-    settings = {"EXCHANGE_URL": lab.url, "APCA_API_KEY_ID": "sandbox", "APCA_API_SECRET_KEY": "sandbox"}
     environment = {"PATH": os.environ["PATH"], **settings}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     report = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
@@ -107,3 +140,54 @@ def test_the_python_client_before_alpaca_py(interpreter: str, lab: Lab) -> None:
     assert seen["flat"] == 0
     assert seen["streamed bar"] == "SPY"
     assert net_positions(lab) == {"AAPL": "0", "SPY": "0"}
+
+
+def accepted(folder: Path) -> list[tuple[str, str, str]]:
+    """Return what the exchange took: the kind, the side and the size of each order."""
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [(row["type"], row["side"], row["qty"]) for row in rows if row["event"] == "order_accepted"]
+
+
+def test_ccxt_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
+    seen = at_kraken(kraken, "ccxt_session.py")
+    assert seen["markets"] == ["BTC/USD:USD", "ETH/USD:USD", "PEPE/USD:USD"]
+    assert seen["market"]["precision"] == {"amount": 0.0001, "price": 1.0}
+    assert (seen["quote"], seen["candles"], seen["funding"]) == (True, [0, True], True)
+    assert (seen["balance"], seen["tiers"], seen["by its own clock"]) == (100_000, 50, [])
+    assert (seen["rests"], seen["id again"]) == (["rests"], "DuplicateOrderId")
+    assert seen["edited"] == [0.2, True, None], "ccxt reads no price of an open order"
+    assert (seen["canceled"], seen["canceled again"]) == ("cancelled", "OrderNotFound")
+    assert (seen["position"], seen["protected"]) == (["long", 0.5], ["lmt", "stop"])
+    assert (seen["take profit"], seen["too large"]) == ("InvalidOrder", "BadRequest")
+    assert (seen["post only"], seen["stop canceled"]) == ("OrderImmediatelyFillable", "cancelled")
+    assert (seen["batch"], seen["all canceled"]) == (["open", "open"], 3)
+    assert (seen["fills"], seen["closed"], seen["canceled orders"]) == ([["buy", 0.5]], ["bought"], True)
+    assert seen["not there"] == ["ExchangeNotAvailable"] * 2
+    assert (seen["streamed ticker"], seen["streamed orders"]) == ("BTC/USD:USD", [True])
+    bought, stop, target = ("market", "buy", "0.5"), ("stop", "sell", "0.5"), ("limit", "sell", "0.5")
+    assert accepted(tmp_path) == [("limit", "buy", "0.1"), bought, stop, target, *[("limit", "buy", "0.1")] * 3]
+
+
+def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
+    seen = at_kraken(kraken, "sdk_session.py")
+    assert seen["instruments"] == [XBT, "PF_ETHUSD", "PF_PEPEUSD"]
+    assert (seen["tickers"], seen["book"]) == (3, ["asks", "bids"])
+    assert (seen["trade candles"], seen["mark candles"]) == ([0, True], [0, True])
+    assert seen["account"] == [100_000, 100_000, 0]
+    assert (seen["rests"], seen["edited"]) == (["placed", ["rests"]], [0.2, 5])
+    # These are refusals, which it returns as if they were successes.
+    assert (seen["id again"], seen["canceled again"]) == ("clientOrderIdAlreadyExist", "notFound")
+    assert (seen["too large"], seen["take profit"]) == ("maxPositionViolation", "invalidOrderType")
+    assert seen["reduces what isn't held"] == "wouldNotReducePosition"
+    assert (seen["canceled"], seen["bought"]) == ("cancelled", ["placed", ["EXECUTION"]])
+    assert seen["statuses"] == ["CANCELLED", "FULLY_EXECUTED"]
+    assert (seen["position"], seen["stop"]) == (["long", 0.5], ["stop", "mark", True, False])
+    assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 3, [["bought", 0.5]])
+    assert seen["events of orders"] == ["OrderCancelled", "OrderPlaced", "OrderUpdated"]
+    assert seen["events of triggers"] == ["OrderTriggerCancelled", "OrderTriggerPlaced"]
+    assert seen["account log"] == [["pf_xbtusd", "futures trade"], ["usd", "futures trade"]]
+    assert seen["wrong secret"] == "KrakenAuthenticationError"
+    assert (seen["streamed ticker"], seen["streamed fill"]) == (XBT, [["heard", 0.1]])
+    bought, stop = ("market", "buy", "0.5"), ("stop", "sell", "0.5")
+    small = ("limit", "buy", "0.1")
+    assert accepted(tmp_path) == [small, bought, stop, small, small, ("market", "sell", "0.1")]
