@@ -10,7 +10,7 @@ whichever is more.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
@@ -73,7 +74,7 @@ def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
     if closing and reading.ratios:
         reading = _ask_about_each_position(world, reading)
     if not world.dry_run:
-        for event in _events(reading, clocks.now):
+        for event in _events(reading, clocks.now, world.venue.tells_ends_after):
             world.events.emit(event)
     return reading
 
@@ -168,8 +169,18 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
         return None
 
 
-def _events(reading: Reading, now: datetime) -> Iterator[SystemEvent]:
-    for order in reading.omitted_orders:
+def _last_heard(reading: Reading) -> Iterator[tuple[str, datetime]]:
+    """Yield when the orders that the list lacks last changed, and when we asked to cancel them, by the venue's id."""
+    yield from ((order.venue_id, order.updated_at) for order in reading.omitted_orders if order.updated_at)
+    for record in reading.books.intents:
+        if record.intent.operation is Operation.CANCEL and record.intent.target_venue_id:
+            yield record.intent.target_venue_id, record.updated_at
+
+
+def _events(reading: Reading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
+    """Yield what a person should hear; not that the list lacks an order that may have ended just now."""
+    recent = {name for name, at in _last_heard(reading) if timedelta(0) <= now - at < told_after}
+    for order in (order for order in reading.omitted_orders if order.venue_id not in recent):
         details = {"order": order.client_order_id, "status": order.status.value}
         yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
     for one in reading.differences:
