@@ -7,6 +7,7 @@ import pytest
 
 from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
 from tests.venues import FakeReader
+from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
@@ -85,17 +86,94 @@ def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) ->
     assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.OPEN
 
 
-@each
-def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None:
+def filling(can: Capabilities, *parts: tuple[int, Sequence[str]], quantity: int = 10) -> tuple[Bot, Order]:
+    """Return a bot whose entry filled in parts, a pass of exits after each, and the entry; its requests have fates."""
     bot = Bot(can)
-    entry = bot.enter()
-    assert entry is not None
-    fill(bot, entry, 4)
-    bot.exits()
-    fill(bot, entry)
-    bot.exits()
+    entry = bot.enter(quantity=quantity)
+    assert entry is not None, "the entry was refused"
+    for shares, fates in parts:
+        bot.scene.later(1)
+        fill(bot, entry, shares)
+        bot.venue.fates = list(fates)
+        bot.exits()
+    return bot, entry
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None:
+    bot, _ = filling(can, (4, []), (6, []))
     assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
     assert sum(sizes(bot.venue.targets())) <= 10
+    assert bot.scene.told("protection_gap") == [], "each was protected in time"
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+@pytest.mark.parametrize("side", Side)
+def test_an_entry_that_fills_in_parts_has_one_stop_and_one_order_for_each_target(can: Capabilities, side: Side) -> None:
+    bot = Bot(can)
+    entry = bot.enter(side)
+    assert entry is not None
+    for done, price in ((2, "100"), (5, "100.20"), (10, "99.90")):
+        bot.scene.later(1)
+        bot.venue.fill(entry.client_order_id, price, done - abs(bot.position))
+        bot.exits()
+        assert sizes(bot.venue.stops()) == [Decimal(done)]
+    stop, entered = bot.venue.stops()[0].stop_price, Decimal("100.01")
+    assert stop is not None
+    assert (stop - entered * (1 - side.sign * Decimal("0.02"))) * side.sign >= 0
+    assert sizes(bot.venue.targets()) == [Decimal(4), Decimal(4)]
+    done = len(bot.venue.asked)
+    bot.exits()
+    assert asked(bot, done) == [], "what fits needs nothing more"
+    assert bot.scene.told("protection_gap") == []
+
+
+def apart(can: Capabilities) -> list[str]:
+    """Return what lets a second stop rest beside the first: the venue refuses the larger one."""
+    return [REFUSED] * can.reduce_only
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_where_a_larger_stop_is_refused_one_is_placed_for_what_has_none(can: Capabilities) -> None:
+    bot, _ = filling(can, (4, []), (6, apart(can)))
+    assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_a_stop_much_tighter_than_the_rules_say_is_not_merged(can: Capabilities) -> None:
+    bot, entry = filling(can, (4, []))
+    bot.rules = parse([{"stop_loss": {"fraction": "0.04"}}])
+    fill(bot, entry)
+    bot.exits()
+    rests = [(order.open_quantity, order.stop_price) for order in bot.venue.stops()]
+    assert rests == [(Decimal(4), Decimal("98.00")), (Decimal(6), Decimal("96.00"))]
+
+
+@pytest.mark.parametrize(
+    ("fates", "seconds", "why"), [([], 200, "not_placed"), ([REFUSED, REFUSED], 60, "refused")], ids=["late", "refused"]
+)
+def test_a_part_of_an_entry_that_has_no_stop_in_time_is_told(fates: Sequence[str], seconds: int, why: str) -> None:
+    bot, entry = filling(NO_EDITS_ONLY_REDUCE, (4, []))
+    bot.scene.later(1)
+    fill(bot, entry)
+    bought = bot.venue.now
+    bot.venue.fates = list(fates)
+    bot.exits(seconds)
+    (gap,) = bot.scene.told("protection_gap")
+    assert (gap["shares"], gap["why"], gap["since"]) == ("6", why, bought.isoformat())
+
+
+def test_a_stop_that_was_canceled_for_a_larger_one_is_not_why_a_later_part_has_none() -> None:
+    bot, entry = filling(NO_EDITS_ONLY_REDUCE, (4, []), (2, ["", SLOW]))
+    bot.scene.later(10)
+    fill(bot, entry)
+    bot.scene.later(10)
+    bot.venue.catch_up()
+    bot.exits(40)
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+    assert bot.scene.told("protection_gap") == []
 
 
 WAYS = {
@@ -261,13 +339,7 @@ def test_what_rests_for_shares_that_are_gone_is_canceled_although_a_request_is_l
 
 @each
 def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
-    bot = Bot(can)
-    entry = bot.enter(quantity=12)
-    assert entry is not None
-    for shares, fates in ((4, []), (6, []), (2, [LOST_ON_THE_WAY])):
-        fill(bot, entry, shares)
-        bot.venue.fates = fates
-        bot.exits()
+    bot, _ = filling(can, (4, []), (6, apart(can)), (2, [LOST_ON_THE_WAY]), quantity=12)
     for target in bot.venue.targets():
         fill(bot, target)
     assert (bot.position, sizes(bot.venue.stops())) == (Decimal(4), [Decimal(4), Decimal(6)])
@@ -316,7 +388,7 @@ def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_
 def test_a_stop_whose_cancel_is_known_never_to_have_arrived_protects_as_before() -> None:
     bot = after_a_lost_cancel()
     bot.exits()
-    assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3)]
+    assert sizes(bot.venue.stops()) == [Decimal(8)], "one takes the place of both"
     assert bot.scene.told("protection_gap") == []
 
 
@@ -369,12 +441,7 @@ def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_ne
 
 @each
 def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabilities) -> None:
-    bot = Bot(can)
-    entry = bot.enter()
-    assert entry is not None
-    for shares in (4, 6):
-        fill(bot, entry, shares)
-        bot.exits()
+    bot, _ = filling(can, (4, []), (6, apart(can)))
     first, second = bot.venue.stops()
     bot.scene.later(10)
     bot.venue.suspend(first)

@@ -156,6 +156,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         _SHOWN,
         Unit.SHARES,
     ),
+    Reason.STOP_MERGED: idle(
+        "Several stops or targets would rest at the broker for one position, as while an entry fills, so one for all "
+        "of these shares is being placed. The others end once it rests.",
+        _SHOWN,
+        Unit.SHARES,
+    ),
     Reason.STOP_SPARE: idle(
         "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
         "one is being canceled.",

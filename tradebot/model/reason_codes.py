@@ -246,6 +246,7 @@ class Reason(StrEnum):
     LEFT_TO_BROKER = auto()
     TARGET_MISSING = auto()
     STOP_RESIZED = auto()
+    STOP_MERGED = auto()
     STOP_SPARE = auto()
     OVERFILLED = auto()
 

@@ -19,6 +19,8 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.orders.protecting import on_tick
 
 NONE = Decimal(0)
+NEAR = Decimal("0.2")
+"""Orders are merged if they are no farther from where the rules want them than this part of the way from the entry."""
 
 
 class Cover(NamedTuple):
@@ -51,13 +53,19 @@ class Cover(NamedTuple):
 class Step(NamedTuple):
     """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
 
-    `old` is that order, None for a new one; the price is in USD.
+    `old` is that order, None for a new one; the price is in USD. `beside` are others in whose place it is, too.
     """
 
     why: Reason
     shares: Decimal = NONE
     price: Decimal = NONE
     old: Resting | None = None
+    beside: tuple[Resting, ...] = ()
+
+    @property
+    def replaces(self) -> tuple[Resting, ...]:
+        """Return the orders in whose place it is."""
+        return (*((self.old,) if self.old else ()), *self.beside)
 
 
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
@@ -93,6 +101,23 @@ def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[
         else:
             yield Step(Reason.STOP_RESIZED, shares, price_of(one), one)
         excess -= one.quantity - shares
+
+
+def merged(cover: Cover, steps: tuple[Step, ...], looser_by: Decimal) -> tuple[Step, ...]:
+    """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
+
+    It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
+    """
+    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
+    if stop is None or cover.position is None or total(cover.stops) > cover.shares:
+        return steps
+    way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
+    near = [one for one in cover.stops if one.can_trigger and one.record.intent.protects and not is_busy(one)]
+    near = [one for one in near if (price_of(one) - stop) * toward <= max(way, price_of(one) * looser_by)]
+    if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
+        return steps
+    price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
+    return (Step(Reason.STOP_MERGED, total(near) + new, price, near[0], tuple(near[1:])),)
 
 
 def target_steps(cover: Cover) -> Iterator[Step]:

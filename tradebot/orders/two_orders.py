@@ -29,7 +29,7 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
 from tradebot.orders.changes import RETRY, cancel_order, edit_intent, release, tell_gap
-from tradebot.orders.fitting import NONE, Cover, Step, stop_steps, target_steps, total
+from tradebot.orders.fitting import NEAR, NONE, Cover, Step, is_busy, merged, price_of, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
     being_closed,
     missing_targets,
@@ -173,9 +173,12 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
     refused = _was_refused(desk, cover, is_target=False)
-    steps: Iterable[Step] = stop_steps(cover, world.rules.exits.stop_step_fraction)
+    looser_by = world.rules.exits.stop_step_fraction
+    steps = tuple(stop_steps(cover, looser_by))
     if refused:
-        steps = (step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+        steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+    elif world.venue.reduce_only:
+        steps = merged(cover, steps, looser_by)
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
 
 
@@ -241,18 +244,31 @@ def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Ite
         yield _placed(world, call, desk, cover, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
-    elif _can_edit(world, desk, step.old):
+    elif step.why is not Reason.STOP_MERGED and _can_edit(world, desk, step.old):
         yield _edited(world, call, desk, cover, step, step.old)
     elif world.venue.reduce_only:
-        placed = _placed(world, call, desk, cover, step)
-        yield placed
-        if _rests(world, placed):
-            yield cancel_order(world, call, desk, step.old.first, step.old.record, Reason.STOP_SPARE)
+        yield from _beside(world, call, desk, cover, step)
     else:
         # An entry pass doesn't give way while the shares have no stop.
         with world.undisturbed():
             records = tuple(_in_its_place(world, call, desk, cover, step, step.old))
         yield from records
+
+
+def _beside(
+    world: World, call: Call, desk: Desk, cover: Cover, step: Step, word: str | None = None
+) -> Iterator[CandidateRecord]:
+    """Place an order, and once it rests, cancel those in whose place it is; if it is refused, only what is missing."""
+    placed = _placed(world, call, desk, cover, step, word)
+    yield placed
+    missing = step.shares - total(step.replaces)
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and step.why is Reason.STOP_MERGED and missing > 0:
+        yield _placed(world, call, desk, cover, step._replace(shares=missing), word)
+    for old in step.replaces if _rests(world, placed) else ():
+        canceled = cancel_order(world, call, desk, old.first, old.record, Reason.STOP_SPARE)
+        yield canceled
+        if not _has_outcome(canceled):
+            return
 
 
 def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
@@ -290,7 +306,7 @@ def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step, word
     why = word if word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
     intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
-    if step.why is Reason.TARGET_MISSING:
+    if step.why is Reason.TARGET_MISSING or (step.old and step.old.is_target):
         intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
     return send_to_rest(world, desk, intent, step.why, _about(step))
 
@@ -339,9 +355,25 @@ def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
-    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, rests, room):
+    prices = [on_tick(cover.listing, target.price, cover.side, beyond=True) for target in cover.asked.targets]
+    # The price of a target follows the average price, while an entry fills.
+    near, entered = prices if world.venue.reduce_only else (), cover.position.average_price
+    there = [(_nearest(near, rest, entered), rest) for rest in rests]
+    resting_there = [(price, rest.quantity) for price, rest in there]
+    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, resting_there, room):
         at = on_tick(cover.listing, price, cover.side, beyond=True)
-        done = _placed(world, call, desk, cover, Step(Reason.TARGET_MISSING, part, at), word)
-        yield done
-        if not _has_outcome(done):
+        old = [rest for level, rest in there if level == at and rest in cover.targets and not is_busy(rest)]
+        step = Step(Reason.TARGET_MISSING, part, at)
+        if old and world.venue.reduce_only:
+            step = Step(Reason.STOP_MERGED, part + total(old), at, old[0], tuple(old[1:]))
+        done = tuple(_beside(world, call, desk, cover, step, word))
+        yield from done
+        if not all(map(_has_outcome, done)):
             return
+
+
+def _nearest(prices: Iterable[Decimal], rest: Resting, entered: Decimal) -> Decimal:
+    """Return the price among those of the rules at which a target is meant to rest; its own if none is near."""
+    at = price_of(rest)
+    near = (price for price in prices if abs(price - at) <= abs(price - entered) * NEAR)
+    return min(near, key=lambda price: abs(price - at), default=at)

@@ -4,6 +4,7 @@ Gaps in protection are whole lots of our positions for which no stop at the venu
 shares are gone or a report shows that a stop rests, whatever is sent. A fill that the next pass protects is no gap.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,7 +23,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
-from tradebot.model.intent import IntentRecord, IntentState, is_marked
+from tradebot.model.intent import IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
@@ -100,7 +101,7 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap
     bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
     found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
     lapses = sorted(found, key=itemgetter(0), reverse=True)
-    lost = lapses[0][0][1] if lapses else _never_rested(books, position)
+    lost = lapses[0][0][1] if lapses else _never_rested(books, position, bought)
     why, left, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
     # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
     for (at, _), one in lapses:
@@ -123,10 +124,14 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
 
 
 def _stops(books: Books, position: Position) -> Iterator[_Stop]:
-    states = {order.venue_id: order.status for order in books.orders}
+    states, spare = {order.venue_id: order.status for order in books.orders}, {*_spare(books, position)}
     for order in books.orders:
         record = books.intent_behind(order) if order.stop_price is not None else None
-        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
+        if (
+            record is None
+            or order.venue_id in spare
+            or not (record.intent.rests and _is_of(record, position) and _closes(order, position))
+        ):
             continue
         lapse, parent = None, states.get(order.parent or "")
         if record.intent.order_class is OrderClass.BRACKET:
@@ -145,6 +150,17 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         yield _Stop(order.submitted_at or record.intent.at, shares, rested, lapse)
 
 
+def _spare(books: Books, position: Position) -> Iterator[str]:
+    """Yield the stops, by the venue's id, that a pass canceled after it had placed others for all of their shares."""
+    placed = defaultdict[str, Decimal](Decimal)
+    for intent in (record.intent for record in books.intents if _is_of(record, position)):
+        if not intent.protects or intent.is_target or intent.order_class is not OrderClass.SIMPLE:
+            continue
+        placed[intent.cycle_id] += intent.quantity * (-1 if intent.operation is Operation.CANCEL else 1)
+        if intent.operation is Operation.CANCEL and intent.target_venue_id and placed[intent.cycle_id] >= 0:
+            yield intent.target_venue_id
+
+
 def _is_exiting(books: Books, position: Position) -> bool:
     """Return True if an exit works, or may: its outcome isn't known."""
     behind = (books.intent_behind(order) for order in books.working if order.stop_price is None)
@@ -153,11 +169,13 @@ def _is_exiting(books: Books, position: Position) -> bool:
     return any(_is_of(record, position) for record in exits)
 
 
-def _never_rested(books: Books, position: Position) -> str:
+def _never_rested(books: Books, position: Position, bought: datetime) -> str:
+    """Return why the shares that were bought since then have had no stop."""
     stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
     sent = [record for record in stops if _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
-    if last is None:
+    # A stop that was sent before the shares were there was for others.
+    if last is None or (last.intent.at < bought and last.intent.order_class is OrderClass.SIMPLE):
         return NOT_PLACED
     late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
     refused = last.state is IntentState.REJECTED or any(r.intent.client_order_id in late for r in sent)
