@@ -169,20 +169,14 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
         return None
 
 
-def _last_heard(reading: Reading) -> Iterator[tuple[str, datetime]]:
-    """Yield when the orders that the list lacks last changed, and when we asked to cancel them, by the venue's id."""
-    yield from ((order.venue_id, order.updated_at) for order in reading.omitted_orders if order.updated_at)
-    for record in reading.books.intents:
-        if record.intent.operation is Operation.CANCEL and record.intent.target_venue_id:
-            yield record.intent.target_venue_id, record.updated_at
-
-
 def _events(reading: Reading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
     """Yield what a person should hear; not that the list lacks an order that may have ended just now."""
-    recent = {name for name, at in _last_heard(reading) if timedelta(0) <= now - at < told_after}
-    for order in (order for order in reading.omitted_orders if order.venue_id not in recent):
-        details = {"order": order.client_order_id, "status": order.status.value}
-        yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
+    asked = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
+    for order in reading.omitted_orders:
+        heard = (order.updated_at, asked.get((Operation.CANCEL, order.venue_id)))
+        if not any(at and timedelta(0) <= now - at < told_after for at in heard):
+            details = {"order": order.client_order_id, "status": order.status.value}
+            yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
     for one in reading.differences:
         details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
         yield EventKind.POSITION_DIFFERS.at(now, details, one.symbol)

@@ -152,13 +152,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     ),
     Reason.STOP_RESIZED: idle(
-        "Some of the shares that a stop or a target at the broker is for are gone, so it is being made smaller.",
-        _SHOWN,
-        Unit.SHARES,
-    ),
-    Reason.STOP_MERGED: idle(
-        "Several stops or targets would rest at the broker for one position, as while an entry fills, so one for all "
-        "of these shares is being placed. The others end once it rests.",
+        "The shares that a stop or a target at the broker is for have changed, so one for these takes its place.",
         _SHOWN,
         Unit.SHARES,
     ),

@@ -246,7 +246,6 @@ class Reason(StrEnum):
     LEFT_TO_BROKER = auto()
     TARGET_MISSING = auto()
     STOP_RESIZED = auto()
-    STOP_MERGED = auto()
     STOP_SPARE = auto()
     OVERFILLED = auto()
 

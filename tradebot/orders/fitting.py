@@ -53,19 +53,15 @@ class Cover(NamedTuple):
 class Step(NamedTuple):
     """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
 
-    `old` is that order, None for a new one; the price is in USD. `beside` are others in whose place it is, too.
+    `old` is that order, None for a new one; the price is in USD. It replaces `others` too; `word` is its rule.
     """
 
     why: Reason
     shares: Decimal = NONE
     price: Decimal = NONE
     old: Resting | None = None
-    beside: tuple[Resting, ...] = ()
-
-    @property
-    def replaces(self) -> tuple[Resting, ...]:
-        """Return the orders in whose place it is."""
-        return (*((self.old,) if self.old else ()), *self.beside)
+    others: tuple[Resting, ...] = ()
+    word: str | None = None
 
 
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
@@ -103,7 +99,7 @@ def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[
         excess -= one.quantity - shares
 
 
-def merged(cover: Cover, steps: tuple[Step, ...], looser_by: Decimal) -> tuple[Step, ...]:
+def merged(cover: Cover, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
 
     It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
@@ -113,11 +109,11 @@ def merged(cover: Cover, steps: tuple[Step, ...], looser_by: Decimal) -> tuple[S
         return steps
     way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
     near = [one for one in cover.stops if one.can_trigger and one.record.intent.protects and not is_busy(one)]
-    near = [one for one in near if (price_of(one) - stop) * toward <= max(way, price_of(one) * looser_by)]
+    near = [one for one in near if (price_of(one) - stop) * toward <= way]
     if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
         return steps
     price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
-    return (Step(Reason.STOP_MERGED, total(near) + new, price, near[0], tuple(near[1:])),)
+    return (Step(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
 
 
 def target_steps(cover: Cover) -> Iterator[Step]:

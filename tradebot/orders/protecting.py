@@ -158,8 +158,7 @@ def _parts(
     desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
     """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
-    there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
-    for part in missing_targets(desk, position, listing, levels, there, shares):
+    for part in missing_targets(desk, position, listing, levels, pairs, shares):
         shares -= part[1]
         yield part
     if shares:
@@ -167,20 +166,15 @@ def _parts(
 
 
 def missing_targets(
-    desk: Desk,
-    position: Position,
-    listing: Listing,
-    levels: Levels,
-    there: Sequence[tuple[Decimal | None, Decimal]],
-    shares: Decimal,
+    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
     """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
 
-    `there` are the prices at which targets rest, each with its shares.
-
     What a working exit closes is taken from the nearest targets: it is there because they were reached.
     """
+    # What a working exit closes is taken from the nearest targets: it is there because they were reached.
     side, closing = closing_side(position.quantity), being_closed(desk, position)
+    there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
         at = on_tick(listing, price, side, beyond=True)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))

@@ -173,12 +173,11 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
     refused = _was_refused(desk, cover, is_target=False)
-    looser_by = world.rules.exits.stop_step_fraction
-    steps = tuple(stop_steps(cover, looser_by))
+    steps = tuple(stop_steps(cover, world.rules.exits.stop_step_fraction))
     if refused:
         steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
     elif world.venue.reduce_only:
-        steps = merged(cover, steps, looser_by)
+        steps = merged(cover, steps)
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
 
 
@@ -244,7 +243,7 @@ def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Ite
         yield _placed(world, call, desk, cover, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
-    elif step.why is not Reason.STOP_MERGED and _can_edit(world, desk, step.old):
+    elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
         yield _edited(world, call, desk, cover, step, step.old)
     elif world.venue.reduce_only:
         yield from _beside(world, call, desk, cover, step)
@@ -255,20 +254,15 @@ def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Ite
         yield from records
 
 
-def _beside(
-    world: World, call: Call, desk: Desk, cover: Cover, step: Step, word: str | None = None
-) -> Iterator[CandidateRecord]:
-    """Place an order, and once it rests, cancel those in whose place it is; if it is refused, only what is missing."""
-    placed = _placed(world, call, desk, cover, step, word)
+def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
+    olds = (*filter(None, (step.old,)), *step.others)
+    placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
     yield placed
-    missing = step.shares - total(step.replaces)
-    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and step.why is Reason.STOP_MERGED and missing > 0:
-        yield _placed(world, call, desk, cover, step._replace(shares=missing), word)
-    for old in step.replaces if _rests(world, placed) else ():
-        canceled = cancel_order(world, call, desk, old.first, old.record, Reason.STOP_SPARE)
-        yield canceled
-        if not _has_outcome(canceled):
-            return
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
+        yield _placed(world, call, desk, cover, step._replace(shares=missing))
+    elif olds and _rests(world, placed):
+        yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
 
 
 def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
@@ -298,15 +292,15 @@ def _in_its_place(
         yield _placed(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step, word: str | None = None) -> CandidateRecord:
-    """Place a stop, or the target of the rule with this name, and return what became of that."""
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
+    """Place a stop, or the target of a rule, and return what became of that."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
     assert of is not None, "what is placed has an instrument"
-    why = word if word is not None else (cover.asked.word if cover.asked else old.why if old else "")
+    why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
     intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
-    if step.why is Reason.TARGET_MISSING or (step.old and step.old.is_target):
+    if step.why is Reason.TARGET_MISSING:
         intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
     return send_to_rest(world, desk, intent, step.why, _about(step))
 
@@ -346,34 +340,27 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     if not (steps or _was_refused(desk, cover, is_target=True)):
-        yield from _new_targets(world, call, desk, cover)
+        yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
-def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
     if cover.position is None or cover.asked is None or cover.listing is None:
         return
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
     prices = [on_tick(cover.listing, target.price, cover.side, beyond=True) for target in cover.asked.targets]
-    # The price of a target follows the average price, while an entry fills.
     near, entered = prices if world.venue.reduce_only else (), cover.position.average_price
-    there = [(_nearest(near, rest, entered), rest) for rest in rests]
-    resting_there = [(price, rest.quantity) for price, rest in there]
-    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, resting_there, room):
+    meant = [_as_meant(rest, near, entered) for rest in rests]
+    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         at = on_tick(cover.listing, price, cover.side, beyond=True)
-        old = [rest for level, rest in there if level == at and rest in cover.targets and not is_busy(rest)]
-        step = Step(Reason.TARGET_MISSING, part, at)
-        if old and world.venue.reduce_only:
-            step = Step(Reason.STOP_MERGED, part + total(old), at, old[0], tuple(old[1:]))
-        done = tuple(_beside(world, call, desk, cover, step, word))
-        yield from done
-        if not all(map(_has_outcome, done)):
-            return
+        there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
+        old = [rest for rest in there if world.venue.reduce_only and not (rest.ending or is_busy(rest))]
+        yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
 
 
-def _nearest(prices: Iterable[Decimal], rest: Resting, entered: Decimal) -> Decimal:
-    """Return the price among those of the rules at which a target is meant to rest; its own if none is near."""
+def _as_meant(rest: Resting, prices: Iterable[Decimal], entered: Decimal) -> Resting:
+    """Return a target as if it had followed its rule's price while an entry filled; as it is if no price is near."""
     at = price_of(rest)
     near = (price for price in prices if abs(price - at) <= abs(price - entered) * NEAR)
-    return min(near, key=lambda price: abs(price - at), default=at)
+    return replace(rest, limit=replace(rest.first, limit_price=min(near, key=lambda one: abs(one - at), default=at)))

@@ -125,13 +125,9 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
 
 def _stops(books: Books, position: Position) -> Iterator[_Stop]:
     states, spare = {order.venue_id: order.status for order in books.orders}, {*_spare(books, position)}
-    for order in books.orders:
+    for order in (order for order in books.orders if order.venue_id not in spare):
         record = books.intent_behind(order) if order.stop_price is not None else None
-        if (
-            record is None
-            or order.venue_id in spare
-            or not (record.intent.rests and _is_of(record, position) and _closes(order, position))
-        ):
+        if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
         lapse, parent = None, states.get(order.parent or "")
         if record.intent.order_class is OrderClass.BRACKET:
@@ -152,13 +148,12 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
 
 def _spare(books: Books, position: Position) -> Iterator[str]:
     """Yield the stops, by the venue's id, that a pass canceled after it had placed others for all of their shares."""
-    placed = defaultdict[str, Decimal](Decimal)
-    for intent in (record.intent for record in books.intents if _is_of(record, position)):
-        if not intent.protects or intent.is_target or intent.order_class is not OrderClass.SIMPLE:
-            continue
-        placed[intent.cycle_id] += intent.quantity * (-1 if intent.operation is Operation.CANCEL else 1)
-        if intent.operation is Operation.CANCEL and intent.target_venue_id and placed[intent.cycle_id] >= 0:
-            yield intent.target_venue_id
+    placed, of_it = defaultdict[str, Decimal](Decimal), (r.intent for r in books.intents if _is_of(r, position))
+    for intent in (one for one in of_it if one.protects and not one.is_target and one.order_class is OrderClass.SIMPLE):
+        ends = intent.operation is Operation.CANCEL
+        placed[intent.cycle_id] += -intent.quantity if ends else intent.quantity
+        if ends and placed[intent.cycle_id] >= 0:
+            yield intent.target_venue_id or ""
 
 
 def _is_exiting(books: Books, position: Position) -> bool:
@@ -170,7 +165,6 @@ def _is_exiting(books: Books, position: Position) -> bool:
 
 
 def _never_rested(books: Books, position: Position, bought: datetime) -> str:
-    """Return why the shares that were bought since then have had no stop."""
     stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
     sent = [record for record in stops if _is_of(record, position)]
     last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
