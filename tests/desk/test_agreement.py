@@ -82,6 +82,24 @@ def test_an_order_that_the_list_leaves_out_goes_on_counting_and_its_symbol_takes
     assert [one.kind for one in found] == [FindingKind.ORDER_LEFT_OUT] * 2
 
 
+@pytest.mark.parametrize(
+    ("told_after", "seconds", "told"), [(0, 5, True), (30, 5, False), (30, 29, False), (30, 30, True)]
+)
+def test_an_order_left_out_is_told_once_the_venue_should_have_told_its_end(
+    told_after: int, seconds: int, *, told: bool
+) -> None:
+    scene, _ = leaving()
+    late = replace(scene.venue.capabilities, tells_ends_after=timedelta(seconds=told_after))
+    scene.venue.capabilities = late
+    working = [replace(order, updated_at=scene.venue.now) for order in scene.venue.view().orders]
+    scene.ledger.apply_orders(working, scene.venue.now)
+    lying(scene, no_orders)
+    scene.later(seconds)
+    desk = take(scene.world(), with_flow=False)
+    assert desk.omitted_orders == {"AAPL"}, "the order counts, whatever is told"
+    assert [name for name, _ in alarms(scene)] == ["order_left_out"] * told
+
+
 def test_a_dry_run_counts_what_the_list_leaves_out_and_not_what_has_ended_since() -> None:
     scene = Scene(limits=MUCH)
     trade_once(scene.world(wanted("AAPL"), wanted("JPM")), call())

@@ -4,26 +4,19 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
-from tests.builders import listing
 from tests.venues import FakeReader
-from tradebot.exits.lists import Levels
+from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
-from tradebot.model.resting import resting_among
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit
-from tradebot.orders import two_orders
-from tradebot.orders.fitting import NONE, Cover, price_of, stop_steps
-from tradebot.orders.two_orders import STOPS_WHILE_FILLING
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
@@ -93,36 +86,93 @@ def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) ->
     assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.OPEN
 
 
-@each
-def test_each_part_that_fills_gets_a_stop_at_once_and_all_get_one_where_it_cannot_turn_the_position(
-    can: Capabilities,
-) -> None:
+def filling(can: Capabilities, *parts: tuple[int, Sequence[str]], quantity: int = 10) -> tuple[Bot, Order]:
+    """Return a bot whose entry filled in parts, a pass of exits after each, and the entry; its requests have fates."""
     bot = Bot(can)
-    entry = bot.enter()
+    entry = bot.enter(quantity=quantity)
+    assert entry is not None, "the entry was refused"
+    for shares, fates in parts:
+        bot.scene.later(1)
+        fill(bot, entry, shares)
+        bot.venue.fates = list(fates)
+        bot.exits()
+    return bot, entry
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None:
+    bot, _ = filling(can, (4, []), (6, []))
+    assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
+    assert sum(sizes(bot.venue.targets())) <= 10
+    assert bot.scene.told("protection_gap") == [], "each was protected in time"
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+@pytest.mark.parametrize("side", Side)
+def test_an_entry_that_fills_in_parts_has_one_stop_and_one_order_for_each_target(can: Capabilities, side: Side) -> None:
+    bot = Bot(can)
+    entry = bot.enter(side)
     assert entry is not None
-    fill(bot, entry, 4)
+    for done, price in ((2, "100"), (5, "100.20"), (10, "99.90")):
+        bot.scene.later(1)
+        bot.venue.fill(entry.client_order_id, price, done - abs(bot.position))
+        bot.exits()
+        assert sizes(bot.venue.stops()) == [Decimal(done)]
+    stop, entered = bot.venue.stops()[0].stop_price, Decimal("100.01")
+    assert stop is not None
+    assert (stop - entered * (1 - side.sign * Decimal("0.02"))) * side.sign >= 0
+    assert sizes(bot.venue.targets()) == [Decimal(4), Decimal(4)]
+    done = len(bot.venue.asked)
     bot.exits()
-    assert (sizes(bot.venue.stops()), bot.venue.targets()) == ([Decimal(4)], []), "more may fill at another price"
+    assert asked(bot, done) == [], "what fits needs nothing more"
+    assert bot.scene.told("protection_gap") == []
+
+
+def apart(can: Capabilities) -> list[str]:
+    """Return what lets a second stop rest beside the first: the venue refuses the larger one."""
+    return [REFUSED] * can.reduce_only
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_where_a_larger_stop_is_refused_one_is_placed_for_what_has_none(can: Capabilities) -> None:
+    bot, _ = filling(can, (4, []), (6, apart(can)))
+    assert sizes(bot.venue.stops()) == [Decimal(4), Decimal(6)]
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_a_stop_much_tighter_than_the_rules_say_is_not_merged(can: Capabilities) -> None:
+    bot, entry = filling(can, (4, []))
+    bot.rules = parse([{"stop_loss": {"fraction": "0.04"}}])
     fill(bot, entry)
     bot.exits()
-    assert sizes(bot.venue.stops()) == ([Decimal(10)] if can.reduce_only else [Decimal(4), Decimal(6)])
-    assert sizes(bot.venue.targets()) == [Decimal(4)] * 2, "as the rules say"
+    rests = [(order.open_quantity, order.stop_price) for order in bot.venue.stops()]
+    assert rests == [(Decimal(4), Decimal("98.00")), (Decimal(6), Decimal("96.00"))]
 
 
-def test_an_entry_that_fills_in_many_parts_never_has_more_than_a_few_stops_nor_fewer_shares_than_protected() -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE)
-    entry = bot.enter(quantity=20)
-    assert entry is not None
-    for part in range(1, 20):
-        bot.scene.later(10)
-        fill(bot, entry, 1)
-        bot.exits(10)
-        assert sum(sizes(bot.venue.stops())) == part
-        assert len(bot.venue.stops()) <= STOPS_WHILE_FILLING
+@pytest.mark.parametrize(
+    ("fates", "seconds", "why"), [([], 200, "not_placed"), ([REFUSED, REFUSED], 60, "refused")], ids=["late", "refused"]
+)
+def test_a_part_of_an_entry_that_has_no_stop_in_time_is_told(fates: Sequence[str], seconds: int, why: str) -> None:
+    bot, entry = filling(NO_EDITS_ONLY_REDUCE, (4, []))
+    bot.scene.later(1)
+    fill(bot, entry)
+    bought = bot.venue.now
+    bot.venue.fates = list(fates)
+    bot.exits(seconds)
+    (gap,) = bot.scene.told("protection_gap")
+    assert (gap["shares"], gap["why"], gap["since"]) == ("6", why, bought.isoformat())
+
+
+def test_a_stop_that_was_canceled_for_a_larger_one_is_not_why_a_later_part_has_none() -> None:
+    bot, entry = filling(NO_EDITS_ONLY_REDUCE, (4, []), (2, ["", SLOW]))
     bot.scene.later(10)
     fill(bot, entry)
-    bot.exits(10)
-    assert sizes(bot.venue.stops()) == [Decimal(20)]
+    bot.scene.later(10)
+    bot.venue.catch_up()
+    bot.exits(40)
+    assert sizes(bot.venue.stops()) == [Decimal(10)]
     assert bot.scene.told("protection_gap") == []
 
 
@@ -288,18 +338,8 @@ def test_what_rests_for_shares_that_are_gone_is_canceled_although_a_request_is_l
 
 
 @each
-def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(
-    can: Capabilities, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As if targets for the shares had rested before these parts filled.
-    monkeypatch.setattr(two_orders, "_targets_wait", lambda *_: False)
-    bot = Bot(can)
-    entry = bot.enter(quantity=13)
-    assert entry is not None
-    for shares, fates in ((4, []), (6, []), (2, [LOST_ON_THE_WAY])):
-        fill(bot, entry, shares)
-        bot.venue.fates = fates
-        bot.exits()
+def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
+    bot, _ = filling(can, (4, []), (6, apart(can)), (2, [LOST_ON_THE_WAY]), quantity=12)
     for target in bot.venue.targets():
         fill(bot, target)
     assert (bot.position, sizes(bot.venue.stops())) == (Decimal(4), [Decimal(4), Decimal(6)])
@@ -325,16 +365,14 @@ def after_a_lost_cancel() -> Bot:
     """Return a bot whose cancel of a stop for 5 shares was lost, while one for 3 rested; then the entry filled more."""
     bot = Bot(NO_EDITS_ONLY_REDUCE)
     bot.venue.has_history = True
-    entry = bot.enter(quantity=11)
+    entry = bot.enter()
     assert entry is not None
     fill(bot, entry, 5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(two_orders, "_targets_wait", lambda *_: False)
-        bot.exits()
+    bot.exits()
     fill(bot, bot.venue.targets()[0])
     bot.venue.fates = ["", LOST_ON_THE_WAY]
     bot.exits()
-    fill(bot, entry, 5)
+    fill(bot, entry)
     return bot
 
 
@@ -350,7 +388,7 @@ def test_a_lost_cancel_of_a_stop_is_repeated_after_other_stops_cover_the_shares_
 def test_a_stop_whose_cancel_is_known_never_to_have_arrived_protects_as_before() -> None:
     bot = after_a_lost_cancel()
     bot.exits()
-    assert sizes(bot.venue.stops()) == [Decimal(5), Decimal(3)]
+    assert sizes(bot.venue.stops()) == [Decimal(8)], "one takes the place of both"
     assert bot.scene.told("protection_gap") == []
 
 
@@ -403,12 +441,7 @@ def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_ne
 
 @each
 def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabilities) -> None:
-    bot = Bot(can)
-    entry = bot.enter(quantity=11)
-    assert entry is not None
-    for shares in (4, 6):
-        fill(bot, entry, shares)
-        bot.exits()
+    bot, _ = filling(can, (4, []), (6, apart(can)))
     first, second = bot.venue.stops()
     bot.scene.later(10)
     bot.venue.suspend(first)
@@ -610,31 +643,3 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
     (second,) = bot.venue.working(Purpose.CLOSE)
     assert bot.venue.book[first.client_order_id].status is OrderStatus.CANCELED
     assert (second.quantity, second.limit_price != first.limit_price) == (Decimal(10), True)
-
-
-NEAR = Decimal("0.001")
-PRICES = st.lists(st.integers(9_700, 9_900).map(lambda cents: Decimal(cents) / 100), min_size=1, max_size=9)
-
-
-@given(PRICES, st.integers(9_700, 9_900).map(lambda cents: Decimal(cents) / 100), st.integers(0, 3), st.integers(1, 3))
-def test_a_stop_for_several_is_no_looser_than_any_of_them_and_hardly_tighter(
-    prices: Sequence[Decimal], level: Decimal, missing: int, most: int
-) -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
-    books = read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day)
-    (rests,) = (one for one in resting_among(books, books.working)["flow", "AAPL"] if not one.is_target)
-    assert rests.stop is not None
-    each = [replace(rests, stop=replace(rests.stop, stop_price=price, quantity=Decimal(1))) for price in prices]
-    shares, asked = Decimal(len(each) + missing), Levels(level)
-    cover = Cover(("flow", "AAPL"), Side.SELL, shares, tuple(each), (), None, asked, NONE, listing(), most)
-    steps = tuple(stop_steps(cover, NEAR))
-    left = [(price, Decimal(1)) for price in prices]
-    for step in steps:
-        olds = (*step.parts, *((step.old,) if step.old else ()))
-        for old in olds:
-            left.remove((price_of(old), old.quantity))
-            assert step.price - price_of(old) >= 0, "a stop never moves away from profit"
-        assert all(step.price - price_of(old) <= step.price * NEAR for old in step.parts)
-        assert not step.parts or level <= step.price * (1 + NEAR)
-        left.append((step.price, step.shares))
-    assert sum(quantity for _, quantity in left) == shares

@@ -22,7 +22,7 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
-from tradebot.model.intent import IntentState, Operation
+from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.values import replace
@@ -32,9 +32,6 @@ from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, 
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
-
-PROOF_MAY_TAKE = timedelta(minutes=2)
-"""How long after a cancel that was accepted its order may be missing everywhere, as at a venue of late histories."""
 
 
 class Reading(Struct, frozen=True):
@@ -77,7 +74,7 @@ def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
     if closing and reading.ratios:
         reading = _ask_about_each_position(world, reading)
     if not world.dry_run:
-        for event in _events(reading, clocks.now):
+        for event in _events(reading, clocks.now, world.venue.tells_ends_after):
             world.events.emit(event)
     return reading
 
@@ -172,19 +169,15 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
         return None
 
 
-def _is_explained(order: Order, books: Books, now: datetime) -> bool:
-    """Return True if an order isn't listed because all of it filled, or we canceled it: its proof is on its way."""
-    if order.quantity is not None and books.filled.get(order.venue_id, Decimal(0)) >= order.quantity:
-        return True
-    cancels = (record for record in books.intents if record.intent.target_venue_id == order.venue_id)
-    taken = (one for one in cancels if one.intent.operation is Operation.CANCEL and one.state is IntentState.ACKED)
-    return any(now - record.updated_at <= PROOF_MAY_TAKE for record in taken)
-
-
-def _events(reading: Reading, now: datetime) -> Iterator[SystemEvent]:
-    for order in (one for one in reading.omitted_orders if not _is_explained(one, reading.books, now)):
-        details = {"order": order.client_order_id, "status": order.status.value}
-        yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
+def _events(reading: Reading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
+    """Yield what a person should hear; not that the list lacks an order that all filled or may have ended just now."""
+    asked = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
+    filled = reading.books.filled
+    for order in (o for o in reading.omitted_orders if not o.quantity or filled.get(o.venue_id, 0) < o.quantity):
+        heard = (order.updated_at, asked.get((Operation.CANCEL, order.venue_id)))
+        if not any(at and timedelta(0) <= now - at < told_after for at in heard):
+            details = {"order": order.client_order_id, "status": order.status.value}
+            yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
     for one in reading.differences:
         details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
         yield EventKind.POSITION_DIFFERS.at(now, details, one.symbol)

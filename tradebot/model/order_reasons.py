@@ -151,13 +151,8 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.TARGET_MISSING: idle(
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     ),
-    Reason.STOP_MERGED: idle(
-        "Several stops rest at the broker for parts of these shares, so one for all of them is taking their place.",
-        _SHOWN,
-        Unit.SHARES,
-    ),
     Reason.STOP_RESIZED: idle(
-        "Some of the shares that a stop or a target at the broker is for are gone, so it is being made smaller.",
+        "The shares that a stop or a target at the broker is for have changed, so one for these takes its place.",
         _SHOWN,
         Unit.SHARES,
     ),

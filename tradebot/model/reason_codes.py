@@ -245,7 +245,6 @@ class Reason(StrEnum):
     STOP_LAPSED = auto()
     LEFT_TO_BROKER = auto()
     TARGET_MISSING = auto()
-    STOP_MERGED = auto()
     STOP_RESIZED = auto()
     STOP_SPARE = auto()
     OVERFILLED = auto()

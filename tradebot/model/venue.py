@@ -1,5 +1,6 @@
 """What a venue can do, and what its adapter can prove about an order. The core asks for these, never for a name."""
 
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -62,7 +63,8 @@ class Capabilities(Struct, frozen=True):
 
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
-    Quantities count a `unit`: "share" or "contract".
+    Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
+    list of open orders without it is nothing unusual.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Capabilities(Struct, frozen=True):
     short_reserve: Decimal
     reduce_only: bool
     unit: str
+    tells_ends_after: timedelta = timedelta(0)
 
     @property
     def passing_life(self) -> TimeInForce:

@@ -2,11 +2,10 @@
 
 Only stops protect. Of more stops than are needed, the loosest go first, and none goes before others that can trigger
 cover every share. Of more targets than are needed, the farthest go first. Nothing is decided about an order that the
-venue is still busy with. An entry that fills in parts leaves a stop for each of them; where several stops can't turn a
-position around, one for all of its shares takes their place.
+venue is still busy with.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -20,6 +19,8 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.orders.protecting import on_tick
 
 NONE = Decimal(0)
+NEAR = Decimal("0.2")
+"""Orders are merged if they are no farther from where the rules want them than this part of the way from the entry."""
 
 
 class Cover(NamedTuple):
@@ -28,8 +29,7 @@ class Cover(NamedTuple):
     `position` is None if nothing is held that this side closes. `asked` are the levels of its rules, or None if nothing
     is to be added or moved: it is on its way out, it has no stop rule, or a person gave it to the bot. Orders that the
     venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that may still
-    turn the position around. Without a `listing` nothing is added or moved. More stops at about the same price than
-    `most_stops` give way to one for all their shares; None if they stay as they are.
+    turn the position around. Without a `listing` nothing is added or moved.
     """
 
     whose: Whose
@@ -41,7 +41,6 @@ class Cover(NamedTuple):
     asked: Levels | None = None
     ending: Decimal = NONE
     listing: Listing | None = None
-    most_stops: int | None = None
 
     @property
     def stop(self) -> Decimal | None:
@@ -54,14 +53,15 @@ class Cover(NamedTuple):
 class Step(NamedTuple):
     """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
 
-    `old` is that order, None for a new one; the price is in USD. Once a new one rests, its `parts` are canceled.
+    `old` is that order, None for a new one; the price is in USD. It replaces `others` too; `word` is its rule.
     """
 
     why: Reason
     shares: Decimal = NONE
     price: Decimal = NONE
     old: Resting | None = None
-    parts: tuple[Resting, ...] = ()
+    others: tuple[Resting, ...] = ()
+    word: str | None = None
 
 
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
@@ -74,35 +74,10 @@ def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
             left.remove(one)
             excess -= one.quantity
             yield Step(Reason.STOP_SPARE, old=one)
-    changes = tuple(_changes(cover, left, looser_by))
-    yield from changes
-    missing = max(cover.shares - cover.ending - total(left), NONE)
-    if cover.stop is None:
-        return
-    if cover.most_stops is not None and not changes and total(left) <= cover.shares and not any(map(is_busy, left)):
-        merged = _merged(cover, left, missing, looser_by)
-        if len(merged.parts) + (merged.shares > total(merged.parts)) > cover.most_stops:
-            missing -= merged.shares - total(merged.parts)
-            yield merged
-    if missing > 0:
+    yield from _changes(cover, left, looser_by)
+    missing = cover.shares - cover.ending - total(left)
+    if missing > 0 and cover.stop is not None:
         yield Step(Reason.STOP_MISSING, missing, cover.stop)
-
-
-def _merged(cover: Cover, left: Sequence[Resting], missing: Decimal, within: Decimal) -> Step:
-    """Return the stop that would take the place of the most others, at the tightest of their prices.
-
-    So no stop moves away from profit, and none moves closer to it than by a fraction of its price. Shares without a
-    stop are a part of it if their price is among these.
-    """
-    assert cover.stop is not None, "without a level nothing is added"
-    own, toward = cover.stop, -cover.side.sign
-
-    def at(price: Decimal) -> Step:
-        near = tuple(one for one in left if one.can_trigger and 0 <= (price - price_of(one)) * toward <= price * within)
-        more = missing if 0 <= (price - own) * toward <= price * within else NONE
-        return Step(Reason.STOP_MERGED, total(near) + more, price, parts=near)
-
-    return max(map(at, (own, *map(price_of, left))), key=lambda step: (len(step.parts), step.shares))
 
 
 def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[Step]:
@@ -122,6 +97,23 @@ def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[
         else:
             yield Step(Reason.STOP_RESIZED, shares, price_of(one), one)
         excess -= one.quantity - shares
+
+
+def merged(cover: Cover, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
+
+    It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
+    """
+    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
+    if stop is None or cover.position is None or total(cover.stops) > cover.shares:
+        return steps
+    way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
+    near = [one for one in cover.stops if one.can_trigger and one.record.intent.protects and not is_busy(one)]
+    near = [one for one in near if (price_of(one) - stop) * toward <= way]
+    if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
+        return steps
+    price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
+    return (Step(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
 
 
 def target_steps(cover: Cover) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from tradebot.errors import TemporaryError
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.lists import Levels, levels
-from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
@@ -29,7 +29,7 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
 from tradebot.orders.changes import RETRY, cancel_order, edit_intent, release, tell_gap
-from tradebot.orders.fitting import NONE, Cover, Step, stop_steps, target_steps, total
+from tradebot.orders.fitting import NEAR, NONE, Cover, Step, is_busy, merged, price_of, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
     being_closed,
     missing_targets,
@@ -44,8 +44,6 @@ from tradebot.ports.world import Call, World
 
 REFUSALS = 2
 """How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
-STOPS_WHILE_FILLING = 3
-"""How many stops may rest beside one another while an entry fills part by part, each for another part."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
@@ -142,14 +140,7 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
                 wanted.get(whose) if closes and listing else None,
                 NONE if world.venue.reduce_only else total(stop for stop in stops if stop.ending),
                 listing,
-                (STOPS_WHILE_FILLING if _fills(desk, whose, side) else 1) if world.venue.reduce_only else None,
             )
-
-
-def _fills(desk: Desk, whose: Whose, closing: Side) -> bool:
-    """Return True if an entry of a position works: more of it may be bought."""
-    own = (order for order in desk.book.own_orders if (order.strategy, order.symbol) == whose)
-    return any(order.side is not closing for order in own)
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
@@ -182,9 +173,11 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
             return
     cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
     refused = _was_refused(desk, cover, is_target=False)
-    steps: Iterable[Step] = stop_steps(cover, world.rules.exits.stop_step_fraction)
+    steps = tuple(stop_steps(cover, world.rules.exits.stop_step_fraction))
     if refused:
-        steps = (step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+        steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+    elif world.venue.reduce_only:
+        steps = merged(cover, steps)
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
 
 
@@ -247,24 +240,29 @@ def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
 def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
-        placed = _placed(world, call, desk, cover, step)
-        yield placed
-        for one in step.parts if step.parts and _rests(world, placed) else ():
-            yield cancel_order(world, call, desk, one.first, one.record, Reason.STOP_SPARE)
+        yield _placed(world, call, desk, cover, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
-    elif _can_edit(world, desk, step.old):
+    elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
         yield _edited(world, call, desk, cover, step, step.old)
     elif world.venue.reduce_only:
-        placed = _placed(world, call, desk, cover, step)
-        yield placed
-        if _rests(world, placed):
-            yield cancel_order(world, call, desk, step.old.first, step.old.record, Reason.STOP_SPARE)
+        yield from _beside(world, call, desk, cover, step)
     else:
         # An entry pass doesn't give way while the shares have no stop.
         with world.undisturbed():
             records = tuple(_in_its_place(world, call, desk, cover, step, step.old))
         yield from records
+
+
+def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
+    olds = (*filter(None, (step.old,)), *step.others)
+    placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
+    yield placed
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
+        yield _placed(world, call, desk, cover, step._replace(shares=missing))
+    elif olds and _rests(world, placed):
+        yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
 
 
 def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
@@ -294,12 +292,12 @@ def _in_its_place(
         yield _placed(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step, word: str | None = None) -> CandidateRecord:
-    """Place a stop, or the target of the rule with this name, and return what became of that."""
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
+    """Place a stop, or the target of a rule, and return what became of that."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
     assert of is not None, "what is placed has an instrument"
-    why = word if word is not None else (cover.asked.word if cover.asked else old.why if old else "")
+    why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
     intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
     if step.why is Reason.TARGET_MISSING:
@@ -342,28 +340,27 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     if not (steps or _was_refused(desk, cover, is_target=True)):
-        yield from _new_targets(world, call, desk, cover)
+        yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
-def _targets_wait(desk: Desk, cover: Cover) -> bool:
-    """Return True while each part that fills would get targets of its own; until then the exit rules watch the price.
-
-    The average price, from which targets are counted, moves with each part.
-    """
-    return _fills(desk, cover.whose, cover.side)
-
-
-def _new_targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
     if cover.position is None or cover.asked is None or cover.listing is None:
-        return
-    if _targets_wait(desk, cover):
         return
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
-    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, rests, room):
+    prices = [on_tick(cover.listing, target.price, cover.side, beyond=True) for target in cover.asked.targets]
+    near, entered = prices if world.venue.reduce_only else (), cover.position.average_price
+    meant = [_as_meant(rest, near, entered) for rest in rests]
+    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         at = on_tick(cover.listing, price, cover.side, beyond=True)
-        done = _placed(world, call, desk, cover, Step(Reason.TARGET_MISSING, part, at), word)
-        yield done
-        if not _has_outcome(done):
-            return
+        there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
+        old = [rest for rest in there if world.venue.reduce_only and not (rest.ending or is_busy(rest))]
+        yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
+
+
+def _as_meant(rest: Resting, prices: Iterable[Decimal], entered: Decimal) -> Resting:
+    """Return a target as if it had followed its rule's price while an entry filled; as it is if no price is near."""
+    at = price_of(rest)
+    near = (price for price in prices if abs(price - at) <= abs(price - entered) * NEAR)
+    return replace(rest, limit=replace(rest.first, limit_price=min(near, key=lambda one: abs(one - at), default=at)))

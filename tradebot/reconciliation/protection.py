@@ -4,6 +4,7 @@ Gaps in protection are whole lots of our positions for which no stop at the venu
 shares are gone or a report shows that a stop rests, whatever is sent. A fill that the next pass protects is no gap.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,7 +23,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, whole_lots
-from tradebot.model.intent import IntentRecord, IntentState, is_marked
+from tradebot.model.intent import IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
@@ -123,8 +124,8 @@ def _bought(position: Position, bare: Decimal, whole: Decimal) -> datetime:
 
 
 def _stops(books: Books, position: Position) -> Iterator[_Stop]:
-    states = {order.venue_id: order.status for order in books.orders}
-    for order in books.orders:
+    states, spare = {order.venue_id: order.status for order in books.orders}, {*_spare(books, position)}
+    for order in (order for order in books.orders if order.venue_id not in spare):
         record = books.intent_behind(order) if order.stop_price is not None else None
         if record is None or not (record.intent.rests and _is_of(record, position) and _closes(order, position)):
             continue
@@ -145,6 +146,16 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         yield _Stop(order.submitted_at or record.intent.at, shares, rested, lapse)
 
 
+def _spare(books: Books, position: Position) -> Iterator[str]:
+    """Yield the stops, by the venue's id, that a pass canceled after it had placed others for all of their shares."""
+    placed, of_it = defaultdict[str, Decimal](Decimal), (r.intent for r in books.intents if _is_of(r, position))
+    for intent in (one for one in of_it if one.protects and not one.is_target and one.order_class is OrderClass.SIMPLE):
+        ends = intent.operation is Operation.CANCEL
+        placed[intent.cycle_id] += -intent.quantity if ends else intent.quantity
+        if ends and placed[intent.cycle_id] >= 0:
+            yield intent.target_venue_id or ""
+
+
 def _is_exiting(books: Books, position: Position) -> bool:
     """Return True if an exit works, or may: its outcome isn't known."""
     behind = (books.intent_behind(order) for order in books.working if order.stop_price is None)
@@ -154,11 +165,11 @@ def _is_exiting(books: Books, position: Position) -> bool:
 
 
 def _never_rested(books: Books, position: Position, bought: datetime) -> str:
-    """Return why no stop has rested for shares since they were bought; earlier ones were for other shares."""
     stops = (record for record in books.intents if record.intent.protects and not record.intent.is_target)
     sent = [record for record in stops if _is_of(record, position)]
-    last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= bought), None)
-    if last is None:
+    last = next((r for r in reversed(sent) if r.intent.makes_order and r.intent.at >= position.opened_at), None)
+    # A stop that was sent before the shares were there was for others.
+    if last is None or (last.intent.at < bought and last.intent.order_class is OrderClass.SIMPLE):
         return NOT_PLACED
     late = {order.client_order_id for order in books.orders if order.status is OrderStatus.REJECTED}
     refused = last.state is IntentState.REJECTED or any(r.intent.client_order_id in late for r in sent)

@@ -24,6 +24,8 @@ KRAKEN = Capabilities(
     short_reserve=Decimal(1),
     reduce_only=True,
     unit="contract",
+    # The history may be ten seconds late, and a pass reads it a little after the open orders.
+    tells_ends_after=timedelta(seconds=30),
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "untouched": OrderStatus.NEW,
