@@ -27,6 +27,7 @@ from commands.init.verb import symbol_flags
 from commands.reconcile.verb import run as reconcile
 from commands.trade_once.verb import run as trade
 from tradebot.__main__ import UNCOLLECTED
+from tradebot.adapters.bars import choosing
 from tradebot.adapters.kraken import client
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
@@ -131,6 +132,8 @@ def main(words: list[str]) -> None:
         case ["idle"]:
             print(json.dumps(measure_idle()))
         case ["memory"]:
+            # Bars are kept in SQLite, as without the extra `data`, whose library takes 50 MB by itself.
+            vars(choosing)["find_spec"] = lambda name: None
             timetable = serve_memory.FLAGS["timetable"]
             serve_memory.FLAGS = VENUE | FIVE | {"sandbox": {"sessions": 3}, "timetable": timetable}
             print(json.dumps({"weights": serve_memory.weighed()}))

@@ -172,9 +172,9 @@ class Tally:
 class Schedule:
     """One day, played to its end and judged."""
 
-    def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False) -> None:
+    def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False, plan: Script | None = None) -> None:
         self.seed, self.tally, self._tell = seed, tally, tell
-        self._script = script(seed)
+        self._script = plan or script(seed)
         self._asks = asks(seed) and not self._script.narrow
         self._answers, self._approved = random.Random(f"answers {seed}"), Counter[str]()
         self.day = ground.day(self._script.begins, self._script.narrow, self._asks)

@@ -17,7 +17,7 @@ DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""
 ON_STREAMS = {"mute-stream", "shuffled-stream"}
 """Scripts for clients that listen to streams. The bot asks instead, so nothing of theirs can befall it."""
-ASKED = [name for name in table.names() if name not in ON_STREAMS]
+ASKED = [name for name in table.names() if name not in ON_STREAMS and not name.startswith("kraken-")]
 SHUT = {"clock-skew", "crossed-quotes", "frozen-quotes", "expired-keys"}
 """Scripts under which nothing may be bought or sold anew."""
 HASTENED = {"slow-venue": (("20s", "500ms"), ("slow_drip: 2000", "slow_drip: 20000"))}

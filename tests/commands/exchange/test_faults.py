@@ -58,10 +58,8 @@ def test_armed_rules_and_their_counts_outlive_the_process(bot: Bot) -> None:
 
 def test_ready_made_scripts_are_listed_and_shown_without_an_exchange(bot: Bot, tmp_path: Path) -> None:
     nowhere = ("--state-dir", str(tmp_path / "nothing"))
-    assert (
-        "lost-reply           An order is accepted but its reply never arrives."
-        in bot.says("exchange", "faults", "ready", *nowhere).out
-    )
+    listed = bot.says("exchange", "faults", "ready", *nowhere).out
+    assert "lost-reply An order is accepted but its reply never arrives." in " ".join(listed.split())
     shown = bot.says("exchange", "faults", "show", "lost-reply", *nowhere)
     assert shown.out.startswith("# An order is accepted but its reply never arrives.\n# What happens:")
     assert shown.out.endswith("  what: reply_lost\n")
