@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 
 from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
+from tests.builders import held, listing
 from tests.venues import FakeReader
-from tradebot.exits.lists import parse
+from tradebot.desk.snapshot import take
+from tradebot.exits.lists import levels, parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
@@ -17,6 +19,7 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Time
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit
+from tradebot.orders.protecting import missing_targets
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
@@ -643,3 +646,26 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
     (second,) = bot.venue.working(Purpose.CLOSE)
     assert bot.venue.book[first.client_order_id].status is OrderStatus.CANCELED
     assert (second.quantity, second.limit_price != first.limit_price) == (Decimal(10), True)
+
+
+LADDER = parse(
+    [
+        {"stop_loss": {"fraction": "0.029"}},
+        {"scale_out": {"levels": [{"fraction": "0.029", "share": "0.4"}, {"fraction": "0.0725", "share": "0.4"}]}},
+    ]
+)
+"""A stop at 97.10 from an entry at 100: targets at once and two and a half times that risk, and a rest without one."""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "minimum", "parts"),
+    [("1.37", "0.01", ["0.54", "0.54"]), ("0.05", "0.01", ["0.02", "0.02"]), ("0.05", "0.03", [])],
+)
+def test_the_ladder_of_the_specification_is_in_whole_lots_and_what_is_too_small_rests_nowhere(
+    quantity: str, minimum: str, parts: list[str]
+) -> None:
+    desk = take(Bot(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
+    of, terms = held(quantity), listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
+    found = list(missing_targets(desk, of.position, terms, levels(of, LADDER), (), Decimal(quantity)))
+    assert [part for _, part, _ in found] == [Decimal(part) for part in parts]
+    assert [price for price, _, _ in found] == [Decimal("102.9"), Decimal("107.25")][: len(parts)]

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.bot import Said, typed
 from tradebot.exchange import process
@@ -65,6 +66,29 @@ def _has_what_margin_and_funding_say(played: Played) -> None:
     total = json.loads(played.says("pnl", "--json").out)["data"]["pnl"]["total"]
     assert Decimal(total["funding_usd"]) == sum(Decimal(one["amount_usd"]) for one in shown["funding"]) != 0
     assert Decimal(total["fees_usd"]) < 0 == Decimal(total["other_usd"]), "fees are told apart from funding"
+
+
+@pytest.mark.campaign
+def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> None:
+    held = json.loads(played.says("positions", "--json").out)["data"]["positions"]
+    endpoint = process.running(played.folder / "exchange")
+    assert endpoint is not None
+    for one in held:
+        # What holding it costs takes all of the account within three hours.
+        rate = f"{Decimal(33_500) / len(held) / Decimal(one['quantity']):.6f}"
+        told = {"symbol": one["symbol"], "rate": rate}
+        assert requests.post(f"{endpoint.url}/exchange/v1/funding", json=told, timeout=60).status_code == 200
+    assert played.says("exchange", "tick", "4h").code == 0
+    assert played.says("evaluate-exits").code == 0
+    found = json.loads(played.says("reconcile", "--json").out)["data"]["findings"]
+    assert {(one["kind"], one["subject"]) for one in found} == {("liquidation", one["symbol"]) for one in held}
+    events = json.loads(played.says("events", "--json").out)["data"]["events"]
+    assert {"liquidated", "halted_itself"} <= {one["event_type"] for one in events if one["severity"] == "CRITICAL"}
+    trades = json.loads(played.says("trades", "--json").out)["data"]["trades"]
+    assert all("liquidation" in json.dumps(one) for one in trades)
+    pnl = json.loads(played.says("pnl", "--json").out)["data"]["pnl"]
+    assert Decimal(pnl["compared"]["difference_usd"]) == 0 > Decimal(pnl["after_usd"])
+    assert Decimal(pnl["total"]["total_usd"]) == Decimal(pnl["after_usd"]) - Decimal(pnl["before_usd"])
 
 
 def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_made(

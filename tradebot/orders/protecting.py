@@ -170,7 +170,8 @@ def missing_targets(
 ) -> Iterator[Part]:
     """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
 
-    What a working exit closes is taken from the nearest targets: it is there because they were reached.
+    What a working exit closes is taken from the nearest targets: it is there because they were reached. A part below
+    the venue's smallest order has no target.
     """
     # What a working exit closes is taken from the nearest targets: it is there because they were reached.
     side, closing = closing_side(position.quantity), being_closed(desk, position)
@@ -182,8 +183,8 @@ def missing_targets(
         closing -= reached
         planned_yet = listing.whole_lots(planned - reached)
         part = min(shares, max(planned_yet - resting_there, Decimal(0)))
-        shares -= part
-        if part:
+        if part >= listing.minimum:
+            shares -= part
             yield price, part, word
 
 

@@ -217,6 +217,23 @@ def test_rows_add_up_to_the_account_over_drawn_days(desk: Desk, seed: int) -> No
     check_law(desk)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    chance = stream("drawn days of little collateral", seed)
+    desk = Desk(folders_of(spec((XBT, PEPE), cash=2_000), tmp_path_factory)())
+    desk.world.tick(seconds=60)
+    for _ in range(12):
+        desk.send("mkt", chance.choice(("buy", "sell")), D("0.01") * chance.randint(20, 90))
+        desk.send("mkt", chance.choice(("buy", "sell")), 100_000_000 * chance.randint(1, 9), PEPE)
+        rate = str(chance.choice((-1, 1)) * chance.randint(0, 9_000))
+        desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": rate})
+        desk.world.tick(seconds=chance.randint(60, 20_000))
+        check_law(desk, began=Decimal(2_000))
+    assert [row for row in rows(desk, info="futures liquidation") if row["asset"] == "usd"]
+
+
 def check_law(desk: Desk, began: Decimal = Decimal(100_000)) -> None:
     """See that rows follow on each other, and that what they say adds up to what the account has."""
     held: dict[str, Decimal] = {"usd": began}
