@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from commands.shared.evidence.gather import attempt, evidence_of, moment_of
@@ -59,7 +59,7 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
     return Trading(
         moment=moment,
         rules=rules,
-        due=[job for job, slots in past.due.items() if slots] if past else [],
+        due=due_in(past, moment) if past else [],
         kinds=read_signals(app).kinds,
         score=next(iter(facts.cycles(job=Job.SCORE, last=1)), None) if facts else None,
         passes=_passes(app, moment),
@@ -133,6 +133,14 @@ def _books_after(
         acknowledged={**books.acknowledged, **_acknowledged(bookings)},
         standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
     )
+
+
+def due_in(past: Past, moment: Moment) -> list[Job]:
+    """Return the jobs that had a slot; where sessions touch, one of this session, because the span begins with it."""
+    session = moment.session
+    touches = session is not None and any(before.close == session.open for before in past.sessions)
+    since = session.date if session and touches else date.min
+    return [job for job, slots in past.due.items() if any(slot.session >= since for slot in slots)]
 
 
 def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:

@@ -10,7 +10,7 @@ import typer
 
 from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols, Venue
 from commands.shared.plain import note
-from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar
+from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar, show_traded_by
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
         init.make(path, settings, "demo", flags)
         with open_app(Options(str(path)), os.environ) as app:
             session, played = play(app, minutes, progress)
+            show_traded_by(app)
             return report(app, session, played, time.monotonic() - started)
 
 

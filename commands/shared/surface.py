@@ -192,12 +192,12 @@ def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -
     with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
         show_venue(app.day)
-        _show_traded(app)
+        show_traded_by(app)
         yield app
-        _show_traded(app)
+        show_traded_by(app)
 
 
-def _show_traded(app: "App") -> None:
+def show_traded_by(app: "App") -> None:
     """Show quantities and prices as the bot's venue has them; those of shares are shown to their ticks anyway."""
     from commands.shared.drawing import show_traded
 

@@ -140,7 +140,12 @@ RETENTIONS = (
         "serve.log_files of serve.log_mb each, and the current one",
     ),
     Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
-    Retention("venue", ("venue.nonce", "venue.day"), "the key's last nonce; the account's worth at midnight", IN_PLACE),
+    Retention(
+        "venue",
+        ("venue.nonce", "venue.day", "venue.account"),
+        "the key's last nonce; the account's worth at midnight",
+        IN_PLACE,
+    ),
     Retention(
         "notices",
         ("notices.db", "notices.db-*"),

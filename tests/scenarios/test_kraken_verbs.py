@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from commands.shared.drawing import show_traded
 from tests.bot import Said, typed
 from tradebot.exchange import process
 
@@ -39,6 +40,10 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
     found = document["data"]
     assert (played.demo.code, document["venue"], found["differences"]) == (0, VENUE, [])
     assert (found["fills"] > 0, len(found["positions"]) > 0, found["flow"]) == (True, True, None)
+    audited = {
+        row["subject"]: row["state"] for row in json.loads(played.says("audit", "--json").out)["data"]["judgments"]
+    }
+    assert {name for name, state in audited.items() if state not in ("OK", "NOT_DUE")} <= {"chores"}, "nobody serves"
     for verb in READ:
         said = played.says(verb)
         assert (said.code in (0, 1, 10), " ET" in said.out, "Traceback" in said.err) == (True, False, False), verb
@@ -54,6 +59,9 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
     told = json.loads(played.says("events", "--json").out)["data"]["events"]
     assert {one["event_type"] for one in told if one["severity"] != "INFO"} == set(), "an ordinary hour alarms nobody"
     _has_what_margin_and_funding_say(played)
+    show_traded("share", {})
+    again = played.says("demo", "--venue", VENUE, "--symbols", "2", "--minutes", "8")
+    assert (again.code, "0 contracts against 0 contracts" in again.out, "share" in again.out) == (0, True, False)
 
 
 def _has_what_margin_and_funding_say(played: Played) -> None:

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import write_durably
+from tradebot.adapters.state.state_folder import VENUE_ACCOUNT, write_durably
 
-FILE = "kraken-account"
+FILE = VENUE_ACCOUNT
 
 
 class AccountNumber:

@@ -36,7 +36,7 @@ SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
 SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
-FLOW_QUOTA, VENUE_NONCE, VENUE_DAY = "flow.quota", "venue.nonce", "venue.day"
+FLOW_QUOTA, VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "flow.quota", "venue.nonce", "venue.day", "venue.account"
 """What is left of the flow source's quota, and what a venue's adapter remembers."""
 ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
 OWN_FILES = (
@@ -46,7 +46,7 @@ OWN_FILES = (
     CHECKED,
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
-    *(VENUE_NONCE, VENUE_DAY, EVIDENCE, "tradebot.yaml"),
+    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, "tradebot.yaml"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
