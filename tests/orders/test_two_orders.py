@@ -9,7 +9,8 @@ from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, 
 from tests.builders import held, listing
 from tests.venues import FakeReader
 from tradebot.desk.snapshot import take
-from tradebot.exits.lists import levels, parse
+from tradebot.exits.kind import PriceTarget
+from tradebot.exits.lists import Levels, parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
@@ -648,24 +649,16 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
     assert (second.quantity, second.limit_price != first.limit_price) == (Decimal(10), True)
 
 
-LADDER = parse(
-    [
-        {"stop_loss": {"fraction": "0.029"}},
-        {"scale_out": {"levels": [{"fraction": "0.029", "share": "0.4"}, {"fraction": "0.0725", "share": "0.4"}]}},
-    ]
-)
-"""A stop at 97.10 from an entry at 100: targets at once and two and a half times that risk, and a rest without one."""
-
-
 @pytest.mark.parametrize(
     ("quantity", "minimum", "parts"),
     [("1.37", "0.01", ["0.54", "0.54"]), ("0.05", "0.01", ["0.02", "0.02"]), ("0.05", "0.03", [])],
 )
-def test_the_ladder_of_the_specification_is_in_whole_lots_and_what_is_too_small_rests_nowhere(
+def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_none(
     quantity: str, minimum: str, parts: list[str]
 ) -> None:
     desk = take(Bot(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
-    of, terms = held(quantity), listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
-    found = list(missing_targets(desk, of.position, terms, levels(of, LADDER), (), Decimal(quantity)))
-    assert [part for _, part, _ in found] == [Decimal(part) for part in parts]
-    assert [price for price, _, _ in found] == [Decimal("102.9"), Decimal("107.25")][: len(parts)]
+    terms = listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
+    share = Decimal(quantity) * Decimal("0.4")
+    asked = Levels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))
+    found = missing_targets(desk, held(quantity).position, terms, asked, (), Decimal(quantity))
+    assert [f"{part:f}" for _, part, _ in found] == parts
