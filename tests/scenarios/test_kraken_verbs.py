@@ -136,21 +136,32 @@ def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_
 
 
 @pytest.mark.campaign
-def test_a_demo_and_a_backtest_of_a_day_make_the_same_fills_and_equity(
+def test_a_demo_a_backtest_and_serve_make_the_same_fills_and_equity_of_a_day(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1")
-    demo = typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", str(tmp_path / "demo"), "--json")
-    played = typed(capsys, "backtest", *options, "--name", "day", "--state-dir", str(tmp_path / "bot"), "--json")
-    process.stop(tmp_path / "demo" / "exchange")
-    assert (demo.code, played.code) == (0, 0), demo.err + played.err
-    folders = (tmp_path / "demo", tmp_path / "bot" / "backtests" / "day")
-    fills = [
-        json.loads(typed(capsys, "fills", "--state-dir", str(one), "--json").out)["data"]["fills"] for one in folders
+    demo, bot, served = (str(tmp_path / name) for name in ("demo", "bot", "served"))
+    ended = [
+        typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", demo, "--json"),
+        typed(capsys, "backtest", *options, "--name", "day", "--state-dir", bot, "--json"),
+        typed(capsys, "init", *options, "--state-dir", served),
+        typed(capsys, "serve", "--speed", "1000000", "--state-dir", served, "--json"),
     ]
-    # Those of one moment have no order among them.
-    told = [sorted([row[name] for name in ("at", "symbol", "side", "quantity", "price")] for row in of) for of in fills]
-    assert told[0] == told[1] != []
-    ends = json.loads(demo.out)["data"]["equity"], json.loads(played.out)["data"]["result"]["end_usd"]
-    assert abs(Decimal(ends[0]) - Decimal(ends[1])) < Decimal("0.01")
+    try:
+        assert [one.code for one in ended] == [0] * 4, [one.err for one in ended]
+        folders = (demo, str(Path(bot) / "backtests" / "day"), served)
+        told = [_fills(capsys, folder) for folder in folders]
+        equity = json.loads(typed(capsys, "status", "--state-dir", served, "--json").out)["data"]["equity"]
+    finally:
+        for folder in (demo, served):
+            process.stop(Path(folder) / "exchange")
+    assert told[0] == told[1] == told[2] != []
+    ends = json.loads(ended[0].out)["data"]["equity"], json.loads(ended[1].out)["data"]["result"]["end_usd"]
+    assert {f"{Decimal(end):.2f}" for end in (*ends, equity["last_usd"])} == {f"{Decimal(ends[0]):.2f}"}
+
+
+def _fills(capsys: pytest.CaptureFixture[str], folder: str) -> list[list[str]]:
+    """Return the fills in a folder's books; those of one moment have no order among them."""
+    rows = json.loads(typed(capsys, "fills", "--state-dir", folder, "--json").out)["data"]["fills"]
+    return sorted([row[name] for name in ("at", "symbol", "side", "quantity", "price")] for row in rows)

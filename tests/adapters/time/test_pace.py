@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 
@@ -71,6 +72,28 @@ def test_each_close_is_a_moment_and_the_markets_end_ends_it() -> None:
     times, _ = pace(FakeEngine(SESSION.close - timedelta(minutes=15)), share_s=1_000_000)
     assert minutes(list(times.moments()))[:4] == [375, 380, 390, 1440]
     assert times.finished
+
+
+class NeverClosing(FakeEngine):
+    """A market that is open also at the moment of its end, which the next session begins with."""
+
+    def status(self) -> EngineStatus:
+        end = SESSION.close
+        assert self.at <= end, "time ends there"
+        opens = end + timedelta(days=self.at >= end)
+        return EngineStatus(self.at, SESSION.date, opens, opens, True, "TEST00001", self.at >= end)
+
+    def sleep(self, seconds: float) -> EngineStatus:
+        self.at = min(self.at + timedelta(seconds=seconds), SESSION.close)
+        return self.status()
+
+
+@pytest.mark.parametrize("minutes_before", [15, 0])
+def test_a_market_that_never_closes_ends_too(minutes_before: int) -> None:
+    times, _ = pace(NeverClosing(SESSION.close - timedelta(minutes=minutes_before)), share_s=1_000_000)
+    assert len(list(islice(times.moments(), 20))) < 20
+    assert times.finished
+    assert len(list(islice(times.passing(3600), 20))) == 1, "no time passes any more"
 
 
 def test_engine_time_follows_ticks_by_others() -> None:

@@ -152,7 +152,8 @@ class EngineTime:
             self._started_looking = True
             yield self.now
         while left_s > 0 and not self.finished:
-            if self._status.is_open:
+            # A market that never closes is open at its end too.
+            if self._status.is_open and not self._status.finished:
                 step_s = min(left_s, self._to_next(self._status))
                 self._status = self._engine.sleep(step_s)
                 left_s -= step_s
@@ -167,7 +168,7 @@ class EngineTime:
         """
         end = self.now + timedelta(seconds=seconds)
         yield self.now
-        while (left_s := (end - self.now).total_seconds()) > 0:
+        while (left_s := (end - self.now).total_seconds()) > 0 and not self._status.finished:
             self._status = self._engine.sleep(min(left_s, self._to_next(self._status)))
             yield self.now
 
