@@ -115,6 +115,7 @@ timetable: {fetch-flow: every 10m from open+2m until close, score: every 60m fro
 """As few passes as load, so that a day doesn't take long."""
 
 
+@pytest.mark.campaign
 def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_charges(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
