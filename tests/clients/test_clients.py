@@ -162,6 +162,7 @@ def test_ccxt_at_the_kraken_face(kraken: Served, tmp_path: Path) -> None:
     assert (seen["post only"], seen["stop canceled"]) == ("OrderImmediatelyFillable", "cancelled")
     assert (seen["batch"], seen["all canceled"]) == (["open", "open"], 3)
     assert (seen["fills"], seen["closed"], seen["canceled orders"]) == ([["buy", 0.5]], ["bought"], True)
+    assert (seen["mark candles"], seen["history"]) == (True, [2, 1, ["pf_xbtusd", "usd"]])
     assert seen["not there"] == ["ExchangeNotAvailable"] * 2
     assert (seen["streamed ticker"], seen["streamed orders"]) == ("BTC/USD:USD", [True])
     bought, stop, target = ("market", "buy", "0.5"), ("stop", "sell", "0.5"), ("limit", "sell", "0.5")
@@ -178,11 +179,12 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     # These are refusals, which it returns as if they were successes.
     assert (seen["id again"], seen["canceled again"]) == ("clientOrderIdAlreadyExist", "notFound")
     assert (seen["too large"], seen["take profit"]) == ("maxPositionViolation", "invalidOrderType")
+    assert seen["only in the past"] == "placed", "the time until which it may be carried out was never sent"
     assert seen["reduces what isn't held"] == "wouldNotReducePosition"
     assert (seen["canceled"], seen["bought"]) == ("cancelled", ["placed", ["EXECUTION"]])
     assert seen["statuses"] == ["CANCELLED", "FULLY_EXECUTED"]
     assert (seen["position"], seen["stop"]) == (["long", 0.5], ["stop", "mark", True, False])
-    assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 3, [["bought", 0.5]])
+    assert (seen["batch"], seen["all canceled"], seen["fills"]) == (["placed", "placed"], 4, [["bought", 0.5]])
     assert seen["events of orders"] == ["OrderCancelled", "OrderPlaced", "OrderUpdated"]
     assert seen["events of triggers"] == ["OrderTriggerCancelled", "OrderTriggerPlaced"]
     assert seen["account log"] == [["pf_xbtusd", "futures trade"], ["usd", "futures trade"]]
@@ -190,4 +192,4 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     assert (seen["streamed ticker"], seen["streamed fill"]) == (XBT, [["heard", 0.1]])
     bought, stop = ("market", "buy", "0.5"), ("stop", "sell", "0.5")
     small = ("limit", "buy", "0.1")
-    assert accepted(tmp_path) == [small, bought, stop, small, small, ("market", "sell", "0.1")]
+    assert accepted(tmp_path) == [small, bought, stop, small, small, small, ("market", "sell", "0.1")]

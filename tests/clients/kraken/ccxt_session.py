@@ -81,6 +81,14 @@ def trades(client: Any) -> None:
     steps["fills"] = [(one["side"], one["amount"]) for one in client.fetch_my_trades(COIN)]
     steps["closed"] = [order["clientOrderId"] for order in client.fetch_closed_orders(COIN)]
     steps["canceled orders"] = "rests" in [order["clientOrderId"] for order in client.fetch_canceled_orders(COIN)]
+    marks = client.fetch_ohlcv(COIN, "1m", since=SINCE_MS, limit=30, params={"price": "mark"})
+    steps["mark candles"] = len(marks) >= 30
+    triggers, executions, log = (
+        client.historyGetTriggers()["elements"],
+        client.historyGetExecutions()["elements"],
+        client.historyGetAccountLog()["logs"],
+    )
+    steps["history"] = [len(triggers), len(executions), sorted(row["asset"] for row in log)]
     steps["not there"] = [refused(lambda: client.fetch_trades(COIN)), refused(lambda: client.fetch_leverage(COIN))]
 
 

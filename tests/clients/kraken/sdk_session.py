@@ -92,6 +92,13 @@ def trades(market: Market, user: User, trade: Trade) -> None:
             )
         )
     )
+    past = {"processBefore": "2020-01-01T00:00:00.000Z"}
+    late = refused(
+        lambda: trade.create_order(
+            orderType="lmt", size=0.1, symbol=COIN, side="buy", limitPrice=below, extra_params=past
+        )
+    )
+    steps["only in the past"] = status_of(late)
     steps["too large"] = status_of(
         refused(lambda: trade.create_order(orderType="mkt", size=5_000, symbol=COIN, side="buy"))
     )
