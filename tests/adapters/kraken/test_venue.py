@@ -40,9 +40,12 @@ def test_nonces_rise_whoever_takes_them_and_whatever_the_clock_says(
     assert taken == [first + number for number in range(4)]
     assert sorted(both) == [first + 4 + number for number in range(100)]
     # A damaged file is no reason to stop: the clock is nearly always ahead of what it had.
-    (tmp_path / FILE).write_text("nonsense")
     monkeypatch.undo()
-    assert Nonces(tmp_path).take() > max(both)
+    for damaged in ("nonsense", "", '{"x": 99999999999999999999999999999999999}', "9" * 21, "9" * 40):
+        (tmp_path / FILE).write_text(damaged)
+        taken = [Nonces(tmp_path).take() for _ in range(3)]
+        assert max(both) < taken[0] < taken[1] < taken[2] < time.time_ns() // 1_000 + 10_000_000, damaged
+        assert Nonces(tmp_path).last() == taken[2]
 
 
 @pytest.mark.parametrize(

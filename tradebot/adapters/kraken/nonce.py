@@ -9,7 +9,8 @@ from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.adapters.state.state_folder import VENUE_NONCE
 
 FILE = VENUE_NONCE
-_LONGEST = 32
+_DIGITS = 20
+"""How long the file is. Whatever else it holds is no nonce: one that is far too large would spoil the key for good."""
 
 
 class Nonces:
@@ -28,10 +29,10 @@ class Nonces:
         if self._path is None:
             return self._last
         try:
-            kept = read_plain(self._path).strip()
+            kept = read_plain(self._path)
         except FileNotFoundError:
             return self._last
-        return int(kept) if kept.isdigit() else self._last
+        return _read(kept, self._last)
 
     def take(self) -> int:
         """Return the next nonce; it is in the file before anyone sends it. Raises OSError."""
@@ -41,13 +42,18 @@ class Nonces:
         descriptor = open_plain(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            kept = os.pread(descriptor, _LONGEST, 0)
-            taken = _next(int(kept) if kept.isdigit() else self._last)
-            os.pwrite(descriptor, b"%020d" % taken, 0)
+            taken = _next(_read(os.pread(descriptor, _DIGITS + 1, 0), self._last))
+            os.pwrite(descriptor, b"%0*d" % (_DIGITS, taken), 0)
+            os.ftruncate(descriptor, _DIGITS)
         finally:
             os.close(descriptor)
         self._last = taken
         return taken
+
+
+def _read(kept: bytes, last: int) -> int:
+    """Return the nonce that the file holds, or the last one known if it holds none."""
+    return int(kept) if len(kept) == _DIGITS and kept.isdigit() else last
 
 
 def _next(last: int) -> int:
