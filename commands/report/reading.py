@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
+from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.app import calendar
@@ -25,7 +26,6 @@ from tradebot.views.performance.trade_row import Choice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHMARK = "SPY"
 BEFORE = timedelta(days=10)
 """So far before the books the calendar and the prices are read, for the session before the first one."""
 NOON = timedelta(hours=12)
@@ -96,6 +96,8 @@ def _priced(app: "App", history: "History") -> Priced:
     none = Benchmark(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return Priced(none)
+    if not_traded := untraded(app):
+        return Priced(none, not_traded)
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)

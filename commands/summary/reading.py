@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.evidence.gather import attempt, evidence_of
 from commands.shared.notes import left_by_earlier_orders, notes
 from commands.shared.records import exit_reasons, held, last_passes
@@ -40,7 +41,6 @@ from tradebot.views.status import begun, belongs
 from tradebot.views.summary.values import Money, Seen, Summary
 from tradebot.views.summary.view import summary
 
-BENCHMARK = "SPY"
 REACH = timedelta(days=12)
 """So far back the session before one is looked for."""
 LATE = timedelta(hours=3)
@@ -261,6 +261,8 @@ def _money(
     moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
     transfers = sum((one.amount_usd for one in moved if one.at > place.since), Decimal(0))
     money = Money(before, end.equity, transfers, None)
+    if not_traded := untraded(app):
+        return replace(money, without=not_traded)
     if place.so_far:
         return replace(money, without="SPY is compared after the close.")
     opened_on = calendar.knowing(ledger, app.day).date_of(first)
