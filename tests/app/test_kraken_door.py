@@ -26,7 +26,7 @@ def wire() -> Iterator[Wire]:
 
 @pytest.mark.parametrize(("ahead_s", "state"), [(-3600, State.OK), (30, State.OK), (90, State.DEGRADED)])
 def test_a_nonce_far_ahead_of_the_clock_is_told(wire: Wire, tmp_path: Path, ahead_s: int, state: State) -> None:
-    (tmp_path / FILE).write_text(str((int(time.time()) + ahead_s) * 1_000_000))
+    (tmp_path / FILE).write_text(f"{(int(time.time()) + ahead_s) * 1_000_000:020d}\n")
     look = OWN["nonce"](replace(venue_at(wire), nonces=Nonces(tmp_path)), DriftTally())
     assert (look.state, bool(look.fix), wire.asked) == (state, state is State.DEGRADED, [])
 

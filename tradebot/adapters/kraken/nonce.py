@@ -10,7 +10,7 @@ from tradebot.adapters.state.state_folder import VENUE_NONCE
 
 FILE = VENUE_NONCE
 _DIGITS = 20
-"""How long the file is. Whatever else it holds is no nonce: one that is far too large would spoil the key for good."""
+"""How long the file's line is. Anything else is no nonce: one that is far too large would spoil the key for good."""
 
 
 class Nonces:
@@ -43,8 +43,8 @@ class Nonces:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             taken = _next(_read(os.pread(descriptor, _DIGITS + 1, 0), self._last))
-            os.pwrite(descriptor, b"%0*d" % (_DIGITS, taken), 0)
-            os.ftruncate(descriptor, _DIGITS)
+            # The line's end tells it from whatever a damaged file has after it.
+            os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, taken), 0)
         finally:
             os.close(descriptor)
         self._last = taken
@@ -53,7 +53,8 @@ class Nonces:
 
 def _read(kept: bytes, last: int) -> int:
     """Return the nonce that the file holds, or the last one known if it holds none."""
-    return int(kept) if len(kept) == _DIGITS and kept.isdigit() else last
+    line, rest = kept[:_DIGITS], kept[_DIGITS : _DIGITS + 1]
+    return int(line) if len(line) == _DIGITS and line.isdigit() and rest in (b"", b"\n") else last
 
 
 def _next(last: int) -> int:
