@@ -58,6 +58,8 @@ TICK_S = 1.0
 MAX_FAULTS = 3
 """How many bugs in a row end the process. Going on would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
+AGAIN_APART, AGAIN_MOST, AGAIN_WITHIN = timedelta(seconds=5), 10, timedelta(minutes=10)
+"""How far apart passes beside the slots are, and how many there may be within that time: venues limit requests."""
 TRACE_LINES = 12
 WILL_PASS = (TemporaryError, CannotWriteError)
 """What ends nothing: another process holds the books for a moment, or the disk is full until somebody makes room."""
@@ -135,6 +137,7 @@ class Runner:
         self._tried: dict[tuple[str, str | None], datetime] = {}
         self._running: str | None = None
         self._faults = 0
+        self._again: list[datetime] = []
         self._woke = self._told_at = EARLIER
         self.reconciled = reconciled
         self.looked_at: datetime | None = None
@@ -169,6 +172,19 @@ class Runner:
         busy_elsewhere = self.over or self._running in FETCHING
         slot = None if busy_elsewhere else self._duty.latest(Job.EVALUATE_EXITS, self._pace.now)
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
+
+    def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
+        """Run a job beside its slots; return False if it has to wait: it has just run so, or too often lately."""
+        now = self._pace.now
+        # A time in the future is of before the broker's clock was set back.
+        self._again = [at for at in self._again if timedelta(0) <= now - at < AGAIN_WITHIN]
+        just_ran = bool(self._again) and now - self._again[-1] < AGAIN_APART
+        if self.over or just_ran or len(self._again) >= AGAIN_MOST or not self._backoff.may_try(job, now):
+            return False
+        self._again.append(now)
+        slot = next((slot for tried, slot in self._tried if tried == job), None)
+        self._run(job, slot, now, verb)
+        return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
         """Let the time pass that an answer took, in lock-step: `moments` moves it and yields when something is due.

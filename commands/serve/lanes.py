@@ -23,6 +23,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
+from commands.serve.hearing import Hearing
 from commands.serve.screen import done
 from commands.shared.calendar import CalendarKeeper
 from commands.shared.missed import run_chore, unmet
@@ -90,6 +91,10 @@ class Shift(Struct, frozen=True):
             return cut_short(app.ledger, slot)
         return unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
 
+    def exits_again(self, app: "App") -> Callable[[], Done]:
+        """Return what runs a pass of exits beside those of the timetable."""
+        return lambda: done(evaluate_exits.run(app, by=self.by, force_slot=True))
+
     def _verbs(self, app: "App") -> Mapping[Job, Callable[[], Done]]:
         by = self.by
         runs: dict[Job, Callable[[], Report]] = {
@@ -136,6 +141,7 @@ class JobLane:
         self._reconciled = reconciled
         self._runner: Runner | None = None
         self._open_at_s = 0.0
+        self._hearing: Hearing | None = None
         self._tails = Tails(bot) if lane is Lane.UPKEEP else None
 
     @property
@@ -175,11 +181,15 @@ class JobLane:
                 self._shift.tell(Line(datetime.now(UTC), Kind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()
+        if self._hearing:
+            self._hearing.tick()
         if self._tails:
             self._tails.tick()
 
     def close(self) -> None:
         """Close the bot in the thread that opened it."""
+        if self._hearing:
+            self._hearing.close()
         self._bot.close()
 
     def _opened(self) -> Runner:
@@ -191,6 +201,9 @@ class JobLane:
         after = {"facts": self._facts, "exits": self._exits}
         runner = Runner(station, duty, pace, reconciled=self._reconciled, backoff=shift.backoff, **after)
         bot.turns.ends = shift.ends
+        if self._lane is Lane.EXITS and bot.door.bell:
+            again = partial(runner.run_again, Job.EVALUATE_EXITS, shift.exits_again(bot))
+            self._hearing = Hearing(bot.door.bell(bot.connection), again, shift.tell)
         return exits_first(bot, runner)
 
 

@@ -32,6 +32,7 @@ OFF_THE_ROAD = {
     "parquet.set_aside": "a file of bars that is damaged",
     "tail_files.repair": "a line that was cut short",
     "kept_quota.keep": "a flow source whose calls are limited",
+    "bell.say": "a serve in real time, at a venue that tells of fills",
     "stream.join": "a flow source whose alerts are streamed",
     "backups.name": "a backup",
     "backups.sync": "a backup",

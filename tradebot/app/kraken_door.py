@@ -22,6 +22,7 @@ from tradebot.judging.judgment import State
 if TYPE_CHECKING:
     from tradebot.app.sections import Sections
     from tradebot.exchange.market.venue import Venue
+    from tradebot.ports.broker import Bell
 
 _RECENT = timedelta(hours=2)
 MICROSECONDS, FAR_AHEAD_S = 1_000_000, 60
@@ -39,6 +40,7 @@ def door() -> Door:
         bars=KrakenBars,
         checks=Checks(_bar_times, _renamed, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
         market=_market,
+        bell=_bell,
     )
 
 
@@ -67,6 +69,12 @@ def _connect(access: Access) -> KrakenVenue:
     return venue_of(
         mode, url or secrets.get("kraken_url"), key, secret, access.folder, access.before_read, access.heard
     )
+
+
+def _bell(venue: KrakenVenue) -> Bell:
+    from tradebot.adapters.kraken.bell import KrakenBell
+
+    return KrakenBell(venue)
 
 
 def _bar_times(venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tradebot.app.sections import Sections
     from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
-    from tradebot.ports.broker import BrokerReader, Market, OrderPort
+    from tradebot.ports.broker import Bell, BrokerReader, Market, OrderPort
 
     class Reader(BrokerReader, Market, Protocol):
         """Reads account and prices from a venue."""
@@ -107,7 +107,8 @@ class Door(Struct, frozen=True):
     """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
 
     `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
-    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue.
+    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
+    what the venue tells by itself; without it, a bot only asks.
     """
 
     capabilities: Capabilities
@@ -118,6 +119,7 @@ class Door(Struct, frozen=True):
     bars: Callable[[Any, DriftTally], BarSource]
     checks: Checks
     market: Callable[[Sections], Venue] | None = None
+    bell: Callable[[Any], Bell] | None = None
 
 
 def door_to(name: str) -> Door:

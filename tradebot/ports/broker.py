@@ -17,6 +17,19 @@ Undisturbed = Callable[[], AbstractContextManager[None]]
 """Opens a block in which a pass doesn't give way to exits."""
 
 
+class Bell(Protocol):
+    """Rings when a venue tells that something has happened in the account; what has happened, only the reader says."""
+
+    def rang(self) -> bool:
+        """Return True if it has rung since the last call, without waiting."""
+
+    def problem(self) -> str:
+        """Return why it can't ring at the moment, in plain words; empty if it can."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
 class BrokerReader(Protocol):
     """Reads from the venue. They raise TemporaryError if it doesn't answer and OperatorError if it refuses the keys."""
 

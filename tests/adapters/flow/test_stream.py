@@ -17,7 +17,8 @@ from websockets.sync.server import ServerConnection, serve
 from tests.exchange.served import Served, served
 from tests.exchange.test_flow_stream import arm, ids, rows_of
 from tests.exchange.worlds import SPEC
-from tradebot.adapters.flow.stream import FlowStream, Patience
+from tradebot.adapters.flow.stream import FlowStream
+from tradebot.adapters.wire.kept_open import Patience
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.exchange.process import create
 from tradebot.model.flow import Heard

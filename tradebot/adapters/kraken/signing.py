@@ -23,6 +23,12 @@ def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[
     return {"APIKey": key, "Nonce": str(nonce), "Authent": base64.b64encode(signature).decode()}
 
 
+def signed_challenge(secret: str, challenge: str) -> str:
+    """Return what answers a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
+    digest = hashlib.sha256(challenge.encode()).digest()
+    return base64.b64encode(hmac.new(decoded(secret), digest, hashlib.sha512).digest()).decode()
+
+
 def decoded(secret: str) -> bytes:
     """Return the key of signatures in a secret; raise OperatorError if it isn't base64 text."""
     try:

@@ -1,0 +1,147 @@
+"""Keep a websocket open in a thread: connect, talk until it ends, wait, and connect again, until closed.
+
+An address can hold a key, so neither the address nor what the library says about it goes into any message, and the
+library logs nothing.
+"""
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import certifi
+from msgspec import Struct
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+_MOST_BYTES = 1_000_000
+_GOODBYE_S = 2.0
+_SILENT = logging.Logger("tradebot.websocket", logging.CRITICAL + 1)
+"""The library logs handshakes, and with them the address; this logger passes nothing on."""
+
+
+class Patience(Struct, frozen=True):
+    """How long a websocket waits, in seconds: for a connection and for its first answer, between pings and for their
+    answers, and before it connects again. That wait doubles up to the longest one, until a connection lasted as long.
+    """
+
+    open_s: float = 10.0
+    ping_s: float = 10.0
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 60.0
+
+
+class Party(Protocol):
+    """Who talks over a websocket; its methods are called in the websocket's thread."""
+
+    who: str
+    """Who is at the other end, for messages."""
+
+    def talk(self, connection: ClientConnection) -> str:
+        """Talk until the connection ends, which raises, or until something is wrong; return what."""
+
+    def ended(self, problem: str, status: int | None) -> bool:
+        """Note why a connection ended or couldn't be opened; return False if there should be no other one.
+
+        `status` is what HTTP answered in place of a websocket.
+        """
+
+
+class _Closing(Protocol):
+    def close(self) -> None: ...
+
+
+class KeptOpen:
+    """A websocket that connects when it is made, and again whenever the connection ends, until it is closed."""
+
+    def __init__(
+        self, address: str, party: Party, patience: Patience, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._address = address
+        self._party = party
+        self._patience = patience
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._connection: _Closing | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"websocket of {party.who}", daemon=True)
+        self._thread.start()
+
+    def renew(self) -> None:
+        """Connect again, because the connection doesn't bring what it should."""
+        with self._lock:
+            connection = self._connection
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """End the connection and the thread; one that is just connecting ends by itself."""
+        self._ending.set()
+        self.renew()
+        self._thread.join(_GOODBYE_S)
+
+    def _run(self) -> None:
+        problem = "a bug ended the stream"
+        try:
+            self._keep_open()
+            problem = ""
+        finally:
+            if problem:
+                self._party.ended(problem, None)
+
+    def _keep_open(self) -> None:
+        wait_s = self._patience.first_wait_s
+        while not self._ending.is_set():
+            began_s = self._monotonic()
+            problem, status = self._connected()
+            with self._lock:
+                self._connection = None
+            if not self._party.ended(problem, status):
+                return
+            lasted = self._monotonic() - began_s >= self._patience.longest_wait_s
+            wait_s = self._patience.first_wait_s if lasted else wait_s
+            self._ending.wait(wait_s)
+            wait_s = min(2 * wait_s, self._patience.longest_wait_s)
+
+    def _connected(self) -> tuple[str, int | None]:
+        """Connect and let the party talk; return why it is over, and the status that came instead of a websocket."""
+        patience, who = self._patience, self._party.who
+        secure = ssl.create_default_context(cafile=certifi.where()) if self._address.startswith("wss:") else None
+        try:
+            with connect(
+                self._address,
+                ssl=secure,
+                proxy=None,
+                logger=_SILENT,
+                user_agent_header="tradebot",
+                open_timeout=patience.open_s,
+                ping_interval=patience.ping_s,
+                ping_timeout=patience.ping_s,
+                close_timeout=1.0,
+                max_size=_MOST_BYTES,
+            ) as connection:
+                with self._lock:
+                    self._connection = connection
+                # Whoever closes from now on finds the connection.
+                return ("" if self._ending.is_set() else self._party.talk(connection)), None
+        except InvalidStatus as refused:
+            status = refused.response.status_code
+            return f"{who} answered {status} instead of opening the stream", status
+        except (OSError, WebSocketException) as error:
+            return _why(error, who), None
+
+
+def _why(error: Exception, who: str) -> str:
+    """Return why a connection failed or ended, in words of our own: the library's may quote the address."""
+    if isinstance(error, ConnectionClosed):
+        code = error.rcvd.code if error.rcvd else None
+        return f"{who} closed the stream with code {code}" if code else "the stream broke off"
+    if isinstance(error, TimeoutError):
+        return f"{who} didn't open the stream in time"
+    if isinstance(error, ssl.SSLError):
+        return "no trusted connection, the certificate can't be verified"
+    if isinstance(error, OSError):
+        return f"{who} can't be reached"
+    return f"{who} doesn't speak the websocket protocol"
