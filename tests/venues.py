@@ -259,10 +259,13 @@ class FakeVenue:
         self.held[order.symbol] = self.held.get(order.symbol, Decimal(0)) + told.signed_quantity
         self.cash -= told.signed_quantity * told.price
 
-    def liquidate(self, symbol: str, change: Decimal, price: Decimal, *, order: str = "") -> Fill:
-        """Close signed units of a position without any order of ours, as a venue does when margin runs out."""
+    def liquidate(
+        self, symbol: str, change: Decimal, price: Decimal, *, order: str = "", settles: bool = False
+    ) -> Fill:
+        """Close signed units of a position without any order of ours, as at the end of margin or a contract."""
         number, side = len(self.executions) + 1, Side.BUY if change > 0 else Side.SELL
-        told = Fill(f"act-{number}", order, symbol, side, abs(change), price, self.now, liquidation=True)
+        told = Fill(f"act-{number}", order, symbol, side, abs(change), price, self.now, liquidation=not settles)
+        told = replace(told, settlement=settles)
         self.executions.append(told)
         self.held[symbol] = self.held.get(symbol, Decimal(0)) + change
         self.cash -= change * price

@@ -91,6 +91,17 @@ def test_a_liquidation_closes_the_oldest_lots_whoevers_they_are(
     assert finding.evidence == (f"{side} {abs(D(change)):f} at 90, 2026-11-16T15:00Z",)
 
 
+def test_a_settlement_closes_lots_too_and_leaves_nothing_for_a_person() -> None:
+    scene = holding(flow="3", rotation="5")
+    scene.venue.liquidate("AAPL", D(-8), D(90), order="the venue's own", settles=True)
+    exits(scene)
+    assert (own(scene), foreign(scene), told(scene)) == ({}, {}, [])
+    (event,) = scene.told(EventKind.SETTLED.event_type)
+    assert (event["strategies"], event["quantity"]) == ("flow, rotation", "8")
+    found = compared(scene)
+    assert (found.findings, found.plan) == ((), None)
+
+
 def test_its_loss_is_that_of_the_lots_it_closed() -> None:
     scene = holding(flow="3", rotation="5")
     scene.venue.liquidate("AAPL", D(-6), D(90))

@@ -52,6 +52,7 @@ DETAILS = {
     EventKind.POSITION_DIFFERS: {"books": "10", "broker": "7"},
     EventKind.POSITION_UNPROVEN: {"what": "the broker did not confirm it"},
     EventKind.LIQUIDATED: {"strategies": "", "side": "sell", "quantity": "3", "price": "90.5", "at": "x"},
+    EventKind.SETTLED: {"strategies": "flow", "side": "sell", "quantity": "3", "price": "90.5", "at": "x"},
     EventKind.LEDGER_DAMAGED: {"found": "page 7 is not as it was written"},
     EventKind.BOOKS_REBUILT: {"name": "x", "by": "ann", "why": "the disk failed", "not_proven": "0"},
     EventKind.SLOT_MISSED: {"job": "trade-once", "message": "missed 3 slots, open+2m to open+12m"},

@@ -53,7 +53,8 @@ def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: dateti
     for fill, strategies in caught.liquidated:
         sold = {"side": fill.side.value, "quantity": f"{fill.quantity:f}", "price": f"{fill.price:f}"}
         details = {"strategies": ", ".join(strategies), **sold, "at": fill.at.isoformat()}
-        events.emit(EventKind.LIQUIDATED.at(now, details, fill.symbol))
+        kind = EventKind.LIQUIDATED if fill.liquidation else EventKind.SETTLED
+        events.emit(kind.at(now, details, fill.symbol))
 
 
 def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:

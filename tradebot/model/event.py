@@ -111,6 +111,11 @@ class EventKind(Enum):
         Severity.CRITICAL,
     )
     LIQUIDATED = ("venue.liquidated", "The broker closed a position because margin ran out.", Severity.CRITICAL)
+    SETTLED = (
+        "venue.settled",
+        "The broker itself closed a position, though there was margin: the contract ended, or the position was "
+        "assigned to somebody or unwound.",
+    )
     ANSWER_DIFFERS = ("venue.answer_differs", "A reply of the broker has a format that we don't know.")
     INSTRUMENT_CHANGED = (
         "venue.instrument_changed",

@@ -241,7 +241,8 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     `multiplier` is that of its instrument. All fills of what is held have the same one. `fee` is None at a venue that
     books its fees apart from fills. One that isn't known yet is booked later, as an activity with the id `fee_id`.
-    A `liquidation` is the venue's own: it closed a position because the account's margin ran out.
+    A `liquidation` is the venue's own: it closed a position because the account's margin ran out. So is a `settlement`:
+    it closed one for another reason, as at the end of a contract, or because others' losses were passed on.
     """
 
     activity_id: str
@@ -254,6 +255,12 @@ class Fill(Struct, frozen=True, omit_defaults=True):
     multiplier: Decimal = ONE
     fee: Fee | None = None
     liquidation: bool = False
+    settlement: bool = False
+
+    @property
+    def by_venue(self) -> str:
+        """Return what it was if the venue made it without anybody's order, else an empty text."""
+        return "liquidation" if self.liquidation else "settlement" if self.settlement else ""
 
     @property
     def signed_quantity(self) -> Decimal:

@@ -255,7 +255,7 @@ def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator
 def _liquidations(
     reader: BrokerReader, ledger: Ledger, with_others: Sequence[OwnedFill], found: Sequence[OwnedFill]
 ) -> Iterator[OwnedFill]:
-    """Yield the pairs that move liquidations to the strategies whose lots they closed."""
+    """Yield the pairs that move liquidations and settlements to the strategies whose lots they closed."""
     liquidations = [owned.fill for owned in (*with_others, *found) if is_waiting(owned)]
     if liquidations:
         done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
@@ -284,7 +284,7 @@ def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
     """Return the foreign fills made by a plan or an adoption, which no venue reported."""
     # The other half of a pair that moved a fill to its owner says nothing of a person.
     foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
-    return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.liquidation)]
+    return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.by_venue)]
 
 
 def is_settled(fill: Fill, made: Iterable[Fill]) -> bool:

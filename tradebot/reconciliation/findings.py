@@ -178,7 +178,8 @@ def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, b
 
 def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
     since = books.at - WATCHED
-    told = [owned.fill for owned in books.with_others if is_waiting(owned) and owned.fill.at > since]
+    foreign = (owned.fill for owned in books.with_others if is_waiting(owned) and owned.fill.liquidation)
+    told = [fill for fill in foreign if fill.at > since]
     for symbol in sorted({fill.symbol for fill in told}):
         fills = [fill for fill in told if fill.symbol == symbol]
         words = tuple(f"{one.side.value} {one.quantity:f} at {one.price:f}, {one.at:%Y-%m-%dT%H:%MZ}" for one in fills)

@@ -1,8 +1,9 @@
 """Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders.
 
-A liquidation has no order of ours behind it, so it is booked as foreign like anybody's trade. It has closed lots of
-ours if the books hold nothing else of the symbol that isn't ours, and the venue then holds exactly what the books do.
-The oldest lots count as closed first, whoever's they are. Otherwise a person decides, as about other people's trades.
+A liquidation or settlement has no order of ours behind it, so it is booked as foreign like anybody's trade. It has
+closed lots of ours if the books hold nothing else of the symbol that isn't ours, and the venue then holds exactly what
+the books do. The oldest lots count as closed first, whoever's they are. Otherwise a person decides, as about other
+people's trades.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -152,8 +153,8 @@ def find_orders_behind_fills(
     Also return how many more the venue has not returned yet.
     A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
-    # No order of anybody's is behind a liquidation.
-    others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.liquidation)
+    # No order of anybody's is behind what the venue made itself.
+    others = (owned for owned in fills if owned.strategy == FOREIGN and not owned.fill.by_venue)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
     known = behind.known
     unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
@@ -171,7 +172,7 @@ def find_orders_behind_fills(
 
 
 class Liquidated(NamedTuple):
-    """A liquidation, and the strategies whose lots it closed; none if that isn't proven."""
+    """A liquidation or settlement, and the strategies whose lots it closed; none if that isn't proven."""
 
     fill: Fill
     strategies: tuple[str, ...]
@@ -180,7 +181,7 @@ class Liquidated(NamedTuple):
 def liquidated_lots(
     reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]
 ) -> Iterator[OwnedFill]:
-    """Yield whose lots the `waiting` liquidations closed, in parts, asking the venue once about each symbol.
+    """Yield whose lots the `waiting` fills, the venue's own, closed, in parts, asking the venue once about each symbol.
 
     `found` are the fills that aren't in the ledger yet.
     """
@@ -234,13 +235,13 @@ def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
 
 
 def liquidated(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:
-    """Yield the liquidations among some fills, with the strategies that each was `given` to."""
+    """Yield what the venue made itself among some fills, with the strategies that each was `given` to."""
     for owned in fills:
-        if owned.fill.liquidation:
+        if owned.fill.by_venue:
             own = [one.strategy for one in given if one.about == owned.fill.activity_id]
             yield Liquidated(owned.fill, tuple(name for name in (owned.strategy, *own) if name != FOREIGN))
 
 
 def is_waiting(owned: OwnedFill) -> bool:
-    """Return True if a fill is a liquidation that counts as foreign."""
-    return owned.fill.liquidation and owned.strategy == FOREIGN
+    """Return True if a fill that the venue made itself counts as foreign."""
+    return bool(owned.fill.by_venue) and owned.strategy == FOREIGN

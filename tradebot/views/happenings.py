@@ -140,6 +140,11 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "liquidated positions",
         "{symbol}: the broker closed {quantity} at {price} USD, because the account's margin ran out",
     ),
+    EventKind.SETTLED: _Told(
+        Topic.POSITIONS,
+        "positions closed by the broker",
+        "{symbol}: the broker closed {quantity} at {price} USD: the contract ended, or the position was taken over",
+    ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
     ),

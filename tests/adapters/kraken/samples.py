@@ -163,5 +163,5 @@ def orders(wire: Wire) -> KrakenOrders:
     return KrakenOrders(venue_at(wire), DriftTally())
 
 
-def reader(wire: Wire) -> KrakenReader:
-    return KrakenReader(venue_at(wire), DriftTally())
+def reader(wire: Wire, tally: DriftTally | None = None) -> KrakenReader:
+    return KrakenReader(venue_at(wire), tally or DriftTally())

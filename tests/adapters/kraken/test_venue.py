@@ -1,5 +1,6 @@
 """Keys, nonces and addresses of Kraken Futures, and what an account was worth when the day began."""
 
+import json
 import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.kraken.samples import AT, reader
+from tests.adapters.kraken.samples import AT, iso, reader
 from tests.adapters.wire.scripted import Scripted, Wire
 from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight
@@ -107,7 +108,6 @@ GOOD = {
                 {"numNonContractUnits": 0, "initialMargin": Decimal("0.01"), "maintenanceMargin": Decimal("0.02")}
             ]
         },
-        {"tradeable": False},
         {"contractSize": "NaN"},
     ],
 )
@@ -115,6 +115,26 @@ def test_an_instrument_with_odd_terms_is_not_listed(change: dict[str, object]) -
     assert listing(GOOD, AT, DriftTally()).instrument.lot == Decimal("0.0001")
     with pytest.raises(RowError):
         listing(GOOD | change, AT, DriftTally())
+
+
+def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_answer(wire: Wire) -> None:
+    others = [{"symbol": "PF_ETHUSD", "tradeable": False}, {"symbol": "PF_SOLUSD"}]
+    good = json.loads(json.dumps(GOOD, default=float))
+    wire.answer(Scripted(200, {"result": "success", "instruments": [good, *others], "serverTime": iso(AT)}))
+    tally = DriftTally()
+    assert set(reader(wire, tally).listings(["PF_XBTUSD", "PF_ETHUSD"])) == {"PF_XBTUSD"}
+    assert not tally.counts, "a contract that has ended was told as an answer of an unknown form"
+
+
+@pytest.mark.parametrize(
+    ("word", "by_venue"),
+    [
+        *(("maker", ""), ("taker", ""), ("takerAfterEdit", ""), ("liquidation", "liquidation"), ("a new word", "")),
+        *((word, "settlement") for word in ("assignee", "assignor", "unwindBankrupt", "unwindCounterparty")),
+    ],
+)
+def test_fills_that_the_venue_makes_itself_are_told_by_their_type(word: str, by_venue: str) -> None:
+    assert fill(traded(1, "sell", "2", "90") | {"fillType": word}, DriftTally()).by_venue == by_venue
 
 
 @pytest.mark.parametrize("change", [{"suspended": True}, {"bid": 0}, {"bid": "NaN"}, {"bid": 12}, {"last": None}])

@@ -22,12 +22,13 @@ FILLS = [
     OwnedFill("swing", replace(BOUGHT, fee=Fee(Decimal("-0.25")))),
     OwnedFill("swing", replace(BOUGHT, multiplier=Decimal(50), fee=Fee(None, "BTC"))),
     OwnedFill("", replace(BOUGHT, liquidation=True)),
+    OwnedFill("", replace(BOUGHT, settlement=True)),
 ]
 
 
-def test_only_a_liquidation_is_written_as_one() -> None:
-    plain, liquidated = (encode(FILLS[place])["fill"] for place in (0, -1))
-    assert set(liquidated) - set(plain) == {"liquidation"}
+def test_only_what_the_venue_made_itself_is_written_as_that() -> None:
+    plain, liquidated, settled = (encode(FILLS[place])["fill"] for place in (0, -2, -1))
+    assert (set(liquidated) - set(plain), set(settled) - set(plain)) == ({"liquidation"}, {"settlement"})
     assert list(plain) == ["activity_id", "venue_order_id", "symbol", "side", "quantity", "price", "at"]
 
 

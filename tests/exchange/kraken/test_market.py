@@ -5,8 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, START, V3, XBT, Desk
+from tests.exchange.kraken.desk import PEPE, START, V3, XBT, Desk, spec
+from tests.exchange.worlds import folders_of
 from tradebot.exchange.times import DAY, MINUTE, SECOND
+from tradebot.model.values import replace
 
 CHARTS = "/api/charts/v1"
 BEGAN = int(datetime(START.year, START.month, START.day, tzinfo=UTC).timestamp())
@@ -28,6 +30,28 @@ def test_listing_has_what_an_order_must_fit(desk: Desk) -> None:
     assert [level["initialMargin"] for level in xbt["marginLevels"]] == [0.02, 0.04, 0.06, 0.1]
     assert xbt["marginLevels"][0]["numNonContractUnits"] == 0
     assert "lastTradingTime" not in xbt
+
+
+def test_a_contract_that_has_ended_is_neither_tradeable_nor_quoted_and_its_positions_are_settled(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    xbt, pepe = spec().venue.instruments
+    ends = replace(xbt, last_trading=f"{START}T01:00:00Z")
+    desk = Desk(folders_of(spec(instruments=(ends, pepe)), tmp_path_factory)())
+    desk.world.tick(seconds=1800)
+    assert desk.send(size="0.5")["status"] == "placed"
+    rests = desk.send("stp", "sell", "0.5", stopPrice=1000, triggerSignal="mark", reduceOnly="true")["order_id"]
+    before = desk.v3("instruments")["instruments"][0]
+    assert (before["tradeable"], before["lastTradingTime"]) == (True, f"{START}T01:00:00.000Z")
+    desk.world.tick(seconds=3600)
+    assert not desk.v3("instruments")["instruments"][0]["tradeable"]
+    assert desk.v3(f"tickers/{XBT}")["ticker"]["suspended"]
+    assert desk.v3("openpositions")["openPositions"] == desk.v3("openorders")["openOrders"] == []
+    settled = desk.v3("fills")["fills"][0]
+    assert (settled["side"], settled["size"], settled["fillType"]) == ("sell", 0.5, "assignee")
+    name, told = desk.events("triggers")[-1]
+    assert (name, told["order"]["uid"], told["reason"]) == ("OrderTriggerCancelled", rests, "contract_expired")
+    assert desk.send(size="0.5")["status"] == "marketInactive"
 
 
 def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: Desk) -> None:

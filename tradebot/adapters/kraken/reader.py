@@ -273,10 +273,11 @@ class KrakenReader:
         return [Session(day, at, at + DAY) for day, at in opens]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the venue lists these symbols."""
+        """Return how the venue lists these symbols; one that it doesn't trade now isn't listed."""
         answer = self._client.read(f"{V3}/instruments")
         raws, read_at = answer.get("instruments"), told_at(answer)
-        wanted = [raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols]
+        named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
+        wanted = [raw for raw in named if raw.get("tradeable") is not False]
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
         return {one.symbol: one for one in read}
 

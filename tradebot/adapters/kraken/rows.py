@@ -18,6 +18,8 @@ from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeI
 ONE = Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LIQUIDATION = "liquidation"
+_SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
+"""The other types of fills that the venue makes by itself."""
 _MOST_PLACES = 12
 
 
@@ -110,6 +112,7 @@ def fill(raw: object, tally: DriftTally) -> Fill:
         multiplier=ONE,
         fee=Fee(None),
         liquidation=row.value("fillType") == _LIQUIDATION,
+        settlement=row.value("fillType") in _SETTLED,
     )
 
 
@@ -147,10 +150,8 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
 
 
 def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
-    """Return how a perpetual is listed; raise RowError for one that can't be traded or has no tick."""
+    """Return how a contract is listed; raise RowError for one without a tick."""
     row = Row("listing", raw, tally)
-    if row.value("tradeable") is False:
-        raise RowError("tradeable", "is false")
     places = int(row.number("contractValueTradePrecision"))
     if not -_MOST_PLACES <= places <= _MOST_PLACES:
         raise RowError("contractValueTradePrecision", "is out of range")

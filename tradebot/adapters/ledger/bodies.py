@@ -85,6 +85,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
                 _number(fill["multiplier"]) if "multiplier" in fill else ONE,
                 _fee(fill["fee"]) if "fee" in fill else None,
                 fill.get("liquidation") is True,
+                fill.get("settlement") is True,
             ),
             _ORIGINS[origin],
             about,

@@ -90,14 +90,14 @@ class History(Struct, frozen=True, dict=True):
     def owned(self) -> tuple[OwnedFill, ...]:
         """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
 
-        A liquidation is its owners', without what gave it to them; of several, each has a part with the fill's id.
+        What the venue closed is its owners', without what gave it to them; of several, each has a part with its id.
         """
-        fills = _with_liquidations(self.fills) if any(one.fill.liquidation for one in self.fills) else self.fills
+        fills = _with_settlements(self.fills) if any(one.fill.by_venue for one in self.fills) else self.fills
         return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in fills)
 
 
-def _with_liquidations(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
-    foreign = {one.fill.activity_id: one for one in fills if one.fill.liquidation and one.strategy == FOREIGN}
+def _with_settlements(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+    foreign = {one.fill.activity_id: one for one in fills if one.fill.by_venue and one.strategy == FOREIGN}
     given = defaultdict[str, Decimal](Decimal)
     for one in fills:
         if one.origin is Origin.GIVEN_BACK and one.strategy != FOREIGN:

@@ -75,7 +75,7 @@ class ClosedLot(OpenLot, frozen=True):
     exit_fill: str
     exit_order: str
     origin: Origin
-    liquidation: bool
+    by_venue: str
 
     @property
     def gross_usd(self) -> Decimal:
@@ -290,7 +290,7 @@ def opened(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None 
 
 
 def _closed(lot: OpenLot, owned: OwnedFill) -> ClosedLot:
-    return ClosedLot(*(*astuple(lot), *_made(owned), owned.fill.liquidation))
+    return ClosedLot(*(*astuple(lot), *_made(owned), owned.fill.by_venue))
 
 
 def _restated(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:

@@ -48,9 +48,6 @@ WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
 """By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
 
 
-LIQUIDATION = "liquidation"
-
-
 def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
     """Return why an order closed shares, given the intents behind it, the nearest first; None if nothing was recorded.
 
@@ -69,8 +66,8 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
     `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
     own words.
     """
-    if lot.liquidation:
-        return LIQUIDATION
+    if lot.by_venue:
+        return lot.by_venue
     behind = sent.get(lot.exit_order)
     known = exit_reason(behind.order, behind.intents) if behind else None
     return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)

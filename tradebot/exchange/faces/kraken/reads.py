@@ -122,7 +122,7 @@ class Reads:
             "open24h": price(grid, opened or last),
             "vol24h": volume,
             "openInterest": volume,
-            "suspended": symbol in self._engine.halted,
+            "suspended": symbol in self._engine.halted or (grid.last_us is not None and now_us >= grid.last_us),
             "postOnly": False,
             "fundingRate": number(rate),
             "fundingRatePrediction": number(rate),

@@ -1,0 +1,71 @@
+"""A contract at Kraken Futures that ends while the bot holds it: settled, booked, told, and never sent for again."""
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, discard, log, typed
+from tradebot.exchange.market import coins
+from tradebot.exchange.market.venue import Venue
+from tradebot.model.values import replace
+
+SYMBOL, ENDS = "PF_SOLUSD", "2026-11-16T00:30:00Z"
+UNTIL_HELD = (
+    *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot"),
+    *("exchange tick 3m", "evaluate-exits"),
+)
+
+
+@pytest.fixture
+def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+    """Yield a bot with a position in a contract that ends half an hour into the day."""
+    made = coins.kraken_venue
+
+    def ending(seed: int, symbols: Sequence[str]) -> Venue:
+        venue = made(seed, symbols)
+        ends = (replace(one, last_trading=ENDS) if one.symbol == SYMBOL else one for one in venue.instruments)
+        return replace(venue, instruments=tuple(ends))
+
+    monkeypatch.setattr(coins, "kraken_venue", ending)
+    state = tmp_path / "state"
+    said = typed(capsys, "init", "--venue", "kraken_futures", "--symbols", "3", "--state-dir", str(state))
+    assert said.code == 0, said.err
+    bot = Bot(state, capsys)
+    for words in UNTIL_HELD:
+        assert bot.says(*words.split()).code == 0, words
+    assert [row["symbol"] for row in bot.json("positions")["positions"]] == [SYMBOL]
+    yield bot
+    discard(state)
+
+
+def test_a_contract_that_ends_while_held_is_settled_booked_and_told_once(bot: Bot) -> None:
+    assert bot.says("exchange", "tick", "21m").code == 0
+    for minute in range(3):
+        assert bot.says("evaluate-exits").code == 0, minute
+        assert bot.json("positions")["positions"] == []
+        assert bot.says("exchange", "tick", "1m").code == 0
+    assert bot.json("reconcile")["findings"] == []
+    (trade,) = bot.json("trades")["trades"]
+    assert (trade["symbol"], trade["strategy"], trade["reasons"]) == (SYMBOL, "rotation", ["settlement"])
+    pnl = bot.json("pnl")["pnl"]
+    assert Decimal(pnl["compared"]["difference_usd"]) == 0
+    assert Decimal(pnl["total"]["total_usd"]) == Decimal(pnl["after_usd"]) - Decimal(pnl["before_usd"])
+    events = [one for one in bot.json("events")["events"] if one["severity"] != "INFO"]
+    assert [(one["event_type"], one["symbol"]) for one in events] == [("settled", SYMBOL)]
+    assert events[0]["details"]["strategies"] == "rotation"
+
+
+def test_what_has_ended_is_not_sent_for_again_and_the_reason_says_so(bot: Bot) -> None:
+    assert bot.says("exchange", "tick", "21m").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    before = len([event for event in log(bot.url) if event["event"] == "order_accepted"])
+    assert bot.says("trade-once", "--force-slot").code == 0
+    said = bot.says("why-no-orders", SYMBOL)
+    assert "QUOTE_MISSING" in said.out
+    assert "suspended is true" in said.out
+    accepted = [event for event in log(bot.url) if event["event"] == "order_accepted"]
+    assert len(accepted) == before
+    assert json.loads(bot.says("doctor", "--json").out)["data"]["judgments"]
