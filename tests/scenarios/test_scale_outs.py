@@ -62,7 +62,7 @@ def exits_at(scene: Scene, price: str, protection: Protection, *, by_strategy: b
 @pytest.mark.parametrize(
     ("side", "path", "shares"),
     [
-        (Side.BUY, ["101.5", "102.5", "104", "102.5", "106", "103", "106", "111"], [14, 15, 20]),
+        (Side.BUY, ["101.5", "102.5", "104", "102.5", "106", "103", "106", "111"], [14, 14, 21]),
         (Side.SELL, ["98.5", "97.5", "96", "97.5", "94", "97", "94", "89"], [15, 15, 20]),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_levels_rest_at_the_venue_with_a_stop_for_each_part() -> None:
     sent = exits_at(scene, "100.5", Protection.VENUE)
     assert {(intent.purpose, intent.stop_price) for intent in sent} == {(Purpose.PROTECT, Decimal(95))}
     assert [(str(intent.limit_price), int(intent.quantity)) for intent in sent] == [
-        ("102.00", 14), ("105.00", 15), ("110.00", 20),
+        ("102.00", 14), ("105.00", 14), ("110.00", 21),
     ]  # fmt: skip
 
 

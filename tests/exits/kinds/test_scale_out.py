@@ -42,10 +42,10 @@ def closed(of: Held, price: Decimal, rule: ScaleOut = RULE) -> Decimal:
         (10, 4, "110", 4),
         (10, 10, "110", 10),
         (7, 7, "102", 2),  # whole shares: 2.1
-        (7, 5, "105", 2),  # 4.2 of 7 are due, 2 are closed
+        (7, 5, "105", 2),  # and 2.1 more
         (7, 3, "110", 3),
-        (2, 2, "102", 0),  # a share of less than one share waits for the next level
-        (2, 2, "105", 1),
+        (2, 2, "105", 0),  # each is rounded down by itself, and the last closes what is left
+        (2, 2, "110", 2),
         (-10, -10, "98", 3),
         (-10, -7, "90", 7),
     ],
@@ -64,10 +64,31 @@ def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
         of = left_of(original, int(sign * quantity))
         quantity -= closed(of, 200 - price if is_short else price) if quantity else D(0)
         best = max(best, price / 100 - 1)
-        share = sum((D(share) for fraction, share in SOURCES if D(fraction) <= best), D(0))
-        assert quantity == original - (original * share).to_integral_value(ROUND_FLOOR)
+        due = [original * D(share) for fraction, share in SOURCES if D(fraction) <= best]
+        closes = [D(original)] if len(due) == len(SOURCES) else [one.to_integral_value(ROUND_FLOOR) for one in due]
+        assert quantity == original - sum(closes)
         if not quantity:
             return
+
+
+@pytest.mark.parametrize(
+    ("quantity", "parts", "runner"), [("1.37", ["0.54", "0.54"], "0.29"), ("0.05", ["0.02", "0.02"], "0.01")]
+)
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
+    quantity: str, parts: list[str], runner: str, side: int
+) -> None:
+    ladder = ScaleOut(levels=(Level(fraction=D("0.029"), share=D("0.4")), Level(fraction=D("0.0725"), share=D("0.4"))))
+    terms = instrument(lot=D("0.01"))
+    of = replace(held(f"{side * D(quantity)}"), kept=Kept(original_quantity=D(quantity), instrument=terms))
+    targets = ladder.targets(of)
+    assert [f"{target.price:f}" for target in targets] == [f"{100 + side * D(one):f}" for one in ("2.900", "7.2500")]
+    assert [f"{target.shares:f}" for target in targets] == parts
+    assert D(quantity) - sum(map(D, parts)) == D(runner)
+    # The second level asks for no more once the first has filled, whatever the first was rounded to.
+    left = D(quantity) - D(parts[0])
+    later = replace(of, position=held(f"{side * left}").position)
+    assert [f"{target.shares:f}" for target in ladder.targets(later)] == parts[1:]
 
 
 def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> None:

@@ -21,7 +21,7 @@ class Level(Frozen):
 
 
 class ScaleOut(PriceRule):
-    """Close a share of the original quantity at each level of gain, once, in whole lots.
+    """Close a share of the original quantity at each level of gain, once, rounded down to whole lots.
 
     If the shares add up to 1, the last level closes whatever is left. A level counts as done once no more than its rest
     is held, so a price that comes back to it closes nothing again.
@@ -87,7 +87,7 @@ class ScaleOut(PriceRule):
         quantity = abs(held.position.quantity)
         if self._closes_all(reached):
             return quantity
-        closed = held.whole_lots(original * sum(level.share for level in reached))
+        closed = sum((held.whole_lots(original * level.share) for level in reached), Decimal(0))
         return held.whole_lots(max(quantity - (original - closed), Decimal(0)))
 
     @staticmethod
