@@ -91,6 +91,18 @@ def test_a_liquidation_closes_the_oldest_lots_whoevers_they_are(
     assert finding.evidence == (f"{side} {abs(D(change)):f} at 90, 2026-11-16T15:00Z",)
 
 
+def test_one_in_many_parts_is_told_once_with_what_it_came_to() -> None:
+    scene = holding(flow="10")
+    for quantity, price in ((D(3), D(91)), (D(2), D(90)), (D(1), D(87))):
+        scene.venue.liquidate("AAPL", -quantity, price)
+    exits(scene)
+    (event,) = scene.told(EventKind.LIQUIDATED.event_type)
+    assert (event["quantity"], event["price"], event["parts"]) == ("6", "90", "3")
+    assert own(scene) == {"flow": D(4)}
+    exits(scene, "open+32m")
+    assert len(scene.told(EventKind.LIQUIDATED.event_type)) == 1
+
+
 def test_a_settlement_closes_lots_too_and_leaves_nothing_for_a_person() -> None:
     scene = holding(flow="3", rotation="5")
     scene.venue.liquidate("AAPL", D(-8), D(90), order="the venue's own", settles=True)

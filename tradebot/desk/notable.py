@@ -7,7 +7,7 @@ end is told when the books first see it.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from operator import attrgetter
 
 from tradebot.gates.common import position_of
@@ -18,14 +18,14 @@ from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limit_reasons import MAKING_ROOM
-from tradebot.model.order import Order, OrderClass, OrderStatus
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
-from tradebot.reconciliation.new_fills import orders_and_intents
+from tradebot.reconciliation.new_fills import Liquidated, orders_and_intents
 
 CLOSES = frozenset({Purpose.REDUCE, Purpose.CLOSE})
 MOST_CLOSES = 3
@@ -50,11 +50,21 @@ def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: dateti
     """Emit what a person should hear about the news that catching up has written into the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)
-    for fill, strategies in caught.liquidated:
-        sold = {"side": fill.side.value, "quantity": f"{fill.quantity:f}", "price": f"{fill.price:f}"}
-        details = {"strategies": ", ".join(strategies), **sold, "at": fill.at.isoformat()}
+    _tell_closed_by_broker(events, caught.liquidated, now)
+
+
+def _tell_closed_by_broker(events: Events, closed: Iterable[Liquidated], now: datetime) -> None:
+    """Emit one event for all parts in which the broker closed a position: it may take dozens, at a price each."""
+    together = dict[tuple[str, Side, EventKind, tuple[str, ...]], list[Fill]]()
+    for fill, strategies in closed:
         kind = EventKind.LIQUIDATED if fill.liquidation else EventKind.SETTLED
-        events.emit(kind.at(now, details, fill.symbol))
+        together.setdefault((fill.symbol, fill.side, kind, strategies), []).append(fill)
+    for (symbol, side, kind, strategies), fills in together.items():
+        quantity = sum((fill.quantity for fill in fills), Decimal(0))
+        price = Context(prec=12).divide(sum((fill.quantity * fill.price for fill in fills), Decimal(0)), quantity)
+        sold = {"side": side.value, "quantity": f"{quantity:f}", "price": f"{price:f}", "parts": str(len(fills))}
+        details = {"strategies": ", ".join(strategies), **sold, "at": fills[-1].at.isoformat()}
+        events.emit(kind.at(now, details, symbol))
 
 
 def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], now: datetime) -> None:

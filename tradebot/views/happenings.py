@@ -138,12 +138,12 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LIQUIDATED: _Told(
         Topic.POSITIONS,
         "liquidated positions",
-        "{symbol}: the broker closed {quantity} at {price} USD, because the account's margin ran out",
+        "{symbol}: the broker closed {quantity} at {price} USD on average, because the account's margin ran out",
     ),
     EventKind.SETTLED: _Told(
         Topic.POSITIONS,
         "positions closed by the broker",
-        "{symbol}: the broker closed {quantity} at {price} USD: the contract ended, or the position was taken over",
+        "{symbol}: the broker closed {quantity} at {price} USD on average: the contract ended or was taken over",
     ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
