@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from commands.shared.evidence.gather import attempt, evidence_of, moment_of
+from commands.shared.evidence.gather import attempt, evidence_of, may_read_flow, moment_of
 from commands.signals.reading import read as read_signals
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import torn_lines, worth_seeing
@@ -59,7 +59,7 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
     return Trading(
         moment=moment,
         rules=rules,
-        due=due_in(past, moment) if past else [],
+        due=[job for job in (due_in(past, moment) if past else []) if job is not Job.SCORE or may_read_flow(app)],
         kinds=read_signals(app).kinds,
         score=next(iter(facts.cycles(job=Job.SCORE, last=1)), None) if facts else None,
         passes=_passes(app, moment),

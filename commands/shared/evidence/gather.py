@@ -148,8 +148,9 @@ LATELY = timedelta(days=1)
 BACK = timedelta(days=10)
 AS_BEFORE = timedelta(hours=1)
 """For so long after the open, what the session before left is evidence too."""
-OF_PASSES = ("exits", "entries", "flow", "scores", "facts", "clock", "strategies", "broker")
-"""The parts whose evidence is what was recorded of the last session."""
+OF_PASSES = ("exits", "entries", "facts", "clock", "strategies", "broker")
+OF_FLOW = ("flow", "scores")
+"""The parts whose evidence is what was recorded of the last session, and those that matter only if flow is read."""
 
 
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> Evidence:
@@ -175,7 +176,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
         "schedule": past,
         **dict.fromkeys(OF_PASSES, source),
-        **({"signals": _of(source, lambda found: _signals(app, found))} if _may_read_flow(app) else {}),
+        **(_of_flow(app, source) if may_read_flow(app) else {}),
         "prices": _of(source, lambda found: _prices(app, found)),
         **_of_books(app, past, thorough=thorough),
     }
@@ -266,7 +267,11 @@ def _prices(app: "App", past: Past) -> records.Prices | None:
     return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
-def _may_read_flow(app: "App") -> bool:
+def _of_flow(app: "App", source: "Past | Unread | None") -> Mapping[str, Any]:
+    return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda found: _signals(app, found))}
+
+
+def may_read_flow(app: "App") -> bool:
     """Return False if surely no strategy in use reads options flow; a plug-in isn't asked for that."""
     strategies = app.settings.strategies
     return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
