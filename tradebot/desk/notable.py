@@ -61,7 +61,8 @@ def _tell_closed_by_broker(events: Events, closed: Iterable[Liquidated], now: da
         together.setdefault((fill.symbol, fill.side, kind, strategies), []).append(fill)
     for (symbol, side, kind, strategies), fills in together.items():
         quantity = sum((fill.quantity for fill in fills), Decimal(0))
-        price = Context(prec=12).divide(sum((fill.quantity * fill.price for fill in fills), Decimal(0)), quantity)
+        worth = abs(sum((fill.notional for fill in fills), Decimal(0))) / fills[0].multiplier
+        price = Context(prec=12).divide(worth, quantity)
         sold = {"side": side.value, "quantity": f"{quantity:f}", "price": f"{price:f}", "parts": str(len(fills))}
         details = {"strategies": ", ".join(strategies), **sold, "at": fills[-1].at.isoformat()}
         events.emit(kind.at(now, details, symbol))
