@@ -75,6 +75,31 @@ def test_a_request_never_arrived_only_if_it_can_not_arrive_any_more(
     assert reader(wire).end_of(intent(), (), LATER).end is end
 
 
+@pytest.mark.parametrize(
+    ("lists", "end"),
+    [
+        ({"orders": [{"timestamp": 0, "event": {}}]}, End.UNKNOWN),
+        ({"executions": [execution("0.5") | {"event": {"Execution": {}}}]}, End.UNKNOWN),
+        ({"openorders": [{"order_id": "x"}]}, End.UNKNOWN),
+        # What is older than the request isn't about it.
+        ({"orders": [event("OrderPlaced", AT - timedelta(hours=1)) | {"event": {}}]}, End.OVER),
+        ({}, End.OVER),
+    ],
+)
+def test_a_row_that_can_not_be_read_might_be_about_the_request(
+    wire: Wire, lists: dict[str, list[object]], end: End
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        rows = lists.get(asked.path.rpartition("/")[2], [])
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": rows, "serverTime": iso(LATER)})
+        return Scripted(200, page(LATER, *rows))
+
+    wire.script = answer
+    assert reader(wire).end_of(intent(), (), LATER).end is end
+    assert reader(wire).has_ended("unheard of") is (None if not lists else False)
+
+
 def test_questions_of_one_moment_share_pages_and_the_account_is_asked_for_once(wire: Wire, tmp_path: Path) -> None:
     now = LATER
 

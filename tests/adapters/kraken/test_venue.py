@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.kraken.samples import AT, iso, reader
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.adapters.wire.scripted import Asked, Scripted, Wire
 from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight
 from tradebot.adapters.kraken.rows import activities, fill, listing, quote
@@ -42,7 +42,16 @@ def test_nonces_rise_whoever_takes_them_and_whatever_the_clock_says(
     assert sorted(both) == [first + 4 + number for number in range(100)]
     # A damaged file is no reason to stop: the clock is nearly always ahead of what it had.
     monkeypatch.undo()
-    for damaged in ("nonsense", "", '{"x": 99999999999999999999999999999999999}', "9" * 21, "9" * 40):
+    for damaged in (
+        "nonsense",
+        "",
+        "50000000000000000000",
+        "99999999999999999999",
+        "00009999999999999999",
+        '{"x": 99999999999999999999999999999999999}',
+        "9" * 21,
+        "9" * 40,
+    ):
         (tmp_path / FILE).write_text(damaged)
         taken = [Nonces(tmp_path).take() for _ in range(3)]
         assert max(both) < taken[0] < taken[1] < taken[2] < time.time_ns() // 1_000 + 10_000_000, damaged
@@ -117,6 +126,13 @@ def test_an_instrument_with_odd_terms_is_not_listed(change: dict[str, object]) -
         listing(GOOD | change, AT, DriftTally())
 
 
+def test_an_instrument_whose_trading_is_over_is_not_listed() -> None:
+    later = {"lastTradingTime": iso(AT + timedelta(hours=6))}
+    assert listing(GOOD | later, AT, DriftTally()).last_trading_day == AT.date()
+    with pytest.raises(RowError):
+        listing(GOOD | {"lastTradingTime": iso(AT)}, AT, DriftTally())
+
+
 def test_an_instrument_that_is_not_traded_now_is_not_listed_and_that_is_no_odd_answer(wire: Wire) -> None:
     others = [{"symbol": "PF_ETHUSD", "tradeable": False}, {"symbol": "PF_SOLUSD"}]
     good = json.loads(json.dumps(GOOD, default=float))
@@ -168,6 +184,97 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
     assert activities({**trade, "asset": "pf_xyzusd"}, DriftTally()) == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "moved"),
+    [
+        ({"asset": "xbt", "info": "cross-exchange transfer"}, []),
+        ({"margin_account": "cash", "info": "cross-exchange transfer"}, []),
+        ({"asset": "usd", "margin_account": "flex", "info": "conversion"}, [("TRANSFER", "52")]),
+        ({"asset": "usd", "info": "a new word", "realized_funding": 2, "realized_pnl": 50}, [("OTHER", "52")]),
+    ],
+)
+def test_a_row_of_the_log_moves_usd_of_this_account_once_or_nothing(
+    change: dict[str, object], moved: list[tuple[str, str]]
+) -> None:
+    row = {"id": 8, "date": "2026-11-20T15:30:00.000Z", "old_balance": 100, "new_balance": 152, "contract": None}
+    found = activities(row | change, DriftTally())
+    assert [(one.meaning.name, f"{one.net_amount:f}") for one in found] == moved
+
+
+def test_a_fee_that_is_told_in_two_ways_is_not_known(wire: Wire) -> None:
+    row: dict[str, object] = {"date": iso(AT), "info": "futures trade", "asset": "usd", "contract": "pf_xbtusd"}
+    balances: dict[str, object] = {"old_balance": 100, "new_balance": 90, "realized_pnl": 0, "realized_funding": None}
+    logs = [row | balances | {"id": number, "execution": name, "fee": fee} for number, name, fee in (
+        (3, "e-1", 9.98), (2, "e-1", 29.93), (1, "e-2", 5))]  # fmt: skip
+    wire.answer(Scripted(200, {"accountUid": "x", "logs": logs}))
+    tally = DriftTally()
+    found = reader(wire, tally).activities(AT - timedelta(hours=1))
+    assert [(one.id, one.net_amount) for one in found] == [("fee:e-2", Decimal(-5))]
+    assert [drift.problem for drift in tally.counts] == ["is told in two ways: fee:e-1"]
+
+
+POSITION = {"side": "long", "symbol": "PF_XBTUSD", "price": 90_000, "fillTime": iso(AT), "size": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("rows", "held", "lost"),
+    [
+        ([POSITION, POSITION], {"PF_XBTUSD": "0.5"}, 0),
+        ([POSITION, POSITION | {"size": 0.7}, POSITION | {"symbol": "PF_ETHUSD"}], {"PF_ETHUSD": "0.5"}, 1),
+        ([POSITION | {"side": "short"}, POSITION], {}, 1),
+        ([POSITION | {"size": -0.5}], {}, 1),
+    ],
+)
+def test_a_position_told_twice_costs_its_own_symbol_alone(
+    wire: Wire, rows: list[dict[str, object]], held: dict[str, str], lost: int
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("tickers"):
+            return Scripted(200, {"result": "success", "tickers": [], "serverTime": iso(AT)})
+        return Scripted(200, {"result": "success", "openPositions": rows, "serverTime": iso(AT)})
+
+    wire.script = answer
+    found, unread = reader(wire)._positions()
+    assert ({one.symbol: f"{one.quantity:f}" for one in found}, unread) == (held, lost)
+    if lost:
+        with pytest.raises(TemporaryError, match="nothing is known about PF_XBTUSD"):
+            reader(wire).position("PF_XBTUSD")
+
+
+FLEX: dict[str, object] = {
+    "currencies": {"USD": {"quantity": 100}, "XBT": {"quantity": 1, "value": 900}},
+    "balanceValue": 1000,
+    "portfolioValue": 1030,
+    "availableMargin": 700,
+    "initialMargin": 50,
+    "maintenanceMargin": 25,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "margins"),
+    [
+        ({}, (Decimal(50), Decimal(25))),
+        ({"initialMargin": -1}, (None, Decimal(25))),
+        ({"maintenanceMargin": "NaN"}, (Decimal(50), None)),
+    ],
+)
+def test_only_usd_count_and_a_margin_that_can_not_be_is_not_believed(
+    wire: Wire, tmp_path: Path, change: dict[str, object], margins: tuple[object, object]
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("accounts"):
+            return Scripted(200, {"result": "success", "accounts": {"flex": FLEX | change}, "serverTime": iso(AT)})
+        lists = dict.fromkeys(("openPositions", "openOrders", "fills", "logs", "elements"), ())
+        return Scripted(200, {"result": "success", "accountUid": "x", "serverTime": iso(AT), **lists})
+
+    wire.script = answer
+    view = reader(wire).view()
+    account = view.account
+    assert [account.cash, account.equity, view.unreadable] == [100, 130, margins.count(None)]
+    assert (view.account.initial_margin, view.account.maintenance_margin) == margins
+
+
 def traded(number: int, side: str, size: str, price: str) -> dict[str, object]:
     row: dict[str, object] = {
         "fill_id": f"f{number}",
@@ -210,18 +317,21 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
     found = [Opening(tmp_path).of("a", day, work_out), Opening(tmp_path).of("a", day, work_out)]
     assert (found, len(asked)) == ([Decimal("12.5")] * 2, 1)
     Opening(tmp_path).of("another", day, work_out)
-    (tmp_path / "venue.day").write_text("{")
-    Opening(tmp_path).of("another", day, work_out)
-    assert len(asked) == 3
+    file = tmp_path / "venue.day"
+    for damaged in ("{", file.read_text().replace("12.5", "1"), '{"day": "another 2026-11-20", "equity": "1"}'):
+        file.write_text(damaged)
+        assert Opening(tmp_path).of("another", day, work_out) == Decimal("12.5"), damaged
+    assert len(asked) == 5
 
 
-@pytest.mark.parametrize(("newest", "mark"), [(0, "11"), (-60, "12"), (-540, "12")])
-def test_the_mark_at_midnight_is_that_of_the_bar_before_until_there_is_another(
-    wire: Wire, newest: int, mark: str
-) -> None:
+@pytest.mark.parametrize(("newest", "mark"), [(0, "10"), (-60, "11"), (-540, "11")])
+def test_the_mark_at_midnight_is_the_close_of_the_bar_before(wire: Wire, newest: int, mark: str) -> None:
     night = datetime(2026, 11, 20, tzinfo=UTC)
     times = [(night + timedelta(seconds=seconds)).timestamp() * 1000 for seconds in (-600, newest)]
-    candles = [{"time": int(at), "open": "11", "high": "13", "low": "10", "close": "12"} for at in times]
+    candles = [
+        {"time": int(at), "open": "11", "high": "13", "low": "10", "close": str(10 + place)}
+        for place, at in enumerate(times)
+    ]
     wire.answer(Scripted(200, {"candles": candles, "more_candles": False}))
     assert reader(wire)._mark_at(night, "PF_XBTUSD") == Decimal(mark)
 

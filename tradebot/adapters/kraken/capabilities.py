@@ -51,6 +51,7 @@ ACTIVITIES: Mapping[str, ActivityKind] = {
     "funding rate change": ActivityKind.FUNDING,
     "cross-exchange transfer": ActivityKind.TRANSFER,
     "transfer": ActivityKind.TRANSFER,
+    "conversion": ActivityKind.TRANSFER,
     "interest payment": ActivityKind.INTEREST,
 }
 """What rows of the account log are."""

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from tradebot.adapters.kraken.capabilities import SETTLED_AFTER
-from tradebot.adapters.kraken.rows import moment, side_of, type_of
+from tradebot.adapters.kraken.rows import milliseconds, moment, side_of, type_of
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
@@ -30,17 +30,27 @@ class Past(Struct, frozen=True):
     """The orders that pages of the history tell of, by the venue's id, oldest first, as of the venue's time `told_at`.
 
     `complete_until` is how far the pages go: what was done by then is in them. `gone` are the ids of orders that an
-    event has ended, though executions of theirs may still be missing.
+    event has ended, though executions of theirs may still be missing. `unread` are the times of rows that can't be
+    read, in milliseconds, zero for those that say none.
     """
 
     orders: Mapping[str, Order]
     told_at: datetime
     gone: frozenset[str] = frozenset()
-    unreadable: int = 0
+    unread: tuple[Decimal, ...] = ()
 
     @property
     def complete_until(self) -> datetime:
         return self.told_at - SETTLED_AFTER
+
+    @property
+    def unreadable(self) -> int:
+        return len(self.unread)
+
+    def unread_since(self, at: datetime) -> bool:
+        """Return True if a row that can't be read may tell of something since a time."""
+        first = Decimal(milliseconds(at))
+        return any(not time or time >= first for time in self.unread)
 
     def by_client_id(self, name: str) -> Order | None:
         """Return the newest order with a client id."""
@@ -61,7 +71,7 @@ def past(
     both are older than what may still be missing. Any other is left open, as UNKNOWN: the open orders know.
     """
     counted, unread = _counted(executions, account, tally)
-    last, began, refused = dict[str, tuple[str, Row, datetime]](), dict[str, datetime](), 0
+    last, began = dict[str, tuple[str, Row, datetime]](), dict[str, datetime]()
     # Pages come newest first, and events of one millisecond stay in the order in which they happened.
     oldest_first = list(reversed(events))
     for raw in sorted(oldest_first, key=time_of):
@@ -70,7 +80,7 @@ def past(
             uid = row.text("uid")
         except RowError as error:
             tally.note("history", error.field_name, f"row refused: {error.problem}")
-            refused += 1
+            unread.append(time_of(raw))
             continue
         began.setdefault(uid, at)
         last.pop(uid, None)
@@ -82,9 +92,9 @@ def past(
             orders[uid] = _order(uid, name, row, (began[uid], at), counted.get(uid, Executed()), told_at)
         except RowError as error:
             tally.note("history", error.field_name, f"row refused: {error.problem}")
-            refused += 1
+            unread.append(Decimal(milliseconds(last[uid][2])))
     gone = frozenset(uid for uid, (name, _, _) in last.items() if name in CANCELED | REJECTED)
-    return Past(orders, told_at, gone, refused + unread)
+    return Past(orders, told_at, gone, tuple(unread))
 
 
 def _order(
@@ -147,8 +157,10 @@ def time_of(raw: object) -> Decimal:
     return Decimal(at) if isinstance(at, int | Decimal) and not isinstance(at, bool) else Decimal(0)
 
 
-def _counted(executions: Sequence[object], account: str, tally: DriftTally) -> tuple[Mapping[str, Executed], int]:
-    counted, seen, unread = dict[str, Executed](), set[str](), 0
+def _counted(
+    executions: Sequence[object], account: str, tally: DriftTally
+) -> tuple[Mapping[str, Executed], list[Decimal]]:
+    counted, seen, unread = dict[str, Executed](), set[str](), list[Decimal]()
     for raw in executions:
         try:
             for uid, row in _executed(raw, account, tally):
@@ -161,7 +173,7 @@ def _counted(executions: Sequence[object], account: str, tally: DriftTally) -> t
                     of.worth += row.positive("quantity") * row.positive("price")
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
-            unread += 1
+            unread.append(time_of(raw))
     return counted, unread
 
 

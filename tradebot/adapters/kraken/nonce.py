@@ -11,6 +11,8 @@ from tradebot.adapters.state.state_folder import VENUE_NONCE
 FILE = VENUE_NONCE
 _DIGITS = 20
 """How long the file's line is. Anything else is no nonce: one that is far too large would spoil the key for good."""
+_NEVER = 4_102_444_800_000_000
+"""What no clock has shown yet, the year 2100: no nonce of this bot's reaches it."""
 
 
 class Nonces:
@@ -54,7 +56,8 @@ class Nonces:
 def _read(kept: bytes, last: int) -> int:
     """Return the nonce that the file holds, or the last one known if it holds none."""
     line, rest = kept[:_DIGITS], kept[_DIGITS : _DIGITS + 1]
-    return int(line) if len(line) == _DIGITS and line.isdigit() and rest in (b"", b"\n") else last
+    whole = len(line) == _DIGITS and line.isdigit() and rest in (b"", b"\n")
+    return int(line) if whole and int(line) < _NEVER else last
 
 
 def _next(last: int) -> int:

@@ -4,6 +4,7 @@ Worth at midnight is worth now without what trading, fees and funding have earne
 or left since then counts as if it had been there.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time
@@ -70,7 +71,8 @@ class Opening:
         if known is None or known[0] != key:
             known = key, work_out()
             if self._path is not None:
-                write_durably(self._path, json.dumps({"day": key, "equity": f"{known[1]:f}"}))
+                kept = {"day": key, "equity": f"{known[1]:f}"}
+                write_durably(self._path, json.dumps({**kept, "digest": _digest(kept)}))
         self._known = known
         return known[1]
 
@@ -80,7 +82,13 @@ class Opening:
             return None
         try:
             told = json.loads(read_plain(self._path))
-            equity = Decimal(told["equity"])
-            return (str(told["day"]), equity) if equity.is_finite() else None
+            kept = {name: str(told[name]) for name in ("day", "equity")}
+            equity = Decimal(kept["equity"])
+            return (kept["day"], equity) if equity.is_finite() and told["digest"] == _digest(kept) else None
         except (OSError, ValueError, ArithmeticError, KeyError, TypeError):
             return None
+
+
+def _digest(kept: Mapping[str, str]) -> str:
+    """Return what tells a file that this bot has written from one that has been changed since."""
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

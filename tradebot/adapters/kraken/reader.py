@@ -1,10 +1,11 @@
 """Read account, prices, orders and history from Kraken Futures; nothing here can send an order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote as quoted
 
 from tradebot.adapters.kraken import rows
@@ -24,6 +25,7 @@ from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
 
+T = TypeVar("T")
 DAY = timedelta(days=1)
 VIEW_TRIES = 3
 FILLS_A_PAGE = 100
@@ -59,7 +61,7 @@ class KrakenReader:
         self._client, self._tally, self._venue = Client(venue), tally, venue
         self._pages = Pages(self._client, venue.number, tally)
         self.rejected_quotes: Mapping[str, str] = {}
-        self.unreadable_fills = 0
+        self.unreadable_fills = self._odd_margins = 0
 
     def clock(self) -> VenueClock:
         """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
@@ -68,19 +70,22 @@ class KrakenReader:
         return VenueClock(now, True, midnight, midnight)
 
     def account(self) -> Account:
-        """Return the figures of the account whose collateral all positions share."""
+        """Return the figures of the account whose collateral all positions share.
+
+        Only its USD count: what other coins are worth changes by itself. A margin that can't be isn't believed.
+        """
         answer = self._client.read(f"{V3}/accounts")
         now = told_at(answer)
         try:
-            flex = _object(_object(answer, "accounts"), "flex")
+            flex = _object(_object(answer, "accounts"), rows.MARGINED)
             row = Row("account", flex, self._tally)
-            cash, equity = row.number("balanceValue"), row.number("portfolioValue")
-            initial, maintenance = row.number("initialMargin"), row.number("maintenanceMargin")
+            cash = self._usd(flex)
+            equity = row.number("portfolioValue") - row.number("balanceValue") + cash
             available = row.number("availableMargin")
-            if initial < 0 or maintenance < 0:
-                raise RowError("initialMargin", "or maintenanceMargin is below zero")
         except RowError as error:
             raise OperatorError(f"the account can't be used: {error}", "look at it on Kraken Futures' page") from error
+        margins = [self._margin(row, name) for name in ("initialMargin", "maintenanceMargin")]
+        self._odd_margins = margins.count(None)
         return Account(
             number=self._pages.account(),
             status="ACTIVE",
@@ -90,10 +95,25 @@ class KrakenReader:
             buying_power=available,
             blocked=(),
             settlement=Settlement.MARGINED,
-            initial_margin=initial,
-            maintenance_margin=maintenance,
+            initial_margin=margins[0],
+            maintenance_margin=margins[1],
             available=available,
         )
+
+    def _usd(self, flex: Mapping[str, Any]) -> Decimal:
+        named = {str(name).upper(): held for name, held in _object(flex, "currencies").items()}
+        return Row("account", named["USD"], self._tally).number("quantity") if "USD" in named else Decimal(0)
+
+    def _margin(self, row: Row, name: str) -> Decimal | None:
+        """Return what positions tie up; None if it can't be, which the margin levels then say alone."""
+        try:
+            if (usd := row.number(name)) >= 0:
+                return usd
+            problem = "is below zero"
+        except RowError as error:
+            problem = error.problem
+        self._tally.note("account", name, problem)
+        return None
 
     def _opening(self, equity: Decimal, now: datetime) -> Decimal:
         """Return what the account was worth when the day began."""
@@ -113,15 +133,12 @@ class KrakenReader:
         return self._venue.opening.of(self._pages.account(), now.date(), work_out)
 
     def _mark_at(self, at: datetime, symbol: str) -> Decimal:
-        """Return the mark of a symbol at a minute: the open of the bar that begins then, or the close before it.
-
-        The first seconds of a minute may have no bar yet.
-        """
-        path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp())
+        """Return the mark of a symbol at a minute: the close of the last bar before it."""
+        path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp()) - 1
         candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
         try:
-            row = Row("mark", candles[-1] if candles else None, self._tally)
-            return row.positive("open" if rows.moment(row, "time") >= at else "close")
+            before = [raw for raw in candles if rows.moment(Row("mark", raw, self._tally), "time") < at]
+            return Row("mark", before[-1] if before else None, self._tally).positive("close")
         except RowError as error:
             raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
 
@@ -135,7 +152,8 @@ class KrakenReader:
             after = self._open()
             if steady := _are_same(_ours(before.orders), _ours(after.orders)):
                 break
-        return BrokerView(account, positions, tuple(after.orders.values()), after.unreadable + lost, steady)
+        unreadable = after.unreadable + lost + self._odd_margins
+        return BrokerView(account, positions, tuple(after.orders.values()), unreadable, steady)
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says it holds none."""
@@ -150,11 +168,12 @@ class KrakenReader:
         held = any(raws)
         tickers = self._client.rows(f"{V3}/tickers", "tickers") if held else []
         marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
-        found = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
-        if len({position.symbol for position in found}) < len(found):
-            # Positions are net: two of one symbol can't both be true.
-            raise TemporaryError("the venue lists a position twice", "tradebot reconcile   again in a moment")
-        return tuple(found), len(raws) - len(found)
+        read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
+        # Positions are net: two different ones of a symbol can't both be true, and a copy says nothing new.
+        found, twice = _told_once(read, attrgetter("symbol"))
+        for symbol in twice:
+            self._tally.note("position", "symbol", f"has two different positions: {symbol}")
+        return tuple(found), len(raws) - len(read) + len(twice)
 
     def _open(self) -> Listed:
         """Return the open orders."""
@@ -162,12 +181,15 @@ class KrakenReader:
         raws, now = answer.get("openOrders"), _time_or_none(answer)
         if not isinstance(raws, list):
             raise TemporaryError("the open orders are no list")
-        orders = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
+        read = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
+        orders, twice = _told_once(read, attrgetter("venue_id"))
+        for venue_id in twice:
+            self._tally.note("order", "order_id", f"has two different orders: {venue_id}")
         # Untouched trigger orders don't say how large they are, but the history does.
         lacking = [order for order in orders if order.quantity is None]
         sizes = self._pages.sizes(lacking, now) if lacking else {}
         sized = [replace(one, quantity=sizes[one.venue_id]) if one.venue_id in sizes else one for one in orders]
-        return Listed({order.venue_id: order for order in sized}, len(raws) - len(orders), now)
+        return Listed({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with this id: an open one, or the last one that the history has."""
@@ -186,6 +208,8 @@ class KrakenReader:
         known = self._pages.past(intent.at - BEFORE, listed.at)
         if makes_order and (order := known.by_client_id(name)) is not None:
             return Proof.of(left_open(order, listed.orders))
+        if listed.unreadable or known.unread_since(intent.at - BEFORE):
+            return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read, and might be about it")
         until = intent.at + ARRIVES_WITHIN
         if min(known.complete_until, now - SETTLED_AFTER) <= until:
             text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
@@ -213,6 +237,8 @@ class KrakenReader:
             return False
         known = self._pages.past(now=listed.at)
         order = known.orders.get(venue_id)
+        if order is None and (listed.unreadable or known.unreadable):
+            return False
         return None if order is None else order.status.terminal or venue_id in known.gone
 
     def legs(self, venue_id: str) -> Sequence[Order]:
@@ -253,13 +279,18 @@ class KrakenReader:
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
-        found, before = dict[str, Activity](), ""
+        found, doubtful, before = dict[str, Activity](), set[str](), ""
         for _ in range(MOST_PAGES):
             raws = self._pages.log(after, before)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
-            found.update((one.id, one) for row in read for one in row)
+            for one in (one for row in read for one in row):
+                if found.setdefault(one.id, one).net_amount != one.net_amount:
+                    # Which of the two is true, the venue has to say; until then, it isn't known.
+                    self._tally.note("account log", "fee", f"is told in two ways: {one.id}")
+                    doubtful.add(one.id)
             if len(raws) < ROWS:
-                return sorted((one for one in found.values() if one.at > after), key=lambda one: (one.at, one.id))
+                sure = (one for one in found.values() if one.at > after and one.id not in doubtful)
+                return sorted(sure, key=lambda one: (one.at, one.id))
             oldest = min(str(raw["date"]) for raw in raws if isinstance(raw, dict) and raw.get("date"))
             before = rows.milliseconds(utc("date", oldest) + timedelta(milliseconds=1))
         raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
@@ -314,6 +345,13 @@ def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise RowError(name, "is not an object")
     return found
+
+
+def _told_once(found: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
+    """Return what is told once or in equal copies, and the names of what is told in different ways."""
+    first: dict[str, T] = {}
+    twice = {name(one) for one in found if first.setdefault(name(one), one) != one}
+    return [one for key, one in first.items() if key not in twice], twice
 
 
 def _with_mark(tickers: Sequence[object]) -> list[object]:

@@ -17,6 +17,8 @@ from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeI
 
 ONE = Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MARGINED = "flex"
+"""The account whose collateral all positions share, in the venue's words."""
 _LIQUIDATION = "liquidation"
 _SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
 """The other types of fills that the venue makes by itself."""
@@ -83,7 +85,9 @@ def open_order(raw: object, tally: DriftTally) -> Order:
 def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> BrokerPosition:
     """Return a position at the mark of its symbol, if that is known."""
     row = Row("position", raw, tally)
-    symbol, size = row.symbol(), abs(row.number("size"))
+    symbol, size = row.symbol(), row.number("size")
+    if size < 0:
+        raise RowError("size", "is below zero")
     if row.text("side") not in ("long", "short"):
         raise RowError("side", "is neither long nor short")
     quantity, mark = -size if row.text("side") == "short" else size, marks.get(symbol)
@@ -119,14 +123,15 @@ def fill(raw: object, tally: DriftTally) -> Fill:
 def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     """Return what a row of the account log moved besides realized profit: a fee, funding, or the owner's own money.
 
-    A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it.
+    A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it. Rows of other
+    coins and of other accounts of the owner are none of ours.
     """
     row = Row("account log", raw, tally)
     kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
     contract = row.text_or_none("contract")
     symbol = contract.upper() if contract else None
     meaning = ACTIVITIES.get(kind, ActivityKind.OTHER)
-    if symbol is not None and asset.upper() == symbol:
+    if asset.upper() != KRAKEN.currency or (row.text_or_none("margin_account") or MARGINED) != MARGINED:
         return ()
     if meaning is ActivityKind.OTHER:
         tally.note("account log", "info", f"has an unknown value: {kind}")
@@ -136,6 +141,9 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
         # Books keep the core's word, by which they tell what it was, beside the venue's own.
         return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
 
+    if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
+        # Whatever it was, it moved this much in all.
+        return [made(number, meaning, row.number("new_balance") - row.number("old_balance"))]
     found = []
     fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
     if meaning is ActivityKind.COMMISSION and fee is not None:
@@ -144,8 +152,6 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
         found.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
     if funding:
         found.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
-    if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
-        found.append(made(number, meaning, row.number("new_balance") - row.number("old_balance")))
     return found
 
 
@@ -157,6 +163,8 @@ def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
         raise RowError("contractValueTradePrecision", "is out of range")
     tick, lot = row.positive("tickSize"), ONE.scaleb(-places)
     last = row.time_or_none("lastTradingTime")
+    if last is not None and last <= read_at:
+        raise RowError("lastTradingTime", "is over")
     return Listing(
         Instrument(
             symbol=row.symbol(),

@@ -192,7 +192,7 @@ class Reads:
             "pnl": number(now.unrealized),
             "unrealizedFunding": number(accrued),
             "totalUnrealized": number(now.unrealized + accrued),
-            "totalUnrealizedAsMargin": number(now.unrealized + accrued),
+            "totalUnrealizedAsMargin": number(now.unrealized),
             "availableMargin": number(now.available),
             "marginEquity": number(now.equity),
         }
