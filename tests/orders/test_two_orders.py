@@ -272,7 +272,7 @@ def test_a_stop_that_could_not_follow_is_placed_again_where_it_was() -> None:
 
 
 @each
-def test_a_stop_that_is_refused_twice_is_asked_for_again_after_a_quarter_of_an_hour(can: Capabilities) -> None:
+def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can: Capabilities) -> None:
     bot = Bot(can)
     entry = bot.enter()
     assert entry is not None
@@ -284,7 +284,7 @@ def test_a_stop_that_is_refused_twice_is_asked_for_again_after_a_quarter_of_an_h
     assert bot.venue.stops() == []
     assert sum(intent.stop_price is not None for intent in bot.venue.asked) == 2
     assert bot.scene.ledger.trading_state().state is TradingState.ACTIVE, "a refused stop halts nothing"
-    bot.exits(900)
+    bot.exits()
     assert sizes(bot.venue.stops()) == [Decimal(10)]
 
 

@@ -18,7 +18,7 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.adoption import acknowledge
-from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.read_books import position_ratios, read_books
 
 
 def margined() -> tuple[Scene, MarginedVenue]:
@@ -154,3 +154,16 @@ def test_note_that_was_closed_by_hand_is_named_and_settled_and_blocks_nothing() 
     # What differs beyond what the shares were closed for can't be their profit.
     venue.cash -= 1
     assert kinds(compared(scene)) == [FindingKind.CASH]
+
+
+@pytest.mark.parametrize(("held", "ratio"), [(6, None), (2, None), (30, None), (0, Decimal(0)), (-2, Decimal("-0.5"))])
+def test_where_nothing_is_split_a_difference_says_nothing_of_what_a_unit_is(held: int, ratio: Decimal | None) -> None:
+    scene, venue = margined()
+    trade(scene, venue, "ours", Side.BUY, 4, "100")
+    compared(scene)
+    venue.held["AAPL"] = Decimal(held)
+    books = read_books(scene.ledger, scene.venue.now, VENUE_DAY)
+    found = position_ratios(books, venue.view())
+    assert found == ({} if ratio is None else {"AAPL": ratio})
+    paid = replace(venue.view(), account=replace(venue.account(), settlement=Settlement.PAID))
+    assert position_ratios(books, paid) == {"AAPL": Decimal(held) / 4}

@@ -11,6 +11,7 @@ around, so the old one is canceled first, and that gap is told.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.errors import TemporaryError
@@ -42,6 +43,8 @@ from tradebot.orders.protecting import (
 from tradebot.orders.sending import LOOKS, closing_side, may_send_again
 from tradebot.ports.world import Call, World
 
+SOON = timedelta(minutes=2)
+"""How long a venue that refused a position's stops twice isn't asked again for one."""
 REFUSALS = 2
 """How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
@@ -230,11 +233,15 @@ def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost
 
 
 def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
-    """Return True if the venue refused the last two stops, or the last two targets, a short while ago."""
+    """Return True if the venue refused the last two stops, or the last two targets, a short while ago.
+
+    A position without a stop doesn't wait as long as one without a target.
+    """
     placed = (r for r in reversed(desk.books.intents) if r.intent.protects and r.intent.operation is Operation.SUBMIT)
     last = [r for r in placed if r.intent.is_target is is_target and _is_about(r.intent, cover)][:REFUSALS]
-    refused = (r.state is IntentState.REJECTED and desk.books.at - r.updated_at < RETRY for r in last)
-    return len(last) == REFUSALS and all(refused)
+    if len(last) < REFUSALS or any(r.state is not IntentState.REJECTED for r in last):
+        return False
+    return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
 
 
 def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:

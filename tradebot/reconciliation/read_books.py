@@ -15,6 +15,7 @@ from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order, TimeInForce
 from tradebot.model.position import OwnedFill
+from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
@@ -68,12 +69,19 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
 
 
 def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
-    """Return the broker's shares as multiples of ours by symbol: 0 if none are left, negative if the side changed."""
+    """Return the broker's shares as multiples of ours by symbol: 0 if none are left, negative if the side changed.
+
+    Nothing that needs margin is split, so there a difference says nothing of what a unit is: whoever else has traded,
+    our positions are what the books say while the broker holds anything on their side.
+    """
     totals = books.quantities()
     ours = {position.symbol: totals.get(position.symbol, Decimal(0)) for position in books.totals.own_positions()}
     there = {position.symbol: position.quantity for position in view.positions}
     differing = {s: total for s, total in ours.items() if total and there.get(s, Decimal(0)) != total}
-    return {symbol: there.get(symbol, Decimal(0)) / total for symbol, total in differing.items()}
+    ratios = {symbol: there.get(symbol, Decimal(0)) / total for symbol, total in differing.items()}
+    if view.account.settlement is Settlement.PAID:
+        return ratios
+    return {symbol: ratio for symbol, ratio in ratios.items() if ratio <= 0}
 
 
 def require_account(ledger: Ledger, account: Account) -> None:

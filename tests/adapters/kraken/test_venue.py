@@ -188,7 +188,7 @@ def test_a_trade_in_the_account_log_moves_cash_once() -> None:
     ("change", "moved"),
     [
         ({"asset": "xbt", "info": "cross-exchange transfer"}, []),
-        ({"margin_account": "cash", "info": "cross-exchange transfer"}, []),
+        ({"asset": "usd", "margin_account": "cash", "info": "cross-exchange transfer"}, []),
         ({"asset": "usd", "margin_account": "flex", "info": "conversion"}, [("TRANSFER", "52")]),
         ({"asset": "usd", "info": "a new word", "realized_funding": 2, "realized_pnl": 50}, [("OTHER", "52")]),
     ],

@@ -108,6 +108,23 @@ def test_order_chain_lists_the_orders_that_each_order_replaced(ledger: Ledger) -
     assert ledger.order_chains(()) == {}
 
 
+def test_a_promise_is_kept_by_one_order_and_another_under_its_id_is_somebody_elses(ledger: Ledger) -> None:
+    intent = make_intent()
+    name = intent.client_order_id
+    ledger.promise(intent, ())
+    first = replace(make_order("v1", OrderStatus.FILLED), client_order_id=name)
+    second = replace(make_order("v2"), client_order_id=name)
+    ledger.settle(name, Reply(Outcome.ACCEPTED, first), NOW)
+    for status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED):
+        ledger.apply_orders([replace(second, status=status, updated_at=minutes(1)), first], minutes(1))
+        assert {one.venue_id: one.client_order_id for one in ledger.orders()} == {"v1": name, "v2": ""}
+    assert [one.venue_id for one in ledger.recent_orders(minutes(5))] == ["v2"], "it was never promised"
+    # What replaces an order goes on with its promise, as before.
+    ledger.apply_orders([replace(first, status=OrderStatus.REPLACED, replaced_by="v3")], minutes(2))
+    ledger.apply_orders([replace(make_order("v3"), client_order_id=name)], minutes(2))
+    assert {one.venue_id: one.client_order_id for one in ledger.orders()}["v3"] == name
+
+
 def test_order_chain_changes_when_one_of_its_orders_does(ledger: Ledger) -> None:
     ledger.apply_orders([replace(make_order("v1"), replaced_by="v2"), make_order("v2")], NOW)
     assert [order.status for order in ledger.order_chains(["v2"])["v2"]] == [OrderStatus.NEW, OrderStatus.NEW]

@@ -157,11 +157,23 @@ class Orders:
         orders = self.tables.orders
         known = orders.get(order.venue_id)
         order = order.with_known(known.order if known else None)
+        if self._is_another(order):
+            order = replace(order, client_order_id="")
         if known and not order.supersedes(known.order):
             return False
         was_promised = known is not None and known.was_promised
         orders.put(OrderRow(order, at, was_promised or self._is_promised(order)))
         return True
+
+    def _is_another(self, order: Order) -> bool:
+        """Return True if an order has the id of a promise that another order has kept already.
+
+        A promise is for one order. A venue at which ids are unique only while orders are open takes a second one under
+        the same id, whoever sends it, and what that fills isn't ours.
+        """
+        same = self.tables.orders.among("client_order_id", [order.client_order_id]) if order.client_order_id else {}
+        others = [row.order for row in same.values() if row.was_promised and row.order.venue_id != order.venue_id]
+        return any(order.venue_id not in (one.replaced_by, one.parent) for one in others)
 
     def _is_promised(self, order: Order) -> bool:
         """Return True if an order is ours: promised under its own id, or a leg of one that was."""
