@@ -4,6 +4,7 @@ An override, which needs a reason, ends the halt without that comparison (if the
 Nothing else changes: every gate still checks reconciliation, permission and limits.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
+from tradebot.adapters.state.starts import forget_starts
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -71,6 +73,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             opened = TradingStateRecord(TradingState.ACTIVE, by, why, app.stamp_time(), override=accepted)
             app.ledger.set_trading_state(opened, over=before)
+            with suppress(OSError):
+                # They were counted for the halt that this ends.
+                forget_starts(app.folder.path)
             if override:
                 _record_override(app, before, by, reason)
 

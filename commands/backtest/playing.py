@@ -304,9 +304,7 @@ def _stopped(finished: Finished, results: "Results", signalled: BaseException) -
     _keep(finished, results)
     results.save(finished.name, run, document_of(finished))
     done = f"{len(run.ends):,} of {counted(run.total, 'session')}, until {run.ends[-1].session}"
-    return TradebotError(
-        f"Stopped after {done}. What is done is kept.",
-        "to go on: the same command with --resume. "
-        f"To look at it: tradebot report --state-dir {results.place(finished.name)}",
-        code=code,
-    )
+    resumes = results.checkpoint(finished.name).exists()
+    again = "to go on: the same command with --resume" if resumes else "to play it again: the same command with --force"
+    look = f"To look at it: tradebot report --state-dir {results.place(finished.name)}"
+    return TradebotError(f"Stopped after {done}. What is done is kept.", f"{again}. {look}", code=code)

@@ -303,9 +303,12 @@ def _positions(console: "Console", data: "DemoData") -> None:
 
 def _money(console: "Console", data: "DemoData") -> None:
     profit = data.profit
+    earned = profit.equity - profit.opening_cash
+    others = earned - profit.realized - profit.unrealized
+    apart = f", {others:+,.2f} fees, funding and the like" if others else ""
     console.print(
-        f"Profit    {gain(profit.total, ' USD')}: {profit.realized:+,.2f} realized, "
-        f"{profit.unrealized:+,.2f} open; cash {profit.cash:,.2f}, equity {profit.equity:,.2f}"
+        f"Profit    {gain(earned, ' USD')}: {profit.realized:+,.2f} realized, "
+        f"{profit.unrealized:+,.2f} open{apart}; cash {profit.cash:,.2f}, equity {profit.equity:,.2f}"
     )
     if not data.differences:
         console.print("Books     [green]the ledger and the exchange's account agree to the cent[/]")

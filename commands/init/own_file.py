@@ -67,7 +67,9 @@ def _written(values: dict[str, Any]) -> str:
         """Writes decimals as the numbers that they were."""
 
     Dumper.add_representer(Decimal, lambda dumper, number: dumper.represent_float(float(number)))
-    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=None)
+    # Scalars alone would become one mapping in braces, which can't go on from a file.
+    flat = not any(isinstance(value, dict | list | tuple) for value in values.values())
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=False if flat else None)
 
 
 def _text(file: Path) -> str:

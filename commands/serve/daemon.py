@@ -31,6 +31,7 @@ from tradebot.desk.halting import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
+from tradebot.model.serving import ENDED
 from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
@@ -154,7 +155,9 @@ class Daemon:
             self._note_start()
             try:
                 code = self._run_turns()
-            except TradebotError:
+            except TradebotError as ended:
+                # A manager may not start it again after such an end, and whoever looks later finds no process.
+                self._watch.trouble(ENDED, one_line(ended))
                 self._end_well()
                 raise
             if code is ExitCode.DONE:

@@ -49,6 +49,7 @@ def _usd(amount: Decimal | None) -> str:
 
 
 def _liquidation(one: "Liquidation") -> str:
+    mark = "" if one.mark is None else f" (mark {usd(one.mark, one.symbol)})"
     if one.price is None:
-        return f"{clean(one.symbol)} by no price of its own"
-    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away"
+        return f"{clean(one.symbol)} by no price of its own{mark}"
+    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away{mark}"

@@ -247,6 +247,17 @@ def test_later_verbs_use_the_values_of_the_file_that_init_was_given(place: Bot) 
     assert "nothing is looser" in place.says("live", "status").out
 
 
+@pytest.mark.parametrize("options", [("--venue", "alpaca"), ("--venue", "alpaca", "--symbols", "2")])
+def test_an_option_beside_a_file_gives_a_configuration_that_every_verb_reads(
+    place: Bot, options: tuple[str, ...]
+) -> None:
+    Path("mine.yaml").write_text("limits: {max_open_positions: 30}\n")
+    assert place.says("init", *options, "--config", "mine.yaml").code == 0
+    found = load(place.folder / "tradebot.yaml", {}).settings
+    assert (found.venue, found.limits.max_open_positions) == ("alpaca", 30)
+    assert place.says("status").code == 0
+
+
 def test_an_option_goes_over_the_section_of_the_file_that_init_was_given(place: Bot) -> None:
     Path("mine.yaml").write_text("sandbox: {edge: 0.25, seed: 3}\nlimits: {max_open_positions: 30}\n")
     assert place.says("init", "--symbols", "2", "--seed", "4", "--config", "mine.yaml").code == 0

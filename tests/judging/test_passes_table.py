@@ -218,6 +218,12 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(False, note(lanes={}), 30, "cron 9", False), State.OK, "not in use"),
     (
         "serve",
+        seen.Serve(False, note(lanes={}, troubles={"ended": "no key"}), 30, "cron 9", False),
+        State.FAILED,
+        "key",
+    ),
+    (
+        "serve",
         seen.Serve(True, note(lanes={"exits": ago(301), "flow": NOW}), 3, "", False),
         State.FAILED,
         "exits looked last",

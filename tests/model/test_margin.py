@@ -82,7 +82,7 @@ def test_one_unit_more_lifts_the_position_to_a_level_that_is_liquidated_earlier(
 
 
 def test_a_long_position_that_is_paid_for_cannot_be_liquidated_by_its_price() -> None:
-    assert alone("10", "100", "1000") == Liquidation("AAPL", ALL, None)
+    assert alone("10", "100", "1000") == Liquidation("AAPL", ALL, None, Decimal(100))
     assert alone("10", "100", "999").distance < ALL
     assert alone("-10", "100", "1000").price is not None
 

@@ -1,6 +1,7 @@
 """A contract at Kraken Futures that ends while the bot holds it: settled, booked, told, and never sent for again."""
 
 import json
+import signal
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot, discard, log, typed
+from tests.commands.serve.test_daemon_lanes import until
+from tests.commands.serve.test_lanes import arm
 from tradebot.exchange.market import coins
 from tradebot.exchange.market.venue import Venue
 from tradebot.model.values import replace
@@ -70,3 +73,24 @@ def test_what_has_ended_is_not_sent_for_again_and_the_reason_says_so(bot: Bot) -
     assert len(accepted) == before
     audited = {row["subject"]: row["state"] for row in json.loads(bot.says("audit", "--json").out)["data"]["judgments"]}
     assert (audited["last scores"], audited["ledger against broker"]) == ("SKIPPED", "OK")
+
+
+def test_a_serve_that_a_refused_key_has_ended_is_no_healthy_bot_until_it_runs_again(bot: Bot) -> None:
+    when = "{request: GET /derivatives/api/v3/openpositions}"
+    arm(bot, f"- {{name: key, when: {when}, what: {{error_inside: authenticationError}}}}")
+    ended = bot.says("serve", "--speed", "1000000")
+    assert ended.code == 4, ended.err
+    serve = next(row for row in bot.json("health")["judgments"] if row["subject"] == "serve")
+    assert (serve["state"], "refused the key" in serve["found"], serve["next"]) == (
+        "FAILED", True, "tradebot doctor, then tradebot serve"
+    )  # fmt: skip
+    assert "serve FAILED: it ended at" in bot.says("status").out
+    assert bot.says("exchange", "faults", "clear").code == 0
+    running = bot.process("serve", "--speed", "60")
+    try:
+        until(lambda: "serve OK: process" in bot.says("status").out)
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert "it ended at" not in bot.says("status").out

@@ -27,7 +27,7 @@ def cycle(at: datetime, seen: MarginSeen | None, equity: Decimal | None = EQUITY
 def test_a_pass_records_what_is_held_as_the_venue_told_it() -> None:
     (aapl,) = SEEN.liquidations
     assert (SEEN.initial, SEEN.maintenance, SEEN.available) == (D(40_000), D(20_000), D(10_000))
-    assert aapl == Liquidation("AAPL", D(30_000) / D(180_000), 100 * (1 - D(30_000) / D(180_000)))
+    assert aapl == Liquidation("AAPL", D(30_000) / D(180_000), 100 * (1 - D(30_000) / D(180_000)), D(100))
 
 
 def test_the_last_pass_that_read_the_margin_is_shown() -> None:

@@ -15,6 +15,7 @@ from tradebot.judging import evidence as records
 from tradebot.judging.evidence import Evidence
 from tradebot.judging.judgment import State
 from tradebot.model.record import Job
+from tradebot.model.serving import ENDED
 from tradebot.model.text import counted, noun
 from tradebot.model.trading import ReconcileMark, TradingState
 
@@ -94,6 +95,9 @@ def serve(evidence: Evidence, seen: records.Serve) -> Verdict:
         return _running(evidence, seen)
     if seen.running:
         return Verdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
+    if note is not None and ENDED in note.troubles:
+        found = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
+        return Verdict(FAILED, found, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
     if note is not None and note.lanes:
         # Its last note at an end that was asked for names no lanes.
         found = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -87,12 +87,14 @@ class Reach(Struct, frozen=True):
 class Liquidation(Struct, frozen=True):
     """How far a symbol's mark is from its liquidation price, as a fraction of the mark, and that price in USD.
 
-    The price is None if a long position can't be liquidated by its own price alone; the distance is then 1.
+    The price is None if a long position can't be liquidated by its own price alone; the distance is then 1. The mark is
+    None in what an earlier version recorded.
     """
 
     symbol: str
     distance: Decimal
     price: Decimal | None
+    mark: Decimal | None = None
 
 
 class MarginSeen(Struct, frozen=True):
@@ -186,7 +188,8 @@ class Margin(Struct, frozen=True, dict=True):
             level = self._level(symbol, reach)
             if reach.quantity and level and symbol in self.marks:
                 distance = self._distance(symbol, side, reach, level.maintenance, left)
-                one = Liquidation(symbol, distance, liquidation_price(side, self.marks[symbol], distance))
+                mark = self.marks[symbol]
+                one = Liquidation(symbol, distance, liquidation_price(side, mark, distance), mark)
                 found[symbol] = min(found.get(symbol, one), one, key=_NEARNESS)
         return tuple(sorted(found.values(), key=_NEARNESS))
 

@@ -57,7 +57,8 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The broker rejected the order.", "Read the broker's message in the record: tradebot why-no-orders SYMBOL"
     ),
     Reason.VENUE_UNKNOWN: unknown(
-        "The broker didn't answer, so the order may or may not exist.", "Run tradebot reconcile."
+        "The broker didn't answer, or its answer proves nothing, so the order may or may not exist.",
+        "Run tradebot reconcile.",
     ),
     Reason.STOP_LOSS: _closes("The loss reached the stop."),
     Reason.TRAILING_STOP: _closes("The price pulled back from its best by the trailing stop."),

@@ -37,6 +37,10 @@ class Ended(Struct, frozen=True):
     output: str
 
 
+ENDED = "ended"
+"""Of what a note says why `serve` ended by itself, because a person has to do something."""
+
+
 class Serving(Struct, frozen=True):
     """One note of a running `serve`. All times are this machine's clock, in UTC.
 

@@ -111,6 +111,7 @@ def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence
     clock = app.reader.clock()
     evidence = f"feed {app.connection.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
+        evidence += f"; none for {', '.join(lost[:3])}" if any(" (" in symbol for symbol in lost) else ""
         return (bad if clock.is_open else warn)(evidence, _no_prices(app, clock), what, 0, None)
     age_s = (clock.now - max(times.values())).total_seconds()
     limit_s = app.settings.limits.max_quote_age_s

@@ -247,6 +247,7 @@ def test_crash_loop_closes_entries_and_exits_continue(trader: Bot) -> None:
     assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", f"CRASH_LOOP: {MOST + 1} against {MOST}")
     assert not [event for event in log(trader.url) if event["event"] == "order_accepted"]
     assert trader.says("unhalt", "--reason", "seen", "--confirm", trader.tail()).code == 0
+    assert json.loads((trader.folder / STARTS).read_text()) == [], "the next start would halt it again"
 
 
 def exits(bot: Bot) -> int:

@@ -12,7 +12,10 @@ from tradebot.model.values import replace
 from tradebot.views.holdings import AccountMargin
 
 D = Decimal
-NEAR, FAR = Liquidation("PF_XBTUSD", D("0.10213"), D("26936.03")), Liquidation("PF_ETHUSD", D("0.5"), D("1500"))
+NEAR, FAR = (
+    Liquidation("PF_XBTUSD", D("0.10213"), D("26936.03"), D(30_000)),
+    Liquidation("PF_ETHUSD", D("0.5"), D("1500")),
+)
 PAID = Liquidation("PF_SOLUSD", D(1), None)
 MARGIN = AccountMargin(NOW, D(900), D("0.18"), D(450), D("0.09"), D("4100.5"), (NEAR, FAR, PAID))
 
@@ -30,13 +33,14 @@ def test_the_margin_is_shown_with_every_liquidation() -> None:
         "4,100.50 USD available, at 2026-11-16 10:00:00 ET"
     )
     assert second == (
-        "  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away; PF_ETHUSD at 1,500.00, 50.00% away; "
+        "  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00); "
+        "PF_ETHUSD at 1,500.00, 50.00% away; "
         "PF_SOLUSD by no price of its own"
     )
 
 
 def test_a_screen_may_show_the_nearest_alone() -> None:
-    assert shown(MARGIN, 1)[1:] == ["  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away"]
+    assert shown(MARGIN, 1)[1:] == ["  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00)"]
 
 
 def test_what_the_broker_did_not_tell_is_unknown() -> None:

@@ -29,6 +29,11 @@ def forget_start(folder: Path, at: datetime) -> None:
     _write(folder, [each for each in _noted(folder) if each != at])
 
 
+def forget_starts(folder: Path) -> None:
+    """Forget all of them, because a person has looked at why there were so many."""
+    _write(folder, [])
+
+
 def _write(folder: Path, starts: list[datetime]) -> None:
     write_durably(folder / STARTS, json.dumps([time_text(at) for at in starts]) + "\n")
 

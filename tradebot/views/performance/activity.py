@@ -270,7 +270,10 @@ def _cost(movement: CashMovement) -> str | None:
     match cash_kind(movement):
         case CashKind.FEE:
             return _OF_FEES.get(movement.meaning or ActivityKind.FEE, "fees")
-        case CashKind.INTEREST | CashKind.FUNDING as kind if movement.amount_usd < 0:
+        case CashKind.INTEREST as kind if movement.amount_usd < 0:
+            return kind.value
+        case CashKind.FUNDING as kind:
+            # It goes both ways from hour to hour, so only the sum says what holding costs.
             return kind.value
         case _:
             return None

@@ -90,8 +90,9 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     ),
     Block.COSTS: (
         "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-        "the same trades. Interest that was earned is no cost. Slippage is against the midpoint of bid and ask "
-        "when the order arrived, or if it filled before a pass saw it, when it was sent; a gain is negative.",
+        "the same trades. Interest that was earned is no cost, and funding is what was paid less what was got. "
+        "Slippage is against the midpoint of bid and ask when the order arrived, or if it filled before a pass saw "
+        "it, when it was sent; a gain is negative.",
     ),
     Block.CHANCE: (),
     Block.SENSITIVITY: (
