@@ -1,6 +1,7 @@
 """Protection by orders that rest apart: a stop for all whole shares, targets beside it, each fitted to the other."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from tradebot.desk.snapshot import take
 from tradebot.exits.kind import PriceTarget
 from tradebot.exits.lists import Levels, parse
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.event import EventKind
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
@@ -662,3 +664,15 @@ def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_
     asked = Levels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))
     found = missing_targets(desk, held(quantity).position, terms, asked, (), Decimal(quantity))
     assert [f"{part:f}" for _, part, _ in found] == parts
+
+
+def test_a_stop_that_somebody_made_smaller_is_a_gap_since_then_and_says_so() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot.exits(600)
+    (stop,) = bot.venue.stops()
+    at = bot.venue.now + timedelta(seconds=20)
+    bot.venue.book[stop.client_order_id] = replace(stop, quantity=Decimal(4), updated_at=at)
+    bot.exits()
+    (told,) = bot.scene.told(EventKind.PROTECTION_GAP.event_type)
+    assert (told["why"], told["shares"], told["since"]) == ("smaller than it was", "6", at.isoformat())
+    assert sizes(bot.venue.stops()) == [Decimal(10)]

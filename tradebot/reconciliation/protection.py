@@ -44,6 +44,10 @@ _ENDS_ITS_STOP = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 """States of a pair's target in which its stop is no loss either."""
 
 
+SMALLER = "smaller than it was"
+"""The state of a stop that somebody else has made smaller."""
+
+
 class _Stop(NamedTuple):
     """A known stop of a position; its `lapse` is since when it can't trigger although it could, and its state since."""
 
@@ -143,7 +147,12 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
         # The stop of a pair that was accepted and then rejected never rested; the venue shows it as canceled.
         rested = OrderStatus.REJECTED not in (order.status, parent)
         shares = (order.quantity or Decimal(0)) - order.filled_quantity
-        yield _Stop(order.submitted_at or record.intent.at, shares, rested, lapse)
+        placed_at = order.submitted_at or record.intent.at
+        yield _Stop(placed_at, shares, rested, lapse)
+        cut = record.intent.quantity - (order.quantity or record.intent.quantity)
+        if lapse is None and cut > 0 and order.updated_at is not None:
+            # Not by us: what we make smaller has an intent of its own.
+            yield _Stop(placed_at, cut, rested, (order.updated_at, SMALLER))
 
 
 def _spare(books: Books, position: Position) -> Iterator[str]:
