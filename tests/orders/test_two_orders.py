@@ -676,3 +676,19 @@ def test_a_stop_that_somebody_made_smaller_is_a_gap_since_then_and_says_so() -> 
     (told,) = bot.scene.told(EventKind.PROTECTION_GAP.event_type)
     assert (told["why"], told["shares"], told["since"]) == ("smaller than it was", "6", at.isoformat())
     assert sizes(bot.venue.stops()) == [Decimal(10)]
+
+
+def test_a_position_whose_price_nobody_sees_is_protected_by_what_rests() -> None:
+    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot.exits()
+    bot.venue.prices.clear()
+    watch = Watch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
+
+    def missing() -> list[FindingKind]:
+        found = reconcile(FakeReader(bot.venue), bot.scene.ledger, watch).findings
+        return [one.kind for one in found if one.kind is FindingKind.MISSING_STOP]
+
+    assert missing() == []
+    (stop,) = bot.venue.stops()
+    bot.venue.book[stop.client_order_id] = replace(stop, status=OrderStatus.CANCELED, updated_at=bot.venue.now)
+    assert missing(), "it was the stop alone"

@@ -224,8 +224,15 @@ def unprotected(
         rules = _rules(books, position, watch)
         held = Held(position, best_price(position, None, books.kept_of(position).best))
         decision = judge(held, quote, clock.now, rules, state, ratio).decision
-        if position.symbol not in busy and ((decision.passed and missed) or is_blind(decision)):
+        blind = is_blind(decision) and not _rests_for_all(books, position)
+        if position.symbol not in busy and ((decision.passed and missed) or blind):
             yield _finding(FindingKind.MISSING_STOP, view, position, _describe(decision))
+
+
+def _rests_for_all(books: Books, position: Position) -> bool:
+    """Return True if stops at the venue can trigger for all of a position, whatever the bot sees of its price."""
+    rests = (one for one in resting_among(books, books.working).get(position.whose, ()) if _closes(one.first, position))
+    return sum((_protected(books, one) for one in rests), Decimal(0)) >= abs(position.quantity)
 
 
 def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
