@@ -186,7 +186,7 @@ def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | No
     if wish.profile is not None:
         own = Path(wish.config) if wish.config else None
         # The profile is what is asked for; the file of a bot that happens to be here isn't.
-        file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name == "universe"})
+        file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name in ("universe", "venue")})
     loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
     if loaded.settings.sandbox.source == "daily":
         if loaded.origins.get("sandbox.fill.model") == "base.yaml":

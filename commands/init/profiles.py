@@ -17,15 +17,21 @@ SHIPPED_PROFILE = "flow"
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
-    Raises OperatorError for an unknown name, beside a configuration file, and if an option and the profile both say
-    which symbols to trade.
+    Raises OperatorError for an unknown name, beside a configuration file, at another venue than the profiles are for,
+    and if an option and the profile both say which symbols to trade.
     """
     from tradebot.app.settings import shipped
+    from tradebot.app.venues import EARLIER
 
     if name not in profiles(""):
         raise OperatorError(f"there is no profile {clean(name)[:20]!r}", f"choose one of {', '.join(profiles(''))}")
     if name == SHIPPED_PROFILE:
         return None
+    if flags.get("venue", EARLIER) != EARLIER:
+        raise OperatorError(
+            f"profile {name} trades US shares, and {clean(str(flags['venue']))} has none",
+            f"leave out --profile: config/venues/{clean(str(flags['venue']))}.yaml is what a bot there begins with",
+        )
     if file is not None:
         message = f"{file} is a configuration already, and a profile would be the start of another one"
         raise OperatorError(message, "leave out --profile, or move the file away")

@@ -109,6 +109,22 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
     assert (said.code, "has no PF_NOUSD" in said.err, folder.exists()) == (2, True, False)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--symbols", "57"), "kraken_futures has 56 symbols, not 57"),
+        (("--profile", "rotation"), "profile rotation trades US shares, and kraken_futures has none"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["init", "backtest"])
+def test_what_is_not_for_this_venue_is_refused_with_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, options: tuple[str, ...], message: str
+) -> None:
+    folder = tmp_path / "bot"
+    said = typed(capsys, verb, "--venue", VENUE, *options, "--state-dir", str(folder))
+    assert (said.code, message in said.err, folder.exists()) == (2, True, False), said.err
+
+
 SPARSE = """venue: kraken_futures
 timetable: {fetch-flow: every 10m from open+2m until close, score: every 60m from open+2m until close,
             evaluate-exits: every 15m from open+1m until close, trade-once: every 15m from open+7m until close,

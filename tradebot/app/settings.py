@@ -203,12 +203,15 @@ def _of_venue_file(venue: str) -> dict[str, object]:
 def venue_flags(venue: str, wanted: int | Sequence[str]) -> dict[str, object]:
     """Return the settings of a smaller universe at a venue: these symbols, or so many of its shipped file.
 
-    What its strategies rank is as much of it. They are empty if the venue has no shipped file.
+    What its strategies rank is as much of it. They are empty if the venue has no shipped file. Raises OperatorError if
+    it has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")
     if not isinstance(listed, list) or not isinstance(strategies, dict):
         return {}
+    if isinstance(wanted, int) and wanted > len(listed):
+        raise OperatorError(f"{venue} has {len(listed)} symbols, not {wanted:,}", f"--symbols {len(listed)}")
     names = listed[:wanted] if isinstance(wanted, int) else list(wanted)
     ranking = {
         name: {"ranked": [*names], "top": min(section["top"], len(names)), "min_ranked": None}

@@ -49,8 +49,9 @@ def test_an_order_is_over_by_its_events_and_executions_together(
 
 def test_rows_that_can_not_be_read_are_counted() -> None:
     events = [event("OrderPlaced"), {"event": {}}, "text", event("OrderPlaced", uid=None)]
+    events.append(event("OrderTriggerPlaced", uid="of nothing", quantity="0"))
     found = past(events, [{"event": {"Execution": {}}}], LATER, ACCOUNT, DriftTally())
-    assert (list(found.orders), found.unreadable) == ([ORDER_ID], 4)
+    assert (list(found.orders), found.unreadable) == ([ORDER_ID], 5)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ def _order(
     # The quantity of an event is what was left after it.
     left, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
     quantity = None if left is None else left + counted
+    if quantity is not None and quantity <= 0:
+        raise RowError("quantity", "adds up to nothing")
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
     stop, kind = row.number_or_none("triggerPrice"), type_of(row, "orderType", limited=limit is not None)
     is_old = told_at - span[_LAST] >= SETTLED_AFTER

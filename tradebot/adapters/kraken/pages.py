@@ -73,7 +73,7 @@ class Pages:
             placed = past(told.elements, (), told.told_at, self._number.known, self._tally).orders
             for one in new:
                 size = placed[one.venue_id].quantity if one.venue_id in placed else None
-                if size is not None:
+                if size:
                     known[one.venue_id, one.updated_at] = size
             if len(known) == len(wanted) or now is None or told.told_at >= now:
                 break
