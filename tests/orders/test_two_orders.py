@@ -692,3 +692,24 @@ def test_a_position_whose_price_nobody_sees_is_protected_by_what_rests() -> None
     (stop,) = bot.venue.stops()
     bot.venue.book[stop.client_order_id] = replace(stop, status=OrderStatus.CANCELED, updated_at=bot.venue.now)
     assert missing(), "it was the stop alone"
+
+
+@each
+@pytest.mark.parametrize("side", Side)
+def test_after_the_first_target_the_stop_of_the_rest_moves_to_the_entry(can: Capabilities, side: Side) -> None:
+    rules = parse(
+        [
+            {"stop_loss": {"fraction": "0.02"}},
+            {"scale_out": {"levels": [{"fraction": "0.01", "share": "0.4"}, {"fraction": "0.03", "share": "0.4"}]}},
+            {"break_even": {"after_share": "0.3"}},
+        ]
+    )
+    bot = Bot(can, rules).held(10, side)
+    assert [stop.stop_price for stop in bot.venue.stops()] == [Decimal(100) - 2 * side.sign]
+    first = min(bot.venue.targets(), key=lambda target: abs((target.limit_price or Decimal(0)) - 100))
+    bot.scene.price("AAPL", f"{Decimal(100) + Decimal('1.2') * side.sign:f}")
+    bot.venue.fill(first.client_order_id, f"{first.limit_price:f}")
+    for _ in range(3):
+        bot.exits()
+    assert [(stop.open_quantity, stop.stop_price) for stop in bot.venue.stops()] == [(Decimal(6), Decimal(100))]
+    assert sum(target.open_quantity for target in bot.venue.targets()) == 4

@@ -68,6 +68,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     ),
+    Reason.BREAK_EVEN: _closes("A part of the position was closed, and the rest is back at its entry price."),
     Reason.END_OF_DAY: _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS),
     Reason.STALE_POSITION: _closes("The position was held for days and went nowhere."),
     Reason.SIGNAL_DECAY: _closes(

@@ -216,6 +216,7 @@ class Reason(StrEnum):
     PROFIT_TARGET = auto()
     TIME_EXIT = auto()
     SCALE_OUT = auto()
+    BREAK_EVEN = auto()
     END_OF_DAY = auto()
     STALE_POSITION = auto()
     SIGNAL_DECAY = auto()

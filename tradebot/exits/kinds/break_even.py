@@ -1,0 +1,53 @@
+"""Give back no more than the gain, once a part of a position has been closed."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, Stop
+from tradebot.model.limits import Fraction
+from tradebot.model.reasons import Reason
+
+
+class BreakEven(PriceRule):
+    """Close what is left of a position at its entry price, once `after_share` of the original quantity is closed.
+
+    Whatever closed it counts. The stop is `keep_fraction` of the entry price on the side of a gain, which may pay fees.
+    """
+
+    reason = Reason.BREAK_EVEN
+    column = "break even"
+    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY)
+    rank = 25
+    after_share: Fraction
+    keep_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal(0)
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+        if held.original_quantity is None:
+            return Input.ORIGINAL_QUANTITY
+        gain = held.gain(price)
+        return Measure(self._armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
+
+    def level(self, held: Held) -> Stop:
+        if self._armed(held):
+            return Stop(self.reason, held.price_at(self.keep_fraction), None)
+        return Stop(self.reason, None, None, armed=False)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        gains = (rule.gain for rule in others if rule.gain is not None)
+        target = min((gain for gain in gains if gain > 0), default=None)
+        if target is None or self.keep_fraction < target:
+            return None
+        return (
+            f"break_even's keep_fraction {self.keep_fraction} is not below the target {target}: the target closes "
+            "first, so break_even could never act"
+        )
+
+    def _armed(self, held: Held) -> bool:
+        original = held.original_quantity
+        return original is not None and original - abs(held.position.quantity) >= self.after_share * original
+
+
+RULE = BreakEven
