@@ -137,4 +137,6 @@ def adopt(
 
     With --manage the bot takes it over, and its exit rules will close it.
     """
-    return run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)
+    from commands.shared.universe import symbol_named
+
+    return run(bot, symbol_named(bot.door, symbol), take_over=manage, by=caller(), confirmed=confirmed)

@@ -200,5 +200,7 @@ def fills(
     when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
     books; the broker isn't asked.
     """
+    from commands.shared.universe import symbol_named
+
     span = span_of(None, since) if since else None
-    return run(bot, span, symbol.upper() if symbol else None)
+    return run(bot, span, symbol_named(bot.door, symbol) if symbol else None)

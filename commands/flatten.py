@@ -129,5 +129,7 @@ def flatten(
             "name one symbol, or --all",
             "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
         )
-    name = None if symbol is None else symbol.strip().upper()
+    from commands.shared.universe import symbol_named
+
+    name = None if symbol is None else symbol_named(bot.door, symbol)
     return run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)

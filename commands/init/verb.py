@@ -331,14 +331,18 @@ def symbol_flags(text: str | None, venue: str | None = None) -> dict[str, Any]:
 
     The symbols of another venue than the usual one are the first ones of its own list.
     """
+    from tradebot.app.settings import venue_flags
+
     if text is None:
         return {}
     if not (text.isascii() and text.isdigit()):
-        named = [name.strip().upper() for name in text.split(",") if name.strip()]
-        return (_at(venue, named) if venue else {}) or {"universe": named}
+        from commands.shared.universe import symbols_at
+
+        named = symbols_at(venue, text)
+        return (venue_flags(venue, named) if venue else {}) or {"universe": named}
     if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
         raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
-    if venue and (smaller := _at(venue, int(text))):
+    if venue and (smaller := venue_flags(venue, int(text))):
         return smaller
     from tradebot.app import sandbox
 
@@ -346,12 +350,6 @@ def symbol_flags(text: str | None, venue: str | None = None) -> dict[str, Any]:
     # Made-up symbols get made-up sectors, because a symbol without a sector is not bought.
     sectors = {name: f"made_up_{n % MADE_UP_SECTORS}" for n, name in enumerate(names[WELL_KNOWN:])}
     return {"universe": list(names), "sectors": sectors}
-
-
-def _at(venue: str, wanted: int | list[str]) -> dict[str, Any]:
-    from tradebot.app.settings import venue_flags
-
-    return venue_flags(venue, wanted)
 
 
 def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue: str | None = None) -> dict[str, Any]:

@@ -87,13 +87,14 @@ def pnl(
     bot's own books; the broker isn't asked.
     """
     from commands.shared.pictures import checked
+    from commands.shared.universe import symbol_named
     from tradebot.views.performance.trade_row import Choice
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
-    cut, choice = _cut(by), Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
-    picture = checked(plot, "pnl.svg")
+    cut, days, picture = _cut(by), days_of(first, last), checked(plot, "pnl.svg")
     with opened(state_dir, config) as bot:
+        choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
         report = run(bot, cut, choice)
     if picture:
         from commands.pnl.chart import draw

@@ -163,6 +163,7 @@ def trades(
     With --tax, it matches all shares of the account, and carries the losses of wash sales.
     Reads the bot's own books; the broker isn't asked.
     """
+    from commands.shared.universe import symbol_named
     from tradebot.views.performance.trade_row import Choice
 
     if words:
@@ -173,8 +174,9 @@ def trades(
         raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
-    choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None, reason, is_open)
+    days = days_of(first, last)
     with opened(state_dir, config) as bot:
+        choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
         report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
         report = _drawn(bot, report, choice.symbol, plot) if plot else report
     finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)

@@ -13,6 +13,7 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
+from commands.shared.universe import symbol_named
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.app.wiring import App
@@ -324,7 +325,7 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
 
 def known_symbol(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol.strip().upper(), app.settings.universe
+    name, universe = symbol_named(app.door, symbol), app.settings.universe
     if name in universe or _recorded(app, name):
         return name
     near = did_you_mean(name, universe)

@@ -52,6 +52,7 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
         row["subject"]: row["state"] for row in json.loads(played.says("doctor", "--json").out)["data"]["judgments"]
     }
     assert {checks[name] for name in ("broker", "account", "quotes", "bars", "clock", "nonce", "key")} == {"OK"}
+    _knows_coins_by_their_names(played)
     health = json.loads(played.says("health", "--json").out)["data"]
     judged = {row["subject"] for row in health["judgments"]}
     assert not {"flow", "scores", "signals"} & (judged | audited.keys()), "nobody reads flow"
@@ -64,6 +65,18 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
     show_traded("share", {})
     again = played.says("demo", "--venue", VENUE, "--symbols", "2", "--minutes", "8")
     assert (again.code, "0 contracts against 0 contracts" in again.out, "share" in again.out) == (0, True, False)
+
+
+def _knows_coins_by_their_names(played: Played) -> None:
+    held = json.loads(played.says("positions", "--json").out)["data"]["positions"][0]["symbol"]
+    coin = held.removeprefix("PF_").removesuffix("USD").lower()
+    for verb in (("why-no-orders",), ("fills",), ("trades", "--symbol"), ("pnl", "--symbol")):
+        named, meant = (played.says(*verb, name, "--json") for name in (f"{coin}/usd", held))
+        assert (named.code, json.loads(named.out)["data"]) == (meant.code, json.loads(meant.out)["data"]), verb
+        refused = played.says(*verb, "BTC/EUR")
+        assert (refused.code, "isn't quoted and settled in USD" in refused.err) == (2, True), verb
+    for word in ("flatten", "adopt"):
+        assert "may be a pair or a coin" in played.says(word, "BTCUSD").err
 
 
 def _has_what_margin_and_funding_say(played: Played) -> None:
@@ -113,6 +126,8 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
     ("options", "message"),
     [
         (("--symbols", "57"), "kraken_futures has 56 symbols, not 57"),
+        (("--symbols", "BTC,ETH/EUR"), "ETH/EUR isn't quoted and settled in USD"),
+        (("--symbols", "btc,eth/usd,NOCOIN"), "the embedded exchange has no PF_NOCOINUSD"),
         (("--profile", "rotation"), "profile rotation trades US shares, and kraken_futures has none"),
     ],
 )

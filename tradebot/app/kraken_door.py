@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.kraken.bars import KrakenBars
 from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.kraken.client import V3, Client, KrakenVenue, error_of
+from tradebot.adapters.kraken.names import symbol_of
 from tradebot.adapters.kraken.orders import KrakenOrders
 from tradebot.adapters.kraken.reader import KrakenReader
 from tradebot.adapters.kraken.venue import KEY, SECRET, URL, sandbox_secret, venue_of
@@ -41,6 +42,7 @@ def door() -> Door:
         checks=Checks(_bar_times, _renamed, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
         market=_market,
         bell=_bell,
+        symbol=symbol_of,
     )
 
 

@@ -108,7 +108,8 @@ class Door(Struct, frozen=True):
 
     `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
     OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
-    what the venue tells by itself; without it, a bot only asks.
+    what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
+    names; it raises ValueError for what could mean several things.
     """
 
     capabilities: Capabilities
@@ -120,6 +121,7 @@ class Door(Struct, frozen=True):
     checks: Checks
     market: Callable[[Sections], Venue] | None = None
     bell: Callable[[Any], Bell] | None = None
+    symbol: Callable[[str], str] = lambda text: text.strip().upper()
 
 
 def door_to(name: str) -> Door:
