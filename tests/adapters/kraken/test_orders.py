@@ -48,6 +48,7 @@ SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
     ("500", Scripted(500, b"<html>"), UNKNOWN, "http_500"),
     ("500 without margin", Scripted(500, MARGIN), REJECTED, "INSUFFICIENT_MARGIN"),
     ("200 without margin", Scripted(200, MARGIN), REJECTED, "INSUFFICIENT_MARGIN"),
+    ("a nonce that is too low", Scripted(200, error("nonceBelowThreshold")), REJECTED, "nonceBelowThreshold"),
     ("a refused key", Scripted(200, error("authenticationError")), REJECTED, "authenticationError"),
     ("too late", Scripted(200, error("requestTimeout")), REJECTED, "requestTimeout"),
     ("no such symbol", Scripted(200, error("invalidArgument: symbol")), REJECTED, "invalidArgument: symbol"),
@@ -69,17 +70,6 @@ def test_an_order_is_accepted_only_by_its_send_status(
     wire.answer(told)
     reply = orders(wire).submit(intent())
     assert (reply.outcome, reply.code, wire.count("POST")) == (outcome, code, 1)
-
-
-@pytest.mark.parametrize("word", ["nonceBelowThreshold", "nonceDuplicate"])
-def test_a_request_whose_nonce_is_refused_is_sent_once_more_with_a_higher_one(wire: Wire, word: str) -> None:
-    wire.answer(Scripted(200, error(word)), Scripted(200, sent("placed", placed())))
-    assert orders(wire).submit(intent()).outcome is ACCEPTED
-    first, second = (int(asked.headers["Nonce"]) for asked in wire.asked)
-    assert first < second
-    wire.answer(Scripted(200, error(word)))
-    reply = orders(wire).submit(intent())
-    assert (reply.outcome, reply.code, wire.count("POST")) == (REJECTED, word, 4)
 
 
 def test_a_request_is_signed_and_bounded_in_time_and_protection_only_reduces(wire: Wire) -> None:

@@ -10,7 +10,6 @@ from tradebot.adapters.kraken.capabilities import (
     ACCEPTED,
     ARRIVES_WITHIN,
     NO_MARGIN,
-    NONCE,
     NOT_DONE,
     PERSON,
     REFUSED,
@@ -94,15 +93,7 @@ class KrakenOrders:
         return _refusal(word, status)
 
     def _send(self, what: str, params: Mapping[str, str]) -> Mapping[str, Any] | Reply:
-        """Return the answer to a request, or what is known without one that says anything.
-
-        One whose nonce was refused wasn't carried out, so it is sent once more, with a higher one.
-        """
-        told = self._sent(what, params)
-        refused = isinstance(told, Reply) and told.code in NONCE
-        return self._sent(what, params) if refused else told
-
-    def _sent(self, what: str, params: Mapping[str, str]) -> Mapping[str, Any] | Reply:
+        """Return the answer to a request, or what is known without one that says anything."""
         try:
             with around("kraken.send"):
                 answer = self._client.ask("POST", f"{V3}/{what}", params)
