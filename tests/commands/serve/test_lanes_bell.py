@@ -22,7 +22,7 @@ from tradebot.model.record import Job
 
 UNTIL_HELD = (
     *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot", "exchange tick 1m"),
-    *("evaluate-exits", "exchange tick 5s"),
+    *("evaluate-exits", "exchange tick 1s"),
 )
 
 
@@ -58,11 +58,14 @@ def passes(lines: list[Line]) -> list[Line]:
 
 
 def in_real_time(bot: Bot, until: int) -> list[Line]:
-    """Run the lanes until there is a second stop or the exits of this many slots; the first pass cancels the stop."""
+    """Run the lanes until there is a second stop or the exits of this many slots.
+
+    Once it has begun to listen, exits run twice; after that, somebody cancels the stop.
+    """
     folder, canceled = state_folder.open_state(bot.folder, {}), list[str]()
 
     def done(lines: list[Line]) -> bool:
-        if passes(lines) and not canceled:
+        if len(passes(lines)) > 1 and not canceled:
             canceled.append(stops(bot)[0][0])
             cancel(bot, canceled[0])
         return len(stops(bot)) > 1 or len(claims(bot, Job.EVALUATE_EXITS)) >= until
