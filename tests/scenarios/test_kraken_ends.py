@@ -44,9 +44,9 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     discard(state)
 
 
-def test_a_contract_that_ends_while_held_is_settled_booked_and_told_once(bot: Bot) -> None:
+def test_a_contract_that_ends_while_held_is_settled_booked_told_once_and_not_sent_for_again(bot: Bot) -> None:
     assert bot.says("exchange", "tick", "21m").code == 0
-    for minute in range(3):
+    for minute in range(2):
         assert bot.says("evaluate-exits").code == 0, minute
         assert bot.json("positions")["positions"] == []
         assert bot.says("exchange", "tick", "1m").code == 0
@@ -59,18 +59,16 @@ def test_a_contract_that_ends_while_held_is_settled_booked_and_told_once(bot: Bo
     events = [one for one in bot.json("events")["events"] if one["severity"] != "INFO"]
     assert [(one["event_type"], one["symbol"]) for one in events] == [("settled", SYMBOL)]
     assert events[0]["details"]["strategies"] == "rotation"
+    _sends_nothing_more(bot)
 
 
-def test_what_has_ended_is_not_sent_for_again_and_the_reason_says_so(bot: Bot) -> None:
-    assert bot.says("exchange", "tick", "21m").code == 0
-    assert bot.says("evaluate-exits").code == 0
+def _sends_nothing_more(bot: Bot) -> None:
     before = len([event for event in log(bot.url) if event["event"] == "order_accepted"])
     assert bot.says("trade-once", "--force-slot").code == 0
     said = bot.says("why-no-orders", SYMBOL)
     assert "QUOTE_MISSING" in said.out
     assert "suspended is true" in said.out
-    accepted = [event for event in log(bot.url) if event["event"] == "order_accepted"]
-    assert len(accepted) == before
+    assert len([event for event in log(bot.url) if event["event"] == "order_accepted"]) == before
     audited = {row["subject"]: row["state"] for row in json.loads(bot.says("audit", "--json").out)["data"]["judgments"]}
     assert (audited["last scores"], audited["ledger against broker"]) == ("SKIPPED", "OK")
 

@@ -70,13 +70,11 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
 def _knows_coins_by_their_names(played: Played) -> None:
     held = json.loads(played.says("positions", "--json").out)["data"]["positions"][0]["symbol"]
     coin = held.removeprefix("PF_").removesuffix("USD").lower()
-    for verb in (("why-no-orders",), ("fills",), ("trades", "--symbol"), ("pnl", "--symbol")):
-        named, meant = (played.says(*verb, name, "--json") for name in (f"{coin}/usd", held))
-        assert (named.code, json.loads(named.out)["data"]) == (meant.code, json.loads(meant.out)["data"]), verb
-        refused = played.says(*verb, "BTC/EUR")
-        assert (refused.code, "isn't quoted and settled in USD" in refused.err) == (2, True), verb
-    for word in ("flatten", "adopt"):
-        assert "may be a pair or a coin" in played.says(word, "BTCUSD").err
+    named, meant = (played.says("fills", name, "--json") for name in (f"{coin}/usd", held))
+    assert json.loads(named.out)["data"] == json.loads(meant.out)["data"]
+    for verb in (("why-no-orders",), ("trades", "--symbol"), ("pnl", "--symbol"), ("flatten",), ("adopt",)):
+        refused = played.says(*verb, "BTCUSD")
+        assert (refused.code, "may be a pair or a coin" in refused.err) == (2, True), verb
 
 
 def _has_what_margin_and_funding_say(played: Played) -> None:
@@ -123,15 +121,15 @@ def test_a_symbol_that_the_exchange_does_not_have_is_refused_before_anything_is_
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("verb", "options", "message"),
     [
-        (("--symbols", "57"), "kraken_futures has 56 symbols, not 57"),
-        (("--symbols", "BTC,ETH/EUR"), "ETH/EUR isn't quoted and settled in USD"),
-        (("--symbols", "btc,eth/usd,NOCOIN"), "the embedded exchange has no PF_NOCOINUSD"),
-        (("--profile", "rotation"), "profile rotation trades US shares, and kraken_futures has none"),
+        ("backtest", ("--symbols", "57"), "kraken_futures has 56 symbols, not 57"),
+        ("init", ("--symbols", "BTC,ETH/EUR"), "ETH/EUR isn't quoted and settled in USD"),
+        ("init", ("--symbols", "btc,eth/usd,NOCOIN"), "the embedded exchange has no PF_NOCOINUSD"),
+        ("init", ("--profile", "rotation"), "profile rotation trades US shares, and kraken_futures has none"),
+        ("backtest", ("--profile", "rotation"), "profile rotation trades US shares, and kraken_futures has none"),
     ],
 )
-@pytest.mark.parametrize("verb", ["init", "backtest"])
 def test_what_is_not_for_this_venue_is_refused_with_what_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, options: tuple[str, ...], message: str
 ) -> None:
