@@ -297,7 +297,8 @@ def _score(out: Console, score: ExplainedScore) -> None:
         out.print(table)
     for decision in score.decisions:
         verdict = f"{decision.verdict} {decision.reason}" if decision.reason else f"{decision.verdict}"
-        out.print(f"  the strategy's filter: {verdict} ({_observed(decision)})", markup=False)
+        name = decision.about or "the strategy's filter"
+        out.print(f"  {name}: {verdict} ({_observed(decision)})", markup=False)
     for part in score.components:
         _input_rows(out, part)
     _contracts(out, score)

@@ -15,17 +15,18 @@ EVERY_PASS = "every pass of entries"
 
 
 class NeedsRow(Struct, frozen=True):
-    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and its equity."""
+    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and trades, and its equity."""
 
     facts: tuple[str, ...]
     bars: "tuple[BarNeed, ...]"
     quotes: bool
     lots: bool
     equity: bool
+    trades: bool
 
 
 def needs_row(needs: "Needs") -> NeedsRow:
-    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity)
+    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, needs.trades)
 
 
 def in_words(needs: NeedsRow) -> str:
@@ -42,5 +43,7 @@ def _words(needs: NeedsRow) -> Iterator[str]:
         yield "quotes"
     if needs.lots:
         yield "its own positions"
+    if needs.trades:
+        yield "its own closed trades"
     if needs.equity:
         yield "its equity"

@@ -196,7 +196,9 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
 
 
 def _gate(decision: Decision) -> str:
-    """Return the gate's name; the seconds beside `session` are how far apart two clocks are."""
+    """Return the gate's name, and which filter it is; the seconds beside `session` are how far apart two clocks are."""
+    if decision.about:
+        return f"{decision.gate.value}: {escape(decision.about)}"
     clocks = decision.gate is gates.Gate.SESSION and not isinstance(decision.observed, str | None)
     return f"{decision.gate.value} (clocks apart)" if clocks else decision.gate.value
 

@@ -154,6 +154,23 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
     assert view.equity_usd < CASH
 
 
+def test_it_sees_the_trades_that_it_closed_and_nobody_elses() -> None:
+    scene = Scene()
+    for name, quantity, price in (("momentum", 5, "100"), ("flow", 5, "100"), ("momentum", 0, "98"), ("flow", 0, "103")):
+        wanting = asking_for(scene, Wanting(Target("AAPL", quantity=Decimal(quantity)), name=name))
+        trade_once(wanting, call(slot=f"{name} {quantity}"))
+        scene.venue.fill(scene.venue.submitted[-1].client_order_id, price)
+        scene.later(3600)
+    evaluate_exits(scene.world(), call(slot="book"))
+    strategy, blind = asking(trades=True), asking(lots=True)
+    sights = Sights(asking_for(scene, strategy), scene.venue.now, [strategy])
+    found = sights.of(strategy).view.trades
+    assert {symbol: [(one.strategy, one.profit) for one in trades] for symbol, trades in found.items()} == {
+        "AAPL": [("momentum", Decimal(-10))]
+    }
+    assert sights.of(blind).view.trades == {}
+
+
 TICK = replace(make_tick("t"), at=ago(60))
 
 

@@ -17,6 +17,7 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import NEW_YORK
 from tradebot.model.values import replace
+from tradebot.model.view import Needs
 from tradebot.ports.world import Progress, World
 from tradebot.signals.kinds import kind_names, kind_of
 from tradebot.signals.normalize import normalize
@@ -57,7 +58,7 @@ def past_of(
     kept = app.replies.sessions()
     found = _session(kept, session, at)
     at = at or found.last_at
-    asked = tuple(one for one in app.strategies if not (one.needs.quotes or one.needs.lots or one.needs.equity))
+    asked = tuple(one for one in app.strategies if not _reads_the_present(one.needs))
     kinds = {kind for strategy in asked for kind in _kinds(strategy)}
     first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
@@ -68,6 +69,10 @@ def past_of(
         world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=asked)
         left_out = tuple(strategy.name for strategy in app.strategies if strategy not in asked)
         yield world, Replayed(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
+
+
+def _reads_the_present(needs: Needs) -> bool:
+    return needs.quotes or needs.lots or needs.equity or needs.trades
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:

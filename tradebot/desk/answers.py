@@ -226,6 +226,7 @@ def _is_own_decision(item: object) -> TypeGuard[Decision]:
         and (item.reason in OWN_REASONS or (item.passed and item.reason is None))
         and all(value is None or _is_finite(value) or _is_text(value) for value in (item.observed, item.limit))
         and (item.age_s is None or _is_finite(item.age_s))
+        and _is_text(item.about)
     )
 
 

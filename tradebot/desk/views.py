@@ -13,10 +13,11 @@ from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
-from tradebot.model.position import Position
+from tradebot.model.position import Position, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
+from tradebot.model.totals import Totals
 from tradebot.model.view import BarNeed, Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
@@ -77,6 +78,7 @@ class Sights:
             if needs.equity
             else None,
             slot=slot,
+            trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
         )
         return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
@@ -166,7 +168,19 @@ class Sights:
 
     @cached_property
     def _positions(self) -> Sequence[Position]:
-        return self._world.ledger.totals().own_positions()
+        return self._totals.own_positions()
+
+    @cached_property
+    def _trades(self) -> Mapping[str, Mapping[str, Sequence[RoundTrip]]]:
+        """Return the closed trades of each strategy by symbol, oldest first."""
+        trades: dict[str, dict[str, list[RoundTrip]]] = {}
+        for trip in self._totals.round_trips:
+            trades.setdefault(trip.strategy, {}).setdefault(trip.symbol, []).append(trip)
+        return trades
+
+    @cached_property
+    def _totals(self) -> Totals:
+        return self._world.ledger.totals()
 
     @cached_property
     def _account_equity(self) -> Decimal:

@@ -116,7 +116,7 @@ class Gate(StrEnum):
 class Decision(Struct, frozen=True):
     """One answer; `observed` and `limit` are in the reason's unit, or in the gate's if the reason has none.
 
-    `age_s` is in seconds.
+    `age_s` is in seconds. `about` names the filter if a strategy asks several of its own; it is empty for gates.
     """
 
     gate: Gate
@@ -125,6 +125,7 @@ class Decision(Struct, frozen=True):
     observed: Number | str | None = None
     limit: Number | str | None = None
     age_s: float | None = None
+    about: str = ""
 
     @property
     def passed(self) -> bool:

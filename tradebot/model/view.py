@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision
-from tradebot.model.position import Position
+from tradebot.model.position import Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import DAY, Series, SeriesKey
 
@@ -41,8 +41,9 @@ class Needs(Struct, frozen=True):
     """Everything a strategy reads besides the time and its universe.
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
-    are its own open positions. `equity` is its allotment of the account's equity. A symbol without the bars or the
-    quote that it needs is left out of the strategy's universe, with a decision that says why.
+    are its own open positions, and `trades` those that it closed. `equity` is its allotment of the account's equity. A
+    symbol without the bars or the quote that it needs is left out of the strategy's universe, with a decision that says
+    why.
     """
 
     facts: frozenset[str] = frozenset()
@@ -50,6 +51,7 @@ class Needs(Struct, frozen=True):
     quotes: bool = False
     lots: bool = False
     equity: bool = False
+    trades: bool = False
 
 
 NOTHING = Needs()
@@ -76,6 +78,7 @@ class StrategyView(Struct, frozen=True):
     equity_usd: Decimal | None = None
     slot: str = ""
     sectors: Mapping[str, str] = field(default_factory=dict)
+    trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
 
     def bars(self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True) -> Series:
         """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""

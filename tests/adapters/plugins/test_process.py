@@ -25,7 +25,7 @@ VALID = Declared.of(Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78
 
 
 def test_a_declaration_says_what_the_needs_said() -> None:
-    needs = Needs(frozenset({"iv_rank", "flow_alerts"}), (DAILY,), quotes=True, lots=True, equity=True)
+    needs = Needs(frozenset({"iv_rank", "flow_alerts"}), (DAILY,), quotes=True, lots=True, equity=True, trades=True)
     declared = Declared.of(needs, "every 5m")
     assert (declared.needs, declared.times) == (needs, "every 5m")
     require_valid(VALID)

@@ -119,16 +119,17 @@ class Declared(Struct, frozen=True):
     lots: bool
     equity: bool
     times: str
+    trades: bool = False
 
     @classmethod
     def of(cls, needs: Needs, times: str) -> "Declared":
         """Return the declaration of these needs and times."""
-        return cls(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, times)
+        return cls(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, times, needs.trades)
 
     @property
     def needs(self) -> Needs:
         """Return what it needs."""
-        return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity)
+        return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity, self.trades)
 
 
 class Wants(Struct, frozen=True):
@@ -176,4 +177,5 @@ def plain(view: StrategyView) -> StrategyView:
         quotes=dict(view.quotes),
         lots=dict(view.lots),
         sectors=dict(view.sectors),
+        trades=dict(view.trades),
     )
