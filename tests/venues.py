@@ -410,6 +410,8 @@ def opening(candidate: Candidate) -> Open:
         stop_loss_fraction=candidate.stop_loss_fraction,
         profit_target_fraction=candidate.profit_target_fraction,
         targets=candidate.targets,
+        atr_fraction=candidate.atr_fraction,
+        invalid_fraction=candidate.invalid_fraction,
         source=candidate.source,
     )
 

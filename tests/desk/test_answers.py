@@ -55,6 +55,9 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"stop_loss_fraction": Decimal(1)}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"stop_loss_fraction": 0.05}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"profit_target_fraction": Decimal(0)}, "its target is not a Decimal between 0 and 10"),
+    (OPEN, {"atr_fraction": Decimal(0)}, "its average true range is not a Decimal between 0 and 1"),
+    (OPEN, {"atr_fraction": 0.04}, "its average true range is not a Decimal between 0 and 1"),
+    (OPEN, {"invalid_fraction": Decimal(1)}, "its invalid distance is not a Decimal between 0 and 1"),
     (OPEN, {"targets": ((D("0.02"), D("0.5")),)}, BAD_TARGETS),
     (OPEN, {"targets": (ScaleOutLevel(0.02, D("0.5")),)}, BAD_TARGETS),  # type: ignore[arg-type]
     (OPEN, {"targets": (ScaleOutLevel(None, D("0.5")),)}, BAD_TARGETS),  # type: ignore[arg-type]
@@ -167,6 +170,8 @@ def test_a_right_answer_is_taken_as_it_is() -> None:
         stop_loss_fraction=Decimal("0.05"),
         profit_target_fraction=Decimal("1.5"),
         targets=(ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.05"), D("0.5"))),
+        atr_fraction=Decimal("0.04"),
+        invalid_fraction=Decimal("0.02"),
     )
     wants = (full, Open("JPM", Side.SELL, -0.5), Target("MSFT", quantity=Decimal(-3), score=0.1), CLOSE)
     assert checked(VIEW, iter(wants)) == wants

@@ -156,7 +156,12 @@ def test_it_sees_its_own_lots_and_its_allotments_equity() -> None:
 
 def test_it_sees_the_trades_that_it_closed_and_nobody_elses() -> None:
     scene = Scene()
-    for name, quantity, price in (("momentum", 5, "100"), ("flow", 5, "100"), ("momentum", 0, "98"), ("flow", 0, "103")):
+    for name, quantity, price in (
+        ("momentum", 5, "100"),
+        ("flow", 5, "100"),
+        ("momentum", 0, "98"),
+        ("flow", 0, "103"),
+    ):
         wanting = asking_for(scene, Wanting(Target("AAPL", quantity=Decimal(quantity)), name=name))
         trade_once(wanting, call(slot=f"{name} {quantity}"))
         scene.venue.fill(scene.venue.submitted[-1].client_order_id, price)
@@ -169,6 +174,27 @@ def test_it_sees_the_trades_that_it_closed_and_nobody_elses() -> None:
         "AAPL": [("momentum", Decimal(-10))]
     }
     assert sights.of(blind).view.trades == {}
+
+
+def test_it_sees_what_the_books_keep_of_its_own_lots_and_of_no_others() -> None:
+    scene = Scene()
+    stop, atr, invalid = Decimal("0.05"), Decimal("0.04"), Decimal("0.02")
+    want = replace(wanted("AAPL"), stop_loss_fraction=stop, atr_fraction=atr, invalid_fraction=invalid)
+    other = asking_for(scene, Wanting(Target("AAPL", quantity=Decimal(5)), name="momentum"))
+    for world, slot in ((other, "momentum"), (scene.world(want), "flow")):
+        trade_once(world, call(slot=slot))
+        scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+        scene.later(3600)
+    evaluate_exits(scene.world(), call(slot="book"))
+    blind = asking(name="flow", equity=True)
+    assert Sights(asking_for(scene, blind), scene.venue.now, [blind]).of(blind).view.kept == {}
+    strategy = asking(name="flow", lots=True)
+    (kept,) = Sights(asking_for(scene, strategy), scene.venue.now, [strategy]).of(strategy).view.kept.values()
+    found = kept.stop_loss_fraction, kept.atr_fraction, kept.invalid_fraction, kept.entry_score
+    assert found == (stop, atr, invalid, want.score)
+    # A strategy answers the same through its whole slot, whatever quotes do to these.
+    assert (kept.best, kept.worst) == (None, None)
+    assert kept.original_quantity == scene.venue.submitted[-1].quantity
 
 
 TICK = replace(make_tick("t"), at=ago(60))

@@ -121,6 +121,8 @@ class _WantCheck(Struct, frozen=True):
             ("its quantity is not a Decimal above 0", lambda: want.quantity is None or _is_quantity(want.quantity)),
             ("its stop is not a Decimal between 0 and 1", lambda: _is_distance(want.stop_loss_fraction, 1)),
             ("its target is not a Decimal between 0 and 10", lambda: _is_distance(want.profit_target_fraction, 10)),
+            ("its average true range is not a Decimal between 0 and 1", lambda: _is_distance(want.atr_fraction, 1)),
+            ("its invalid distance is not a Decimal between 0 and 1", lambda: _is_distance(want.invalid_fraction, 1)),
             ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
             ("its contracts are not all valid", lambda: _each(want.contracts, _is_contract)),
             ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),

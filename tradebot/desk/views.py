@@ -13,11 +13,12 @@ from tradebot.errors import TradebotError
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
-from tradebot.model.position import Position, RoundTrip
+from tradebot.model.position import Kept, Position, RoundTrip, complete
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.totals import Totals
+from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
@@ -64,6 +65,8 @@ class Sights:
             return Seen(StrategyView(now, (), slot=slot), unmet=series)
         absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series, until))}
         left = tuple([symbol for symbol in universe if symbol not in absent])
+        own = (each for each in self._positions if each.strategy == strategy.name) if needs.lots else ()
+        lots = {position.symbol: position for position in own}
         view = StrategyView(
             now,
             left,
@@ -71,15 +74,14 @@ class Sights:
             market={name: self._market[name] for name in needs.facts if name in self._market},
             series=MappingProxyType(series),
             quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
-            lots=MappingProxyType({p.symbol: p for p in self._positions if p.strategy == strategy.name})
-            if needs.lots
-            else {},
+            lots=MappingProxyType(lots),
             equity_usd=self._account_equity * self._world.rules.of(strategy.name).allotment_fraction
             if needs.equity
             else None,
             slot=slot,
             trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
+            kept=MappingProxyType(self._kept_of(lots)),
         )
         return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
 
@@ -130,6 +132,12 @@ class Sights:
 
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
+
+    def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
+        """Return what the books keep of positions, without best and worst prices, which change with every quote."""
+        found = self._world.ledger.kept([position.key for position in lots.values()]) if lots else {}
+        kept = {symbol: complete(found.get(position.key), position) for symbol, position in lots.items()}
+        return {symbol: replace(one, best=None, worst=None) for symbol, one in kept.items()}
 
     @cached_property
     def listings(self) -> Mapping[str, Listing]:

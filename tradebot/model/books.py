@@ -15,7 +15,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Key, OwnedFill, Position
+from tradebot.model.position import Kept, Key, OwnedFill, Position, complete
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
@@ -104,8 +104,7 @@ class Books(Struct, frozen=True, dict=True):
 
     def kept_of(self, position: Position) -> Kept:
         """Return what is known of one of our open positions besides its lots."""
-        kept = self.kept.get(position.key, Kept())
-        return replace(kept, original_quantity=position.original_quantity)
+        return complete(self.kept.get(position.key), position)
 
     def opened_as(self, position: Position) -> Instrument | None:
         """Return the instrument that one of our open positions was opened with; None if no order of ours did."""

@@ -140,8 +140,10 @@ class Candidate(Struct, frozen=True):
 
     The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what
     the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
-    strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
-    closed, and `targets` the levels at which it is to be closed in parts. `why` is the reason to reduce or close: the
+    strategy reads options flow. The stop and the target are distances from the entry price at which the position is to
+    be closed, and `targets` the levels at which it is to be closed in parts. `atr_fraction` and `invalid_fraction` are
+    what the books keep for exit rules and the strategy: the average true range at the entry, and the distance at which
+    the reason for the trade is gone, as fractions of the entry price. `why` is the reason to reduce or close: the
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
     position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry.
@@ -169,6 +171,8 @@ class Candidate(Struct, frozen=True):
     targets: tuple[ScaleOutLevel, ...] = ()
     displaced_by: str = ""
     contracts: tuple[OptionContract, ...] = ()
+    atr_fraction: Decimal | None = None
+    invalid_fraction: Decimal | None = None
 
     @property
     def symbol(self) -> str:

@@ -112,11 +112,12 @@ class Intent(Struct, frozen=True):
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
     A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
-    carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
-    which the position that this opens is to be closed, in addition to its strategy's exits. `sent_in` is the session in
-    which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several sessions. A pair
-    (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; so has an entry with a stop of its
-    own (BRACKET) its limit and that stop. `score` and `components` are those
+    carry the venue's id of that order in `target_venue_id`. The stop's and the target's fractions are the distances
+    from the entry price at which the position that this opens is to be closed, in addition to its strategy's exits;
+    `atr_fraction` and `invalid_fraction` are kept for exit rules and the strategy, as its candidate had them. `sent_in`
+    is the session in which it is sent, if that isn't the key's: a slot of a strategy's own clock may last for several
+    sessions. A pair (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; so has an entry
+    with a stop of its own (BRACKET) its limit and that stop. `score` and `components` are those
     of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
     closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
     grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
@@ -154,6 +155,8 @@ class Intent(Struct, frozen=True):
     why: str = ""
     displaced_by: str = ""
     approval: str = ""
+    atr_fraction: Decimal | None = None
+    invalid_fraction: Decimal | None = None
 
     @property
     def whose(self) -> tuple[str, str]:

@@ -163,8 +163,10 @@ class Marks(Struct, frozen=True):
 class Kept(Struct, frozen=True):
     """What the ledger keeps of an open position besides its fills.
 
-    `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The two
-    fractions are the distances from the entry price at which the entry itself asked to be closed; None if it didn't.
+    `best` and `worst` are the best and the worst price seen since it was opened, or None before the first look. The
+    stop's and the target's fractions are the distances from the entry price at which the entry itself asked to be
+    closed; None if it didn't. `atr_fraction` is the average true range at the entry, and `invalid_fraction` how far the
+    reason for the trade is from being gone, both as fractions of the entry price; None if the entry didn't say.
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
     or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
     closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
@@ -182,6 +184,13 @@ class Kept(Struct, frozen=True):
     targets: tuple[ScaleOutLevel, ...] = ()
     instrument: Instrument | None = None
     turned: bool = False
+    atr_fraction: Decimal | None = None
+    invalid_fraction: Decimal | None = None
+
+
+def complete(kept: Kept | None, position: Position) -> Kept:
+    """Return what the ledger keeps of an open position, with what its fills say; None if the ledger keeps nothing."""
+    return replace(kept or Kept(), original_quantity=position.original_quantity)
 
 
 ADOPTED = "adopted"

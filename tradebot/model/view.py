@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision
-from tradebot.model.position import Position, RoundTrip
+from tradebot.model.position import Kept, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import DAY, Series, SeriesKey
 
@@ -41,9 +41,9 @@ class Needs(Struct, frozen=True):
     """Everything a strategy reads besides the time and its universe.
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
-    are its own open positions, and `trades` those that it closed. `equity` is its allotment of the account's equity. A
-    symbol without the bars or the quote that it needs is left out of the strategy's universe, with a decision that says
-    why.
+    are its own open positions, with what the books keep of them, and `trades` those that it closed. `equity` is its
+    allotment of the account's equity. A symbol without the bars or the quote that it needs is left out of the
+    strategy's universe, with a decision that says why.
     """
 
     facts: frozenset[str] = frozenset()
@@ -63,9 +63,10 @@ class StrategyView(Struct, frozen=True):
     A strategy with its own clock that reads neither quotes nor flow sees the moment at which its slot began, however
     late it is asked; so it answers the same in every pass of the slot until its lots or its equity change.
     `universe` are the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole
-    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
-    allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
-    is asked in every pass. `sectors` are those of the configuration, by symbol.
+    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` is what the
+    books keep of each besides its fills: its entry's stop, target, score and other facts, but no prices since.
+    `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
+    for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol.
     """
 
     now: datetime
@@ -79,6 +80,7 @@ class StrategyView(Struct, frozen=True):
     slot: str = ""
     sectors: Mapping[str, str] = field(default_factory=dict)
     trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def bars(self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True) -> Series:
         """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""
@@ -99,6 +101,9 @@ class Open(Struct, frozen=True):
     that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
     `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
     the position whatever exits are configured; so do `targets`, which close it in parts, at rising levels of gain.
+    `atr_fraction` is the average true range at the entry, and `invalid_fraction` the distance at which the reason for
+    the trade is gone. Both are fractions of the entry price too. They close nothing by themselves, but the books keep
+    them for exit rules, and for the strategy.
     `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
     proposed because of options.
     """
@@ -115,6 +120,8 @@ class Open(Struct, frozen=True):
     source: str = STRATEGY_SOURCE
     targets: tuple[ScaleOutLevel, ...] = ()
     contracts: tuple[OptionContract, ...] = ()
+    atr_fraction: Decimal | None = None
+    invalid_fraction: Decimal | None = None
 
 
 class Target(Struct, frozen=True):

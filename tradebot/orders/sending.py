@@ -113,6 +113,8 @@ def submit_intent(
         approach=approach,
         displaced_by=candidate.displaced_by,
         approval=approval,
+        atr_fraction=candidate.atr_fraction,
+        invalid_fraction=candidate.invalid_fraction,
     )
     return sent_at(intent, desk, decided=True)
 

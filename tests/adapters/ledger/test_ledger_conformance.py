@@ -503,6 +503,7 @@ def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger
 
 
 STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62
+ATR, INVALID = Decimal("0.04"), Decimal("0.02")
 COMPONENTS = (Component("flow", 0.8, 0.6, "7 alerts"), Component("tide", None, 0.4, ""))
 LEVELS = (ScaleOutLevel(Decimal("0.02"), Decimal("0.3")), ScaleOutLevel(Decimal("0.05"), Decimal("0.7")))
 ASKED = Kept(
@@ -512,6 +513,8 @@ ASKED = Kept(
     components=COMPONENTS,
     targets=LEVELS,
     instrument=instrument("AAPL"),
+    atr_fraction=ATR,
+    invalid_fraction=INVALID,
 )
 HELD = ("flow", "AAPL", NOW)
 
@@ -525,6 +528,8 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
         score=SCORE,
         components=COMPONENTS,
         targets=LEVELS,
+        atr_fraction=ATR,
+        invalid_fraction=INVALID,
     )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)

@@ -5,8 +5,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -15,6 +17,7 @@ from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Pipes
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.model.decision import Decision
+from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS
 from tradebot.model.values import replace
@@ -134,6 +137,11 @@ def refused(plugin: PluginStrategy) -> tuple[Reason | None, str]:
     decision = plugin.propose(VIEW)
     assert isinstance(decision, Decision), decision
     return decision.reason, str(decision.observed)
+
+
+def test_a_plugin_sees_what_the_books_keep_of_its_lots(make: Make) -> None:
+    view = replace(VIEW, kept=MappingProxyType({"AAPL": Kept(atr_fraction=Decimal("0.04"))}))
+    assert told(make("return told(view, atr=view.kept['AAPL'].atr_fraction)"), view) == {"atr": "0.04"}
 
 
 def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make: Make) -> None:

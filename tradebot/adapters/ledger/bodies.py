@@ -108,6 +108,8 @@ def kept_of(
     score: float | None,
     components: Iterable[Any] | None,
     targets: Iterable[Any] | None,
+    atr: str | None,
+    invalid: str | None,
 ) -> Kept:
     """Return what an intent says of the position that it opened; one of an earlier version says less."""
     return Kept(
@@ -116,6 +118,8 @@ def kept_of(
         entry_score=score,
         components=tuple(decode(Component, one) for one in components or ()),
         targets=tuple(decode(ScaleOutLevel, one) for one in targets or ()),
+        atr_fraction=None if atr is None else Decimal(atr),
+        invalid_fraction=None if invalid is None else Decimal(invalid),
     )
 
 

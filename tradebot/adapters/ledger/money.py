@@ -319,6 +319,8 @@ def _kept_of(intent: Intent) -> Kept:
         components=intent.components,
         targets=intent.targets,
         instrument=intent.instrument,
+        atr_fraction=intent.atr_fraction,
+        invalid_fraction=intent.invalid_fraction,
     )
 
 

@@ -37,7 +37,8 @@ ORDERS = """SELECT sequence, text IS NOT NULL, venue_id, client_order_id, replac
 INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, state, said FROM (
     SELECT sequence, client_order_id, state, iif(json_valid(intent), json_extract(intent, '$.at', '$.why', '$.purpose',
     '$.decision_mid', '$.send_mid', '$.send_mid_at', '$.operation', '$.key.strategy', '$.instrument.symbol', '$.side',
-    '$.stop_price', '$.stop_loss_fraction', '$.profit_target_fraction', '$.score', '$.components', '$.targets'), NULL)
+    '$.stop_price', '$.stop_loss_fraction', '$.profit_target_fraction', '$.score', '$.components', '$.targets',
+    '$.atr_fraction', '$.invalid_fraction'), NULL)
     AS said FROM intents WHERE account = ? ORDER BY sequence LIMIT -1 OFFSET 0)"""
 """Select what all intents say in one pass: almost every one is asked for, and passing again costs as much. SQLite
 evaluates a subquery with an offset on its own, so `said` is extracted only once."""
@@ -178,6 +179,8 @@ class _Said(NamedTuple):
     score: float | None
     components: Sequence[Any] | None
     targets: Sequence[Any] | None
+    atr_fraction: str | None
+    invalid_fraction: str | None
 
     @property
     def is_stop(self) -> bool:
@@ -198,7 +201,8 @@ class _Said(NamedTuple):
         )
 
     def _entry(self) -> Kept:
-        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, self.score, self.components, self.targets)
+        told = self.score, self.components, self.targets, self.atr_fraction, self.invalid_fraction
+        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, *told)
 
     def stop(self) -> RestedStop:
         """Return the stop that it asked for."""

@@ -178,4 +178,5 @@ def plain(view: StrategyView) -> StrategyView:
         lots=dict(view.lots),
         sectors=dict(view.sectors),
         trades=dict(view.trades),
+        kept=dict(view.kept),
     )
