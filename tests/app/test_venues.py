@@ -222,3 +222,16 @@ def test_what_the_installed_venue_cannot_carry_is_refused(run: Run, tmp_path: Pa
     (tmp_path / "tradebot.yaml").write_text("venue: madeup\nexecution: {style: market}\nexits: {protection: bot}\n")
     refused = run("init", "--mode", "paper", "--config", "tradebot.yaml", code=2)
     assert "execution.style market: Made-up takes no market orders" in refused["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [("FF_XBTUSD_261225", "PF_XBTUSD and FF_XBTUSD_261225 are both BTC"), ("RR_XBTUSD", "no contract in USD of a")],
+)
+def test_two_contracts_of_a_coin_are_refused_because_limits_count_by_symbol(second: str, words: str) -> None:
+    def flags(*symbols: str) -> dict[str, object]:
+        return {"venue": "kraken_futures", **venue_flags("kraken_futures", symbols)}
+
+    assert load(None, {}, flags("PF_XBTUSD", "PF_ETHUSD")).settings.universe == ["PF_XBTUSD", "PF_ETHUSD"]
+    with pytest.raises(ConfigurationError, match=words):
+        load(None, {}, flags("PF_XBTUSD", second))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.kraken.bars import KrakenBars
 from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.kraken.client import V3, Client, KrakenVenue, error_of
-from tradebot.adapters.kraken.names import symbol_of
+from tradebot.adapters.kraken.names import coin_of, symbol_of
 from tradebot.adapters.kraken.orders import KrakenOrders
 from tradebot.adapters.kraken.reader import KrakenReader
 from tradebot.adapters.kraken.venue import KEY, SECRET, URL, sandbox_secret, venue_of
@@ -43,6 +43,7 @@ def door() -> Door:
         market=_market,
         bell=_bell,
         symbol=symbol_of,
+        coin=coin_of,
     )
 
 

@@ -251,3 +251,18 @@ def _names(settings: Sections) -> Iterator[str]:
     yield from settings.plugins.contradictions(strategies.plugins(), settings.tightest_limits.max_candidate_age_s)
     if len(set(settings.universe)) != len(settings.universe):
         yield "universe lists a symbol twice: it would be scored and limited twice"
+    yield from _one_symbol_of_each_coin(settings)
+
+
+def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
+    """Yield the symbols that are one risk under two names: each limit on a symbol would allow it twice."""
+    coin_of, known = door_to(settings.venue).coin, dict[str, str]()
+    own = (symbol for section in settings.strategies.sections().values() for symbol in section.universe or ())
+    for symbol in dict.fromkeys((*settings.universe, *own)):
+        try:
+            coin = coin_of(symbol)
+        except ValueError as error:
+            yield f"universe: {error}"
+            continue
+        if (other := known.setdefault(coin, symbol)) != symbol:
+            yield f"universe: {other} and {symbol} are both {coin}, so each limit on a symbol would allow it twice"

@@ -41,7 +41,8 @@ class Bar(Struct, frozen=True):
 class Quote(Struct, frozen=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 
-    The sizes are what the feed shows at the two prices, in shares; None if it shows none.
+    The sizes are what the feed shows at the two prices, in shares; None if it shows none. `day_volume_usd` is what was
+    traded in the last 24 hours; None at a venue that doesn't say.
     """
 
     symbol: str
@@ -53,6 +54,7 @@ class Quote(Struct, frozen=True):
     feed: str
     bid_size: Decimal | None = None
     ask_size: Decimal | None = None
+    day_volume_usd: Decimal | None = None
 
     @property
     def middle(self) -> Decimal:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.adapters.kraken.names import symbol_of
+from tradebot.adapters.kraken.names import coin_of, perpetual_of, symbol_of
+from tradebot.exchange.market.coins import SYMBOLS
 
 coins = st.from_regex(r"[A-Z0-9]{1,12}", fullmatch=True).filter(lambda coin: not coin.endswith("USD"))
 
@@ -52,3 +53,37 @@ def test_every_way_of_writing_a_coin_gives_the_same_symbol_and_that_gives_itself
     assert {symbol_of(f"{coin}/USD"), symbol_of(f"{coin}/USD:USD"), symbol_of(coin.lower()), symbol_of(symbol)} == {
         symbol
     }
+
+
+@pytest.mark.parametrize(
+    ("coin", "names"),
+    [
+        (
+            "BTC",
+            ("PF_XBTUSD", "pf_xbtusd", "PI_XBTUSD", "FF_XBTUSD_261225", "FI_XBTUSD_261225", "XBT", "btc", "XBT/USD"),
+        ),
+        ("TRX", ("PF_TRXUSD", "TRX/USD", "TRX/USD:USD", "trx")),
+        ("DOGE", ("PF_DOGEUSD", "XDG", "xdg/usd")),
+        ("TUSD", ("PF_TUSDUSD", "TUSD/USD")),
+    ],
+)
+def test_every_contract_and_every_name_of_a_coin_gives_the_coin(coin: str, names: tuple[str, ...]) -> None:
+    assert {coin_of(name) for name in names} == {coin}
+
+
+@pytest.mark.parametrize("text", ["BTCUSD", "RR_XBTUSD", "PF_XBTEUR", "PF_USD", "FF_XBTUSD_26", "BTC/EUR", ""])
+def test_what_is_no_contract_of_a_single_coin_has_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"single coin|quoted and settled in USD|may be a pair|names no perpetual"):
+        coin_of(text)
+
+
+def test_each_of_the_56_perpetuals_gives_a_coin_that_gives_it_back() -> None:
+    coins = [coin_of(symbol) for symbol in SYMBOLS]
+    assert len(set(coins)) == len(SYMBOLS) == 56
+    assert [perpetual_of(coin) for coin in coins] == [symbol_of(coin) for coin in coins] == list(SYMBOLS)
+
+
+@given(coins)
+def test_the_coin_of_a_perpetual_is_the_one_that_it_was_named_by(coin: str) -> None:
+    assert coin_of(perpetual_of(coin)) == coin_of(f"{coin}/USD")
+    assert perpetual_of(coin_of(perpetual_of(coin))) == perpetual_of(coin)

@@ -161,6 +161,26 @@ def test_a_ticker_that_is_no_quote_is_refused(change: dict[str, object]) -> None
         quote(ticker | change, AT, DriftTally())
 
 
+@pytest.mark.parametrize(
+    ("told", "known", "drifts"),
+    [
+        ({"volumeQuote": 40351.34}, Decimal("40351.34"), 0),
+        ({"volumeQuote": 0}, Decimal(0), 0),
+        ({"vol24h": 15304}, None, 0),
+        ({"volumeQuote": None}, None, 0),
+        ({"volumeQuote": -1}, None, 1),
+        ({"volumeQuote": "much"}, None, 1),
+    ],
+)
+def test_the_volume_of_a_day_is_what_the_ticker_says_in_usd_or_unknown(
+    told: dict[str, object], known: Decimal | None, drifts: int
+) -> None:
+    tally = DriftTally()
+    numbers = {name: Decimal(str(value)) if isinstance(value, float) else value for name, value in told.items()}
+    read = quote({"symbol": "PF_XBTUSD", "bid": 10, "ask": 11, "last": 10} | numbers, AT, tally)
+    assert (read.day_volume_usd, len(tally.counts)) == (known, drifts)
+
+
 def test_a_trade_in_the_account_log_moves_cash_once() -> None:
     # Captured by others: sold 100 at 0.070914.
     trade = {

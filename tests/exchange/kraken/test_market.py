@@ -61,6 +61,7 @@ def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: Desk) -> None:
     day = candles(desk, "trade", "1m", BEGAN + 13 * 3600 - 86_400)
     assert len(day) == 24 * 60
     assert (xbt["open24h"], xbt["vol24h"]) == (float(day[0]["open"]), sum(int(one["volume"]) for one in day))
+    assert xbt["volumeQuote"] == pytest.approx(sum(int(one["volume"]) * float(one["close"]) for one in day), abs=1e-6)
     assert xbt["last"] == float(day[-1]["close"])
     assert desk.v3(f"tickers/{XBT.lower()}")["ticker"] == xbt
     assert desk.v3("tickers/PF_NONEUSD")["error"] == "invalidArgument: symbol"

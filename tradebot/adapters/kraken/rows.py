@@ -211,7 +211,29 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     bid, ask = row.positive("bid"), row.positive("ask")
     if bid > ask:
         raise RowError("bid", "is above the ask")
-    return Quote(row.symbol(), at, bid, ask, row.positive("last"), row.number_or_none("open24h"), "Kraken Futures")
+    return Quote(
+        row.symbol(),
+        at,
+        bid,
+        ask,
+        row.positive("last"),
+        row.number_or_none("open24h"),
+        "Kraken Futures",
+        day_volume_usd=_day_volume(row, tally),
+    )
+
+
+def _day_volume(row: Row, tally: DriftTally) -> Decimal | None:
+    """Return what was traded in 24 hours in USD. A figure that can't be one is counted, and isn't known."""
+    try:
+        volume = row.number_or_none("volumeQuote")
+    except RowError as error:
+        tally.note("ticker", error.field_name, error.problem)
+        return None
+    if volume is not None and volume < 0:
+        tally.note("ticker", "volumeQuote", "is below zero")
+        return None
+    return volume
 
 
 def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:

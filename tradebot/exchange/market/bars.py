@@ -103,6 +103,15 @@ class Day:
         count = self.complete(now_us)
         return self._totals[2][count - 1] if count else 0
 
+    @cached_property
+    def _turnovers(self) -> list[int]:
+        return [*accumulate(bar.volume * bar.close for bar in self.bars)]
+
+    def turnover(self, now_us: int) -> int:
+        """Return what has been traded so far, in units of price: the volume of each minute at its close."""
+        count = self.complete(now_us)
+        return self._turnovers[count - 1] if count else 0
+
 
 class OfSymbol(dict[str, T]):
     """What each symbol has: something of its own, or else what is usual."""

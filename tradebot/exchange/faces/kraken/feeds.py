@@ -90,6 +90,7 @@ class Feeds:
             "bid_size": shown.get("bidSize"),
             "ask_size": shown.get("askSize"),
             "volume": shown.get("vol24h"),
+            "volumeQuote": shown.get("volumeQuote"),
             "index": shown.get("indexPrice"),
             "funding_rate": shown.get("fundingRate"),
             "funding_rate_prediction": shown.get("fundingRatePrediction"),

@@ -105,7 +105,7 @@ class Reads:
             return None
         bid, ask = self._engine.model.around(last, symbol)
         rate, size = funding.rate_of(self._engine, symbol), grid.lot * 100
-        opened, volume = self._day(symbol)
+        opened, volume, turnover = self._day(symbol)
         return {
             "tag": "perpetual" if grid.last_us is None else "month",
             "pair": f"{base}:{grid.instrument.currency}",
@@ -121,6 +121,7 @@ class Reads:
             "lastSize": number(grid.lot),
             "open24h": price(grid, opened or last),
             "vol24h": volume,
+            "volumeQuote": number(grid.usd(turnover)),
             "openInterest": volume,
             "suspended": symbol in self._engine.halted or (grid.last_us is not None and now_us >= grid.last_us),
             "postOnly": False,
@@ -134,21 +135,25 @@ class Reads:
         at = grid.usd(mark)
         return number((at - funding.rate_of(self._engine, symbol) * FUNDING_COEFFICIENT).quantize(_PRICE))
 
-    def _day(self, symbol: str) -> tuple[int | None, int]:
-        """Return the price a day ago and the volume since then, over the session now and the one before it."""
+    def _day(self, symbol: str) -> tuple[int | None, int, int]:
+        """Return the price a day ago, and the volume and the turnover since then.
+
+        They are taken from the session now and the one before it.
+        """
         market, now_us = self._engine.market, self._engine.now_us
         calendar = market.calendars[symbol]
         index = calendar.reached(now_us)
         if index < 0:
-            return market.close_of(symbol, -1), 0
+            return market.close_of(symbol, -1), 0, 0
         today, since_us = market.day(symbol, index), now_us - DAY
         before = market.day(symbol, index - 1) if index > -market.past_minutes else None
         if before is None:
-            return today.bars[0].open, today.volume(now_us)
+            return today.bars[0].open, today.volume(now_us), today.turnover(now_us)
         start = before.complete(since_us)
         opened: Bar | None = next(islice(before.bars, start, start + 1), None)
         volume = today.volume(now_us) + before.volume(now_us) - before.volume(since_us)
-        return opened.open if opened else None, volume
+        turnover = today.turnover(now_us) + before.turnover(now_us) - before.turnover(since_us)
+        return opened.open if opened else None, volume, turnover
 
     def book(self, call: Call) -> Reply:
         """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
