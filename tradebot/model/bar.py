@@ -43,6 +43,10 @@ class Quote(Struct, frozen=True):
 
     The sizes are what the feed shows at the two prices, in shares; None if it shows none. `day_volume_usd` is what was
     traded in the last 24 hours; None at a venue that doesn't say.
+    The sizes are what the feed shows at the two prices, in shares; None if it shows none. A perpetual future also has
+    the `mark` by which its venue values and liquidates positions, and the `index`, the price of the coin itself, both
+    in USD. Its `funding_rate` is what a long position pays for each unit and hour in USD, negative if it is paid;
+    `funding_next` is what the venue expects for the next period. Each is None where the venue has or says none.
     """
 
     symbol: str
@@ -55,11 +59,20 @@ class Quote(Struct, frozen=True):
     bid_size: Decimal | None = None
     ask_size: Decimal | None = None
     day_volume_usd: Decimal | None = None
+    mark: Decimal | None = None
+    index: Decimal | None = None
+    funding_rate: Decimal | None = None
+    funding_next: Decimal | None = None
 
     @property
     def middle(self) -> Decimal:
         """Return the midpoint of bid and ask, unrounded."""
         return (self.bid + self.ask) / 2
+
+    @property
+    def premium(self) -> Decimal | None:
+        """Return how far the mark is above the index, as a fraction of that; None if either isn't known."""
+        return None if self.mark is None or self.index is None else self.mark / self.index - 1
 
     def age_s(self, now: datetime) -> float:
         """Return the quote's age in seconds at `now`; negative if it is stamped later."""

@@ -181,6 +181,23 @@ def test_the_volume_of_a_day_is_what_the_ticker_says_in_usd_or_unknown(
     assert (read.day_volume_usd, len(tally.counts)) == (known, drifts)
 
 
+def test_a_ticker_tells_mark_index_and_funding_and_stays_a_quote_without_them() -> None:
+    ticker = {"symbol": "PF_XBTUSD", "bid": 10, "ask": 11, "last": 10, "suspended": False}
+    beside = {"markPrice": 12, "indexPrice": "11.5", "fundingRate": Decimal("-0.9"), "fundingRatePrediction": 0}
+    told = quote(ticker | beside, AT, DriftTally())
+    assert (told.mark, told.index, told.funding_rate, told.funding_next) == (12, Decimal("11.5"), Decimal("-0.9"), 0)
+    assert told.premium == Decimal(12) / Decimal("11.5") - 1
+    for name, problem in (("markPrice", 0), ("indexPrice", -1), ("fundingRate", "much"), ("fundingRatePrediction", {})):
+        tally = DriftTally()
+        odd = quote(ticker | beside | {name: problem}, AT, tally)
+        assert [odd.mark, odd.index, odd.funding_rate, odd.funding_next].count(None) == 1
+        assert [(drift.kind, drift.field) for drift in tally.counts] == [("ticker", name)]
+    tally = DriftTally()
+    bare = quote(ticker, AT, tally)
+    assert (bare.mark, bare.index, bare.premium, bare.funding_rate, bare.funding_next) == (None,) * 5
+    assert not tally.counts
+
+
 def test_a_trade_in_the_account_log_moves_cash_once() -> None:
     # Captured by others: sold 100 at 0.070914.
     trade = {

@@ -15,7 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce, fee_id
 
-ONE = Decimal(1)
+ZERO, ONE = Decimal(0), Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARGINED = "flex"
 """The account whose collateral all positions share, in the venue's words."""
@@ -204,7 +204,11 @@ def _level(raw: object, tally: DriftTally) -> MarginLevel:
 
 
 def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
-    """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides."""
+    """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides.
+
+    Mark, index and funding are told beside it: what of them can't be read is None, because bid and ask are enough to
+    close a position.
+    """
     row = Row("ticker", raw, tally)
     if row.value("suspended") is True:
         raise RowError("suspended", "is true")
@@ -234,6 +238,31 @@ def _day_volume(row: Row, tally: DriftTally) -> Decimal | None:
         tally.note("ticker", "volumeQuote", "is below zero")
         return None
     return volume
+        symbol=row.symbol(),
+        at=at,
+        bid=bid,
+        ask=ask,
+        last=row.positive("last"),
+        previous_close=row.number_or_none("open24h"),
+        feed="Kraken Futures",
+        mark=_beside(row, "markPrice", tally, above=ZERO),
+        index=_beside(row, "indexPrice", tally, above=ZERO),
+        funding_rate=_beside(row, "fundingRate", tally),
+        funding_next=_beside(row, "fundingRatePrediction", tally),
+    )
+
+
+def _beside(row: Row, name: str, tally: DriftTally, above: Decimal | None = None) -> Decimal | None:
+    """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or isn't `above`."""
+    try:
+        found = row.number_or_none(name)
+        if found is None or above is None or found > above:
+            return found
+        problem = f"is not above {above}: {found}"
+    except RowError as error:
+        problem = error.problem
+    tally.note("ticker", name, problem)
+    return None
 
 
 def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:
