@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
+from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
@@ -119,6 +120,9 @@ def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(
         assert 0 < quote.bid <= quote.last <= quote.ask
         assert 0 <= quote.age_s(desk.now) <= 120
         assert quote.previous_close
+        beside = (quote.mark, quote.index, quote.funding_rate, quote.funding_next)
+        assert (None in beside) is (desk.can is not KRAKEN)
+        assert quote.premium is None or abs(quote.premium) < Decimal("0.05")
     again = desk.reader.quotes_again([*desk.played.symbols, UNTRADED])
     assert again == found
     assert set(desk.reader.rejected_quotes) == without, "these are of the last call of quotes"
