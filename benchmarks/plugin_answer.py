@@ -71,8 +71,10 @@ def with_bars(count: int) -> StrategyView:
 def series(symbol: str, number: int) -> Series:
     """Return bars of which no two are alike."""
     starts = array("q", (86_400 * day for day in range(BARS)))
-    prices = (array("d", (100 + number + day / 7 + step for day in range(BARS))) for step in range(5))
-    return Series(symbol, DAY, True, starts, *prices)
+    opening, high, low, close, volume = (
+        array("d", (100 + number + day / 7 + step for day in range(BARS))) for step in range(5)
+    )
+    return Series(symbol, DAY, True, starts, opening, high, low, close, volume)
 
 
 def ms(step: Callable[[], object]) -> float:

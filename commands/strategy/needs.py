@@ -37,8 +37,7 @@ def _words(needs: NeedsRow) -> Iterator[str]:
     if needs.facts:
         yield f"flow ({', '.join(needs.facts)})"
     for bars in needs.bars:
-        raw, of = "" if bars.adjusted else "raw ", f" of {', '.join(bars.symbols)}" if bars.symbols else ""
-        yield f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{of}"
+        yield _of_bars(bars)
     if needs.quotes:
         yield "quotes"
     if needs.lots:
@@ -47,3 +46,13 @@ def _words(needs: NeedsRow) -> Iterator[str]:
         yield "its own closed trades"
     if needs.equity:
         yield "its equity"
+
+
+def _of_bars(bars: "BarNeed") -> str:
+    from tradebot.model.series import PriceKind
+
+    raw = "" if bars.adjusted else "raw "
+    of = f" of {', '.join(bars.symbols)}" if bars.symbols else ""
+    price = "" if bars.price is PriceKind.TRADE else f" by the {bars.price} price"
+    least = "" if bars.least is None else f" (at least {bars.least:,})"
+    return f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{least}{of}{price}"

@@ -18,7 +18,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
 from tradebot.model.limits import OwnRules
 from tradebot.model.reasons import Reason
-from tradebot.model.series import DAY, Series
+from tradebot.model.series import DAY, PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
@@ -40,7 +40,7 @@ class FakeBars:
 def series(symbol: str, need: BarNeed, count: int) -> Series:
     prices = array("d", range(1, count + 1))
     starts = array("q", range(count))
-    return Series(symbol, need.timeframe, need.adjusted, starts, prices, prices, prices, prices, prices)
+    return Series(symbol, need.timeframe, need.adjusted, starts, prices, prices, prices, prices, prices, need.price)
 
 
 def asking(*bars: BarNeed, name: str = "momentum", **needs: bool) -> Wanting:
@@ -89,6 +89,32 @@ def test_a_symbol_with_too_few_bars_is_left_out_with_its_numbers() -> None:
     assert reasons == {
         "MSFT": (Reason.BARS_MISSING, 4, 5), "JPM": (Reason.BARS_MISSING, 0, 5), "XOM": (Reason.BARS_MISSING, 0, 5),
     }  # fmt: skip
+
+
+def test_symbol_that_was_listed_lately_is_seen_with_the_least_bars_that_are_enough() -> None:
+    found = sees(Scene(), asking(BarNeed(DAY, 5, least=3)), FakeBars({"AAPL": 9, "MSFT": 3, "JPM": 2}))
+    assert {symbol: len(found.view.bars(symbol)) for symbol in found.view.universe} == {"AAPL": 5, "MSFT": 3}
+    assert [(left.symbol, left.decision.observed, left.decision.limit) for left in found.left_out] == [
+        ("JPM", 2, 3),
+        ("XOM", 0, 3),
+    ]
+
+
+def test_spot_bars_are_seen_beside_those_of_trades_where_the_venue_has_them() -> None:
+    scene, bars = Scene(), FakeBars({"AAPL": 5})
+    strategy = asking(BarNeed(DAY, 5), BarNeed(DAY, 4, price=PriceKind.SPOT))
+    offered = frozenset({PriceKind.TRADE, PriceKind.SPOT})
+    scene.venue.capabilities = replace(scene.venue.capabilities, bar_prices=offered)
+    view = Sights(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy).view
+    assert [len(view.bars("AAPL", price=price)) for price in (PriceKind.TRADE, PriceKind.SPOT)] == [5, 4]
+
+
+def test_need_for_a_price_that_the_venue_lacks_is_refused_and_nothing_is_asked() -> None:
+    bars = FakeBars({"AAPL": 5})
+    found = sees(Scene(), asking(BarNeed(DAY, 5), BarNeed(DAY, 5, price=PriceKind.SPOT)), bars)
+    assert found.unmet is not None
+    assert (found.unmet.reason, found.unmet.observed, found.unmet.limit) == (Reason.BARS_NOT_OFFERED, "spot", "trade")
+    assert (found.view.universe, bars.asked) == ((), [])
 
 
 def test_it_sees_as_many_bars_as_it_needs_and_the_deeper_of_two_needs() -> None:

@@ -96,10 +96,10 @@ class Sights:
         for need in strategy.needs.bars:
             if need.symbols and symbol not in need.symbols:
                 continue
-            found = series.get(SeriesKey(symbol, need.timeframe, need.adjusted))
-            if found is None or len(found) < need.depth:
+            found = series.get(need.key_of(symbol))
+            if not found or len(found) < need.enough:
                 have = len(found) if found else 0
-                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.depth)
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.enough)
             if need.max_age_s is not None and (age_s := self._age_s(found, until)) > need.max_age_s:
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, need.max_age_s, age_s)
         if strategy.needs.quotes and symbol not in self._quotes:
@@ -121,11 +121,16 @@ class Sights:
         together = sum([need.depth * len(need.symbols or universe) for need in needs])
         if together > MOST_BARS_TOGETHER:
             return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
+        offered = self._world.venue.bar_prices
+        if lacking := sorted({need.price for need in needs} - offered):
+            return Decision(
+                Gate.NEEDS, Verdict.FAIL, Reason.BARS_NOT_OFFERED, ", ".join(lacking), ", ".join(sorted(offered))
+            )
         found: dict[SeriesKey, Series] = {}
         try:
             for need in sorted(needs, key=lambda need: need.depth):
                 for symbol, series in self._world.bars.closed(need, need.symbols or universe, until).items():
-                    found[SeriesKey(symbol, need.timeframe, need.adjusted)] = series.last(need.depth)
+                    found[need.key_of(symbol)] = series.last(need.depth)
         except TradebotError as away:
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
         return found

@@ -111,6 +111,7 @@ class Reason(StrEnum):
     BARS_STALE = auto()
     BARS_UNAVAILABLE = auto()
     BARS_TOO_MANY = auto()
+    BARS_NOT_OFFERED = auto()
     STRATEGY_FAILED = auto()
     STRATEGY_TIMEOUT = auto()
     STRATEGY_INVALID = auto()

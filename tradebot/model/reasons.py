@@ -282,6 +282,10 @@ REASONS: dict[Reason, ReasonRow] = {
         "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
         Unit.BARS,
     ),
+    Reason.BARS_NOT_OFFERED: broken(
+        "The strategy needs bars of a price that the venue doesn't have, such as spot, so it wasn't asked.",
+        "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
+    ),
     Reason.STRATEGY_FAILED: broken(
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
         "Fix the plug-in (tradebot strategy test NAME asks it again), or set it to null if another strategy is in use.",

@@ -2,9 +2,12 @@
 
 from array import array
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
+
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,12 +21,25 @@ WIDTHS = {f"{number}Min": timedelta(minutes=number) for number in range(1, 60)} 
 """The timeframes of intraday bars, and how long a bar lasts."""
 
 
+class PriceKind(StrEnum):
+    """What price a bar is made of. Which kinds there are is up to the venue; all of them have trades.
+
+    TRADE: trades in the symbol itself. SPOT: what a derivative is about, by the index that the venue follows; such bars
+    may have no volume. MARK: the price at which the venue values positions.
+    """
+
+    TRADE = "trade"
+    SPOT = "spot"
+    MARK = "mark"
+
+
 class SeriesKey(NamedTuple):
     """What names a series among those that a strategy sees."""
 
     symbol: str
     timeframe: str
     adjusted: bool
+    price: PriceKind = PriceKind.TRADE
 
 
 def width_of(timeframe: str) -> timedelta | None:
@@ -51,13 +67,14 @@ class Series(Struct, frozen=True):
     low: "array[float]" = field(default_factory=lambda: array("d"))
     close: "array[float]" = field(default_factory=lambda: array("d"))
     volume: "array[float]" = field(default_factory=lambda: array("d"))
+    price: PriceKind = PriceKind.TRADE
 
     def __len__(self) -> int:
         return len(self.starts)
 
     @property
     def key(self) -> SeriesKey:
-        return SeriesKey(self.symbol, self.timeframe, self.adjusted)
+        return SeriesKey(self.symbol, self.timeframe, self.adjusted, self.price)
 
     def start_of(self, place: int) -> datetime:
         """Return when a bar started, in UTC; -1 is the newest."""
@@ -68,8 +85,11 @@ class Series(Struct, frozen=True):
         first = len(self.starts) - count
         if first <= 0:
             return self
-        prices = (column[first:] for column in (self.open, self.high, self.low, self.close, self.volume))
-        return Series(self.symbol, self.timeframe, self.adjusted, self.starts[first:], *prices)
+        opening, high, low, close, volume = (
+            column[first:] for column in (self.open, self.high, self.low, self.close, self.volume)
+        )
+        starts = self.starts[first:]
+        return replace(self, starts=starts, open=opening, high=high, low=low, close=close, volume=volume)
 
     def frame(self) -> "pd.DataFrame":
         """Return the bars as a pandas frame: columns open, high, low, close, volume; the index is the start in UTC."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
+from tradebot.model.series import PriceKind
 from tradebot.model.venue_day import VenueDay
 
 
@@ -64,7 +65,7 @@ class Capabilities(Struct, frozen=True):
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
     Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
-    list of open orders without it is nothing unusual.
+    list of open orders without it is nothing unusual. `bar_prices` are the prices that its bars can be made of.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Capabilities(Struct, frozen=True):
     reduce_only: bool
     unit: str
     tells_ends_after: timedelta = timedelta(0)
+    bar_prices: frozenset[PriceKind] = frozenset({PriceKind.TRADE})
 
     @property
     def passing_life(self) -> TimeInForce:

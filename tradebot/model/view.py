@@ -16,7 +16,7 @@ from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract,
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
-from tradebot.model.series import DAY, Series, SeriesKey
+from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,9 @@ class BarNeed(Struct, frozen=True):
 
     Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
     bars have the prices as traded: they are for sizes. Without `symbols`, the strategy's whole universe is meant. With
-    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open.
+    `max_age_s`, the newest bar may have ended at most so many seconds ago, counting only while a session is open. With
+    `least`, so many bars are enough for a symbol that hasn't been listed for long. `price` says what the bars are made
+    of: a strategy may read the spot price of what it trades a perpetual on.
     """
 
     timeframe: str
@@ -35,6 +37,17 @@ class BarNeed(Struct, frozen=True):
     adjusted: bool = True
     symbols: tuple[str, ...] = ()
     max_age_s: int | None = None
+    price: PriceKind = PriceKind.TRADE
+    least: int | None = None
+
+    def key_of(self, symbol: str) -> SeriesKey:
+        """Return what names the bars of a symbol among those that a strategy sees."""
+        return SeriesKey(symbol, self.timeframe, self.adjusted, self.price)
+
+    @property
+    def enough(self) -> int:
+        """Return the fewest bars with which a symbol can be used."""
+        return self.depth if self.least is None else self.least
 
 
 class Needs(Struct, frozen=True):
@@ -82,16 +95,25 @@ class StrategyView(Struct, frozen=True):
     trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
 
-    def bars(self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True) -> Series:
+    def bars(
+        self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True, price: PriceKind = PriceKind.TRADE
+    ) -> Series:
         """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""
-        return self.series[SeriesKey(symbol, timeframe, adjusted)]
+        return self.series[SeriesKey(symbol, timeframe, adjusted, price)]
 
-    def frame(self, column: str = "close", timeframe: str = DAY, *, adjusted: bool = True) -> "pd.DataFrame":
+    def frame(
+        self,
+        column: str = "close",
+        timeframe: str = DAY,
+        *,
+        adjusted: bool = True,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> "pd.DataFrame":
         """Return one column of all symbols of the universe as a pandas frame, a column per symbol, by start in UTC."""
         import pandas as pd
 
-        frames = {symbol: self.bars(symbol, timeframe, adjusted=adjusted).frame()[column] for symbol in self.universe}
-        return pd.DataFrame(frames)
+        found = {symbol: self.bars(symbol, timeframe, adjusted=adjusted, price=price) for symbol in self.universe}
+        return pd.DataFrame({symbol: series.frame()[column] for symbol, series in found.items()})
 
 
 class Open(Struct, frozen=True):

@@ -10,7 +10,7 @@ from tradebot.model.instrument import Right
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.series import Series
+from tradebot.model.series import PriceKind, Series
 from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy
 
@@ -27,6 +27,7 @@ __all__ = [
     "Open",
     "OutsideSource",
     "Position",
+    "PriceKind",
     "Reason",
     "Reduce",
     "Right",

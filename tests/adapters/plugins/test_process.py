@@ -43,6 +43,8 @@ WRONG = [
     ({"bars": (replace(DAILY, symbols=("SPY",) * 1001),)}, "a need names at most 1000 symbols"),
     ({"bars": (replace(DAILY, symbols=("",)),)}, "symbols of at most 32 characters"),
     ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s is above 0"),
+    ({"bars": (replace(DAILY, least=0),)}, "it needs at least 0 of 127 bars; least is 1 to the depth"),
+    ({"bars": (replace(DAILY, least=128),)}, "it needs at least 128 of 127 bars"),
     ({"times": "x" * 201}, "its times are longer than 200 characters"),
 ]
 
@@ -240,6 +242,7 @@ DECLARED = [
     ('frozenset({"flow_alerts"})', "7", "TypeError: 'int' object is not iterable"),
     ('BarNeed("1Day", 127)', 'BarNeed("1Day", "all")', "Reply.declared.bars"),
     ('BarNeed("1Day", 127)', 'BarNeed("1Week", 127)', "'1Week' is not a timeframe"),
+    ('BarNeed("1Day", 127)', 'BarNeed("1Day", 127, price="bid")', "Reply.declared.bars"),
     ('needs = Needs(frozenset({"flow_alerts"}), (BarNeed("1Day", 127),), quotes=True)', "", "has no attribute 'needs'"),
 ]
 

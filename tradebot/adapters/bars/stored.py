@@ -113,7 +113,8 @@ def _times(bar: RawBar, price: float, volume: float) -> RawBar:
 
 def series(symbol: str, timeframe: str, bars: Sequence[RawBar], *, adjusted: bool) -> Series:
     starts, *columns = zip(*bars, strict=True) if bars else ((),) * 6
-    return Series(symbol, timeframe, adjusted, array("q", starts), *(array("d", column) for column in columns))
+    opening, high, low, close, volume = (array("d", column) for column in columns)
+    return Series(symbol, timeframe, adjusted, array("q", starts), opening, high, low, close, volume)
 
 
 T = TypeVar("T")
