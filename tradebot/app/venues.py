@@ -109,8 +109,8 @@ class Door(Struct, frozen=True):
     `market` returns how the embedded exchange plays the venue with the symbols of a configuration; it raises
     OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
     what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
-    names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such as
-    BTC: limits count by symbol, so no two symbols of a universe may have the same one.
+    names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
+    as BTC: limits count by symbol, so no two symbols of a universe may have the same one.
     """
 
     capabilities: Capabilities

@@ -42,11 +42,10 @@ class Quote(Struct, frozen=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 
     The sizes are what the feed shows at the two prices, in shares; None if it shows none. `day_volume_usd` is what was
-    traded in the last 24 hours; None at a venue that doesn't say.
-    The sizes are what the feed shows at the two prices, in shares; None if it shows none. A perpetual future also has
-    the `mark` by which its venue values and liquidates positions, and the `index`, the price of the coin itself, both
-    in USD. Its `funding_rate` is what a long position pays for each unit and hour in USD, negative if it is paid;
-    `funding_next` is what the venue expects for the next period. Each is None where the venue has or says none.
+    traded in the last 24 hours. A perpetual future also has the `mark` by which its venue values and liquidates
+    positions, and the `index`, the price of the coin itself, both in USD. Its `funding_rate` is what a long position
+    pays for each unit and hour in USD, negative if it is paid; `funding_next` is what the venue expects for the next
+    period. Each is None where the venue has or says none.
     """
 
     symbol: str

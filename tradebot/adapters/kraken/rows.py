@@ -216,28 +216,6 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     if bid > ask:
         raise RowError("bid", "is above the ask")
     return Quote(
-        row.symbol(),
-        at,
-        bid,
-        ask,
-        row.positive("last"),
-        row.number_or_none("open24h"),
-        "Kraken Futures",
-        day_volume_usd=_day_volume(row, tally),
-    )
-
-
-def _day_volume(row: Row, tally: DriftTally) -> Decimal | None:
-    """Return what was traded in 24 hours in USD. A figure that can't be one is counted, and isn't known."""
-    try:
-        volume = row.number_or_none("volumeQuote")
-    except RowError as error:
-        tally.note("ticker", error.field_name, error.problem)
-        return None
-    if volume is not None and volume < 0:
-        tally.note("ticker", "volumeQuote", "is below zero")
-        return None
-    return volume
         symbol=row.symbol(),
         at=at,
         bid=bid,
@@ -245,6 +223,7 @@ def _day_volume(row: Row, tally: DriftTally) -> Decimal | None:
         last=row.positive("last"),
         previous_close=row.number_or_none("open24h"),
         feed="Kraken Futures",
+        day_volume_usd=_beside(row, "volumeQuote", tally, least=ZERO),
         mark=_beside(row, "markPrice", tally, above=ZERO),
         index=_beside(row, "indexPrice", tally, above=ZERO),
         funding_rate=_beside(row, "fundingRate", tally),
@@ -252,17 +231,25 @@ def _day_volume(row: Row, tally: DriftTally) -> Decimal | None:
     )
 
 
-def _beside(row: Row, name: str, tally: DriftTally, above: Decimal | None = None) -> Decimal | None:
-    """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or isn't `above`."""
+def _beside(
+    row: Row, name: str, tally: DriftTally, *, above: Decimal | None = None, least: Decimal | None = None
+) -> Decimal | None:
+    """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or is too small.
+
+    A figure that can't be one is counted.
+    """
     try:
         found = row.number_or_none(name)
-        if found is None or above is None or found > above:
-            return found
-        problem = f"is not above {above}: {found}"
     except RowError as error:
-        problem = error.problem
-    tally.note("ticker", name, problem)
-    return None
+        tally.note("ticker", name, error.problem)
+        return None
+    if found is not None and above is not None and found <= above:
+        tally.note("ticker", name, f"is not above {above}: {found}")
+        return None
+    if found is not None and least is not None and found < least:
+        tally.note("ticker", name, f"is below {least}: {found}")
+        return None
+    return found
 
 
 def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:
