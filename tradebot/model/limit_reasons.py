@@ -51,6 +51,43 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
         "The candidate isn't clearly better than the position.",
         f"{_WAIT} displacement.score_advantage sets how much better it has to be.",
     ),
+    Reason.AUCTION_OUTBID: idle("Positions and candidates of a higher value take all the room in the auction.", _WAIT),
+    Reason.AUCTION_ADVANTAGE_TOO_SMALL: idle(
+        "The candidate's value isn't clearly above that of the position that would have to give way.",
+        f"{_WAIT} auction.min_advantage sets how much higher it has to be.",
+    ),
+    Reason.AUCTION_FULL: idle(
+        "The auction has as many positions as it may.",
+        "Wait for positions to close; auction.max_positions sets how many.",
+        Unit.POSITIONS,
+    ),
+    Reason.AUCTION_MARGIN_ABOVE_MAX: idle(
+        "The positions of the auction would tie up too much of the equity.",
+        "Wait for positions to close; auction.margin_fraction sets how much.",
+        Unit.USD,
+    ),
+    Reason.AUCTION_SYMBOL_TAKEN: idle(
+        "Another position or a better candidate has the same symbol.", "Wait for it to close.", Unit.POSITIONS
+    ),
+    Reason.AUCTION_CLUSTER_FULL: idle(
+        "Too many positions were opened for the same kind of reason.",
+        "Wait for one of them to close; auction.max_per_cluster sets how many.",
+        Unit.POSITIONS,
+    ),
+    Reason.AUCTION_NET_ABOVE_MAX: idle(
+        "The auction's longs would outweigh its shorts too far, or the other way around.",
+        "Wait for positions to close; auction.max_net_fraction sets how far.",
+        Unit.USD,
+    ),
+    Reason.AUCTION_PASS_FULL: idle(
+        "The auction changes as many positions in this pass as it may.",
+        "Wait for the next pass; auction.max_opens, max_closes and max_trades set how many.",
+        Unit.CANDIDATES,
+    ),
+    Reason.STOP_NOT_LIVE: blocked(
+        "No stop of the position is live, so it doesn't take part in the auction.",
+        "tradebot positions shows its stop. The next pass of exits places one if it is missing.",
+    ),
 }
 
 

@@ -1,0 +1,352 @@
+"""The auction: which open positions stay, and which candidates take their place, decided over a whole account at once.
+
+Open positions and candidates compete by value for the same room. A candidate that is among the winners justifies one
+close at most: that of a position that isn't, and whose value is clearly below its own. Without such a candidate no
+position is closed, however low it ranks. Nothing is proven by deciding: a candidate that needs the room of a close is
+sent in a later pass, after the close has filled. Values are in the units of scores, in nine places, so that a value
+exactly at a threshold counts as one. `docs/ARCHITECTURE.md` tells how a pass uses it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum, auto
+
+from msgspec import Struct, field
+
+from tradebot.gates.common import answer
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.limits import AuctionRules
+from tradebot.model.position import ZERO, to_nine_places
+from tradebot.model.reasons import Reason
+
+
+class Value(Struct, frozen=True):
+    """What a position or a candidate is worth: its score, what it has gained, and what a trade costs, as parts.
+
+    `score` is the magnitude that it was opened for, or would be. `gained` is what `r` is worth, the profit now as a
+    multiple of what its first stop risked; None and zero for a candidate.
+    """
+
+    score: Decimal
+    gained: Decimal
+    cost: Decimal
+    r: Decimal | None = None
+
+    @property
+    def total(self) -> Decimal:
+        return self.score + self.gained - self.cost
+
+
+def value_of_candidate(score: float, rules: AuctionRules) -> Value:
+    """Return the value of a candidate with this score."""
+    return Value(_exactly(abs(score)), ZERO, rules.cost)
+
+
+def value_of_position(entry_score: float, gain: Decimal, stop: Decimal, rules: AuctionRules) -> Value:
+    """Return the value of a position; `gain` and `stop` are fractions of its entry price, both unrounded."""
+    r = gain / stop
+    return Value(_exactly(abs(entry_score)), to_nine_places(rules.value_per_r * r), rules.cost, to_nine_places(r))
+
+
+def _exactly(score: float) -> Decimal:
+    return to_nine_places(Decimal(score))
+
+
+class Bid(Struct, frozen=True):
+    """A position or a candidate in the auction.
+
+    `name` is the same for all symbols that count as one. `margin_usd` and `usd` are what it ties up and its notional,
+    both unsigned. `since` is when it was opened or proposed. The `value` of a position is None if nobody knows it.
+    `bound` says why a position can't give way, or why nothing may be closed for a candidate; None if it may.
+
+    A position that is `leaving` has a close at work for another, and keeps its room until that has filled. A candidate
+    that is `awaited` has such a close at work for it, so no other position gives way for it.
+    """
+
+    strategy: str
+    symbol: str
+    name: str
+    side: Side
+    value: Value | None
+    margin_usd: Decimal
+    usd: Decimal
+    since: datetime
+    is_open: bool
+    cluster: str = ""
+    bound: Decision | None = None
+    leaving: bool = False
+    awaited: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, bool]:
+        """Return what names it in one auction."""
+        return self.strategy, self.symbol, self.is_open
+
+    @property
+    def is_locked(self) -> bool:
+        """Return True for a position that stays whatever the others are worth; an unknown value isn't a low one."""
+        return self.is_open and (self.value is None or self.bound is not None)
+
+    @property
+    def worth(self) -> Decimal:
+        """Return its value. Only those that compete by value have to have one."""
+        assert self.value is not None, f"{self.symbol} competes by its value"
+        return self.value.total
+
+    @property
+    def rank(self) -> tuple[Decimal, bool, datetime, Decimal, str, str]:
+        """Return its place, lowest first: value down, open before new, older, smaller margin, then by name."""
+        value = self.value.total if self.value else ZERO
+        return -value, not self.is_open, self.since, self.margin_usd, self.name, f"{self.symbol} {self.strategy}"
+
+
+class Caps(Struct, frozen=True):
+    """What the account has room for, and how much may change in one pass; None is no limit.
+
+    `margin_usd` and `net_usd` are what all that take part may tie up, and by how much longs and shorts may differ.
+    `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's value has to
+    be above that of the position that gives way.
+    """
+
+    positions: int
+    margin_usd: Decimal
+    per_cluster: int
+    opens: int
+    closes: int
+    trades: int
+    advantage: Decimal
+    net_usd: Decimal | None = None
+    of_strategy: Mapping[str, int] = field(default_factory=dict)
+
+    def broken(self, bids: Sequence[Bid], one: Bid | None = None) -> Decision | None:
+        """Return the first limit that these exceed together, or None; with `one`, the first that it exceeds with them.
+
+        A candidate is refused only for a limit that it counts toward.
+        """
+        together = (*bids, one) if one else bids
+        return next((each for each in self._room(together, one) if not each.passed), None)
+
+    def _room(self, bids: Sequence[Bid], one: Bid | None) -> Iterator[Decision]:
+        yield _within(Reason.AUCTION_FULL, len(bids), self.positions)
+        margin = sum((bid.margin_usd for bid in bids), ZERO)
+        yield _within(Reason.AUCTION_MARGIN_ABOVE_MAX, margin, self.margin_usd)
+        for bid in (one,) if one else bids:
+            yield _within(Reason.AUCTION_SYMBOL_TAKEN, sum(other.name == bid.name for other in bids), 1)
+            if bid.cluster:
+                alike = sum(other.cluster == bid.cluster for other in bids)
+                yield _within(Reason.AUCTION_CLUSTER_FULL, alike, self.per_cluster)
+            if bid.strategy in self.of_strategy:
+                own = sum(other.strategy == bid.strategy for other in bids)
+                yield _within(Reason.OWN_MAX_OPEN_POSITIONS, own, self.of_strategy[bid.strategy])
+        if self.net_usd is not None:
+            net = abs(sum((bid.side.sign * bid.usd for bid in bids), ZERO))
+            yield _within(Reason.AUCTION_NET_ABOVE_MAX, net, self.net_usd)
+
+
+def _within(reason: Reason, observed: int | Decimal, limit: int | Decimal) -> Decision:
+    return answer(Gate.DISPLACEMENT, observed <= limit, reason, observed, limit)
+
+
+class Ruling(StrEnum):
+    """What the auction decided about a position (KEEP, CLOSE) or a candidate (OPEN, AFTER, REFUSE).
+
+    AFTER opens once the position that gives way for it is closed.
+    """
+
+    KEEP = auto()
+    CLOSE = auto()
+    OPEN = auto()
+    AFTER = auto()
+    REFUSE = auto()
+
+
+class Standing(Struct, frozen=True):
+    """What was decided about one bid, with the numbers; `other` is the one that it makes room for, or that makes room.
+
+    The first decision is the terminal one.
+    """
+
+    bid: Bid
+    ruling: Ruling
+    decisions: tuple[Decision, ...]
+    other: Bid | None = None
+
+
+class Swap(Struct, frozen=True):
+    """A position that would give way to a candidate."""
+
+    loser: Bid
+    newcomer: Bid
+
+    @property
+    def advantage(self) -> Decimal:
+        return self.newcomer.worth - self.loser.worth
+
+    @property
+    def merit(self) -> tuple[Decimal, tuple[Decimal, bool, datetime, Decimal, str, str]]:
+        """Return its place, the best first."""
+        return -self.advantage, self.newcomer.rank
+
+
+class Auction(Struct, frozen=True):
+    """The outcome: every position and every candidate with what was decided about it, in the order of their values."""
+
+    standings: tuple[Standing, ...]
+
+    def of(self, *rulings: Ruling) -> tuple[Standing, ...]:
+        return tuple(standing for standing in self.standings if standing.ruling in rulings)
+
+
+def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
+    """Decide over all positions and candidates at once; the order in which they are given doesn't matter."""
+    ranked = sorted(bids, key=lambda bid: bid.rank)
+    first = [bid for bid in ranked if not bid.leaving and (bid.is_locked or bid.awaited)]
+    winners, refused = _winners(first, [bid for bid in ranked if not (bid.leaving or bid in first)], caps)
+    newcomers = [bid for bid in winners if not bid.is_open]
+    losers = [bid for bid in refused if bid.is_open]
+    swaps, unfit = _affordable(_pairs(losers, newcomers, caps.advantage), ranked, caps)
+    opens, left = _with_room(ranked, newcomers, swaps, caps)
+    closing = {swap.loser.key: swap for swap in swaps}
+    taking = {swap.newcomer.key: swap for swap in swaps}
+    staying = [loser for loser in reversed(losers) if loser.key not in closing]
+
+    def standing(bid: Bid) -> Standing:
+        if bid.key in closing:
+            return Standing(bid, Ruling.CLOSE, (_swapped(closing[bid.key], caps),), closing[bid.key].newcomer)
+        if bid.is_open:
+            return Standing(bid, Ruling.KEEP, (_kept(bid, refused, newcomers, caps),))
+        if bid.key in taking:
+            return Standing(bid, Ruling.AFTER, (_swapped(taking[bid.key], caps),), taking[bid.key].loser)
+        if bid.awaited:
+            return Standing(bid, Ruling.REFUSE, (WAITS,))
+        if bid in opens:
+            return Standing(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
+        if bid not in newcomers:
+            return Standing(bid, Ruling.REFUSE, (_outbid(bid, winners, first), refused[bid]))
+        return Standing(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, left[bid], caps))
+
+    return Auction(tuple(standing(bid) for bid in ranked))
+
+
+WAITS = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_PENDING)
+
+
+def _winners(first: Sequence[Bid], others: Iterable[Bid], caps: Caps) -> tuple[list[Bid], dict[Bid, Decision]]:
+    """Return those that fit, each with what came before it, and of the rest the limit that each would exceed."""
+    room, refused = list(first), dict[Bid, Decision]()
+    for bid in others:
+        if broken := caps.broken(room, bid):
+            refused[bid] = broken
+        else:
+            room.append(bid)
+    return room[len(first) :], refused
+
+
+def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) -> list[Swap]:
+    """Return a swap for each loser that finds a newcomer, the lowest value first; each newcomer serves one of them.
+
+    It takes the best one of its own cluster that is clearly better than itself, or else the best of any.
+    """
+    left, swaps = [bid for bid in newcomers if bid.bound is None], list[Swap]()
+    for loser in sorted(losers, key=lambda bid: bid.rank, reverse=True):
+        better = [bid for bid in left if bid.worth >= loser.worth + advantage]
+        alike = [bid for bid in better if loser.cluster and bid.cluster == loser.cluster]
+        if better:
+            newcomer = (alike or better)[0]
+            left.remove(newcomer)
+            swaps.append(Swap(loser, newcomer))
+    return swaps
+
+
+def _affordable(swaps: Iterable[Swap], ranked: Sequence[Bid], caps: Caps) -> tuple[list[Swap], dict[Bid, Decision]]:
+    """Return the swaps that fit what stays and what may change in one pass, and what refuses the other newcomers.
+
+    The worst swap is refused until the rest fits.
+    """
+    fits, unfit = sorted(swaps, key=lambda swap: swap.merit), dict[Bid, Decision]()
+    leaving = sum(bid.leaving for bid in ranked)
+    while fits:
+        broken = caps.broken(_staying(ranked, fits)) or _too_many(len(fits), len(fits), caps, leaving)
+        if broken is None:
+            break
+        unfit[fits.pop().newcomer] = broken
+    return fits, unfit
+
+
+def _staying(ranked: Iterable[Bid], swaps: Sequence[Swap]) -> list[Bid]:
+    """Return who is in the account after these swaps; one that a close is at work for counts as there."""
+    closing, taking = {swap.loser for swap in swaps}, {swap.newcomer for swap in swaps}
+    stays = [bid for bid in ranked if bid.is_open and not bid.leaving and bid not in closing]
+    return [*stays, *(bid for bid in ranked if bid.awaited or bid in taking)]
+
+
+def _too_many(opens: int, closes: int, caps: Caps, leaving: int = 0) -> Decision | None:
+    """Return which limit on the changes of one pass these exceed, or None; closes at work count among the closes."""
+    counts = ((opens, caps.opens), (closes + leaving, caps.closes), (opens + closes, caps.trades))
+    judged = (_within(Reason.AUCTION_PASS_FULL, count, most) for count, most in counts)
+    return next((each for each in judged if not each.passed), None)
+
+
+def _with_room(
+    ranked: Sequence[Bid], newcomers: Iterable[Bid], swaps: Sequence[Swap], caps: Caps
+) -> tuple[list[Bid], dict[Bid, Decision]]:
+    """Return the newcomers that fit without a close of their own, and what refuses the others.
+
+    They have to fit what is there now, before any close has filled, and what is there after all of them.
+    """
+    now, later = [bid for bid in ranked if bid.is_open], _staying(ranked, swaps)
+    opens, left, taking = list[Bid](), dict[Bid, Decision](), {swap.newcomer for swap in swaps}
+    for bid in newcomers:
+        if bid in taking:
+            continue
+        broken = caps.broken([*later, *opens], bid)
+        if broken is None and caps.broken([*now, *opens], bid):
+            broken = WAITS
+        if broken is None:
+            broken = _too_many(len(swaps) + len(opens) + 1, len(swaps), caps)
+        if broken is None:
+            opens.append(bid)
+        else:
+            left[bid] = broken
+    return opens, left
+
+
+def _swapped(swap: Swap, caps: Caps) -> Decision:
+    """Return the value of a newcomer against the one that it needs for the position that gives way."""
+    least = swap.loser.worth + caps.advantage
+    return Decision(Gate.DISPLACEMENT, Verdict.PASS, Reason.DISPLACED, swap.newcomer.worth, least)
+
+
+def _kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], caps: Caps) -> Decision:
+    """Return why a position stays: it can't give way, it is among the winners, or no newcomer is clearly better."""
+    if bid.bound is not None:
+        return bid.bound
+    if bid.value is None:
+        return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SCORE_UNKNOWN)
+    if bid not in refused or not newcomers:
+        return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth)
+    return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, newcomers[0].worth, bid.worth + caps.advantage)
+
+
+def _outbid(bid: Bid, winners: Sequence[Bid], first: Iterable[Bid]) -> Decision:
+    """Return the value of a candidate that didn't win against the lowest that did."""
+    least = winners[-1].worth if winners else min((one.worth for one in first if one.value), default=None)
+    return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_OUTBID, bid.worth, least)
+
+
+def _unswapped(
+    bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], left: Decision, caps: Caps
+) -> tuple[Decision, ...]:
+    """Return why a winner doesn't open: nothing gives way for it, and there is no room without that."""
+    if left is WAITS:
+        return (left,)
+    if bid in unfit:
+        return (unfit[bid], left)
+    if bid.bound is not None:
+        return (bid.bound, left)
+    if not staying:
+        return (left,)
+    least = staying[0].worth + caps.advantage
+    return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_ADVANTAGE_TOO_SMALL, bid.worth, least), left)
