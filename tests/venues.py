@@ -412,6 +412,7 @@ def opening(candidate: Candidate) -> Open:
         targets=candidate.targets,
         atr_fraction=candidate.atr_fraction,
         invalid_fraction=candidate.invalid_fraction,
+        cluster=candidate.cluster,
         source=candidate.source,
     )
 

@@ -65,6 +65,7 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.02"), D("0.5")))}, BAD_TARGETS),
     (OPEN, {"targets": (ScaleOutLevel(D("0.02"), D("0.5")), ScaleOutLevel(D("0.03"), D("0.51")))}, BAD_TARGETS),
     (OPEN, {"targets": tuple(ScaleOutLevel(D(n) / 100, D("0.01")) for n in range(1, 12))}, BAD_TARGETS),
+    (OPEN, {"cluster": None}, "its cluster is not a text of at most 200 characters"),
     (OPEN, {"source": "exit"}, "its source is not 'strategy'"),
     (WEIGHT, {"symbol": "ZZZZ"}, "its symbol is not in the universe"),
     (WEIGHT, {"quantity": Decimal(3)}, "it needs a weight or a quantity, not both"),

@@ -125,6 +125,7 @@ class _WantCheck(Struct, frozen=True):
             ("its invalid distance is not a Decimal between 0 and 1", lambda: _is_distance(want.invalid_fraction, 1)),
             ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
             ("its contracts are not all valid", lambda: _each(want.contracts, _is_contract)),
+            ("its cluster is not a text of at most 200 characters", lambda: _is_text(want.cluster)),
             ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
             ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
         )

@@ -146,7 +146,8 @@ class Candidate(Struct, frozen=True):
     the reason for the trade is gone, as fractions of the entry price. `why` is the reason to reduce or close: the
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
-    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry.
+    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry,
+    `cluster` the kind of situation that its strategy names.
     """
 
     strategy: str
@@ -173,6 +174,7 @@ class Candidate(Struct, frozen=True):
     contracts: tuple[OptionContract, ...] = ()
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
+    cluster: str = ""
 
     @property
     def symbol(self) -> str:

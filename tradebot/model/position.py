@@ -171,7 +171,7 @@ class Kept(Struct, frozen=True):
     or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
     closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
     lists it now. It is `turned` if no entry opened it, but an order of ours that was to close shares: it filled after
-    they were gone.
+    they were gone. `cluster` is the kind of situation that its entry named, or empty.
     """
 
     best: Decimal | None = None
@@ -186,6 +186,7 @@ class Kept(Struct, frozen=True):
     turned: bool = False
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
+    cluster: str = ""
 
 
 def complete(kept: Kept | None, position: Position) -> Kept:

@@ -127,7 +127,8 @@ class Open(Struct, frozen=True):
     the trade is gone. Both are fractions of the entry price too. They close nothing by themselves, but the books keep
     them for exit rules, and for the strategy.
     `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
-    proposed because of options.
+    proposed because of options. `cluster` names the kind of situation it was proposed in, such as a setup in a regime:
+    an auction limits how many positions have the same.
     """
 
     symbol: str
@@ -144,6 +145,7 @@ class Open(Struct, frozen=True):
     contracts: tuple[OptionContract, ...] = ()
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
+    cluster: str = ""
 
 
 class Target(Struct, frozen=True):

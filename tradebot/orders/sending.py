@@ -115,6 +115,7 @@ def submit_intent(
         approval=approval,
         atr_fraction=candidate.atr_fraction,
         invalid_fraction=candidate.invalid_fraction,
+        cluster=candidate.cluster,
     )
     return sent_at(intent, desk, decided=True)
 

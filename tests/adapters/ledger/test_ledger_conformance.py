@@ -515,6 +515,7 @@ ASKED = Kept(
     instrument=instrument("AAPL"),
     atr_fraction=ATR,
     invalid_fraction=INVALID,
+    cluster="wide_up",
 )
 HELD = ("flow", "AAPL", NOW)
 
@@ -530,6 +531,7 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
         targets=LEVELS,
         atr_fraction=ATR,
         invalid_fraction=INVALID,
+        cluster="wide_up",
     )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)

@@ -321,6 +321,7 @@ def _kept_of(intent: Intent) -> Kept:
         instrument=intent.instrument,
         atr_fraction=intent.atr_fraction,
         invalid_fraction=intent.invalid_fraction,
+        cluster=intent.cluster,
     )
 
 
