@@ -59,6 +59,8 @@ OPTIONS: dict[str, object] = {
     "max_beta_fraction": Decimal("0.55"),
     "max_concentration": Decimal("0.05"),
     "max_risk_fraction": Decimal("0.01"),
+    "max_stop_loss_usd": Decimal(2000),
+    "max_open_risk_fraction": Decimal("0.03"),
     "max_drawdown_fraction": Decimal("0.05"),
     "min_equity_usd": Decimal(80_000),
     "max_loss_streak": 4,
@@ -272,8 +274,9 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     if changed.quote is None or "size" in changes:
         return changed
     known = changed.desk.listing_for(changed.candidate.instrument)
-    size = entry_size(changed.candidate, known, changed.quote, asked.book, asked.limits, ALPACA.short_reserve, stop)
-    return replace(changed, size=size)
+    fit, reserve = own.execution.fit_to_room, ALPACA.short_reserve  # type: ignore[attr-defined]
+    given = (changed.candidate, known, changed.quote, asked.book, asked.limits, reserve, stop)
+    return replace(changed, size=entry_size(*given, fit_to_room=fit))
 
 
 def size_of(candidate: Candidate, quote: Quote, book: Book, limits: Limits, stop: Decimal | None = None) -> Size:

@@ -216,6 +216,10 @@ SCENARIOS = [
     ("limits: {max_order_fraction: 0.3}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
+    (
+        "limits: {max_risk_fraction: 0.01, max_open_risk_fraction: 0.009}",
+        "max_open_risk_fraction 0.009: an order that passes max_risk_fraction would always be refused",
+    ),
     ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
     ("limits: {max_orders_per_minute: 101}", "max_session_entries 100: max_session_entries would stop a bot"),

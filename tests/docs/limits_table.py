@@ -47,6 +47,8 @@ LIMITS: dict[str, Listed] = {
     "max_beta_fraction": Listed(Gate.BETA_NOTIONAL, "closing positions, or entries that offset them"),
     "max_concentration": Listed(Gate.CONCENTRATION, CLOSING),
     "max_risk_fraction": Listed(Gate.RISK, "orders are made to fit; without a stop, only a stop"),
+    "max_stop_loss_usd": Listed(Gate.STOP_LOSS, "orders are made to fit; without a stop, only a stop"),
+    "max_open_risk_fraction": Listed(Gate.OPEN_RISK, f"{CLOSING}, or stops that move toward profit"),
     "max_daily_loss_fraction": Listed(Gate.DAILY_LOSS, "a smaller loss, or the next session"),
     "max_drawdown_fraction": Listed(Gate.MAX_DRAWDOWN, "positions that recover, or a person who raises it"),
     "min_equity_usd": Listed(Gate.EQUITY_FLOOR, "positions that recover, a deposit, or a person who lowers it"),

@@ -58,6 +58,7 @@ stakes = st.lists(
         st.sampled_from(Side),
         st.integers(0, 20_000).map(Decimal),
         st.booleans(),
+        st.integers(0, 400).map(Decimal),
     ),
     max_size=6,
 ).map(tuple)
@@ -151,7 +152,8 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_aft
     asked = ask(book=before, candidate=candidate("MSFT"), own=rules, stop=STOP)
     assert asked.size is not None
     entered = Entered("flow", "MSFT", Side.BUY, NOW)
-    after = before.with_order(entered).with_entry(entered, asked.size.notional_usd, "technology")
+    usd, risk = asked.size.notional_usd, asked.size.risk_usd
+    after = before.with_order(entered).with_entry(entered, usd, "technology", risk_usd=risk)
     gates = {decision.gate: decision for decision in decide(asked)}
     part = after.own("flow", share * CASH, SECTORS)
     monitors = {(d.gate, subject): d for subject, d in limits_of.own_monitors(part, ALL, NOW)}
@@ -179,7 +181,7 @@ def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...
 def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
     asked = ask(book=account_of(parts), candidate=candidate("AAPL", score=score), limits=ALL)
     said = {d.gate: d for d in decide(asked)}
-    assert len(limits_of.OWN_GATES) == 13
+    assert len(limits_of.OWN_GATES) == 14
     for gate in set(limits_of.OWN_GATES) - {Gate.DAILY_LOSS}:
         own_gate = limits_of.OWN_GATES[gate]
         assert limits_of.own(said[gate]) == said[own_gate]

@@ -265,6 +265,10 @@ def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_t
         ({"max_net_fraction": "0.61"}, "max_net_fraction 0.61 is above max_gross_fraction 0.60: "),
         ({"max_concentration": "0.0024"}, "max_order_fraction 0.05 squared is above max_concentration 0.0024: "),
         ({"max_risk_fraction": "0.021"}, "max_risk_fraction 0.021 is above max_daily_loss_fraction 0.02: "),
+        (
+            {"max_risk_fraction": "0.015", "max_open_risk_fraction": "0.014"},
+            "max_risk_fraction 0.015 is above max_open_",
+        ),
         ({"max_loss_streak": 3}, "max_loss_streak 3 and loss_streak_wait_s None: "),
         ({"loss_streak_wait_s": 60}, "max_loss_streak None and loss_streak_wait_s 60: "),
         ({"loss_cooldown_s": 1800}, "loss_cooldown_s 1800 is not above cooldown_s 1800: "),

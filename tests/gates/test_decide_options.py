@@ -91,6 +91,15 @@ def own_day(result: int | None, **changes: object) -> Ask:
     return ask(book=book(day_results={"flow": known, "other": Decimal(-99_999)}, **changes), own=own, size=sized(1))
 
 
+def risking(losses: tuple[str | None, ...], own: str = "1") -> Ask:
+    """Ask about an entry that loses 100 USD at its stop, besides positions that lose so much at theirs."""
+    stakes = tuple(replace(staked(1000), risk_usd=None if loss is None else Decimal(loss)) for loss in losses)
+    rules = OwnRules((), only("max_open_risk_fraction"), Decimal(own))
+    size = replace(sized(50), risk_usd=D("100"))
+    whole = only("max_open_risk_fraction") if own == "1" else LIMITS
+    return ask(book=book(stakes=stakes), limits=whole, own=rules, size=size)
+
+
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [
@@ -121,6 +130,14 @@ REFUSALS: list[Row] = [
     (Gate.RISK, Reason.RISK_ABOVE_MAX,
      ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1001"))), FAIL, D("0.01001"), D("0.01")),
     (Gate.RISK, Reason.STOP_UNKNOWN, on(book(), "max_risk_fraction"), UNKNOWN, None, D("0.01")),
+    (Gate.STOP_LOSS, Reason.STOP_LOSS_ABOVE_MAX,
+     ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000.01"))),
+     FAIL, D("2000.01"), D("2000")),
+    (Gate.STOP_LOSS, Reason.STOP_UNKNOWN, on(book(), "max_stop_loss_usd"), UNKNOWN, None, D("2000")),
+    (Gate.OPEN_RISK, Reason.OPEN_RISK_ABOVE_MAX, risking(("2900.01", "0")), FAIL, D("0.0300001"), D("0.03")),
+    (Gate.OPEN_RISK, Reason.STOP_UNKNOWN, risking(("1", None)), UNKNOWN, "MSFT", D("0.03")),
+    (Gate.OWN_OPEN_RISK, Reason.OWN_OPEN_RISK_ABOVE_MAX, risking(("650.01", "0"), own="0.25"),
+     FAIL, D("0.0300004"), D("0.03")),
     (Gate.OWN_DAILY_LOSS, Reason.OWN_DAILY_LOSS_REACHED, own_day(-250, equity=D("99000")), FAIL, D("0.01"), D("0.01")),
     (Gate.OWN_DAILY_LOSS, Reason.QUOTE_MISSING, own_day(None), UNKNOWN, None, D("0.01")),
     (Gate.OWN_DAILY_LOSS, Reason.EQUITY_UNKNOWN, own_day(0, equity=D("0")), UNKNOWN, D("0"), D("0.01")),
@@ -150,6 +167,9 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.CONCENTRATION, on(holding(MSFT=20_000, JPM=9_000), "max_concentration", quantity=40)),
     (Gate.OWN_NET_NOTIONAL, on_own(holding(MSFT=11_500), "max_net_fraction")),
     (Gate.RISK, ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1000")))),
+    (Gate.STOP_LOSS, ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000")))),
+    (Gate.OPEN_RISK, risking(("2900", "0"))),
+    (Gate.OWN_OPEN_RISK, risking(("650", "0"), own="0.25")),
     (Gate.OWN_DAILY_LOSS, own_day(-249, equity=D("99000"))),
     (Gate.OWN_DAILY_LOSS, own_day(5000)),
     (Gate.LOSS_COOLDOWN, ask(book=lost(3600), limits=only("loss_cooldown_s"), own=OwnRules((), ALL))),
@@ -198,7 +218,7 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:
     unpriced = said(ask(limits=LIMITS.model_copy(update=OPTIONS), book=holding(), quote=None))
-    for gate in (*ON_BOOK, Gate.RISK):
+    for gate in (*ON_BOOK, Gate.RISK, Gate.STOP_LOSS, Gate.OPEN_RISK):
         assert (unpriced[gate].verdict, unpriced[gate].reason) == (UNKNOWN, Reason.QUOTE_MISSING)
 
 
@@ -234,7 +254,8 @@ orders = st.lists(st.tuples(st.sampled_from(sorted(SECTORS)), st.sampled_from(Si
 
 def with_orders(seen: Book, placed: list[tuple[str, Side, int]]) -> Book:
     for symbol, side, usd in placed:
-        seen = seen.with_entry(Entered("flow", symbol, side, NOW), Decimal(usd), SECTORS[symbol])
+        risk = Decimal(usd) / 50
+        seen = seen.with_entry(Entered("flow", symbol, side, NOW), Decimal(usd), SECTORS[symbol], risk_usd=risk)
     return seen
 
 
@@ -291,10 +312,13 @@ def test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_
     asked = ask(book=before, limits=ALL, candidate=candidate("MSFT", side), stop=D("0.02"))
     assert asked.size is not None
     gates = said(asked)
-    book_after = before.with_entry(Entered("flow", "MSFT", side, NOW), asked.size.notional_usd, "technology")
+    usd, risk, entered = asked.size.notional_usd, asked.size.risk_usd, Entered("flow", "MSFT", side, NOW)
+    book_after = before.with_entry(entered, usd, "technology", risk_usd=risk)
     monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(book_after, ALL, HALTS)}
-    for gate in (*ON_BOOK, Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR):
+    for gate in (*ON_BOOK, Gate.OPEN_RISK, Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR):
         assert gates[gate] == monitors[gate, "cloud" if gate is Gate.THEME_NOTIONAL else ""]
+    *_, (symbol, at_stop) = [(symbol, d) for (gate, symbol), d in monitors.items() if gate is Gate.STOP_LOSS]
+    assert (symbol, at_stop) == ("MSFT", gates[Gate.STOP_LOSS]) or "MSFT" in {order[0] for order in placed}
 
 
 @given(stop=st.decimals("0.001", "0.5", places=3), side=st.sampled_from(Side))

@@ -50,7 +50,8 @@ OF_MARGIN = (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gat
 """The gates of limits that are asked only of an account with margin, if they are set."""
 OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
-    Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.RISK, Gate.MAX_DRAWDOWN,
+    Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.RISK, Gate.STOP_LOSS,
+    Gate.OPEN_RISK, Gate.OWN_OPEN_RISK, Gate.MAX_DRAWDOWN,
     Gate.EQUITY_FLOOR, Gate.OWN_DAILY_LOSS, Gate.LOSS_STREAK, Gate.OWN_LOSS_STREAK, Gate.LOSS_COOLDOWN, Gate.WASH_SALE,
 )  # fmt: skip
 """The gates of limits that are off unless they are set."""

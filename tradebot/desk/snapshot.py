@@ -247,7 +247,7 @@ def book(
         entries=_entries_of(books.promised_in(session)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=worth_of(view, quotes),
-        stakes=tuple(stakes(view, books, priced, missing)),
+        stakes=tuple(stakes(view, books, priced, missing, rules)),
         spans=spans,
         round_trips=books.totals.round_trips,
         day_results=day_results(books, quotes, session),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import NamedTuple
 
+from tradebot.desk import risk
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
@@ -22,41 +23,47 @@ from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
+from tradebot.ports.world import Rules
 from tradebot.reconciliation.new_fills import MissingFill
 
 
 def stakes(
-    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill]
+    view: BrokerView, books: Books, prices: Mapping[str, Decimal], missing: Sequence[MissingFill], rules: Rules
 ) -> Iterator[Stake]:
     """Return each strategy's stakes at their worst: every order that opens fills, at no better price than is known.
 
     `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
     with an unknown outcome counts on top of its position.
     """
+    asked = rules if risk.is_asked(rules) else None
     # A lot counts at the broker's value per share or at the price, whichever is more.
     valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
     for position in books.totals.own_positions():
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
-        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, held=True)
+        lost = risk.of_position(asked, books, position) if asked else None
+        yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
     for one in missing:
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, missing_usd(one, view, books, prices), held=True)
+            yield _of(record.intent, missing_usd(one, view, books, prices), asked, held=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, working_usd(order, order.open_quantity, view, books, prices), held=False)
+            yield _of(record.intent, working_usd(order, order.open_quantity, view, books, prices), asked, held=False)
     for record in books.unresolved:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
-            yield _of(record.intent, intent_usd(record.intent, prices), held=False)
+            yield _of(record.intent, intent_usd(record.intent, prices), asked, held=False)
 
 
-def _of(intent: Intent, usd: Decimal, *, held: bool) -> Stake:
+def _of(intent: Intent, usd: Decimal, rules: Rules | None, *, held: bool) -> Stake:
     """Return the stake of an order; one that closes is on the side of its position."""
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
-    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held=held)
+    # Only an order that opens can add to what stops lose.
+    opens = intent.purpose is Purpose.OPEN
+    lost = risk.of_intent(rules, intent, usd) if rules and opens else Decimal(0)
+    return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
 
 
 def missing_usd(one: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:

@@ -157,6 +157,32 @@ def concentration(book: Book, limits: Limits) -> Decision | None:
     return share(book, Gate.CONCENTRATION, Reason.CONCENTRATION_ABOVE_MAX, value, limit)
 
 
+def stop_loss(limits: Limits, risk_usd: Decimal | None) -> Decision | None:
+    """Compare what one position loses at its stop with its limit, in USD."""
+    limit = limits.max_stop_loss_usd
+    if limit is None:
+        return None
+    if risk_usd is None:
+        return Decision(Gate.STOP_LOSS, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
+    return answer(Gate.STOP_LOSS, risk_usd <= limit, Reason.STOP_LOSS_ABOVE_MAX, risk_usd, limit)
+
+
+def open_risk(book: Book, limits: Limits) -> Decision | None:
+    """Compare what is lost if every stop is hit with its limit, as a share of equity.
+
+    Each position loses from its entry to its stop: nothing, once the stop has moved past the entry. A single one
+    without a stop leaves the sum unknown. What isn't ours isn't counted.
+    """
+    limit = limits.max_open_risk_fraction
+    if limit is None:
+        return None
+    bare = sorted({stake.symbol for stake in book.stakes if stake.risk_usd is None})
+    if bare:
+        return Decision(Gate.OPEN_RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, ", ".join(bare[:3]), limit)
+    value = sum((stake.risk_usd or NOTHING for stake in book.stakes), NOTHING)
+    return share(book, Gate.OPEN_RISK, Reason.OPEN_RISK_ABOVE_MAX, value, limit)
+
+
 def max_drawdown(book: Book, limits: Limits) -> Decision | None:
     """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot."""
     limit = limits.max_drawdown_fraction
@@ -197,6 +223,8 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
     for decision in (max_drawdown(book, limits), equity_floor(book, limits)):
         if decision:
             yield "", decision
+    at_stops = ((stake.symbol, stop_loss(limits, stake.risk_usd)) for stake in book.stakes)
+    yield from ((symbol, decision) for symbol, decision in at_stops if decision)
     yield from exposure_monitors(book, limits)
 
 
@@ -210,7 +238,7 @@ def exposure_monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decisio
         yield sector, sector_notional(book, limits, sector)
     themes = sorted({theme_of(book, symbol) for symbol in book.exposure})
     by_theme = ((theme, theme_notional(book, limits, theme)) for theme in themes)
-    of_book = (("", limit(book, limits)) for limit in (net_notional, beta_notional, concentration))
+    of_book = (("", limit(book, limits)) for limit in (net_notional, beta_notional, concentration, open_risk))
     yield from ((subject, decision) for subject, decision in (*by_theme, *of_book) if decision)
 
 

@@ -41,6 +41,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         _risk(ask),
+        _stop_loss(ask),
         *_on_margin(ask),
         _own_daily_loss(ask),
         limits_of.max_drawdown(ask.book, account),
@@ -59,6 +60,7 @@ def _on_book(ask: Ask, book: Book, limits: Limits) -> Iterator[Decision | None]:
         (limits.max_net_fraction, Gate.NET_NOTIONAL, limits_of.net_notional),
         (limits.max_beta_fraction, Gate.BETA_NOTIONAL, limits_of.beta_notional),
         (limits.max_concentration, Gate.CONCENTRATION, limits_of.concentration),
+        (limits.max_open_risk_fraction, Gate.OPEN_RISK, limits_of.open_risk),
     )
     # Most bots set none of these, and a book takes a while to copy.
     if all(limit is None for limit in (limits.max_theme_fraction, *(row[0] for row in whole))):
@@ -97,7 +99,8 @@ def _after(ask: Ask, book: Book) -> Book | None:
     candidate = ask.candidate
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, ask.desk.now)
     size = ask.size
-    return book.with_entry(entered, size.notional_usd, ask.sector or "", size.quantity, size.limit_price)
+    worst = (size.notional_usd, ask.sector or "", size.quantity, size.limit_price, size.risk_usd)
+    return book.with_entry(entered, *worst)
 
 
 def _risk(ask: Ask) -> Decision | None:
@@ -110,6 +113,13 @@ def _risk(ask: Ask) -> Decision | None:
     if ask.size.risk_usd is None:
         return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
+
+
+def _stop_loss(ask: Ask) -> Decision | None:
+    """Compare what the entry would lose at its stop with its limit, in USD."""
+    if ask.limits.max_stop_loss_usd is not None and ask.size is None:
+        return unpriced(Gate.STOP_LOSS, ask.limits.max_stop_loss_usd)
+    return limits_of.stop_loss(ask.limits, ask.size.risk_usd if ask.size else None)
 
 
 def _own_daily_loss(ask: Ask) -> Decision | None:

@@ -16,6 +16,8 @@ from tradebot.model.limits import Limits
 from tradebot.model.order import Execution, Style
 from tradebot.model.reasons import Reason
 
+NONE = Decimal(0)
+
 
 class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
@@ -53,36 +55,49 @@ def entry_size(
     limits: Limits,
     short_reserve: Decimal,
     stop: Decimal | None = None,
+    *,
+    fit_to_room: bool = False,
 ) -> Size:
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
     the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
-    with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes for makes it smaller,
-    never larger.
+    with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, so do what the book has of the symbol and
+    a lack of buying power. A quantity that the candidate wishes for makes it smaller, never larger.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
     worst = price if side is Side.BUY else max(price, quote.ask)
     margin = worst if side is Side.BUY else max(price, quote.ask * short_reserve)
     unit = instrument.notional(instrument.lot, worst)
-    quantity = (max(_budget(book, limits, stop), Decimal(0)) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
+    budget, held = _budget(book, limits, stop), book.exposure.get(candidate.symbol, NONE)
+    if fit_to_room:
+        budget = min(budget, limits.max_symbol_fraction * book.equity - held)
+    quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
     if candidate.quantity is not None:
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
-    worth = instrument.notional(quantity, worst)
-    risk = None if stop is None else worth * stop
-    reserved = instrument.notional(quantity, margin)
-    if book.margin is not None:
-        reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
-    return Size(quantity, price, worth, reserved, risk)
+
+    def sized(quantity: Decimal) -> Size:
+        worth = instrument.notional(quantity, worst)
+        reserved = instrument.notional(quantity, margin)
+        if book.margin is not None:
+            reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
+        return Size(quantity, price, worth, reserved, None if stop is None else worth * stop)
+
+    largest, have = sized(quantity), max(book.buying_power, NONE)
+    if not fit_to_room or largest.margin_usd <= have:
+        return largest
+    # What a position ties up never grows more slowly than its size, so this many fit for certain.
+    return sized(listing.whole_lots(quantity * have / largest.margin_usd))
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
     """Return the largest notional of an order, in USD."""
     largest = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
-    if limits.max_risk_fraction is None or stop is None:
+    if stop is None:
         return largest
-    return min(largest, limits.max_risk_fraction * book.equity / stop)
+    risks = (limits.max_risk_fraction and limits.max_risk_fraction * book.equity, limits.max_stop_loss_usd)
+    return min((largest, *(risk / stop for risk in risks if risk is not None)))
 
 
 def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, execution: Execution) -> Decimal | None:

@@ -92,6 +92,9 @@ class Gate(StrEnum):
     OWN_BETA_NOTIONAL = "own_beta_notional", Unit.SHARE_OF_WHOLE
     OWN_CONCENTRATION = "own_concentration", Unit.SHARE_OF_WHOLE
     RISK = "risk", Unit.SHARE_OF_WHOLE
+    STOP_LOSS = "stop_loss", Unit.USD
+    OPEN_RISK = "open_risk", Unit.SHARE_OF_WHOLE
+    OWN_OPEN_RISK = "own_open_risk", Unit.SHARE_OF_WHOLE
     BUYING_POWER = "buying_power", Unit.USD
     INITIAL_MARGIN = "initial_margin", Unit.SHARE_OF_WHOLE
     FREE_MARGIN = "free_margin", Unit.SHARE_OF_WHOLE

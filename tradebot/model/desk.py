@@ -59,7 +59,8 @@ class Span(NamedTuple):
 class Stake(Struct, frozen=True):
     """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
 
-    `held` is True for a position, False for an order that may still fill.
+    `held` is True for a position, False for an order that may still fill. `risk_usd` is what it loses from its
+    entry, or from an order's worst price, to its stop; None if it has no stop, or if no limit asks for it.
     """
 
     strategy: str
@@ -67,6 +68,7 @@ class Stake(Struct, frozen=True):
     side: Side
     usd: Decimal
     held: bool
+    risk_usd: Decimal | None = None
 
     def on(self, span: Span) -> Span:
         if not self.held:
@@ -198,10 +200,11 @@ class Book(Struct, frozen=True, dict=True):
         sector: str,
         quantity: Decimal = Decimal(0),
         price: Decimal | None = None,
+        risk_usd: Decimal | None = None,
     ) -> "Book":
         """Return the book as if this entry had filled at its worst-case cost, for the next candidate to see.
 
-        Only margin depends on the unsigned quantity and the worst price.
+        Only margin depends on the unsigned quantity and the worst price. `risk_usd` is what it loses at its stop.
         """
         symbol, order = entered.symbol, (entered.symbol, entered.side, quantity, cost_usd)
         return replace(
@@ -214,7 +217,7 @@ class Book(Struct, frozen=True, dict=True):
             gross=self.gross + cost_usd,
             spans={**self.spans, symbol: self.spans.get(symbol, Span()).with_order(entered.side, cost_usd)},
             new_entries=(*self.new_entries, entered.strategy),
-            stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, held=False)),
+            stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, False, risk_usd)),
         )
 
 

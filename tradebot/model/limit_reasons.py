@@ -203,9 +203,23 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The entry would lose more at its stop than one entry may.",
         f"Give the strategy a closer stop, or raise max_risk_fraction: {_APPROVE}",
     ),
+    Reason.STOP_LOSS_ABOVE_MAX: blocked(
+        "The position would lose more dollars at its stop than one position may.",
+        f"Give the strategy a closer stop, or raise max_stop_loss_usd: {_APPROVE}",
+    ),
+    Reason.OPEN_RISK_ABOVE_MAX: idle(
+        "If every stop were hit, the account would lose more than its positions may risk together.", _SIZE_LIMIT
+    ),
+    Reason.OWN_OPEN_RISK_ABOVE_MAX: idle(
+        "If every stop of the strategy were hit, it would lose more of its allotment than its positions may risk "
+        "together.",
+        _OWN_SIZE_LIMIT,
+    ),
     Reason.STOP_UNKNOWN: blocked(
-        "max_risk_fraction is set, and neither the strategy's exits nor the entry itself has a stop.",
-        "Add a stop_loss to the strategy's exits, or set its max_risk_fraction to null.",
+        "A limit on what is lost at a stop is set, and neither the strategy's exits nor the entry itself has a stop; "
+        "or a position has none.",
+        "Add a stop_loss to the strategy's exits, or set max_risk_fraction, max_stop_loss_usd and "
+        "max_open_risk_fraction to null.",
     ),
     Reason.BUYING_POWER_SHORT: blocked(
         "The account's buying power doesn't cover the order.", "Close positions or add cash."

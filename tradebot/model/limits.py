@@ -139,6 +139,8 @@ class Limits(Frozen):
     max_beta_fraction: Annotated[Exposure | None, Tighter.LOWER]
     max_concentration: Annotated[Fraction | None, Tighter.LOWER]
     max_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_stop_loss_usd: Annotated[Usd | None, Tighter.LOWER]
+    max_open_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_drawdown_fraction: Annotated[Fraction | None, Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
     max_loss_streak: Annotated[Annotated[int, Field(ge=2, le=100)] | None, Tighter.LOWER]
@@ -186,7 +188,13 @@ else:
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
 """Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
-OPTIONAL_OF_EQUITY = ("max_theme_fraction", "max_net_fraction", "max_beta_fraction", "max_risk_fraction")
+OPTIONAL_OF_EQUITY = (
+    "max_theme_fraction",
+    "max_net_fraction",
+    "max_beta_fraction",
+    "max_risk_fraction",
+    "max_open_risk_fraction",
+)
 """Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 """Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
@@ -198,8 +206,9 @@ SIZES = (
     ("max_symbol_fraction", "max_theme_fraction"),
     ("max_order_fraction", "max_symbol_fraction"),
     ("max_order_fraction", "max_net_fraction"),
+    ("max_risk_fraction", "max_open_risk_fraction"),
 )
-"""Pairs of limits on exposure of which the first fits into the second."""
+"""Pairs of limits on exposure, or on what stops lose, of which the first fits into the second."""
 NESTED = (
     ("max_new_entries", "max_open_positions"),
     ("max_symbol_entries", "max_session_entries"),

@@ -296,7 +296,8 @@ class Execution(Struct, frozen=True):
     """How a strategy's entries are sent; the rest is about passive ones.
 
     The first price and each of the `steps` after it have `patience_s` seconds to fill. Whatever the style, an entry may
-    have at most `max_quote_share` times the shares that the quote shows on the other side; None is no limit.
+    have at most `max_quote_share` times the shares that the quote shows on the other side; None is no limit. One that
+    its symbol's room or the buying power doesn't cover is made smaller with `fit_to_room`, and refused without.
     """
 
     style: Style = Style.MARKETABLE
@@ -304,6 +305,7 @@ class Execution(Struct, frozen=True):
     steps: int = 3
     last_step: LastStep = LastStep.MARKETABLE
     max_quote_share: Decimal | None = None
+    fit_to_room: bool = False
 
     @property
     def patient_s(self) -> int:

@@ -50,7 +50,7 @@ from tradebot.ports.world import Call, World
 
 _ROOM = (
     Gate.OPEN_POSITIONS, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.THEME_NOTIONAL,
-    Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION,
+    Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OPEN_RISK,
 )  # fmt: skip
 _MARGIN = (Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
 ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
@@ -79,7 +79,8 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
     book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
     listing = account.desk.listing_for(candidate.instrument)
-    size = entry_size(candidate, listing, quote, book, limits, reserve, stop) if quote else None
+    fit = own.execution.fit_to_room
+    size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit) if quote else None
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))
@@ -326,7 +327,8 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
         book = book.with_order(entered)
     if sent.reason not in NEVER_FILLS:
         sector = desk.sectors[candidate.symbol]
-        book = book.with_entry(entered, size.notional_usd, sector, size.quantity, size.limit_price)
+        worst = (size.notional_usd, sector, size.quantity, size.limit_price, size.risk_usd)
+        book = book.with_entry(entered, *worst)
     return replace(account, desk=after_send(world, desk, sent), book=book), record
 
 

@@ -22,6 +22,7 @@ class ExecutionSettings(Frozen):
     steps: Annotated[Steps, Tighter.SAME]
     last_step: Annotated[LastStep, Tighter.SAME]
     max_quote_share: Annotated[Share | None, Tighter.LOWER]
+    fit_to_room: Annotated[bool, Tighter.SAME]
 
 
 class OwnExecution(Frozen):
@@ -32,6 +33,7 @@ class OwnExecution(Frozen):
     steps: Annotated[Steps | None, Tighter.SAME] = None
     last_step: Annotated[LastStep | None, Tighter.SAME] = None
     max_quote_share: Annotated[Share | None, Tighter.LOWER] = None
+    fit_to_room: Annotated[bool | None, Tighter.SAME] = None
 
 
 def in_force(common: ExecutionSettings, own: OwnExecution) -> Execution:

@@ -1,0 +1,127 @@
+"""The caps of an entry's size in their order: equity, notional, symbol, buying power, loss at the stop, minimum."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import LEVELS, LIMITS, ask, book, candidate, desk, listing, margin, quote
+from tests.gates.test_entry import D
+from tradebot.gates.decide import decide
+from tradebot.gates.entry import Ask
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.desk import Stake
+from tradebot.model.limits import OwnRules
+from tradebot.model.order import Execution
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
+
+COIN = listing("AAPL", tick=D("0.5"), lot=D("0.0001"), minimum=D("0.0001"))
+"""How a perpetual future is listed, under a name that the builders know."""
+CAPS = LIMITS.model_copy(
+    update={
+        "max_order_fraction": D("0.21"),
+        "max_order_notional_usd": D("100000"),
+        "max_symbol_fraction": D("0.25"),
+        "max_stop_loss_usd": D("500"),
+        "max_open_risk_fraction": D("0.04"),
+        "min_order_notional_usd": D("10"),
+        "limit_offset_fraction": D("0"),
+        "max_gross_fraction": D("10"),
+    }
+)
+
+
+def on(equity: str, price: str, stop: str | None = "0.029", **changes: object) -> Ask:
+    """Ask about an entry at one price, in an account that has bought nothing yet."""
+    named: dict[str, object] = {"limits": CAPS, "candidate": candidate(), "listed": COIN} | changes
+    execution = Execution(fit_to_room=bool(named.pop("fit", True)))
+    named["own"] = OwnRules((), named["limits"], execution=execution)  # type: ignore[arg-type]
+    listed = named.pop("listed")
+    seen = replace(book(equity=D(equity), buying_power=10 * D(equity)), **named.pop("seen", {}))  # type: ignore[arg-type]
+    at = quote(bid=price, ask=price)
+    known = desk(listings={"AAPL": listed})
+    return ask(None if stop is None else D(stop), desk=known, book=seen, quote=at, **named)
+
+
+@pytest.mark.parametrize(
+    ("equity", "price", "lot", "quantity", "usd"),
+    [
+        ("345", "1", "0.01", "72.45", "72.45"),
+        ("100000", "30000", "0.0001", "0.5747", "17241.0000"),
+        ("100000", "30000", "0.1", "0.5", "15000.0"),
+    ],
+)
+def test_sizes_of_the_specification_are_sent_to_the_cent(
+    equity: str, price: str, lot: str, quantity: str, usd: str
+) -> None:
+    asked = on(equity, price, listed=listing("AAPL", tick=D("0.01"), lot=D(lot), minimum=D(lot)))
+    assert asked.size is not None
+    assert (asked.size.quantity, asked.size.notional_usd) == (D(quantity), D(usd))
+    assert asked.size.risk_usd == D(usd) * D("0.029") <= 500
+    of_size = (Gate.SIZE, Gate.ORDER_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.STOP_LOSS, Gate.OPEN_RISK, Gate.BUYING_POWER)
+    said = {decision.gate: decision.verdict for decision in decide(asked) if decision.gate in of_size}
+    assert said == dict.fromkeys(of_size, Verdict.PASS)
+
+
+def test_a_position_of_35_percent_is_refused_before_the_order_by_the_predicate_that_watches_it() -> None:
+    """The earlier bot only watched for it afterwards."""
+    seen = {"exposure": {"AAPL": D("14000")}}
+    refused = on("100000", "30000", "0.01", fit=False, seen=seen)
+    (found,) = [one for one in decide(refused) if one.gate is Gate.SYMBOL_NOTIONAL]
+    assert (found.verdict, found.reason) == (Verdict.FAIL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX)
+    assert (D(str(found.observed)), found.limit) == (D("0.35"), D("0.25"))
+
+
+@pytest.mark.parametrize(("price", "verdict"), [("7", Verdict.FAIL), ("20", Verdict.PASS)])
+def test_what_is_left_after_rounding_down_is_at_least_the_minimum_or_refused(price: str, verdict: Verdict) -> None:
+    """Of 48 USD of equity, 10.08 may be in one order: one coin of 7, or half a coin of 20."""
+    listed = listing("AAPL", tick=D("0.01"), lot=D("0.5"), minimum=D("0.5"))
+    said = {one.gate: one for one in decide(on("48", price, "0.01", listed=listed))}
+    assert said[Gate.ORDER_NOTIONAL].verdict is verdict
+    assert verdict is Verdict.PASS or said[Gate.ORDER_NOTIONAL].reason is Reason.ORDER_NOTIONAL_BELOW_MIN
+
+
+UNCAPPED = CAPS.model_copy(update={"max_stop_loss_usd": None})
+prices = st.decimals("0.01", "90000", places=2)
+fractions = st.decimals("0.001", "0.9", places=3)
+
+
+@given(
+    equity=st.integers(100, 1_000_000),
+    price=prices,
+    stop=st.none() | fractions,
+    held=fractions,
+    power=st.integers(0, 400_000),
+    side=st.sampled_from(Side),
+    wish=st.none() | st.decimals("0.0001", "99999", places=4),
+    holds=st.none() | st.sampled_from(["1", "1900", "-1900"]),
+)
+def test_an_entry_that_may_shrink_fits_into_every_cap_and_is_never_larger(
+    equity: int,
+    price: Decimal,
+    stop: Decimal | None,
+    held: Decimal,
+    power: int,
+    side: Side,
+    wish: Decimal | None,
+    holds: str | None,
+) -> None:
+    stake = Stake("flow", "AAPL", side, held * equity, held=True)
+    seen: dict[str, object] = {"buying_power": Decimal(power), "stakes": (stake,)}
+    if holds:
+        seen["margin"] = margin({"AAPL": holds}, listings={"AAPL": replace(COIN, margin_levels=LEVELS)})
+    wanted = replace(candidate(side=side), quantity=wish)
+    text = None if stop is None else str(stop)
+    asked = on(str(equity), str(price), text, seen=seen, candidate=wanted)
+    free = on(str(equity), str(price), text, candidate=wanted, limits=UNCAPPED, fit=False)
+    assert asked.size is not None
+    assert free.size is not None
+    size = asked.size
+    assert size.quantity <= free.size.quantity
+    assert size.quantity % COIN.instrument.lot == 0
+    assert size.margin_usd <= power or not size.quantity
+    assert size.notional_usd + held * equity <= CAPS.max_symbol_fraction * equity or not size.quantity
+    assert size.risk_usd is None or size.risk_usd <= 500
