@@ -61,6 +61,7 @@ OPTIONS: dict[str, object] = {
     "max_risk_fraction": Decimal("0.01"),
     "max_stop_loss_usd": Decimal(2000),
     "max_open_risk_fraction": Decimal("0.03"),
+    "max_basis_fraction": Decimal("0.0075"),
     "max_drawdown_fraction": Decimal("0.05"),
     "min_equity_usd": Decimal(80_000),
     "max_loss_streak": 4,

@@ -49,6 +49,7 @@ LIMITS: dict[str, Listed] = {
     "max_risk_fraction": Listed(Gate.RISK, "orders are made to fit; without a stop, only a stop"),
     "max_stop_loss_usd": Listed(Gate.STOP_LOSS, "orders are made to fit; without a stop, only a stop"),
     "max_open_risk_fraction": Listed(Gate.OPEN_RISK, f"{CLOSING}, or stops that move toward profit"),
+    "max_basis_fraction": Listed(Gate.BASIS, "prices that meet again"),
     "max_daily_loss_fraction": Listed(Gate.DAILY_LOSS, "a smaller loss, or the next session"),
     "max_drawdown_fraction": Listed(Gate.MAX_DRAWDOWN, "positions that recover, or a person who raises it"),
     "min_equity_usd": Listed(Gate.EQUITY_FLOOR, "positions that recover, a deposit, or a person who lowers it"),

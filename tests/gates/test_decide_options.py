@@ -100,6 +100,12 @@ def risking(losses: tuple[str | None, ...], own: str = "1") -> Ask:
     return ask(book=book(stakes=stakes), limits=whole, own=rules, size=size)
 
 
+def marked(mark: str | None, index: str | None) -> Ask:
+    """Ask about an entry whose quote has a mark and an index."""
+    known = [None if price is None else Decimal(price) for price in (mark, index)]
+    return ask(quote=replace(quote(), mark=known[0], index=known[1]), limits=only("max_basis_fraction"))
+
+
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [
@@ -130,6 +136,10 @@ REFUSALS: list[Row] = [
     (Gate.RISK, Reason.RISK_ABOVE_MAX,
      ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1001"))), FAIL, D("0.01001"), D("0.01")),
     (Gate.RISK, Reason.STOP_UNKNOWN, on(book(), "max_risk_fraction"), UNKNOWN, None, D("0.01")),
+    (Gate.BASIS, Reason.BASIS_TOO_WIDE, marked("100.751", "100"), FAIL, D("0.00751"), D("0.0075")),
+    (Gate.BASIS, Reason.BASIS_TOO_WIDE, marked("99.249", "100"), FAIL, D("0.00751"), D("0.0075")),
+    (Gate.BASIS, Reason.BASIS_UNKNOWN, marked("100", None), UNKNOWN, None, D("0.0075")),
+    (Gate.BASIS, Reason.BASIS_UNKNOWN, marked(None, "100"), UNKNOWN, None, D("0.0075")),
     (Gate.STOP_LOSS, Reason.STOP_LOSS_ABOVE_MAX,
      ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000.01"))),
      FAIL, D("2000.01"), D("2000")),
@@ -167,6 +177,8 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.CONCENTRATION, on(holding(MSFT=20_000, JPM=9_000), "max_concentration", quantity=40)),
     (Gate.OWN_NET_NOTIONAL, on_own(holding(MSFT=11_500), "max_net_fraction")),
     (Gate.RISK, ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1000")))),
+    (Gate.BASIS, marked("100.75", "100")),
+    (Gate.BASIS, marked("99.25", "100")),
     (Gate.STOP_LOSS, ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000")))),
     (Gate.OPEN_RISK, risking(("2900", "0"))),
     (Gate.OWN_OPEN_RISK, risking(("650", "0"), own="0.25")),
@@ -218,7 +230,7 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:
     unpriced = said(ask(limits=LIMITS.model_copy(update=OPTIONS), book=holding(), quote=None))
-    for gate in (*ON_BOOK, Gate.RISK, Gate.STOP_LOSS, Gate.OPEN_RISK):
+    for gate in (*ON_BOOK, Gate.BASIS, Gate.RISK, Gate.STOP_LOSS, Gate.OPEN_RISK):
         assert (unpriced[gate].verdict, unpriced[gate].reason) == (UNKNOWN, Reason.QUOTE_MISSING)
 
 

@@ -11,6 +11,7 @@ from operator import attrgetter
 from tradebot.gates import book as limits_of
 from tradebot.gates import entry
 from tradebot.gates import margin as margin_of
+from tradebot.gates import prices as prices_of
 from tradebot.gates.book import own
 from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask, unpriced
@@ -40,6 +41,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         instrument_open(ask.desk, ask.candidate.instrument),
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
+        prices_of.basis(ask.quote, ask.limits),
         _risk(ask),
         _stop_loss(ask),
         *_on_margin(ask),

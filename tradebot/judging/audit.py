@@ -10,6 +10,7 @@ from tradebot.exits.lists import Exits, in_force, worst_stop
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
+from tradebot.gates import prices as prices_of
 from tradebot.judging.evidence import Broker, Evidence, Trading, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
 from tradebot.judging.passes import RECONCILE, RECOVER, TABLE, judged
@@ -334,6 +335,7 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
         *limits_of.monitors(book, rules.limits, rules.halts),
         *limits_of.rate_monitors(book, rules.limits, evidence.moment.now),
         *margin_of.monitors(book, rules.limits, rules.halts),
+        *prices_of.monitors(broker.quotes, rules.limits),
         *_of_strategies(book, rules, evidence),
     ):
         answers[decision.gate].append((subject, decision))

@@ -65,6 +65,7 @@ class Gate(StrEnum):
     SIZE = "size", Unit.SHARES
     PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
     SPREAD = "spread", Unit.SHARE_OF_WHOLE
+    BASIS = "basis", Unit.SHARE_OF_WHOLE
     LIQUIDITY = "liquidity", Unit.SHARES
     DISPLACEMENT = "displacement"
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS

@@ -116,6 +116,14 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.SPREAD_TOO_WIDE: idle(
         "The spread would cost too much.", f"Wait; or raise limits.max_spread_fraction: {_APPROVE}"
     ),
+    Reason.BASIS_TOO_WIDE: idle(
+        "The contract's mark price is too far from the price of the coin itself.",
+        f"Wait until they meet again; or raise max_basis_fraction: {_APPROVE}",
+    ),
+    Reason.BASIS_UNKNOWN: unknown(
+        "max_basis_fraction is set, and the broker didn't say the contract's mark price or the coin's own.",
+        "Wait for both. A market that has neither never gets an entry: set max_basis_fraction to null for it.",
+    ),
     Reason.QUOTE_TOO_THIN: idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         f"Wait; or raise execution.max_quote_share: {_APPROVE}",

@@ -141,6 +141,7 @@ class Limits(Frozen):
     max_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_stop_loss_usd: Annotated[Usd | None, Tighter.LOWER]
     max_open_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_basis_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_drawdown_fraction: Annotated[Fraction | None, Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
     max_loss_streak: Annotated[Annotated[int, Field(ge=2, le=100)] | None, Tighter.LOWER]

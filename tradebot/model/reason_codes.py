@@ -153,6 +153,8 @@ class Reason(StrEnum):
     SIZE_BELOW_ONE = auto()
     PRICE_MOVED = auto()
     SPREAD_TOO_WIDE = auto()
+    BASIS_TOO_WIDE = auto()
+    BASIS_UNKNOWN = auto()
     QUOTE_TOO_THIN = auto()
     MAX_OPEN_POSITIONS = auto()
     MAX_NEW_ENTRIES = auto()
