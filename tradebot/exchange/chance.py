@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 
-_SQRT_3 = 1.7320508075688772
+SQRT_3 = 1.7320508075688772
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """The hexadecimal digit for a UUID's variant keeps its two lower bits."""
 
@@ -22,7 +22,7 @@ def stream(*parts: object) -> random.Random:
 def bell(rng: random.Random) -> float:
     """Draw from a bell-shaped distribution with mean 0 and variance 1: four uniform draws, within ±3.47."""
     draw = rng.random
-    return (draw() + draw() + draw() + draw() - 2.0) * _SQRT_3
+    return (draw() + draw() + draw() + draw() - 2.0) * SQRT_3
 
 
 def uuid_of(*parts: object) -> str:

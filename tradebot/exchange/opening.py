@@ -63,11 +63,12 @@ def _source(
 class _BySymbol:
     """A source of bars in which some symbols have their own, for sessions of their own."""
 
-    def __init__(self, usual: BarSource, own: Mapping[str, BarSource]) -> None:
+    def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars]) -> None:
         self._usual = usual
         self._own = own
         self.past_minutes = min(source.past_minutes for source in (usual, *own.values()))
         self.past_days = usual.past_days
+        self.candle_days = min(source.candle_days for source in (usual, *own.values()))
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return self._own.get(symbol, self._usual).bars(symbol, index)
@@ -80,6 +81,9 @@ class _BySymbol:
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         return self._own.get(symbol, self._usual).history_day(symbol, sessions_before)
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        return self._own.get(symbol, self._usual).past_candles(symbol, index, span_us, wicks=wicks)
 
     def liquid(self, symbol: str) -> bool:
         return self._usual.liquid(symbol)

@@ -102,6 +102,42 @@ def test_days_of_the_past_are_those_that_their_minutes_make(desk: Desk) -> None:
     assert datetime.fromtimestamp(int(week["time"]) / 1000, UTC).weekday() == 0
 
 
+def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_them(desk: Desk) -> None:
+    first = BEGAN - 600 * 86_400
+    days = candles(desk, "spot", "1d", first, BEGAN - 1)
+    assert [int(one["time"]) for one in days] == [1000 * (first + 86_400 * place) for place in range(600)]
+    for place in (0, 599):
+        fours = candles(desk, "spot", "4h", first + place * 86_400, first + (place + 1) * 86_400 - 1)
+        assert len(fours) == 6
+        assert (fours[0]["open"], fours[-1]["close"]) == (days[place]["open"], days[place]["close"])
+        assert max(float(one["high"]) for one in fours) == float(days[place]["high"])
+        assert min(float(one["low"]) for one in fours) == float(days[place]["low"])
+
+
+@pytest.mark.parametrize("kind", ["trade", "mark", "spot"])
+def test_candle_once_told_never_changes(desk: Desk, kind: str) -> None:
+    desk.world.tick(seconds=5 * 3600)
+    spans = {"4h": BEGAN - 3 * 86_400, "15m": BEGAN, "1d": BEGAN - 40 * 86_400}
+    over = {"4h": BEGAN + 4 * 3600 - 1, "15m": BEGAN + 6 * 3600 - 1, "1d": BEGAN - 1}
+    told = {span: candles(desk, kind, span, first, over[span]) for span, first in spans.items()}
+    desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "60"})
+    desk.world.tick(seconds=9 * 3600)
+    assert {span: candles(desk, kind, span, first, over[span]) for span, first in spans.items()} == told
+    again = Desk(desk.folder)
+    assert {span: candles(again, kind, span, first, over[span]) for span, first in reversed(spans.items())} == told
+
+
+def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: Desk) -> None:
+    desk.world.tick(seconds=600)
+    desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "5"})
+    desk.world.tick(seconds=600)
+    old = desk.engine.market.grids[XBT].instrument.funding
+    trade, spot = (candles(desk, kind, "1m", BEGAN + 3600, BEGAN + 3600 + 1199) for kind in ("trade", "spot"))
+    away = [Decimal(one["open"]) - Decimal(other["open"]) for one, other in zip(trade, spot, strict=True)]
+    assert away[0] == pytest.approx(24 * old)
+    assert away[-1] == 24 * 5
+
+
 def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: Desk) -> None:
     trade, mark, spot = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark", "spot"))
     assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]

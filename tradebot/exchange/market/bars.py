@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
 from tradebot.exchange.market.adjusting import Step, scaled
@@ -46,6 +46,11 @@ class Bar(NamedTuple):
         return self.start_us + MINUTE
 
 
+def without_wicks(bar: Bar) -> Bar:
+    """Return a bar that knows nothing of what happened between its open and its close."""
+    return bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
+
+
 class BarSource(Protocol):
     """A source of bars.
 
@@ -70,6 +75,19 @@ class BarSource(Protocol):
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol is liquid enough to be sold short and traded in fractions."""
+
+
+@runtime_checkable
+class QuickPast(Protocol):
+    """A source that makes candles of sessions before the market's first without making their minutes one by one.
+
+    So many sessions as `candle_days` have them.
+    """
+
+    candle_days: int
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        """Return the candles of a session, stamped at multiples of their span; without `wicks`, of closes alone."""
 
 
 class Day:
@@ -332,6 +350,14 @@ class Market:
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
         """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
+        """Return what makes up the candles of a session before the market's first; each part lies in one candle."""
+        source = self._source
+        if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
+            return source.past_candles(symbol, index, span_us, wicks=wicks)
+        bars = self.day(symbol, index).bars if index >= -self.past_minutes else ()
+        return bars if wicks else [without_wicks(bar) for bar in bars]
 
     def _history_close(self, symbol: str, sessions_before: int) -> int | None:
         return self._source.history_close(self.actions.entity(symbol), sessions_before)

@@ -147,8 +147,9 @@ class Grid:
         self.last_us = None if instrument.last_trading is None else parse_time(instrument.last_trading)
         self.usd: Callable[[int], Decimal] = exact if self.places == PLACES else partial(exact, places=self.places)
         """Returns a price in units as what it is in the instrument's currency."""
-        self._steps = [int(price * self.units) for price, _ in instrument.ticks]
-        self._ticks = [int(tick * self.units) for _, tick in instrument.ticks]
+        self.steps = [int(price * self.units) for price, _ in instrument.ticks]
+        self.ticks = [int(tick * self.units) for _, tick in instrument.ticks]
+        """The ticks, in units, and before them from which prices on they hold."""
 
     def of(self, price: Decimal) -> int | None:
         """Return a price in units, or None if it isn't above 0 and on a tick."""
@@ -159,7 +160,7 @@ class Grid:
 
     def tick(self, price: int) -> int:
         """Return the tick size at a price, both in units."""
-        return self._ticks[bisect_right(self._steps, price) - 1]
+        return self.ticks[bisect_right(self.steps, price) - 1]
 
     def half_spread(self, price: int, spread_bps: int) -> int:
         """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""

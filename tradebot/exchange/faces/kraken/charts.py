@@ -6,18 +6,20 @@ The candle of a span that isn't over yet holds the minutes that are, as the venu
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.kraken.reads import index_of
 from tradebot.exchange.faces.kraken.words import encoded, error, milliseconds
 from tradebot.exchange.faces.web import Call, Reply
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.sessions import Calendar
+from tradebot.exchange.margined import funding
+from tradebot.exchange.market.bars import Bar, without_wicks
+from tradebot.exchange.market.sessions import Calendar, full_calendar
 from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND
 
 MOST_CANDLES = 2_000
@@ -42,9 +44,8 @@ TRADE, MARK, SPOT = "trade", "mark", "spot"
 class Charts:
     """Answers requests for candles."""
 
-    def __init__(self, engine: Engine, index: Callable[[str, int], Decimal]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._index = index
 
     def candles(self, call: Call) -> Reply:
         """Return the candles that begin in a span, oldest first; without a beginning, the newest ones."""
@@ -59,7 +60,7 @@ class Charts:
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
-        bars = self._bars(symbol, begin_us, end_us, whole=kind == TRADE and span_us >= DAY)
+        bars = self._bars(symbol, kind, span_us, begin_us, end_us)
         # As many as fit, and one more to know whether there are more.
         made: list[Any] = []
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
@@ -71,37 +72,49 @@ class Charts:
     def _answer(self, candles: list[Any], *, more: bool) -> Reply:
         return Reply(200, encoded({"candles": candles, "more_candles": more}))
 
-    def _bars(self, symbol: str, first_us: int, until_us: int, *, whole: bool) -> Iterator[Bar]:
-        """Yield the complete minutes that begin in a span, or whole days of the past, which are cheaper to have."""
+    def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
+        """Yield what the candles that begin in a span are made of: complete minutes or, of the past, larger parts.
+
+        A part of the past is one that is cheap to have, and never a part of two candles.
+        """
         market, now_us = self._engine.market, self._engine.now_us
-        calendar = market.calendars[symbol]
-        for index in _sessions(calendar, first_us, min(until_us, now_us)):
-            past = market.history_day(symbol, -index) if whole and index < 0 else None
-            if past is not None:
-                yield past
-            if past is not None or index < -market.past_minutes:
+        wicks = kind != MARK
+        for index in _sessions(market.calendars[symbol], first_us, min(until_us, now_us)):
+            if index >= 0:
+                bars = market.day(symbol, index).bars[: market.day(symbol, index).complete(now_us)]
+                parts: Iterable[Bar] = bars if wicks else map(without_wicks, bars)
+            elif wicks and span_us >= DAY and (day := market.history_day(symbol, -index)) is not None:
+                yield day
                 continue
-            day = market.day(symbol, index)
-            starts = bisect_left(day.bars, first_us, key=lambda bar: bar.start_us)
-            ends = bisect_left(day.bars, until_us, key=lambda bar: bar.start_us)
-            yield from day.bars[starts : min(ends, day.complete(now_us))]
+            else:
+                parts = market.past_candles(symbol, index, min(span_us, DAY), wicks=wicks)
+            yield from (part for part in parts if first_us <= part.start_us < until_us)
 
     def _candle(self, symbol: str, kind: str, start_us: int, bars: Iterable[Bar]) -> dict[str, Any]:
-        held = list(bars)
-        if kind != TRADE:
-            # The mark knows nothing of a minute's extremes.
-            held = [bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close)) for bar in held]
-        prices = {
-            "open": held[0].open,
-            "high": max(bar.high for bar in held),
-            "low": min(bar.low for bar in held),
-            "close": held[-1].close,
-        }
-        usd = self._engine.market.grids[symbol].usd
-        shown = {name: self._index(symbol, units) if kind == SPOT else usd(units) for name, units in prices.items()}
-        volume = sum(bar.volume for bar in held) if kind == TRADE else 0
-        texts = {name: plain(value) for name, value in shown.items()}
-        return {"time": milliseconds(start_us), **texts, "volume": str(volume)}
+        opens, highs, lows, closes, volumes = zip(*self._priced(symbol, kind, bars), strict=True)
+        prices = {"open": opens[0], "high": max(highs), "low": min(lows), "close": closes[-1]}
+        texts = {name: plain(price) for name, price in prices.items()}
+        return {"time": milliseconds(start_us), **texts, "volume": str(sum(volumes) if kind == TRADE else 0)}
+
+    def _priced(
+        self, symbol: str, kind: str, bars: Iterable[Bar]
+    ) -> Iterator[tuple[Decimal, Decimal, Decimal, Decimal, int]]:
+        """Yield the prices in USD and the volume of each part of a candle in which one rate of funding was in force.
+
+        The index of a minute is made with the rate of its own time: no candle changes because a rate does.
+        """
+        usd, rates = self._engine.market.grids[symbol].usd, self._engine.funding_changes.get(symbol)
+        own = self._engine.market.grids[symbol].instrument.funding
+
+        def rate_of(bar: Bar) -> Decimal:
+            return funding.rate_at(self._engine, symbol, bar.end_us) if rates else own
+
+        for rate, group in groupby(bars, rate_of if kind == SPOT else lambda bar: own):
+            held = list(group)
+            high, low = max(bar.high for bar in held), min(bar.low for bar in held)
+            shown = (lambda units, rate=rate: index_of(usd(units), rate)) if kind == SPOT else usd
+            volume = sum(bar.volume for bar in held)
+            yield shown(held[0].open), shown(high), shown(low), shown(held[-1].close), volume
 
 
 def _begin(us: int, span_us: int) -> int:
@@ -111,6 +124,9 @@ def _begin(us: int, span_us: int) -> int:
 
 
 def _sessions(calendar: Calendar, first_us: int, until_us: int) -> range:
-    """Return the indexes of the sessions that a span touches."""
-    ends, opens = [one.close_us for one in calendar.played], [one.open_us for one in calendar.played]
-    return range(bisect_right(ends, first_us) - calendar.first, bisect_left(opens, until_us) - calendar.first)
+    """Return the indexes of the sessions that a span touches, however long before the market's first they are."""
+    if calendar.played[0].open_us > first_us:
+        calendar = full_calendar(calendar)
+    ends = bisect_right(calendar.played, first_us, key=lambda session: session.close_us)
+    opens = bisect_left(calendar.played, until_us, key=lambda session: session.open_us)
+    return range(ends - calendar.first, opens - calendar.first)

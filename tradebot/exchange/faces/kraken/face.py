@@ -40,7 +40,7 @@ class Api:
         self._reads = Reads(exchange)
         self._history = HistoryReads(exchange.engine)
         self._log = AccountLog(self._history)
-        self._charts = Charts(exchange.engine, self._reads.index)
+        self._charts = Charts(exchange.engine)
         self.limits = Limits(lambda: exchange.engine.now_us, lambda: exchange.clock.running)
         self._feeds = Feeds(exchange.engine, self._reads, serving.delivery)
         exchange.listeners.append(self._feeds)
