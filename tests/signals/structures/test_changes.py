@@ -1,0 +1,112 @@
+"""Changes of structure: what turns it, what confirms it, and what ends it."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.signals.structures.made import FOUR_HOURS_S, SPEC, Row, series_of
+from tradebot.model.values import replace
+from tradebot.signals.structures.bars import Bars, bars_of
+from tradebot.signals.structures.changes import Change, Turn, changes, turns
+from tradebot.signals.structures.indicators import Column
+from tradebot.signals.structures.reading import Found
+
+FALLING = [110.0, 100.0, 106.0, 96.0, 102.0, 92.0]
+"""Prices at which the market turns: highs and lows that fall."""
+RISING = [104.0, 94.0, 106.0]
+CALM: Column = [1.0] * 80
+ROW = 2.0
+"""How far a bar goes on each side of its close."""
+
+
+def through(*points: float) -> list[Row]:
+    """Return bars that go from point to point in steps of 2."""
+    closes = [points[0]]
+    for point in points[1:]:
+        step = 2.0 if point > closes[-1] else -2.0
+        while closes[-1] != point:
+            closes.append(closes[-1] + step)
+    return [(close, close + ROW / 2, close - ROW / 2, close) for close in closes]
+
+
+def made(*points: float) -> Bars:
+    return bars_of(series_of(through(*points)))
+
+
+UP = made(*FALLING, *RISING, 100.0)
+"""Falls, and turns at the close that shows the low of 94, with the high of 104 above the one of 102."""
+TURN = max(place for place, low in enumerate(UP.low) if low == 93.0) + 1
+
+
+def test_structure_turns_once_both_swings_go_the_other_way() -> None:
+    assert turns(UP) == [Turn(TURN, True, 103.0, 105.0)]
+    assert turns(UP.mirrored()) == [turn.mirrored() for turn in turns(UP)]
+
+
+def test_first_trend_is_no_turn() -> None:
+    assert turns(made(*FALLING)) == turns(bars_of(series_of([]))) == []
+
+
+def test_bar_that_swings_at_both_ends_is_looked_at_once() -> None:
+    # Its high alone would turn the structure, because the lows already rise; its low says that they don't.
+    before, outside, after = through(*FALLING, 98.0, 94.0, 96.0), (96.0, 104.0, 80.0, 96.0), through(96.0, 94.0)
+    assert turns(bars_of(series_of([*before, outside, *after]))) == []
+    only_high = (96.0, 104.0, 95.5, 96.0)
+    assert [turn.rising for turn in turns(bars_of(series_of([*before, only_high, *after])))] == [True]
+
+
+def confirmed(bars: Bars, ranges: Column = CALM, broken: float = 94.0, tolerance: str = "0.005") -> list[Change]:
+    """Return the changes of these bars, with a level that the low after the turn can keep or miss."""
+    turned = [turn._replace(broken=broken) for turn in turns(bars)]
+    return changes(bars, turned, ranges, replace(SPEC, hold_tolerance=Decimal(tolerance)))
+
+
+def test_change_is_known_when_the_bar_after_the_turn_has_kept_the_level() -> None:
+    assert confirmed(UP) == [Change(Found(TURN, TURN + 1, 94.0, 105.0), None)]
+
+
+def test_change_that_falls_below_its_level_is_never_confirmed() -> None:
+    assert changes(UP, turns(UP), CALM, SPEC) == []
+
+
+@pytest.mark.parametrize(("broken", "kept"), [(100.0, True), (100.01, False)])
+def test_low_of_exactly_the_tolerance_below_the_level_keeps_it(broken: float, kept: bool) -> None:
+    # The bar after the turn has a low of 97, which is 3 % below 100.
+    assert UP.low[TURN + 1] == 97.0
+    assert bool(confirmed(UP, broken=broken, tolerance="0.03")) is kept
+
+
+def test_market_that_is_wilder_than_usual_needs_two_bars() -> None:
+    calm_until = [1.0] * TURN
+    assert [one.found.known for one in confirmed(UP, [*calm_until, 1.6, *CALM])] == [TURN + 2]
+    assert [one.found.known for one in confirmed(UP, [*calm_until, 1.5, *CALM])] == [TURN + 1]
+
+
+def test_market_of_which_nobody_knows_how_wild_it_is_needs_two_bars() -> None:
+    known_since = TURN - 18
+    ranges: Column = [*[None] * known_since, *CALM]
+    assert [one.found.known for one in confirmed(UP, ranges)] == [TURN + 2]
+    assert [one.found.known for one in confirmed(UP, ranges[1:])] == [TURN + 1]
+
+
+def test_change_with_a_missing_bar_stays_unconfirmed() -> None:
+    rows = through(*FALLING, *RISING, 100.0)
+    for missing, count in ((TURN + 1, 0), (TURN + 2, 1)):
+        starts = [FOUR_HOURS_S * (place + (place >= missing)) for place in range(len(rows))]
+        bars = bars_of(series_of(rows, starts))
+        assert len(turns(bars)) == 1
+        assert len(confirmed(bars)) == count
+
+
+def test_change_ends_when_the_structure_turns_back() -> None:
+    bars = made(*FALLING, *RISING, 100.0, 104.0, 90.0, 96.0)
+    turned = turns(bars)
+    assert [turn.rising for turn in turned] == [True, False]
+    assert confirmed(bars) == [Change(Found(TURN, TURN + 1, 94.0, 105.0), turned[1].bar)]
+
+
+def test_change_that_turns_back_before_it_is_confirmed_is_none() -> None:
+    bars, turn = UP, turns(UP)[0]
+    for waited, count in ((1, 0), (2, 1)):
+        turned = [turn._replace(broken=94.0), Turn(turn.bar + waited, False, 94.0, 92.0)]
+        assert len(changes(bars, turned, CALM, SPEC)) == count

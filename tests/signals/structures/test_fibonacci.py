@@ -1,0 +1,45 @@
+"""Fibonacci levels: golden figures for both directions."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.signals.structures.made import series_of
+from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
+from tradebot.signals.structures.reading import Direction
+
+GOLDEN = FibonacciRange(Decimal(90), Decimal(110))
+NEAR, FAR = Decimal("0.618"), Decimal("0.786")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "long", "short"),
+    [
+        ("0.236", "105.28", "94.72"),
+        ("0.382", "102.36", "97.64"),
+        ("0.5", "100", "100"),
+        ("0.618", "97.64", "102.36"),
+        ("0.786", "94.28", "105.72"),
+        ("1.272", "84.56", "115.44"),
+        ("1.618", "77.64", "122.36"),
+    ],
+)
+def test_levels_of_the_golden_range(ratio: str, long: str, short: str) -> None:
+    levels = [GOLDEN.level(Decimal(ratio), direction) for direction in Direction]
+    assert levels == [Decimal(long), Decimal(short)]
+
+
+def test_entry_zone_is_the_cheap_half_for_a_long_and_the_dear_half_for_a_short() -> None:
+    assert GOLDEN.zone(NEAR, FAR, Direction.LONG) == (Decimal("94.28"), Decimal("97.64"))
+    assert GOLDEN.zone(NEAR, FAR, Direction.SHORT) == (Decimal("102.36"), Decimal("105.72"))
+
+
+def test_range_is_that_of_the_last_bars_only() -> None:
+    series = series_of([(5, 9, 0.1, 5), (5, 6.3, 4, 5), (5, 6, 3.7, 5)])
+    assert fibonacci_range(series, 2) == FibonacciRange(Decimal("3.7"), Decimal("6.3"))
+    assert fibonacci_range(series, 3) == FibonacciRange(Decimal("0.1"), Decimal(9))
+
+
+def test_there_is_no_range_of_too_few_bars() -> None:
+    assert fibonacci_range(series_of([(5, 6, 4, 5)] * 99), 100) is None
+    assert fibonacci_range(series_of([]), 0) is None

@@ -1,0 +1,187 @@
+"""All structures of a series: golden bars, the mirror law, the scale law, and what later bars may change."""
+
+from bisect import bisect_right
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.signals.structures.made import (
+    FEW_BARS,
+    FOUR_HOURS_S,
+    SPEC,
+    TICKS,
+    Row,
+    first,
+    in_ticks,
+    series_of,
+    ticks,
+    written,
+)
+from tradebot.model.values import replace
+from tradebot.signals.structures.indicators import Smoothing
+from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
+from tradebot.signals.structures.structures import Structures, structures
+
+BLOCK, GAP, BREAK, CHANGE = ReadingKind
+LONG, SHORT = Direction
+GOLDEN = [
+    *((100.0, 101.0, 99.0, close) for close in (99.5, 100.5) * 10),
+    *written("100.2 100.8 99.0 99.2 | 99.3 103.4 99.1 103.0 | 103.0 105.0 102.6 104.6 | 104.6 105.2 103.8 104.0"),
+]
+DEEP = (104.0, 104.2, 102.5, 103.0)
+"""A bar that mitigates both gaps."""
+NO_TOLERANCE = replace(FEW_BARS, gap_minimum=Decimal(0), hold_tolerance=Decimal(0))
+Ticks = list[tuple[int, int, int, int]]
+
+
+def mirrored(rows: list[Row], middle: str = "100") -> list[Row]:
+    twice = 2 * Decimal(middle)
+    return [(*(float(twice - Decimal(str(row[place]))) for place in (0, 2, 1, 3)),) for row in rows]  # type: ignore[misc]
+
+
+def read(rows: list[Row]) -> Structures:
+    return structures(series_of(rows), SPEC)
+
+
+def zone(found: Reading | None) -> tuple[int, float, float] | None:
+    return found and (found.bar, found.low, found.high)
+
+
+def close_of(bar: int) -> int:
+    return (bar + 1) * FOUR_HOURS_S
+
+
+def test_golden_bars_show_block_break_and_gaps_when_each_is_known() -> None:
+    seen = [
+        [zone(read(GOLDEN[:count]).newest(kind, LONG)) for kind in (BLOCK, GAP, BREAK)] for count in (21, 22, 23, 24)
+    ]
+    block = (20, 99.0, 100.8)
+    assert seen == [
+        [None, None, None],
+        [block, None, (21, 101.0, 103.4)],
+        [block, (20, 100.8, 102.6), (22, 101.0, 105.0)],
+        [block, (21, 103.4, 103.8), (23, 101.0, 105.2)],
+    ]
+    assert {reading.direction for reading in read(GOLDEN).readings} == {LONG}
+
+
+def test_golden_bars_upside_down_show_the_same_for_shorts() -> None:
+    upside_down = read(mirrored(GOLDEN))
+    assert {reading.direction for reading in upside_down.readings} == {SHORT}
+    assert zone(upside_down.newest(BLOCK, SHORT)) == (20, 99.2, 101.0)
+    assert zone(upside_down.newest(GAP, SHORT)) == (21, 96.2, 96.6)
+    assert upside_down.newest(BREAK, SHORT) is not None
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_golden_gaps_end_with_the_bar_that_reaches_them_and_the_block_stays(direction: Direction) -> None:
+    rows = [*GOLDEN, DEEP]
+    found = read(rows if direction is LONG else mirrored(rows))
+    assert found.newest(GAP, direction) is None
+    assert found.newest(BLOCK, direction) is not None
+    ended = [(end.reading.kind, end.reading.bar, end.at) for end in found.ended if end.reading.kind is GAP]
+    assert ended == [(GAP, 20, close_of(24)), (GAP, 21, close_of(24))]
+    assert {end.reading for end in found.ended} < set(found.readings)
+
+
+def test_reading_is_known_at_the_close_of_the_bar_that_proves_it() -> None:
+    known = [(reading.kind, reading.bar, reading.start_s, reading.known_at) for reading in read(GOLDEN).readings]
+    assert known == [
+        (BLOCK, 20, 20 * FOUR_HOURS_S, close_of(21)),
+        (BREAK, 21, 21 * FOUR_HOURS_S, close_of(21)),
+        (GAP, 20, 20 * FOUR_HOURS_S, close_of(22)),
+        (BREAK, 22, 22 * FOUR_HOURS_S, close_of(22)),
+        (GAP, 21, 21 * FOUR_HOURS_S, close_of(23)),
+        (BREAK, 23, 23 * FOUR_HOURS_S, close_of(23)),
+    ]
+
+
+def test_block_ends_with_a_close_below_its_low_and_not_with_a_touch() -> None:
+    touch, below = (100.0, 101.0, 98.0, 99.0), (100.0, 101.0, 98.0, 98.9)
+    assert read([*GOLDEN, touch]).newest(BLOCK, LONG) is not None
+    found = read([*GOLDEN, below])
+    assert found.newest(BLOCK, LONG) is None
+    assert [end.at for end in found.ended if end.reading.kind is BLOCK] == [close_of(24)]
+
+
+def test_block_is_looked_at_for_fifty_bars_and_stays_a_reading() -> None:
+    after = [(104.0, 104.5, 103.9, 104.2)] * 47
+    assert zone(read([*GOLDEN, *after][:70]).newest(BLOCK, LONG)) == (20, 99.0, 100.8)
+    old = read([*GOLDEN, *after])
+    assert old.newest(BLOCK, LONG) is None
+    assert BLOCK in {reading.kind for reading in old.living}
+
+
+def test_break_is_over_with_the_next_bar() -> None:
+    still = [(104.0, 104.5, 103.9, 104.2)] * 10
+    found = read([*GOLDEN, *still])
+    assert found.newest(BREAK, LONG) is None
+    first_break = next(end for end in found.ended if end.reading.kind is BREAK)
+    assert (first_break.reading.bar, first_break.at) == (21, close_of(22))
+
+
+def test_bars_out_of_order_are_refused_and_no_bars_show_nothing() -> None:
+    with pytest.raises(ValueError, match="the bar that starts at 0 s is there twice"):
+        structures(series_of(GOLDEN[:2], [0, 0]), SPEC)
+    assert structures(series_of([]), SPEC).readings == ()
+
+
+def test_bars_without_range_or_volume_show_nothing() -> None:
+    series = series_of([(0.00001,) * 4] * 60)
+    empty = replace(series, volume=type(series.volume)("d", [0.0] * 60))
+    assert structures(empty, SPEC).readings == ()
+
+
+@given(TICKS, st.sampled_from(Smoothing))
+def test_reflected_prices_give_reflected_readings(drawn: Ticks, smoothing: Smoothing) -> None:
+    settings = replace(NO_TOLERANCE, smoothing=smoothing)
+    one = structures(series_of(in_ticks(drawn, Decimal(1))), settings)
+    upside_down = [tuple(20_000 - row[place] for place in (0, 2, 1, 3)) for row in drawn]
+    other = structures(series_of(in_ticks(upside_down, Decimal(1))), settings)
+
+    def reflected(reading: Reading) -> Reading:
+        direction = SHORT if reading.direction is LONG else LONG
+        return reading._replace(direction=direction, low=20_000 - reading.high, high=20_000 - reading.low)
+
+    assert {reflected(reading) for reading in one.readings} == set(other.readings)
+    assert {(reflected(end.reading), end.at) for end in one.ended} == set(other.ended)
+
+
+@given(TICKS, st.sampled_from(["0.00001", "0.01", "0.1"]))
+def test_ten_times_the_prices_give_the_same_readings(drawn: Ticks, tick: str) -> None:
+    """At 10,000 ticks a gap of 7 is exactly the minimum, and ranges of 3 and 2 are exactly the impulse's multiple."""
+    one, other = (structures(series_of(in_ticks(drawn, Decimal(tick) * by)), FEW_BARS) for by in (1, 10))
+    for old, new in zip(one.readings, other.readings, strict=True):
+        assert new._replace(low=old.low, high=old.high) == old
+        assert (new.low, new.high) == pytest.approx((10 * old.low, 10 * old.high))
+    assert [end.at for end in one.ended] == [end.at for end in other.ended]
+
+
+@given(TICKS, st.sampled_from(Smoothing))
+def test_later_bars_add_readings_and_ends_and_change_none(drawn: Ticks, smoothing: Smoothing) -> None:
+    series, settings = series_of(in_ticks(drawn, Decimal("0.01"))), replace(FEW_BARS, smoothing=smoothing)
+    whole = structures(series, settings)
+    for count in range(len(series)):
+        part, now = structures(first(series, count), settings), count * FOUR_HOURS_S
+        assert part.readings == whole.readings[: bisect_right(whole.readings, now, key=lambda one: one.known_at)]
+        assert part.ended == whole.ended[: bisect_right(whole.ended, now, key=lambda end: end.at)]
+
+
+@given(TICKS)
+def test_every_reading_lives_or_has_one_end_after_it_was_known(drawn: Ticks) -> None:
+    found = structures(series_of(in_ticks(drawn, Decimal("0.01"))), FEW_BARS)
+    over = [end.reading for end in found.ended]
+    assert sorted([*over, *found.living]) == sorted(found.readings)
+    assert len(set(found.readings)) == len(found.readings)
+    assert all(end.at > end.reading.known_at >= end.reading.start_s for end in found.ended)
+
+
+def test_drawn_bars_show_every_kind_of_reading_and_of_end() -> None:
+    """The laws above would hold for readings that never happen."""
+    drawn = [structures(series_of(in_ticks(ticks(seed), Decimal("0.01"))), FEW_BARS) for seed in range(16)]
+    seen = {(reading.kind, reading.direction) for found in drawn for reading in found.readings}
+    over = {(end.reading.kind, end.reading.direction) for found in drawn for end in found.ended}
+    every = {(kind, direction) for kind in ReadingKind for direction in Direction}
+    assert (seen, over) == (every, every)
