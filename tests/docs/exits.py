@@ -51,7 +51,8 @@ RULES = """
 ## The kinds
 
 The amount in brackets in a composed reason is the observed value, except: the trailing stop shows the pullback as a
-negative number, and signal decay shows the score now as a share of the entry's.
+negative number, and so does the ATR trail, which measures it in the entry price. Signal decay shows the score now as a
+share of the entry's.
 """
 INPUTS = """
 ## What they need
@@ -61,6 +62,8 @@ ABSENT: dict[Input, tuple[str, str]] = {
     Input.CLOCK: ("the broker's clock", "the broker's clock and this machine's disagree"),
     Input.SESSION: ("the trading calendar", "no session is known for this day"),
     Input.ORIGINAL_QUANTITY: ("the fills since the position was opened", "the books don't know what was opened"),
+    Input.ENTRY_STOP: ("the stop that the entry itself asked for", "it asked for none, or the position was adopted"),
+    Input.ENTRY_ATR: ("the average true range that the entry said", "it said none, or the position was adopted"),
     Input.ENTRY_SCORE: ("the score of the candidate that was entered", "it was opened without a score, or adopted"),
     Input.SCORES: ("each pass of entries since the entry", "its strategy hasn't scored the symbol since"),
     Input.NOISE: ("how the symbol's score changes from pass to pass", "too few scores, or they never changed"),

@@ -66,7 +66,7 @@ def test_a_list_is_read_as_it_is_written() -> None:
     ("listed", "words"),
     [
         ([{"stop_los": {"fraction": 0.02}}], "rule 1: there is no exit rule 'stop_los'; did you mean stop_loss?"),
-        ([{"moon": {}}], "rule 1: there is no exit rule 'moon'; there are break_even, drawdown, "),
+        ([{"moon": {}}], "rule 1: there is no exit rule 'moon'; there are atr_trail, break_even, drawdown, "),
         ([{"stop_loss": {"fraction": 7}}], "rule 1: stop_loss.fraction: must be less than or equal to 1, not 7"),
         ([{"stop_loss": {"frac": 1}}], "stop_loss.frac: there is no such setting; stop_loss has fraction"),
         ([{"stop_loss": {}}], "rule 1: stop_loss.fraction: must be set"),

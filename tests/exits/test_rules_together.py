@@ -43,6 +43,13 @@ EVERY = parse(
         {"urgency": {"reduce_at": 3, "exit_at": 6, "reduce_share": 0.5}},
     ]
 )  # fmt: skip
+# No list has this beside a scale-out, which closes parts too.
+EVERY += parse(
+    [
+        {"ladder": {"levels": [{"r": 1, "share": 0.4}, {"r": 2.5, "share": 0.4}], "near_fraction": 0}},
+        {"atr_trail": {"multiple": 1.5, "arm_r": 1, "tighten": [{"r": 3, "multiple": 1}]}},
+    ]
+)
 PLAIN = tuple(rule for rule in EVERY if rule.reason is not Reason.TRAILING_STOP)
 """All but the trailing stop, which is a fraction of the best price: that is no mirror of itself on the other side."""
 
@@ -68,6 +75,9 @@ def longs(draw: st.DrawFn) -> Held:
     kept = Kept(
         entry_score=draw(st.sampled_from([None, 0.5])),
         original_quantity=draw(st.sampled_from([None, D(10)])),
+        stop_loss_fraction=draw(st.sampled_from([None, D("0.02")])),
+        atr_fraction=draw(st.sampled_from([None, D("0.015")])),
+        first_gain=draw(st.sampled_from([None, D(0), D("0.03")])),
         instrument=instrument(),
     )
     return Held(position, 100 * (1 + draw(st.decimals("0", "0.15", places=3))), kept, draw(outlooks))
@@ -141,7 +151,13 @@ def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(of: Held, price:
 FULL = Held(
     Position("flow", "AAPL", (Lot(D(10), D(100), ago(100_000)),), D(0), ago(100_000)),
     D(101),
-    Kept(entry_score=0.5, original_quantity=D(10), instrument=instrument()),
+    Kept(
+        entry_score=0.5,
+        original_quantity=D(10),
+        instrument=instrument(),
+        stop_loss_fraction=D("0.02"),
+        atr_fraction=D("0.015"),
+    ),
     Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01")),
 )
 THEN = Moment(NOW, D(100), SESSION)
@@ -150,6 +166,8 @@ WITHOUT = {
     Input.CLOCK: (FULL, replace(THEN, now=None)),
     Input.SESSION: (FULL, replace(THEN, session=None)),
     Input.ORIGINAL_QUANTITY: (replace(FULL, kept=replace(FULL.kept, original_quantity=None)), THEN),
+    Input.ENTRY_STOP: (replace(FULL, kept=replace(FULL.kept, stop_loss_fraction=None)), THEN),
+    Input.ENTRY_ATR: (replace(FULL, kept=replace(FULL.kept, atr_fraction=None)), THEN),
     Input.ENTRY_SCORE: (replace(FULL, kept=replace(FULL.kept, entry_score=None)), THEN),
     Input.SCORES: (replace(FULL, outlook=replace(FULL.outlook, scores=())), THEN),
     Input.NOISE: (replace(FULL, outlook=replace(FULL.outlook, noise=None)), THEN),

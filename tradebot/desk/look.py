@@ -7,10 +7,12 @@ from tradebot.desk.halting import halt_if_needed
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import ClockReading
+from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.intent import IntentState
 from tradebot.model.kind import Drift
-from tradebot.model.order import Order
+from tradebot.model.order import Order, Outcome, Reply
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals.contracts import drifts
@@ -38,7 +40,7 @@ def for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
 def _acted_on(world: World, desk: Desk) -> Desk:
     desk = halt_if_needed(world, desk)
     note_arrivals(world, desk)
-    return desk
+    return note_first_fills(world, desk)
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
@@ -64,6 +66,32 @@ def _arrived(desk: Desk, most_s: int) -> Iterator[Order]:
         is_new = 0 <= (desk.now - order.submitted_at).total_seconds() <= most_s
         if is_new and order.client_order_id in desk.books.promised:
             yield replace(order, arrival_mid=quote.middle)
+
+
+def note_first_fills(world: World, desk: Desk) -> Desk:
+    """Store the midpoint with each entry whose fill this desk is the first to see with a quote; a dry run stores none.
+
+    It is stored as another answer to the entry's request, because these are journaled: a rebuilt ledger has it too.
+    Returns the desk with what the ledger now keeps of its positions.
+    """
+    filled = () if world.dry_run else tuple(_first_filled(desk))
+    for order in filled:
+        world.ledger.settle(order.client_order_id, Reply(Outcome.ACCEPTED, order), desk.now)
+    if not filled:
+        return desk
+    kept = world.ledger.kept([position.key for position in desk.positions])
+    return replace(desk, books=replace(desk.books, kept=kept))
+
+
+def _first_filled(desk: Desk) -> Iterator[Order]:
+    held = {position.whose for position in desk.positions}
+    for order in desk.books.orders:
+        record, quote = desk.books.promised.get(order.client_order_id), desk.quotes.get(order.symbol)
+        if order.fill_mid is not None or not order.filled_quantity or quote is None or record is None:
+            continue
+        entered = record.intent.purpose is Purpose.OPEN and record.intent.whose in held
+        if entered and record.state is IntentState.ACKED:
+            yield replace(order, fill_mid=quote.middle)
 
 
 def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:

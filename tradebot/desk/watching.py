@@ -76,7 +76,11 @@ def _held(desk: Desk, position: Position) -> Held:
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
     known = replace(
-        kept, best=marks.best, worst=marks.worst, instrument=listing.instrument if listing else kept.instrument
+        kept,
+        best=marks.best,
+        worst=marks.worst,
+        instrument=listing.instrument if listing else kept.instrument,
+        minimum=listing.minimum if listing else None,
     )
     return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
 

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from tradebot.exits.why import Part, measured
 from tradebot.model.bar import Quote, Session
-from tradebot.model.instrument import whole_lots
+from tradebot.model.instrument import ONE, notional, whole_lots
 from tradebot.model.limits import Frozen
 from tradebot.model.position import Kept, Outlook, Position
 from tradebot.model.reason_codes import Unit
@@ -33,6 +33,16 @@ class Held(Struct, frozen=True, dict=True):
     best: Decimal
     kept: Kept = field(default_factory=Kept)
     outlook: Outlook = field(default_factory=Outlook)
+
+    @cached_property
+    def filled_at(self) -> Decimal:
+        """Return the average price at which it was entered; unlike `entry`, it stays when a part is closed."""
+        bought = notional(self.position.original_quantity, ONE, self.position.multiplier)
+        return self.position.entry_cost / bought if bought and self.position.entry_cost else self.entry
+
+    def filled_gain(self, price: Decimal) -> Decimal:
+        """Return the gain at `price` as a fraction of the price at which it was entered."""
+        return (price - self.filled_at) / self.filled_at * self.direction
 
     def gain(self, price: Decimal) -> Decimal:
         """Return the gain at `price` as a fraction of the average entry price."""
@@ -102,6 +112,8 @@ class Input(StrEnum):
     CLOCK = "clock"
     SESSION = "session"
     ORIGINAL_QUANTITY = "original quantity"
+    ENTRY_STOP = "stop of the entry"
+    ENTRY_ATR = "average true range at the entry"
     ENTRY_SCORE = "entry score"
     SCORES = "scores since the entry"
     NOISE = "noise of the score"

@@ -13,6 +13,7 @@ from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import ExitRule, Held, PriceTarget
+from tradebot.exits.kinds.ladder import Ladder
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss
@@ -129,7 +130,8 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
 def in_force(rules: Exits, kept: Kept) -> Exits:
     """Return all rules that watch a position: those of its strategy, and the stop and targets that it was opened with.
 
-    Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, the position's own.
+    Of two stops, and of two targets, only the nearer one is in force; of two scale-outs, or of a scale-out and a
+    ladder, the position's own. A target that isn't beyond the last level of a ladder isn't in force.
     """
     own = _own_rules(kept.stop_loss_fraction, kept.profit_target_fraction, kept.targets)
     nearer = {type(rule): rule for rule in own}
@@ -139,7 +141,17 @@ def in_force(rules: Exits, kept: Kept) -> Exits:
             continue
         if rule.fraction <= other.fraction:
             del nearer[type(rule)]
-    return (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
+    all_rules = (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
+    ladder = next((rule for rule in all_rules if isinstance(rule, Ladder)), None)
+    return all_rules if ladder is None else tuple(_beside(ladder, all_rules, kept))
+
+
+def _beside(ladder: Ladder, rules: Iterable[ExitRule], kept: Kept) -> Iterator[ExitRule]:
+    """Yield the rules that are in force beside a ladder, and the ladder unless the position has its own scale-out."""
+    for rule in rules:
+        is_nearer = isinstance(rule, ProfitTarget) and ladder.reaches(rule.fraction, kept.stop_loss_fraction)
+        if (rule is not ladder) if kept.targets else not is_nearer:
+            yield rule
 
 
 @lru_cache(maxsize=1024)

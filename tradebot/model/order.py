@@ -117,7 +117,8 @@ class Order(Struct, frozen=True):
 
     `replaced_by` is the venue's id of the order that replaced this one, if any. `parent` is the venue's id of the order
     that this one is a leg of: the stop of a pair is a leg of its limit order. `arrival_mid` is ours: the midpoint of
-    bid and ask in USD when a pass first saw the order at the venue, or None if it had no quote then.
+    bid and ask in USD when a pass first saw the order at the venue, or None if it had no quote then. So is `fill_mid`,
+    of an entry: the midpoint when a pass with a quote first saw that it had filled.
     """
 
     venue_id: str
@@ -139,6 +140,7 @@ class Order(Struct, frozen=True):
     parent: str | None = None
     order_class: OrderClass = OrderClass.SIMPLE
     arrival_mid: Decimal | None = None
+    fill_mid: Decimal | None = None
 
     @property
     def open_quantity(self) -> Decimal:
@@ -162,8 +164,16 @@ class Order(Struct, frozen=True):
         if known is None:
             return self
         parent, mid = self.parent or known.parent, known.arrival_mid if self.arrival_mid is None else self.arrival_mid
-        unchanged = (parent, mid) == (self.parent, self.arrival_mid)
-        return self if unchanged else replace(self, parent=parent, arrival_mid=mid)
+        filled = known.fill_mid if self.fill_mid is None else self.fill_mid
+        unchanged = (parent, mid, filled) == (self.parent, self.arrival_mid, self.fill_mid)
+        return self if unchanged else replace(self, parent=parent, arrival_mid=mid, fill_mid=filled)
+
+    @property
+    def first_gain(self) -> Decimal | None:
+        """Return the gain when a pass first saw its fills, as a fraction of their average price; None if none did."""
+        if self.fill_mid is None or not self.filled_average_price:
+            return None
+        return (self.fill_mid / self.filled_average_price - 1) * self.side.sign
 
     def supersedes(self, known: "Order") -> bool:
         """Return True if this report of an order replaces `known`, what we were told about the same order before.

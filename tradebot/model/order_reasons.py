@@ -68,6 +68,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     ),
+    Reason.LADDER: idle(
+        "The gain reached a step of the ladder, measured in the position's initial risk.",
+        "Nothing to do; a part of the position is being closed.",
+    ),
+    Reason.ATR_TRAIL: _closes("The price pulled back from its best by a multiple of its average true range."),
     Reason.BREAK_EVEN: _closes("A part of the position was closed, and the rest is back at its entry price."),
     Reason.END_OF_DAY: _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS),
     Reason.STALE_POSITION: _closes("The position was held for days and went nowhere."),

@@ -172,6 +172,10 @@ class Kept(Struct, frozen=True):
     closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
     lists it now. It is `turned` if no entry opened it, but an order of ours that was to close shares: it filled after
     they were gone. `cluster` is the kind of situation that its entry named, or empty.
+    closed in parts. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position, as a
+    fraction of its price; None before that. `instrument` is that of the order that opened it, or None without one; in a
+    pass it is as the venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is
+    `turned` if no entry opened it, but an order of ours that was to close shares: it filled after they were gone.
     """
 
     best: Decimal | None = None
@@ -187,6 +191,8 @@ class Kept(Struct, frozen=True):
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
     cluster: str = ""
+    first_gain: Decimal | None = None
+    minimum: Decimal | None = None
 
 
 def complete(kept: Kept | None, position: Position) -> Kept:

@@ -231,6 +231,8 @@ class Reason(StrEnum):
     PROFIT_TARGET = auto()
     TIME_EXIT = auto()
     SCALE_OUT = auto()
+    LADDER = auto()
+    ATR_TRAIL = auto()
     BREAK_EVEN = auto()
     END_OF_DAY = auto()
     STALE_POSITION = auto()

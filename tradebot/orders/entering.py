@@ -338,7 +338,11 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         return entry
     lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
     position = Position(entry.key.strategy, entry.instrument.symbol, (lot,), Decimal(0), entry.at)
-    kept = Kept(stop_loss_fraction=entry.stop_loss_fraction, original_quantity=entry.quantity)
+    kept = Kept(
+        stop_loss_fraction=entry.stop_loss_fraction,
+        original_quantity=entry.quantity,
+        atr_fraction=entry.atr_fraction,
+    )
     stop = levels(Held(position, price, kept), world.rules.exits_watching(position, kept)).stop
     if stop is None:
         return entry

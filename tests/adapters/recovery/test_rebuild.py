@@ -135,11 +135,18 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
         books.promise(intent, ())
         books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), minutes(1))
         books.apply_fills([OwnedFill("flow", fill)], minutes(1))
+        # A pass saw the fill when the price was 3 % higher.
+        price = Decimal(190)
+        seen = replace(
+            order, filled_quantity=fill.quantity, filled_average_price=price, fill_mid=price * Decimal("1.03")
+        )
+        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, seen), minutes(2))
     (folder.path / lost).unlink()
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         held = ("flow", "MSFT", NOW)
-        assert books.kept([held]) == {held: Kept(None, Decimal("0.01"), instrument=intent.instrument)}
+        kept = Kept(None, Decimal("0.01"), instrument=intent.instrument, first_gain=Decimal("0.03"))
+        assert books.kept([held]) == {held: kept}
 
 
 def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(

@@ -233,7 +233,7 @@ class Money(Foreign):
         """Return what the intents behind the first fills of positions say.
 
         That is the first intent of the order that filled, before anything replaced it. Once it is known to have
-        replaced nothing itself, no later report can change the answer.
+        replaced nothing itself, and a pass has seen its fill, no later report can change the answer.
         """
         if not held:
             return {}
@@ -245,8 +245,10 @@ class Money(Foreign):
             for venue_id in behind:
                 order = orders.get(venue_id)
                 row = records.get((order.client_order_id,)) if order else None
-                if row and row.record.intent.purpose is Purpose.OPEN:
-                    kept, first = _kept_of(row.record.intent), row.record.intent.operation is Operation.SUBMIT
+                if order and row and row.record.intent.purpose is Purpose.OPEN:
+                    gain = order.first_gain if kept is None else kept.first_gain
+                    kept = replace(_kept_of(row.record.intent), first_gain=gain)
+                    first = row.record.intent.operation is Operation.SUBMIT and gain is not None
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
             if kept and first and not self.tables.books.is_writing:
                 self._opened_for[one] = kept

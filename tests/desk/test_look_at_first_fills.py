@@ -1,0 +1,53 @@
+"""The first pass that sees an entry filled keeps the midpoint of that moment, and later ones don't change it."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import quote
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.model.candidate import Side
+from tradebot.model.position import Kept
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+
+
+def kept(scene: Scene) -> Kept:
+    ledger = scene.world().ledger
+    (position,) = ledger.totals().own_positions()
+    return ledger.kept([position.key])[position.key]
+
+
+def look(scene: Scene) -> None:
+    scene.later(60)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"{scene.venue.now:%H%M%S}"))
+
+
+@pytest.mark.parametrize(("side", "gain"), [(Side.BUY, "0.03"), (Side.SELL, "-0.03")])
+def test_gain_at_the_first_look_is_kept_whatever_the_price_does_then(side: Side, gain: str) -> None:
+    scene = Scene()
+    trade_once(scene.world(replace(wanted("AAPL", side=side), stop_loss_fraction=Decimal("0.5"))), call())
+    (entry,) = scene.venue.submitted
+    scene.venue.fill(entry.client_order_id, "100", Decimal(1))
+    scene.price("AAPL", "103")
+    middle = scene.venue.prices["AAPL"].middle
+    look(scene)
+    first = kept(scene).first_gain
+    assert first == (middle / 100 - 1) * side.sign
+    assert first == pytest.approx(Decimal(gain), abs=Decimal("0.001"))
+    scene.price("AAPL", "99")
+    scene.venue.fill(entry.client_order_id, "100")
+    look(scene)
+    assert kept(scene).first_gain == first
+
+
+def test_a_pass_without_a_quote_leaves_the_first_look_to_the_next_one() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    shown = scene.venue.prices.pop("AAPL")
+    look(scene)
+    assert kept(scene).first_gain is None
+    scene.venue.prices["AAPL"] = replace(shown, bid=quote().bid, ask=quote().bid)
+    look(scene)
+    assert kept(scene).first_gain == quote().bid / 100 - 1

@@ -1,0 +1,118 @@
+"""Take profits in steps that are measured in the position's initial risk."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, NamedTuple
+
+from pydantic import Field, field_validator
+
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, PriceTarget, Stop
+from tradebot.exits.kinds.scale_out import ScaleOut
+from tradebot.model.limits import Fraction, Frozen
+from tradebot.model.reasons import Reason
+
+
+class Rung(Frozen):
+    """A gain as a multiple of the initial risk, and the share of the original quantity that is closed there."""
+
+    r: Annotated[Decimal, Field(gt=0, le=100)]
+    share: Fraction
+
+
+class _Step(NamedTuple):
+    """A rung that closes something: its gain as a fraction of the entry, and how many shares are closed up to it."""
+
+    gain: Decimal
+    done: Decimal
+
+
+class Ladder(PriceRule):
+    """Close a share of the original quantity at each level, measured in R; what the shares leave is the runner.
+
+    R is the distance of the stop that the entry itself asked for, from the average price at which it filled. Each part
+    is rounded down to whole lots; one below the venue's smallest order joins the runner. So does the part of a level
+    that the price had passed, or come within `near_fraction` of, when a pass first saw the entry filled. Each level is
+    judged by itself, so one that is skipped takes no other with it. A profit target beyond the last level ends the
+    runner; a nearer one closes nothing.
+    """
+
+    # Which levels are skipped follows from `first_gain`, for ever the same. The first pass that sees the fill stores
+    # the midpoint with the entry's order and in the journal, so it survives a restart and a rebuilt ledger. Without it
+    # (in a dry run, or if an earlier version saw the fill), no level is skipped.
+
+    reason = Reason.LADDER
+    column = "ladder"
+    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY, Input.ENTRY_STOP)
+    rank = 55
+    levels: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=10)]
+    near_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal("0.003")
+
+    @field_validator("levels")
+    @classmethod
+    def _rises(cls, levels: tuple[Rung, ...]) -> tuple[Rung, ...]:
+        if any(later.r <= earlier.r for earlier, later in pairwise(levels)):
+            raise ValueError("must have levels that rise from one to the next")
+        if sum(level.share for level in levels) > 1:
+            raise ValueError("must have shares that add up to 1 at most")
+        return levels
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+        original, risk, gain = held.original_quantity, held.kept.stop_loss_fraction, held.filled_gain(price)
+        if original is None or risk is None:
+            return Input.ENTRY_STOP if original else Input.ORIGINAL_QUANTITY
+        reached = [step for step in self._steps(held, original, risk) if step.gain <= gain]
+        if not reached:
+            return Measure(False, gain, self.levels[0].r * risk)
+        due = self._due(held, original, reached[-1])
+        return Measure(due > 0, gain, reached[-1].gain, None if due == abs(held.position.quantity) else due)
+
+    def level(self, held: Held) -> Stop:
+        price = next((target.price for target in self.targets(held)), None)
+        return Stop(self.reason, price, None, ahead=True)
+
+    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+        original, risk, done = held.original_quantity, held.kept.stop_loss_fraction, Decimal(0)
+        if original is None or risk is None:
+            return ()
+        targets = list[PriceTarget]()
+        for step in self._steps(held, original, risk):
+            due = self._due(held, original, step)
+            if due > done:
+                targets.append(PriceTarget(held.filled_at * (1 + held.direction * step.gain), due - done))
+                done = due
+        return tuple(targets)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        if any(isinstance(rule, ScaleOut) for rule in others):
+            return "ladder and scale_out both close parts of the same quantity: list one of them"
+        return None
+
+    def reaches(self, gain: Decimal, risk: Decimal | None) -> bool:
+        """Return True if a gain isn't beyond the last level of a position with this initial risk, None if unknown."""
+        return risk is not None and gain <= self.levels[-1].r * risk
+
+    def _steps(self, held: Held, original: Decimal, risk: Decimal) -> Iterator[_Step]:
+        """Yield the levels that weren't skipped and close at least the smallest order."""
+        done, least = Decimal(0), held.kept.minimum or Decimal(0)
+        for level in self.levels:
+            part = held.whole_lots(original * level.share)
+            if part and part >= least and self._is_ahead(held, level.r * risk):
+                done += part
+                yield _Step(level.r * risk, done)
+
+    def _is_ahead(self, held: Held, gain: Decimal) -> bool:
+        """Return True if the price wasn't at a level yet, nor near it, when it was first seen after the fill."""
+        first, price = held.kept.first_gain, 1 + held.direction * gain
+        if price <= 0:
+            return False
+        seen = None if first is None else 1 + held.direction * first
+        return seen is None or (price - seen) * held.direction > price * self.near_fraction
+
+    @staticmethod
+    def _due(held: Held, original: Decimal, step: _Step) -> Decimal:
+        """Return how many of the shares that are held now are closed once the price gets to a step."""
+        return held.whole_lots(max(abs(held.position.quantity) - (original - step.done), Decimal(0)))
+
+
+RULE = Ladder
