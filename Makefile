@@ -47,11 +47,11 @@ bench: $(VENV)/.core  ## measure, and print medians and ratios beside their boun
 	$(COMPILED) $(CODE)
 	benchmarks/run $(ARGS)
 
-clients:  ## fetch the other clients of both venues that tests can drive (needs node and npm)
+clients:  ## fetch other clients of both venues, and libraries that judge our indicators (needs node and npm)
 	cd tests/clients/js && npm ci
-	for venue in python kraken; do \
-		$(PYTHON) -m venv tests/clients/$$venue/.venv && tests/clients/$$venue/.venv/bin/python -m pip install -qq \
-			--require-hashes -r tests/clients/$$venue/requirements.lock || exit 1; done
+	for name in python kraken indicators; do \
+		$(PYTHON) -m venv tests/clients/$$name/.venv && tests/clients/$$name/.venv/bin/python -m pip install -qq \
+			--require-hashes -r tests/clients/$$name/requirements.lock || exit 1; done
 
 lock:  ## resolve the locks again (needs uv)
 	deploy/lock

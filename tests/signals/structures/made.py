@@ -60,10 +60,10 @@ def in_ticks(rows: Iterable[Sequence[int]], tick: Decimal) -> list[Row]:
     return [(*(float(price * tick) for price in row),) for row in rows]  # type: ignore[misc]
 
 
-def ticks(seed: int) -> list[tuple[int, int, int, int]]:
+def ticks(seed: int, count: int = 60) -> list[tuple[int, int, int, int]]:
     """Return bars in whole ticks around 10,000, with many ties, some bars without a range, and jumps."""
     chance, rows, price = random.Random(seed), [], 10_000  # noqa: S311 - replayable
-    for _ in range(60):
+    for _ in range(count):
         opened = price + chance.randint(-3, 3)
         price = opened + chance.randint(-6, 6)
         top, bottom = max(opened, price), min(opened, price)

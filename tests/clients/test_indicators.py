@@ -1,0 +1,88 @@
+"""Libraries that share no code with this project judge the indicators and the gaps that it reads from closed bars.
+
+TA-Lib judges Wilder's smoothing, and smartmoneyconcepts the gaps. Like the other clients, both are development tools:
+`make clients` fetches them, and without it these tests skip, saying so.
+"""
+
+import json
+import math
+import random
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.signals.structures.made import SPEC, in_ticks, series_of, ticks
+from tradebot.model.series import Series
+from tradebot.model.values import replace
+from tradebot.signals.structures.bars import bars_of
+from tradebot.signals.structures.indicators import Smoothing, atr, directional
+from tradebot.signals.structures.reading import Direction, ReadingKind
+from tradebot.signals.structures.structures import structures
+
+HERE = Path(__file__).parent / "indicators"
+INTERPRETER = HERE / ".venv" / "bin" / "python"
+LENGTH, BARS = 14, 600
+
+
+def smooth(seed: int) -> Series:
+    """Return bars whose prices have all their digits, so that nothing is a tie."""
+    chance, rows, price = random.Random(seed), [], 100.0  # noqa: S311 - replayable
+    for _ in range(BARS):
+        close = price * math.exp(chance.gauss(0, 0.01))
+        above, below = (abs(chance.gauss(0, 0.004)) for _ in "ud")
+        rows.append((price, max(price, close) * (1 + above), min(price, close) * (1 - below), close))
+        price = close * (1 + chance.gauss(0, 0.003))
+    return series_of(rows)
+
+
+SERIES = [
+    *(smooth(seed) for seed in range(5)),
+    # In whole ticks, differences are exact in floats too, and many are ties.
+    *(series_of(in_ticks(ticks(seed, BARS), Decimal(1))) for seed in range(5)),
+]
+
+
+@pytest.fixture(scope="module")
+def judgments(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Return what the libraries find in each series."""
+    if not INTERPRETER.exists():
+        pytest.skip("the other libraries are not here: make clients")
+    path = tmp_path_factory.mktemp("judged") / "bars.json"
+    names = ("open", "high", "low", "close")
+    path.write_text(json.dumps([{name: list(getattr(series, name)) for name in names} for series in SERIES]))
+    command = (str(INTERPRETER), str(HERE / "judgment.py"), str(path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={"SMC_CREDIT": "0"})
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
+
+
+def test_wilder_columns_are_those_of_ta_lib(judgments: list[dict[str, Any]]) -> None:
+    for series, judged in zip(SERIES, judgments, strict=True):
+        found = directional(series, LENGTH, Smoothing.WILDER)._asdict() | {"atr": atr(series, LENGTH, Smoothing.WILDER)}
+        for name, column in found.items():
+            expected = judged[name]
+            assert [value is None for value in column] == [value is None for value in expected], name
+            known = [value for value in column if value is not None]
+            assert known == pytest.approx([value for value in expected if value is not None], rel=1e-9), name
+            assert len(known) > BARS - 2 * LENGTH
+
+
+def test_gaps_whose_middle_bar_moves_their_way_are_those_of_smartmoneyconcepts(judgments: list[dict[str, Any]]) -> None:
+    count = 0
+    for series, judged in zip(SERIES, judgments, strict=True):
+        found = structures(series, replace(SPEC, gap_minimum=Decimal(0)))
+        places = {end_s: place for place, end_s in enumerate(bars_of(series).ends_s)}
+        ended = {end.reading: places[end.at] for end in found.ended}
+        gaps = set()
+        for gap in found.readings:
+            sign = 1 if gap.direction is Direction.LONG else -1
+            # The library names a gap after its middle bar, which has to rise for a long and fall for a short.
+            middle = gap.bar + 1
+            if gap.kind is ReadingKind.GAP and sign * (series.close[middle] - series.open[middle]) > 0:
+                gaps.add((sign, middle, gap.low, gap.high, ended.get(gap, 0)))
+        assert gaps == {tuple(gap) for gap in judged["gaps"]}
+        count += len(gaps)
+    assert count > 100
