@@ -22,6 +22,7 @@ GATES, ON_BOOK, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", 
 HALTING, UNHALTED, RUNAWAY = (
     f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
+REGISTRY, ON_REGISTRY = "tradebot.gates.registry", "tests/gates/test_registry.py"
 LOOKS = "tests/desk/test_second_look.py"
 LISTED = "tests/desk/test_listing.py"
 HOURS = "tests/scenarios/test_instruments_own_hours.py"
@@ -80,6 +81,13 @@ ROWS = (
         (Gate.INSTRUMENT,), (f"{COMMON}.instrument_known",),
         (f"{LISTED}::test_an_entry_in_what_was_listed_until_today_is_refused_with_its_own_reason",
          f"{LISTED}::test_entries_wait_while_a_position_was_opened_when_a_unit_was_worth_something_else")),
+    Row("enough coins have data that can be trusted, where a registry is on",
+        "registry.health.min_healthy, min_healthy_fraction",
+        (Gate.DATA_HEALTH,), (f"{REGISTRY}.enough_healthy",),
+        (f"{ON_REGISTRY}::test_entries_pause_while_too_few_coins_are_healthy",)),
+    Row("the coin has a tier and its data can be trusted, where a registry is on", "registry.tiers, registry.health",
+        (Gate.REGISTRY,), (f"{REGISTRY}.eligible",),
+        (f"{ON_REGISTRY}::test_a_coin_is_refused_with_its_reason_and_its_numbers",)),
     Row("data is fresh", "limits.max_quote_age_s, max_clock_skew_s, max_flow_age_s",
         (Gate.QUOTE_FRESH, Gate.FLOW_FRESH),
         (f"{ENTRY}._quote_fresh", f"{ENTRY}._flow_fresh"), (REFUSES, f"{GATES}::test_a_gate_passes_at_its_limit")),

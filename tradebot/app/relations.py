@@ -51,6 +51,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
+    yield from settings.registry.contradictions() if settings.registry else ()
     yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
     yield from margin_contradictions(

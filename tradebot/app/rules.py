@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
+from tradebot.app.venues import door_to
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline
@@ -17,7 +18,7 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
 
     With `asks` False there is no person whose approval an entry could wait for.
     """
-    flow = settings.strategies.flow
+    flow, registry = settings.strategies.flow, settings.registry
     return Rules(
         mode=settings.mode,
         universe=tuple(settings.universe),
@@ -30,6 +31,8 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
         flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
         approval=_if_asked(settings.approval) if asks else None,
+        registry=registry if registry and registry.enabled else None,
+        pinned=frozenset(map(door_to(settings.venue).symbol, registry.pinned if registry else ())),
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,

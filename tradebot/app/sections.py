@@ -27,6 +27,7 @@ from tradebot.model.limits import (
 from tradebot.model.notice import Channel, Topic, quiet_hours
 from tradebot.model.order import Execution
 from tradebot.model.record import Job
+from tradebot.model.registry import RegistryRules
 from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
 from tradebot.model.trading import Mode
 from tradebot.model.venue import Capabilities
@@ -275,6 +276,7 @@ class Sections(Frozen):
     plugins: PluginSettings
     limits: Limits
     displacement: DisplacementRules
+    registry: RegistryRules | None
     approval: ApprovalRules
     halts: HaltRules
     execution: ExecutionSettings

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.own_slots import Plan, begin, plan
+from tradebot.desk.registry import look_at_coins
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
@@ -51,6 +52,8 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     With the times of entries, a strategy with its own clock is asked only while one of its slots is due.
     """
     planned = plan(world, entries, now)
+    if planned.strategies:
+        look_at_coins(world, now)
     sights = Sights(world, now, [strategy for strategy, _ in planned.strategies])
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()

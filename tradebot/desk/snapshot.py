@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now
+from tradebot.desk.registry import registry_of
 from tradebot.desk.second_look import Quotes, second_look
 from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
 from tradebot.model.account import Account, BrokerView, Worth
@@ -58,7 +59,8 @@ def take(
     desk = _desk(world, reading, clocks, session, quotes, listed)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
-        desk = replace(desk, facts=facts, calendar_differs=difference(world.ledger, today))
+        differs = difference(world.ledger, today)
+        desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
     looked = second_look(world, desk, entering=with_flow, watching=watching)
     if looked.quotes is quotes:
         return looked

@@ -15,6 +15,7 @@ from tradebot.gates import prices as prices_of
 from tradebot.gates.book import own
 from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask, unpriced
+from tradebot.gates.registry import eligible
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import Limits
@@ -39,6 +40,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
     answers = (
         instrument_known(ask.desk, symbol),
         instrument_open(ask.desk, ask.candidate.instrument),
+        eligible(ask.desk, symbol),
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         prices_of.basis(ask.quote, ask.limits),

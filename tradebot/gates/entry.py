@@ -21,6 +21,7 @@ from tradebot.gates.common import (
     unresolved,
     working_for_entry,
 )
+from tradebot.gates.registry import enough_healthy
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
@@ -46,7 +47,8 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(gate(self) for gate in _OF_ACCOUNT.values())
+        of_data = enough_healthy(self.desk)
+        return (*(gate(self) for gate in _OF_ACCOUNT.values()), *([of_data] if of_data else ()))
 
     @cached_property
     def _strategies(self) -> "dict[str, StrategyAsk]":

@@ -57,6 +57,7 @@ def entry_size(
     stop: Decimal | None = None,
     *,
     fit_to_room: bool = False,
+    room_usd: Decimal | None = None,
 ) -> Size:
     """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price.
 
@@ -64,6 +65,8 @@ def entry_size(
     the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
     with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, so do what the book has of the symbol and
     a lack of buying power. A quantity that the candidate wishes for makes it smaller, never larger.
+    with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes for makes it smaller,
+    never larger. `room_usd` is what its tier still allows in the symbol.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -74,6 +77,9 @@ def entry_size(
     if fit_to_room:
         budget = min(budget, limits.max_symbol_fraction * book.equity - held)
     quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
+    budget = _budget(book, limits, stop)
+    budget = budget if room_usd is None else min(budget, room_usd)
+    quantity = (max(budget, Decimal(0)) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
     if candidate.quantity is not None:
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
 

@@ -51,6 +51,8 @@ class Gate(StrEnum):
     UNANSWERED = "unanswered", Unit.ORDERS
     RECONCILED = "reconciled", Unit.SECONDS
     INSTRUMENT = "instrument"
+    DATA_HEALTH = "data_health", Unit.SYMBOLS
+    REGISTRY = "registry"
     FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
     FLOW_FRESH = "flow_fresh", Unit.SECONDS
     QUOTE_FRESH = "quote_fresh", Unit.SECONDS

@@ -19,6 +19,7 @@ from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
+from tradebot.model.registry import Registry, TierRules
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
@@ -244,6 +245,7 @@ class Desk(Struct, frozen=True):
     calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits. `outlooks`
     are what exit rules read of each position besides prices; there are none unless they are going to watch. `listings`
     are those in force; `unlisted` are symbols that the venue, asked for this desk, doesn't list any more or never did.
+    `registry` says which symbols may be entered; None if the bot has no registry, and on a desk for exits.
     """
 
     now: datetime
@@ -280,6 +282,11 @@ class Desk(Struct, frozen=True):
     listings: Mapping[str, Listing] = field(default_factory=dict)
     unlisted: frozenset[str] = frozenset()
     other_sessions: Mapping[str, Session] = field(default_factory=dict)
+    registry: Registry | None = None
+
+    def tier_of(self, symbol: str) -> TierRules | None:
+        """Return what the tier of a symbol allows; None without a registry, or if it gives the symbol no tier now."""
+        return self.registry.tier_of(symbol, self.now) if self.registry else None
 
     def listing_of(self, position: Position) -> Listing | None:
         """Return how the venue lists a position's instrument, or else what it was opened as; None if nobody knows."""

@@ -128,6 +128,16 @@ class EventKind(Enum):
         "knowing its tick and lot. It is told once, until a pass in which it is listed.",
         Severity.ERROR,
     )
+    TIER_CHANGED = (
+        "registry.tier_changed",
+        "A coin has another tier, is below all of them now, or has figures that aren't known any more or are again.",
+        Severity.INFO,
+    )
+    DATA_HEALTH_CHANGED = (
+        "registry.data_health_changed",
+        "The data of a coin failed its checks several times in a row (DEGRADED) or for hours (SUSPENDED), or passes "
+        "them again (HEALTHY). Unless it is healthy, nothing is opened in the coin.",
+    )
     PRICE_JUMPED = (
         "prices.price_jumped",
         "A second look didn't confirm a price, so the pass went by what it did confirm.",

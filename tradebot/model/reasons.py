@@ -3,6 +3,7 @@
 from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow, Unit, blocked, broken, idle, unknown
+from tradebot.model.registry_reasons import REGISTRY_REASONS
 
 __all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
 
@@ -197,6 +198,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "A unit of this symbol is worth something else than when the position in it was opened.",
         "Run tradebot reconcile to see what changed. Entries in it open again once the position is closed.",
     ),
+    **REGISTRY_REASONS,
     Reason.FLOW_CONTRACT_FAILED: broken(
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
         "Run tradebot fetch-flow --json to see the rows, and ask the source. Entries stay closed until it is fixed.",

@@ -81,10 +81,18 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     listing = account.desk.listing_for(candidate.instrument)
     fit = own.execution.fit_to_room
     size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit) if quote else None
+    room_usd = _tier_room(account, candidate.symbol)
+    size = entry_size(candidate, listing, quote, book, limits, reserve, stop, room_usd) if quote else None
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))
     return ask, decide(ask)
+
+
+def _tier_room(account: AccountAsk, symbol: str) -> Decimal | None:
+    """Return how many USD more of a symbol its tier allows than is held and ordered; None without a tier."""
+    tier = account.desk.tier_of(symbol)
+    return None if tier is None else tier.max_notional_usd - account.book.exposure.get(symbol, Decimal(0))
 
 
 def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:

@@ -18,6 +18,7 @@ from tradebot.model.kind import CheckedReply, Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
+from tradebot.model.registry import Coin
 from tradebot.model.series import Series
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
@@ -300,6 +301,12 @@ class Facts(Protocol):
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of the replies fetched since a time, without their facts."""
+
+    def registry(self) -> Mapping[str, Coin]:
+        """Return what the registry knows of each symbol that was ever looked at."""
+
+    def put_registry(self, coins: Iterable[Coin]) -> None:
+        """Store what the registry knows of these symbols, in the place of what it knew before, all or none."""
 
 
 class Bars(Protocol):

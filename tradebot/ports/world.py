@@ -18,6 +18,7 @@ from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, H
 from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.registry import RegistryRules
 from tradebot.model.trading import Mode, Permission, mode_name
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Rules(Struct, frozen=True, dict=True):
 
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
     symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` and
-    `approval` are the account's; None if it is off.
+    `approval` are the account's; None if it is off. `registry` says which symbols may be entered; None if it is off.
+    `pinned` are the symbols that it pins to the highest tier.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
     `streamed` says that alerts also come over a stream.
     """
@@ -56,6 +58,8 @@ class Rules(Struct, frozen=True, dict=True):
     flow: FlowWindow | None = None
     displacement: DisplacementRules | None = None
     approval: ApprovalRules | None = None
+    registry: RegistryRules | None = None
+    pinned: frozenset[str] = frozenset()
     fetch_times: str = ""
     allowance: Allowance | None = None
     streamed: bool = False

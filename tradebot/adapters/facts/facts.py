@@ -1,14 +1,14 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from tradebot.adapters.facts import checked, history
+from tradebot.adapters.facts import checked, coins, history
 from tradebot.adapters.facts.bulk import insert_pass
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
@@ -28,6 +28,7 @@ from tradebot.model.record import (
     Scored,
     SymbolFacts,
 )
+from tradebot.model.registry import Coin
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 
@@ -166,6 +167,11 @@ class SqliteFacts(CacheStore):
     suspicious_replies = _asked(checked.suspicious)
     checked_replies = _asked(checked.newest)
     nulls = _asked(checked.nulls)
+    registry = _asked(coins.read)
+
+    def put_registry(self, found: Iterable[Coin]) -> None:
+        with self._write():
+            coins.write(self._database, found)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime

@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+from tradebot.adapters.facts import coins
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
 from tradebot.adapters.state.row_sums import with_sums
 from tradebot.errors import OperatorError
@@ -44,7 +45,7 @@ TABLES = (
     """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
         WHERE json_array_length(body, '$[10]') > 0""",
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES))
+FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE,)))
 
 
 def check(path: Path, *, pages: bool) -> None:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from tradebot.adapters.memory.recorder import Level, Recorder
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
+from tradebot.model.registry import Coin
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.known import SessionFacts
@@ -175,3 +176,10 @@ class MemoryFacts(FlowFacts, Recorder):
     def __init__(self, level: Level = Level.FULL) -> None:
         FlowFacts.__init__(self)
         Recorder.__init__(self, level)
+        self._coins: dict[str, Coin] = {}
+
+    def registry(self) -> Mapping[str, Coin]:
+        return dict(self._coins)
+
+    def put_registry(self, coins: Iterable[Coin]) -> None:
+        self._coins.update((coin.symbol, coin) for coin in coins)

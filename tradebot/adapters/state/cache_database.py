@@ -54,12 +54,16 @@ class CacheConnection(sqlite3.Connection):
 
 
 class CacheDatabase(NamedTuple):
-    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables."""
+    """One kind of file: what it holds (a plural), what marks it, and the statements that create its tables.
+
+    Files that an earlier version made may lack `later` ones, which are then created.
+    """
 
     holds: str
     application_id: int
     version: int
     tables: tuple[str, ...]
+    later: tuple[str, ...] = ()
 
     def open(self, path: Path) -> "CacheConnection":
         """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
@@ -68,9 +72,11 @@ class CacheDatabase(NamedTuple):
         with self.translated(path):
             database = self._connect(path)
             try:
-                self._check(database)
+                self._check(database, self.tables)
                 if _writable(path):
                     _make_quick(database)
+                    self._complete(database)
+                self._check(database, self.later)
                 database.bad_rows.hide()
             except (sqlite3.Error, DamagedError):
                 database.close()
@@ -109,7 +115,7 @@ class CacheDatabase(NamedTuple):
             database.execute("BEGIN IMMEDIATE")
             database.execute(f"PRAGMA application_id = {self.application_id}")
             database.execute(f"PRAGMA user_version = {self.version}")
-            for statement in self.tables:
+            for statement in (*self.tables, *self.later):
                 database.execute(statement)
             with around("cache_database.create"):
                 database.execute("COMMIT")
@@ -147,15 +153,23 @@ class CacheDatabase(NamedTuple):
             timeout=BUSY_TIMEOUT_S,
             factory=CacheConnection,
         )
-        database.bad_rows = BadRows(database, self.tables)
+        database.bad_rows = BadRows(database, (*self.tables, *self.later))
         return database
 
-    def _check(self, database: sqlite3.Connection) -> None:
+    def _complete(self, database: "CacheConnection") -> None:
+        """Create what an earlier version of this program hasn't created yet."""
+        if self.later and not _statements(database).issuperset(self.later):
+            with database.transaction():
+                for statement in self.later:
+                    # Another process may have created it in the meantime.
+                    if statement not in _statements(database):
+                        database.execute(statement)
+
+    def _check(self, database: sqlite3.Connection, expected: tuple[str, ...]) -> None:
         marks = [database.execute(f"PRAGMA {name}").fetchone() for name in MARKS]
         if marks != [(self.application_id,), (self.version,)]:
             raise DamagedError(f"not a file of {self.holds} of this version")
-        tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-        if not tables.issuperset(self.tables):
+        if not _statements(database).issuperset(expected):
             raise DamagedError(f"its tables are not those of a {self.holds} file")
 
 
@@ -209,6 +223,10 @@ def started_over(kind: EventKind, at: datetime, why: str, moved_to: Path | None)
     """Return the event that says why a store started over; it is a warning if there was a file before."""
     severity = Severity.WARN if moved_to else Severity.INFO
     return kind.at(at, {"why": why, "moved_to": str(moved_to or "")}, severity=severity)
+
+
+def _statements(database: sqlite3.Connection) -> set[str]:
+    return {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
 
 
 def check_pages(database: sqlite3.Connection) -> None:

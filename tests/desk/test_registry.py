@@ -1,0 +1,166 @@
+"""How coins are looked at: what is due is read, kept and told, and what isn't known opens nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tests.builders import NOW, quote
+from tests.registry import candles, coin, rules
+from tests.worlds import NAMES, Scene, call, trade_once, wanted
+from tradebot.desk.proposals import propose
+from tradebot.desk.registry import look_at_coins, registry_of
+from tradebot.desk.snapshot import take
+from tradebot.errors import TemporaryError
+from tradebot.model.candidate import Candidate
+from tradebot.model.decision import Gate
+from tradebot.model.reasons import Reason
+from tradebot.model.registry import Coin, Health, Tier
+from tradebot.model.series import Series
+from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
+from tradebot.ports.world import World
+
+FIVE, DAY = timedelta(minutes=5), timedelta(days=1)
+TIER, HEALTH = "tier_changed", "data_health_changed"
+
+
+@dataclass
+class Candles:
+    """A source of candles; without `counts`, it doesn't answer."""
+
+    counts: dict[str, int] | None = field(default_factory=lambda: dict.fromkeys(NAMES, 250))
+    asked: list[tuple[BarNeed, Sequence[str]]] = field(default_factory=list)
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return candles of which the newest has just ended."""
+        self.asked.append((need, symbols))
+        if self.counts is None:
+            raise TemporaryError("the charts don't answer")
+        newest = until - timedelta(hours=4)
+        return {name: candles(count, newest) for name, count in self.counts.items() if name in symbols and count}
+
+
+class Coins(Scene):
+    """A scene with a registry; each symbol trades ten millions a day."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.candles = Candles()
+        for name in NAMES:
+            self.trades(name, 10_000_000)
+
+    def trades(self, symbol: str, usd: int | None, spread: str = "0.10") -> None:
+        """Let a symbol's quote say what was traded of it, around 100 USD."""
+        half, volume = Decimal(spread) / 2, None if usd is None else Decimal(usd)
+        around = replace(quote(symbol), bid=100 - half, ask=100 + half, day_volume_usd=volume)
+        self.venue.prices[symbol] = replace(around, at=self.venue.now)
+
+    def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
+        """Return the world with a registry of its universe, of which JPM is pinned."""
+        world = super().world(*candidates, dry_run=dry_run)
+        of_registry = replace(world.rules, registry=rules(), pinned=frozenset({"JPM"}))
+        return replace(world, rules=of_registry, bars=self.candles)
+
+    def looks(self, later: timedelta = timedelta(0)) -> Mapping[str, Coin]:
+        """Let time pass, quote everything again, and look."""
+        self.venue.now += later
+        for name, old in self.venue.prices.items():
+            self.venue.prices[name] = replace(old, at=self.venue.now)
+        look_at_coins(self.world(), self.venue.now)
+        return self.facts.registry()
+
+
+def test_the_first_look_ranks_each_symbol_and_keeps_it() -> None:
+    scene = Coins()
+    scene.trades("MSFT", 600_000)
+    scene.trades("XOM", None)
+    scene.trades("JPM", 1, "0.4")
+    found = scene.looks()
+    assert {name: (one.rank.tier, one.rank.known) for name, one in found.items()} == {
+        "AAPL": (Tier.A, True), "MSFT": (Tier.B, True), "JPM": (Tier.A, True), "XOM": (None, False),
+    }  # fmt: skip
+    assert {name: one.data.health for name, one in found.items()} == {
+        "AAPL": Health.HEALTHY, "MSFT": Health.HEALTHY, "JPM": Health.DEGRADED, "XOM": Health.DEGRADED,
+    }  # fmt: skip
+    assert scene.candles.asked == [(BarNeed("4Hour", 250), sorted(NAMES))]
+    assert scene.told(TIER, HEALTH) == []
+
+
+def test_each_change_is_told_once_with_its_numbers() -> None:
+    scene = Coins()
+    scene.looks()
+    scene.trades("AAPL", 100)
+    for _ in range(4):
+        scene.looks(FIVE)
+    scene.looks(DAY)
+    failed = {"before": "HEALTHY", "now": "DEGRADED", "failed": "volume 100 (limit 10000)"}
+    fell = {"before": "A", "now": "below", "figures": "100 USD a day, spread 0.10%, price 100"}
+    assert scene.told(HEALTH)[:1] == [failed]
+    assert scene.told(TIER) == [fell]
+
+
+def test_only_what_is_due_is_read() -> None:
+    scene = Coins()
+    scene.looks()
+    asked = len(scene.candles.asked)
+    scene.facts.put_registry([coin(name, health=Health.SUSPENDED, at=scene.venue.now) for name in NAMES])
+    scene.looks(FIVE)
+    assert len(scene.candles.asked) == asked
+    assert scene.facts.registry()["AAPL"].data.skipped == 1
+    scene.looks(timedelta(minutes=30))
+    assert [symbols for _, symbols in scene.candles.asked[asked:]] == [sorted(NAMES)]
+
+
+def test_a_source_of_candles_that_doesnt_answer_is_a_failed_check_of_every_coin() -> None:
+    scene = Coins()
+    scene.candles.counts = None
+    found = scene.looks()
+    assert {one.data.health for one in found.values()} == {Health.DEGRADED}
+    assert {one.rank.tier for one in found.values()} == {Tier.A}
+
+
+def test_strategies_are_asked_after_a_look_and_entries_are_judged_by_it() -> None:
+    scene = Coins()
+    scene.trades("MSFT", 100_000)
+    (refused,) = trade_once(scene.world(wanted("MSFT")), call()).candidates
+    failed = {decision.gate: decision.reason for decision in refused.decisions if not decision.passed}
+    assert failed[Gate.REGISTRY] is Reason.BELOW_TIERS
+    (sent,) = trade_once(scene.world(wanted("AAPL")), call(slot="open+35m")).candidates
+    assert {Gate.REGISTRY, Gate.DATA_HEALTH} <= {d.gate for d in sent.decisions if d.passed}
+    assert sent.terminal is None
+
+
+def test_what_was_lost_opens_nothing_until_it_is_known_again() -> None:
+    scene = Coins()
+    scene.looks()
+    desk = take(scene.world(), with_flow=True)
+    assert desk.tier_of("AAPL") == rules().tiers.a
+    scene.facts = type(scene.facts)()
+    desk = take(scene.world(), with_flow=True)
+    assert desk.tier_of("AAPL") is None
+    scene.looks()
+    assert take(scene.world(), with_flow=True).tier_of("AAPL") == rules().tiers.a
+
+
+def test_an_entry_is_cut_to_what_its_tier_leaves() -> None:
+    scene = Coins()
+    scene.looks()
+    whole = trade_once(scene.world(wanted("MSFT")), call()).candidates
+    small = rules().tiers.model_copy(
+        update={"a": rules().tiers.a.model_copy(update={"max_notional_usd": Decimal(350)})}
+    )
+    world = scene.world(wanted("AAPL"))
+    cut = replace(world, rules=replace(world.rules, registry=rules().model_copy(update={"tiers": small})))
+    (record,) = trade_once(cut, call(slot="open+35m")).candidates
+    quantities = [intent.quantity for intent in (one.intent for one in scene.ledger.intents())]
+    assert whole[0].terminal is record.terminal is None
+    assert quantities[0] > 3 == quantities[1]
+
+
+def test_a_dry_run_and_a_bot_without_a_registry_look_at_nothing() -> None:
+    scene = Coins()
+    look_at_coins(scene.world(dry_run=True), NOW)
+    propose(Scene.world(scene, wanted("AAPL")), NOW)
+    assert (scene.facts.registry(), scene.candles.asked) == ({}, [])
+    assert registry_of(Scene.world(scene)) is None

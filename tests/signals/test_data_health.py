@@ -1,0 +1,116 @@
+"""The health of a coin's data: what fails, when it changes, and when it is looked at again."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tests.registry import candles, figures, rules
+from tradebot.model.registry import Check, DataState, Failed, Figures, Health
+from tradebot.signals.data_health import after_a_look, checks, is_due, late_by_s, without_a_look
+
+RULES, FIVE, HOUR = rules().health, timedelta(minutes=5), timedelta(hours=1)
+BAD = (Failed(Check.VOLUME, Decimal(1), Decimal(10_000)),)
+BEGAN = NOW.replace(hour=8, minute=0, second=0, microsecond=0)
+"""When the newest candle began; the next one is there at 16:00."""
+
+
+def played(looks: str, step: timedelta = FIVE) -> list[DataState]:
+    """Return the state after each pass: "+" for data that passes if it is looked at, "-" for data that fails."""
+    states: list[DataState] = []
+    for place, look in enumerate(looks):
+        before, now = states[-1] if states else None, NOW + step * place
+        if before is None or is_due(before, now, RULES):
+            states.append(after_a_look(before, BAD if look == "-" else (), now, RULES))
+        else:
+            states.append(without_a_look(before, now, RULES))
+    return states
+
+
+def healths(looks: str, step: timedelta = FIVE) -> str:
+    return "".join(state.health[0] for state in played(looks, step))
+
+
+@pytest.mark.parametrize(
+    ("changes", "failing"),
+    [
+        ({}, []),
+        ({"figures": figures(10_000, "0.1")}, []),
+        ({"figures": figures(9_999)}, [Check.VOLUME]),
+        ({"figures": figures(None)}, [Check.VOLUME]),
+        ({"figures": figures(10_000, "0.1001")}, [Check.SPREAD]),
+        ({"figures": Figures(why="no quote")}, [Check.QUOTE, Check.VOLUME]),
+        ({"candles": None}, [Check.CANDLES]),
+        ({"candles": candles(249, BEGAN)}, [Check.CANDLES]),
+        ({"candles": candles(250, BEGAN - timedelta(seconds=1))}, [Check.NEWEST]),
+        ({"candles": candles(3, BEGAN - HOUR)}, [Check.CANDLES, Check.NEWEST]),
+    ],
+)
+def test_each_check_fails_just_past_its_limit(changes: dict[str, object], failing: list[Check]) -> None:
+    given_: dict[str, object] = {"figures": figures(20_000), "candles": candles(250, BEGAN)} | changes
+    found = checks(given_["figures"], given_["candles"], BEGAN + 8 * HOUR + timedelta(seconds=120), RULES)  # type: ignore[arg-type]
+    assert [one.check for one in found] == failing
+
+
+def test_a_candle_is_late_from_the_moment_at_which_the_next_one_should_be_there() -> None:
+    newest = candles(250, BEGAN)
+    assert [late_by_s(newest, BEGAN + 8 * HOUR + timedelta(seconds=s)) for s in (-1, 0, 120)] == [-1, 0, 120]
+
+
+@pytest.mark.parametrize(
+    ("looks", "states"),
+    [
+        ("+++", "HHH"),
+        ("+--+--+", "HHHHHHH"),
+        ("+---", "HHHD"),
+        ("-", "D"),
+        ("-+++++++++++", "DDDDDDDDDDDD"),
+        ("-++++++++++++", "DDDDDDDDDDDDH"),
+        ("-++++++++---------------", "DDDDDDDDDDDDDDDDDDDDDDDD"),
+    ],
+)
+def test_three_failures_degrade_and_three_passes_in_every_fourth_pass_heal(looks: str, states: str) -> None:
+    assert healths(looks) == states
+
+
+def test_six_hours_of_failing_suspend_and_it_is_then_probed_every_half_hour() -> None:
+    found = played("-" * 90)
+    assert [state.health for state in found].index(Health.SUSPENDED) == 72
+    assert found[72].since - found[0].since == 6 * HOUR
+    looked = sorted({state.looked_at for state in found[72:]})
+    assert all(later - earlier == HOUR / 2 for earlier, later in pairwise(looked))
+    assert len(looked) == 4
+
+
+def test_suspended_data_is_healthy_after_three_probes_that_pass() -> None:
+    looks = "-" * 73 + "+" * 14
+    found = played(looks)
+    assert (found[-2].health, found[-1].health) == (Health.SUSPENDED, Health.HEALTHY)
+    assert found[-1].failed == ()
+
+
+@given(st.text("+-", min_size=1, max_size=120), st.integers(1, 4_000))
+def test_health_moves_only_along_its_three_steps(looks: str, step_s: int) -> None:
+    states = played(looks, timedelta(seconds=step_s))
+    assert states[0].health is (Health.HEALTHY if looks[0] == "+" else Health.DEGRADED)
+    for place, (before, now) in enumerate(pairwise(states), 1):
+        moved = (before.health, now.health)
+        assert moved not in {(Health.HEALTHY, Health.SUSPENDED), (Health.SUSPENDED, Health.DEGRADED)}
+        assert now.since == (before.since if moved[0] is moved[1] else NOW + timedelta(seconds=step_s) * place)
+        if moved == (Health.HEALTHY, Health.DEGRADED):
+            assert before.failures == RULES.failures - 1
+        if now.health is Health.HEALTHY is not before.health:
+            assert before.passes == RULES.passes - 1
+        if moved == (Health.DEGRADED, Health.SUSPENDED):
+            assert (now.since - before.since).total_seconds() >= RULES.suspend_after_s
+    assert all(state.failures < RULES.failures or state.health is not Health.HEALTHY for state in states)
+
+
+def test_a_look_that_is_later_than_now_is_made_again() -> None:
+    suspended = played("-" * 80)[-1]
+    assert not is_due(suspended, suspended.looked_at + FIVE, RULES)
+    assert is_due(suspended, suspended.looked_at - FIVE, RULES)

@@ -1,0 +1,154 @@
+"""The tier of a coin: what it needs, that it falls at once and rises late, and that what isn't known refuses."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW
+from tests.registry import figures, quoted, rules
+from tradebot.model.registry import NO_VOLUME, Figures, Rank, Tier, height
+from tradebot.model.values import replace
+from tradebot.signals.registry import figures_of, is_due, missing, ranked, tier_for
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+volumes = st.integers(0, 10_000_000).map(Decimal)
+spreads = st.integers(0, 200).map(lambda bps: Decimal(bps) / 10_000)
+prices = st.sampled_from([Decimal("0.00001"), Decimal("0.0099"), Decimal("0.01"), Decimal(90_000)])
+known = st.builds(Figures, volumes, spreads, prices)
+some = known | st.just(Figures(why="no quote")) | st.builds(Figures, st.none(), spreads, prices)
+
+
+def after(readings: list[Figures], step: timedelta = DAY, *, pinned: bool = False) -> list[Rank]:
+    """Return the rank after each reading, a step of time apart."""
+    found: list[Rank] = []
+    for place, read in enumerate(readings):
+        found.append(ranked(found[-1] if found else None, read, NOW + step * place, rules(), pinned=pinned))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("volume", "spread", "price", "tier"),
+    [
+        (5_000_000, "0.001", "0.00001", Tier.A),
+        (4_999_999, "0.001", "0.00001", Tier.B),
+        (5_000_000, "0.0011", "0.00001", Tier.B),
+        (500_000, "0.0025", "0.00001", Tier.B),
+        (499_999, "0.0025", "0.01", Tier.C),
+        (500_000, "0.0026", "0.01", Tier.C),
+        (250_000, "0.005", "0.01", Tier.C),
+        (250_000, "0.005", "0.0099", None),
+        (249_999, "0.005", "0.01", None),
+        (9_000_000, "0.0051", "0.01", None),
+    ],
+)
+def test_a_tier_needs_its_volume_its_spread_and_its_price(
+    volume: int, spread: str, price: str, tier: Tier | None
+) -> None:
+    assert tier_for(figures(volume, spread, price), rules().tiers) is tier
+
+
+def test_the_shipped_tiers_allow_what_the_table_says() -> None:
+    table = [rules().tiers.of(tier) for tier in Tier]
+    assert [(row.max_leverage, row.max_notional_usd, row.slippage_fraction) for row in table] == [
+        (Decimal(10), Decimal(100_000), Decimal("0.001")),
+        (Decimal(5), Decimal(50_000), Decimal("0.002")),
+        (Decimal(2), Decimal(25_000), Decimal("0.003")),
+    ]
+    assert rules().pinned == ["BTC", "ETH", "SOL", "DOGE", "BNB"]
+    assert not list(rules().contradictions())
+
+
+@given(known, volumes, spreads)
+def test_more_volume_never_lowers_a_tier_and_more_spread_never_raises_it(
+    read: Figures, volume: Decimal, spread: Decimal
+) -> None:
+    tiers = rules().tiers
+    assert read.volume_usd is not None
+    assert read.spread_fraction is not None
+    more = tier_for(replace(read, volume_usd=read.volume_usd + volume), tiers)
+    wider = tier_for(replace(read, spread_fraction=read.spread_fraction + spread), tiers)
+    assert height(more) >= height(tier_for(read, tiers)) >= height(wider)
+
+
+@given(st.lists(some, min_size=1, max_size=12), st.integers(1, 200_000))
+def test_a_tier_falls_at_once_and_never_rises_before_its_time(readings: list[Figures], step_s: int) -> None:
+    ranks = after(readings, timedelta(seconds=step_s))
+    first = next((place for place, rank in enumerate(ranks) if rank.known), len(ranks))
+    risen_s = step_s * first
+    for place in range(first + 1, len(ranks)):
+        before, now = ranks[place - 1], ranks[place]
+        if now.known:
+            best = tier_for(readings[place], rules().tiers)
+            assert height(now.tier) <= max(height(best), 0), "a tier above what the figures reach"
+        if height(now.tier) > height(before.tier):
+            assert now.rising_since is None
+            assert before.rising_since is not None
+            assert (NOW + timedelta(seconds=step_s) * place - before.rising_since).total_seconds() >= 86_400
+            assert step_s * place - risen_s >= 86_400
+            risen_s = step_s * place
+
+
+@given(st.lists(some, min_size=1, max_size=6))
+def test_unknown_figures_change_no_tier_and_are_never_eligible(readings: list[Figures]) -> None:
+    for rank, read in zip(after(readings), readings, strict=True):
+        assert rank.known is not bool(missing(read, pinned=False))
+    blind = after([*readings, Figures(why="no quote")])
+    assert (blind[-1].known, blind[-1].tier) == (False, blind[-2].tier)
+
+
+def test_a_rise_waits_a_day_and_goes_to_the_lowest_tier_reached_meanwhile() -> None:
+    low, middle, high = figures(300_000), figures(600_000), figures(6_000_000)
+    assert [rank.tier for rank in after([low, high, high])] == [Tier.C, Tier.C, Tier.A]
+    assert [rank.tier for rank in after([low, high, middle, middle])] == [Tier.C, Tier.C, Tier.B, Tier.B]
+    assert [rank.tier for rank in after([low, high, high], DAY - SECOND)] == [Tier.C] * 3
+    assert [rank.tier for rank in after([low, high, low, high, high])] == [*[Tier.C] * 4, Tier.A]
+    assert [rank.tier for rank in after([low, high, Figures(why="gone"), high, high])] == [*[Tier.C] * 4, Tier.A]
+
+
+def test_the_first_figures_decide_at_once_because_there_is_nothing_to_rise_from() -> None:
+    assert after([figures(6_000_000)])[0].tier is Tier.A
+    assert [rank.tier for rank in after([Figures(why="gone"), figures(6_000_000)])] == [None, Tier.A]
+    assert [rank.tier for rank in after([figures(100), figures(6_000_000)])] == [None, None]
+
+
+def test_a_pinned_coin_is_in_the_highest_tier_without_volume_and_refused_without_a_quote() -> None:
+    ranks = after([figures(None, "0.4"), Figures(why="no quote"), figures(1)], pinned=True)
+    assert [(rank.tier, rank.known) for rank in ranks] == [(Tier.A, True), (Tier.A, False), (Tier.A, True)]
+    assert ranks[2].since == NOW + 2 * DAY
+
+
+def test_a_coin_that_is_pinned_later_is_up_at_once_and_down_at_once_when_it_no_longer_is() -> None:
+    low = after([figures(300_000)])[0]
+    pinned = ranked(low, figures(300_000), NOW + SECOND, rules(), pinned=True)
+    assert (pinned.tier, ranked(pinned, figures(300_000), NOW + DAY, rules(), pinned=False).tier) == (Tier.A, Tier.C)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "age_s", "why"),
+    [
+        ("1.00", "1.01", 0, ""),
+        ("1", "1", 60, ""),
+        ("1", "1.01", 61, "a quote 61 s old"),
+        ("1.01", "1.00", 0, "a bid of 1.01 and an ask of 1.00"),
+        ("0", "1", 0, "a bid of 0 and an ask of 1"),
+    ],
+)
+def test_a_quote_counts_if_it_is_live_and_not_crossed(bid: str, ask: str, age_s: int, why: str) -> None:
+    read = figures_of(quoted(bid, ask), "", NOW + SECOND * age_s, 60)
+    assert (read.why, missing(read, pinned=True), read.price is None) == (why, why, bool(why))
+
+
+def test_why_there_is_no_quote_and_that_the_volume_is_missing_is_said() -> None:
+    assert missing(figures_of(None, "isn't listed", NOW, 60), pinned=True) == "isn't listed"
+    blind = figures_of(quoted("1", "1.01", None), "", NOW, 60)
+    assert (missing(blind, pinned=False), missing(blind, pinned=True)) == (NO_VOLUME, "")
+
+
+def test_a_tier_is_measured_once_a_day_and_in_each_pass_until_it_is_known() -> None:
+    good, blind = after([figures(6_000_000), Figures(why="gone")])
+    assert is_due(None, NOW, rules())
+    assert [is_due(good, NOW + SECOND * s, rules()) for s in (0, 86_399, 86_400, -1)] == [False, False, True, True]
+    assert is_due(blind, NOW + SECOND, rules())

@@ -1,0 +1,114 @@
+"""Look at the coins of the registry: read what is due, judge it, keep it, and tell what changed.
+
+The strategies' pass does so before it asks them, without the pass lock. Losing what is kept loses no money: nothing is
+eligible until it has been looked at again.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from tradebot.errors import TradebotError
+from tradebot.gates.registry import failures, shown
+from tradebot.model.bar import Quote
+from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.registry import Coin, Health, Registry, RegistryRules
+from tradebot.model.series import Series
+from tradebot.model.view import BarNeed
+from tradebot.ports.world import World
+from tradebot.signals import data_health
+from tradebot.signals import registry as tiers
+
+
+def registry_of(world: World) -> Registry | None:
+    """Return what is known of the coins that may be traded; None without a registry."""
+    rules = world.rules.registry
+    return Registry(rules, world.rules.every_symbol, world.facts.registry()) if rules else None
+
+
+def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> None:
+    """Look at the coins that are due, or at all; without a registry at none. A dry run looks at none: it keeps nothing.
+
+    Raises TemporaryError if the venue has no answer about prices. Candles that can't be read fail their check.
+    """
+    registry = None if world.dry_run else registry_of(world)
+    if registry is None:
+        return
+    known, look = registry.coins, _Look.of(world, registry, now, every=all_of_them)
+    coins = (look.at(symbol, known.get(symbol)) for symbol in registry.symbols)
+    changed = [coin for coin in coins if coin != known.get(coin.symbol)]
+    world.facts.put_registry(changed)
+    for coin in changed:
+        for event in _changes(known.get(coin.symbol), coin, now):
+            world.events.emit(event)
+
+
+class _Look(NamedTuple):
+    """What was read for one look: which symbols' tiers and data are due, and what the venue says of them."""
+
+    world: World
+    rules: RegistryRules
+    now: datetime
+    ranked: frozenset[str]
+    checked: frozenset[str]
+    quotes: Mapping[str, Quote]
+    candles: Mapping[str, Series]
+
+    @classmethod
+    def of(cls, world: World, registry: Registry, now: datetime, *, every: bool) -> "_Look":
+        rules, symbols = registry.rules, registry.symbols
+        known = [(symbol, registry.coins.get(symbol)) for symbol in symbols]
+        ranked = frozenset(s for s, coin in known if every or tiers.is_due(coin.rank if coin else None, now, rules))
+        checked = frozenset(
+            s for s, coin in known if every or data_health.is_due(coin.data if coin else None, now, rules.health)
+        )
+        quoted = [symbol for symbol in symbols if symbol in ranked | checked]
+        quotes = world.market.quotes(quoted) if quoted else {}
+        return cls(world, rules, now, ranked, checked, quotes, _candles(world, rules, checked, now))
+
+    def at(self, symbol: str, before: Coin | None) -> Coin:
+        """Return what is known of a symbol after this look."""
+        rules, health = self.world.rules, self.rules.health
+        why = self.world.market.rejected_quotes.get(symbol, "")
+        read = tiers.figures_of(self.quotes.get(symbol), why, self.now, rules.limits.max_quote_age_s)
+        failed = data_health.checks(read, self.candles.get(symbol), self.now, health)
+        if before is None:
+            rank = tiers.ranked(None, read, self.now, self.rules, pinned=symbol in rules.pinned)
+            return Coin(symbol, rank, data_health.after_a_look(None, failed, self.now, health))
+        rank, data = before.rank, before.data
+        if symbol in self.ranked:
+            rank = tiers.ranked(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
+        if symbol in self.checked:
+            return Coin(symbol, rank, data_health.after_a_look(data, failed, self.now, health))
+        return Coin(symbol, rank, data_health.without_a_look(data, self.now, health))
+
+
+def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
+    """Return the candles of each symbol that the source has; none of any if it doesn't answer."""
+    need = BarNeed(rules.health.candles, rules.health.min_candles)
+    try:
+        return world.bars.closed(need, sorted(symbols), now) if symbols else {}
+    except TradebotError:
+        return {}
+
+
+def _changes(before: Coin | None, now: Coin, at: datetime) -> list[SystemEvent]:
+    """Return the events of what changed; what a coin begins with is no change."""
+    if before is None:
+        return []
+    found = list[SystemEvent]()
+    if (was := _standing(before)) != (stands := _standing(now)):
+        details = {"before": was, "now": stands, "figures": shown(now.rank.figures)}
+        found.append(EventKind.TIER_CHANGED.at(at, details, now.symbol))
+    if before.data.health is not now.data.health:
+        details = {"before": before.data.health.value, "now": now.data.health.value}
+        failed = {"failed": failures(now.data.failed)} if now.data.failed else {}
+        severity = Severity.INFO if now.data.health is Health.HEALTHY else Severity.WARN
+        found.append(EventKind.DATA_HEALTH_CHANGED.at(at, {**details, **failed}, now.symbol, severity=severity))
+    return found
+
+
+def _standing(coin: Coin) -> str:
+    if not coin.rank.known:
+        return "unknown"
+    return coin.rank.tier.value if coin.rank.tier else "below"

@@ -1,0 +1,76 @@
+"""The gates of the registry: enough coins have healthy data, and the coin itself is eligible.
+
+They are asked only where a registry is configured and switched on.
+"""
+
+from tradebot.gates.common import answer
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.reasons import Reason
+from tradebot.model.registry import NO_VOLUME, Coin, Failed, Figures, Health, Registry, Tier
+
+_UNFIT = {Health.DEGRADED: Reason.DATA_DEGRADED, Health.SUSPENDED: Reason.DATA_SUSPENDED}
+
+
+def enough_healthy(desk: Desk) -> Decision | None:
+    """Refuse every entry while fewer coins than needed have healthy data; None without a registry."""
+    registry = desk.registry
+    if registry is None:
+        return None
+    healthy, needed = registry.healthy(desk.now), registry.rules.health.needed(len(registry.symbols))
+    return answer(Gate.DATA_HEALTH, healthy >= needed, Reason.TOO_FEW_HEALTHY, healthy, needed)
+
+
+def eligible(desk: Desk, symbol: str) -> Decision | None:
+    """Refuse a coin whose tier isn't known, that is below all tiers, or whose data can't be trusted.
+
+    Without a registry there is no decision.
+    """
+    registry = desk.registry
+    if registry is None:
+        return None
+    coin = registry.coins.get(symbol)
+    if coin is None:
+        return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, "never looked at")
+    if not registry.is_current(coin, desk.now):
+        age_s, limit = max(registry.ages_s(coin, desk.now)), registry.rules.max_age_s
+        return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, f"{age_s:.0f} s old", f"{limit} s", age_s)
+    return _judged(registry, coin)
+
+
+def _judged(registry: Registry, coin: Coin) -> Decision:
+    rank, data = coin.rank, coin.data
+    if not rank.known:
+        lacking = rank.figures.why or NO_VOLUME
+        return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, lacking)
+    if rank.tier is None:
+        lowest = registry.rules.tiers.of(Tier.C)
+        price = "" if lowest.min_price is None else f", price {lowest.min_price:f}"
+        needs = f"{lowest.min_volume_usd:,.0f} USD a day, spread {lowest.max_spread_fraction:.2%}{price}"
+        return Decision(Gate.REGISTRY, Verdict.FAIL, Reason.BELOW_TIERS, shown(rank.figures), needs)
+    if (reason := _UNFIT.get(data.health)) is not None:
+        return Decision(Gate.REGISTRY, Verdict.FAIL, reason, failures(data.failed) or "waits for more looks")
+    return Decision(Gate.REGISTRY, Verdict.PASS, None, rank.tier.value)
+
+
+def shown(figures: Figures) -> str:
+    """Return figures in words; what isn't known is left out."""
+    parts = (
+        None if figures.volume_usd is None else f"{figures.volume_usd:,.0f} USD a day",
+        None if figures.spread_fraction is None else f"spread {figures.spread_fraction:.2%}",
+        None if figures.price is None else f"price {figures.price.normalize():f}",
+        figures.why or None,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def failures(failed: tuple[Failed, ...]) -> str:
+    """Return failed checks in words, each with what was observed and its limit."""
+    return ", ".join(_failure(one) for one in failed)
+
+
+def _failure(failed: Failed) -> str:
+    if failed.limit is None:
+        return f"no {failed.check}"
+    observed = "unknown" if failed.observed is None else f"{failed.observed.normalize():f}"
+    return f"{failed.check} {observed} (limit {failed.limit.normalize():f})"

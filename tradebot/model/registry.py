@@ -1,0 +1,231 @@
+"""The registry: which coins may be traded, at which tier, and whether their data can be trusted. Values and settings.
+
+`signals.registry` and `signals.data_health` decide, `desk.registry` looks, and `gates.registry` answers for entries.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated
+
+from msgspec import Struct, field
+from pydantic import AfterValidator, Field
+
+from tradebot.model.limits import Fraction, Frozen, Seconds, Tighter, Usd
+from tradebot.model.series import width_of
+
+
+class Tier(StrEnum):
+    """How much of a coin may be traded; A is for the most liquid ones."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+def height(tier: Tier | None) -> int:
+    """Return how high a tier is: 3 for A, 0 for a coin that is below all of them."""
+    return 0 if tier is None else len(Tier) - [*Tier].index(tier)
+
+
+class Health(StrEnum):
+    """Whether the data of a coin can be trusted, which also says how often it is looked at."""
+
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    SUSPENDED = "SUSPENDED"
+
+
+class Check(StrEnum):
+    """What is checked of the data of a coin."""
+
+    QUOTE = "quote"
+    SPREAD = "spread"
+    VOLUME = "volume"
+    CANDLES = "candles"
+    NEWEST = "newest"
+
+
+def _intraday(timeframe: str) -> str:
+    if width_of(timeframe) is None:
+        raise ValueError("use candles of minutes or hours, such as 4Hour")
+    return timeframe
+
+
+class TierRules(Frozen):
+    """What a coin needs for a tier, and what the tier allows.
+
+    Volume is of 24 hours in USD, the spread is a fraction of the middle, and the price is the middle in USD.
+    `min_price` is None if every price will do.
+    """
+
+    min_volume_usd: Annotated[Decimal, Field(gt=0, le=10**12), Tighter.HIGHER]
+    max_spread_fraction: Annotated[Fraction, Tighter.LOWER]
+    min_price: Annotated[Decimal | None, Field(gt=0), Tighter.HIGHER]
+    max_leverage: Annotated[Decimal, Field(ge=1, le=100), Tighter.LOWER]
+    max_notional_usd: Annotated[Usd, Tighter.LOWER]
+    slippage_fraction: Annotated[Fraction, Tighter.SAME]
+
+
+class Tiers(Frozen):
+    """The rules of each tier."""
+
+    a: TierRules
+    b: TierRules
+    c: TierRules
+
+    def of(self, tier: Tier) -> TierRules:
+        """Return the rules of one tier."""
+        return {Tier.A: self.a, Tier.B: self.b, Tier.C: self.c}[tier]
+
+
+class DataHealthRules(Frozen):
+    """What the data of a coin is checked for, and what becomes of a coin whose data fails.
+
+    `degraded_every` counts the passes in which strategies are asked. Entries pause while fewer coins than `min_healthy`
+    are healthy, or than there are, or than this fraction of them.
+    """
+
+    max_spread_fraction: Annotated[Fraction, Tighter.LOWER]
+    min_volume_usd: Annotated[Decimal, Field(ge=0, le=10**12), Tighter.HIGHER]
+    candles: Annotated[str, AfterValidator(_intraday), Tighter.SAME]
+    min_candles: Annotated[int, Field(ge=1, le=10_000), Tighter.HIGHER]
+    max_late_s: Annotated[Seconds, Tighter.LOWER]
+    failures: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
+    passes: Annotated[int, Field(ge=1, le=100), Tighter.HIGHER]
+    degraded_every: Annotated[int, Field(ge=1, le=1000), Tighter.SAME]
+    suspend_after_s: Annotated[Seconds, Tighter.LOWER]
+    probe_s: Annotated[Seconds, Tighter.SAME]
+    min_healthy: Annotated[int, Field(ge=1, le=5000), Tighter.HIGHER]
+    min_healthy_fraction: Annotated[Fraction, Tighter.HIGHER]
+
+    def needed(self, coins: int) -> int:
+        """Return how many of so many coins have to be healthy for entries to be open."""
+        share = -(-self.min_healthy_fraction * coins // 1)
+        return max(min(self.min_healthy, coins), int(share))
+
+
+class RegistryRules(Frozen):
+    """Which coins may be traded, and at which tier. `pinned` are always in the highest one."""
+
+    enabled: Annotated[bool, Tighter.HIGHER]
+    pinned: Annotated[list[str], Tighter.FEWER]
+    refresh_s: Annotated[Seconds, Tighter.LOWER]
+    rise_after_s: Annotated[Seconds, Tighter.HIGHER]
+    max_age_s: Annotated[Seconds, Tighter.LOWER]
+    tiers: Tiers
+    health: DataHealthRules
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield a message for each pair of settings that don't fit together."""
+        if self.max_age_s <= self.refresh_s:
+            yield (
+                f"registry.max_age_s {self.max_age_s} is not above registry.refresh_s {self.refresh_s}: every coin "
+                "would be refused before its tier is looked at again"
+            )
+        for (upper, high), (lower, low) in pairwise((tier, self.tiers.of(tier)) for tier in Tier):
+            for name in ("max_leverage", "max_notional_usd", "min_volume_usd"):
+                more, less = getattr(high, name), getattr(low, name)
+                if more < less:
+                    yield (
+                        f"registry.tiers: {name} {more} of {upper} is below {less} of {lower}: a less liquid coin "
+                        "would be trusted more"
+                    )
+
+
+NO_VOLUME = "no volume of 24 hours"
+"""What is said of a coin whose volume isn't known."""
+
+
+class Figures(Struct, frozen=True):
+    """What was read of a coin: its volume of 24 hours in USD, its spread as a fraction of the middle, and the middle.
+
+    What isn't known is None, and `why` says why there is no usable quote.
+    """
+
+    volume_usd: Decimal | None = None
+    spread_fraction: Decimal | None = None
+    price: Decimal | None = None
+    why: str = ""
+
+
+class Rank(Struct, frozen=True):
+    """The tier that a coin has, or None if it is below all of them, since when, and the figures that were read last.
+
+    `measured_at` is when all figures were known last, None if they never were; unless they are `known` now, the coin
+    isn't eligible. A higher tier that it is on the way to is `rising_to`, since `rising_since`.
+    """
+
+    tier: Tier | None
+    known: bool
+    figures: Figures
+    since: datetime
+    measured_at: datetime | None = None
+    rising_to: Tier | None = None
+    rising_since: datetime | None = None
+
+
+class Failed(Struct, frozen=True):
+    """One check that the data of a coin failed: what was observed, None if nothing was, and the limit."""
+
+    check: Check
+    observed: Decimal | None
+    limit: Decimal | None
+
+
+class DataState(Struct, frozen=True):
+    """How healthy the data of a coin is, since when, and when it was looked at last.
+
+    `failures` and `passes` are those in a row since the last of the other kind or the last change. `skipped` counts the
+    passes since the last look. `failed` are the checks that failed in it.
+    """
+
+    health: Health
+    since: datetime
+    looked_at: datetime
+    failures: int = 0
+    passes: int = 0
+    skipped: int = 0
+    failed: tuple[Failed, ...] = ()
+
+
+class Coin(Struct, frozen=True):
+    """What the registry knows of one symbol."""
+
+    symbol: str
+    rank: Rank
+    data: DataState
+
+
+class Registry(Struct, frozen=True):
+    """What is known of each symbol that may be traded, and the rules by which it is judged.
+
+    `coins` has those that were looked at, of `symbols`, which are all.
+    """
+
+    rules: RegistryRules
+    symbols: Sequence[str]
+    coins: Mapping[str, Coin] = field(default_factory=dict)
+
+    def tier_of(self, symbol: str, now: datetime) -> TierRules | None:
+        """Return what the tier of an eligible symbol allows; None if it isn't known or below all tiers."""
+        coin = self.coins.get(symbol)
+        if coin is None or not self.is_current(coin, now) or not coin.rank.known or coin.rank.tier is None:
+            return None
+        return self.rules.tiers.of(coin.rank.tier)
+
+    def is_current(self, coin: Coin, now: datetime) -> bool:
+        """Return True if a coin's tier and data were looked at lately enough to count."""
+        return all(age <= self.rules.max_age_s for age in self.ages_s(coin, now))
+
+    def ages_s(self, coin: Coin, now: datetime) -> tuple[float, float]:
+        """Return how long ago a coin's tier was measured and its data was looked at, in seconds."""
+        measured = coin.rank.measured_at or coin.rank.since
+        return (now - measured).total_seconds(), (now - coin.data.looked_at).total_seconds()
+
+    def healthy(self, now: datetime) -> int:
+        """Return how many coins have healthy data."""
+        known = (coin for coin in self.coins.values() if self.is_current(coin, now))
+        return sum(coin.data.health is Health.HEALTHY for coin in known)

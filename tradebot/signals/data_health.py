@@ -1,0 +1,91 @@
+"""Decide whether the data of a coin can be trusted, and when it is looked at again.
+
+Some failures in a row make healthy data degraded, which is then looked at in fewer passes. Data that stays degraded is
+suspended and only probed now and then. Some passes in a row make either healthy again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.model.registry import Check, DataHealthRules, DataState, Failed, Figures, Health
+from tradebot.model.series import Series, width_of
+from tradebot.model.values import replace
+
+
+def checks(figures: Figures, candles: Series | None, now: datetime, rules: DataHealthRules) -> tuple[Failed, ...]:
+    """Return the checks that a coin's data fails. What isn't known fails."""
+    return (*_of_figures(figures, rules), *_of_candles(candles, now, rules))
+
+
+def _of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
+    if figures.spread_fraction is None:
+        yield Failed(Check.QUOTE, None, None)
+    elif figures.spread_fraction > rules.max_spread_fraction:
+        yield Failed(Check.SPREAD, figures.spread_fraction, rules.max_spread_fraction)
+    if figures.volume_usd is None or figures.volume_usd < rules.min_volume_usd:
+        yield Failed(Check.VOLUME, figures.volume_usd, rules.min_volume_usd)
+
+
+def _of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) -> Iterator[Failed]:
+    count = len(candles) if candles else 0
+    if count < rules.min_candles:
+        yield Failed(Check.CANDLES, Decimal(count), Decimal(rules.min_candles))
+    if candles and count and (late_s := late_by_s(candles, now)) > rules.max_late_s:
+        yield Failed(Check.NEWEST, Decimal(late_s), Decimal(rules.max_late_s))
+
+
+def late_by_s(candles: Series, now: datetime) -> int:
+    """Return for how many seconds the candle after the newest one should have been there; below zero if it goes on."""
+    width = width_of(candles.timeframe) or timedelta(days=1)
+    return int((now - candles.start_of(-1) - 2 * width).total_seconds())
+
+
+def is_due(state: DataState | None, now: datetime, rules: DataHealthRules) -> bool:
+    """Return True if a coin's data has to be looked at in this pass. A look that is later than now doesn't count."""
+    if state is None or state.health is Health.HEALTHY or now < state.looked_at:
+        return True
+    if state.health is Health.DEGRADED and not _is_lasting(state, now, rules):
+        return state.skipped + 1 >= rules.degraded_every
+    return (now - state.looked_at).total_seconds() >= rules.probe_s
+
+
+def after_a_look(
+    before: DataState | None, failed: tuple[Failed, ...], now: datetime, rules: DataHealthRules
+) -> DataState:
+    """Return the state of a coin's data after a look. At the first one, it isn't trusted unless it passes."""
+    if before is None:
+        return DataState(Health.DEGRADED if failed else Health.HEALTHY, now, now, failed=failed)
+    if failed:
+        looked = replace(before, looked_at=now, failures=before.failures + 1, passes=0, skipped=0, failed=failed)
+        if before.health is Health.HEALTHY:
+            return _now(looked, Health.DEGRADED, now) if looked.failures >= rules.failures else looked
+        return _suspended_if_lasting(looked, now, rules)
+    looked = replace(before, looked_at=now, failures=0, passes=before.passes + 1, skipped=0, failed=())
+    if before.health is Health.HEALTHY:
+        return replace(looked, passes=0)
+    return (
+        _now(looked, Health.HEALTHY, now)
+        if looked.passes >= rules.passes
+        else (_suspended_if_lasting(looked, now, rules))
+    )
+
+
+def without_a_look(before: DataState, now: datetime, rules: DataHealthRules) -> DataState:
+    """Return the state after a pass that didn't look at a coin's data."""
+    return _suspended_if_lasting(replace(before, skipped=before.skipped + 1), now, rules)
+
+
+def _is_lasting(state: DataState, now: datetime, rules: DataHealthRules) -> bool:
+    return (now - state.since).total_seconds() >= rules.suspend_after_s
+
+
+def _suspended_if_lasting(state: DataState, now: datetime, rules: DataHealthRules) -> DataState:
+    lasting = state.health is Health.DEGRADED and _is_lasting(state, now, rules)
+    return _now(state, Health.SUSPENDED, now) if lasting else state
+
+
+def _now(state: DataState, health: Health, now: datetime) -> DataState:
+    """Return a state that has just become another one; the passes of one that recovers go on counting."""
+    passes = state.passes if health is Health.SUSPENDED else 0
+    return replace(state, health=health, since=now, failures=0, passes=passes, skipped=0)
