@@ -64,9 +64,8 @@ def entry_size(
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
     the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
     with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, so do what the book has of the symbol and
-    a lack of buying power. A quantity that the candidate wishes for makes it smaller, never larger.
-    with a limit on risk, a farther stop makes it smaller. A quantity that the candidate wishes for makes it smaller,
-    never larger. `room_usd` is what its tier still allows in the symbol.
+    a lack of buying power. A quantity that the candidate wishes for makes it smaller, never larger. `room_usd` is what
+    its tier still allows in the symbol, None without a tier.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -76,10 +75,9 @@ def entry_size(
     budget, held = _budget(book, limits, stop), book.exposure.get(candidate.symbol, NONE)
     if fit_to_room:
         budget = min(budget, limits.max_symbol_fraction * book.equity - held)
+    if room_usd is not None:
+        budget = min(budget, room_usd)
     quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
-    budget = _budget(book, limits, stop)
-    budget = budget if room_usd is None else min(budget, room_usd)
-    quantity = (max(budget, Decimal(0)) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
     if candidate.quantity is not None:
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
 

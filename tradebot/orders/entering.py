@@ -79,10 +79,10 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
     book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
     listing = account.desk.listing_for(candidate.instrument)
-    fit = own.execution.fit_to_room
-    size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit) if quote else None
-    room_usd = _tier_room(account, candidate.symbol)
-    size = entry_size(candidate, listing, quote, book, limits, reserve, stop, room_usd) if quote else None
+    fit, room_usd = own.execution.fit_to_room, _tier_room(account, candidate.symbol)
+    size = None
+    if quote:
+        size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit, room_usd=room_usd)
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))

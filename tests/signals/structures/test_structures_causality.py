@@ -62,7 +62,8 @@ def minutes() -> list[Series]:
 
 def _series(symbol: str, bars: list[tuple[float, ...]]) -> Series:
     starts, *prices = zip(*bars, strict=True)
-    return Series(symbol, "1Min", False, array("q", starts), *(array("d", column) for column in prices))
+    opens, highs, lows, closes, volume = (array("d", column) for column in prices)
+    return Series(symbol, "1Min", False, array("q", starts), opens, highs, lows, closes, volume)
 
 
 @pytest.mark.campaign
