@@ -17,9 +17,10 @@ SHIPPED_PROFILE = "flow"
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
-    Raises OperatorError for an unknown name, beside a configuration file, at another venue than the profiles are for,
+    Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own,
     and if an option and the profile both say which symbols to trade.
     """
+    from tradebot.adapters.text.yaml_loader import load_yaml
     from tradebot.app.settings import shipped
     from tradebot.app.venues import EARLIER
 
@@ -27,25 +28,21 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
         raise OperatorError(f"there is no profile {clean(name)[:20]!r}", f"choose one of {', '.join(profiles(''))}")
     if name == SHIPPED_PROFILE:
         return None
-    if flags.get("venue", EARLIER) != EARLIER:
-        raise OperatorError(
-            f"profile {name} trades US shares, and {clean(str(flags['venue']))} has none",
-            f"leave out --profile: config/venues/{clean(str(flags['venue']))}.yaml is what a bot there begins with",
-        )
     if file is not None:
         message = f"{file} is a configuration already, and a profile would be the start of another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
     start = shipped("profiles") / f"{name}.yaml"
-    if ("universe" in flags or "path" in flags.get("sandbox", {})) and _has_symbols(start):
+    content = load_yaml(start, shipped=True)
+    its, asked = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))
+    if asked != its:
+        raise OperatorError(
+            f"profile {name} is for {its}, and you asked for {clean(asked)}",
+            f"leave out --profile or --venue; without a profile, a bot begins with what {clean(asked)} comes with",
+        )
+    if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")
     return start
-
-
-def _has_symbols(start: Path) -> bool:
-    import yaml
-
-    return "universe" in yaml.safe_load(start.read_text(encoding="utf-8"))
 
 
 def require_strategies(profile: str, settings: "Settings") -> None:

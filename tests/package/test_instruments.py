@@ -44,6 +44,7 @@ SMALL = {
     "tradebot/reconciliation/activities.py:NINE_PLACES": DIGITS,
     "tradebot/model/position.py:(ZERO, NINE_PLACES)": DIGITS,
     "tradebot/desk/answers.py:ROUNDING": DIGITS,
+    "tradebot/strategies/smart_money/strategy.py:PLACES": DIGITS,
     "tradebot/exits/why.py:_SHOWN": SHOWN,
     "tradebot/exits/why.py:measured": SHOWN,
     "tradebot/views/backtest_result.py:PERCENT": SHOWN,

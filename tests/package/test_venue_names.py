@@ -27,6 +27,7 @@ ALLOWED: Mapping[str, str] = {
 """The places outside of the adapters, the exchange and the door to venues that name Alpaca, each with its reason."""
 KRAKEN: Mapping[str, str] = {
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
+    "config/profiles/smart_money.yaml": "a profile says which venue it is for",
 }
 """The places that name Kraken Futures."""
 INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py", "tradebot/app/kraken_door.py")

@@ -54,7 +54,14 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
     (record,) = trade_once(world_of(scene, submitted()), call()).candidates
     asked = {decision.gate: decision for decision in record.decisions}
     unasked = {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.LIQUIDITY, Gate.APPROVAL, Gate.EXIT}
-    assert set(Gate) - set(asked) == {*unasked, Gate.INSTRUMENT, *OF_OPTIONS, *OF_MARGIN}
+    assert set(Gate) - set(asked) == {
+        *unasked,
+        Gate.INSTRUMENT,
+        Gate.DATA_HEALTH,
+        Gate.REGISTRY,
+        *OF_OPTIONS,
+        *OF_MARGIN,
+    }
     assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
 
 

@@ -60,6 +60,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _wanted(settings)
+        yield from _smart_money(settings)
         yield from _displacement(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
 
@@ -136,6 +137,18 @@ def _wanted(settings: Sections) -> Iterator[str]:
         wanting = [*(yield from _rotations(settings, rotations)), *wanting]
     if wanting:
         yield from problems(wanting, settings.limits)
+
+
+def _smart_money(settings: Sections) -> Iterator[str]:
+    """Yield what is wrong with the sections of smart-money strategies."""
+    named = [name for name, used in settings.strategies.installed_as().items() if used == "smart_money"]
+    if named:
+        from tradebot.strategies.checking import checked
+        from tradebot.strategies.smart_money.settings import SmartMoneySettings
+
+        sections = settings.strategies.in_use()
+        for name in named:
+            yield from checked(name, SmartMoneySettings, sections[name])
 
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:

@@ -4,6 +4,7 @@ from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow, Unit, blocked, broken, idle, unknown
 from tradebot.model.registry_reasons import REGISTRY_REASONS
+from tradebot.model.setup_reasons import SETUP_REASONS
 
 __all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
 
@@ -263,6 +264,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "strategies.NAME.min_ranked says how many symbols it takes.",
         Unit.SYMBOLS,
     ),
+    **SETUP_REASONS,
     Reason.BARS_MISSING: unknown(
         "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
         "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "

@@ -79,7 +79,8 @@ class StrategyView(Struct, frozen=True):
     market by kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` is what the
     books keep of each besides its fills: its entry's stop, target, score and other facts, but no prices since.
     `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
-    for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol.
+    for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
+    the strategy's own trades that closed within the last month, by symbol, oldest first.
     """
 
     now: datetime

@@ -5,10 +5,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from tradebot.model.limits import Frozen, OwnLimits, Wanted
-from tradebot.model.text import SYMBOL_PATTERN, expected
+from tradebot.model.text import SYMBOL_PATTERN
+from tradebot.strategies.checking import checked
 from tradebot.strategies.wanting import Wanting
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
@@ -85,11 +86,8 @@ def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Generator[str, None, Wanting | None]:
     """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read."""
-    try:
-        rotation = RotationSettings.model_validate(settings)
-    except ValidationError as invalid:
-        for each in invalid.errors():
-            yield f"strategies.{'.'.join([name, *map(str, each['loc'])])}: {_wrong(each)}"
+    rotation = yield from checked(name, RotationSettings, settings)
+    if rotation is None:
         return None
     outside = [symbol for symbol in (*rotation.ranked, *rotation.refuge) if symbol not in universe]
     if outside:
@@ -101,7 +99,3 @@ def wanting(
     most = Wanted(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
     fund = (*rotation.refuge, *rotation.ranked)[0]
     return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)
-
-
-def _wrong(error: Mapping[str, object]) -> str:
-    return "there is no such setting" if error["type"] == "extra_forbidden" else expected(error)

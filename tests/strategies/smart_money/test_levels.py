@@ -1,0 +1,66 @@
+"""Stops and targets of a setup, with the worked examples of the specification."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from tradebot.signals.structures.reading import ReadingKind
+from tradebot.strategies.smart_money.levels import Levels, Setup, levels, stop_multiple
+from tradebot.strategies.smart_money.settings import Regime, SmartMoneySettings
+
+RULES = SmartMoneySettings()
+ATR = 4.0
+
+
+def made(
+    regime: Regime, swings: Sequence[float] = (), *, stop_outs: int = 0, sign: int = 1, invalid: float | None = None
+) -> Levels | None:
+    far = 100.0 - 2 * sign if invalid is None else invalid
+    rules = RULES.rules_of(regime)
+    setup = Setup(ReadingKind.BLOCK, sign, regime, 100.0, far, 0)
+    return levels(setup, rules, stop_multiple(rules, RULES.stop_outs, stop_outs), ATR, swings)
+
+
+@pytest.mark.parametrize(
+    ("regime", "swings", "stop_outs", "stop", "target"),
+    [
+        (Regime.TIGHT, (), 0, "97.10", "105.80"),
+        (Regime.TIGHT, (103.0, 106.5, 109.0), 0, "97.10", "106.5"),
+        (Regime.WIDE, (), 0, "95.80", "106.30"),
+        (Regime.TIGHT, (), 2, "96.65", "106.70"),
+        (Regime.TIGHT, (), 3, "96.425", "107.15"),
+        (Regime.TIGHT, (), 9, "96.20", "107.60"),
+    ],
+)
+def test_stop_and_target_of_the_worked_examples_long_and_short(
+    regime: Regime, swings: Sequence[float], stop_outs: int, stop: str, target: str
+) -> None:
+    long = made(regime, swings, stop_outs=stop_outs)
+    short = made(regime, [200 - price for price in swings], stop_outs=stop_outs, sign=-1)
+    assert long
+    assert short
+    assert (long.stop, long.target) == (Decimal(stop), Decimal(target))
+    assert (short.stop, short.target) == (200 - Decimal(stop), 200 - Decimal(target))
+    assert long.risk == short.risk == 100 - Decimal(stop)
+
+
+def test_a_swing_at_exactly_the_least_reward_is_a_target() -> None:
+    found = made(Regime.TIGHT, (105.79, 105.8))
+    assert found
+    assert found.targets == (Decimal("105.8"),)
+
+
+def test_five_swings_at_most_are_targets_the_nearest_first() -> None:
+    found = made(Regime.TIGHT, [106.0 + place for place in reversed(range(8))])
+    assert found
+    assert found.targets == tuple(Decimal(106 + place) for place in range(5))
+
+
+@pytest.mark.parametrize(("sign", "invalid"), [(1, 101.0), (-1, 99.0), (1, 100.9)])
+def test_a_setup_whose_stop_would_be_on_the_winning_side_has_no_levels(sign: int, invalid: float) -> None:
+    assert made(Regime.TIGHT, sign=sign, invalid=invalid) is None
+
+
+def test_a_short_that_would_aim_below_zero_has_no_levels() -> None:
+    assert made(Regime.TIGHT, sign=-1, invalid=151.0) is None

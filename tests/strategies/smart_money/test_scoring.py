@@ -1,0 +1,45 @@
+"""Points of a setup, with the worked examples of the specification."""
+
+import pytest
+from pydantic import ValidationError
+
+from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, components, points, total
+from tradebot.strategies.smart_money.settings import PointsSettings
+
+RULES = PointsSettings()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Evidence(True, False, False, Place.ZONE, Lean.ALIGNED, 27, 15), 70),
+        (Evidence(True, False, False, Place.LEVEL, Lean.ALIGNED, 27, 15), 65),
+        (Evidence(True, False, False, Place.NOWHERE, Lean.ALIGNED, 27, 15), 55),
+        (Evidence(False, True, False, Place.ZONE, Lean.NEUTRAL, 31, 15), 60),
+        (Evidence(False, False, True, Place.LEVEL, Lean.ALIGNED, 30, 15), 64),
+        (Evidence(False, False, True, Place.NOWHERE, Lean.ALIGNED, 30, 15), 54),
+        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9), 95),
+        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, tolerated=True), 90),
+        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, weekly_points=18), 77),
+        (Evidence(False, False, False, Place.EXTENSION, Lean.COUNTER, None, 50), 10),
+        (Evidence(False, False, False, Place.NOWHERE, Lean.COUNTER, 19.9, 50.1, tolerated=True), 0),
+    ],
+)
+def test_points_of_the_worked_examples(found: Evidence, expected: int) -> None:
+    assert total(points(found, RULES)) == expected
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_components_add_up_to_the_points_of_a_hundred_with_the_sign_of_the_side(sign: int) -> None:
+    parts = points(Evidence(True, False, True, Place.LEVEL, Lean.NEUTRAL, 33, 22, tolerated=True), RULES)
+    made = components(parts, RULES, sign)
+    assert sum(one.weight for one in made) == 100
+    score = sum((one.value or 0.0) * one.weight for one in made) / 100
+    assert score == pytest.approx(sign * total(parts) / 100)
+
+
+def test_points_that_do_not_add_up_to_a_hundred_are_refused() -> None:
+    with pytest.raises(ValidationError, match="must add up to 100 with tolerance, not 99"):
+        PointsSettings(gap=7)
+    with pytest.raises(ValidationError, match="gives more for a part of fib than fib 15"):
+        PointsSettings(fib_level=16)

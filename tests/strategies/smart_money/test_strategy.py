@@ -1,0 +1,216 @@
+"""The whole strategy on walks: every filter says yes and no, and neither the side nor the scale of prices matters."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
+
+import pytest
+
+from tests.strategies.smart_money.coins import NOW, lot, trade, view
+from tradebot.desk.answers import checked
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision
+from tradebot.model.position import Kept, RoundTrip
+from tradebot.model.reasons import Reason
+from tradebot.model.series import PriceKind
+from tradebot.model.view import Close, Open, StrategyView
+from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
+
+SEEDS = range(40)
+RELATIVE_TO_NOTHING: Mapping[str, object] = {
+    "bias": {"band_fraction": 0, "min_depth": 250},
+    "structure": {"gap_min_fraction": 0, "hold_fraction": 0, "min_depth": 250},
+    "fib": {"near_fraction": 0},
+    "change": {"tolerance_fraction": 0, "atr_multiple": 1e-9, "max_tolerance_fraction": 0},
+}
+"""Settings without thresholds that are fractions of a price: turned over, those would be of another price."""
+
+
+def opens(seen: StrategyView, settings: Mapping[str, object] | None = None) -> dict[str, Open]:
+    wants = SmartMoneyStrategy(settings or {}).propose(seen)
+    assert checked(seen, wants) == tuple(wants), "the answer would be refused"
+    return {want.symbol: want for want in wants if isinstance(want, Open)}
+
+
+@cache
+def plain() -> Mapping[str, Open]:
+    """Return what is wanted of the coins if nothing happened before."""
+    return opens(view(SEEDS))
+
+
+def failed(want: Open) -> list[Decision]:
+    return [decision for decision in want.decisions if not decision.passed]
+
+
+def test_every_filter_is_asked_of_every_coin_and_each_says_yes_and_no_to_longs_and_shorts() -> None:
+    asked = {"change": {"required": True}, "weekly": {"rule": "required"}}
+    names = ["data", "bias", "setup", "regime", "weekly zone", "structure change", "trend", "place", "points"]
+    names += ["same setup", "rest"]
+    said: dict[tuple[str, Side], set[bool]] = {}
+    for settings in (asked, {**asked, "min_strength": 40, "consolidation_strength": 40}):
+        for want in opens(view(SEEDS), settings).values():
+            found = [decision.about for decision in want.decisions]
+            # Only an entry at a zone has to be in place.
+            assert found in (names, [name for name in names if name != "place"])
+            for decision in want.decisions:
+                said.setdefault((decision.about, want.side), set()).add(decision.passed)
+    for name in ("setup", "regime", "weekly zone", "structure change", "trend", "place", "points"):
+        assert said[name, Side.BUY] == said[name, Side.SELL] == {True, False}, name
+
+
+def test_some_coins_pass_all_filters_on_either_side_and_carry_what_the_books_need() -> None:
+    passed = [want for want in plain().values() if not failed(want)]
+    assert {want.side for want in passed} == {Side.BUY, Side.SELL}
+    for want in passed:
+        assert want.stop_loss_fraction
+        assert want.profit_target_fraction
+        assert want.invalid_fraction
+        assert want.invalid_fraction < want.stop_loss_fraction
+        assert want.cluster in {f"tight_smc_{kind}" for kind in ("block", "gap")} | {
+            f"wide_structure_{kind}" for kind in ("break", "change")
+        }
+        assert abs(want.score) >= 0.6
+        least = Decimal(2 if want.cluster.startswith("tight") else "1.5")
+        assert want.profit_target_fraction >= least * want.stop_loss_fraction - Decimal("1e-8")
+
+
+def shape(want: Open) -> Sequence[object]:
+    return [abs(want.score), want.cluster, [(one.about, one.verdict, one.reason) for one in want.decisions]]
+
+
+def test_turned_over_prices_give_the_same_answers_on_the_other_side() -> None:
+    long, short = opens(view(SEEDS), RELATIVE_TO_NOTHING), opens(view(SEEDS, over=True), RELATIVE_TO_NOTHING)
+    assert {symbol: shape(want) for symbol, want in long.items()} == {s: shape(want) for s, want in short.items()}
+    assert all(long[symbol].side is not short[symbol].side for symbol in long)
+    assert len({str(shape(want)) for want in long.values()}) > 10, "the walks are all alike"
+
+
+@pytest.mark.parametrize("tick", ["0.1", "0.00000000001"])
+def test_prices_at_another_scale_give_the_same_answers(tick: str) -> None:
+    one, other = plain(), opens(view(SEEDS, tick=Decimal(tick)))
+    assert {symbol: shape(want) for symbol, want in one.items()} == {s: shape(want) for s, want in other.items()}
+    for symbol, want in one.items():
+        same = other[symbol]
+        assert (want.stop_loss_fraction, want.profit_target_fraction, want.invalid_fraction) == (
+            same.stop_loss_fraction,
+            same.profit_target_fraction,
+            same.invalid_fraction,
+        )
+
+
+def test_only_the_side_of_the_bias_is_judged_unless_the_bias_is_neutral() -> None:
+    for want in plain().values():
+        (bias,) = (decision for decision in want.decisions if decision.about == "bias")
+        assert isinstance(bias.observed, float)
+        if abs(bias.observed) > 0.001:
+            assert (bias.observed > 0) is (want.side is Side.BUY)
+
+
+def test_a_block_is_asked_for_where_the_earlier_bot_asked_for_one() -> None:
+    today, before = plain(), opens(view(SEEDS), {"setups_need_a_block": True})
+    kinds = {want.cluster for want in today.values()}
+    assert {"tight_smc_gap", "wide_structure_break"} <= kinds
+    assert {want.cluster for want in before.values()} == {"", "tight_smc_block"}
+    assert all(failed(want)[0].reason for want in before.values() if not want.cluster)
+
+
+@pytest.fixture(scope="module")
+def good() -> str:
+    """Return a coin that passes all filters when nothing happened in it before."""
+    return next(symbol for symbol, want in plain().items() if not failed(want))
+
+
+def after(good: str, trades: Sequence[RoundTrip]) -> Open:
+    """Return what is wanted of a coin after these trades in it."""
+    seed = next(seed for seed in SEEDS if good == f"PF_{seed}USD")
+    return opens(view([seed], trades={good: trades}))[good]
+
+
+@pytest.mark.parametrize(
+    ("trades", "reasons"),
+    [
+        ([("-0.4", 119)], [Reason.SYMBOL_RESTING]),
+        ([("-0.4", 121)], []),
+        ([("0.4", 14)], [Reason.SYMBOL_RESTING]),
+        ([("0.4", 16)], []),
+        ([("-0.5", 700), ("-0.5", 500), ("-0.5", 130)], [Reason.SYMBOL_RESTING]),
+        ([("-0.5", 900), ("-0.5", 800), ("-0.5", 721)], []),
+        ([("-0.49", 700), ("-0.5", 500), ("-0.5", 130)], []),
+        ([("-0.5", 1441), ("-0.5", 500), ("-0.5", 130)], []),
+    ],
+)
+def test_a_coin_rests_after_gains_and_losses(
+    good: str, trades: Sequence[tuple[str, int]], reasons: Sequence[Reason]
+) -> None:
+    opened = timedelta(days=9)
+    past = [trade(good, profit, timedelta(minutes=minutes), opened) for profit, minutes in trades]
+    want = after(good, past)
+    assert [decision.reason for decision in failed(want)] == reasons
+
+
+def test_a_coin_rests_after_an_entry_and_its_setup_counts_as_the_same_for_a_while(good: str) -> None:
+    past = [trade(good, "0.4", timedelta(minutes=16), timedelta(minutes=44))]
+    want = after(good, past)
+    found = {decision.reason: decision.observed for decision in failed(want)}
+    assert found == {Reason.SETUP_REPEATED: 44 * 60.0, Reason.SYMBOL_RESTING: 44 * 60.0}
+    past = [trade(good, "0.4", timedelta(minutes=16), timedelta(minutes=61))]
+    assert not failed(after(good, past))
+
+
+def test_losses_move_the_stop_farther_away(good: str) -> None:
+    past = [trade(good, "-0.5", timedelta(minutes=minutes), timedelta(days=2)) for minutes in (300, 200)]
+    near, far = after(good, []), after(good, past)
+    assert near.atr_fraction
+    assert near.stop_loss_fraction
+    assert far.stop_loss_fraction
+    multiple = Decimal("0.225" if near.cluster.startswith("tight") else "0.55")
+    wider = far.stop_loss_fraction - near.stop_loss_fraction
+    assert abs(wider - multiple / 2 * near.atr_fraction) < Decimal("1e-8")
+
+
+def test_the_venues_funding_counts_for_the_side_that_pays_it() -> None:
+    dear = opens(view(SEEDS, funding=Decimal("0.0004")))
+    for symbol, free in plain().items():
+        one, other = (
+            next(part.value for part in want.components if part.name == "cost") for want in (free, dear[symbol])
+        )
+        assert one
+        assert other is not None
+        assert abs(other) < abs(one) if free.side is Side.BUY else other == one
+
+
+def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_invalid_price() -> None:
+    seen = view(range(3))
+    symbols = seen.universe
+    last = {symbol: seen.bars(symbol, "4Hour", price=PriceKind.SPOT).close[-1] for symbol in symbols}
+    free = opens(seen)
+    for symbol in symbols:
+        with_bias, entry = 1 if free[symbol].side is Side.BUY else -1, Decimal(repr(last[symbol]))
+        for sign, invalid, age, why in (
+            (-with_bias, "0.5", timedelta(days=1), "lean the other way"),
+            (with_bias, "0.5", timedelta(days=1), None),
+            (with_bias, "0.01", timedelta(days=1), "invalid"),
+            (with_bias, "0.01", timedelta(), None),
+        ):
+            # The entry was so far on the other side of the last close that this is or isn't beyond its invalid price.
+            held = lot(symbol, 3 * sign, str(entry * (1 + Decimal("0.02") * sign)), age)
+            kept = Kept(invalid_fraction=Decimal(invalid))
+            wants = SmartMoneyStrategy({}).propose(view(range(3), lots={symbol: held}, kept={symbol: kept}))
+            closes = [want.why for want in wants if isinstance(want, Close)]
+            assert len(closes) == (why is not None), (symbol, sign, invalid)
+            assert all((why or "") in close for close in closes)
+            assert symbol not in {want.symbol for want in wants if isinstance(want, Open)}
+
+
+def test_inputs_explain_every_component_of_a_score() -> None:
+    seen = view(range(3))
+    strategy = SmartMoneyStrategy({})
+    for symbol, want in opens(seen).items():
+        inputs = strategy.inputs(seen, symbol)
+        assert [one.component for one in inputs] == [part.name for part in want.components]
+        for one, part in zip(inputs, want.components, strict=True):
+            given = {each.name: float(each.value) for each in one.values}
+            sign = -1 if one.formula.startswith("-") else 1
+            assert sign * given["points"] / given["most"] == pytest.approx(part.value)
+    assert seen.now == NOW

@@ -1,0 +1,60 @@
+"""Reasons of strategies that trade setups in candles. `reasons` merges them into the one table."""
+
+from tradebot.model.reason_codes import Reason, ReasonRow, Unit, idle
+
+_OR = "then run tradebot config accept."
+
+SETUP_REASONS: dict[Reason, ReasonRow] = {
+    Reason.AGAINST_BIAS: idle(
+        "The daily bars lean the other way: their close is on the other side of its moving average.",
+        "Nothing to do: a side is traded only while the daily bars don't speak against it.",
+        Unit.SHARE_OF_WHOLE,
+    ),
+    Reason.NO_SETUP: idle(
+        "The bars show no order block, gap, break or change of structure to enter by.",
+        "Nothing to do; most coins have none most of the time. strategies.NAME.structure.timeframe: 1Hour finds more, "
+        f"{_OR}",
+        Unit.BARS,
+    ),
+    Reason.CONSOLIDATION: idle(
+        "The market goes sideways: the trend is weak, and there is no order block to trade from.",
+        f"Nothing to do; or lower strategies.NAME.consolidation_strength, {_OR}",
+        Unit.NONE,
+    ),
+    Reason.OUTSIDE_WEEKLY_ZONE: idle(
+        "The entry is outside the zone of the last weeks' range that the strategy asks for.",
+        f"Nothing to do; or set strategies.NAME.weekly.rule to points or off, {_OR}",
+        Unit.NONE,
+    ),
+    Reason.CHANGE_UNCONFIRMED: idle(
+        "No change of structure is confirmed on this side, or the price is too far from where it happened.",
+        f"Nothing to do; or set strategies.NAME.change.required: false, {_OR}",
+        Unit.SHARE_OF_WHOLE,
+    ),
+    Reason.TREND_TOO_WEAK: idle(
+        "The trend of the hourly bars is too weak.",
+        f"Nothing to do; or lower strategies.NAME.min_strength, {_OR}",
+        Unit.NONE,
+    ),
+    Reason.ENTRY_OUT_OF_PLACE: idle(
+        "The entry is neither in the zone of the range in which it is wanted nor near one of its levels.",
+        f"Nothing to do; or raise strategies.NAME.fib.near_fraction or widen strategies.NAME.fib.zone, {_OR}",
+        Unit.SHARE_OF_WHOLE,
+    ),
+    Reason.POINTS_TOO_FEW: idle(
+        "The setup has too few points.",
+        "Nothing to do; tradebot score --explain SYMBOL shows each part. strategies.NAME.tight.min_points and "
+        "wide.min_points set how many it takes.",
+        Unit.NONE,
+    ),
+    Reason.SETUP_REPEATED: idle(
+        "This same setup was traded a short while ago.",
+        "Nothing to do; strategies.NAME.rest.same_setup_s sets how long it counts as the same trade.",
+        Unit.SECONDS,
+    ),
+    Reason.SYMBOL_RESTING: idle(
+        "The strategy leaves the symbol alone for a while after an entry, a gain, a loss or several losses.",
+        "Nothing to do; strategies.NAME.rest says how long.",
+        Unit.SECONDS,
+    ),
+}

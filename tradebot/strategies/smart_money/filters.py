@@ -1,0 +1,161 @@
+"""The strategy's eleven questions about one side of a coin, all of them asked even after a no."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.decision import Decision, Gate, Number, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.signals.structures.reading import Reading, ReadingKind
+from tradebot.strategies.smart_money.coin import Coin, loss_of, recent
+from tradebot.strategies.smart_money.levels import Levels, Setup
+from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, total
+from tradebot.strategies.smart_money.settings import Regime, RestSettings, SmartMoneySettings, Zone
+
+
+class Side(Struct, frozen=True):
+    """What the filters judge: one side of a coin, with its setup and levels if there are any, and its points.
+
+    `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is where
+    the setup is entered, or the newest price without one. `position` is the level of the last bars' range that this is
+    at, and `near` how far it is from the nearest of the listed levels; both are None if the range has no width or too
+    few bars. `change` is how far the price is from a confirmed change of structure, or None if there is none. These are
+    fractions of a price. `weekly` is the level of the last weeks' range, or None if that isn't asked for.
+    """
+
+    coin: Coin
+    sign: int
+    setup: Setup | None
+    levels: Levels | None
+    found: Mapping[ReadingKind, Reading]
+    entry: Decimal
+    position: Decimal | None
+    near: Decimal | None
+    change: Decimal | None
+    change_limit: Decimal
+    weekly: Decimal | None
+    evidence: Evidence
+    parts: Mapping[str, int]
+
+    @property
+    def points(self) -> int:
+        return total(self.parts)
+
+
+def decisions(side: Side, rules: SmartMoneySettings) -> tuple[Decision, ...]:
+    """Return the answers of all filters that are on, in their order."""
+    return tuple(_asked(side, rules))
+
+
+def _asked(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+    coin = side.coin
+    yield _answer("data", True, None, len(coin.bars), rules.structure.min_depth)
+    against = side.evidence.lean is Lean.COUNTER
+    yield _answer("bias", not against, Reason.AGAINST_BIAS, coin.bias.distance, rules.bias.band_fraction)
+    yield _setup(side, rules)
+    yield _regime(side, rules)
+    if rules.weekly.rule == "required":
+        low, high = rules.weekly.zone
+        inside = side.weekly is not None and low <= side.weekly <= high
+        yield _answer("weekly zone", inside, Reason.OUTSIDE_WEEKLY_ZONE, side.weekly, _span(rules.weekly.zone))
+    if rules.change.required:
+        held = side.change is not None and side.change <= side.change_limit
+        yield _answer("structure change", held, Reason.CHANGE_UNCONFIRMED, side.change, side.change_limit)
+    strong = coin.strength is not None and coin.strength >= rules.min_strength
+    yield _answer("trend", strong, Reason.TREND_TOO_WEAK, coin.strength, rules.min_strength)
+    yield from _place(side, rules)
+    yield _points(side, rules)
+    yield _repeated(side, rules.rest)
+    yield _rested(coin, rules.rest)
+
+
+def _setup(side: Side, rules: SmartMoneySettings) -> Decision:
+    setup = side.setup
+    if setup is None:
+        return _answer("setup", False, Reason.NO_SETUP, 0, len(side.coin.bars))
+    if side.levels is None:
+        return _answer("setup", False, Reason.NO_SETUP, f"{setup.kind} without room for a stop")
+    return _answer("setup", True, None, setup.kind.value)
+
+
+def _regime(side: Side, rules: SmartMoneySettings) -> Decision:
+    strength, least = side.coin.strength, rules.consolidation_strength
+    trending = strength is not None and strength >= least
+    return _answer("regime", trending or side.evidence.order_block, Reason.CONSOLIDATION, strength, least)
+
+
+def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+    if regime_of(side.setup) is Regime.TIGHT:
+        near = side.near is not None and side.near <= rules.fib.near_fraction
+        placed = side.evidence.place is Place.ZONE or near
+        yield _answer("place", placed, Reason.ENTRY_OUT_OF_PLACE, side.near, rules.fib.near_fraction)
+
+
+def regime_of(setup: Setup | None) -> Regime:
+    """Return a setup's regime; without one, the side is judged as the wider kind."""
+    return Regime.WIDE if setup is None else setup.regime
+
+
+def least_points(side: Side, rules: SmartMoneySettings) -> int:
+    """Return how many points the side needs."""
+    of = rules.rules_of(regime_of(side.setup))
+    return of.min_points if side.evidence.lean is Lean.ALIGNED else of.min_points_neutral
+
+
+def _points(side: Side, rules: SmartMoneySettings) -> Decision:
+    least = least_points(side, rules)
+    return _answer("points", side.points >= least, Reason.POINTS_TOO_FEW, side.points, least)
+
+
+def _repeated(side: Side, rest: RestSettings) -> Decision:
+    """Fail if the coin was entered since this setup was known, less than `same_setup_s` ago."""
+    entered, setup = side.coin.past.entered_at, side.setup
+    passed = None if entered is None else (side.coin.now - entered).total_seconds()
+    same = entered is not None and setup is not None and entered.timestamp() >= setup.known_at
+    fresh = not same or passed is None or passed >= rest.same_setup_s
+    return _answer("same setup", fresh, Reason.SETUP_REPEATED, passed if same else None, rest.same_setup_s)
+
+
+def _rested(coin: Coin, rest: RestSettings) -> Decision:
+    """Fail while any of the waits lasts; the one that ends last is named with what has passed of it."""
+    waits = [(since, wait_s) for since, wait_s in _waits(coin, rest) if since + timedelta(seconds=wait_s) > coin.now]
+    if not waits:
+        return _answer("rest", True, None, None, None)
+    since, wait_s = max(waits, key=lambda wait: wait[0] + timedelta(seconds=wait[1]))
+    return _answer("rest", False, Reason.SYMBOL_RESTING, (coin.now - since).total_seconds(), wait_s)
+
+
+def _waits(coin: Coin, rest: RestSettings) -> Iterator[tuple[datetime, int]]:
+    """Yield from when on each wait lasts, and how long."""
+    past = coin.past
+    if past.entered_at is not None:
+        yield past.entered_at, rest.after_entry_s
+    if past.trades:
+        last = past.trades[-1]
+        yield last.closed_at, rest.after_loss_s if loss_of(last) > 0 else rest.after_gain_s
+    losses = recent(past.trades, coin.now, rest.losses_within_s, rest.loss_fraction)
+    if len(losses) >= rest.losses:
+        yield losses[-1].closed_at, rest.after_losses_s
+
+
+def _span(zone: Zone) -> str:
+    return f"{zone[0]:f} to {zone[1]:f}"
+
+
+def _answer(
+    about: str,
+    passed: bool,
+    reason: Reason | None,
+    observed: Number | str | None = None,
+    limit: Number | str | None = None,
+) -> Decision:
+    """Return one filter's decision; what isn't known doesn't pass."""
+    verdict, why = (Verdict.PASS, None) if passed else (Verdict.FAIL, reason)
+    return Decision(Gate.STRATEGY, verdict, why, _plain(observed), _plain(limit), about=about)
+
+
+def _plain(value: Number | str | None) -> Number | str | None:
+    """Return a number of this strategy's as a float: its decimals are exact only to compare them."""
+    return float(value) if isinstance(value, Decimal) else value

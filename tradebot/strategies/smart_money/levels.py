@@ -1,0 +1,79 @@
+"""Where a setup is entered, where it is given up, and what it aims for. Prices are those of the spot pair, in USD."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.signals.structures.comparing import exact
+from tradebot.signals.structures.reading import ReadingKind
+from tradebot.strategies.smart_money.settings import Regime, RegimeRules, StopOutSettings
+
+MOST_TARGETS = 5
+
+
+class Setup(Struct, frozen=True):
+    """A reason to enter: what kind of structure it is, its side (+1 or -1), its regime, and two prices.
+
+    At `invalid` the reason is gone. `known_at` is when the structure was known, in seconds since 1970 UTC.
+    """
+
+    kind: ReadingKind
+    sign: int
+    regime: Regime
+    entry: float
+    invalid: float
+    known_at: int
+
+
+class Levels(Struct, frozen=True):
+    """The prices of a trade. `risk` is the distance from the entry to the stop, which is one R."""
+
+    entry: Decimal
+    invalid: Decimal
+    stop: Decimal
+    targets: tuple[Decimal, ...]
+
+    @property
+    def risk(self) -> Decimal:
+        return abs(self.entry - self.stop)
+
+    @property
+    def target(self) -> Decimal:
+        return self.targets[0]
+
+    def fraction(self, price: Decimal) -> Decimal:
+        """Return how far a price is from the entry, as a fraction of the entry."""
+        return abs(price - self.entry) / self.entry
+
+
+def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) -> Decimal:
+    """Return how many ATR the stop is beyond the invalid price, after so many recent losses in the coin."""
+    if count < stop_outs.from_count:
+        return rules.stop_atr_multiple
+    wider = stop_outs.multiple + stop_outs.step * (count - stop_outs.from_count)
+    return rules.stop_atr_multiple * min(wider, stop_outs.max_multiple)
+
+
+def levels(setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]) -> Levels | None:
+    """Return the prices of a setup, unrounded; None if its stop is not on the losing side of its entry.
+
+    `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are the prices of the
+    swings ahead of the entry. The target is the nearest swing that is worth the regime's least reward, or else exactly
+    that reward; up to five such swings are targets.
+    """
+    sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
+    stop = invalid - sign * multiple * exact(atr)
+    risk = sign * (entry - stop)
+    if risk <= 0 or stop <= 0:
+        return None
+    least = entry + sign * rules.min_reward * risk
+    if least <= 0:
+        return None
+    return Levels(entry, invalid, stop, tuple(_targets(sign, least, swings)))
+
+
+def _targets(sign: int, least: Decimal, swings: Iterable[float]) -> Sequence[Decimal]:
+    ahead = sorted({exact(price) for price in swings}, key=lambda price: sign * price)
+    reached = [price for price in ahead if sign * (price - least) >= 0]
+    return reached[:MOST_TARGETS] or [least]

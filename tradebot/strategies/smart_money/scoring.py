@@ -1,0 +1,85 @@
+"""Score a setup: whole points for each part, 100 at most, of which 95 can be earned and 5 can only be lost."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tradebot.model.candidate import Component
+from tradebot.strategies.smart_money.settings import PointsSettings
+
+
+class Lean(StrEnum):
+    """How a side stands to the daily bias."""
+
+    ALIGNED = "aligned"
+    NEUTRAL = "neutral"
+    COUNTER = "counter"
+
+
+class Place(StrEnum):
+    """Where an entry is in the range of the last bars."""
+
+    ZONE = "zone"
+    LEVEL = "level"
+    EXTENSION = "extension"
+    NOWHERE = "nowhere"
+
+
+class Evidence(Struct, frozen=True):
+    """What speaks for a side. `strength` is the ADX, and None if it isn't known; `cost_bps` a round trip's cost.
+
+    `tolerated` says that the entry is beside the level of a change of structure and not at it. `weekly_points` are lost
+    because the entry is outside the weeks' zone.
+    """
+
+    order_block: bool
+    gap: bool
+    break_of_structure: bool
+    place: Place
+    lean: Lean
+    strength: float | None
+    cost_bps: float
+    tolerated: bool = False
+    weekly_points: int = 0
+
+
+def points(found: Evidence, rules: PointsSettings) -> dict[str, int]:
+    """Return the points of each part, by its name; the tolerance is zero or below."""
+    places = {Place.ZONE: rules.fib, Place.LEVEL: rules.fib_level, Place.EXTENSION: rules.fib_extension}
+    leans = {Lean.ALIGNED: rules.bias, Lean.NEUTRAL: rules.bias_neutral}
+    return {
+        "order_block": rules.order_block if found.order_block else 0,
+        "gap": rules.gap if found.gap else 0,
+        "break_of_structure": rules.break_of_structure if found.break_of_structure else 0,
+        "fib": places.get(found.place, 0),
+        "bias": max(leans.get(found.lean, 0) - found.weekly_points, 0),
+        "strength": 0 if found.strength is None else _at_least(found.strength, rules.strengths),
+        "cost": _at_most(found.cost_bps, rules.costs_bps),
+        "tolerance": -rules.tolerance if found.tolerated else 0,
+    }
+
+
+def total(parts: Mapping[str, int]) -> int:
+    """Return the score in points, never below zero."""
+    return max(sum(parts.values()), 0)
+
+
+def components(parts: Mapping[str, int], rules: PointsSettings, sign: int) -> tuple[Component, ...]:
+    """Return the parts as the score's components: each one's weight is the most points that it could have.
+
+    All weights together are 100, so a score is its points as a fraction of 100, with the sign of the side.
+    """
+    weights = {name: getattr(rules, name) for name in parts}
+    return tuple(
+        Component(name, sign * value / weights[name] if value else 0.0, float(weights[name]), "spot bars and quote")
+        for name, value in parts.items()
+    )
+
+
+def _at_least(value: float, steps: Mapping[int, int]) -> int:
+    return max((points for least, points in steps.items() if value >= least), default=0)
+
+
+def _at_most(value: float, steps: Mapping[int, int]) -> int:
+    return max((points for most, points in steps.items() if value <= most), default=0)

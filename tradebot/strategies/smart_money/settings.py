@@ -1,0 +1,235 @@
+"""The settings of the smart-money strategy. `config/profiles/smart_money.yaml` explains each one."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tradebot.model.limits import Frozen, Seconds
+from tradebot.signals.structures.indicators import Smoothing
+from tradebot.signals.structures.reading import StructureSettings as StructureNumbers
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[Decimal, Field(ge=0, le=1)]
+Exact = Annotated[Decimal, Field(gt=0, le=100)]
+Count = Annotated[int, Field(ge=1, le=500)]
+Strength = Annotated[float, Field(ge=0, le=100)]
+Points = Annotated[int, Field(ge=0, le=100)]
+Length = Annotated[int, Field(ge=2, le=500)]
+Depth = Annotated[int, Field(ge=50, le=2000)]
+Ratio = Annotated[Decimal, Field(ge=0, le=10)]
+Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=10)]
+Zone = tuple[Ratio, Ratio]
+
+
+class Regime(StrEnum):
+    """What a setup trades in: a zone that is near (tight), or a move that runs (wide)."""
+
+    TIGHT = "tight_smc"
+    WIDE = "wide_structure"
+
+
+class BiasSettings(Frozen):
+    """Which way the daily bars lean: the close against its exponential moving average."""
+
+    length: Length = 200
+    band_fraction: Share = 0.001
+    depth: Depth = 600
+    min_depth: Depth = 250
+
+
+class StructureSettings(Frozen):
+    """How structures are read from the bars of `timeframe`; a stop of a move is beyond the last `far_bars`."""
+
+    timeframe: Literal["1Hour", "4Hour"] = "4Hour"
+    depth: Depth = 600
+    min_depth: Depth = 250
+    impulse_multiple: Exact = Decimal("1.5")
+    impulse_bars: Length = 20
+    block_lookback_bars: Length = 50
+    gap_min_fraction: Part = Decimal("0.0007")
+    break_bars: Count = 3
+    break_before_bars: Count = 7
+    hold_fraction: Part = Decimal("0.005")
+    confirming_bars: Count = 1
+    confirming_bars_volatile: Count = 2
+    volatile_multiple: Exact = Decimal("1.5")
+    volatile_bars: Length = 20
+    far_bars: Length = 20
+    smoothing: Smoothing = Smoothing.EMA
+    length: Length = 14
+
+    @property
+    def numbers(self) -> StructureNumbers:
+        """Return what structures are read by."""
+        return StructureNumbers(
+            impulse_multiple=self.impulse_multiple,
+            impulse_bars=self.impulse_bars,
+            block_lookback=self.block_lookback_bars,
+            gap_minimum=self.gap_min_fraction,
+            break_bars=self.break_bars,
+            break_before=self.break_before_bars,
+            hold_tolerance=self.hold_fraction,
+            confirming_bars=self.confirming_bars,
+            confirming_bars_volatile=self.confirming_bars_volatile,
+            volatile_multiple=self.volatile_multiple,
+            volatile_bars=self.volatile_bars,
+            atr_length=self.length,
+            smoothing=self.smoothing,
+        )
+
+
+class FibSettings(Frozen):
+    """The range of the last bars, the zone in it in which a tight entry is wanted, and the levels that count."""
+
+    bars: Length = 100
+    zone: Zone = (Decimal("0.618"), Decimal("0.786"))
+    levels: Ratios = tuple(map(Decimal, ("0.236", "0.382", "0.5", "0.618", "0.786")))
+    scored_levels: Ratios = tuple(map(Decimal, ("0.382", "0.5", "0.618", "0.786")))
+    extensions: Ratios = tuple(map(Decimal, ("1.272", "1.618")))
+    near_fraction: Part = Decimal("0.002")
+
+
+class ChangeSettings(Frozen):
+    """Whether a confirmed change of structure is asked for, and how far from its level an entry may be."""
+
+    required: bool = False
+    tolerance_fraction: Part = Decimal("0.015")
+    atr_multiple: Exact = Decimal("0.3")
+    max_tolerance_fraction: Part = Decimal("0.05")
+
+
+class WeeklySettings(Frozen):
+    """What the range of the last weeks means for an entry outside its zone: nothing, fewer points, or a no."""
+
+    rule: Literal["off", "points", "required"] = "off"
+    weeks: Length = 20
+    zone: Zone = (Decimal("0.618"), Decimal("0.786"))
+    points: Points = 18
+
+
+class RegimeRules(Frozen):
+    """What a regime asks for: points with the bias and without one, its stop, its target, and how long it holds."""
+
+    min_points: Points
+    min_points_neutral: Points
+    stop_atr_multiple: Exact
+    min_reward: Exact
+    hold_s: Seconds
+
+
+class StopOutSettings(Frozen):
+    """After how many losses within a while the stop is placed farther away, and by how much."""
+
+    within_s: Seconds = 86_400
+    from_count: Annotated[int, Field(ge=1, le=20)] = 2
+    multiple: Exact = Decimal("1.5")
+    step: Annotated[Decimal, Field(ge=0, le=10)] = Decimal("0.25")
+    max_multiple: Exact = Decimal(2)
+
+
+class RestSettings(Frozen):
+    """How long a coin rests: after an entry, after a gain or a loss, and after several losses."""
+
+    same_setup_s: Seconds = 2_700
+    after_entry_s: Seconds = 3_600
+    after_gain_s: Seconds = 900
+    after_loss_s: Seconds = 7_200
+    losses: Annotated[int, Field(ge=1, le=20)] = 3
+    loss_fraction: Share = 0.005
+    losses_within_s: Seconds = 86_400
+    after_losses_s: Seconds = 43_200
+
+
+class CostSettings(Frozen):
+    """What a round trip costs, in basis points of its worth; funding is the venue's rate if that is more."""
+
+    fee_bps: Annotated[float, Field(ge=0, le=100)] = 5.0
+    slippage_bps: Annotated[float, Field(ge=0, le=100)] = 2.0
+    funding_bps_a_day: Annotated[float, Field(ge=0, le=1000)] = 10.0
+
+    def bps(self, hold_s: float, funding_bps_a_day: float | None) -> float:
+        """Return what entering, leaving and holding for so long costs; the venue's funding may be None."""
+        funding = max(self.funding_bps_a_day, funding_bps_a_day or 0.0)
+        return 2 * (self.fee_bps + self.slippage_bps) + funding * hold_s / 86_400
+
+
+class PointsSettings(Frozen):
+    """How many points each part of the score is worth at most, and what thresholds earn; all together are 100."""
+
+    order_block: Points = 10
+    gap: Points = 8
+    break_of_structure: Points = 7
+    fib: Points = 15
+    fib_level: Points = 10
+    fib_extension: Points = 5
+    bias: Points = 20
+    bias_neutral: Points = 10
+    strength: Points = 15
+    strengths: Mapping[int, Points] = {40: 15, 30: 12, 25: 10, 20: 7}
+    cost: Points = 20
+    costs_bps: Mapping[int, Points] = {10: 20, 20: 15, 30: 10, 50: 5}
+    tolerance: Points = 5
+
+    @model_validator(mode="after")
+    def _are_a_hundred(self) -> "PointsSettings":
+        total = sum(
+            (self.order_block, self.gap, self.break_of_structure, self.fib, self.bias, self.strength, self.cost)
+        )
+        if total + self.tolerance != 100:
+            raise ValueError(f"must add up to 100 with tolerance, not {total + self.tolerance}")
+        most = {"fib": (self.fib_level, self.fib_extension), "bias": (self.bias_neutral,)}
+        most |= {"strength": tuple(self.strengths.values()), "cost": tuple(self.costs_bps.values())}
+        for name, given in most.items():
+            if max(given, default=0) > getattr(self, name):
+                raise ValueError(f"gives more for a part of {name} than {name} {getattr(self, name)}")
+        return self
+
+
+TIGHT = RegimeRules(
+    min_points=65, min_points_neutral=75, stop_atr_multiple=Decimal("0.225"), min_reward=Decimal(2), hold_s=21_600
+)
+WIDE = RegimeRules(
+    min_points=60, min_points_neutral=70, stop_atr_multiple=Decimal("0.55"), min_reward=Decimal("1.5"), hold_s=129_600
+)
+
+
+class SmartMoneySettings(Frozen):
+    """Everything the strategy decides by."""
+
+    bias: BiasSettings = BiasSettings()
+    structure: StructureSettings = StructureSettings()
+    fib: FibSettings = FibSettings()
+    change: ChangeSettings = ChangeSettings()
+    weekly: WeeklySettings = WeeklySettings()
+    points: PointsSettings = PointsSettings()
+    tight: RegimeRules = TIGHT
+    wide: RegimeRules = WIDE
+    min_strength: Strength = 25.0
+    consolidation_strength: Strength = 25.0
+    stop_outs: StopOutSettings = StopOutSettings()
+    rest: RestSettings = RestSettings()
+    costs: CostSettings = CostSettings()
+    max_behind_s: Annotated[int, Field(ge=1, le=864_000)] = 120
+    setups_need_a_block: bool = False
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "SmartMoneySettings":
+        for name, of in (("bias", self.bias), ("structure", self.structure)):
+            if of.min_depth > of.depth:
+                raise ValueError(f"{name}.min_depth {of.min_depth} is above {name}.depth {of.depth}")
+        for name, bars in (("bias.length", self.bias.length), ("fib.bars", self.fib.bars)):
+            of_bars = self.bias if name.startswith("bias") else self.structure
+            if bars > of_bars.min_depth:
+                raise ValueError(f"{name} {bars} needs as many bars, and min_depth {of_bars.min_depth} is enough")
+        for name, zone in (("fib.zone", self.fib.zone), ("weekly.zone", self.weekly.zone)):
+            if zone[0] >= zone[1]:
+                raise ValueError(f"{name} must be a lower and a higher level, not {zone[0]} and {zone[1]}")
+        if self.stop_outs.multiple > self.stop_outs.max_multiple:
+            raise ValueError("stop_outs.multiple is above stop_outs.max_multiple")
+        return self
+
+    def rules_of(self, regime: Regime) -> RegimeRules:
+        return self.tight if regime is Regime.TIGHT else self.wide

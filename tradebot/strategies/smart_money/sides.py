@@ -1,0 +1,178 @@
+"""Look at one side of a coin: its setup, where that is entered, and what speaks for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.model.candidate import ComponentInputs, Input
+from tradebot.signals.structures.comparing import exact
+from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
+from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
+from tradebot.strategies.smart_money.coin import Coin, recent
+from tradebot.strategies.smart_money.filters import Side, regime_of
+from tradebot.strategies.smart_money.levels import Setup, levels, stop_multiple
+from tradebot.strategies.smart_money.scoring import Evidence, Place, points
+from tradebot.strategies.smart_money.settings import FibSettings, Regime, SmartMoneySettings, Zone
+
+ZONES, MOVES = (ReadingKind.BLOCK, ReadingKind.GAP), (ReadingKind.BREAK, ReadingKind.CHANGE)
+"""A zone is entered where the price comes back to it, and a move is followed at once."""
+Found = Mapping[ReadingKind, Reading]
+
+
+def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
+    """Return everything that the filters judge about one side of a coin: +1 is long, and -1 is short."""
+    direction = Direction.LONG if sign > 0 else Direction.SHORT
+    newest = {kind: coin.structures.newest(kind, direction) for kind in ReadingKind}
+    found = {kind: reading for kind, reading in newest.items() if reading is not None}
+    setup = _setup(coin, sign, found, rules)
+    entry = exact(coin.price if setup is None else setup.entry)
+    fib, regime = fibonacci_range(coin.bars, rules.fib.bars), regime_of(setup)
+    change, change_limit = _from_change(coin, found.get(ReadingKind.CHANGE), rules)
+    weekly = coin.weeks and position_in(coin.weeks, direction, entry)
+    outside = rules.weekly.rule == "points" and not is_within(weekly, rules.weekly.zone)
+    evidence = Evidence(
+        ReadingKind.BLOCK in found,
+        ReadingKind.GAP in found,
+        ReadingKind.BREAK in found,
+        Place.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
+        coin.bias.lean(sign),
+        coin.strength,
+        _cost_bps(coin, sign, regime, rules),
+        rules.change.required and change is not None and 0 < change <= change_limit,
+        rules.weekly.points if outside else 0,
+    )
+    ahead = coin.swing_highs if sign > 0 else coin.swing_lows
+    priced = None
+    if setup is not None:
+        priced = levels(setup, rules.rules_of(regime), _multiple(coin, regime, rules), coin.atr, ahead)
+    return Side(
+        coin,
+        sign,
+        setup,
+        priced,
+        found,
+        entry,
+        None if fib is None else position_in(fib, direction, entry),
+        None if fib is None else _near(fib, direction, entry, rules.fib.levels),
+        change,
+        change_limit,
+        weekly,
+        evidence,
+        points(evidence, rules.points),
+    )
+
+
+def _setup(coin: Coin, sign: int, found: Found, rules: SmartMoneySettings) -> Setup | None:
+    """Return the best kind of setup that is there: a zone to come back to, or else a move to follow."""
+    if rules.setups_need_a_block and ReadingKind.BLOCK not in found:
+        return None
+    kind = next((kind for kind in (*ZONES, *MOVES) if kind in found), None)
+    if kind is None:
+        return None
+    reading = found[kind]
+    if kind in ZONES:
+        near, far = (reading.high, reading.low) if sign > 0 else (reading.low, reading.high)
+        return Setup(kind, sign, Regime.TIGHT, near, far, reading.known_at)
+    far = _farthest(coin, sign, rules.structure.far_bars)
+    return Setup(kind, sign, Regime.WIDE, coin.bars.close[-1], far, reading.known_at)
+
+
+def _farthest(coin: Coin, sign: int, bars: int) -> float:
+    """Return the lowest low of the last bars for a long, and the highest high for a short."""
+    return min(coin.bars.low[-bars:]) if sign > 0 else max(coin.bars.high[-bars:])
+
+
+def position_in(fib: FibonacciRange, direction: Direction, price: Decimal) -> Decimal | None:
+    """Return which level of a range a price is at; None if the range has no width."""
+    width = fib.high - fib.low
+    if not width:
+        return None
+    return (fib.high - price if direction is Direction.LONG else price - fib.low) / width
+
+
+def is_within(position: Decimal | None, zone: Zone) -> bool:
+    """Return True if a position is known and in a zone, its ends included."""
+    return position is not None and zone[0] <= position <= zone[1]
+
+
+def _near(fib: FibonacciRange, direction: Direction, entry: Decimal, ratios: Iterable[Decimal]) -> Decimal:
+    """Return how far an entry is from the nearest of these levels, as a fraction of the entry."""
+    return min(abs(entry - fib.level(ratio, direction)) for ratio in ratios) / entry
+
+
+def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: FibSettings) -> Place:
+    if is_within(position_in(fib, direction, entry), rules.zone):
+        return Place.ZONE
+    if _near(fib, direction, entry, rules.scored_levels) <= rules.near_fraction:
+        return Place.LEVEL
+    if _near(fib, direction, entry, rules.extensions) <= rules.near_fraction:
+        return Place.EXTENSION
+    return Place.NOWHERE
+
+
+def _from_change(coin: Coin, change: Reading | None, rules: SmartMoneySettings) -> tuple[Decimal | None, Decimal]:
+    """Return how far the price is from the zone of a change of structure, and how far it may be, as fractions."""
+    of, price = rules.change, exact(coin.price)
+    limit = min(of.tolerance_fraction + of.atr_multiple * exact(coin.atr) / price, of.max_tolerance_fraction)
+    if change is None:
+        return None, limit
+    low, high = exact(change.low), exact(change.high)
+    return max(low - price, price - high, Decimal(0)) / price, limit
+
+
+def _cost_bps(coin: Coin, sign: int, regime: Regime, rules: SmartMoneySettings) -> float:
+    """Return what a round trip costs; the venue's funding counts where it is more than what is assumed."""
+    funding = coin.funding_bps_a_day
+    paid = None if funding is None else sign * funding
+    return rules.costs.bps(rules.rules_of(regime).hold_s, paid)
+
+
+def _multiple(coin: Coin, regime: Regime, rules: SmartMoneySettings) -> Decimal:
+    outs = rules.stop_outs
+    count = len(recent(coin.past.trades, coin.now, outs.within_s, rules.rest.loss_fraction))
+    return stop_multiple(rules.rules_of(regime), outs, count)
+
+
+def inputs_of(side: Side, rules: SmartMoneySettings) -> tuple[ComponentInputs, ...]:
+    """Return what each part of the score is made from; its formula gives the points as a fraction of the most."""
+    return tuple(
+        ComponentInputs(
+            name,
+            "points / most" if side.sign > 0 else "-points / most",
+            (
+                Input("points", value, "points"),
+                Input("most", getattr(rules.points, name), "points"),
+                *_behind(side, name),
+            ),
+        )
+        for name, value in side.parts.items()
+    )
+
+
+def _behind(side: Side, part: str) -> Sequence[Input]:
+    """Return the figures that decide how many points a part gets."""
+    coin = side.coin
+    of_part: dict[str, Sequence[Input]] = {
+        "order_block": _prices(side.found.get(ReadingKind.BLOCK)),
+        "gap": _prices(side.found.get(ReadingKind.GAP)),
+        "break_of_structure": _prices(side.found.get(ReadingKind.BREAK)),
+        "fib": (
+            *_known("entry", side.entry, "USD"),
+            *_known("place_in_range", side.position, "level"),
+            *_known("from_nearest_level", side.near, "fraction"),
+        ),
+        "bias": (Input("close_from_average", coin.bias.distance, "fraction"),),
+        "strength": _known("adx", coin.strength, "ADX"),
+        "cost": (Input("round_trip", side.evidence.cost_bps, "bps"),),
+        "tolerance": _known("from_change", side.change, "fraction"),
+    }
+    return of_part[part]
+
+
+def _known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, ...]:
+    return () if value is None else (Input(name, float(value), unit),)
+
+
+def _prices(reading: Reading | None) -> tuple[Input, ...]:
+    if reading is None:
+        return ()
+    return Input("low", reading.low, "USD"), Input("high", reading.high, "USD")

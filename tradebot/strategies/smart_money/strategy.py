@@ -1,0 +1,103 @@
+"""The smart-money strategy: it enters where structures of four hours show what a large player may have left."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.model import candidate
+from tradebot.model.candidate import ComponentInputs, OptionContract
+from tradebot.model.series import DAY, PriceKind
+from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
+from tradebot.signals.structures.bars import seconds_of
+from tradebot.signals.structures.comparing import exact
+from tradebot.strategies.smart_money.filters import Side, decisions
+from tradebot.strategies.smart_money.levels import Levels
+from tradebot.strategies.smart_money.managing import closes
+from tradebot.strategies.smart_money.reading import coin_of
+from tradebot.strategies.smart_money.scoring import components
+from tradebot.strategies.smart_money.settings import SmartMoneySettings
+from tradebot.strategies.smart_money.sides import inputs_of, side_of
+
+HOUR, QUARTER = "1Hour", "15Min"
+HOURS, QUARTERS = 200, 4
+PLACES = Decimal("1e-9")
+
+
+class SmartMoneyStrategy:
+    """Proposes the better side of every coin that it doesn't hold, with its answer to each of its own questions."""
+
+    name = "smart_money"
+    times = ""
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self._settings = SmartMoneySettings.model_validate(settings)
+        self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
+
+    def propose(self, view: StrategyView) -> Sequence[Open | Close]:
+        """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too."""
+        gone = closes(view, self._settings)
+        free = [symbol for symbol in view.universe if symbol not in view.lots]
+        wants = [_want(self._side(view, symbol), self._settings) for symbol in free]
+        return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
+
+    def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
+        return inputs_of(self._side(view, symbol), self._settings)
+
+    def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
+        return ()
+
+    def _side(self, view: StrategyView, symbol: str) -> Side:
+        """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
+        coin = coin_of(view, symbol, self._settings)
+        leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
+        sides = [side_of(coin, direction, self._settings) for direction in leaning]
+        return max(sides, key=lambda side: (_passes(side, self._settings), side.points, side.sign))
+
+
+def _passes(side: Side, settings: SmartMoneySettings) -> bool:
+    return all(decision.passed for decision in decisions(side, settings))
+
+
+def _bars(settings: SmartMoneySettings) -> Sequence[BarNeed]:
+    """Return the bars of the spot pair: orders go to the perpetual, but its own bars are thinner."""
+    structure, bias = settings.structure, settings.bias
+    depths = {
+        DAY: (bias.depth, bias.min_depth),
+        HOUR: (HOURS, HOURS),
+        QUARTER: (QUARTERS, QUARTERS),
+        structure.timeframe: (structure.depth, structure.min_depth),
+    }
+    return tuple(
+        BarNeed(
+            timeframe,
+            depth,
+            price=PriceKind.SPOT,
+            least=least,
+            max_age_s=seconds_of(timeframe) + settings.max_behind_s,
+        )
+        for timeframe, (depth, least) in depths.items()
+    )
+
+
+def _want(side: Side, settings: SmartMoneySettings) -> Open:
+    levels = side.levels
+    return Open(
+        side.coin.symbol,
+        candidate.Side.of(side.sign),
+        side.sign * side.points / 100,
+        components=components(side.parts, settings.points, side.sign),
+        decisions=decisions(side, settings),
+        stop_loss_fraction=_distance(levels, levels.stop) if levels else None,
+        profit_target_fraction=_distance(levels, levels.target) if levels else None,
+        atr_fraction=_fraction(exact(side.coin.atr) / levels.entry) if levels else None,
+        invalid_fraction=_distance(levels, levels.invalid) if levels else None,
+        cluster=f"{side.setup.regime}_{side.setup.kind}" if side.setup else "",
+    )
+
+
+def _distance(levels: Levels, price: Decimal) -> Decimal | None:
+    return _fraction(levels.fraction(price))
+
+
+def _fraction(value: Decimal) -> Decimal | None:
+    """Return a fraction to nine places, which is what percentages of a price are worth; None for nothing."""
+    return value.quantize(PLACES).normalize() or None
