@@ -82,6 +82,12 @@ def test_market_that_is_wilder_than_usual_needs_two_bars() -> None:
     assert [one.found.known for one in confirmed(UP, [*calm_until, 1.5, *CALM])] == [TURN + 1]
 
 
+def test_range_of_exactly_the_multiple_of_its_mean_is_not_wilder() -> None:
+    # The mean is 3.42, and 1.5 times that is 5.13, but a little less in floats.
+    ranges: Column = [*[3.33] * TURN, 5.13, *CALM]
+    assert [one.found.known for one in confirmed(UP, ranges)] == [TURN + 1]
+
+
 def test_market_of_which_nobody_knows_how_wild_it_is_needs_two_bars() -> None:
     known_since = TURN - 18
     ranges: Column = [*[None] * known_since, *CALM]

@@ -37,3 +37,9 @@ def test_outranges_decides_as_whole_ticks_do(bars: list[tuple[int, int]], scale:
     lows, highs = floats(scale, *(low for low, _ in bars)), floats(scale, *(low + width for low, width in bars))
     enough = ranges[-1] > 0 and 2 * ranges[-1] >= 3 * sorted(ranges)[len(ranges) // 2]
     assert outranges(highs, lows, 1.5, Decimal("1.5")) is enough
+
+
+def test_range_a_hair_below_the_multiple_of_the_upper_median_is_too_small() -> None:
+    assert outranges([101.0, 102.0, 103.0, 103.0], [100.0] * 4, 1.5, Decimal("1.5")) is False
+    assert outranges([101.0, 101.0, 102.0, 103.0], [100.0] * 4, 1.5, Decimal("1.5")) is True
+    assert outranges([101.0, 101.0, 102.0, 102.99999999], [100.0] * 4, 1.5, Decimal("1.5")) is False

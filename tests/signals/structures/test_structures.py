@@ -86,6 +86,11 @@ def test_golden_gaps_end_with_the_bar_that_reaches_them_and_the_block_stays(dire
     assert {end.reading for end in found.ended} < set(found.readings)
 
 
+def test_gap_ends_with_a_touch_of_its_upper_edge() -> None:
+    assert zone(read([*GOLDEN, (104.0, 104.2, 103.81, 104.1)]).newest(GAP, LONG)) == (21, 103.4, 103.8)
+    assert zone(read([*GOLDEN, (104.0, 104.2, 103.8, 104.1)]).newest(GAP, LONG)) == (20, 100.8, 102.6)
+
+
 def test_reading_is_known_at_the_close_of_the_bar_that_proves_it() -> None:
     known = [(reading.kind, reading.bar, reading.start_s, reading.known_at) for reading in read(GOLDEN).readings]
     assert known == [

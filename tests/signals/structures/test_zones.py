@@ -34,6 +34,11 @@ def test_gap_of_exactly_the_minimum_counts_and_a_smaller_one_does_not(scale: str
         assert gaps_in(scaled(rows, scale)) == expected
 
 
+def test_bars_that_touch_leave_no_gap_even_if_any_width_would_do() -> None:
+    rows = [(99.0, 100.0, 98.0, 99.5), (99.5, 101.0, 99.0, 100.0), (101.0, 102.0, 100.0, 101.0)]
+    assert gaps(bars_of(series_of(rows)), replace(SPEC, gap_minimum=Decimal(0))) == []
+
+
 @SCALES
 def test_impulse_of_exactly_the_multiple_counts_and_a_smaller_one_does_not(scale: str) -> None:
     for high, expected in (("102.6", [18]), ("102.5999", [])):
