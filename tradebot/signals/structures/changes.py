@@ -38,7 +38,8 @@ def turns(bars: Bars) -> list[Turn]:
     """Return where the structure turned, oldest first, up and down by turns.
 
     The structure rises while the last two swing highs and the last two swing lows rise, falls while both fall, and is a
-    range otherwise. A range between rising and falling is part of the turn. The first trend of all is no turn.
+    range otherwise. A range between rising and falling is part of the turn. The first trend of all is no turn. What a
+    turn upward broke is the older of the last two swing highs; what a turn downward broke, the older of the two lows.
     """
     highs: list[float] = []
     lows: list[float] = []

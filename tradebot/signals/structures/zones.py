@@ -12,7 +12,8 @@ def blocks(bars: Bars, settings: StructureSettings) -> list[Found]:
     """Return the falling bars that the next bar closes above, if that bar's range is large; known at its close.
 
     The ranges it is compared with are those of the last `impulse_bars` bars up to and including itself, and not the
-    newest ones of today: otherwise an old block would come and go. A block ends with a close below its low.
+    newest ones of today: otherwise an old block would come and go. They may be on both sides of a hole. A block ends
+    with a close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
     found = []
