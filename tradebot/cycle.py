@@ -11,12 +11,14 @@ from tradebot.desk.proposals import Proposals, begun, sells_first
 from tradebot.desk.snapshot import take
 from tradebot.desk.watching import watch
 from tradebot.gates.common import session_open, session_open_to_leave
+from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
+from tradebot.orders.auctioning import Auctioned, auction, settle
 from tradebot.orders.changes import taken_back
-from tradebot.orders.entering import account_of, make_room, swaps_if_approved, trade
+from tradebot.orders.entering import account_of, make_room, swaps_if_approved
 from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
 from tradebot.orders.protecting import protect
 from tradebot.orders.two_orders import protect_apart
@@ -39,9 +41,13 @@ def trade_once(
     proposed = begun(world, call, proposed, desk.now)
     account, records = account_of(world, call, desk), list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
-    changes = sells_first(world, desk, proposed, done)
-    for candidate in swaps_if_approved(world, call, account, changes):
-        account, traded = trade(world, call, account, candidate)
+    changes = swaps_if_approved(world, call, account, sells_first(world, desk, proposed, done))
+    decided: Auctioned | None = None
+    for candidate in changes:
+        if decided is None and candidate.purpose is Purpose.OPEN:
+            # Whatever leaves has left by now.
+            decided = auction(world, call, account, changes)
+        account, traded = settle(world, call, account, candidate, decided)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}

@@ -283,3 +283,29 @@ def test_auctioning_the_outcome_changes_nothing(market: tuple[tuple[Bid, ...], C
     again = hold_auction((*there, *(each.bid for each in refused)), caps)
     assert not again.of(Ruling.CLOSE, Ruling.AFTER)
     assert {each.bid.key for each in again.of(Ruling.OPEN)} <= waited
+
+
+@given(a_market())
+def test_once_the_closes_have_filled_those_they_were_for_open_and_nothing_more_is_closed(
+    market: tuple[tuple[Bid, ...], Caps],
+) -> None:
+    bids, drawn = market
+    caps = replace(drawn, opens=99, closes=99, trades=99, net_usd=None)
+    auction = hold_auction(bids, caps)
+    closes = auction.of(Ruling.CLOSE)
+    opened = [replace(each.bid, is_open=True, bound=YOUNG) for each in auction.of(Ruling.OPEN)]
+    kept = [each.bid for each in auction.of(Ruling.KEEP)]
+    refused, due = [each.bid for each in auction.of(Ruling.REFUSE)], [each.bid for each in auction.of(Ruling.AFTER)]
+
+    working = [replace(each.bid, leaving=True) for each in closes]
+    during = hold_auction((*kept, *opened, *working, *refused, *(replace(bid, awaited=True) for bid in due)), caps)
+    assert not during.of(Ruling.CLOSE, Ruling.OPEN, Ruling.AFTER)
+    later = hold_auction((*kept, *opened, *refused, *(replace(bid, due=True) for bid in due)), caps)
+    assert not later.of(Ruling.CLOSE, Ruling.AFTER)
+    assert {bid.key for bid in due} <= {each.bid.key for each in later.of(Ruling.OPEN)}
+
+
+def test_free_room_is_taken_before_anything_is_closed() -> None:
+    # The best takes the free place, and the other one isn't clearly better than the position.
+    auction = hold_auction((held("B", 69), new("N1", 75), new("N2", 90)), replace(CAPS, positions=2))
+    assert found(auction) == {"N2": Ruling.OPEN, "N1": Ruling.REFUSE, "B": Ruling.KEEP}

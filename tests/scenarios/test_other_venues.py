@@ -21,7 +21,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs
 from tradebot.orders.changes import WAITS
-from tradebot.orders.entering import _lost
+from tradebot.orders.entering import lost_close
 
 EVERY = pytest.mark.parametrize("ids", list(ClientIds))
 REUSABLE = pytest.mark.parametrize("ids", [ClientIds.WHILE_OPEN, ClientIds.FREE])
@@ -240,7 +240,7 @@ def test_a_close_that_makes_room_is_not_sent_again_where_it_could_close_twice() 
         found.ledger.promise(replace(lost, client_order_id="tb1.displaced", displaced_by="JPM"), ())
         found.later(31)
         world = found.world()
-        assert bool(_lost(world, take(world, with_flow=False), "flow")) is found_again
+        assert bool(lost_close(world, take(world, with_flow=False), "flow")) is found_again
 
 
 class SmallestOrder(MadeUpVenue):

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.sections import Sections, ServeSettings
     from tradebot.exits.lists import Exits
-    from tradebot.model.limits import DisplacementRules
     from tradebot.model.venue import Capabilities
     from tradebot.strategies.wanting import Wanting
 
@@ -62,6 +61,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
         yield from _wanted(settings)
         yield from _smart_money(settings)
         yield from _displacement(settings)
+        yield from _auction(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
 
 
@@ -175,18 +175,52 @@ def _displacement(settings: Sections) -> Iterator[str]:
             exits = of_account(settings.exits) if section.exits is None else parse(section.exits)
             late = too_late(f"{where}.min_age_s", rules.min_age_s, exits)
             setting, session_s = f"{where}.min_age_s {rules.min_age_s}", int(settings.day.lasts.total_seconds())
-            yield from (late,) if late else _held_otherwise(setting, rules, exits, session_s)
+            yield from (late,) if late else _held_otherwise(setting, rules.min_age_s, exits, session_s)
 
 
-def _held_otherwise(where: str, rules: DisplacementRules, exits: Exits, session_s: int) -> Iterator[str]:
+def _auction(settings: Sections) -> Iterator[str]:
+    """Check that the auction's room is no larger than the account's, and that a position can get old enough for it."""
+    rules, sections = settings.auction, settings.strategies.sections()
+    taking = [name for name, section in sections.items() if section.auction]
+    for name in taking:
+        if rules is None:
+            yield f"strategies.{name}.auction is true, but auction is null: give the auction its rules"
+        if settings.displacement_of(name).enabled:
+            yield (
+                f"strategies.{name} takes part in the auction and displaces too: one decides over its positions alone; "
+                f"turn displacement off, or leave out strategies.{name}.auction"
+            )
+    if rules is None:
+        return
+    most, halted = settings.limits.max_open_positions, settings.halts.margin_fraction
+    if rules.max_positions > most:
+        yield (
+            f"auction.max_positions {rules.max_positions} is above limits.max_open_positions {most}: a position could "
+            "be closed for a candidate that the account has no room for"
+        )
+    if halted is not None and rules.margin_fraction >= halted:
+        yield (
+            f"auction.margin_fraction {rules.margin_fraction} is not below halts.margin_fraction {halted}: an auction "
+            "that fills its own budget could halt the bot"
+        )
+    session_s = int(settings.day.lasts.total_seconds())
+    for name in taking:
+        own = sections[name].exits
+        exits = of_account(settings.exits) if own is None else parse(own)
+        late = too_late("auction.min_age_s", rules.min_age_s, exits)
+        setting = f"auction.min_age_s {rules.min_age_s}"
+        yield from (late,) if late else _held_otherwise(setting, rules.min_age_s, exits, session_s)
+
+
+def _held_otherwise(where: str, min_age_s: int, exits: Exits, session_s: int) -> Iterator[str]:
     for rule in exits:
-        if isinstance(rule, SignalDecay) and rules.min_age_s < rule.min_hold_s:
+        if isinstance(rule, SignalDecay) and min_age_s < rule.min_hold_s:
             yield (
                 f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could give way to a better "
                 "signal while its own signal must not close it yet"
             )
         left_s = session_s - rule.before_close_s if isinstance(rule, EndOfDay) else None
-        if left_s is not None and rules.min_age_s >= left_s:
+        if left_s is not None and min_age_s >= left_s:
             yield (
                 f"{where} is not below the {left_s} s that end_of_day leaves of a session: no position would ever be "
                 "old enough to give way"

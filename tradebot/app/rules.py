@@ -61,7 +61,17 @@ def _own(settings: Settings, *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
         approval = _if_asked(settings.approval_of(name)) if asks else None
         yield (
             name,
-            OwnRules(universe, limits, allotments[name], times, execution, displacement, section.wants, approval),
+            OwnRules(
+                universe,
+                limits,
+                allotments[name],
+                times,
+                execution,
+                displacement,
+                section.wants,
+                approval,
+                settings.auction if section.auction else None,
+            ),
         )
 
 

@@ -14,6 +14,7 @@ from tradebot.app.venues import door_to
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.limits import (
     ApprovalRules,
+    AuctionRules,
     DisplacementRules,
     ExitRules,
     Frozen,
@@ -277,6 +278,7 @@ class Sections(Frozen):
     limits: Limits
     displacement: DisplacementRules
     registry: RegistryRules | None
+    auction: AuctionRules | None
     approval: ApprovalRules
     halts: HaltRules
     execution: ExecutionSettings

@@ -1,10 +1,10 @@
 """The auction: which open positions stay, and which candidates take their place, decided over a whole account at once.
 
-Open positions and candidates compete by value for the same room. A candidate that is among the winners justifies one
-close at most: that of a position that isn't, and whose value is clearly below its own. Without such a candidate no
-position is closed, however low it ranks. Nothing is proven by deciding: a candidate that needs the room of a close is
-sent in a later pass, after the close has filled. Values are in the units of scores, in nine places, so that a value
-exactly at a threshold counts as one. `docs/ARCHITECTURE.md` tells how a pass uses it.
+Open positions and candidates compete by value for the same room. Candidates among the winners take the free room first.
+One that finds none justifies one close: that of a position that isn't among the winners, and whose value is clearly
+below its own. Without such a candidate no position is closed, however low it ranks. Nothing is proven by deciding: a
+candidate that needs the room of a close is sent in a later pass, after the close has filled. Values are in the units of
+scores, in nine places, so that a value exactly at a threshold counts as one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,8 @@ class Bid(Struct, frozen=True):
     `bound` says why a position can't give way, or why nothing may be closed for a candidate; None if it may.
 
     A position that is `leaving` has a close at work for another, and keeps its room until that has filled. A candidate
-    that is `awaited` has such a close at work for it, so no other position gives way for it.
+    that is `awaited` has such a close at work for it, and one that is `due` had one lately: no other position gives way
+    for them, and the one that is due comes first where there is room.
     """
 
     strategy: str
@@ -78,6 +79,7 @@ class Bid(Struct, frozen=True):
     bound: Decision | None = None
     leaving: bool = False
     awaited: bool = False
+    due: bool = False
 
     @property
     def key(self) -> tuple[str, str, bool]:
@@ -200,32 +202,38 @@ class Auction(Struct, frozen=True):
 
 
 def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
-    """Decide over all positions and candidates at once; the order in which they are given doesn't matter."""
+    """Decide over all positions and candidates at once; the order in which they are given doesn't matter.
+
+    Newcomers take what room is free first, the best of them first. Positions give way only for those that are left.
+    """
     ranked = sorted(bids, key=lambda bid: bid.rank)
     first = [bid for bid in ranked if not bid.leaving and (bid.is_locked or bid.awaited)]
-    winners, refused = _winners(first, [bid for bid in ranked if not (bid.leaving or bid in first)], caps)
+    others = [bid for bid in ranked if not (bid.leaving or bid in first)]
+    winners, refused = _winners(first, sorted(others, key=lambda bid: not bid.due), caps)
     newcomers = [bid for bid in winners if not bid.is_open]
-    losers = [bid for bid in refused if bid.is_open]
-    swaps, unfit = _affordable(_pairs(losers, newcomers, caps.advantage), ranked, caps)
-    opens, left = _with_room(ranked, newcomers, swaps, caps)
-    closing = {swap.loser.key: swap for swap in swaps}
-    taking = {swap.newcomer.key: swap for swap in swaps}
-    staying = [loser for loser in reversed(losers) if loser.key not in closing]
+    losers = [bid for bid in ranked if bid in refused and bid.is_open]
+    free = _into_free_room(ranked, newcomers, caps)
+    wanting = [bid for bid in newcomers if bid not in free]
+    swaps, unfit = _affordable(_pairs(losers, wanting, caps.advantage), ranked, free, caps)
+    entering = free | _with_room(ranked, wanting, swaps, free, caps)
+    closing = {swap.loser: swap for swap in swaps}
+    taking = {swap.newcomer: swap for swap in swaps}
+    staying = [loser for loser in reversed(losers) if loser not in closing]
 
     def standing(bid: Bid) -> Standing:
-        if bid.key in closing:
-            return Standing(bid, Ruling.CLOSE, (_swapped(closing[bid.key], caps),), closing[bid.key].newcomer)
+        if bid in closing:
+            return Standing(bid, Ruling.CLOSE, (_swapped(closing[bid], caps),), closing[bid].newcomer)
         if bid.is_open:
-            return Standing(bid, Ruling.KEEP, (_kept(bid, refused, newcomers, caps),))
-        if bid.key in taking:
-            return Standing(bid, Ruling.AFTER, (_swapped(taking[bid.key], caps),), taking[bid.key].loser)
+            return Standing(bid, Ruling.KEEP, (_kept(bid, refused, wanting, caps),))
+        if bid in taking:
+            return Standing(bid, Ruling.AFTER, (_swapped(taking[bid], caps),), taking[bid].loser)
         if bid.awaited:
             return Standing(bid, Ruling.REFUSE, (WAITS,))
-        if bid in opens:
-            return Standing(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
-        if bid not in newcomers:
+        if bid in refused:
             return Standing(bid, Ruling.REFUSE, (_outbid(bid, winners, first), refused[bid]))
-        return Standing(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, left[bid], caps))
+        if (broken := entering[bid]) is None:
+            return Standing(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
+        return Standing(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, broken, caps))
 
     return Auction(tuple(standing(bid) for bid in ranked))
 
@@ -249,7 +257,7 @@ def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) 
 
     It takes the best one of its own cluster that is clearly better than itself, or else the best of any.
     """
-    left, swaps = [bid for bid in newcomers if bid.bound is None], list[Swap]()
+    left, swaps = [bid for bid in newcomers if bid.bound is None and not bid.due], list[Swap]()
     for loser in sorted(losers, key=lambda bid: bid.rank, reverse=True):
         better = [bid for bid in left if bid.worth >= loser.worth + advantage]
         alike = [bid for bid in better if loser.cluster and bid.cluster == loser.cluster]
@@ -260,15 +268,43 @@ def _pairs(losers: Sequence[Bid], newcomers: Iterable[Bid], advantage: Decimal) 
     return swaps
 
 
-def _affordable(swaps: Iterable[Swap], ranked: Sequence[Bid], caps: Caps) -> tuple[list[Swap], dict[Bid, Decision]]:
+Entering = dict[Bid, Decision | None]
+"""Newcomers that need no close of their own: None for one that opens now, or else what it waits for, or refuses it."""
+
+
+def _into_free_room(ranked: Sequence[Bid], newcomers: Iterable[Bid], caps: Caps) -> Entering:
+    """Return the newcomers that fit beside all positions, up to the first that doesn't.
+
+    One that fits only once the positions that are leaving have gone waits for that, and its room is kept.
+    """
+    later, free = _staying(ranked, ()), Entering()
+    for bid in newcomers:
+        if caps.broken([*later, *free], bid):
+            break
+        free[bid] = _now(ranked, bid, free, (), caps)
+    return free
+
+
+def _now(ranked: Iterable[Bid], bid: Bid, entering: Entering, swaps: Sequence[Swap], caps: Caps) -> Decision | None:
+    """Return what keeps a newcomer from opening now, before any close has filled; None if nothing does."""
+    opens = [each for each, broken in entering.items() if broken is None]
+    if caps.broken([*(each for each in ranked if each.is_open), *opens], bid):
+        return WAITS
+    return _too_many(len(swaps) + len(opens) + 1, len(swaps), caps)
+
+
+def _affordable(
+    swaps: Iterable[Swap], ranked: Sequence[Bid], free: Entering, caps: Caps
+) -> tuple[list[Swap], dict[Bid, Decision]]:
     """Return the swaps that fit what stays and what may change in one pass, and what refuses the other newcomers.
 
     The worst swap is refused until the rest fits.
     """
     fits, unfit = sorted(swaps, key=lambda swap: swap.merit), dict[Bid, Decision]()
-    leaving = sum(bid.leaving for bid in ranked)
+    leaving, opens = sum(bid.leaving for bid in ranked), sum(broken is None for broken in free.values())
     while fits:
-        broken = caps.broken(_staying(ranked, fits)) or _too_many(len(fits), len(fits), caps, leaving)
+        together = [*_staying(ranked, fits), *free]
+        broken = caps.broken(together) or _too_many(len(fits) + opens, len(fits), caps, leaving)
         if broken is None:
             break
         unfit[fits.pop().newcomer] = broken
@@ -276,7 +312,7 @@ def _affordable(swaps: Iterable[Swap], ranked: Sequence[Bid], caps: Caps) -> tup
 
 
 def _staying(ranked: Iterable[Bid], swaps: Sequence[Swap]) -> list[Bid]:
-    """Return who is in the account after these swaps; one that a close is at work for counts as there."""
+    """Return who is in the account after these swaps, and after the closes that are at work."""
     closing, taking = {swap.loser for swap in swaps}, {swap.newcomer for swap in swaps}
     stays = [bid for bid in ranked if bid.is_open and not bid.leaving and bid not in closing]
     return [*stays, *(bid for bid in ranked if bid.awaited or bid in taking)]
@@ -290,27 +326,15 @@ def _too_many(opens: int, closes: int, caps: Caps, leaving: int = 0) -> Decision
 
 
 def _with_room(
-    ranked: Sequence[Bid], newcomers: Iterable[Bid], swaps: Sequence[Swap], caps: Caps
-) -> tuple[list[Bid], dict[Bid, Decision]]:
-    """Return the newcomers that fit without a close of their own, and what refuses the others.
-
-    They have to fit what is there now, before any close has filled, and what is there after all of them.
-    """
-    now, later = [bid for bid in ranked if bid.is_open], _staying(ranked, swaps)
-    opens, left, taking = list[Bid](), dict[Bid, Decision](), {swap.newcomer for swap in swaps}
-    for bid in newcomers:
-        if bid in taking:
-            continue
-        broken = caps.broken([*later, *opens], bid)
-        if broken is None and caps.broken([*now, *opens], bid):
-            broken = WAITS
-        if broken is None:
-            broken = _too_many(len(swaps) + len(opens) + 1, len(swaps), caps)
-        if broken is None:
-            opens.append(bid)
-        else:
-            left[bid] = broken
-    return opens, left
+    ranked: Sequence[Bid], wanting: Iterable[Bid], swaps: Sequence[Swap], free: Entering, caps: Caps
+) -> Entering:
+    """Return what becomes of the newcomers that no position gives way for: some may fit without that."""
+    later, left, taking = _staying(ranked, swaps), Entering(), {swap.newcomer for swap in swaps}
+    for bid in wanting:
+        if bid not in taking:
+            entering = free | {one: broken for one, broken in left.items() if broken is None or broken is WAITS}
+            left[bid] = caps.broken([*later, *entering], bid) or _now(ranked, bid, entering, swaps, caps)
+    return left
 
 
 def _swapped(swap: Swap, caps: Caps) -> Decision:
@@ -339,8 +363,8 @@ def _outbid(bid: Bid, winners: Sequence[Bid], first: Iterable[Bid]) -> Decision:
 def _unswapped(
     bid: Bid, staying: Sequence[Bid], unfit: Mapping[Bid, Decision], left: Decision, caps: Caps
 ) -> tuple[Decision, ...]:
-    """Return why a winner doesn't open: nothing gives way for it, and there is no room without that."""
-    if left is WAITS:
+    """Return why a winner doesn't open now: nothing gives way for it, and there is no room without that."""
+    if left.reason in (Reason.DISPLACEMENT_PENDING, Reason.AUCTION_PASS_FULL) or bid.due:
         return (left,)
     if bid in unfit:
         return (unfit[bid], left)

@@ -23,7 +23,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
-from tradebot.model.intent import Operation
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
@@ -105,10 +105,14 @@ def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
 
 def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
     """Return the symbols of a strategy's positions whose close, made for another, is working or has no outcome yet."""
+    return frozenset(i.instrument.symbol for i in closing_for_others(desk) if i.key.strategy == strategy)
+
+
+def closing_for_others(desk: Desk) -> Iterator[Intent]:
+    """Yield the closes, made to let another in, that are working or have no outcome yet."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
     intents = (record.intent for record in chain(working, desk.books.unresolved) if record)
-    closes = (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
-    return frozenset(i.instrument.symbol for i in closes if i.key.strategy == strategy)
+    return (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
 
 
 def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: float) -> Mapping[str, Candidate]:
@@ -139,9 +143,9 @@ def _candidate_may(
     closing: Iterable[str],
 ) -> Decision:
     """Fail if the candidate's own symbol gave way lately, or if enough positions are giving way already."""
-    lately = _lately(given_way.get(candidate.symbol), desk.now, rules)
-    if not lately.passed:
-        return lately
+    cooled = lately(given_way.get(candidate.symbol), desk.now, rules.cooldown_s)
+    if not cooled.passed:
+        return cooled
     under_way = len(giving_way(desk, candidate.strategy) | frozenset(closing))
     limit = rules.max_per_pass
     return answer(Gate.DISPLACEMENT, under_way < limit, Reason.DISPLACEMENT_PENDING, under_way, limit)
@@ -163,17 +167,17 @@ def _incumbent(
     gain, priced = _gain(ask, position, rules.gain_band_fraction)
     decisions = (
         rested(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, rules.min_age_s),
-        _lately(given_way.get(symbol), desk.now, rules),
+        lately(given_way.get(symbol), desk.now, rules.cooldown_s),
         _better(advantage, rules.score_advantage),
         priced,
-        *_closable(desk, position),
+        *closable_now(desk, position),
         *(_frees_room(ask.book, position, one) for one in failed),
     )
     refusal = next((each for each in decisions if not each.passed), None)
     return Incumbent(position, gain, advantage, replace(refusal, gate=Gate.DISPLACEMENT) if refusal else None)
 
 
-def _closable(desk: Desk, position: Position) -> Iterator[Decision]:
+def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
     """Yield what its exit would be asked: an order that can't be sent frees nothing."""
     side = Side.of(-position.quantity)
     yield still_held(desk, position.symbol, position.quantity)
@@ -206,9 +210,9 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
     return gain, answer(Gate.DISPLACEMENT, abs(gain) <= band, Reason.GAIN_OUTSIDE_BAND, gain, band, age)
 
 
-def _lately(last: datetime | None, now: datetime, rules: DisplacementRules) -> Decision:
-    """Fail while a symbol's cooldown lasts."""
-    waited_s, limit = (now - last).total_seconds() if last else None, rules.cooldown_s
+def lately(last: datetime | None, now: datetime, limit: int) -> Decision:
+    """Fail while the cooldown of a symbol that gave way lasts; `limit` is in seconds."""
+    waited_s = (now - last).total_seconds() if last else None
     return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)
 
 

@@ -243,6 +243,11 @@ class EventKind(Enum):
     FILE_ROTATED = ("health.file_rotated", "A full file of events was put away and a new one begun.", Severity.INFO)
     CONFIG_ACCEPTED = ("permission.config_accepted", "A person accepted a configuration.")
     LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
+    SWAPPED = (
+        "auction.swapped",
+        "A position is being closed in the auction, because a newcomer is worth clearly more. Both values are shown.",
+        Severity.INFO,
+    )
     APPROVAL_ASKED = (
         "approval.asked",
         "An entry passed every gate and waits for a person's yes. `tradebot approvals` shows it.",

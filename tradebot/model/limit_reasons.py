@@ -9,11 +9,11 @@ MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDIN
 
 DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
     Reason.DISPLACEMENT_STARTED: idle(
-        "The book is full, so the strategy's weakest position is being closed to make room for this candidate.",
+        "The book is full, so a position that is worth less is being closed to make room for this candidate.",
         "Nothing to do: once that close has filled, a later pass judges the candidate like any other.",
     ),
     Reason.DISPLACEMENT_PENDING: idle(
-        "As many positions of the strategy as allowed are giving way already.",
+        "As many positions as allowed are giving way already, or one for this very candidate.",
         "Wait until they are closed; displacement.max_per_pass sets how many may give way at a time.",
         Unit.POSITIONS,
     ),
@@ -23,7 +23,7 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.DISPLACED_LATELY: idle(
         "The symbol was to make room for another a short while ago, so it neither gives way nor displaces one.",
-        "Wait for displacement.cooldown_s to pass.",
+        "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
         Unit.SECONDS,
     ),
     Reason.NOTHING_TO_DISPLACE: idle(
@@ -40,7 +40,9 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do; the position's exits manage it.",
     ),
     Reason.POSITION_TOO_YOUNG: idle(
-        "The position is too young to give way.", "Wait; displacement.min_age_s sets the age.", Unit.SECONDS
+        "The position is too young to give way.",
+        "Wait; displacement.min_age_s sets the age, or auction.min_age_s.",
+        Unit.SECONDS,
     ),
     Reason.GAIN_OUTSIDE_BAND: idle(
         "The position has gained or lost too much to give way; its exits manage it.",

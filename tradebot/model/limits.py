@@ -378,7 +378,8 @@ class OwnRules(Struct, frozen=True):
     `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
     how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
-    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes.
+    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. With rules of
+    `auction`, which all strategies that chose it share, its positions and candidates take part in that.
     """
 
     universe: Sequence[str]
@@ -389,3 +390,4 @@ class OwnRules(Struct, frozen=True):
     displacement: DisplacementRules | None = None
     wants: Wanted | None = None
     approval: ApprovalRules | None = None
+    auction: AuctionRules | None = None

@@ -100,8 +100,8 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "The strategy wants to close the position or a part of it, for the reason it gives.", Unit.NONE
     ),
     Reason.DISPLACED: idle(
-        "The book is full, and the position makes room for a clearly better candidate of its strategy.",
-        "Nothing to do; the position is being closed. displacement: in the configuration turns this off.",
+        "The book is full, and the position makes room for a clearly better candidate.",
+        "Nothing to do; the position is being closed. displacement: or auction: in the configuration turns this off.",
         Unit.NONE,
     ),
     Reason.FRACTION_REFUSED: blocked(

@@ -26,11 +26,11 @@ from tradebot.gates import approval
 from tradebot.gates.book import OWN_GATES
 from tradebot.gates.common import position_of
 from tradebot.gates.decide import decide
-from tradebot.gates.displacement import CAPACITY, Incumbent, judge, lacks_only_room
+from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
-from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
+from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import Listing
@@ -223,30 +223,33 @@ def make_room(
     if own.displacement is None or not lacks_only_room(candidate, refused.decisions):
         return account, traded
     limit, begun = own.displacement.score_advantage, _closing(candidate.strategy, earlier)
-    lost = _lost(world, account.desk, candidate.strategy)
+    lost = lost_close(world, account.desk, candidate.strategy)
     if lost and lost.symbol not in begun:
-        account, again = _close(world, call, account, lost, candidate, ONCE_MORE)
-        return account, (*again, _with(refused, (UNDER_WAY,)))
+        account, again = close_for(world, call, account, lost, candidate, ONCE_MORE)
+        return account, (*again, with_decisions(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
     ask, _ = judged(world, call, account, candidate)
     displacement = judge(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
-        return account, (_with(refused, displacement.refusals),)
+        return account, (with_decisions(refused, displacement.refusals),)
     asked = consent(world, call, ask)
     if asked.decision and asked.withheld:
-        return account, (_with(refused, (asked.decision,)),)
+        return account, (with_decisions(refused, (asked.decision,)),)
     weakest = displacement.weakest
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
-    account, closed = _close(world, call, account, weakest.position, candidate, why)
-    return account, (*closed, _with(refused, (_started(closed, weakest, limit),)))
+    account, closed = close_for(world, call, account, weakest.position, candidate, why)
+    return account, (*closed, with_decisions(refused, (started(closed, weakest.advantage, limit),)))
 
 
-def _lost(world: World, desk: Desk, strategy: str) -> Position | None:
-    """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more."""
+def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
+    """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more.
+
+    With a symbol, only a close that was made for that counts.
+    """
     for record in desk.books.unresolved:
         intent = record.intent
         closes = intent.displaced_by and intent.operation is Operation.SUBMIT and intent.key.strategy == strategy
-        if closes and may_send_again(world, desk, intent):
+        if closes and symbol in ("", intent.displaced_by) and may_send_again(world, desk, intent):
             return position_of(desk, intent.whose)
     return None
 
@@ -257,25 +260,26 @@ def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str
     return frozenset(candidate.symbol for candidate in begun if candidate.strategy == strategy)
 
 
-def _close(
+def close_for(
     world: World, call: Call, account: AccountAsk, position: Position, candidate: Candidate, why: Decision
 ) -> tuple[AccountAsk, Records]:
+    """Close a position to make room for a candidate; return the account and the records after that."""
     part = Part("displaced_by", symbol=candidate.symbol)
     exits = ExitCall(why, why=(part,))
     records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
     return afterwards(account, position.symbol, records), records
 
 
-def _started(closed: Records, weakest: Incumbent, limit: float) -> Decision:
-    """Say whether a close was sent, with the advantage or with what refused it. A lost reply may still be a close."""
+def started(closed: Records, observed: Number | None, limit: Number) -> Decision:
+    """Say whether a close was sent, with what decided it or with what refused it. A lost reply may still be a close."""
     ends = [record.terminal for record in closed if record.candidate.displaced_by]
     if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
-        return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, weakest.advantage, limit)
+        return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, observed, limit)
     why = next((end.reason for end in reversed(ends) if end), None)
     return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_FAILED, why)
 
 
-def _with(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
+def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
     """Return the record with what displacement decided before what it was asked about."""
     before = [each for each in refused.decisions if each.gate.place < Gate.DISPLACEMENT.place]
     return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))

@@ -26,7 +26,8 @@ class CoreSettings(Frozen):
     the bot's. Without times, the strategy's own choice counts. Without an allotment, it shares with others that have
     none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
     or without the time of an approval, it has the account's. `wants` is the most that its targets ask for, which is
-    checked against the limits before it runs, and against its answers.
+    checked against the limits before it runs, and against its answers. If `auction` is true, it takes part in the
+    account's auction instead of displacing.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -39,6 +40,7 @@ class CoreSettings(Frozen):
     exits: Annotated[ExitList | None, Tighter.SAME] = None
     execution: OwnExecution = OwnExecution.model_construct()
     displacement: DisplacementRules | None = None
+    auction: Annotated[bool | None, Tighter.SAME] = None
     approval: ApprovalRules | None = None
     wants: Wanted | None = None
 

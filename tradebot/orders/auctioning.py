@@ -1,0 +1,116 @@
+"""Trade what an auction decides: closes go out first, and what they make room for opens in a later pass.
+
+The whole account is decided on in one call, before any entry of the pass. A candidate that opens is then traded like
+any other, so each gate is asked once more. One that a position gives way for is refused in this pass. While the close
+isn't proven, its place is kept, and nothing else is closed for it; afterwards it competes like any other, and the room
+is there. So a killed pass leaves nothing to repair.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.gates.auction import Bid, Ruling, Standing, Value, hold_auction
+from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
+from tradebot.gates.common import position_of
+from tradebot.gates.entry import AccountAsk
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Decisions, Gate
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Whose
+from tradebot.model.values import replace
+from tradebot.orders.closing import Records
+from tradebot.orders.entering import ONCE_MORE, close_for, consent, judged, lost_close, started, trade, with_decisions
+from tradebot.ports.world import Call, World
+
+
+class Auctioned(Struct, frozen=True):
+    """What the auction decided about each candidate that took part, and what its gates said before it."""
+
+    standings: Mapping[Whose, Standing] = {}
+    asked: Mapping[Whose, Decisions] = {}
+    taking: Taking | None = None
+
+
+def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> Auctioned:
+    """Decide which candidates of the strategies that chose the auction open, and which positions give way for them.
+
+    What has to be closed for other reasons was closed before. A candidate that anything else refuses takes no part.
+    """
+    taking = taking_part(world.rules)
+    if taking is None:
+        return Auctioned()
+    entries = [one for one in changes if one.purpose is Purpose.OPEN and one.strategy in taking.own]
+    heard = [judged(world, call, account, one) for one in entries]
+    competing = [(ask, said) for ask, said in heard if ask.size and competes(ask.candidate, said)]
+    held = tuple(bids_held(account, world.rules, taking))
+    wanted = bids_wanted(account.desk, [ask for ask, _ in competing], taking)
+    decided = hold_auction((*held, *wanted), caps_of(account, taking, held))
+    standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
+    asked = {(ask.candidate.strategy, ask.candidate.symbol): said for ask, said in competing}
+    return Auctioned(standings, asked, taking)
+
+
+def settle(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: Auctioned | None
+) -> tuple[AccountAsk, Records]:
+    """Do what was decided about a candidate; one that took no part is traded as always."""
+    whose = (candidate.strategy, candidate.symbol)
+    standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
+    if standing is None or auctioned is None or auctioned.taking is None:
+        return trade(world, call, account, candidate)
+    if standing.ruling is Ruling.OPEN:
+        account, traded = trade(world, call, account, candidate)
+        return account, (*traded[:-1], with_decisions(traded[-1], standing.decisions))
+    refused = CandidateRecord(candidate, auctioned.asked[whose])
+    if standing.other is not None:
+        return _swap(world, call, account, refused, standing, standing.other)
+    lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auctioned.taking.own)
+    again = next((position for position in lost if position), None) if standing.bid.awaited else None
+    records: Records = ()
+    if again is not None:
+        account, records = close_for(world, call, account, again, candidate, ONCE_MORE)
+    return account, (*records, with_decisions(refused, standing.decisions))
+
+
+def _swap(
+    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, standing: Standing, loser: Bid
+) -> tuple[AccountAsk, Records]:
+    """Close the position that gives way, if the candidate has every yes that it needs; it opens in a later pass."""
+    candidate = refused.candidate
+    (decided,) = standing.decisions
+    ask, _ = judged(world, call, account, candidate)
+    position = position_of(account.desk, (loser.strategy, loser.symbol))
+    assert position is not None, "what gives way is held"
+    asked = consent(world, call, ask)
+    if asked.decision and asked.withheld:
+        return account, (with_decisions(refused, (asked.decision,)),)
+    why = replace(decided, gate=Gate.EXIT)
+    account, closed = close_for(world, call, account, position, candidate, why)
+    assert isinstance(decided.observed, Decimal)
+    assert isinstance(decided.limit, Decimal)
+    began = started(closed, decided.observed, decided.limit)
+    if began.reason is Reason.DISPLACEMENT_STARTED and not world.dry_run:
+        world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(standing.bid, loser, decided), loser.symbol))
+    return account, (*closed, with_decisions(refused, (began,)))
+
+
+def _told(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
+    """Return both values with their parts, for people."""
+    return {
+        "strategy": loser.strategy,
+        "for": newcomer.symbol,
+        "for_strategy": newcomer.strategy,
+        "value": _parts(loser.value),
+        "value_of_newcomer": _parts(newcomer.value),
+        "needed": str(decided.limit),
+    }
+
+
+def _parts(value: Value | None) -> str:
+    assert value is not None, "both have a value"
+    gained = "" if value.r is None else f" {value.gained:+f} ({value.r:f} R)"
+    return f"{value.total:f} = {value.score:f}{gained} - {value.cost:f}"
