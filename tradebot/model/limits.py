@@ -283,7 +283,9 @@ class Protection(StrEnum):
 class ExitRules(Frozen):
     """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price.
 
-    A stop that rests at the venue is moved once it would move by more than `stop_step_fraction` of its price.
+    A stop that rests at the venue is moved once it would move by more than `stop_step_fraction` of its price. Where
+    targets rest apart from stops, one that is gone, though the bot didn't cancel it, is placed again for a protected
+    position held for `target_again_after_s`, at most every `target_again_every_s`.
     """
 
     stop_loss_fraction: Fraction
@@ -294,6 +296,8 @@ class ExitRules(Frozen):
     limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05"))]
     protection: Protection
     stop_step_fraction: Annotated[Decimal, Field(gt=0, le=Decimal("0.05"))]
+    target_again_after_s: Annotated[int, Field(ge=0, le=86_400)]
+    target_again_every_s: Seconds
 
 
 class DisplacementRules(Frozen):

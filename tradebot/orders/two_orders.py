@@ -29,6 +29,7 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit
+from tradebot.orders.backfilling import may_place
 from tradebot.orders.changes import RETRY, cancel_order, edit_intent, release, tell_gap
 from tradebot.orders.fitting import NEAR, NONE, Cover, Step, is_busy, merged, price_of, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
@@ -363,7 +364,8 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
         at = on_tick(cover.listing, price, cover.side, beyond=True)
         there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
         old = [rest for rest in there if world.venue.reduce_only and not (rest.ending or is_busy(rest))]
-        yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
+        if old or may_place(world.rules.exits, desk, cover, at):
+            yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
 
 
 def _as_meant(rest: Resting, prices: Iterable[Decimal], entered: Decimal) -> Resting:
