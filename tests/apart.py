@@ -269,9 +269,12 @@ RULES = parse(
 
 
 class Bot:
-    """A bot that trades AAPL at such a venue, and each pass of which has a slot of its own."""
+    """A bot that trades AAPL at such a venue, and each pass of which has a slot of its own.
 
-    def __init__(self, can: Capabilities, rules: Exits = RULES) -> None:
+    `kept` is what its entries ask to be kept, such as a stop.
+    """
+
+    def __init__(self, can: Capabilities, rules: Exits = RULES, **kept: Decimal) -> None:
         self.venue = VenueApart(can)
         self.scene = Scene(
             venue=self.venue,
@@ -279,6 +282,7 @@ class Bot:
             limits=LIMITS.model_copy(update={"cooldown_s": 0, "duplicate_window_s": 0}),
         )
         self.rules = rules
+        self.kept: Mapping[str, Any] = kept
         self.passes: list[datetime] = []
         """When passes of exits began that ran to their end."""
 
@@ -289,7 +293,7 @@ class Bot:
 
     def enter(self, side: Side = Side.BUY, quantity: int = 10) -> Order | None:
         """Let flow open a position; return its order if one works."""
-        want = Open("AAPL", side, 0.9 * side.sign, 1.0, quantity=Decimal(quantity))
+        want = Open("AAPL", side, 0.9 * side.sign, 1.0, quantity=Decimal(quantity), **self.kept)
         self._pass(lambda call: trade_once(self.world(want), call), Job.TRADE_ONCE)
         return next(iter(self.venue.working(Purpose.OPEN)), None)
 
