@@ -106,25 +106,29 @@ def test_a_pass_closes_at_a_level_what_would_rest_there() -> None:
         assert sum(order.open_quantity for order in bot.venue.working(Purpose.REDUCE)) == D(closes)
 
 
-def broken(log: Iterable[Mapping[str, Any]], held: Decimal) -> Iterator[str]:
-    """Yield where shares had no stop between the first protection and the close, and where a stop moved from profit."""
-    open_, was_covered, best = dict[str, Mapping[str, Any]](), False, None
-    sign = 1 if held > 0 else -1
+def broken(log: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield where shares that had a stop had none before their close, and where a stop moved away from profit.
+
+    The log is of one symbol. What an entry adds is protected by the next pass.
+    """
+    open_, held, was_covered, best = dict[str, Mapping[str, Any]](), D(0), False, None
     for line in (line for line in log if line.get("stop_price") or line["event"] == "fill"):
         if line["event"] == "fill":
+            was_covered &= ".OPEN." not in line["client_order_id"]
             held = D(line["position"])
         if line["status"] in ENDED:
             open_.pop(line["order_id"], None)
         elif line.get("stop_price") and line["status"] in TRIGGERS | CHANGING:
             open_[line["order_id"]] = line
         covered = sum((D(one["qty"]) - D(one["filled_qty"]) for one in open_.values()), D(0))
-        was_covered |= bool(held) and covered >= abs(held)
+        was_covered = bool(held) and (was_covered or covered >= abs(held))
         if was_covered and covered < abs(held):
             yield f"{line['at']}: {covered} of {abs(held)} have a stop"
+        sign = 1 if held > 0 else -1
         tightest = max((D(one["stop_price"]) * sign for one in open_.values()), default=None)
-        if held and best is not None and tightest is not None and tightest < best:
+        if was_covered and best is not None and tightest is not None and tightest < best:
             yield f"{line['at']}: the stop moved from {best} to {tightest}"
-        best = tightest if best is None or tightest is None else max(best, tightest)
+        best = tightest if was_covered else None
 
 
 def lived(prices: Iterable[Decimal], side: Side, fates: Iterable[str] = ()) -> list[str]:
@@ -138,8 +142,7 @@ def lived(prices: Iterable[Decimal], side: Side, fates: Iterable[str] = ()) -> l
         at(bot, shown, fates)
         if not bot.position:
             break
-    filled = next(i for i, line in enumerate(bot.venue.log) if line["event"] == "fill")
-    return list(broken(bot.venue.log[filled:], D(10) * sign))
+    return list(broken(line for line in bot.venue.log if "status" in line))
 
 
 def _reached(order: Order, price: Decimal, sign: int) -> bool:
