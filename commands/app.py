@@ -32,6 +32,7 @@ VERBS: Mapping[str, str] = {
     "summary": "commands.summary.verb",
     "doctor": "commands.doctor.verb",
     "signals": "commands.signals.verb",
+    "registry": "commands.registry",
     "audit": "commands.audit.verb",
     "halt": "commands.halt.typed",
     "unhalt": "commands.unhalt",

@@ -48,6 +48,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),
     "signals": ("tradebot.judging.signals:Signals",),
+    "registry": ("commands.registry:RegistryData",),
     "audit": ("commands.audit.report:Audited",),
     "summary": ("tradebot.views.summary.values:Summary",),
     "halt": ("commands.halt.report:Halted",),

@@ -19,13 +19,12 @@ FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 OLD = NOW - timedelta(seconds=rules().max_age_s + 1)
 WIDE = (Failed(Check.SPREAD, Decimal("0.12"), Decimal("0.1")), Failed(Check.VOLUME, None, Decimal(10_000)))
 NO_QUOTE = (Failed(Check.QUOTE, None, None),)
-Asked = Decision | None
 
 
-def judged(*coins: Coin, symbols: tuple[str, ...] = ("AAPL",)) -> tuple[Asked, Asked]:
+def judged(*coins: Coin, symbols: tuple[str, ...] = ("AAPL",)) -> tuple[Decision, Decision]:
     """Return what the gates of data and of the coin say about AAPL."""
-    seen = desk(registry=Registry(rules(), symbols, {one.symbol: one for one in coins}))
-    return enough_healthy(seen), eligible(seen, "AAPL")
+    registry = Registry(rules(), symbols, {one.symbol: one for one in coins})
+    return enough_healthy(registry, NOW), eligible(registry, "AAPL", NOW)
 
 
 def with_figures(read: Figures, tier: Tier | None = None, *, known: bool = True) -> Coin:
@@ -67,7 +66,6 @@ def test_a_coin_is_refused_with_its_reason_and_its_numbers(
     coins: tuple[Coin, ...], reason: Reason, verdict: Verdict, observed: str, limit: Number | str | None
 ) -> None:
     _, said = judged(*coins)
-    assert said is not None
     assert (said.gate, said.verdict, said.reason, said.observed, said.limit) == (
         Gate.REGISTRY, verdict, reason, observed, limit,
     )  # fmt: skip
@@ -85,7 +83,6 @@ def test_entries_pause_while_too_few_coins_are_healthy(healthy: int, verdict: Ve
     symbols = tuple(f"C{number}" for number in range(56))
     found = [coin(symbol, health=[Health.DEGRADED, Health.HEALTHY][n < healthy]) for n, symbol in enumerate(symbols)]
     of_data, _ = judged(*found, symbols=symbols)
-    assert of_data is not None
     assert (of_data.verdict, of_data.observed, of_data.limit) == (verdict, healthy, 30)
     assert of_data.reason is (Reason.TOO_FEW_HEALTHY if verdict is FAIL else None)
 

@@ -40,7 +40,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
     answers = (
         instrument_known(ask.desk, symbol),
         instrument_open(ask.desk, ask.candidate.instrument),
-        eligible(ask.desk, symbol),
+        eligible(ask.desk.registry, symbol, now) if ask.desk.registry else None,
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         prices_of.basis(ask.quote, ask.limits),

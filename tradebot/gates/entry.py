@@ -47,8 +47,9 @@ class AccountAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        of_data = enough_healthy(self.desk)
-        return (*(gate(self) for gate in _OF_ACCOUNT.values()), *([of_data] if of_data else ()))
+        registry = self.desk.registry
+        of_data = (enough_healthy(registry, self.desk.now),) if registry else ()
+        return (*(gate(self) for gate in _OF_ACCOUNT.values()), *of_data)
 
     @cached_property
     def _strategies(self) -> "dict[str, StrategyAsk]":

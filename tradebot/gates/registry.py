@@ -3,37 +3,29 @@
 They are asked only where a registry is configured and switched on.
 """
 
+from datetime import datetime
+
 from tradebot.gates.common import answer
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk
 from tradebot.model.reasons import Reason
 from tradebot.model.registry import NO_VOLUME, Coin, Failed, Figures, Health, Registry, Tier
 
 _UNFIT = {Health.DEGRADED: Reason.DATA_DEGRADED, Health.SUSPENDED: Reason.DATA_SUSPENDED}
 
 
-def enough_healthy(desk: Desk) -> Decision | None:
-    """Refuse every entry while fewer coins than needed have healthy data; None without a registry."""
-    registry = desk.registry
-    if registry is None:
-        return None
-    healthy, needed = registry.healthy(desk.now), registry.rules.health.needed(len(registry.symbols))
+def enough_healthy(registry: Registry, now: datetime) -> Decision:
+    """Refuse every entry while fewer coins than needed have healthy data."""
+    healthy, needed = registry.healthy(now), registry.rules.health.needed(len(registry.symbols))
     return answer(Gate.DATA_HEALTH, healthy >= needed, Reason.TOO_FEW_HEALTHY, healthy, needed)
 
 
-def eligible(desk: Desk, symbol: str) -> Decision | None:
-    """Refuse a coin whose tier isn't known, that is below all tiers, or whose data can't be trusted.
-
-    Without a registry there is no decision.
-    """
-    registry = desk.registry
-    if registry is None:
-        return None
+def eligible(registry: Registry, symbol: str, now: datetime) -> Decision:
+    """Refuse a coin whose tier isn't known, that is below all tiers, or whose data can't be trusted."""
     coin = registry.coins.get(symbol)
     if coin is None:
         return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, "never looked at")
-    if not registry.is_current(coin, desk.now):
-        age_s, limit = max(registry.ages_s(coin, desk.now)), registry.rules.max_age_s
+    if not registry.is_current(coin, now):
+        age_s, limit = max(registry.ages_s(coin, now)), registry.rules.max_age_s
         return Decision(Gate.REGISTRY, Verdict.UNKNOWN, Reason.TIER_UNKNOWN, f"{age_s:.0f} s old", f"{limit} s", age_s)
     return _judged(registry, coin)
 

@@ -99,6 +99,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         bars(bot, place)
         notices(bot)
         approvals(bot)
+        bot.all_say("registry", "registry AAPL", "registry --refresh")
         chat(bot)
         drills(bot)
         real_money(bot, place / "real")

@@ -1,0 +1,289 @@
+"""`tradebot registry`: each coin with its tier, its numbers, and how healthy its data is. Only records are read."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.completing import symbols
+from commands.shared.drawing import usd
+from commands.shared.plain import clean
+from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.times import when
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.decision import Decision
+    from tradebot.model.reasons import Reason
+    from tradebot.model.registry import Coin, Registry
+
+OFF = "This bot has no registry. At a venue that has one, registry: {enabled: true} in the configuration turns it on."
+Named = Annotated[str | None, typer.Argument(metavar="SYMBOL", help="Show one coin in full.", autocompletion=symbols)]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the broker about every coin now.")]
+
+
+class CoinRow(Struct, frozen=True):
+    """One coin: its tier, None if it has none or was never looked at, and the figures that were read last.
+
+    If an entry would be refused, `reason` says why, with what was `observed` and the `limit`. Volume is of 24 hours in
+    USD, the spread a fraction of the middle, and the price is the middle. `since` is when the tier began, `rises_at`
+    when the coin may rise to `rising_to`. `health` is of its data, with the checks that `failed`; it is looked at again
+    in so many passes of entries, or in none before `next_look_at`. The last three are what the tier allows.
+    """
+
+    symbol: str
+    tier: str | None
+    pinned: bool
+    reason: "Reason | None"
+    observed: str
+    limit: str
+    volume_usd: Decimal | None
+    spread_fraction: Decimal | None
+    price: Decimal | None
+    since: datetime | None
+    measured_at: datetime | None
+    rising_to: str | None
+    rises_at: datetime | None
+    health: str | None
+    health_since: datetime | None
+    looked_at: datetime | None
+    failed: str
+    passes_until_look: int
+    next_look_at: datetime | None
+    max_leverage: Decimal | None
+    max_notional_usd: Decimal | None
+    slippage_fraction: Decimal | None
+
+
+class RegistryData(Struct, frozen=True):
+    """All coins, the most liquid ones first, as of `as_of`, and how many of them entries are open in.
+
+    Entries pause in all of them while fewer than `needed` are `healthy`. Without a registry there are no `coins`.
+    """
+
+    as_of: datetime
+    enabled: bool
+    paused: bool
+    healthy: int
+    needed: int
+    eligible: int
+    coins: tuple[CoinRow, ...]
+
+
+def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Report:
+    """Show what is known of the coins; exit 10 if entries pause because of their data."""
+    from commands.shared.universe import in_universe
+    from tradebot.gates.registry import enough_healthy
+    from tradebot.model.registry import Registry
+
+    named = None if symbol is None else in_universe(app, symbol)
+    if (rules := app.rules.registry) is None:
+        if refresh:
+            raise OperatorError("there is no registry to refresh", OFF)
+        return Report("registry", RegistryData(app.stamp_time(), False, False, 0, 0, 0, ()), _render)
+    now = _refreshed(app) if refresh else app.stamp_time()
+    stored = app.recorded
+    registry = Registry(rules, app.rules.every_symbol, stored.registry() if stored else {})
+    rows = [_row(registry, one, now, pinned=one in app.rules.pinned) for one in registry.symbols]
+    data_health = enough_healthy(registry, now)
+    data = RegistryData(
+        now,
+        True,
+        not data_health.passed,
+        registry.healthy(now),
+        rules.health.needed(len(rows)),
+        sum(row.reason is None for row in rows),
+        tuple(sorted((row for row in rows if named in (None, row.symbol)), key=_liquid_first)),
+    )
+    code = ExitCode.DONE if data_health.passed else ExitCode.FINDINGS
+    return Report("registry", data, _render if named is None else _render_one, code)
+
+
+def _refreshed(app: "App") -> datetime:
+    """Look at every coin now; return the broker's time."""
+    from tradebot.desk.registry import look_at_coins
+    from tradebot.model.values import replace
+
+    now = app.now()
+    look_at_coins(replace(app.world(proposing=False, asking=True), bars=app.bars), now, all_of_them=True)
+    return now
+
+
+def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
+    return row.tier or "~", -(row.volume_usd or Decimal(0)), row.symbol
+
+
+def _row(registry: "Registry", symbol: str, now: datetime, *, pinned: bool) -> CoinRow:
+    from tradebot.gates.registry import eligible, failures
+    from tradebot.model.registry import Figures
+
+    said, coin, tier = eligible(registry, symbol, now), registry.coins.get(symbol), registry.tier_of(symbol, now)
+    rank, data = (coin.rank, coin.data) if coin else (None, None)
+    figures = rank.figures if rank else Figures()
+    rises = timedelta(seconds=registry.rules.rise_after_s)
+    passes, next_look_at = _next_look(registry, coin)
+    return CoinRow(
+        symbol=symbol,
+        tier=rank.tier.value if rank and rank.tier else None,
+        pinned=pinned,
+        reason=said.reason,
+        observed=_text(said, said.observed),
+        limit=_text(said, said.limit),
+        volume_usd=figures.volume_usd,
+        spread_fraction=figures.spread_fraction,
+        price=figures.price,
+        since=rank.since if rank else None,
+        measured_at=rank.measured_at if rank else None,
+        rising_to=rank.rising_to.value if rank and rank.rising_to else None,
+        rises_at=rank.rising_since + rises if rank and rank.rising_since else None,
+        health=data.health.value if data else None,
+        health_since=data.since if data else None,
+        looked_at=data.looked_at if data else None,
+        failed=failures(data.failed) if data else "",
+        passes_until_look=passes,
+        next_look_at=next_look_at,
+        max_leverage=tier.max_leverage if tier else None,
+        max_notional_usd=tier.max_notional_usd if tier else None,
+        slippage_fraction=tier.slippage_fraction if tier else None,
+    )
+
+
+def _text(said: "Decision", value: object) -> str:
+    return "" if value is None or said.passed else str(value)
+
+
+def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
+    """Return in how many passes a coin's data is looked at, and before when it isn't."""
+    from tradebot.model.registry import Health
+
+    health = registry.rules.health
+    if coin is None or coin.data.health is Health.HEALTHY:
+        return 1, None
+    if coin.data.health is Health.DEGRADED:
+        return max(health.degraded_every - coin.data.skipped, 1), None
+    return 1, coin.data.looked_at + timedelta(seconds=health.probe_s)
+
+
+def _render(console: "Console", data: RegistryData) -> None:
+    from commands.shared.tables import Table, number, sentence
+
+    if not data.enabled:
+        console.print(OFF, markup=False)
+        return
+    _print_head(console, data)
+    columns = (
+        number("volume USD"),
+        number("spread"),
+        number("price"),
+        "since",
+        "health",
+        "next look",
+        sentence("why not"),
+    )
+    table = Table("coin", "tier", *columns)
+    for row in data.coins:
+        table.row(
+            row.symbol, _tier(row), _volume(row), _spread(row), _price(row), when(row.since) if row.since else "",
+            row.health or "", _look(row), _why(row),
+        )  # fmt: skip
+    console.print(table)
+    console.print("Next: tradebot registry SYMBOL shows one coin in full")
+
+
+def _print_head(console: "Console", data: RegistryData) -> None:
+    total = counted(data.eligible, "coin")
+    console.print(f"Entries are open in {total} at {when(data.as_of)}" if not data.paused else _paused(data))
+
+
+def _paused(data: RegistryData) -> str:
+    healthy = f"{data.healthy} of the {data.needed} coins that it takes have healthy data"
+    return f"Entries pause at {when(data.as_of)}: {healthy}"
+
+
+def _render_one(console: "Console", data: RegistryData) -> None:
+    (row,) = data.coins
+    _print_head(console, data)
+    for name, text in _lines(row):
+        if text:
+            console.print(f"  {name:<10} {text}", markup=False)
+
+
+def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
+    from tradebot.model.reasons import REASONS
+
+    since = f", since {when(row.since)}" if row.since else ""
+    pinned = ", pinned" if row.pinned else ""
+    rising = f"{row.rising_to} from {when(row.rises_at)} on, if it lasts" if row.rises_at else ""
+    allows = (
+        f"{row.max_leverage:f} times leverage, {usd(row.max_notional_usd)} USD, {row.slippage_fraction:.2%} slippage"
+        if row.max_leverage and row.max_notional_usd and row.slippage_fraction
+        else ""
+    )
+    figures = " · ".join(
+        part for part in (_named(_volume(row), "USD a day"), _named(_spread(row), "spread"), _price(row)) if part
+    )
+    health = f"{row.health}{f', since {when(row.health_since)}' if row.health_since else ''}" if row.health else ""
+    return (
+        ("coin", row.symbol),
+        ("tier", f"{_tier(row)}{pinned}{since}"),
+        ("allows", allows),
+        ("rises to", rising),
+        ("figures", figures),
+        ("measured", when(row.measured_at) if row.measured_at else ""),
+        ("data", health),
+        ("failed", row.failed),
+        ("next look", _look(row)),
+        ("refused", f"{_why(row)}. {REASONS[row.reason].meaning}" if row.reason else ""),
+    )
+
+
+def _named(text: str, what: str) -> str:
+    return f"{text} {what}" if text else ""
+
+
+def _tier(row: CoinRow) -> str:
+    return row.tier or ("none" if row.looked_at else "unknown")
+
+
+def _volume(row: CoinRow) -> str:
+    return "" if row.volume_usd is None else f"{row.volume_usd:,.0f}"
+
+
+def _spread(row: CoinRow) -> str:
+    return "" if row.spread_fraction is None else f"{row.spread_fraction:.2%}"
+
+
+def _price(row: CoinRow) -> str:
+    return "" if row.price is None else usd(row.price, row.symbol)
+
+
+def _look(row: CoinRow) -> str:
+    if row.next_look_at:
+        return f"from {when(row.next_look_at)} on"
+    return "next pass" if row.passes_until_look == 1 else f"in {row.passes_until_look} passes"
+
+
+def _why(row: CoinRow) -> str:
+    if row.reason is None:
+        return ""
+    limit = f" (needs {row.limit})" if row.limit else ""
+    return clean(f"{row.reason}: {row.observed}{limit}")
+
+
+@on_bot(VERBS, "registry", epilog="tradebot registry\ntradebot registry BTC\ntradebot registry --refresh")
+def registry(bot: "App", symbol: Named = None, refresh: Refresh = False) -> Report:
+    """Show which coins may be traded, and how much of each.
+
+    Each coin has a tier, by what is traded of it in a day, its spread and its price, and the health of its data. Only
+    the bot's own records are read, unless --refresh asks the broker. Exits with code 10 while entries pause because too
+    few coins have healthy data.
+    """
+    return run(bot, symbol, refresh=refresh)

@@ -1,0 +1,119 @@
+"""`tradebot registry`: each coin with its tier, its numbers and its data, at the embedded Kraken Futures."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, discard, typed
+
+SETTINGS = "registry: {enabled: true, tiers: {c: {min_price: 0.5}}, health: {min_candles: 5}}\n"
+HOUR = "2026-11-16 00:00:00 UTC"
+
+
+@pytest.fixture(scope="module")
+def coins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the place of a bot with a pinned and another coin, for the tests of this module in their order."""
+    place = tmp_path_factory.mktemp("registry")
+    (place / "mine.yaml").write_text(SETTINGS)
+    yield place
+    discard(place / "state")
+
+
+@pytest.fixture
+def bot(coins: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    state, file = coins / "state", coins / "mine.yaml"
+    if not state.exists():
+        what = ("--venue", "kraken_futures", "--symbols", "BTC,ADA", "--sessions", "2", "--config", str(file))
+        assert typed(capsys, "init", "--state-dir", str(state), *what).code == 0
+    return Bot(state, capsys)
+
+
+def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
+    said = bot.says("registry")
+    assert said.code == 10
+    assert bot.shown("registry").splitlines() == [
+        f"Entries pause at {HOUR}: 0 of the 2 coins that it takes have healthy data",
+        "coin       tier     next look  why not",
+        "PF_ADAUSD  unknown  next pass  TIER_UNKNOWN: never looked at",
+        "PF_XBTUSD  unknown  next pass  TIER_UNKNOWN: never looked at",
+        "Next: tradebot registry SYMBOL shows one coin in full",
+    ]
+
+
+def test_a_refresh_asks_the_broker_about_every_coin(bot: Bot) -> None:
+    said = bot.says("registry", "--refresh")
+    assert said.code == 0
+    lines = [re.sub(r" {2,}", "  ", line) for line in bot.shown("registry").splitlines()]
+    assert lines[0] == f"Entries are open in 2 coins at {HOUR}"
+    assert re.fullmatch(
+        r"PF_XBTUSD  A  1,\d{3},\d{3},\d{3}  0.02%  92,000.00  [-\d]+ [:\d]+ UTC  HEALTHY  next pass", lines[2]
+    )
+    assert re.fullmatch(
+        r"PF_ADAUSD  A  \d\d,\d{3},\d{3}  0.02%  0.4300  [-\d]+ [:\d]+ UTC  HEALTHY  next pass", lines[3]
+    )
+
+
+def test_one_coin_is_shown_in_full_by_any_of_its_names(bot: Bot) -> None:
+    lines = bot.shown("registry", "xbt/usd").splitlines()
+    assert lines[1:4] == [
+        "  coin       PF_XBTUSD",
+        f"  tier       A, pinned, since {HOUR}",
+        "  allows     10 times leverage, 100,000.00 USD, 0.10% slippage",
+    ]
+    assert lines[-2:] == [f"  data       HEALTHY, since {HOUR}", "  next look  next pass"]
+    assert bot.says("registry", "DOGE").code == 2
+
+
+def with_fault(bot: Bot, place: Path, what: str) -> dict[str, dict[str, object]]:
+    """Let every ticker be odd for three looks; return what is known of the coins then."""
+    file = place / "faults.yaml"
+    file.write_text(f"- name: odd\n  when: {{request: GET /derivatives/api/v3/tickers}}\n  what: {what}\n")
+    assert bot.says("exchange", "faults", "add", str(file)).code == 0
+    assert [bot.says("registry", "--refresh").code for _ in range(3)] == [0, 0, 10]
+    assert bot.says("exchange", "faults", "clear").code == 0
+    return {row["symbol"]: row for row in bot.json("registry")["coins"]}
+
+
+def recovered(bot: Bot) -> bool:
+    """Return True if three good looks open entries again."""
+    return [bot.says("registry", "--refresh").code for _ in range(3)] == [10, 10, 0]
+
+
+def test_without_a_volume_only_a_pinned_coin_keeps_its_tier_and_the_data_of_both_is_degraded(
+    bot: Bot, coins: Path
+) -> None:
+    found = with_fault(bot, coins, "{missing_field: volumeQuote}")
+    ada, xbt = found["PF_ADAUSD"], found["PF_XBTUSD"]
+    assert (ada["reason"], ada["observed"]) == ("TIER_UNKNOWN", "no volume of 24 hours")
+    assert (xbt["reason"], xbt["observed"]) == ("DATA_DEGRADED", "volume unknown (limit 10000)")
+    assert {ada["health"], xbt["health"]} == {"DEGRADED"}
+    assert recovered(bot)
+
+
+def test_a_crossed_quote_makes_every_coin_unknown_and_each_change_is_told(bot: Bot, coins: Path) -> None:
+    found = with_fault(bot, coins, "{wrong_value: bid, is: 9999999}")
+    said = {(row["reason"], row["observed"], row["tier"], row["failed"]) for row in found.values()}
+    assert said == {("TIER_UNKNOWN", "bid is above the ask", "A", "no quote, volume unknown (limit 10000)")}
+    assert recovered(bot)
+    told = [one for one in bot.json("events")["events"] if one["subsystem"] == "registry"][-4:]
+    assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == {
+        ("tier_changed", "unknown", "A"),
+        ("data_health_changed", "DEGRADED", "HEALTHY"),
+    }
+
+
+def test_without_a_registry_there_is_nothing_to_show_or_to_refresh(coins: Path, bot: Bot) -> None:
+    (coins / "off.yaml").write_text("venue: kraken_futures\nregistry: {enabled: false}\n")
+    off = ("--config", str(coins / "off.yaml"))
+    assert bot.says("registry", *off).out.startswith("This bot has no registry.")
+    refused = bot.says("registry", "--refresh", *off)
+    assert (refused.code, "there is no registry to refresh" in refused.err) == (2, True)
+
+
+def test_a_store_that_cant_be_read_knows_nothing(bot: Bot) -> None:
+    (bot.folder / "facts.db").write_bytes(b"no database" * 100)
+    assert bot.says("registry").code == 10
+    assert {row["reason"] for row in bot.json("registry")["coins"]} == {"TIER_UNKNOWN"}
+    assert bot.says("registry", "--refresh").code == 0
