@@ -53,7 +53,8 @@ class Checked(Struct, frozen=True):
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
     sentences on limits of a strategy that the account's tighter limits override. `never_bought` are symbols of the
     universe without a sector, and `left_out` what the universe's file lists besides, such as indexes. `given_up` are
-    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured.
+    sentences on kinds of flow facts that the flow source's limits don't let the bot fetch as configured. `warnings` say
+    what is still read as an earlier version wrote it, and what to write instead.
     """
 
     file: str | None
@@ -64,6 +65,7 @@ class Checked(Struct, frozen=True):
     never_bought: tuple[str, ...]
     left_out: tuple[str, ...]
     given_up: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 class Accepted(Struct, frozen=True):

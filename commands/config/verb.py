@@ -65,7 +65,9 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = differences_of(folder, loaded)
     less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
-    data = Checked(file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less)
+    data = Checked(
+        file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings
+    )
     report = _report("config-check", data, folder, loaded, _render_check)
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
 
@@ -196,7 +198,7 @@ def _render_check(console: "Console", data: Checked) -> None:
     for sentence in data.without_effect:
         console.print(f"  {sentence}", markup=False)
     _render_never_bought(console, data)
-    for sentence in data.given_up:
+    for sentence in (*data.given_up, *data.warnings):
         console.print(f"  {sentence}", markup=False)
     if data.given_up:
         console.print("  Next: tradebot fetch-flow --plan", markup=False)

@@ -191,6 +191,8 @@ def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -
 
     with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
+        for warning in app.loaded.warnings:
+            note(f"warning: {warning}")
         show_venue(app.day)
         show_traded_by(app)
         yield app

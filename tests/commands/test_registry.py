@@ -105,9 +105,12 @@ def test_a_crossed_quote_makes_every_coin_unknown_and_each_change_is_told(bot: B
 
 
 def test_without_a_registry_there_is_nothing_to_show_or_to_refresh(coins: Path, bot: Bot) -> None:
-    (coins / "off.yaml").write_text("venue: kraken_futures\nregistry: {enabled: false}\n")
+    rotation = "strategies: {rotation: {ranked: [PF_XBTUSD, PF_ADAUSD], top: 1, min_ranked: null}}"
+    (coins / "off.yaml").write_text(f"venue: kraken_futures\nliquidity_tiers: [BTC, ADA]\n{rotation}\n")
     off = ("--config", str(coins / "off.yaml"))
-    assert bot.says("registry", *off).out.startswith("This bot has no registry.")
+    said = bot.says("registry", *off)
+    assert said.out.startswith("This bot has no registry.")
+    assert said.err.startswith("warning: liquidity_tiers (")
     refused = bot.says("registry", "--refresh", *off)
     assert (refused.code, "there is no registry to refresh" in refused.err) == (2, True)
 

@@ -200,11 +200,15 @@ def _number(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
+def is_shipped(origin: str) -> bool:
+    """Return True if a value comes from a file of the release."""
+    return origin in SHIPPED or PurePath(origin).parts[:1] == (VENUES,)
+
+
 def _source(origins: Mapping[str, str], name: str) -> str:
     """Describe where a value comes from, naming the environment variable or the release's file."""
     origin = origin_of(origins, name)
-    is_shipped = origin in SHIPPED or PurePath(origin).parts[:1] == (VENUES,)
-    return f"release default: {origin}" if is_shipped else origin
+    return f"release default: {origin}" if is_shipped(origin) else origin
 
 
 def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:

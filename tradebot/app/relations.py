@@ -50,7 +50,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _names(settings)
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
-    yield from settings.registry.contradictions() if settings.registry else ()
+    yield from _of_registry(settings)
     yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
     yield from margin_contradictions(
@@ -300,6 +300,19 @@ def _names(settings: Sections) -> Iterator[str]:
     if len(set(settings.universe)) != len(settings.universe):
         yield "universe lists a symbol twice: it would be scored and limited twice"
     yield from _one_symbol_of_each_coin(settings)
+
+
+def _of_registry(settings: Sections) -> Iterator[str]:
+    if settings.registry is None:
+        return
+    yield from settings.registry.contradictions()
+    named = {"pinned": settings.registry.pinned, "candidate_symbols": settings.registry.candidate_symbols or ()}
+    for setting, names in named.items():
+        for name in names:
+            try:
+                door_to(settings.venue).symbol(name)
+            except ValueError as unclear:
+                yield f"registry.{setting}: {unclear}"
 
 
 def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:

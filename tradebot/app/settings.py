@@ -20,6 +20,7 @@ from pydantic import (
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import VENUES, section_of, with_earlier
+from tradebot.app.candidates import trade_candidates, with_candidates_of_earlier_versions
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
@@ -68,6 +69,8 @@ class Loaded(Struct, frozen=True):
     """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
     left_out: tuple[str, ...] = ()
     """What the universe's file lists besides what can be bought, such as indexes."""
+    warnings: tuple[str, ...] = ()
+    """What is still read as an earlier version wrote it, and what to write instead."""
 
     @property
     def count(self) -> int:
@@ -116,9 +119,11 @@ def load(
         from tradebot.app.universe import with_universe
 
         layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER + len(of_venue))
+    layers, warnings = with_candidates_of_earlier_versions(layers)
     for source, layer in layers:
         merge(merged, layer, source, origins)
     merged["mode"] = mode
+    trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
@@ -129,7 +134,7 @@ def load(
             _explain(bad, origins),
             CORRECT_IT,
         ) from None
-    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out)
+    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
 
 
 def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> None:

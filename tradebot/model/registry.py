@@ -108,8 +108,12 @@ class DataHealthRules(Frozen):
 
 
 class RegistryRules(Frozen):
-    """Which coins may be traded, and at which tier. `pinned` are always in the highest one."""
+    """Which coins may be traded, and at which tier. `pinned` are always in the highest one.
 
+    `candidate_symbols` take the place of the universe; None if that says what may be traded.
+    """
+
+    candidate_symbols: Annotated[list[str] | None, Field(min_length=1, max_length=5000), Tighter.FEWER]
     enabled: Annotated[bool, Tighter.HIGHER]
     pinned: Annotated[list[str], Tighter.FEWER]
     refresh_s: Annotated[Seconds, Tighter.LOWER]

@@ -1,0 +1,75 @@
+"""Read the universe from the registry's candidate symbols, which may be named as people name them.
+
+Earlier versions had them under liquidity_tiers, by tier or as a list. That is still read, with a warning. The tiers in
+it count for nothing any more, because what is traded of a coin decides on its tier.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from tradebot.app.baseline import is_shipped
+from tradebot.app.venues import door_to
+from tradebot.errors import ConfigurationError
+
+EARLIER = "liquidity_tiers"
+SECTION, KEY = "registry", "candidate_symbols"
+Layer = tuple[str, dict[str, object]]
+LONGEST = 5
+"""How many symbols a warning names."""
+
+
+def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer], tuple[str, ...]]:
+    """Return the layers with liquidity_tiers as candidate symbols, and a warning for each that says what to write.
+
+    Raises ConfigurationError if it lists no symbols, or if candidate symbols stand beside it.
+    """
+    if not any(EARLIER in layer for _, layer in layers):
+        return layers, ()
+    now, warnings = list[Layer](), list[str]()
+    for source, layer in layers:
+        translated, warning = _translated(source, layer) if EARLIER in layer else (layer, "")
+        now.append((source, translated))
+        warnings.extend([warning] if warning else [])
+    return now, tuple(warnings)
+
+
+def _translated(source: str, layer: Mapping[str, object]) -> tuple[dict[str, object], str]:
+    section, names = layer.get(SECTION) or {}, [*dict.fromkeys(_names(source, layer[EARLIER]))]
+    instead = f"write {SECTION}: {{{KEY}: [{', '.join(names[:LONGEST])}{', …' if len(names) > LONGEST else ''}]}}"
+    if not isinstance(section, Mapping) or KEY in section:
+        raise ConfigurationError(f"{EARLIER} ({source}) stands beside {SECTION}.{KEY}", f"remove {EARLIER}")
+    rest = {name: value for name, value in layer.items() if name != EARLIER}
+    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY} of an earlier version; {instead}"
+    return {**rest, SECTION: {**section, KEY: names}}, f"{warning}. The figures of a coin decide on its tier."
+
+
+def _names(source: str, value: object) -> Iterator[str]:
+    """Yield what an earlier version listed; a tier may be empty."""
+    for names in value.values() if isinstance(value, Mapping) else [value]:
+        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            message = f"{EARLIER} ({source}) has neither lists of symbols by tier nor one list"
+            raise ConfigurationError(message, f"remove it, and write {SECTION}: {{{KEY}: [BTC, ETH]}}")
+        yield from names
+
+
+def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:
+    """Put the registry's candidate symbols in the place of the universe, as the venue names them, if there are any.
+
+    Raises ConfigurationError for a name that could mean several things, and if a person has set the universe too.
+    """
+    section = merged.get(SECTION)
+    names = section.get(KEY) if isinstance(section, Mapping) else None
+    if not isinstance(names, list):
+        return
+    path, held = f"{SECTION}.{KEY}", origins["universe"]
+    source = origins.get(path) or origins[SECTION]
+    if not is_shipped(held):
+        message = f"universe ({held}) and {path} ({source}) both say what may be traded"
+        raise ConfigurationError(message, "remove one of the two")
+    try:
+        symbol = door_to(str(merged["venue"])).symbol
+        symbols = [symbol(str(name)) for name in names]
+    except ValueError as unclear:
+        raise ConfigurationError(
+            f"{path} ({source}): {unclear}", "name each as the venue does, or correct it"
+        ) from None
+    merged["universe"], origins["universe"] = symbols, source
