@@ -17,6 +17,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.model.costs import CostModel
 from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
@@ -212,6 +213,7 @@ def test_unknown_setting_in_the_environment_is_refused_with_a_suggestion() -> No
 
 MANY = "[" + ", ".join(f"A{first}{second}" for first in "BCDEFGHIJKLM" for second in "ABCDEFGHIJKLMNOPQRSTUVWXY") + "]"
 """A universe of 300 symbols."""
+COSTS = "costs: {taker_bps: 5, maker_bps: 2, slippage_bps: 2, funding_day_bps: 10, hold_s: null}"
 SCENARIOS = [
     ("limits: {max_order_fraction: 0.3}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
@@ -219,6 +221,18 @@ SCENARIOS = [
     (
         "limits: {max_risk_fraction: 0.01, max_open_risk_fraction: 0.009}",
         "max_open_risk_fraction 0.009: an order that passes max_risk_fraction would always be refused",
+    ),
+    (
+        "limits: {min_edge_ratio: 6}",
+        "min_edge_ratio is 6, but nothing says what a trade costs (costs is null): every entry would be refused",
+    ),
+    (
+        f"limits: {{max_cost_fraction: 0.0013}}\n{COSTS}",
+        "alone are 0.0014, more than max_cost_fraction 0.0013: every entry would be refused",
+    ),
+    (
+        f"limits: {{max_cost_fraction: 0.0025, max_funding_fraction: 0.0026}}\n{COSTS}",
+        "max_funding_fraction 0.0026 is above max_cost_fraction 0.0025, which counts funding too",
     ),
     ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
@@ -316,6 +330,15 @@ SCENARIOS = [
     ("strategies: {mine: {}, other: {}}\nplugins: {timeout_s: 30}", "2 plug-ins may take 60 s to answer"),
     ("strategies: {Mine: {}}", "strategies.Mine: a name has at most 20 lowercase letters"),
 ]
+
+
+def test_strategys_costs_are_its_own_or_the_accounts(user_file: Path) -> None:
+    assert loaded(user_file, "{}").settings.costs_of("flow") is None
+    limited = f"limits: {{max_cost_fraction: 0.0014}}\n{COSTS}"
+    account = loaded(user_file, limited).settings
+    assert account.costs_of("flow") == account.costs_of() == CostModel(D("5"), D("2"), D("2"), D("10"))
+    own = loaded(user_file, f"{limited}\nstrategies: {{flow: {{{COSTS.replace('taker_bps: 5', 'taker_bps: 4')}}}}}")
+    assert own.settings.costs_of("flow") == CostModel(D("4"), D("2"), D("2"), D("10"))
 
 
 @pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0][-60:] for row in SCENARIOS])

@@ -52,6 +52,8 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"quantity": Decimal(0)}, "its quantity is not a Decimal above 0"),
     (OPEN, {"quantity": Decimal("NaN")}, "its quantity is not a Decimal above 0"),
     (OPEN, {"quantity": Decimal("Infinity")}, "its quantity is not a Decimal above 0"),
+    (OPEN, {"hold_s": 0}, "its hold is not a number of seconds above 0"),
+    (OPEN, {"hold_s": 3600.0}, "its hold is not a number of seconds above 0"),
     (OPEN, {"stop_loss_fraction": Decimal(1)}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"stop_loss_fraction": 0.05}, "its stop is not a Decimal between 0 and 1"),
     (OPEN, {"profit_target_fraction": Decimal(0)}, "its target is not a Decimal between 0 and 10"),

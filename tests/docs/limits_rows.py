@@ -146,6 +146,11 @@ ROWS = (
     Row("how far a perpetual's mark is from its coin's own price; a venue that tells neither is refused",
         "limits.max_basis_fraction", (Gate.BASIS,), ("tradebot.gates.prices.basis",),
         (OPTION, EDGE, "tests/gates/test_prices.py::test_the_basis_is_the_same_to_the_gate_and_to_the_monitor")),
+    Row("what an entry is expected to cost, with its funding, beside its notional, its stop and its targets",
+        "costs, limits.max_cost_fraction, max_cost_of_stop_fraction, max_funding_fraction, min_reward_ratio, "
+        "min_edge_ratio", (Gate.COST, Gate.COST_OF_STOP, Gate.FUNDING, Gate.REWARD, Gate.EDGE),
+        ("tradebot.gates.costs.plan_of", "tradebot.gates.costs.decisions", "tradebot.model.costs.round_trip"),
+        (OPTION, EDGE, "tests/gates/test_costs.py::*", "tests/model/test_costs.py::*")),
     Row("equity far below its highest value, or below a floor, closes entries before it halts the bot",
         "limits.max_drawdown_fraction, min_equity_usd, halts.min_equity_usd", (Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR),
         (f"{BOOK}.max_drawdown", f"{BOOK}.equity_floor", f"{BOOK}.equity_floor_halt"), (OPTION, ALIKE_TOO, STANDS)),

@@ -27,10 +27,12 @@ from tests.builders import (
 from tests.gates.test_entry import OF_MARGIN as OF_MARGIN_GATES
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.gates import book as limits_of
+from tradebot.gates.costs import Plan
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
+from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
 from tradebot.model.limits import OF_MARGIN, Limits, OwnRules
@@ -106,6 +108,13 @@ def marked(mark: str | None, index: str | None) -> Ask:
     return ask(quote=replace(quote(), mark=known[0], index=known[1]), limits=only("max_basis_fraction"))
 
 
+def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02") -> Ask:
+    """Ask about an entry whose costs are all funding, with so far a stop and targets."""
+    costs = Costs(D("0"), None if cost is None else D(cost))
+    plan = Plan(None if stop is None else D(stop), tuple(map(D, targets)), costs)
+    return ask(limits=only(name), plan=plan)
+
+
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [
@@ -140,6 +149,25 @@ REFUSALS: list[Row] = [
     (Gate.BASIS, Reason.BASIS_TOO_WIDE, marked("99.249", "100"), FAIL, D("0.00751"), D("0.0075")),
     (Gate.BASIS, Reason.BASIS_UNKNOWN, marked("100", None), UNKNOWN, None, D("0.0075")),
     (Gate.BASIS, Reason.BASIS_UNKNOWN, marked(None, "100"), UNKNOWN, None, D("0.0075")),
+    (Gate.COST, Reason.COST_ABOVE_MAX, costing("max_cost_fraction", "0.00250001"),
+     FAIL, D("0.00250001"), D("0.0025")),
+    (Gate.COST, Reason.COST_UNKNOWN, costing("max_cost_fraction", None), UNKNOWN, None, D("0.0025")),
+    (Gate.COST_OF_STOP, Reason.COST_ABOVE_SHARE_OF_STOP, costing("max_cost_of_stop_fraction", "0.00301"),
+     FAIL, D("0.1505"), D("0.15")),
+    (Gate.COST_OF_STOP, Reason.COST_UNKNOWN, costing("max_cost_of_stop_fraction", None), UNKNOWN, None, D("0.15")),
+    (Gate.COST_OF_STOP, Reason.STOP_UNKNOWN, costing("max_cost_of_stop_fraction", "0.001", stop=None),
+     UNKNOWN, None, D("0.15")),
+    (Gate.FUNDING, Reason.FUNDING_ABOVE_MAX, costing("max_funding_fraction", "0.00150001"),
+     FAIL, D("0.00150001"), D("0.0015")),
+    (Gate.FUNDING, Reason.COST_UNKNOWN, costing("max_funding_fraction", None), UNKNOWN, None, D("0.0015")),
+    (Gate.REWARD, Reason.REWARD_BELOW_MIN, costing("min_reward_ratio", None, "0.02", "0.0399"),
+     FAIL, D("1.995"), D("2")),
+    (Gate.REWARD, Reason.TARGET_UNKNOWN, costing("min_reward_ratio", "0.001"), UNKNOWN, None, D("2")),
+    (Gate.REWARD, Reason.STOP_UNKNOWN, costing("min_reward_ratio", "0.001", "0.09", stop=None), UNKNOWN, None, D("2")),
+    (Gate.EDGE, Reason.EDGE_BELOW_MIN, costing("min_edge_ratio", "0.001", "0.0059", "0.1"),
+     FAIL, D("0.0059"), D("0.006")),
+    (Gate.EDGE, Reason.TARGET_UNKNOWN, costing("min_edge_ratio", "0.001"), UNKNOWN, None, D("6")),
+    (Gate.EDGE, Reason.COST_UNKNOWN, costing("min_edge_ratio", None, "0.1"), UNKNOWN, None, D("6")),
     (Gate.STOP_LOSS, Reason.STOP_LOSS_ABOVE_MAX,
      ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000.01"))),
      FAIL, D("2000.01"), D("2000")),
@@ -179,6 +207,11 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.RISK, ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1000")))),
     (Gate.BASIS, marked("100.75", "100")),
     (Gate.BASIS, marked("99.25", "100")),
+    (Gate.COST, costing("max_cost_fraction", "0.0025")),
+    (Gate.COST_OF_STOP, costing("max_cost_of_stop_fraction", "0.003")),
+    (Gate.FUNDING, costing("max_funding_fraction", "0.0015")),
+    (Gate.REWARD, costing("min_reward_ratio", None, "0.01", "0.04")),
+    (Gate.EDGE, costing("min_edge_ratio", "0.001", "0.006", "0.01")),
     (Gate.STOP_LOSS, ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000")))),
     (Gate.OPEN_RISK, risking(("2900", "0"))),
     (Gate.OWN_OPEN_RISK, risking(("650", "0"), own="0.25")),
@@ -230,7 +263,7 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:
     unpriced = said(ask(limits=LIMITS.model_copy(update=OPTIONS), book=holding(), quote=None))
-    for gate in (*ON_BOOK, Gate.BASIS, Gate.RISK, Gate.STOP_LOSS, Gate.OPEN_RISK):
+    for gate in (*ON_BOOK, Gate.BASIS, Gate.COST, Gate.EDGE, Gate.RISK, Gate.STOP_LOSS, Gate.OPEN_RISK):
         assert (unpriced[gate].verdict, unpriced[gate].reason) == (UNKNOWN, Reason.QUOTE_MISSING)
 
 

@@ -19,6 +19,7 @@ from tradebot.exits.lists import of_account, parse, worst_stop
 from tradebot.gates.coherence import (
     Trader,
     contradictions,
+    cost_contradictions,
     exit_contradictions,
     halts_by_itself,
     margin_contradictions,
@@ -106,6 +107,8 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
     for trader in traders:
         if trader.limits != settings.limits:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
+        costs, execution = settings.costs_of(trader.name), settings.execution_of(trader.name)
+        yield from cost_contradictions(trader.limits, costs, execution, f"strategies.{trader.name}.limits")
     yield from halts_by_itself(traders, settings.limits, settings.halts)
     styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
     for where, execution in {"execution": settings.execution_of(), **styles}.items():

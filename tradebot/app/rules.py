@@ -40,6 +40,7 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
         allowance=allowance_of(settings),
         funds=frozenset(settings.funds),
         streamed=settings.unusual_whales.stream,
+        costs=settings.costs_of(),
     )
 
 
@@ -71,6 +72,7 @@ def _own(settings: Settings, *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
                 section.wants,
                 approval,
                 settings.auction if section.auction else None,
+                settings.costs_of(name),
             ),
         )
 

@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
+from tradebot.model.costs import CostModel
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.limits import (
     ApprovalRules,
@@ -35,6 +36,7 @@ from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.signals.kinds import checked_kind
 from tradebot.strategies import execution_settings
+from tradebot.strategies.cost_settings import AssumedCosts
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.timetable.lines import Line, Timetable, parse
@@ -282,6 +284,7 @@ class Sections(Frozen):
     approval: ApprovalRules
     halts: HaltRules
     execution: ExecutionSettings
+    costs: AssumedCosts | None
     # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[Lines, Tighter.SAME]
@@ -318,6 +321,12 @@ class Sections(Frozen):
         """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
         return execution_settings.in_force(self.execution, own)
+
+    def costs_of(self, strategy: str | None = None) -> CostModel | None:
+        """Return what the trades of a strategy in use are assumed to cost, or those of no strategy; None if nothing."""
+        own = self.strategies.sections()[strategy].costs if strategy else None
+        assumed = own or self.costs
+        return assumed.model if assumed else None
 
     def displacement_of(self, strategy: str) -> DisplacementRules:
         """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""

@@ -24,6 +24,8 @@ MOST_PARTS = 50
 """The most components, or decisions of its own, that one want may have."""
 MOST_LEVELS = 10
 """The most levels at which a position may be closed in parts."""
+MOST_HELD_S = 3660 * 86_400
+"""The longest that a strategy may expect to hold a position: ten years."""
 MOST_ALERTS = 1000
 MOST_WEIGHT = 10
 """The largest weight a target may ask for; limits decide long before."""
@@ -126,6 +128,7 @@ class _WantCheck(Struct, frozen=True):
             ("its average true range is not a Decimal between 0 and 1", lambda: _is_distance(want.atr_fraction, 1)),
             ("its invalid distance is not a Decimal between 0 and 1", lambda: _is_distance(want.invalid_fraction, 1)),
             ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
+            ("its hold is not a number of seconds above 0", lambda: _is_hold(want.hold_s)),
             ("its contracts are not all valid", lambda: _each(want.contracts, _is_contract)),
             ("its cluster is not a text of at most 200 characters", lambda: _is_text(want.cluster)),
             ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
@@ -176,6 +179,10 @@ def _is_quantity(value: object) -> bool:
 
 def _is_distance(value: object, most: int) -> bool:
     return value is None or (_is_decimal(value) and 0 < value < most)
+
+
+def _is_hold(value: object) -> bool:
+    return value is None or (type(value) is int and 0 < value <= MOST_HELD_S)
 
 
 def _is_contract(item: object) -> bool:

@@ -80,6 +80,7 @@ class Sights:
             else None,
             slot=slot,
             trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
+            costs=self._world.rules.of(strategy.name).costs,
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
             kept=MappingProxyType(self._kept_of(lots)),
         )

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 from msgspec import Struct
 
+from tradebot.model.costs import CostModel
 from tradebot.model.limits import (
     COUNTS,
     MOST_LENT,
@@ -18,6 +19,7 @@ from tradebot.model.limits import (
     HaltRules,
     Limits,
 )
+from tradebot.model.order import Execution
 from tradebot.model.venue import Settlement
 
 
@@ -118,6 +120,34 @@ def _options(limits: Limits) -> Iterator[str]:
         yield (
             f"loss_cooldown_s {limits.loss_cooldown_s} is not above cooldown_s {limits.cooldown_s}: after a loss, the "
             "wait after any fill would still be the longer one"
+        )
+
+
+OF_COSTS = ("max_cost_fraction", "max_cost_of_stop_fraction", "max_funding_fraction", "min_edge_ratio")
+"""Limits that need to know what a trade costs."""
+
+
+def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Execution, where: str) -> Iterator[str]:
+    """Yield each scenario in which a limit on costs refuses every entry, or could never refuse one."""
+    if costs is None:
+        for name in OF_COSTS:
+            if (value := getattr(limits, name)) is not None:
+                yield (
+                    f"{where}: {name} is {value}, but nothing says what a trade costs (costs is null): every entry "
+                    "would be refused"
+                )
+        return
+    most, funding = limits.max_cost_fraction, limits.max_funding_fraction
+    trading = costs.trading(rests=execution.only_rests)
+    if most is not None and trading > most:
+        yield (
+            f"{where}: fees and slippage of a round trip alone are {_plain(trading)}, more than max_cost_fraction "
+            f"{most}: every entry would be refused"
+        )
+    if most is not None and funding is not None and funding > most:
+        yield (
+            f"{where}: max_funding_fraction {funding} is above max_cost_fraction {most}, which counts funding too: "
+            "funding alone could never be what refuses an entry"
         )
 
 

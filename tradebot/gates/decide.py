@@ -9,6 +9,7 @@ from decimal import Decimal
 from operator import attrgetter
 
 from tradebot.gates import book as limits_of
+from tradebot.gates import costs as costs_of
 from tradebot.gates import entry
 from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of
@@ -44,6 +45,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         prices_of.basis(ask.quote, ask.limits),
+        *costs_of.decisions(ask.limits, ask.plan),
         _risk(ask),
         _stop_loss(ask),
         *_on_margin(ask),

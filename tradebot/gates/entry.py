@@ -22,6 +22,7 @@ from tradebot.gates.common import (
     working_for_entry,
 )
 from tradebot.gates.registry import enough_healthy
+from tradebot.gates.costs import Plan
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
@@ -78,13 +79,17 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
 
 class Ask(Struct, frozen=True):
-    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
+    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote.
+
+    `plan` is also None if no limit on costs is set.
+    """
 
     strategy: StrategyAsk
     candidate: Candidate
     quote: Quote | None
     size: Size | None
     promised: bool
+    plan: Plan | None = None
 
     @property
     def account(self) -> AccountAsk:

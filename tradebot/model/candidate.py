@@ -148,6 +148,8 @@ class Candidate(Struct, frozen=True):
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
     position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry,
     `cluster` the kind of situation that its strategy names.
+    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry.
+    `hold_s` is for how many seconds the strategy expects to hold it.
     """
 
     strategy: str
@@ -175,6 +177,7 @@ class Candidate(Struct, frozen=True):
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
     cluster: str = ""
+    hold_s: int | None = None
 
     @property
     def symbol(self) -> str:

@@ -94,6 +94,11 @@ class Gate(StrEnum):
     OWN_NET_NOTIONAL = "own_net_notional", Unit.SHARE_OF_WHOLE
     OWN_BETA_NOTIONAL = "own_beta_notional", Unit.SHARE_OF_WHOLE
     OWN_CONCENTRATION = "own_concentration", Unit.SHARE_OF_WHOLE
+    COST = "cost", Unit.SHARE_OF_WHOLE
+    COST_OF_STOP = "cost_of_stop", Unit.SHARE_OF_WHOLE
+    FUNDING = "funding", Unit.SHARE_OF_WHOLE
+    REWARD = "reward", Unit.R
+    EDGE = "edge", Unit.SHARE_OF_WHOLE
     RISK = "risk", Unit.SHARE_OF_WHOLE
     STOP_LOSS = "stop_loss", Unit.USD
     OPEN_RISK = "open_risk", Unit.SHARE_OF_WHOLE

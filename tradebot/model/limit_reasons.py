@@ -209,6 +209,34 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.OWN_CONCENTRATION_ABOVE_MAX: idle(
         "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
     ),
+    Reason.COST_ABOVE_MAX: idle(
+        "Entering, holding and leaving would cost too much.",
+        f"{_WAIT} Lower costs need a shorter hold or less funding; or raise max_cost_fraction: {_APPROVE}",
+    ),
+    Reason.COST_ABOVE_SHARE_OF_STOP: idle(
+        "The costs would be too large beside what is lost at the stop.",
+        f"{_WAIT} A farther stop makes them smaller; or raise max_cost_of_stop_fraction: {_APPROVE}",
+    ),
+    Reason.FUNDING_ABOVE_MAX: idle(
+        "Holding the position for as long as expected would cost too much funding.",
+        f"{_WAIT} Or raise max_funding_fraction: {_APPROVE}",
+    ),
+    Reason.REWARD_BELOW_MIN: idle(
+        "The farthest target earns too little for what is lost at the stop.",
+        f"{_WAIT} Or lower min_reward_ratio: {_APPROVE}",
+    ),
+    Reason.EDGE_BELOW_MIN: idle(
+        "The nearest target is too near for what the trade costs.", f"{_WAIT} Or lower min_edge_ratio: {_APPROVE}"
+    ),
+    Reason.COST_UNKNOWN: unknown(
+        "A limit on costs is set, but what the trade costs isn't known: there are no costs in the configuration, the "
+        "broker told no funding rate, or nobody says how long the position is held.",
+        "Set costs, with a hold_s for strategies that don't say how long they hold. Wait if the broker told no rate.",
+    ),
+    Reason.TARGET_UNKNOWN: blocked(
+        "A limit on what the trade earns is set, and neither the strategy's exits nor the entry itself has a target.",
+        "Add a profit_target to the strategy's exits, or set min_reward_ratio and min_edge_ratio to null.",
+    ),
     Reason.RISK_ABOVE_MAX: blocked(
         "The entry would lose more at its stop than one entry may.",
         f"Give the strategy a closer stop, or raise max_risk_fraction: {_APPROVE}",

@@ -15,6 +15,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
+from tradebot.model.costs import CostModel
 from tradebot.model.order import MARKETABLE, Execution
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
@@ -24,6 +25,7 @@ MOST_LENT = Decimal(4)
 """The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
 on top, and only within a day."""
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
+Ratio = Annotated[Decimal, Field(gt=0, le=100)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
@@ -142,6 +144,11 @@ class Limits(Frozen):
     max_stop_loss_usd: Annotated[Usd | None, Tighter.LOWER]
     max_open_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_basis_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_cost_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_cost_of_stop_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_funding_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    min_reward_ratio: Annotated[Ratio | None, Tighter.HIGHER]
+    min_edge_ratio: Annotated[Ratio | None, Tighter.HIGHER]
     max_drawdown_fraction: Annotated[Fraction | None, Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
     max_loss_streak: Annotated[Annotated[int, Field(ge=2, le=100)] | None, Tighter.LOWER]
@@ -384,6 +391,8 @@ class OwnRules(Struct, frozen=True):
     how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
     are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. With rules of
     `auction`, which all strategies that chose it share, its positions and candidates take part in that.
+    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. `costs` is
+    what its trades are assumed to cost, None if nothing is.
     """
 
     universe: Sequence[str]
@@ -395,3 +404,4 @@ class OwnRules(Struct, frozen=True):
     wants: Wanted | None = None
     approval: ApprovalRules | None = None
     auction: AuctionRules | None = None
+    costs: CostModel | None = None

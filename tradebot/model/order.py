@@ -318,6 +318,11 @@ class Execution(Struct, frozen=True):
     fit_to_room: bool = False
 
     @property
+    def only_rests(self) -> bool:
+        """Return True if an entry never takes what the other side offers."""
+        return self.style is Style.PASSIVE and self.last_step is LastStep.CANCEL
+
+    @property
     def patient_s(self) -> int:
         """Return how many seconds a passive entry is given before its last step."""
         return (self.steps + 1) * self.patience_s

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
+from tradebot.model.costs import CostModel
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
@@ -81,6 +82,10 @@ class StrategyView(Struct, frozen=True):
     `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
     for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
     the strategy's own trades that closed within the last month, by symbol, oldest first.
+    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
+    allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
+    is asked in every pass. `sectors` are those of the configuration, by symbol, and `costs` is what its trades are
+    assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one.
     """
 
     now: datetime
@@ -95,6 +100,7 @@ class StrategyView(Struct, frozen=True):
     sectors: Mapping[str, str] = field(default_factory=dict)
     trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
+    costs: CostModel | None = None
 
     def bars(
         self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True, price: PriceKind = PriceKind.TRADE
@@ -130,6 +136,7 @@ class Open(Struct, frozen=True):
     `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
     proposed because of options. `cluster` names the kind of situation it was proposed in, such as a setup in a regime:
     an auction limits how many positions have the same.
+    proposed because of options. `hold_s` is for how many seconds the strategy expects to hold it, which costs funding.
     """
 
     symbol: str
@@ -147,6 +154,7 @@ class Open(Struct, frozen=True):
     atr_fraction: Decimal | None = None
     invalid_fraction: Decimal | None = None
     cluster: str = ""
+    hold_s: int | None = None
 
 
 class Target(Struct, frozen=True):

@@ -25,6 +25,7 @@ from tradebot.exits.why import Part
 from tradebot.gates import approval
 from tradebot.gates.book import OWN_GATES
 from tradebot.gates.common import position_of
+from tradebot.gates.costs import plan_of
 from tradebot.gates.decide import decide
 from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
 from tradebot.gates.entry import AccountAsk, Ask
@@ -76,7 +77,8 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     """
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
-    stop = stop_distance(candidate, world.rules.exits_of(candidate.strategy))
+    exits = world.rules.exits_of(candidate.strategy)
+    stop = stop_distance(candidate, exits)
     book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
     listing = account.desk.listing_for(candidate.instrument)
     fit, room_usd = own.execution.fit_to_room, _tier_room(account, candidate.symbol)
@@ -85,7 +87,8 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
         size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit, room_usd=room_usd)
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
-    ask = Ask(strategy, shown, quote, size, promised=_is_promised(world, call, account, candidate))
+    plan = plan_of(candidate, exits, quote, own) if quote else None
+    ask = Ask(strategy, shown, quote, size, _is_promised(world, call, account, candidate), plan)
     return ask, decide(ask)
 
 

@@ -4,6 +4,7 @@ What a strategy from another package needs can be imported from here.
 """
 
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
+from tradebot.model.costs import CostModel, Costs, round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
@@ -18,6 +19,8 @@ __all__ = [
     "BarNeed",
     "Close",
     "Component",
+    "CostModel",
+    "Costs",
     "Decision",
     "ExplainedStrategy",
     "FlowAlert",
@@ -40,4 +43,5 @@ __all__ = [
     "Target",
     "Verdict",
     "Want",
+    "round_trip",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tradebot.exits.lists import Exits, in_force, of_account
+from tradebot.model.costs import CostModel
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
@@ -39,7 +40,7 @@ class Rules(Struct, frozen=True, dict=True):
     `approval` are the account's; None if it is off. `registry` says which symbols may be entered; None if it is off.
     `pinned` are the symbols that it pins to the highest tier.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
-    `streamed` says that alerts also come over a stream.
+    `streamed` says that alerts also come over a stream. `costs` is what a trade is assumed to cost, None if nothing is.
     """
 
     mode: Mode
@@ -63,6 +64,7 @@ class Rules(Struct, frozen=True, dict=True):
     fetch_times: str = ""
     allowance: Allowance | None = None
     streamed: bool = False
+    costs: CostModel | None = None
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
@@ -95,7 +97,12 @@ class Rules(Struct, frozen=True, dict=True):
     @cached_property
     def _of_others(self) -> OwnRules:
         return OwnRules(
-            self.universe, self.limits, execution=self.execution, displacement=self.displacement, approval=self.approval
+            self.universe,
+            self.limits,
+            execution=self.execution,
+            displacement=self.displacement,
+            approval=self.approval,
+            costs=self.costs,
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.model.limits import ApprovalRules, DisplacementRules, Fraction, Frozen, OwnLimits, Tighter, Wanted
 from tradebot.model.text import SYMBOL_PATTERN, counted
+from tradebot.strategies.cost_settings import AssumedCosts
 from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
 
@@ -28,6 +29,8 @@ class CoreSettings(Frozen):
     or without the time of an approval, it has the account's. `wants` is the most that its targets ask for, which is
     checked against the limits before it runs, and against its answers. If `auction` is true, it takes part in the
     account's auction instead of displacing.
+    without the time of an approval, or without costs, it has the account's. `wants` is the most that its targets ask
+    for, which is checked against the limits before it runs, and against its answers.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -43,6 +46,7 @@ class CoreSettings(Frozen):
     auction: Annotated[bool | None, Tighter.SAME] = None
     approval: ApprovalRules | None = None
     wants: Wanted | None = None
+    costs: AssumedCosts | None = None
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)

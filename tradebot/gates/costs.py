@@ -1,0 +1,142 @@
+"""Limits on what an entry is expected to cost, against its notional, its stop and its targets.
+
+They look at one entry, so there is nothing of the book to watch afterwards. A strategy may ask `model.costs` the same
+of its own signals.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.exits.kind import Held
+from tradebot.exits.lists import Exits, in_force, levels
+from tradebot.gates.common import answer
+from tradebot.gates.sizing import stop_distance
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Candidate
+from tradebot.model.costs import Costs, round_trip
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.instrument import ONE
+from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.reasons import Reason
+
+
+class Plan(Struct, frozen=True):
+    """What an entry is expected to lose at its stop, to earn at its targets, and to cost, as fractions of its price.
+
+    `stop` is None if it has none, `targets` are the nearest first, and `costs` are None if nothing is assumed of them.
+    """
+
+    stop: Decimal | None
+    targets: tuple[Decimal, ...]
+    costs: Costs | None
+
+
+def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> Plan | None:
+    """Return the plan of an entry by its own stop and targets and the exits of its strategy; None if no limit asks."""
+    if not any(True for _ in _limits(own.limits)):
+        return None
+    costs = None
+    if own.costs:
+        costs = round_trip(own.costs, candidate.side, quote, candidate.hold_s, rests=own.execution.only_rests)
+    return Plan(stop_distance(candidate, exits), _targets(candidate, exits, quote.middle), costs)
+
+
+def decisions(limits: Limits, plan: Plan | None) -> Iterator[Decision]:
+    """Yield the decision of each limit on costs that is set; without a plan there is no quote."""
+    for gate, limit in _limits(limits):
+        if plan is None:
+            yield Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+        else:
+            yield _ASKS[gate](plan, limit)
+
+
+def _limits(limits: Limits) -> Iterator[tuple[Gate, Decimal]]:
+    """Yield each gate of a limit that is set, with its limit."""
+    for gate, limit in (
+        (Gate.COST, limits.max_cost_fraction),
+        (Gate.COST_OF_STOP, limits.max_cost_of_stop_fraction),
+        (Gate.FUNDING, limits.max_funding_fraction),
+        (Gate.REWARD, limits.min_reward_ratio),
+        (Gate.EDGE, limits.min_edge_ratio),
+    ):
+        if limit is not None:
+            yield gate, limit
+
+
+def _cost(plan: Plan, limit: Decimal) -> Decision:
+    """Compare all that a round trip is expected to cost with its limit, as a share of its notional."""
+    total = plan.costs and plan.costs.total
+    if total is None:
+        return _unknown(Gate.COST, plan, limit)
+    return answer(Gate.COST, total <= limit, Reason.COST_ABOVE_MAX, total, limit)
+
+
+def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
+    """Compare the costs with what is lost at the stop, as a share of that."""
+    total = plan.costs and plan.costs.total
+    if total is None or plan.stop is None:
+        return _unknown(Gate.COST_OF_STOP, plan, limit)
+    share = total / plan.stop
+    return answer(Gate.COST_OF_STOP, share <= limit, Reason.COST_ABOVE_SHARE_OF_STOP, share, limit)
+
+
+def _funding(plan: Plan, limit: Decimal) -> Decision:
+    """Compare the funding of the expected hold with its limit, as a share of the notional."""
+    funding = plan.costs and plan.costs.funding
+    if funding is None:
+        return _unknown(Gate.FUNDING, plan, limit)
+    return answer(Gate.FUNDING, funding <= limit, Reason.FUNDING_ABOVE_MAX, funding, limit)
+
+
+def _reward(plan: Plan, limit: Decimal) -> Decision:
+    """Compare what is earned at the farthest target with what is lost at the stop."""
+    if plan.stop is None or not plan.targets:
+        return _unknown(Gate.REWARD, plan, limit, target=True)
+    ratio = plan.targets[-1] / plan.stop
+    return answer(Gate.REWARD, ratio >= limit, Reason.REWARD_BELOW_MIN, ratio, limit)
+
+
+def _edge(plan: Plan, limit: Decimal) -> Decision:
+    """Compare what is earned at the nearest target with a multiple of the costs."""
+    total = plan.costs and plan.costs.total
+    if total is None or not plan.targets:
+        return _unknown(Gate.EDGE, plan, limit, target=total is not None)
+    least = limit * total
+    return answer(Gate.EDGE, plan.targets[0] >= least, Reason.EDGE_BELOW_MIN, plan.targets[0], least)
+
+
+_ASKS = {
+    Gate.COST: _cost,
+    Gate.COST_OF_STOP: _cost_of_stop,
+    Gate.FUNDING: _funding,
+    Gate.REWARD: _reward,
+    Gate.EDGE: _edge,
+}
+
+
+def _unknown(gate: Gate, plan: Plan, limit: Decimal, *, target: bool = False) -> Decision:
+    """Refuse what can't be compared, by the first thing that lacks: a target, the costs, or a stop."""
+    if target and not plan.targets:
+        return Decision(gate, Verdict.UNKNOWN, Reason.TARGET_UNKNOWN, None, limit)
+    costs_known = plan.costs is not None and plan.costs.total is not None
+    reason = Reason.STOP_UNKNOWN if target or costs_known else Reason.COST_UNKNOWN
+    return Decision(gate, Verdict.UNKNOWN, reason, None, limit)
+
+
+def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decimal, ...]:
+    """Return how far the targets of a position would be that is entered at a price, as fractions of it."""
+    at, signed = candidate.at, ONE * candidate.side.sign
+    position = Position(
+        candidate.strategy, candidate.symbol, (Lot(signed, price, at),), Decimal(0), at, original_quantity=ONE
+    )
+    kept = Kept(
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
+        targets=candidate.targets,
+        original_quantity=ONE,
+    )
+    found = levels(Held(position, price, kept), in_force(exits, kept)).targets
+    return tuple(candidate.side.sign * (target.price / price - 1) for target in found)

@@ -1,0 +1,64 @@
+"""What a trade is expected to cost from entry to exit: fees, slippage and funding, as fractions of its notional."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Side
+
+BASIS_POINTS = Decimal(10_000)
+"""How many of them are all of it."""
+HOUR_S, HOURS_A_DAY = 3600, 24
+
+
+class CostModel(Struct, frozen=True):
+    """What is assumed of costs, in basis points of what is traded.
+
+    Fees and `slippage_bps` are for each side of a trade. `funding_day_bps` is the least that a day of holding a
+    perpetual future is assumed to cost, whatever its side; None where nothing is funded. `hold_s` is how long a
+    position is held if its strategy doesn't say so.
+    """
+
+    taker_bps: Decimal
+    maker_bps: Decimal
+    slippage_bps: Decimal
+    funding_day_bps: Decimal | None = None
+    hold_s: int | None = None
+
+    def trading(self, *, rests: bool) -> Decimal:
+        """Return fees and slippage of a round trip as a fraction; an entry that `rests` pays as a maker, unslipped."""
+        entry = self.maker_bps if rests else self.taker_bps + self.slippage_bps
+        return (entry + self.taker_bps + self.slippage_bps) / BASIS_POINTS
+
+
+class Costs(NamedTuple):
+    """The expected costs of a trade, as fractions of its notional; `funding` is None if it isn't known."""
+
+    trading: Decimal
+    funding: Decimal | None
+
+    @property
+    def total(self) -> Decimal | None:
+        """Return all of it, or None if a part isn't known."""
+        return None if self.funding is None else self.trading + self.funding
+
+
+def round_trip(model: CostModel, side: Side, quote: Quote, hold_s: int | None = None, *, rests: bool = False) -> Costs:
+    """Return what it is expected to cost to enter on a side, hold for so many seconds, and leave again.
+
+    An entry that only `rests` pays the maker's fee; the exit always takes. The funding is the assumed
+    one or what the venue's rates, now and predicted, ask of the side, whichever is most. It is unknown if the venue
+    told no rate or no mark, or if nobody says how long the position is held.
+    """
+    trading = model.trading(rests=rests)
+    if model.funding_day_bps is None:
+        return Costs(trading, Decimal(0))
+    held_s = model.hold_s if hold_s is None else hold_s
+    rates = [rate for rate in (quote.funding_rate, quote.funding_next) if rate is not None]
+    if held_s is None or quote.mark is None or not rates:
+        return Costs(trading, None)
+    asked = max(side.sign * rate for rate in rates) / quote.mark
+    hourly = max(model.funding_day_bps / BASIS_POINTS / HOURS_A_DAY, asked)
+    return Costs(trading, hourly * held_s / HOUR_S)
