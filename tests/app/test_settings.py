@@ -234,6 +234,14 @@ SCENARIOS = [
         f"limits: {{max_cost_fraction: 0.0025, max_funding_fraction: 0.0026}}\n{COSTS}",
         "max_funding_fraction 0.0026 is above max_cost_fraction 0.0025, which counts funding too",
     ),
+    (
+        "halts: {positions: 20}",
+        "max_open_positions 20 is not below halts.positions 20: filling its own budget would halt",
+    ),
+    (
+        "halts: {symbol_fraction: 0.2}",
+        "max_symbol_fraction 0.20 is not below halts.symbol_fraction 0.2: filling its own",
+    ),
     ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
     ("limits: {max_orders_per_minute: 101}", "max_session_entries 100: max_session_entries would stop a bot"),

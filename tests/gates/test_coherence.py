@@ -284,6 +284,12 @@ def test_a_limit_that_may_be_off_contradicts_others_only_while_it_is_set(changed
     ("changed", "latches", "says"),
     [
         ({"max_drawdown_fraction": "0.082"}, {}, "can lose 0.018 more. That is 0.1 of equity, not less than halts.dr"),
+        (
+            {"max_open_positions": 10},
+            {"positions": 10},
+            "max_open_positions 10 is not below halts.positions 10: filling",
+        ),
+        ({"max_symbol_fraction": "0.2"}, {"symbol_fraction": "0.2"}, "0.2 is not below halts.symbol_fraction 0.2"),
         ({"min_equity_usd": 500}, {"min_equity_usd": 500}, "min_equity_usd 500 is not above halts.min_equity_usd 500"),
     ],
 )
@@ -291,7 +297,8 @@ def test_entries_close_before_the_bot_halts(changed: dict[str, object], latches:
     alone = trader(limits(), exit_rules())
     (scenario,) = halts_by_itself((alone,), limits(**changed), halts(**latches))
     assert says in scenario
-    nearer = {name: Decimal(str(value)) + (1 if value == 500 else Decimal("-0.001")) for name, value in changed.items()}
+    steps = {500: 1, 10: -1}
+    nearer = {name: Decimal(str(value)) + steps.get(value, Decimal("-0.001")) for name, value in changed.items()}  # type: ignore[call-overload]
     assert list(halts_by_itself((alone,), limits(**nearer), halts(**latches))) == []
 
 

@@ -45,6 +45,7 @@ from tradebot.model.values import replace
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.APPROVAL,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY,
+    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.POSITIONS_HELD, Gate.LARGEST_POSITION,
 )  # fmt: skip
 OF_MARGIN = (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
 """The gates of limits that are asked only of an account with margin, if they are set."""

@@ -7,6 +7,7 @@ import pytest
 
 from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk, margined
 from tests.builders import HALTS as SHIPPED
+from tests.gates.test_entry import staked
 from tradebot.gates.decide import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
@@ -24,7 +25,9 @@ from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 ROUND = Decimal(CASH)
-HALTS = SHIPPED.model_copy(update={"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92")})
+SET = {"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92"), "positions": 27,
+       "symbol_fraction": Decimal("0.5")}  # fmt: skip
+HALTS = SHIPPED.model_copy(update=SET)
 """The shipped rules, with those that are off."""
 TROUBLED: dict[Reason, Desk] = {
     Reason.SECOND_WRITER: desk(halt_evidence=HaltEvidence(unknown_orders=("tb1.x",))),
@@ -36,7 +39,21 @@ TROUBLED: dict[Reason, Desk] = {
     Reason.DRAWDOWN_REACHED: desk(book=book(equity=Decimal(90_000), peak_equity=ROUND)),
     Reason.EQUITY_FLOOR_HALT: desk(book=book(equity=Decimal(69_999))),
     Reason.MARGIN_HALT: desk(book=margined({"MSFT": "9200"})),
+    Reason.POSITIONS_HALT: desk(book=book(held=frozenset(map(str, range(26))), foreign=frozenset({"MSFT"}))),
+    Reason.SYMBOL_HALT: desk(book=book(stakes=(staked(30_000), staked(20_000, strategy="other")))),
 }
+
+
+UNTROUBLED = [
+    desk(book=book(held=frozenset(map(str, range(26))), working=frozenset({"MSFT"}))),
+    desk(book=book(stakes=(staked(49_999), staked(49_999, "XOM"), staked(9_999, held=False)))),
+]
+"""Just below the limits on positions; what is only ordered doesn't count."""
+
+
+@pytest.mark.parametrize("seen", UNTROUBLED)
+def test_positions_below_their_number_and_size_halt_nothing(seen: Desk) -> None:
+    assert failing_rules(seen, HALTS) == ()
 
 
 def active(accepted: Override | None) -> TradingStateRecord:
@@ -80,7 +97,14 @@ def test_the_predicate_that_halts_also_refuses_an_entry(reason: Reason) -> None:
 def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None:
     worst = desk(
         halt_evidence=HaltEvidence(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3, ("tb1.y",)),
-        book=margined({"AAPL": "1"}, equity=Decimal(1), day_loss=Decimal(9), peak_equity=Decimal(10)),
+        book=margined(
+            {"AAPL": "1"},
+            equity=Decimal(1),
+            day_loss=Decimal(9),
+            peak_equity=Decimal(10),
+            held=frozenset(map(str, range(27))),
+            stakes=(staked(100),),
+        ),
     )
     causes = {cause.reason for cause in failing_rules(worst, HALTS)}
     assert len(causes) == len(monitors(worst, HALTS))

@@ -205,6 +205,15 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
             f"{_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than halts.drawdown_fraction "
             f"{halts.drawdown_fraction}: filling its own budget would halt the bot"
         )
+    for name, most, halted in (
+        ("positions", account.max_open_positions, halts.positions),
+        ("symbol_fraction", account.max_symbol_fraction, halts.symbol_fraction),
+    ):
+        if halted is not None and most >= halted:
+            yield (
+                f"{'max_open_' if name == 'positions' else 'max_'}{name} {most} is not below halts.{name} {halted}: "
+                "filling its own budget would halt the bot"
+            )
     floor, halted = account.min_equity_usd, halts.min_equity_usd
     if floor is not None and halted is not None and floor <= halted:
         yield (

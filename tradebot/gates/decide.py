@@ -11,6 +11,7 @@ from operator import attrgetter
 from tradebot.gates import book as limits_of
 from tradebot.gates import costs as costs_of
 from tradebot.gates import entry
+from tradebot.gates import halts as halts_of
 from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of
 from tradebot.gates.book import own
@@ -52,6 +53,8 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         _own_daily_loss(ask),
         limits_of.max_drawdown(ask.book, account),
         limits_of.equity_floor(ask.book, account) or limits_of.equity_floor_halt(ask.book, ask.account.halts),
+        halts_of.positions_halt(ask.book, ask.account.halts),
+        halts_of.symbol_halt(ask.book, ask.account.halts),
         limits_of.loss_streak(ask.book, account, now),
         (streak := limits_of.loss_streak(own_book, own_limits, now)) and own(streak),
         _loss_cooldown(ask),

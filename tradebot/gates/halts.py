@@ -5,14 +5,16 @@ never halts, because a venue that doesn't answer for a moment is no reason to ca
 entries closed.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt
+from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
 from tradebot.gates.common import answer
 from tradebot.gates.margin import margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Desk
+from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
@@ -27,6 +29,8 @@ CLEARED_BY = {
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
     Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or that is lowered",
     Reason.MARGIN_HALT: "which clears when maintenance margin is a share of equity below halts.margin_fraction again",
+    Reason.POSITIONS_HALT: "which clears when fewer positions than halts.positions are open, or that is raised",
+    Reason.SYMBOL_HALT: "which clears when each position is worth less of the equity than halts.symbol_fraction",
     Reason.REJECT_STORM: "which clears after halts.storm_window_s",
     Reason.UNKNOWN_STORM: "which clears after reconcile has looked the orders up, or after halts.storm_window_s",
     Reason.SECOND_WRITER: "which clears when the other copy's orders have ended, or needs unhalt --override if one"
@@ -69,8 +73,30 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
     return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
 
 
+def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
+    """Compare the number of positions held with the one that halts the bot; orders that may never fill don't count."""
+    if halts.positions is None:
+        return None
+    held = len(book.held | book.foreign)
+    return answer(Gate.POSITIONS_HELD, held < halts.positions, Reason.POSITIONS_HALT, held, halts.positions)
+
+
+def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
+    """Compare our largest position with the size that halts the bot, as a share of equity."""
+    limit = halts.symbol_fraction
+    if limit is None:
+        return None
+    worth = defaultdict[str, Decimal](Decimal)
+    for stake in book.stakes:
+        worth[stake.symbol] += stake.usd if stake.held else 0
+    found = share(book, Gate.LARGEST_POSITION, Reason.SYMBOL_HALT, max(worth.values(), default=Decimal(0)), limit)
+    at_limit = found.passed and found.observed == limit
+    return replace(found, verdict=Verdict.FAIL, reason=Reason.SYMBOL_HALT) if at_limit else found
+
+
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    optional = (equity_floor_halt(desk.book, halts), margin_halt(desk.book, halts))
+    of_book = (equity_floor_halt, margin_halt, positions_halt, symbol_halt)
+    optional = (rule(desk.book, halts) for rule in of_book)
     return (
         second_writer(desk),
         books_old(desk),

@@ -113,6 +113,8 @@ class Gate(StrEnum):
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
     MAX_DRAWDOWN = "max_drawdown", Unit.SHARE_OF_WHOLE
     EQUITY_FLOOR = "equity_floor", Unit.USD
+    POSITIONS_HELD = "positions_held", Unit.POSITIONS
+    LARGEST_POSITION = "largest_position", Unit.SHARE_OF_WHOLE
     LOSS_STREAK = "loss_streak", Unit.ROUND_TRIPS
     OWN_LOSS_STREAK = "own_loss_streak", Unit.ROUND_TRIPS
     COOLDOWN = "cooldown", Unit.SECONDS

@@ -291,6 +291,16 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
         "meanwhile.",
     ),
+    Reason.POSITIONS_HALT: blocked(
+        "More positions are open than the limits allow for, which halted the bot.",
+        "Look at what is held: tradebot positions. Close what shouldn't be there (tradebot flatten SYMBOL), then run "
+        "tradebot unhalt. Stops and exits go on meanwhile.",
+    ),
+    Reason.SYMBOL_HALT: blocked(
+        "A position is worth more of the equity than the limits allow for, which halted the bot.",
+        "Close a part of it at the broker, or all of it (tradebot flatten SYMBOL), then run tradebot unhalt. Stops and "
+        "exits go on meanwhile.",
+    ),
     Reason.EQUITY_UNKNOWN: unknown(
         "The account's equity is absent or not positive.",
         "Look at the account on the broker's website.",

@@ -221,6 +221,8 @@ class Reason(StrEnum):
     FREE_MARGIN_BELOW_MIN = auto()
     LIQUIDATION_TOO_NEAR = auto()
     MARGIN_HALT = auto()
+    POSITIONS_HALT = auto()
+    SYMBOL_HALT = auto()
     EQUITY_UNKNOWN = auto()
     EQUITY_UNEXPLAINED = auto()
     DAILY_LOSS_REACHED = auto()

@@ -150,6 +150,8 @@ SETTINGS: Mapping[Reason, str] = {
     Reason.DRAWDOWN_REACHED: "halts.drawdown_fraction",
     Reason.EQUITY_FLOOR_HALT: "halts.min_equity_usd",
     Reason.MARGIN_HALT: "halts.margin_fraction",
+    Reason.POSITIONS_HALT: "halts.positions",
+    Reason.SYMBOL_HALT: "halts.symbol_fraction",
     Reason.REJECT_STORM: "halts.rejects",
     Reason.UNKNOWN_STORM: "halts.unknowns",
     Reason.VENUE_DRIFT: "halts.unreadable_rows",
