@@ -12,12 +12,15 @@ import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
 from tradebot.adapters.kraken.capabilities import KRAKEN
+from tradebot.adapters.bars.making import merged
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.candidate import Side
 from tradebot.model.margin import level_at
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.series import PriceKind, width_of
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Settlement
 
@@ -157,6 +160,25 @@ def test_daily_bars_are_stamped_with_the_beginning_of_the_venues_date(desk: Desk
     stamps = [row[0] for page in pages for row in page[desk.symbol]]
     assert over[-1] in stamps
     assert stamps in (over[-len(stamps) :], [*over, *running][-len(stamps) :])
+
+
+def test_bars_of_the_timeframes_that_it_has_are_those_that_its_minutes_make(desk: Desk) -> None:
+    (*_, session) = [one for one in desk.sessions() if one.close <= desk.now]
+    first, last = session.open, session.close - MINUTE
+    assert desk.bars.timeframes >= {"1Min", "1Day"}
+    for price in desk.can.bar_prices:
+
+        def found(timeframe: str, price: PriceKind = price) -> list[RawBar]:
+            pages = desk.bars.pages([desk.symbol], timeframe, first, last, price)
+            return [row for page in pages for row in page[desk.symbol]]
+
+        own = desk.bars.timeframes - {"1Min", "1Day"}
+        minutes = found("1Min") if own else []
+        for timeframe in own:
+            width = width_of(timeframe)
+            assert width is not None
+            made = merged(minutes, [session], int(width.total_seconds()), int(session.close.timestamp()))
+            assert found(timeframe) == list(made), (timeframe, price)
 
 
 def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: Desk) -> None:

@@ -43,6 +43,7 @@ from tradebot.model.order import (
     TimeInForce,
     fee_id,
 )
+from tradebot.model.series import PriceKind
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof, Settlement
 from tradebot.model.venue_day import VenueDay
@@ -553,14 +554,19 @@ def _refused(answer: Answer) -> Reply:
 class ElsewhereBars:
     """A source of bars."""
 
-    name, delay = "elsewhere", timedelta(0)
+    name, delay, timeframes = "elsewhere", timedelta(0), frozenset({"1Min", "1Day"})
 
     def __init__(self, connection: Connection, tally: DriftTally) -> None:
         self._client, self._tally = Client(connection), tally
         self.refused: frozenset[str] = frozenset()
 
     def pages(
-        self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol."""
         of = "day" if timeframe == "1Day" else "minute"

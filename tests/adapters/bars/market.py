@@ -6,9 +6,11 @@ from zoneinfo import ZoneInfo
 
 from tests.builders import VENUE_DAY
 from tradebot.adapters.bars.source import CorporateAction
+from tradebot.adapters.bars.store import STORED_ALWAYS
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
+from tradebot.model.series import PriceKind
 
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST, LAST = date(2026, 1, 2), date(2026, 1, 16)
@@ -48,6 +50,7 @@ class MadeUpBars:
     """A source of bars. Symbols that begin with T are thin: they trade every third minute."""
 
     name = "made up"
+    timeframes = STORED_ALWAYS
     refused: frozenset[str] = frozenset()
 
     def __init__(self, limit: int = 1000) -> None:
@@ -61,7 +64,12 @@ class MadeUpBars:
         self._limit = limit
 
     def pages(
-        self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield what starts in the span, also bars that haven't ended; a page holds one symbol."""
         self.asked.append((tuple(symbols), timeframe, first, last))

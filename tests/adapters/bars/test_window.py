@@ -56,7 +56,7 @@ def test_daily_bar_around_the_clock_ends_at_midnight_and_is_final_once_late_trad
 def test_minutes_reach_into_the_session_that_began_the_evening_before() -> None:
     window = window_of(BarNeed("1Min", 30), at(23, 0), 1, globex, EVENING)
     assert window is not None
-    assert (window.hours[-1].date, window.minutes_after(0)) == (MONDAY, 60)
+    assert (window.hours[-1].date, window.bars_in((0, window.end_s))) == (MONDAY, 60)
     assert window.last == at(23, 0)
 
 
@@ -68,4 +68,4 @@ def test_a_need_of_one_session_of_minutes_asks_for_that_and_the_one_before(
     window = window_of(need, known, 1, calendar, venue)  # type: ignore[arg-type]
     assert window is not None
     assert len(window.hours) == 2
-    assert window.minutes_after(0) == need.depth
+    assert window.bars_in((0, window.end_s)) == need.depth

@@ -8,9 +8,11 @@ from typing import NamedTuple, TypeVar
 from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaReads, NotInPlanError, RefusedReadError, reads_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
+from tradebot.adapters.bars.store import STORED_ALWAYS
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
+from tradebot.model.series import PriceKind
 
 MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
 """The largest pages that the data API gives, counted over all symbols."""
@@ -35,6 +37,8 @@ class AlpacaBars:
     the symbols that the venue doesn't take for symbols.
     """
 
+    timeframes = STORED_ALWAYS
+
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._venue = venue
         self._tally = tally
@@ -49,7 +53,12 @@ class AlpacaBars:
         return self._venue.feed if self._venue.feed == SANDBOX_FEED else f"alpaca {self._venue.feed}"
 
     def pages(
-        self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
 

@@ -1,7 +1,8 @@
 """Store bars as Parquet files by symbol, timeframe and year, with duckdb.
 
 Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that no minute rewrites a file. Every
-older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`. SQLite's lock lets one process write at a time.
+older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet` or, of other prices than those of trades, in a file that names
+the price. SQLite's lock lets one process write at a time.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tradebot.adapters.bars.store import COLUMNS, Span, SqliteBars
+from tradebot.adapters.bars.store import COLUMNS, SPAN, TRADE, Span, SqliteBars, span_of
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.plain_files import create_draft, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import BARS_FOLDER, cannot_write, make_folder
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.model.series import PriceKind
+from tradebot.model.values import replace
 from tradebot.ports.stores import Events
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ _LAST_S = 4_102_444_799
 _TABLE = (
     "CREATE OR REPLACE TEMP TABLE rows AS SELECT $1 AS symbol, $2 AS timeframe, unnest($3::BIGINT[]) AS start_s,"
     " unnest($4::DOUBLE[]) AS open, unnest($5::DOUBLE[]) AS high, unnest($6::DOUBLE[]) AS low,"
-    " unnest($7::DOUBLE[]) AS close, unnest($8::DOUBLE[]) AS volume, unnest($9::VARCHAR[]) AS source"
+    " unnest($7::DOUBLE[]) AS close, unnest($8::DOUBLE[]) AS volume, unnest($9::VARCHAR[]) AS source, $10 AS price"
 )
 _QUIET: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
@@ -41,6 +44,7 @@ _QUIET: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 """Files of a few thousand rows need no threads, and nothing is downloaded."""
+Key = tuple[str, str, PriceKind]
 Row = tuple[int, float, float, float, float, float, str]
 
 
@@ -56,62 +60,71 @@ class ParquetBars(SqliteBars):
             raise cannot_write(folder, error) from error
         super().__init__(folder, events, at)
 
-    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE) -> int:
         if not bars:
             return 0
         with self._write():
             starts = [bar.start_s for bar in bars]
-            old = {row[0]: row for row in self._in_files(symbol, timeframe, min(starts), max(starts))}
+            old = {row[0]: row for row in self._in_files((symbol, timeframe, price), min(starts), max(starts))}
             rows = {bar.start_s: (*bar, source) for bar in bars}
             changed = [row for start_s, row in rows.items() if old.get(start_s) != row]
-            new = self._insert(symbol, timeframe, changed)
-            self._pour(symbol, timeframe)
+            new = self._insert(symbol, timeframe, price, changed)
+            self._pour((symbol, timeframe, price))
         return new
 
-    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
         # What another process moves meanwhile is seen twice, and never missed.
-        newer = super().get(symbol, timeframe, start_s, end_s)
+        newer = super().get(symbol, timeframe, start_s, end_s, price)
         with self._guard():
-            older = [RawBar(*row[:6]) for row in self._in_files(symbol, timeframe, start_s, end_s)]
+            older = [RawBar(*row[:6]) for row in self._in_files((symbol, timeframe, price), start_s, end_s)]
         if not older or not newer:
             return older or newer
         return sorted({bar.start_s: bar for bar in (*older, *newer)}.values())
 
     def spans(self) -> Sequence[Span]:
         paths = sorted(self._folder.glob("*/*.parquet"))
-        query = (
-            "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM read_parquet($1) GROUP BY ALL"
+        # Files that are older than the price kinds don't name theirs: they hold trades.
+        rows = (
+            "SELECT * REPLACE (coalesce(price, $2) AS price) FROM (SELECT NULL::VARCHAR AS price WHERE false"
+            " UNION ALL BY NAME SELECT * FROM read_parquet($1, union_by_name = true))"
         )
         with self._guard():
-            older = [Span(*row) for row in self._query(paths, query)]
-        joined: dict[tuple[str, str, str], list[Span]] = defaultdict(list)
-        for span in (*older, *super().spans()):
-            joined[span.symbol, span.timeframe, span.source].append(span)
+            found = self._query(paths, f"SELECT {SPAN} FROM ({rows}) GROUP BY ALL", TRADE)  # noqa: S608 -- constants
+        joined: dict[tuple[str, str, str, str], list[Span]] = defaultdict(list)
+        for span in (*map(span_of, found), *super().spans()):
+            joined[span.symbol, span.timeframe, span.price, span.source].append(span)
         return [
-            Span(*key, min(s.first_s for s in of), max(s.last_s for s in of), sum(s.count for s in of))
-            for key, of in sorted(joined.items())
+            replace(
+                of[0],
+                first_s=min(span.first_s for span in of),
+                last_s=max(span.last_s for span in of),
+                count=sum(span.count for span in of),
+            )
+            for _, of in sorted(joined.items())
         ]
 
-    def _pour(self, symbol: str, timeframe: str) -> None:
+    def _pour(self, of: Key) -> None:
         """Move all bars from before the newest one's day into files, inside the transaction that stores them."""
-        where = "symbol = ? AND timeframe = ?"
-        ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {where}", (symbol, timeframe))  # noqa: S608 -- constants
+        where = "symbol = ? AND timeframe = ? AND price = ?"
+        ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {where}", of)  # noqa: S608 -- constants
         if newest_s is None:
             return
-        of = (symbol, timeframe, newest_s - newest_s % DAY_S)
+        before = (*of, newest_s - newest_s % DAY_S)
         by_year: dict[int, list[Row]] = defaultdict(list)
-        rows = self._database.execute(f"SELECT {COLUMNS}, source FROM bars WHERE {where} AND start_s < ?", of)  # noqa: S608 -- constants
+        rows = self._database.execute(f"SELECT {COLUMNS}, source FROM bars WHERE {where} AND start_s < ?", before)  # noqa: S608 -- constants
         for row in rows:
             by_year[_year(row[0])].append(row)
         for year, poured in by_year.items():
-            self._merge(self._path_of(symbol, timeframe, year), (symbol, timeframe), poured)
-        self._database.execute(f"DELETE FROM bars WHERE {where} AND start_s < ?", of)  # noqa: S608 -- constants
+            self._merge(self._path_of(of, year), of, poured)
+        self._database.execute(f"DELETE FROM bars WHERE {where} AND start_s < ?", before)  # noqa: S608 -- constants
 
-    def _merge(self, path: Path, of: tuple[str, str], rows: Sequence[Row]) -> None:
-        self._duckdb.execute(_TABLE, [*of, *(list(column) for column in zip(*rows, strict=True))])
+    def _merge(self, path: Path, of: Key, rows: Sequence[Row]) -> None:
+        symbol, timeframe, price = of
+        self._duckdb.execute(_TABLE, [symbol, timeframe, *(list(each) for each in zip(*rows, strict=True)), price])
         if path.exists():
             self._query(
-                [path], "INSERT INTO rows SELECT old.* FROM read_parquet($1) AS old ANTI JOIN rows USING (start_s)"
+                [path],
+                "INSERT INTO rows BY NAME SELECT old.* FROM read_parquet($1) AS old ANTI JOIN rows USING (start_s)",
             )
         try:
             require_plain(path)
@@ -137,10 +150,10 @@ class ParquetBars(SqliteBars):
                 draft.unlink(missing_ok=True)
             raise error if isinstance(error, OSError) else OSError(str(error)) from error
 
-    def _in_files(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[Row]:
-        """Return the rows of a symbol's files that start in a span, oldest first."""
-        paths = (self._path_of(symbol, timeframe, year) for year in range(_year(start_s), _year(end_s) + 1))
-        folder = self._folder / quote(symbol, safe="")
+    def _in_files(self, of: Key, start_s: int, end_s: int) -> Sequence[Row]:
+        """Return the rows of a series' files that start in a span, oldest first."""
+        paths = (self._path_of(of, year) for year in range(_year(start_s), _year(end_s) + 1))
+        folder = self._folder / quote(of[0], safe="")
         there = set(os.listdir(folder)) if folder.is_dir() else ()
         query = f"SELECT {COLUMNS}, source FROM read_parquet($1) WHERE start_s BETWEEN $2 AND $3 ORDER BY start_s"  # noqa: S608 -- constants
         return self._query([path for path in paths if path.name in there], query, start_s, end_s)
@@ -173,8 +186,10 @@ class ParquetBars(SqliteBars):
             return False
         return True
 
-    def _path_of(self, symbol: str, timeframe: str, year: int) -> Path:
-        return self._folder / quote(symbol, safe="") / f"{timeframe}-{year}.parquet"
+    def _path_of(self, of: Key, year: int) -> Path:
+        symbol, timeframe, price = of
+        name = timeframe if price is TRADE else f"{timeframe}-{price}"
+        return self._folder / quote(symbol, safe="") / f"{name}-{year}.parquet"
 
     @cached_property
     def _duckdb(self) -> DuckDBPyConnection:

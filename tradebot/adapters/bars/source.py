@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
+from tradebot.model.series import PriceKind
 
 SPLIT, DIVIDEND = "split", "dividend"
 
@@ -37,14 +38,27 @@ class BarSource(Protocol):
         """Return how long after its end a bar is available."""
 
     @property
+    def timeframes(self) -> frozenset[str]:
+        """Return the timeframes that it has, minutes and days among them; the others are merged from minutes.
+
+        Its bars of hours and of some minutes are those that merging the minutes of a session would make.
+        """
+
+    @property
     def refused(self) -> frozenset[str]:
         """Return the symbols that the source refused in the last `pages` call."""
 
     def pages(
-        self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
 
+        It is asked only for prices that its venue has: `Capabilities.bar_prices`.
         Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
         """
 

@@ -3,6 +3,7 @@
 It is only a cache: a damaged file is moved aside, and what is needed is fetched again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,23 +16,25 @@ from tradebot.adapters.state.state_folder import BARS
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
+from tradebot.model.series import PriceKind
 from tradebot.ports.stores import Events
 
 MINUTES, DAYS = "1Min", "1Day"
-"""The timeframes that are stored; every other one is merged from minutes."""
+STORED_ALWAYS = frozenset({MINUTES, DAYS})
+"""The timeframes that every source has. Others are stored if the source has them, and else merged from minutes."""
 FILE = CacheDatabase(
     "bars",
     0x54424232,
-    1,
+    2,
     (
         """CREATE TABLE bars (
-            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, start_s INTEGER NOT NULL, open REAL NOT NULL,
-            high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL, volume REAL NOT NULL, source TEXT NOT NULL,
-            PRIMARY KEY (symbol, timeframe, start_s)
+            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, price TEXT NOT NULL, start_s INTEGER NOT NULL,
+            open REAL NOT NULL, high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL, volume REAL NOT NULL,
+            source TEXT NOT NULL, PRIMARY KEY (symbol, timeframe, price, start_s)
         ) WITHOUT ROWID""",
         """CREATE TABLE asked (
-            symbol TEXT NOT NULL, what TEXT NOT NULL, source TEXT NOT NULL, first_s INTEGER NOT NULL,
-            last_s INTEGER NOT NULL, PRIMARY KEY (symbol, what, source, first_s)
+            symbol TEXT NOT NULL, what TEXT NOT NULL, price TEXT NOT NULL, source TEXT NOT NULL,
+            first_s INTEGER NOT NULL, last_s INTEGER NOT NULL, PRIMARY KEY (symbol, what, price, source, first_s)
         ) WITHOUT ROWID""",
         """CREATE TABLE actions (
             symbol TEXT NOT NULL, at_s INTEGER NOT NULL, kind TEXT NOT NULL, price REAL NOT NULL, volume REAL NOT NULL
@@ -39,8 +42,10 @@ FILE = CacheDatabase(
         "CREATE INDEX actions_by_symbol ON actions (symbol, at_s)",
     ),
 )
+SPAN = "symbol, timeframe, source, price, min(start_s), max(start_s), count(*)"
 COLUMNS = "start_s, open, high, low, close, volume"
-_OF_BARS = "symbol = ? AND timeframe = ? AND start_s BETWEEN ? AND ?"
+TRADE = PriceKind.TRADE
+_OF_BARS = "symbol = ? AND timeframe = ? AND price = ? AND start_s BETWEEN ? AND ?"
 
 
 class PriceStep(NamedTuple):
@@ -56,7 +61,7 @@ class PriceStep(NamedTuple):
 
 
 class Span(Struct, frozen=True):
-    """The stored bars of one symbol and timeframe from one source: the first start, the last, and how many."""
+    """The stored bars of one series from one source: the first start, the last, and how many."""
 
     symbol: str
     timeframe: str
@@ -64,6 +69,7 @@ class Span(Struct, frozen=True):
     first_s: int
     last_s: int
     count: int
+    price: PriceKind = PriceKind.TRADE
 
 
 class LostBarsError(TemporaryError):
@@ -81,34 +87,41 @@ class SqliteBars(CacheStore):
 
     def __init__(self, folder: Path, events: Events, at: datetime) -> None:
         super().__init__(folder / BARS, events, at)
+        self._written = Counter[tuple[str, str, PriceKind]]()
 
     def _lost(self) -> TemporaryError:
         return LostBarsError(
             "The stored bars were damaged, so they were moved aside and a new file was started.", "Try again."
         )
 
-    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str) -> int:
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE) -> int:
         """Store bars, replacing those with the same start; return how many were new or changed."""
         with self._write():
-            return self._insert(symbol, timeframe, [(*bar, source) for bar in bars])
+            return self._insert(symbol, timeframe, price, [(*bar, source) for bar in bars])
 
-    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int) -> Sequence[RawBar]:
+    def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object:
+        """Return what differs from what it was before as soon as these bars may differ, whoever stored others."""
+        with self._guard():
+            ((others,),) = self._database.execute("PRAGMA data_version")
+            return others, self._written[symbol, timeframe, price]
+
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
         """Return the bars that start in a span, both ends inclusive, oldest first."""
         with self._guard():
             rows = self._database.execute(
                 f"SELECT {COLUMNS} FROM bars WHERE {_OF_BARS} ORDER BY start_s",  # noqa: S608 -- constants
-                (symbol, timeframe, start_s, end_s),
+                (symbol, timeframe, price, start_s, end_s),
             )
             return list(map(RawBar._make, rows))
 
     def spans(self) -> Sequence[Span]:
-        """Return what is stored, by symbol, timeframe and source."""
+        """Return what is stored, by symbol, timeframe, price and source."""
         with self._guard():
             rows = self._database.execute(
-                "SELECT symbol, timeframe, source, min(start_s), max(start_s), count(*) FROM bars"
-                " GROUP BY symbol, timeframe, source ORDER BY symbol, timeframe, source"
+                f"SELECT {SPAN} FROM bars GROUP BY symbol, timeframe, price, source"  # noqa: S608 -- constants
+                " ORDER BY symbol, timeframe, price, source"
             )
-            return [Span(*row) for row in rows]
+            return [span_of(row) for row in rows]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
         """Store a symbol's splits and dividends, replacing all that it had."""
@@ -127,37 +140,48 @@ class SqliteBars(CacheStore):
             )
             return list(map(PriceStep._make, rows))
 
-    def put_asked(self, symbol: str, what: str, source: str, first_s: int, last_s: int) -> None:
+    def put_asked(
+        self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
+    ) -> None:
         """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
         with self._write():
             touching = (
-                "symbol = ? AND what = ? AND source = ? AND first_s <= ? AND last_s >= ?",
-                (symbol, what, source, last_s + 1, first_s - 1),
+                "symbol = ? AND what = ? AND price = ? AND source = ? AND first_s <= ? AND last_s >= ?",
+                (symbol, what, price, source, last_s + 1, first_s - 1),
             )
             found = self._database.execute(f"SELECT first_s, last_s FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
             firsts, lasts = zip((first_s, last_s), *found, strict=True)
             self._database.execute(f"DELETE FROM asked WHERE {touching[0]}", touching[1])  # noqa: S608 -- constants
             self._database.execute(
-                "INSERT INTO asked (symbol, what, source, first_s, last_s) VALUES (?, ?, ?, ?, ?)",
-                (symbol, what, source, min(firsts), max(lasts)),
+                "INSERT INTO asked (symbol, what, price, source, first_s, last_s) VALUES (?, ?, ?, ?, ?, ?)",
+                (symbol, what, price, source, min(firsts), max(lasts)),
             )
 
-    def asked(self, symbol: str, what: str, source: str) -> Sequence[tuple[int, int]]:
+    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
         """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
         with self._guard():
             rows = self._database.execute(
-                "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND source = ? ORDER BY first_s",
-                (symbol, what, source),
+                "SELECT first_s, last_s FROM asked WHERE symbol = ? AND what = ? AND price = ? AND source = ?"
+                " ORDER BY first_s",
+                (symbol, what, price, source),
             )
             return list(rows)
 
-    def _insert(self, symbol: str, timeframe: str, rows: Sequence[tuple[object, ...]]) -> int:
+    def _insert(self, symbol: str, timeframe: str, price: PriceKind, rows: Sequence[tuple[object, ...]]) -> int:
         before = self._database.total_changes
         self._database.executemany(
-            "INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET open = excluded.open,"
+            "INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET open = excluded.open,"
             " high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,"
             " source = excluded.source WHERE (open, high, low, close, volume, source) IS NOT"
             " (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.source)",
-            [(symbol, timeframe, *row) for row in rows],
+            [(symbol, timeframe, price, *row) for row in rows],
         )
-        return self._database.total_changes - before
+        changed = self._database.total_changes - before
+        self._written[symbol, timeframe, price] += changed
+        return changed
+
+
+def span_of(row: tuple[str, str, str, str, int, int, int]) -> Span:
+    """Return the span that a row of SPAN says."""
+    symbol, timeframe, source, price, first_s, last_s, count = row
+    return Span(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))

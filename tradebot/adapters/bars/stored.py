@@ -1,121 +1,42 @@
 """Serve closed bars from the local store, and fetch what it lacks.
 
 A bar is closed when its end isn't later than the moment asked for; a daily bar, when its session has closed. If the
-data plan has bars only after 15 minutes, they must be 16 minutes old. Other timeframes are merged from the minutes of
-the regular session, and the last bar ends at its close. Nothing is asked before a strategy needs bars.
+data plan has bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source doesn't have are
+merged from the minutes of the regular session, and the last bar ends at its close. Nothing is asked before a strategy
+needs bars.
 
 The store remembers which spans a source was asked for, so a minute without a trade is no gap forever. A gap is asked
 again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when its volume is
-complete. Another feed is another source: its bars replace those of the first.
+complete. Bars of hours, and days around the clock, are asked for when they have ended and, as trades may be reported
+late, once more when that is 15 minutes ago. Another feed is another source: its bars replace those of the first.
 
-Make series of raw bars: merge minutes, adjust for splits and dividends. No input or output.
-
-Nothing here looks ahead: a series holds only bars that had ended, and only actions that were in force.
-
-Adjusted bars are raw bars times the factors of splits and dividends, as CRSP defines them; spin-offs aren't adjusted
-for. Actions are asked once a day for the whole span, because some are announced late.
+What was served last stays in memory and is read again only once it may be different.
 """
 
-from array import array
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import groupby
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.bars.source import DIVIDEND, SPLIT, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, LostBarsError, PriceStep, SqliteBars
+from tradebot.adapters.bars.making import adjusted, merged, series, steps_of, with_steps
+from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
+from tradebot.adapters.bars.store import DAYS, MINUTES, LostBarsError, SqliteBars
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
     Window,
     days_from,
-    minute_window,
+    frame_window,
     moment,
     uncovered,
     window_of,
 )
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.bar import Session
-from tradebot.model.series import Series, width_of
+from tradebot.model.series import PriceKind, Series, width_of
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed
-
-
-def merged(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, end_s: int) -> Iterator[RawBar]:
-    """Yield bars of `width_s` that have ended by `end_s`, from the minutes of regular sessions, oldest first.
-
-    Each session's first bar starts at its open, and its last one ends at its close. A bar without a trade is absent.
-    """
-    opens, closes = (
-        [int(at.timestamp()) for at in ends] for ends in zip(*((s.open, s.close) for s in hours), strict=True)
-    )
-
-    def start_of(minute: RawBar) -> int | None:
-        place = bisect_right(opens, minute.start_s) - 1
-        if place < 0 or minute.start_s >= closes[place]:
-            return None
-        start_s = minute.start_s - (minute.start_s - opens[place]) % width_s
-        return start_s if min(start_s + width_s, closes[place]) <= end_s else None
-
-    for start_s, group in groupby(minutes, start_of):
-        if start_s is not None:
-            yield _one(start_s, list(group))
-
-
-def _one(start_s: int, parts: Sequence[RawBar]) -> RawBar:
-    return RawBar(
-        start_s,
-        parts[0].open,
-        max(part.high for part in parts),
-        min(part.low for part in parts),
-        parts[-1].close,
-        sum(part.volume for part in parts),
-    )
-
-
-def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: VenueDay) -> list[PriceStep]:
-    """Return the factors of splits and dividends, given raw daily bars from before each ex-date.
-
-    A split's is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and data
-    vendors define it. A dividend without a close before it, or not below it, changes nothing and is left out.
-    """
-    starts, steps = [day.start_s for day in days], []
-    for action in sorted(actions):
-        at_s = venue.begins_s(action.ex_date)
-        if action.kind == SPLIT:
-            steps.append(PriceStep(at_s, SPLIT, 1 / action.amount, action.amount))
-            continue
-        place = bisect_right(starts, at_s - 1) - 1
-        if place >= 0 and action.amount < days[place].close:
-            steps.append(PriceStep(at_s, DIVIDEND, 1 - action.amount / days[place].close, 1.0))
-    return steps
-
-
-def adjusted(bars: Sequence[RawBar], steps: Sequence[PriceStep], until_s: int) -> list[RawBar]:
-    """Return bars with the factors of all steps between each bar and `until_s`."""
-    steps = [step for step in steps if step.at_s <= until_s]
-    moments = [step.at_s for step in steps]
-    factors = [(1.0, 1.0)]
-    for step in reversed(steps):
-        price, volume = factors[-1]
-        factors.append((price * step.price, volume * step.volume))
-    factors.reverse()
-    return [_times(bar, *factors[bisect_right(moments, bar.start_s)]) for bar in bars]
-
-
-def _times(bar: RawBar, price: float, volume: float) -> RawBar:
-    start_s, opening, high, low, close, shares = bar
-    return RawBar(start_s, opening * price, high * price, low * price, close * price, shares * volume)
-
-
-def series(symbol: str, timeframe: str, bars: Sequence[RawBar], *, adjusted: bool) -> Series:
-    starts, *columns = zip(*bars, strict=True) if bars else ((),) * 6
-    opening, high, low, close, volume = (array("d", column) for column in columns)
-    return Series(symbol, timeframe, adjusted, array("q", starts), opening, high, low, close, volume)
-
 
 T = TypeVar("T")
 ACTIONS = "actions"
@@ -124,6 +45,20 @@ PROCESSED_WITHIN = timedelta(days=180)
 CLOSE_WITHIN = timedelta(days=15)
 """How far before an ex-date a close is looked for."""
 _MOST_TRIES = 3
+_MOST_KEPT = 250_000
+"""How many bars are kept in memory from one request to the next, at some 50 bytes each."""
+
+
+class Kept(NamedTuple):
+    """The series that was served last of a symbol and a need, and what it was made of."""
+
+    window: tuple[int, int]
+    version: object
+    series: Series
+
+
+Place = tuple[str, str, PriceKind]
+"""A symbol, a timeframe that is stored, and a price."""
 
 
 class StoredBars:
@@ -144,7 +79,9 @@ class StoredBars:
         self._venue = venue
         self._finds = finds
         self._sessions = lru_cache(maxsize=16)(sessions)
-        self._asked_at: dict[tuple[str, str], tuple[datetime, int]] = {}
+        self._asked_at: dict[Place, tuple[datetime, int]] = {}
+        self._kept: dict[tuple[str, BarNeed], Kept] = {}
+        self._kept_bars = 0
 
     @cached_property
     def store(self) -> SqliteBars:
@@ -215,6 +152,7 @@ class StoredBars:
                 return work()
             except (LostBarsError, DelayedError):
                 self._asked_at.clear()
+                self._forget()
         return work()
 
     def _fetched(
@@ -223,7 +161,7 @@ class StoredBars:
         known = until - self._source.delay
         if timeframe == DAYS:
             return self._ensure(self._day_window(first, known), symbols, heard)
-        window = minute_window(self._sessions(first, self._venue.date_of(known)), known)
+        window = frame_window(self._sessions(first, self._venue.date_of(known)), known, MINUTES)
         return self._ensure(window, symbols, heard) if window else 0
 
     def _between(
@@ -242,34 +180,61 @@ class StoredBars:
         return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
 
     def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
-        window = minute_window(self._sessions(first, last), known)
+        window = frame_window(self._sessions(first, last), known, MINUTES)
         # It ends in the past, so what was asked about it says nothing about what came after.
         return window and window._replace(until=min(known, window.hours[-1].close))
 
     def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
-        known = until - self._source.delay
-        found: dict[str, Sequence[RawBar]] = {}
+        known, native = until - self._source.delay, self._source.timeframes
+        found: dict[str, Series] = {}
         lacking = symbols
         for reach in REACHES:
-            window = window_of(need, known, reach, self._sessions, self._venue)
+            window = window_of(need, known, reach, self._sessions, self._venue, native)
             if window is None or not lacking:
                 break
             self._ensure(window, lacking)
-            found |= {symbol: self._bars(need, symbol, window) for symbol in lacking}
+            found |= {symbol: self._series(need, symbol, window) for symbol in lacking}
             lacking = [symbol for symbol in lacking if len(found[symbol]) < need.depth]
         there = {symbol: bars for symbol, bars in found.items() if bars}
-        if need.adjusted and there:
-            there = self._adjusted(there, known)
-        return {symbol: series(symbol, need.timeframe, bars, adjusted=need.adjusted) for symbol, bars in there.items()}
+        if not need.adjusted or not there:
+            return there
+        first = min(self._venue.date_of(bars.start_of(0)) for bars in there.values())
+        self._ensure_actions(list(there), first, known)
+        until_s = int(known.timestamp())
+        return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
+
+    def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
+        """Return the bars of a window as they were traded, from memory if none of them can have changed."""
+        span, version = (window.first_s, window.end_s), self.store.version(symbol, window.timeframe, window.price)
+        kept = self._kept.get((symbol, need))
+        if kept is not None and (kept.window, kept.version) == (span, version):
+            return kept.series
+        bars = self._bars(need, symbol, window)
+        found = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
+        self._keep((symbol, need), Kept(span, version, found))
+        return found
+
+    def _keep(self, place: tuple[str, BarNeed], kept: Kept) -> None:
+        before = self._kept.pop(place, None)
+        self._kept_bars += len(kept.series) - (len(before.series) if before else 0)
+        if self._kept_bars > _MOST_KEPT:
+            self._forget()
+        else:
+            self._kept[place] = kept
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._kept_bars = 0
 
     def _day_window(self, first: date, known: datetime) -> Window:
         return days_from(first, known, self._sessions, self._venue)
 
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
-        raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1)
+        raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
         width = width_of(need.timeframe)
-        bars = list(merged(raw, window.hours, int(width.total_seconds()), window.end_s)) if width else raw
-        return bars[-need.depth :]
+        if width is None or window.timeframe != MINUTES:
+            return raw[-need.depth :]
+        return list(merged(raw, window.hours, int(width.total_seconds()), window.end_s))[-need.depth :]
 
     def _ensure(
         self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
@@ -282,36 +247,43 @@ class StoredBars:
         return sum(self._ask(window, span, group, heard) for span, group in lacking.items())
 
     def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
-        asked = self.store.asked(symbol, window.timeframe, self._source.name)
+        asked = self.store.asked(symbol, window.timeframe, self._source.name, window.price)
         # What could still change isn't recorded as asked; but at one moment, it's asked only once.
-        at, first_s = self._asked_at.get((symbol, window.timeframe), (None, 0))
+        at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
         end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
-        return uncovered(asked, window.first_s, end_s)
+        span = uncovered(asked, window.first_s, end_s)
+        settled = (
+            span is not None and window.waits and span[0] >= window.final_s and self._complete(window, symbol, span)
+        )
+        return None if settled else span
+
+    def _complete(self, window: Window, symbol: str, span: tuple[int, int]) -> bool:
+        first_s, end_s = span
+        return len(self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)) >= window.bars_in(span)
 
     def _ask(self, window: Window, span: tuple[int, int], symbols: Sequence[str], heard: Callable[[int], None]) -> int:
         (first_s, end_s), name, changed = span, self._source.name, 0
         last = window.last if end_s == window.end_s else moment(end_s)
-        for page in self._source.pages(symbols, window.timeframe, moment(first_s), last):
+        for page in self._source.pages(symbols, window.timeframe, moment(first_s), last, window.price):
             new = 0
             for symbol, bars in page.items():
                 ended = [bar for bar in bars if first_s <= bar.start_s < end_s]
-                new += self.store.put(symbol, window.timeframe, ended, name)
+                new += self.store.put(symbol, window.timeframe, ended, name, window.price)
             heard(new)
             changed += new
         for symbol in symbols:
             final_s = min(end_s, self._final_s(window, symbol))
             if first_s < final_s and symbol not in self._source.refused:
-                self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1)
+                self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1, window.price)
             if end_s == window.end_s:
-                self._asked_at[symbol, window.timeframe] = (window.until, first_s)
+                self._asked_at[symbol, window.timeframe, window.price] = (window.until, first_s)
         return changed
 
     def _final_s(self, window: Window, symbol: str) -> int:
         """Return from when on the bars of a symbol may change: without a gap, only the newest minute may."""
-        if window.timeframe == DAYS or window.final_s == window.end_s:
+        if window.timeframe != MINUTES or window.final_s == window.end_s:
             return window.final_s
-        recent = self.store.get(symbol, window.timeframe, window.final_s, window.end_s - 1)
-        complete = len(recent) == window.minutes_after(window.final_s)
+        complete = self._complete(window, symbol, (window.final_s, window.end_s))
         return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
 
     def _adjusted(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:

@@ -5,14 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
-from tradebot.adapters.bars.store import DAYS, MINUTES
+from tradebot.adapters.bars.store import DAYS, MINUTES, STORED_ALWAYS
 from tradebot.model.bar import Session
-from tradebot.model.series import width_of
+from tradebot.model.series import PriceKind, width_of
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed
 from tradebot.timetable.sessions import BEGINS_AHEAD
 
-MINUTE_S = 60
+MINUTE_S, DAY_S = 60, 86_400
 LATE_S = 900
 """A minute that is missing is asked for again until it is this old: trades may be reported late."""
 DAY_GROWS = timedelta(hours=4, minutes=15)
@@ -29,7 +29,9 @@ class Window(NamedTuple):
     """The bars of a stored timeframe that start from `first_s` on and before `end_s`: all of them had ended.
 
     Those that start before `final_s` don't change any more. `last` is when the newest one ended, and `until` is the
-    moment that all this is said of. `hours` are the regular sessions of minutes. Times are seconds since 1970 UTC.
+    moment that all this is said of. `hours` are the regular sessions of bars that last `width_s`; a day lasts as long
+    as its session. If it `waits`, what is stored and may still change is asked for again only once it is final. Times
+    are seconds since 1970 UTC.
     """
 
     timeframe: str
@@ -39,26 +41,41 @@ class Window(NamedTuple):
     last: datetime
     until: datetime
     hours: Sequence[Session] = ()
+    width_s: int = DAY_S
+    waits: bool = False
+    price: PriceKind = PriceKind.TRADE
 
-    def minutes_after(self, start_s: int) -> int:
-        """Return how many minutes of the newest session start from `start_s` on and before the end."""
-        return (self.end_s - max(start_s, _seconds(self.hours[-1].open))) // MINUTE_S
+    def bars_in(self, span: tuple[int, int]) -> int:
+        """Return how many bars of the newest session, or days around the clock, start in a span; its end is outside."""
+        first_s, end_s = span
+        if self.hours:
+            first_s = max(first_s, _seconds(self.hours[-1].open))
+        return ceil((end_s - first_s) / self.width_s)
 
 
-def window_of(need: BarNeed, known: datetime, reach: int, sessions: Sessions, venue: VenueDay) -> Window | None:
+def window_of(
+    need: BarNeed,
+    known: datetime,
+    reach: int,
+    sessions: Sessions,
+    venue: VenueDay,
+    native: frozenset[str] = STORED_ALWAYS,
+) -> Window | None:
     """Return the window that has `reach` times as many bars as are needed, if there is a trade in each.
 
-    None if no session of minutes has begun.
+    It is one of minutes if the timeframe isn't among the `native` ones. None if no session of it has begun.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(known)
+    day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)
     if width is None:
-        return days_from(today - depth * timedelta(_DAYS_A_SESSION) - _MARGIN, known, sessions, venue)
+        return days_from(today - depth * day - _MARGIN, known, sessions, venue)._replace(price=need.price)
     count = ceil(depth / ceil(venue.lasts / width))
     last = today + BEGINS_AHEAD if venue.crosses_midnight else today
-    hours = sessions(today - count * timedelta(_DAYS_A_SESSION) - _MARGIN, last)
+    hours = sessions(today - count * day - _MARGIN, last)
     begun = [session for session in hours if session.open < known]
     # The newest session may only have begun, so that one more is needed.
-    return minute_window(begun[-count - 1 :], known)
+    window = frame_window(begun[-count - 1 :], known, need.timeframe if need.timeframe in native else MINUTES)
+    return window and window._replace(price=need.price)
 
 
 def days_from(first: date, known: datetime, sessions: Sessions, venue: VenueDay) -> Window:
@@ -73,21 +90,34 @@ def day_window(first: date, until: datetime, session: Session | None, venue: Ven
     if session is None or session.close > until:
         # Around the clock, the last trades of a day may be reported after it.
         late = venue.never_ends and until < moment(today_s + LATE_S)
-        return Window(DAYS, first_s, today_s, yesterday_s if late else today_s, moment(yesterday_s), until)
+        final_s = yesterday_s if late else today_s
+        return Window(DAYS, first_s, today_s, final_s, moment(yesterday_s), until, waits=venue.never_ends)
     end_s, grows = venue.begins_s(today + timedelta(days=1)), until < session.close + DAY_GROWS
     return Window(DAYS, first_s, end_s, today_s if grows else end_s, session.close, until)
 
 
-def minute_window(hours: Sequence[Session], until: datetime) -> Window | None:
-    """Return the window of minutes in these sessions, oldest first; None if none of them had a minute by `until`."""
-    known_s = _seconds(until) // MINUTE_S * MINUTE_S
-    begun = [session for session in hours if _seconds(session.open) < known_s]
+def frame_window(hours: Sequence[Session], until: datetime, timeframe: str) -> Window | None:
+    """Return the window of intraday bars in these sessions, oldest first; None if no bar of them had ended by `until`.
+
+    Each session's first bar starts at its open, and its last one ends at its close.
+    """
+    width = width_of(timeframe)
+    assert width is not None, "a day is no frame of a session"
+    width_s, until_s = int(width.total_seconds()), _seconds(until)
+    begun = [session for session in hours if _ended_s(session, until_s, width_s) > _seconds(session.open)]
     if not begun:
         return None
     first, last = begun[0], begun[-1]
-    end_s = min(known_s, _seconds(last.close))
-    final_s = end_s if known_s >= end_s + LATE_S else max(known_s - LATE_S, _seconds(last.open))
-    return Window(MINUTES, _seconds(first.open), end_s, final_s, moment(end_s), until, begun)
+    end_s = _ended_s(last, until_s, width_s)
+    final_s = max(_ended_s(last, until_s - LATE_S, width_s), _seconds(last.open))
+    waits = timeframe != MINUTES
+    return Window(timeframe, _seconds(first.open), end_s, final_s, moment(end_s), until, begun, width_s, waits)
+
+
+def _ended_s(session: Session, until_s: int, width_s: int) -> int:
+    """Return when the newest bar of a session had ended at a moment; it isn't after the open if none had."""
+    open_s, close_s = _seconds(session.open), _seconds(session.close)
+    return close_s if until_s >= close_s else open_s + (until_s - open_s) // width_s * width_s
 
 
 def uncovered(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:

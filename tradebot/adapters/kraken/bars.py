@@ -1,4 +1,4 @@
-"""Fetch bars from the charts of Kraken Futures, by the trades of a symbol."""
+"""Fetch bars from the charts of Kraken Futures: of trades in a perpetual, of its mark, or of the coin's spot price."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -11,8 +11,19 @@ from tradebot.adapters.kraken.rows import moment
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.series import PriceKind, width_of
 
-RESOLUTIONS = {"1Min": "1m", "1Day": "1d"}
+RESOLUTIONS = {
+    "1Min": "1m",
+    "5Min": "5m",
+    "15Min": "15m",
+    "30Min": "30m",
+    "1Hour": "1h",
+    "4Hour": "4h",
+    "12Hour": "12h",
+    "1Day": "1d",
+}
+"""What the venue calls its timeframes."""
 MOST_PAGES = 1_000
 
 
@@ -20,18 +31,24 @@ class KrakenBars:
     """A source of bars; one is there as soon as it has ended."""
 
     name, delay = "kraken_futures", timedelta(0)
+    timeframes = frozenset(RESOLUTIONS)
 
     def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
         self._client, self._tally = Client(venue), tally
         self.refused: frozenset[str] = frozenset()
 
     def pages(
-        self, symbols: Sequence[str], timeframe: str, first: datetime, last: datetime
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol, page by page: the venue cuts long answers and says so."""
-        self.refused = frozenset()
+        self.refused, width_s = frozenset(), int((width_of(timeframe) or timedelta(days=1)).total_seconds())
         for symbol in symbols:
-            path = f"/api/charts/v1/trade/{symbol_path(symbol)}/{RESOLUTIONS[timeframe]}"
+            path = f"/api/charts/v1/{price}/{symbol_path(symbol)}/{RESOLUTIONS[timeframe]}"
             start, end = int(first.timestamp()), int(last.timestamp())
             for _ in range(MOST_PAGES):
                 try:
@@ -44,7 +61,7 @@ class KrakenBars:
                 candles = answer.get("candles")
                 if not isinstance(candles, list):
                     raise TemporaryError(f"the chart of {symbol} holds no list")
-                bars = keep_readable("bar", candles, partial(_bar, tally=self._tally), self._tally)
+                bars = keep_readable("bar", candles, partial(_bar, width_s, tally=self._tally), self._tally)
                 yield {symbol: [bar for bar in bars if start <= bar.start_s <= end]}
                 if answer.get("more_candles") is not True or not bars:
                     break
@@ -57,9 +74,12 @@ class KrakenBars:
         return dict.fromkeys(symbols, ())
 
 
-def _bar(raw: object, tally: DriftTally) -> RawBar:
+def _bar(width_s: int, raw: object, tally: DriftTally) -> RawBar:
     row = Row("bar", raw, tally)
     opening, high, low, close = (float(row.positive(name)) for name in ("open", "high", "low", "close"))
     if not low <= min(opening, close) <= max(opening, close) <= high:
         raise RowError("high", "or low doesn't hold the open and the close")
-    return RawBar(int(moment(row, "time").timestamp()), opening, high, low, close, float(row.number("volume")))
+    start_s = int(moment(row, "time").timestamp())
+    if start_s % width_s:
+        raise RowError("time", "isn't the beginning of a bar of this timeframe")
+    return RawBar(start_s, opening, high, low, close, float(row.number("volume")))

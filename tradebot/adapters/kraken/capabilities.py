@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradebot.model.activity import ActivityKind
 from tradebot.model.order import OrderStatus, OrderType, TimeInForce
+from tradebot.model.series import PriceKind
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
 from tradebot.model.venue_day import VenueDay
 
@@ -26,6 +27,7 @@ KRAKEN = Capabilities(
     unit="contract",
     # The history may be ten seconds late, and a pass reads it a little after the open orders.
     tells_ends_after=timedelta(seconds=30),
+    bar_prices=frozenset(PriceKind),
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "untouched": OrderStatus.NEW,

@@ -16,9 +16,9 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.bars.making import steps_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.bars.store import PriceStep
-from tradebot.adapters.bars.stored import steps_of
 from tradebot.adapters.bars.window import REACHES, window_of
 from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
 from tradebot.app.backtest.translating import session_of
