@@ -82,6 +82,7 @@ class StoredBars:
         self._asked_at: dict[Place, tuple[datetime, int]] = {}
         self._kept: dict[tuple[str, BarNeed], Kept] = {}
         self._kept_bars = 0
+        self._complete_at: dict[Place, tuple[tuple[int, int], object]] = {}
 
     @cached_property
     def store(self) -> SqliteBars:
@@ -224,6 +225,7 @@ class StoredBars:
 
     def _forget(self) -> None:
         self._kept.clear()
+        self._complete_at.clear()
         self._kept_bars = 0
 
     def _day_window(self, first: date, known: datetime) -> Window:
@@ -258,8 +260,16 @@ class StoredBars:
         return None if settled else span
 
     def _complete(self, window: Window, symbol: str, span: tuple[int, int]) -> bool:
-        first_s, end_s = span
-        return len(self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)) >= window.bars_in(span)
+        """Return True if no bar of a span is missing; it is read again only once that may be different."""
+        (first_s, end_s), place = span, (symbol, window.timeframe, window.price)
+        seen = (span, self.store.version(*place))
+        if self._complete_at.get(place) == seen:
+            return True
+        found = self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)
+        if len(found) < window.bars_in(span):
+            return False
+        self._complete_at[place] = seen
+        return True
 
     def _ask(self, window: Window, span: tuple[int, int], symbols: Sequence[str], heard: Callable[[int], None]) -> int:
         (first_s, end_s), name, changed = span, self._source.name, 0

@@ -23,6 +23,8 @@ from tradebot.exchange.market.trends import jumps
 from tradebot.exchange.times import MINUTE
 
 _PATHS_IN_MEMORY = 128
+_MOST = 2**63
+"""No number in an array reaches it."""
 _OF_BELL = 4
 """How many draws a bell takes."""
 _OPENING, _HIGH, _LOW, _VOLUME, _MISSING = range(5)
@@ -96,9 +98,7 @@ def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes
     opens = before + before * wick * 0.3 * (draws[:, _OPENING] - 0.5)
     highs = np.maximum(opens, path) * (1 + wick * draws[:, _HIGH] * 0.7)
     lows = np.minimum(opens, path) * (1 - wick * draws[:, _LOW] * 0.7)
-    volumes = (character.shares_a_day / count * np.array(bustle(count)) * (0.35 + 1.3 * draws[:, _VOLUME])).astype(
-        np.int64
-    )
+    volumes = (character.shares_a_day / count * _busy(count) * (0.35 + 1.3 * draws[:, _VOLUME])).astype(np.int64)
     traded = draws[:, _MISSING] >= character.missing_rate
     starts = open_us + MINUTE * np.arange(count, dtype=np.int64)
     units = maker.all_units
@@ -125,12 +125,13 @@ def _fitted(made: Minutes, day: Bar) -> Minutes:
         highs[place] = max(highs[place], opens[place], closes[place])
         lows[place] = min(lows[place], opens[place], closes[place])
     highs[highest], lows[lowest] = day.high, day.low
-    # A share of a day's volume may have too many digits for an array.
-    shares = made.volume.tolist()
-    total = sum(shares)
-    volumes = [one * day.volume // total or 1 for one in shares]
-    volumes[busiest] += day.volume - sum(volumes)
-    return Minutes(made.starts_us, opens, highs, lows, closes, np.array(volumes, dtype=np.int64))
+    total = int(made.volume.sum())
+    if int(made.volume[busiest]) * day.volume < _MOST:
+        volumes = np.maximum(made.volume * day.volume // total, 1)
+    else:
+        volumes = np.array([one * day.volume // total or 1 for one in made.volume.tolist()], dtype=np.int64)
+    volumes[busiest] += day.volume - int(volumes.sum())
+    return Minutes(made.starts_us, opens, highs, lows, closes, volumes)
 
 
 @lru_cache(maxsize=_PATHS_IN_MEMORY)
@@ -139,12 +140,17 @@ def _market_path(seed: int, session: Session) -> Floats:
     return _bridge(_draws(stream(seed, "market factor", session.date), _OF_BELL * count), MARKET_VOLATILITY)
 
 
+@lru_cache(maxsize=8)
+def _busy(count: int) -> Floats:
+    return np.array(bustle(count))
+
+
 def _bridge(draws: Floats, volatility: float) -> Floats:
     """Return a random walk with that daily volatility which ends where it began."""
     first, second, third, fourth = draws.reshape(-1, _OF_BELL).T
     count = len(first)
     bells = (first + second + third + fourth - 2.0) * SQRT_3
-    walk: Floats = np.add.accumulate(volatility / sqrt(count) * np.array(bustle(count)) * bells)
+    walk: Floats = np.add.accumulate(volatility / sqrt(count) * _busy(count) * bells)
     straight: Floats = walk[-1] * np.arange(1, count + 1) / count
     return walk - straight
 

@@ -33,7 +33,7 @@ _PRICE = Decimal("1e-10")
 
 def index_of(mark: Decimal, rate: Decimal) -> Decimal:
     """Return the price of a coin itself, in USD, given its mark and the rate of funding."""
-    return number((mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE))
+    return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
 
 
 def base_of(symbol: str) -> str:
@@ -136,7 +136,7 @@ class Reads:
 
     def index(self, symbol: str, mark: int) -> Decimal:
         """Return the price of the coin itself: the mark less the premium that the funding stands for."""
-        return index_of(self._engine.market.grids[symbol].usd(mark), funding.rate_of(self._engine, symbol))
+        return number(index_of(self._engine.market.grids[symbol].usd(mark), funding.rate_of(self._engine, symbol)))
 
     def _day(self, symbol: str) -> tuple[int | None, int, int]:
         """Return the price a day ago, and the volume and the turnover since then.
