@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk, truth
-from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.bars.making import merged
+from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of

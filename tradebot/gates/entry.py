@@ -21,8 +21,8 @@ from tradebot.gates.common import (
     unresolved,
     working_for_entry,
 )
-from tradebot.gates.registry import enough_healthy
 from tradebot.gates.costs import Plan
+from tradebot.gates.registry import enough_healthy
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind

@@ -147,9 +147,7 @@ class Candidate(Struct, frozen=True):
     strategy's own words, or the composed reason of the exit rules. `slot` is the strategy's own slot, and
     `slot_session` the session in which that starts; they are empty and None if the strategy is asked in every pass. A
     position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry,
-    `cluster` the kind of situation that its strategy names.
-    position with `displaced_by` is closed to make room for that symbol. `contracts` are the options behind an entry.
-    `hold_s` is for how many seconds the strategy expects to hold it.
+    `cluster` the kind of situation that its strategy names, and `hold_s` for how many seconds it expects to hold it.
     """
 
     strategy: str

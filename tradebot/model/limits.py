@@ -393,8 +393,7 @@ class OwnRules(Struct, frozen=True):
     fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts. `execution` says
     how its entries are sent. Without rules of `displacement`, none of its positions gives way. An answer whose targets
     are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. With rules of
-    `auction`, which all strategies that chose it share, its positions and candidates take part in that.
-    are beyond `wants` is refused. With rules of `approval`, each of its entries waits for a person's yes. `costs` is
+    `auction`, which all strategies that chose it share, its positions and candidates take part in that. `costs` is
     what its trades are assumed to cost, None if nothing is.
     """
 

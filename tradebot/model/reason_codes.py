@@ -122,6 +122,7 @@ class Reason(StrEnum):
     TREND_TOO_WEAK = auto()
     ENTRY_OUT_OF_PLACE = auto()
     POINTS_TOO_FEW = auto()
+    TRADE_TOO_DEAR = auto()
     SETUP_REPEATED = auto()
     SYMBOL_RESTING = auto()
     BARS_MISSING = auto()

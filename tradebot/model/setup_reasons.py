@@ -47,6 +47,11 @@ SETUP_REASONS: dict[Reason, ReasonRow] = {
         "wide.min_points set how many it takes.",
         Unit.NONE,
     ),
+    Reason.TRADE_TOO_DEAR: idle(
+        "A round trip costs too much for what the setup may earn, or its cost isn't known.",
+        "Nothing to do; strategies.NAME.tight and wide say how much it may cost, and costs what is assumed.",
+        Unit.SHARE_OF_WHOLE,
+    ),
     Reason.SETUP_REPEATED: idle(
         "This same setup was traded a short while ago.",
         "Nothing to do; strategies.NAME.rest.same_setup_s sets how long it counts as the same trade.",

@@ -81,11 +81,8 @@ class StrategyView(Struct, frozen=True):
     books keep of each besides its fills: its entry's stop, target, score and other facts, but no prices since.
     `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
     for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
-    the strategy's own trades that closed within the last month, by symbol, oldest first.
-    market by kind. `lots` are the strategy's own open positions by symbol, with signed shares. `equity_usd` is its
-    allotment of the account's equity. `slot` names the period of its own clock that it is asked for; it is empty if it
-    is asked in every pass. `sectors` are those of the configuration, by symbol, and `costs` is what its trades are
-    assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one.
+    the strategy's own trades that closed within the last month, by symbol, oldest first. `costs` is what its trades
+    are assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one.
     """
 
     now: datetime
@@ -135,8 +132,8 @@ class Open(Struct, frozen=True):
     them for exit rules, and for the strategy.
     `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind it, if it was
     proposed because of options. `cluster` names the kind of situation it was proposed in, such as a setup in a regime:
-    an auction limits how many positions have the same.
-    proposed because of options. `hold_s` is for how many seconds the strategy expects to hold it, which costs funding.
+    an auction limits how many positions have the same. `hold_s` is for how many seconds the strategy expects to hold
+    it, which costs funding.
     """
 
     symbol: str

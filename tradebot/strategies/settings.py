@@ -26,11 +26,9 @@ class CoreSettings(Frozen):
     `strategy` is the name of an installed strategy; without it, the section's own name is. Without a universe, it is
     the bot's. Without times, the strategy's own choice counts. Without an allotment, it shares with others that have
     none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
-    or without the time of an approval, it has the account's. `wants` is the most that its targets ask for, which is
-    checked against the limits before it runs, and against its answers. If `auction` is true, it takes part in the
-    account's auction instead of displacing.
     without the time of an approval, or without costs, it has the account's. `wants` is the most that its targets ask
-    for, which is checked against the limits before it runs, and against its answers.
+    for, which is checked against the limits before it runs, and against its answers. If `auction` is true, it takes
+    part in the account's auction instead of displacing.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None

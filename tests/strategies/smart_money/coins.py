@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.model.bar import Quote
+from tradebot.model.costs import CostModel
 from tradebot.model.position import Kept, Lot, Position, RoundTrip
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.view import StrategyView
@@ -14,6 +15,7 @@ from tradebot.model.view import StrategyView
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 MIDDLE = 100_000
 """The tick around which prices are turned over."""
+COSTS = CostModel(Decimal(5), Decimal(2), Decimal(2), Decimal(10))
 WIDTHS = {"1Day": 86_400, "4Hour": 14_400, "1Hour": 3_600, "15Min": 900}
 COUNTS = {"1Day": 260, "4Hour": 260, "1Hour": 200, "15Min": 8}
 Row = tuple[int, int, int, int]
@@ -71,7 +73,14 @@ def view(
             symbol, NOW, last, last, last, last, "test", mark=last, index=last, funding_rate=last * funding
         )
     return StrategyView(
-        NOW, tuple(symbols), series=found, quotes=quotes, lots=lots or {}, kept=kept or {}, trades=trades or {}
+        NOW,
+        tuple(symbols),
+        series=found,
+        quotes=quotes,
+        lots=lots or {},
+        kept=kept or {},
+        trades=trades or {},
+        costs=COSTS,
     )
 
 

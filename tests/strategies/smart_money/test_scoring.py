@@ -22,6 +22,7 @@ RULES = PointsSettings()
         (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, tolerated=True), 90),
         (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, weekly_points=18), 77),
         (Evidence(False, False, False, Place.EXTENSION, Lean.COUNTER, None, 50), 10),
+        (Evidence(False, False, False, Place.EXTENSION, Lean.COUNTER, None, None), 5),
         (Evidence(False, False, False, Place.NOWHERE, Lean.COUNTER, 19.9, 50.1, tolerated=True), 0),
     ],
 )

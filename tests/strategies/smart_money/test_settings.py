@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
-from tradebot.strategies.smart_money.settings import CostSettings, SmartMoneySettings
+from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,3 @@ def test_settings_that_do_not_fit_together_are_refused(section: Mapping[str, obj
     with pytest.raises(ValidationError) as refused:
         SmartMoneySettings.model_validate(section)
     assert problem in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("hold_s", "funding", "bps"),
-    [(21_600, None, 16.5), (129_600, None, 29.0), (21_600, 20.0, 19.0), (21_600, -20.0, 16.5)],
-)
-def test_cost_of_a_round_trip_takes_the_venues_funding_where_it_is_more(
-    hold_s: int, funding: float | None, bps: float
-) -> None:
-    assert CostSettings().bps(hold_s, funding) == bps

@@ -6,6 +6,8 @@ from itertools import groupby
 
 from msgspec import Struct
 
+from tradebot.model.bar import Quote
+from tradebot.model.costs import CostModel
 from tradebot.model.position import RoundTrip
 from tradebot.model.series import Series
 from tradebot.signals.structures.comparing import exact
@@ -42,8 +44,8 @@ class Coin(Struct, frozen=True):
     """One coin. `price` is the close of the newest 15-minute bar in USD, `atr` that of the structure's bars in USD.
 
     `strength` is the ADX of the hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and `weeks`
-    is the range of the last weeks, or None if it isn't asked for. `cost_bps` is what the venue's own funding
-    costs a day, positive for longs, or None if the venue tells none.
+    is the range of the last weeks, or None if it isn't asked for. `quote` is the perpetual's, and
+    `costs` what trades are assumed to cost, None if nothing is.
     """
 
     symbol: str
@@ -57,7 +59,8 @@ class Coin(Struct, frozen=True):
     swing_highs: Sequence[float]
     swing_lows: Sequence[float]
     weeks: FibonacciRange | None
-    funding_bps_a_day: float | None
+    quote: Quote | None
+    costs: CostModel | None
     past: Past
 
 

@@ -1,4 +1,4 @@
-"""The strategy's eleven questions about one side of a coin, all of them asked even after a no."""
+"""The strategy's own questions about one side of a coin, all of them asked even after a no."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.signals.structures.reading import Reading, ReadingKind
@@ -23,6 +24,7 @@ class Side(Struct, frozen=True):
     at, and `near` how far it is from the nearest of the listed levels; both are None if the range has no width or too
     few bars. `change` is how far the price is from a confirmed change of structure, or None if there is none. These are
     fractions of a price. `weekly` is the level of the last weeks' range, or None if that isn't asked for.
+    `costs` are those of a round trip, None if they aren't known.
     """
 
     coin: Coin
@@ -36,6 +38,7 @@ class Side(Struct, frozen=True):
     change: Decimal | None
     change_limit: Decimal
     weekly: Decimal | None
+    costs: Costs | None
     evidence: Evidence
     parts: Mapping[str, int]
 
@@ -67,6 +70,7 @@ def _asked(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
     yield _answer("trend", strong, Reason.TREND_TOO_WEAK, coin.strength, rules.min_strength)
     yield from _place(side, rules)
     yield _points(side, rules)
+    yield from _worth(side, rules)
     yield _repeated(side, rules.rest)
     yield _rested(coin, rules.rest)
 
@@ -107,6 +111,20 @@ def least_points(side: Side, rules: SmartMoneySettings) -> int:
 def _points(side: Side, rules: SmartMoneySettings) -> Decision:
     least = least_points(side, rules)
     return _answer("points", side.points >= least, Reason.POINTS_TOO_FEW, side.points, least)
+
+
+def _worth(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+    """Compare what a round trip costs with what its regime allows; without a stop there is nothing to compare."""
+    of, costs, levels = rules.rules_of(regime_of(side.setup)), side.costs, side.levels
+    total, funding = (None, None) if costs is None else (costs.total, costs.funding)
+    of_stop = None if total is None or levels is None else total / levels.fraction(levels.stop)
+    for about, found, limit in (
+        ("cost", total, of.max_cost_fraction),
+        ("cost of the stop", of_stop, of.max_cost_of_stop_fraction),
+        ("funding", funding, of.max_funding_fraction),
+    ):
+        if limit is not None:
+            yield _answer(about, found is not None and found <= limit, Reason.TRADE_TOO_DEAR, found, limit)
 
 
 def _repeated(side: Side, rest: RestSettings) -> Decision:

@@ -1,8 +1,5 @@
 """Read a coin from what the strategy sees: its bars, its quote, and what the strategy did in it before."""
 
-from decimal import Decimal
-
-from tradebot.model.bar import Quote
 from tradebot.model.position import Position
 from tradebot.model.series import DAY, PriceKind
 from tradebot.model.view import StrategyView
@@ -12,7 +9,6 @@ from tradebot.strategies.smart_money.coin import Coin, Past, atr_of, bias, stren
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 HOUR, QUARTER, SWINGS = "1Hour", "15Min", 50
-BPS, HOURS_A_DAY = Decimal(10_000), 24
 
 
 def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
@@ -34,7 +30,8 @@ def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
         swing_highs=[swing.price for swing in turned if swing.extreme is Extreme.HIGH],
         swing_lows=[swing.price for swing in turned if swing.extreme is Extreme.LOW],
         weeks=None if rules.weekly.rule == "off" else week_range(days, rules.weekly),
-        funding_bps_a_day=_funding(view.quotes.get(symbol)),
+        quote=view.quotes.get(symbol),
+        costs=view.costs,
         past=past_of(view, symbol),
     )
 
@@ -45,10 +42,3 @@ def past_of(view: StrategyView, symbol: str) -> Past:
     lot: Position | None = view.lots.get(symbol)
     entered = [trade.opened_at for trade in trades] + ([lot.opened_at] if lot else [])
     return Past(max(entered, default=None), trades)
-
-
-def _funding(quote: Quote | None) -> float | None:
-    """Return what a long position pays a day, in basis points of its worth; None if the venue tells no rate."""
-    if quote is None or quote.funding_rate is None or not quote.mark:
-        return None
-    return float(quote.funding_rate / quote.mark * HOURS_A_DAY * BPS)

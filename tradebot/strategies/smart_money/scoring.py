@@ -27,7 +27,8 @@ class Place(StrEnum):
 
 
 class Evidence(Struct, frozen=True):
-    """What speaks for a side. `strength` is the ADX, and None if it isn't known; `cost_bps` a round trip's cost.
+    """What speaks for a side. `strength` is the ADX, and None if it isn't known; `cost_bps` a round trip's
+    cost, None if that isn't known.
 
     `tolerated` says that the entry is beside the level of a change of structure and not at it. `weekly_points` are lost
     because the entry is outside the weeks' zone.
@@ -39,7 +40,7 @@ class Evidence(Struct, frozen=True):
     place: Place
     lean: Lean
     strength: float | None
-    cost_bps: float
+    cost_bps: float | None
     tolerated: bool = False
     weekly_points: int = 0
 
@@ -55,7 +56,7 @@ def points(found: Evidence, rules: PointsSettings) -> dict[str, int]:
         "fib": places.get(found.place, 0),
         "bias": max(leans.get(found.lean, 0) - found.weekly_points, 0),
         "strength": 0 if found.strength is None else _at_least(found.strength, rules.strengths),
-        "cost": _at_most(found.cost_bps, rules.costs_bps),
+        "cost": 0 if found.cost_bps is None else _at_most(found.cost_bps, rules.costs_bps),
         "tolerance": -rules.tolerance if found.tolerated else 0,
     }
 

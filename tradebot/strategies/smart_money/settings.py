@@ -111,13 +111,19 @@ class WeeklySettings(Frozen):
 
 
 class RegimeRules(Frozen):
-    """What a regime asks for: points with the bias and without one, its stop, its target, and how long it holds."""
+    """What a regime asks for: points with the bias and without one, its stop, its target, and how long it holds.
+
+    What a round trip may cost is a share of its notional, or of the distance of its stop; null is no limit.
+    """
 
     min_points: Points
     min_points_neutral: Points
     stop_atr_multiple: Exact
     min_reward: Exact
     hold_s: Seconds
+    max_cost_fraction: Part | None
+    max_cost_of_stop_fraction: Part | None
+    max_funding_fraction: Part | None
 
 
 class StopOutSettings(Frozen):
@@ -141,19 +147,6 @@ class RestSettings(Frozen):
     loss_fraction: Share = 0.005
     losses_within_s: Seconds = 86_400
     after_losses_s: Seconds = 43_200
-
-
-class CostSettings(Frozen):
-    """What a round trip costs, in basis points of its worth; funding is the venue's rate if that is more."""
-
-    fee_bps: Annotated[float, Field(ge=0, le=100)] = 5.0
-    slippage_bps: Annotated[float, Field(ge=0, le=100)] = 2.0
-    funding_bps_a_day: Annotated[float, Field(ge=0, le=1000)] = 10.0
-
-    def bps(self, hold_s: float, funding_bps_a_day: float | None) -> float:
-        """Return what entering, leaving and holding for so long costs; the venue's funding may be None."""
-        funding = max(self.funding_bps_a_day, funding_bps_a_day or 0.0)
-        return 2 * (self.fee_bps + self.slippage_bps) + funding * hold_s / 86_400
 
 
 class PointsSettings(Frozen):
@@ -189,10 +182,24 @@ class PointsSettings(Frozen):
 
 
 TIGHT = RegimeRules(
-    min_points=65, min_points_neutral=75, stop_atr_multiple=Decimal("0.225"), min_reward=Decimal(2), hold_s=21_600
+    min_points=65,
+    min_points_neutral=75,
+    stop_atr_multiple=Decimal("0.225"),
+    min_reward=Decimal(2),
+    hold_s=21_600,
+    max_cost_fraction=Decimal("0.0025"),
+    max_cost_of_stop_fraction=None,
+    max_funding_fraction=None,
 )
 WIDE = RegimeRules(
-    min_points=60, min_points_neutral=70, stop_atr_multiple=Decimal("0.55"), min_reward=Decimal("1.5"), hold_s=129_600
+    min_points=60,
+    min_points_neutral=70,
+    stop_atr_multiple=Decimal("0.55"),
+    min_reward=Decimal("1.5"),
+    hold_s=129_600,
+    max_cost_fraction=None,
+    max_cost_of_stop_fraction=Decimal("0.15"),
+    max_funding_fraction=Decimal("0.0015"),
 )
 
 
@@ -211,7 +218,6 @@ class SmartMoneySettings(Frozen):
     consolidation_strength: Strength = 25.0
     stop_outs: StopOutSettings = StopOutSettings()
     rest: RestSettings = RestSettings()
-    costs: CostSettings = CostSettings()
     max_behind_s: Annotated[int, Field(ge=1, le=864_000)] = 120
     setups_need_a_block: bool = False
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, Input
+from tradebot.model.costs import BASIS_POINTS, Costs, round_trip
 from tradebot.signals.structures.comparing import exact
 from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
 from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
@@ -26,6 +28,7 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
     setup = _setup(coin, sign, found, rules)
     entry = exact(coin.price if setup is None else setup.entry)
     fib, regime = fibonacci_range(coin.bars, rules.fib.bars), regime_of(setup)
+    costs = _costs(coin, sign, regime, rules)
     change, change_limit = _from_change(coin, found.get(ReadingKind.CHANGE), rules)
     weekly = coin.weeks and position_in(coin.weeks, direction, entry)
     outside = rules.weekly.rule == "points" and not is_within(weekly, rules.weekly.zone)
@@ -36,7 +39,7 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
         Place.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
         coin.bias.lean(sign),
         coin.strength,
-        _cost_bps(coin, sign, regime, rules),
+        None if costs is None or costs.total is None else float(costs.total * BASIS_POINTS),
         rules.change.required and change is not None and 0 < change <= change_limit,
         rules.weekly.points if outside else 0,
     )
@@ -56,6 +59,7 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
         change,
         change_limit,
         weekly,
+        costs,
         evidence,
         points(evidence, rules.points),
     )
@@ -119,11 +123,11 @@ def _from_change(coin: Coin, change: Reading | None, rules: SmartMoneySettings) 
     return max(low - price, price - high, Decimal(0)) / price, limit
 
 
-def _cost_bps(coin: Coin, sign: int, regime: Regime, rules: SmartMoneySettings) -> float:
-    """Return what a round trip costs; the venue's funding counts where it is more than what is assumed."""
-    funding = coin.funding_bps_a_day
-    paid = None if funding is None else sign * funding
-    return rules.costs.bps(rules.rules_of(regime).hold_s, paid)
+def _costs(coin: Coin, sign: int, regime: Regime, rules: SmartMoneySettings) -> Costs | None:
+    """Return what a round trip is expected to cost; None if nothing is assumed of costs, or without a quote."""
+    if coin.costs is None or coin.quote is None:
+        return None
+    return round_trip(coin.costs, candidate.Side.of(sign), coin.quote, rules.rules_of(regime).hold_s)
 
 
 def _multiple(coin: Coin, regime: Regime, rules: SmartMoneySettings) -> Decimal:
@@ -162,7 +166,7 @@ def _behind(side: Side, part: str) -> Sequence[Input]:
         ),
         "bias": (Input("close_from_average", coin.bias.distance, "fraction"),),
         "strength": _known("adx", coin.strength, "ADX"),
-        "cost": (Input("round_trip", side.evidence.cost_bps, "bps"),),
+        "cost": _known("round_trip", side.evidence.cost_bps, "bps"),
         "tolerance": _known("from_change", side.change, "fraction"),
     }
     return of_part[part]

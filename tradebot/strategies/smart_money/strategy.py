@@ -90,6 +90,7 @@ def _want(side: Side, settings: SmartMoneySettings) -> Open:
         profit_target_fraction=_distance(levels, levels.target) if levels else None,
         atr_fraction=_fraction(exact(side.coin.atr) / levels.entry) if levels else None,
         invalid_fraction=_distance(levels, levels.invalid) if levels else None,
+        hold_s=settings.rules_of(side.setup.regime).hold_s if side.setup else None,
         cluster=f"{side.setup.regime}_{side.setup.kind}" if side.setup else "",
     )
 
