@@ -36,9 +36,10 @@ def test_gain_at_the_first_look_is_kept_whatever_the_price_does_then(side: Side,
     assert first == (middle / 100 - 1) * side.sign
     assert first == pytest.approx(Decimal(gain), abs=Decimal("0.001"))
     scene.price("AAPL", "99")
-    scene.venue.fill(entry.client_order_id, "100")
     look(scene)
     assert kept(scene).first_gain == first
+    (order,) = [order for order in scene.ledger.orders() if order.client_order_id == entry.client_order_id]
+    assert (order.fill_mid, order.status.terminal) == (middle, True), "a later report, of its end, doesn't change it"
 
 
 def test_a_pass_without_a_quote_leaves_the_first_look_to_the_next_one() -> None:

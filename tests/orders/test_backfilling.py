@@ -1,11 +1,13 @@
 """A target that is gone is placed again, but not at once and not in every pass."""
 
+from decimal import Decimal
+
 import pytest
 
 from tests.apart import REFUSED, Bot, capabilities
 from tradebot.model.order import OrderStatus
 from tradebot.model.values import replace
-from tradebot.model.venue import Edit
+from tradebot.model.venue import Capabilities, Edit
 
 CAN = [capabilities(edit, reduce_only=True) for edit in Edit]
 
@@ -28,8 +30,8 @@ def placed(bot: Bot) -> list[str]:
 
 
 @pytest.mark.parametrize("can", CAN, ids=lambda can: can.edit)
-def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_then_rarely(can: object) -> None:
-    bot = Bot(can)  # type: ignore[arg-type]
+def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_then_rarely(can: Capabilities) -> None:
+    bot = Bot(can)
     order = bot.enter()
     assert order is not None
     bot.venue.fill(order.client_order_id, "100")
@@ -79,11 +81,28 @@ def test_a_target_waits_for_the_stop_before_it_is_placed_again() -> None:
     assert prices(bot) == ["101.00", "103.00"]
 
 
-def test_targets_that_the_bot_cancels_itself_are_back_at_once() -> None:
+def test_what_is_left_of_a_target_that_the_bot_cancels_itself_is_back_at_once() -> None:
+    bot = Bot(capabilities(Edit.NONE, reduce_only=True))
+    order = bot.enter()
+    assert order is not None
+    bot.venue.fill(order.client_order_id, "100")
+    bot.exits(5)
+    # The stop closes a part, so the targets are for too much, and the venue can't make them smaller.
+    (stop,) = bot.venue.stops()
+    bot.venue.fill(stop.client_order_id, "98", Decimal(5))
+    bot.exits(5)
+    bot.exits(5)
+    assert [(str(one.limit_price), int(one.open_quantity)) for one in bot.venue.targets()] == [
+        ("101.00", 4),
+        ("103.00", 1),
+    ]
+
+
+def test_a_larger_target_takes_the_place_of_a_smaller_one_at_once() -> None:
     bot = Bot(CAN[0])
     order = bot.enter()
     assert order is not None
     for shares in (5, 5):
-        bot.venue.fill(order.client_order_id, "100", shares)  # type: ignore[arg-type]
+        bot.venue.fill(order.client_order_id, "100", Decimal(shares))
         bot.exits(5)
         assert prices(bot) == ["101.00", "103.00"], "a larger one takes the place of a smaller one"

@@ -34,16 +34,6 @@ class Held(Struct, frozen=True, dict=True):
     kept: Kept = field(default_factory=Kept)
     outlook: Outlook = field(default_factory=Outlook)
 
-    @cached_property
-    def filled_at(self) -> Decimal:
-        """Return the average price at which it was entered; unlike `entry`, it stays when a part is closed."""
-        bought = notional(self.position.original_quantity, ONE, self.position.multiplier)
-        return self.position.entry_cost / bought if bought and self.position.entry_cost else self.entry
-
-    def filled_gain(self, price: Decimal) -> Decimal:
-        """Return the gain at `price` as a fraction of the price at which it was entered."""
-        return (price - self.filled_at) / self.filled_at * self.direction
-
     def gain(self, price: Decimal) -> Decimal:
         """Return the gain at `price` as a fraction of the average entry price."""
         return (price - self.entry) / self.entry * self.direction
@@ -70,7 +60,15 @@ class Held(Struct, frozen=True, dict=True):
 
     @cached_property
     def entry(self) -> Decimal:
-        return self.position.average_price
+        """Return the price that gains are measured from: the average price of the shares that are held.
+
+        If the entry asked for its own stop, it's the average price of all its fills. So its stop and targets stay where
+        they are when the oldest shares leave.
+        """
+        position = self.position
+        if self.kept.stop_loss_fraction is None or not (position.original_quantity and position.entry_cost):
+            return position.average_price
+        return position.entry_cost / notional(position.original_quantity, ONE, position.multiplier)
 
     @cached_property
     def direction(self) -> int:

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import held, instrument
+from tests.builders import NOW, held, instrument
 from tradebot.exits.kind import Held, Input, Measure
 from tradebot.exits.kinds.ladder import Ladder, Rung
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.lists import ExitRulesError, in_force, levels, parse
-from tradebot.model.candidate import ScaleOutLevel
-from tradebot.model.position import Kept, Lot
+from tradebot.model.candidate import ScaleOutLevel, Side
+from tradebot.model.order import Fill
+from tradebot.model.position import Kept, Lot, OwnedFill, Position, add
 from tradebot.model.values import replace
 
 D = Decimal
@@ -38,6 +39,10 @@ def of(
 def on_side(price: Decimal, side: int) -> Decimal:
     """Return a price of a long, or its mirror image at 100."""
     return price if side > 0 else 200 - price
+
+
+def fill(name: str, side: Side, quantity: Decimal, price: Decimal) -> Fill:
+    return Fill(name, "", "AAPL", side, quantity, price, NOW)
 
 
 def targets(one: Held, rule: Ladder = RULE) -> list[tuple[str, str]]:
@@ -161,6 +166,33 @@ def test_a_short_never_waits_for_a_price_of_nothing() -> None:
 def test_a_ladder_that_makes_no_sense_does_not_load(listed: list[object], fault: str) -> None:
     with pytest.raises(ExitRulesError, match=fault):
         parse(listed)
+
+
+FILLS = st.lists(st.tuples(st.integers(1, 40), st.decimals("95", "105", places=2)), min_size=1, max_size=4)
+
+
+@given(FILLS, st.permutations(range(4)), st.integers(0, 160), st.sampled_from(Side))
+def test_stop_and_targets_stay_whatever_fills_came_first_and_whichever_shares_leave(
+    fills: list[tuple[int, Decimal]], order: list[int], closes: int, side: Side
+) -> None:
+    def levels_of(drawn: list[tuple[int, Decimal]], closed: int) -> tuple[Decimal | None, list[Decimal]]:
+        position = Position("flow", "AAPL", (), D(0))
+        exit_side = Side.SELL if side is Side.BUY else Side.BUY
+        done = [(side, lots, price) for lots, price in drawn] + [(exit_side, closed, D(100))] * bool(closed)
+        for number, (of_fill, lots, price) in enumerate(done):
+            position = add(position, OwnedFill("flow", fill(f"{number}", of_fill, D(lots) / 100, price)))
+        kept = replace(of("1").kept, original_quantity=position.original_quantity)
+        found = levels(Held(position, position.average_price, kept), in_force((RULE,), kept))
+        return found.stop, [target.price for target in found.targets]
+
+    bought = sum(lots for lots, _ in fills)
+    closed = min(closes, bought - 1)
+    stop, placed = levels_of(fills, 0)
+    shuffled = [fills[place] for place in order if place < len(fills)]
+    assert levels_of(shuffled, 0) == (stop, placed)
+    later_stop, left = levels_of(shuffled, closed)
+    assert later_stop == stop
+    assert left == placed[len(placed) - len(left) :], "only the nearest are done"
 
 
 @given(

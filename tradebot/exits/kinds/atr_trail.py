@@ -47,7 +47,7 @@ class AtrTrail(PriceRule):
         risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
         if risk is None or atr is None:
             return Input.ENTRY_ATR if risk else Input.ENTRY_STOP
-        back = (held.best - price) * held.direction / held.filled_at
+        back = (held.best - price) * held.direction / held.entry
         behind = self._multiple(held, risk) * atr
         return Measure(self._is_armed(held, risk) and back >= behind, back, behind, shown=-back)
 
@@ -56,18 +56,16 @@ class AtrTrail(PriceRule):
         if risk is None or atr is None:
             return Stop(self.reason, None, None, armed=False)
         if self._is_armed(held, risk):
-            return Stop(
-                self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.filled_at, None
-            )
-        arming = held.filled_at * (1 + held.direction * self.arm_r * risk)
+            return Stop(self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.entry, None)
+        arming = held.price_at(self.arm_r * risk)
         return Stop(self.reason, arming, None, armed=False, ahead=True)
 
     def _is_armed(self, held: Held, risk: Decimal) -> bool:
-        return held.filled_gain(held.best) >= self.arm_r * risk
+        return held.gain(held.best) >= self.arm_r * risk
 
     def _multiple(self, held: Held, risk: Decimal) -> Decimal:
         """Return how many average true ranges behind the best price the stop is."""
-        gain = held.filled_gain(held.best)
+        gain = held.gain(held.best)
         reached = (step.multiple for step in self.tighten if step.r * risk <= gain)
         return min((self.multiple, *reached))
 

@@ -58,7 +58,7 @@ class Ladder(PriceRule):
         return levels
 
     def measure(self, held: Held, price: Decimal) -> Measure | Input:
-        original, risk, gain = held.original_quantity, held.kept.stop_loss_fraction, held.filled_gain(price)
+        original, risk, gain = held.original_quantity, held.kept.stop_loss_fraction, held.gain(price)
         if original is None or risk is None:
             return Input.ENTRY_STOP if original else Input.ORIGINAL_QUANTITY
         reached = [step for step in self._steps(held, original, risk) if step.gain <= gain]
@@ -79,7 +79,7 @@ class Ladder(PriceRule):
         for step in self._steps(held, original, risk):
             due = self._due(held, original, step)
             if due > done:
-                targets.append(PriceTarget(held.filled_at * (1 + held.direction * step.gain), due - done))
+                targets.append(PriceTarget(held.price_at(step.gain), due - done))
                 done = due
         return tuple(targets)
 
