@@ -21,8 +21,10 @@ from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
+from tradebot.exits.kinds.atr_trail import AtrTrail
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.exits.kinds.ladder import Ladder, Rung
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.momentum import Momentum
 from tradebot.exits.kinds.profit_target import ProfitTarget
@@ -105,7 +107,8 @@ class Whims(Struct, frozen=True):
             side = chance.choice((Side.BUY, Side.SELL))
             stop, target = (chance.choice((None, Decimal("0.003"), Decimal("0.01"))) for _ in range(2))
             score = chance.uniform(0.3, 1) * side.sign
-            return Open(symbol, side, score, 1.0, stop_loss_fraction=stop, profit_target_fraction=target)
+            want = Open(symbol, side, score, 1.0, stop_loss_fraction=stop, profit_target_fraction=target)
+            return replace(want, atr_fraction=Decimal("0.002"))
         if chance.random() < 0.5:
             return Reduce(symbol, max(abs(held.quantity) // 2, Decimal(1)), "half_of_it")
         return Close(symbol, "enough")
@@ -289,6 +292,14 @@ RULES: dict[str, st.SearchStrategy[Any]] = {
             lambda at: (OutAt(fraction=at, share=Decimal("0.3")), OutAt(fraction=at * 2, share=Decimal("0.4")))
         ),
     ),
+    "ladder": st.builds(
+        Ladder,
+        levels=fractions("0.1", "1").map(
+            lambda at: (Rung(r=at, share=Decimal("0.3")), Rung(r=at * 2, share=Decimal("0.4")))
+        ),
+        near_fraction=fractions("0", "0.001"),
+    ),
+    "atr": st.builds(AtrTrail, multiple=fractions("0.5", "3"), arm_r=fractions("0", "1")),
     "momentum": st.builds(Momentum, adverse_fraction=fractions("0.001", "0.01")),
     "decay": st.just(SignalDecay(noise_multiple=1.0, recovery_multiple=0.5, confirm_passes=2, min_hold_s=600)),
 }
