@@ -97,7 +97,8 @@ def test_a_crossed_quote_makes_every_coin_unknown_and_each_change_is_told(bot: B
     said = {(row["reason"], row["observed"], row["tier"], row["failed"]) for row in found.values()}
     assert said == {("TIER_UNKNOWN", "bid is above the ask", "A", "no quote, volume unknown (limit 10000)")}
     assert recovered(bot)
-    told = [one for one in bot.json("events")["events"] if one["subsystem"] == "registry"][-4:]
+    told = [one for one in bot.json("events")["events"] if one["subsystem"] == "registry"][-5:]
+    assert told.pop()["event_type"] == "entries_resumed"
     assert {(one["event_type"], one["details"]["before"], one["details"]["now"]) for one in told} == {
         ("tier_changed", "unknown", "A"),
         ("data_health_changed", "DEGRADED", "HEALTHY"),

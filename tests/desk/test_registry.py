@@ -100,6 +100,25 @@ def test_each_change_is_told_once_with_its_numbers() -> None:
     assert scene.told(TIER) == [fell]
 
 
+def test_a_pause_of_all_entries_is_told_once_with_its_numbers_and_so_is_its_end() -> None:
+    scene = Coins()
+    for name in NAMES:
+        scene.trades(name, None)
+    scene.looks()
+    for _ in range(5):
+        scene.looks(FIVE)
+    assert scene.told("entries_paused", "entries_resumed") == [{"healthy": "0", "needed": "4"}]
+    for name in NAMES:
+        scene.trades(name, 10_000_000)
+    for _ in range(12):
+        scene.looks(FIVE)
+    assert scene.told("entries_resumed") == [{"healthy": "4", "needed": "4"}]
+    scene.trades("XOM", 1)
+    for _ in range(4):
+        scene.looks(FIVE)
+    assert scene.told("entries_paused")[1:] == [{"healthy": "3", "needed": "4"}]
+
+
 def test_only_what_is_due_is_read() -> None:
     scene = Coins()
     scene.looks()

@@ -41,6 +41,8 @@ def look_at_coins(world: World, now: datetime, *, all_of_them: bool = False) -> 
     for coin in changed:
         for event in _changes(known.get(coin.symbol), coin, now):
             world.events.emit(event)
+    if event_of_all := _pause(registry, {**known, **{coin.symbol: coin for coin in changed}}, now):
+        world.events.emit(event_of_all)
 
 
 class _Look(NamedTuple):
@@ -81,6 +83,23 @@ class _Look(NamedTuple):
         if symbol in self.checked:
             return Coin(symbol, rank, data_health.after_a_look(data, failed, self.now, health))
         return Coin(symbol, rank, data_health.without_a_look(data, self.now, health))
+
+
+def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> SystemEvent | None:
+    """Return the event if entries pause or go on because of what was looked at; before any look, they didn't pause."""
+    needed = registry.rules.health.needed(len(registry.symbols))
+    before, after = (_healthy(registry, known) for known in (registry.coins, coins))
+    details = {"healthy": str(after), "needed": str(needed)}
+    if after < needed and (before >= needed or not registry.coins):
+        return EventKind.ENTRIES_PAUSED.at(now, details)
+    if after >= needed > before and registry.coins:
+        return EventKind.ENTRIES_RESUMED.at(now, details)
+    return None
+
+
+def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
+    found = (coins.get(symbol) for symbol in registry.symbols)
+    return sum(coin is not None and coin.data.health is Health.HEALTHY for coin in found)
 
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:

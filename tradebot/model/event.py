@@ -138,6 +138,17 @@ class EventKind(Enum):
         "The data of a coin failed its checks several times in a row (DEGRADED) or for hours (SUSPENDED), or passes "
         "them again (HEALTHY). Unless it is healthy, nothing is opened in the coin.",
     )
+    ENTRIES_PAUSED = (
+        "registry.entries_paused",
+        "Fewer coins have healthy data than it takes, so nothing is opened in any of them. It is told once, until "
+        "enough are healthy again.",
+        Severity.ERROR,
+    )
+    ENTRIES_RESUMED = (
+        "registry.entries_resumed",
+        "Enough coins have healthy data again after a pause of entries.",
+        Severity.INFO,
+    )
     PRICE_JUMPED = (
         "prices.price_jumped",
         "A second look didn't confirm a price, so the pass went by what it did confirm.",
