@@ -103,6 +103,7 @@ def test_a_rise_waits_a_day_and_goes_to_the_lowest_tier_reached_meanwhile() -> N
     low, middle, high = figures(300_000), figures(600_000), figures(6_000_000)
     assert [rank.tier for rank in after([low, high, high])] == [Tier.C, Tier.C, Tier.A]
     assert [rank.tier for rank in after([low, high, middle, middle])] == [Tier.C, Tier.C, Tier.B, Tier.B]
+    assert [rank.tier for rank in after([low, middle, high, high], DAY / 2)] == [*[Tier.C] * 3, Tier.B]
     assert [rank.tier for rank in after([low, high, high], DAY - SECOND)] == [Tier.C] * 3
     assert [rank.tier for rank in after([low, high, low, high, high])] == [*[Tier.C] * 4, Tier.A]
     assert [rank.tier for rank in after([low, high, Figures(why="gone"), high, high])] == [*[Tier.C] * 4, Tier.A]
