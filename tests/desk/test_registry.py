@@ -131,6 +131,17 @@ def test_only_what_is_due_is_read() -> None:
     assert [symbols for _, symbols in scene.candles.asked[asked:]] == [sorted(NAMES)]
 
 
+def test_complete_candles_are_read_again_once_the_next_one_is_due() -> None:
+    scene = Coins()
+    scene.candles.counts = {"AAPL": 250, "MSFT": 249}
+    scene.looks()
+    assert scene.facts.registry()["AAPL"].data.candles_until == NOW + timedelta(hours=4)
+    for _ in range(4):
+        scene.looks(timedelta(hours=1))
+    assert sum("AAPL" in symbols for _, symbols in scene.candles.asked) == 2
+    assert scene.facts.registry()["AAPL"].data.health is Health.HEALTHY
+
+
 def test_a_source_of_candles_that_doesnt_answer_is_a_failed_check_of_every_coin() -> None:
     scene = Coins()
     scene.candles.counts = None

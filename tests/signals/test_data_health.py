@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import NOW
 from tests.registry import candles, figures, rules
 from tradebot.model.registry import Check, DataState, Failed, Figures, Health
-from tradebot.signals.data_health import after_a_look, checks, is_due, late_by_s, without_a_look
+from tradebot.signals.data_health import after_a_look, is_due, next_candle_at, of_candles, of_figures, without_a_look
 
 RULES, FIVE, HOUR = rules().health, timedelta(minutes=5), timedelta(hours=1)
 BAD = (Failed(Check.VOLUME, Decimal(1), Decimal(10_000)),)
@@ -52,13 +52,13 @@ def healths(looks: str, step: timedelta = FIVE) -> str:
 )
 def test_each_check_fails_just_past_its_limit(changes: dict[str, object], failing: list[Check]) -> None:
     given_: dict[str, object] = {"figures": figures(20_000), "candles": candles(250, BEGAN)} | changes
-    found = checks(given_["figures"], given_["candles"], BEGAN + 8 * HOUR + timedelta(seconds=120), RULES)  # type: ignore[arg-type]
+    at = BEGAN + 8 * HOUR + timedelta(seconds=120)
+    found = (*of_figures(given_["figures"], RULES), *of_candles(given_["candles"], at, RULES))  # type: ignore[arg-type]
     assert [one.check for one in found] == failing
 
 
-def test_a_candle_is_late_from_the_moment_at_which_the_next_one_should_be_there() -> None:
-    newest = candles(250, BEGAN)
-    assert [late_by_s(newest, BEGAN + 8 * HOUR + timedelta(seconds=s)) for s in (-1, 0, 120)] == [-1, 0, 120]
+def test_the_next_candle_should_be_there_when_it_has_ended() -> None:
+    assert next_candle_at(candles(250, BEGAN)) == BEGAN + 8 * HOUR
 
 
 @pytest.mark.parametrize(

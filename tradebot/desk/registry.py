@@ -12,8 +12,9 @@ from tradebot.errors import TradebotError
 from tradebot.gates.registry import failures, shown
 from tradebot.model.bar import Quote
 from tradebot.model.event import EventKind, Severity, SystemEvent
-from tradebot.model.registry import Coin, Health, Registry, RegistryRules
+from tradebot.model.registry import Coin, DataState, Figures, Health, Registry, RegistryRules
 from tradebot.model.series import Series
+from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.signals import data_health
@@ -53,6 +54,7 @@ class _Look(NamedTuple):
     now: datetime
     ranked: frozenset[str]
     checked: frozenset[str]
+    charted: frozenset[str]
     quotes: Mapping[str, Quote]
     candles: Mapping[str, Series]
 
@@ -64,25 +66,43 @@ class _Look(NamedTuple):
         checked = frozenset(
             s for s, coin in known if every or data_health.is_due(coin.data if coin else None, now, rules.health)
         )
+        charted = frozenset(s for s, coin in known if s in checked and (every or _needs_candles(coin, now)))
         quoted = [symbol for symbol in symbols if symbol in ranked | checked]
         quotes = world.market.quotes(quoted) if quoted else {}
-        return cls(world, rules, now, ranked, checked, quotes, _candles(world, rules, checked, now))
+        return cls(world, rules, now, ranked, checked, charted, quotes, _candles(world, rules, charted, now))
 
     def at(self, symbol: str, before: Coin | None) -> Coin:
         """Return what is known of a symbol after this look."""
         rules, health = self.world.rules, self.rules.health
         why = self.world.market.rejected_quotes.get(symbol, "")
         read = tiers.figures_of(self.quotes.get(symbol), why, self.now, rules.limits.max_quote_age_s)
-        failed = data_health.checks(read, self.candles.get(symbol), self.now, health)
         if before is None:
             rank = tiers.ranked(None, read, self.now, self.rules, pinned=symbol in rules.pinned)
-            return Coin(symbol, rank, data_health.after_a_look(None, failed, self.now, health))
+            return Coin(symbol, rank, self._checked(symbol, None, read))
         rank, data = before.rank, before.data
         if symbol in self.ranked:
             rank = tiers.ranked(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
         if symbol in self.checked:
-            return Coin(symbol, rank, data_health.after_a_look(data, failed, self.now, health))
+            return Coin(symbol, rank, self._checked(symbol, data, read))
         return Coin(symbol, rank, data_health.without_a_look(data, self.now, health))
+
+    def _checked(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
+        """Return the state of a symbol's data after its checks; candles that were complete still are."""
+        rules, candles = self.rules.health, self.candles.get(symbol)
+        failed, until = tuple(data_health.of_figures(read, rules)), before.candles_until if before else None
+        if symbol in self.charted:
+            of_candles = tuple(data_health.of_candles(candles, self.now, rules))
+            failed, until = (*failed, *of_candles), None
+            if candles and not of_candles:
+                until = data_health.next_candle_at(candles)
+        return replace(data_health.after_a_look(before, failed, self.now, rules), candles_until=until)
+
+
+def _needs_candles(coin: Coin | None, now: datetime) -> bool:
+    """Return True unless the candles of a coin were complete, and the next one isn't due yet."""
+    if coin is None or coin.data.candles_until is None:
+        return True
+    return not coin.data.looked_at <= now < coin.data.candles_until
 
 
 def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> SystemEvent | None:

@@ -183,7 +183,8 @@ class DataState(Struct, frozen=True):
     """How healthy the data of a coin is, since when, and when it was looked at last.
 
     `failures` and `passes` are those in a row since the last of the other kind or the last change. `skipped` counts the
-    passes since the last look. `failed` are the checks that failed in it.
+    passes since the last look. `failed` are the checks that failed in it. Candles that passed need not be read again
+    before `candles_until`, when the next one should be there; None if they failed.
     """
 
     health: Health
@@ -193,6 +194,7 @@ class DataState(Struct, frozen=True):
     passes: int = 0
     skipped: int = 0
     failed: tuple[Failed, ...] = ()
+    candles_until: datetime | None = None
 
 
 class Coin(Struct, frozen=True):

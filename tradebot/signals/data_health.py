@@ -13,12 +13,8 @@ from tradebot.model.series import Series, width_of
 from tradebot.model.values import replace
 
 
-def checks(figures: Figures, candles: Series | None, now: datetime, rules: DataHealthRules) -> tuple[Failed, ...]:
-    """Return the checks that a coin's data fails. What isn't known fails."""
-    return (*_of_figures(figures, rules), *_of_candles(candles, now, rules))
-
-
-def _of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
+def of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
+    """Yield the checks that the figures of a coin fail. What isn't known fails."""
     if figures.spread_fraction is None:
         yield Failed(Check.QUOTE, None, None)
     elif figures.spread_fraction > rules.max_spread_fraction:
@@ -27,18 +23,18 @@ def _of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
         yield Failed(Check.VOLUME, figures.volume_usd, rules.min_volume_usd)
 
 
-def _of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) -> Iterator[Failed]:
+def of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) -> Iterator[Failed]:
+    """Yield the checks that the candles of a coin fail; None if they couldn't be read."""
     count = len(candles) if candles else 0
     if count < rules.min_candles:
         yield Failed(Check.CANDLES, Decimal(count), Decimal(rules.min_candles))
-    if candles and count and (late_s := late_by_s(candles, now)) > rules.max_late_s:
+    if candles and count and (late_s := int((now - next_candle_at(candles)).total_seconds())) > rules.max_late_s:
         yield Failed(Check.NEWEST, Decimal(late_s), Decimal(rules.max_late_s))
 
 
-def late_by_s(candles: Series, now: datetime) -> int:
-    """Return for how many seconds the candle after the newest one should have been there; below zero if it goes on."""
-    width = width_of(candles.timeframe) or timedelta(days=1)
-    return int((now - candles.start_of(-1) - 2 * width).total_seconds())
+def next_candle_at(candles: Series) -> datetime:
+    """Return when the candle after the newest one should be there; until then, reading them again says nothing new."""
+    return candles.start_of(-1) + 2 * (width_of(candles.timeframe) or timedelta(days=1))
 
 
 def is_due(state: DataState | None, now: datetime, rules: DataHealthRules) -> bool:
