@@ -222,6 +222,7 @@ SCENARIOS = [
         "limits: {max_risk_fraction: 0.01, max_open_risk_fraction: 0.009}",
         "max_open_risk_fraction 0.009: an order that passes max_risk_fraction would always be refused",
     ),
+    ("limits: {shock_wait_s: 1800}", "so nothing would ever make entries wait"),
     (
         "limits: {min_edge_ratio: 6}",
         "min_edge_ratio is 6, but nothing says what a trade costs (costs is null): every entry would be refused",

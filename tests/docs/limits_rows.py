@@ -146,6 +146,10 @@ ROWS = (
     Row("how far a perpetual's mark is from its coin's own price; a venue that tells neither is refused",
         "limits.max_basis_fraction", (Gate.BASIS,), ("tradebot.gates.prices.basis",),
         (OPTION, EDGE, "tests/gates/test_prices.py::test_the_basis_is_the_same_to_the_gate_and_to_the_monitor")),
+    Row("a symbol waits after a large move of its price, and every symbol after one of several symbols together",
+        "limits.max_minute_move_fraction, max_minute_range_fraction, max_basis_shock_fraction, max_shocked_symbols, "
+        "shock_wait_s", (Gate.SHOCK,), ("tradebot.gates.prices.shock", "tradebot.desk.shocks.look_for_shocks"),
+        (OPTION, EDGE, "tests/desk/test_shocks.py::*")),
     Row("what an entry is expected to cost, with its funding, beside its notional, its stop and its targets",
         "costs, limits.max_cost_fraction, max_cost_of_stop_fraction, max_funding_fraction, min_reward_ratio, "
         "min_edge_ratio", (Gate.COST, Gate.COST_OF_STOP, Gate.FUNDING, Gate.REWARD, Gate.EDGE),

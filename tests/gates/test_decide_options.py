@@ -20,6 +20,7 @@ from tests.builders import (
     ask,
     book,
     candidate,
+    desk,
     limits,
     quote,
     size_of,
@@ -35,10 +36,11 @@ from tradebot.model.candidate import Side
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered, Span
-from tradebot.model.limits import OF_MARGIN, Limits, OwnRules
+from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
+from tradebot.model.shock import Shocks
 from tradebot.model.values import replace
 
 ALL = LIMITS.model_copy(update=OPTIONS)
@@ -108,6 +110,19 @@ def marked(mark: str | None, index: str | None) -> Ask:
     return ask(quote=replace(quote(), mark=known[0], index=known[1]), limits=only("max_basis_fraction"))
 
 
+def shocked(
+    ages: dict[str, float] | None, *, everywhere: float | None = None, mark: str | None = "100",
+    known: tuple[str, ...] = ("AAPL", "MSFT"),
+) -> Ask:  # fmt: skip
+    """Ask about an entry after shocks so many seconds ago."""
+    found = None
+    if ages is not None:
+        last = {symbol: ago(age) for symbol, age in ages.items()}
+        found = Shocks(last, frozenset(known), None if everywhere is None else ago(everywhere))
+    seen = replace(quote(), mark=None if mark is None else D(mark), index=D("100"))
+    return ask(desk=desk(shocks=found), quote=seen, limits=only(*OF_SHOCKS))
+
+
 def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02") -> Ask:
     """Ask about an entry whose costs are all funding, with so far a stop and targets."""
     costs = Costs(D("0"), None if cost is None else D(cost))
@@ -149,6 +164,12 @@ REFUSALS: list[Row] = [
     (Gate.BASIS, Reason.BASIS_TOO_WIDE, marked("99.249", "100"), FAIL, D("0.00751"), D("0.0075")),
     (Gate.BASIS, Reason.BASIS_UNKNOWN, marked("100", None), UNKNOWN, None, D("0.0075")),
     (Gate.BASIS, Reason.BASIS_UNKNOWN, marked(None, "100"), UNKNOWN, None, D("0.0075")),
+    (Gate.SHOCK, Reason.SHOCKED, shocked({"AAPL": 1799.0}), FAIL, 1799.0, 1800),
+    (Gate.SHOCK, Reason.SHOCKED_EVERYWHERE, shocked({}, everywhere=1799.0), FAIL, 1799.0, 1800),
+    (Gate.SHOCK, Reason.SHOCKS_UNKNOWN, shocked(None), UNKNOWN, None, 1800),
+    (Gate.SHOCK, Reason.SHOCKS_UNKNOWN, shocked({}, known=("MSFT",)), UNKNOWN, None, 1800),
+    (Gate.SHOCK, Reason.BASIS_UNKNOWN, shocked({}, mark=None), UNKNOWN, None, 1800),
+    (Gate.SHOCK, Reason.BASIS_SHOCK, shocked({}, mark="98.5"), FAIL, D("0.015"), D("0.015")),
     (Gate.COST, Reason.COST_ABOVE_MAX, costing("max_cost_fraction", "0.00250001"),
      FAIL, D("0.00250001"), D("0.0025")),
     (Gate.COST, Reason.COST_UNKNOWN, costing("max_cost_fraction", None), UNKNOWN, None, D("0.0025")),
@@ -207,6 +228,7 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.RISK, ask(limits=only("max_risk_fraction"), size=replace(sized(50), risk_usd=D("1000")))),
     (Gate.BASIS, marked("100.75", "100")),
     (Gate.BASIS, marked("99.25", "100")),
+    (Gate.SHOCK, shocked({"AAPL": 1800.0, "MSFT": 1.0}, everywhere=1800.0, mark="101.4")),
     (Gate.COST, costing("max_cost_fraction", "0.0025")),
     (Gate.COST_OF_STOP, costing("max_cost_of_stop_fraction", "0.003")),
     (Gate.FUNDING, costing("max_funding_fraction", "0.0015")),
@@ -258,7 +280,7 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
     assert set(OF_OPTIONS) - {Gate.OWN_DAILY_LOSS} <= set(said(every))
     for name in OPTIONS:
         alone = set(said(ask(limits=only(name), book=holding()))) & {*OF_OPTIONS, *OF_MARGIN_GATES}
-        assert bool(alone) is (name not in (*STREAK, *OF_MARGIN)), name
+        assert bool(alone) is (name not in (*STREAK, *OF_MARGIN, *OF_SHOCKS[:-1])), name
 
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:

@@ -13,6 +13,7 @@ from tradebot.model.limits import (
     MOST_LENT,
     OF_EQUITY,
     OF_MARGIN,
+    OF_SHOCKS,
     OPTIONAL_OF_EQUITY,
     SIZES,
     ExitRules,
@@ -115,6 +116,13 @@ def _options(limits: Limits) -> Iterator[str]:
         yield (
             f"max_loss_streak {limits.max_loss_streak} and loss_streak_wait_s {limits.loss_streak_wait_s}: one of them "
             "is off, so entries would never be closed by a streak, or never be open again after one"
+        )
+    shocks = [name for name in OF_SHOCKS if name != "shock_wait_s" and getattr(limits, name) is not None]
+    moves = [name for name in shocks if name != "max_shocked_symbols"]
+    if (limits.shock_wait_s is not None) != bool(moves) or (shocks and not moves):
+        yield (
+            f"shock_wait_s {limits.shock_wait_s} and {', '.join(shocks) or 'no limit on a move of prices'}: one of "
+            "them is off, so nothing would ever make entries wait"
         )
     if limits.loss_cooldown_s is not None and limits.loss_cooldown_s <= limits.cooldown_s:
         yield (

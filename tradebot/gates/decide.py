@@ -46,6 +46,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
         prices_of.basis(ask.quote, ask.limits),
+        prices_of.shock(ask.desk, ask.quote, account, symbol),
         *costs_of.decisions(ask.limits, ask.plan),
         _risk(ask),
         _stop_loss(ask),

@@ -1,10 +1,11 @@
-"""Limits on what prices do, which hold back entries: how far a perpetual future is from its coin."""
+"""Limits on what prices do, which hold back entries: how far a contract is from its coin, and how far prices moved."""
 
 from collections.abc import Iterator, Mapping
 
-from tradebot.gates.common import answer
+from tradebot.gates.common import answer, rested
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 
@@ -23,6 +24,29 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
         return Decision(Gate.BASIS, Verdict.UNKNOWN, Reason.BASIS_UNKNOWN, None, limit)
     found = abs(quote.premium)
     return answer(Gate.BASIS, found <= limit, Reason.BASIS_TOO_WIDE, found, limit)
+
+
+def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
+    """Compare the time since a price last moved too far with how long entries wait after that.
+
+    The symbol's own last move counts, and one of several symbols together. A contract that is too far from its coin
+    now is such a move too; the decision that says so is the record of it.
+    """
+    wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
+    if wait_s is None:
+        return None
+    if apart is not None:
+        if quote is None or quote.premium is None:
+            reason = Reason.BASIS_UNKNOWN if quote else Reason.QUOTE_MISSING
+            return Decision(Gate.SHOCK, Verdict.UNKNOWN, reason, None, wait_s)
+        if abs(quote.premium) >= apart:
+            return Decision(Gate.SHOCK, Verdict.FAIL, Reason.BASIS_SHOCK, abs(quote.premium), apart)
+    if desk.shocks is None or symbol not in desk.shocks.known:
+        return Decision(Gate.SHOCK, Verdict.UNKNOWN, Reason.SHOCKS_UNKNOWN, None, wait_s)
+    own = rested(Gate.SHOCK, Reason.SHOCKED, desk.shocks.last.get(symbol), desk.now, wait_s)
+    return (
+        rested(Gate.SHOCK, Reason.SHOCKED_EVERYWHERE, desk.shocks.everywhere, desk.now, wait_s) if own.passed else own
+    )
 
 
 def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str, Decision]]:

@@ -68,6 +68,7 @@ class Gate(StrEnum):
     PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
     SPREAD = "spread", Unit.SHARE_OF_WHOLE
     BASIS = "basis", Unit.SHARE_OF_WHOLE
+    SHOCK = "shock", Unit.SECONDS
     LIQUIDITY = "liquidity", Unit.SHARES
     DISPLACEMENT = "displacement"
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS

@@ -21,6 +21,7 @@ from tradebot.model.position import Key, Outlook, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.registry import Registry, TierRules
 from tradebot.model.resting import Resting, Whose
+from tradebot.model.shock import Shocks
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
 
@@ -246,6 +247,7 @@ class Desk(Struct, frozen=True):
     are what exit rules read of each position besides prices; there are none unless they are going to watch. `listings`
     are those in force; `unlisted` are symbols that the venue, asked for this desk, doesn't list any more or never did.
     `registry` says which symbols may be entered; None if the bot has no registry, and on a desk for exits.
+    `shocks` are moves of prices after which entries wait; None if no limit asks, or if nobody knows.
     """
 
     now: datetime
@@ -287,6 +289,8 @@ class Desk(Struct, frozen=True):
     def tier_of(self, symbol: str) -> TierRules | None:
         """Return what the tier of a symbol allows; None without a registry, or if it gives the symbol no tier now."""
         return self.registry.tier_of(symbol, self.now) if self.registry else None
+
+    shocks: Shocks | None = None
 
     def listing_of(self, position: Position) -> Listing | None:
         """Return how the venue lists a position's instrument, or else what it was opened as; None if nobody knows."""

@@ -126,6 +126,23 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "max_basis_fraction is set, and the broker didn't say the contract's mark price or the coin's own.",
         "Wait for both. A market that has neither never gets an entry: set max_basis_fraction to null for it.",
     ),
+    Reason.BASIS_SHOCK: idle(
+        "The contract's mark price is so far from the price of the coin itself that entries in it wait.",
+        "Nothing to do: entries go on limits.shock_wait_s after the two have met again.",
+        Unit.SHARE_OF_WHOLE,
+    ),
+    Reason.SHOCKED: idle(
+        "The price moved too far a short while ago.",
+        "Nothing to do: entries go on limits.shock_wait_s after the last such move.",
+    ),
+    Reason.SHOCKED_EVERYWHERE: idle(
+        "Several symbols moved too far within a minute a short while ago, so all entries wait.",
+        "Nothing to do: entries go on limits.shock_wait_s after that.",
+    ),
+    Reason.SHOCKS_UNKNOWN: unknown(
+        "Nobody knows whether the price moved too far, because the bars of the last minutes can't be read.",
+        "Wait for bars. If they stay away, tradebot doctor shows whether the broker answers.",
+    ),
     Reason.QUOTE_TOO_THIN: idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         f"Wait; or raise execution.max_quote_share: {_APPROVE}",

@@ -144,6 +144,11 @@ class Limits(Frozen):
     max_stop_loss_usd: Annotated[Usd | None, Tighter.LOWER]
     max_open_risk_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_basis_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_minute_move_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_minute_range_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_basis_shock_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    max_shocked_symbols: Annotated[Annotated[int, Field(ge=2, le=1000)] | None, Tighter.LOWER]
+    shock_wait_s: Annotated[Annotated[int, Field(ge=60, le=86_400)] | None, Tighter.HIGHER]
     max_cost_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_cost_of_stop_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_funding_fraction: Annotated[Fraction | None, Tighter.LOWER]
@@ -162,6 +167,11 @@ class Limits(Frozen):
 
 OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
 """Limits that only an account with margin can have."""
+OF_SHOCKS = (
+    "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
+    "shock_wait_s",
+)  # fmt: skip
+"""Limits on moves of prices, after which entries wait."""
 OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
@@ -171,6 +181,7 @@ OF_THE_ACCOUNT = frozenset(
         "max_drawdown_fraction",
         "min_equity_usd",
         "wash_sale_days",
+        *OF_SHOCKS,
         *OF_MARGIN,
     }
 )
