@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.bars.shared import bar_time, now_of, sessions_between, spans_of, symbols_of, timeframe_of, timeframes
+from commands.bars.shared import (
+    bar_time,
+    now_of,
+    series_name,
+    sessions_between,
+    spans_of,
+    symbols_of,
+    timeframe_of,
+    timeframes,
+)
 from commands.shared.surface import Report, on_bot, progress_bar
 from commands.shared.times import zone
 from tradebot.errors import ExitCode
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding, Stored
     from tradebot.auditing.bars import LookedAt
+    from tradebot.model.series import PriceKind
     from tradebot.ports.world import Progress
 
 SHOWN = 50
@@ -69,27 +79,33 @@ def _counted(every: "Iterable[Stored]", total: int, progress: "Progress") -> "It
         yield stored
 
 
-def _held(app: "App", symbols: Sequence[str], timeframe: str | None) -> dict[tuple[str, str], tuple[int, int]]:
+def _held(
+    app: "App", symbols: Sequence[str], timeframe: str | None
+) -> "dict[tuple[str, str, PriceKind], tuple[int, int]]":
     """Return the first and last start of the stored bars asked for, in seconds since 1970 UTC."""
-    held: dict[tuple[str, str], tuple[int, int]] = {}
+    held: dict[tuple[str, str, PriceKind], tuple[int, int]] = {}
     for span in spans_of(app):
         if timeframe in (None, span.timeframe) and (not symbols or span.symbol in symbols):
-            first_s, last_s = held.get((span.symbol, span.timeframe), (span.first_s, span.last_s))
-            held[span.symbol, span.timeframe] = min(first_s, span.first_s), max(last_s, span.last_s)
+            of = (span.symbol, span.timeframe, span.price)
+            first_s, last_s = held.get(of, (span.first_s, span.last_s))
+            held[of] = min(first_s, span.first_s), max(last_s, span.last_s)
     return held
 
 
 def _stored(
-    app: "App", held: Mapping[tuple[str, str], tuple[int, int]], symbols: Sequence[str], timeframe: str | None
+    app: "App",
+    held: "Mapping[tuple[str, str, PriceKind], tuple[int, int]]",
+    symbols: Sequence[str],
+    timeframe: str | None,
 ) -> "Iterator[Stored]":
     from tradebot.auditing.bar_findings import KnownSplit, Stored
 
-    for (symbol, each), (first_s, last_s) in sorted(held.items()):
+    for (symbol, each, price), (first_s, last_s) in sorted(held.items()):
         steps = app.bars.store.actions(symbol)
         splits = tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
-        yield Stored(symbol, each, app.bars.store.get(symbol, each, first_s, last_s), splits)
+        yield Stored(symbol, each, app.bars.store.get(symbol, each, first_s, last_s, price), splits, price)
     for symbol in symbols:
-        if symbol not in {name for name, _ in held}:
+        if symbol not in {name for name, *_ in held}:
             yield Stored(symbol, timeframe or "1Day", ())
 
 
@@ -114,7 +130,8 @@ def _looked_at(console: "Console", rows: "Sequence[LookedAt]") -> None:
     for row in rows:
         missing = "" if row.missing is None else f"{row.missing:,}{'' if row.liquid else ' (thin)'}"
         span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
-        table.row(row.symbol, row.timeframe, f"{row.bars:,}", f"{row.sessions:,}", missing, f"{row.findings:,}", *span)
+        name, counts = series_name(row.timeframe, row.price), (f"{row.bars:,}", f"{row.sessions:,}", missing)
+        table.row(row.symbol, name, *counts, f"{row.findings:,}", *span)
     console.print(table)
 
 
@@ -127,7 +144,8 @@ def _findings(console: "Console", data: BarsChecked) -> None:
     for row in data.findings[:SHOWN]:
         until = bar_time(row.until, row.timeframe) if row.until != row.at else ""
         what = row.flaw.value.replace("_", " ")
-        table.row(what, row.symbol, row.timeframe, bar_time(row.at, row.timeframe), until, escape(row.found))
+        name = series_name(row.timeframe, row.price)
+        table.row(what, row.symbol, name, bar_time(row.at, row.timeframe), until, escape(row.found))
     console.print(table)
     left = len(data.findings) - SHOWN
     if left > 0:

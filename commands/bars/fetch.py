@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.bars.shared import spans_of, symbols_of, timeframe_of, timeframes
+from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of, timeframes
 from commands.shared.surface import Report, console, on_bot
 from commands.shared.times import when
 from tradebot.errors import OperatorError, TemporaryError, word
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
+    from tradebot.model.series import PriceKind
 
 BATCH = 20
 """How many symbols are fetched together, so that an interrupted fetch has finished some of them."""
@@ -46,6 +47,7 @@ class FetchedRow(Struct, frozen=True):
     timeframe: str
     symbols: tuple[str, ...]
     new: int
+    price: "PriceKind"
 
 
 class BarsFetched(Struct, frozen=True):
@@ -79,20 +81,33 @@ def _count(app: "App") -> int:
 
 def _asked(app: "App", wanted: Wanted, heard: Callable[[int], None]) -> FetchedRow:
     """Fetch some symbols at a time, then the splits and dividends since the first date."""
+    from tradebot.model.series import PriceKind
+
     new = 0
     for place in range(0, len(wanted.symbols), BATCH):
         symbols = wanted.symbols[place : place + BATCH]
         new += app.bars.fetch(wanted.timeframe, symbols, wanted.first, wanted.until, heard)
         app.bars.fetch_actions(symbols, wanted.first, wanted.until)
-    return FetchedRow(None, wanted.timeframe, wanted.symbols, new)
+    return FetchedRow(None, wanted.timeframe, wanted.symbols, new, PriceKind.TRADE)
 
 
 def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
     for strategy in app.strategies:
         for need in strategy.needs.bars:
+            _require_offered(app, strategy.name, need.price)
             symbols, before = need.symbols or tuple(app.rules.of(strategy.name).universe), _count(app)
             app.bars.closed(need, symbols, now)
-            yield FetchedRow(strategy.name, need.timeframe, symbols, _count(app) - before)
+            yield FetchedRow(strategy.name, need.timeframe, symbols, _count(app) - before, need.price)
+
+
+def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
+    venue = app.settings.capabilities
+    if price not in venue.bar_prices:
+        has = ", ".join(sorted(venue.bar_prices))
+        raise OperatorError(
+            f"strategies.{strategy} needs bars of the {price} price, which {venue.title} doesn't have",
+            f"use it at a venue that has them, or let it need another price ({has})",
+        )
 
 
 def _render(console: "Console", data: BarsFetched) -> None:
@@ -105,7 +120,7 @@ def _render(console: "Console", data: BarsFetched) -> None:
     for row in data.rows:
         more = f" and {len(row.symbols) - SHOWN:,} more" if len(row.symbols) > SHOWN else ""
         names = " ".join(row.symbols[:SHOWN]) + more
-        table.row(row.strategy or "you", row.timeframe, f"{row.new:,}", escape(names))
+        table.row(row.strategy or "you", series_name(row.timeframe, row.price), f"{row.new:,}", escape(names))
     if data.rows:
         console.print(table)
     else:

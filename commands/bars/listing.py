@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from commands.bars.shared import bar_time, spans_of, stored_bytes
+from commands.bars.shared import bar_time, series_name, spans_of, stored_bytes
 from commands.shared.surface import Report, on_bot
 from commands.shared.times import zone
 from tradebot.model.text import counted
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
+    from tradebot.model.series import PriceKind
 
 
 class SpanRow(Struct, frozen=True):
@@ -26,6 +27,7 @@ class SpanRow(Struct, frozen=True):
     first: datetime
     last: datetime
     bars: int
+    price: "PriceKind"
 
 
 class BarsStored(Struct, frozen=True):
@@ -46,6 +48,7 @@ def run(app: "App") -> Report:
             datetime.fromtimestamp(span.first_s, UTC),
             datetime.fromtimestamp(span.last_s, UTC),
             span.count,
+            span.price,
         )
         for span in spans_of(app)
     )
@@ -66,7 +69,7 @@ def _render(console: "Console", data: BarsStored) -> None:
     table = Table("symbol", "timeframe", number("bars"), f"from {zone()}", f"to {zone()}", "source")
     for row in data.spans:
         span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
-        table.row(escape(row.symbol), row.timeframe, f"{row.bars:,}", *span, escape(row.source))
+        table.row(escape(row.symbol), series_name(row.timeframe, row.price), f"{row.bars:,}", *span, escape(row.source))
     console.print(table)
 
 

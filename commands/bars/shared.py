@@ -85,6 +85,11 @@ def sessions_between(app: "App", first: date, last: date) -> "Sequence[Session]"
     return listed(app.settings.capabilities, *days) or app.books.sessions(*days)
 
 
+def series_name(timeframe: str, price: str) -> str:
+    """Return a timeframe for a table, with the price if the bars aren't those of trades."""
+    return timeframe if price == "trade" else f"{timeframe} {price}"
+
+
 def bar_time(at: datetime | None, timeframe: str) -> str:
     """Return a bar's start for a table; a daily bar's is its date, in any zone."""
     if at is None:

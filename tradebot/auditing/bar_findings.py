@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.series import DAY
+from tradebot.model.series import DAY, PriceKind, width_of
 
 
 class Flaw(StrEnum):
@@ -49,16 +49,23 @@ class KnownSplit(NamedTuple):
 
 
 class Stored(Struct, frozen=True):
-    """The raw bars of one symbol, oldest first, with the splits on record; `timeframe` is 1Min or 1Day."""
+    """The raw bars of one series, oldest first, with the splits on record of its symbol."""
 
     symbol: str
     timeframe: str
     bars: Sequence[RawBar]
     splits: Sequence[KnownSplit] = ()
+    price: PriceKind = PriceKind.TRADE
 
     @property
     def daily(self) -> bool:
         return self.timeframe == DAY
+
+    @property
+    def width_s(self) -> int:
+        """Return how many seconds an intraday bar lasts; 0 for a daily one, which lasts a session."""
+        width = width_of(self.timeframe)
+        return int(width.total_seconds()) if width else 0
 
 
 class BarFinding(Struct, frozen=True):
@@ -77,6 +84,7 @@ class BarFinding(Struct, frozen=True):
     observed: float | None
     expected: float | None
     found: str
+    price: PriceKind = PriceKind.TRADE
 
 
 def finding(
@@ -86,4 +94,6 @@ def finding(
     span_s = (span_s, span_s) if isinstance(span_s, int) else span_s
     first, last = (datetime.fromtimestamp(at_s, UTC) for at_s in span_s)
     observed, expected = (*compared, None, None)[:2]
-    return BarFinding(flaw, stored.symbol, stored.timeframe, first, last, count, observed, expected, found)
+    return BarFinding(
+        flaw, stored.symbol, stored.timeframe, first, last, count, observed, expected, found, stored.price
+    )

@@ -8,10 +8,11 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.auditing import bar_prices, bar_times
+from tradebot.auditing import bar_frames, bar_prices, bar_times
 from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored, finding
 from tradebot.auditing.bar_times import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
+from tradebot.model.series import PriceKind
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
@@ -93,7 +94,7 @@ class LookedAt(Struct, frozen=True):
     """What was looked at of one symbol, and how it turned out.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
-    isn't `liquid`; both are None for daily bars.
+    isn't `liquid`; both are None for all bars but minutes of trades.
     """
 
     symbol: str
@@ -105,6 +106,7 @@ class LookedAt(Struct, frozen=True):
     missing: int | None
     liquid: bool | None
     findings: int
+    price: PriceKind = PriceKind.TRADE
 
 
 class Checked(Struct, frozen=True):
@@ -130,8 +132,8 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime, v
             liquid.append((replace(stored, bars=()), sessions_of))
     lost = lost_by_feed(days for _, days in liquid)
     found += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
-    counts = Counter((finding.symbol, finding.timeframe) for finding in found)
-    rows = (replace(row, findings=counts[row.symbol, row.timeframe]) for row in looked)
+    counts = Counter((finding.symbol, finding.timeframe, finding.price) for finding in found)
+    rows = (replace(row, findings=counts[row.symbol, row.timeframe, row.price]) for row in looked)
     return Checked(tuple(rows), ranked(found))
 
 
@@ -162,6 +164,9 @@ def _judged(
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
         return LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
+    if bar_frames.is_framed(stored):
+        gone = daily_gaps(stored, hours) if stored.daily else ()
+        return _looked_at(stored, hours, None), [*bar_frames.framed(stored, hours, now, venue), *gone], ()
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
     found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
@@ -201,9 +206,12 @@ def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] 
     first, last = (datetime.fromtimestamp(bar.start_s, UTC) for bar in (stored.bars[0], stored.bars[-1]))
     missing = liquid = None
     if by_minute is None:
-        sessions = len({bar.start_s for bar in stored.bars} & {each.midnight_s for each in hours})
+        starts = {bar.start_s for bar in stored.bars}
+        sessions = len({each.midnight_s for each in hours if starts & {each.midnight_s, each.open_s}})
     else:
         seen = [day for day in by_minute if day.count]
         sessions, missing = len(seen), sum(len(day.missing) for day in seen)
         liquid = filled(by_minute) >= LIQUID_SHARE
-    return LookedAt(stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0)
+    return LookedAt(
+        stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0, stored.price
+    )

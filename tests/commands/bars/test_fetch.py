@@ -1,11 +1,14 @@
 """`tradebot bars fetch`: bars come once, what came before an outage is kept, and splits come with them."""
 
+import pytest
 import requests
 
 from commands.bars.fetch import run
 from commands.shared.surface import opened
 from tests.bot import Bot
 from tests.venues import FixedStrategy
+from tradebot.errors import OperatorError
+from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed, Needs
 
 DAILY = ("bars", "fetch", "--timeframe", "1Day")
@@ -71,6 +74,15 @@ def test_without_options_what_strategies_need_is_fetched(bot: Bot) -> None:
     assert stored["AAPL", "1Day"] >= 20
     assert stored["AMZN", "1Min"] >= 390
     assert data.stored == sum(stored.values())
+
+
+def test_need_for_a_price_that_the_venue_lacks_is_refused_with_its_reason(bot: Bot) -> None:
+    with opened(str(bot.folder), None) as app:
+        strategy = Averaging()
+        strategy.needs = Needs(bars=(BarNeed("1Day", 20, price=PriceKind.SPOT),))
+        app.strategies = (strategy,)
+        with pytest.raises(OperatorError, match="needs bars of the spot price, which Alpaca doesn't have"):
+            run(app, lambda now: None, lambda new: None)
 
 
 def test_fetch_asks_for_missing_options(bot: Bot) -> None:
