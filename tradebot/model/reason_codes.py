@@ -114,6 +114,7 @@ class Reason(StrEnum):
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
     RANKED_TOO_FEW = auto()
+    BARS_HAVE_HOLES = auto()
     AGAINST_BIAS = auto()
     NO_SETUP = auto()
     CONSOLIDATION = auto()

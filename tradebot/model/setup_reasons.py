@@ -1,10 +1,16 @@
 """Reasons of strategies that trade setups in candles. `reasons` merges them into the one table."""
 
-from tradebot.model.reason_codes import Reason, ReasonRow, Unit, idle
+from tradebot.model.reason_codes import Reason, ReasonRow, Unit, idle, unknown
 
 _OR = "then run tradebot config accept."
 
 SETUP_REASONS: dict[Reason, ReasonRow] = {
+    Reason.BARS_HAVE_HOLES: unknown(
+        "Bars are missing among the last ones that the strategy reads, so it can't tell what is there.",
+        "Run tradebot bars check to see which, and tradebot bars fetch to ask for them again. It ends by itself once "
+        "the missing bars are old enough.",
+        Unit.BARS,
+    ),
     Reason.AGAINST_BIAS: idle(
         "The daily bars lean the other way: their close is on the other side of its moving average.",
         "Nothing to do: a side is traded only while the daily bars don't speak against it.",

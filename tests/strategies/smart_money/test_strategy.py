@@ -14,6 +14,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind
+from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, StrategyView
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 
@@ -74,6 +75,19 @@ def test_some_coins_pass_all_filters_on_either_side_and_carry_what_the_books_nee
         assert abs(want.score) >= 0.6
         least = Decimal(2 if want.cluster.startswith("tight") else "1.5")
         assert want.profit_target_fraction >= least * want.stop_loss_fraction - Decimal("1e-8")
+
+
+def test_a_coin_whose_recent_bars_have_a_hole_is_not_known_and_an_old_hole_does_no_harm() -> None:
+    seen = view([1])
+    (symbol,) = seen.universe
+    for place, reasons in ((-20, [Reason.BARS_HAVE_HOLES]), (-150, [])):
+        whole = seen.bars(symbol, "4Hour", price=PriceKind.SPOT)
+        columns = {name: getattr(whole, name) for name in ("starts", "open", "high", "low", "close", "volume")}
+        torn = replace(whole, **{name: column[:place] + column[place + 2 :] for name, column in columns.items()})
+        want = opens(replace(seen, series={**seen.series, torn.key: torn}))[symbol]
+        found = [decision for decision in want.decisions if decision.about == "data"]
+        assert [decision.reason for decision in found if not decision.passed] == reasons
+        assert found[0].observed == (2 if reasons else len(torn))
 
 
 def shape(want: Open) -> Sequence[object]:

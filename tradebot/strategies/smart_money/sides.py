@@ -156,9 +156,9 @@ def _behind(side: Side, part: str) -> Sequence[Input]:
     """Return the figures that decide how many points a part gets."""
     coin = side.coin
     of_part: dict[str, Sequence[Input]] = {
-        "order_block": _prices(side.found.get(ReadingKind.BLOCK)),
-        "gap": _prices(side.found.get(ReadingKind.GAP)),
-        "break_of_structure": _prices(side.found.get(ReadingKind.BREAK)),
+        "order_block": _prices(side, ReadingKind.BLOCK),
+        "gap": _prices(side, ReadingKind.GAP),
+        "break_of_structure": _prices(side, ReadingKind.BREAK),
         "fib": (
             *_known("entry", side.entry, "USD"),
             *_known("place_in_range", side.position, "level"),
@@ -176,7 +176,8 @@ def _known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, 
     return () if value is None else (Input(name, float(value), unit),)
 
 
-def _prices(reading: Reading | None) -> tuple[Input, ...]:
-    if reading is None:
-        return ()
-    return Input("low", reading.low, "USD"), Input("high", reading.high, "USD")
+def _prices(side: Side, kind: ReadingKind) -> tuple[Input, ...]:
+    """Return the prices of the newest reading of a kind that holds, and how many were known in these bars so far."""
+    reading, so_far = side.found.get(kind), sum(one.kind is kind for one in side.coin.structures.readings)
+    prices = () if reading is None else (Input("low", reading.low, "USD"), Input("high", reading.high, "USD"))
+    return *prices, Input("known_so_far", so_far, "readings")
