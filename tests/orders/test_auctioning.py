@@ -7,7 +7,7 @@ import pytest
 from tests.builders import EXITS, exit_rules, limits
 from tests.gates.test_auction import RULES
 from tests.orders.test_entering import ends
-from tests.venues import LOST, REJECTED
+from tests.venues import LOST, REJECTED, FixedStrategy
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate
@@ -169,3 +169,49 @@ def test_nothing_is_closed_for_an_entry_without_a_yes() -> None:
     scene.approvals.answer("XOM", Answer.YES, scene.venue.now)
     cycle = trade_once(world(scene, BETTER, approval=approval), call(slot="has a yes"))
     assert ends(cycle) == {("AAPL", CLOSES): None, ("XOM", OPENS): Reason.DISPLACEMENT_STARTED}
+
+
+class Momentum(FixedStrategy):
+    """Another strategy that wants the candidates it was given."""
+
+    name = "momentum"
+
+
+def with_momentum(scene: Scene, *, flow: AuctionRules | None) -> World:
+    """Return a world in which momentum takes part in the auction; flow, which has the positions, by these rules."""
+    usual = world(scene, BETTER)
+    own = usual.rules.own["flow"]
+    named = {"flow": replace(own, auction=flow), "momentum": own}
+    return replace(usual, strategies=[Momentum(BETTER)], rules=replace(usual.rules, own=named))
+
+
+def test_a_position_of_one_strategy_gives_way_to_a_candidate_of_another_that_takes_part_too() -> None:
+    closed, refused = trade_once(with_momentum(full(), flow=TWO), call(slot="together")).candidates
+    assert (closed.candidate.strategy, closed.candidate.symbol, closed.terminal) == ("flow", "AAPL", None)
+    assert refused.candidate.strategy == "momentum"
+    assert refused.terminal is not None
+    assert refused.terminal.reason is Reason.DISPLACEMENT_STARTED
+
+
+def test_positions_of_those_who_take_no_part_stay_and_take_their_room_first() -> None:
+    cycle = trade_once(with_momentum(full(), flow=None), call(slot="apart"))
+    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_OUTBID}
+    assert (asked(cycle, "XOM")[1].reason, asked(cycle, "XOM")[1].limit) == (Reason.AUCTION_FULL, 0)
+
+
+def test_in_shadow_nothing_is_sent() -> None:
+    scene = full()
+    shadow = replace(world(scene, BETTER), orders=None, shadow=True)
+    assert ends(trade_once(shadow, call(slot="shadow"))) == {
+        ("AAPL", CLOSES): Reason.SHADOW,
+        ("XOM", OPENS): Reason.DISPLACEMENT_FAILED,
+    }
+    assert len(scene.venue.submitted) == 2
+
+
+def test_a_killed_pass_goes_on_without_a_second_close() -> None:
+    scene = full()
+    trade_once(world(scene, BETTER), call(slot="better"))
+    again = trade_once(world(scene, BETTER), call(slot="better"))
+    assert ends(again) == {("XOM", OPENS): Reason.DISPLACEMENT_PENDING}
+    assert len(scene.venue.submitted) == 3
