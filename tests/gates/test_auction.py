@@ -20,9 +20,9 @@ from tradebot.gates.auction import (
     value_of_candidate,
     value_of_position,
 )
+from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import AuctionRules
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 

@@ -9,9 +9,10 @@ from tests.gates.test_auction import RULES
 from tests.orders.test_entering import ends
 from tests.venues import LOST, REJECTED, FixedStrategy
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate
-from tradebot.model.limits import ApprovalRules, AuctionRules, ExitRules, OwnRules, Protection
+from tradebot.model.limits import ApprovalRules, ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Answer, TradingState

@@ -11,11 +11,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
+from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.costs import CostModel
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.limits import (
     ApprovalRules,
-    AuctionRules,
     DisplacementRules,
     ExitRules,
     Frozen,

@@ -15,9 +15,9 @@ from enum import StrEnum, auto
 from msgspec import Struct, field
 
 from tradebot.gates.common import answer
+from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import AuctionRules
 from tradebot.model.position import ZERO, to_nine_places
 from tradebot.model.reasons import Reason
 

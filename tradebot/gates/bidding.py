@@ -17,11 +17,12 @@ from tradebot.gates.auction import Bid, Caps, Value, value_of_candidate, value_o
 from tradebot.gates.common import answer, rested
 from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
 from tradebot.gates.entry import AccountAsk, Ask
+from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import Intent, IntentState
-from tradebot.model.limits import AuctionRules, Limits, OwnRules, Protection
+from tradebot.model.limits import Limits, OwnRules, Protection
 from tradebot.model.margin import ZERO, need_of
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason

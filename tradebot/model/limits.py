@@ -189,6 +189,7 @@ OF_THE_ACCOUNT = frozenset(
 account's equity, margin and taxes."""
 
 if TYPE_CHECKING:
+    from tradebot.model.auction_rules import AuctionRules
 
     class OwnLimits(Frozen):
         """A strategy's own limits: any of the account's limits; one that isn't given is None."""
@@ -334,29 +335,6 @@ class DisplacementRules(Frozen):
     max_per_pass: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
 
 
-class AuctionRules(Frozen):
-    """How the positions and candidates of all strategies that chose the auction compete for the room of one account.
-
-    Values are on the scale of scores: `value_per_r` is what a profit as large as the first stop's distance is worth,
-    `cost` what a trade costs, `min_advantage` how far a candidate's value has to be above that of the position that
-    gives way. `margin_fraction` is of equity, as is `max_net_fraction`. The books look back one day for `cooldown_s`.
-    A swap is one open, one close and two trades.
-    """
-
-    value_per_r: Annotated[Decimal, Field(ge=0, le=1), Tighter.SAME]
-    cost: Annotated[Decimal, Field(ge=0, le=1), Tighter.SAME]
-    min_advantage: Annotated[Decimal, Field(gt=0, le=2), Tighter.HIGHER]
-    max_positions: Annotated[int, Field(ge=1, le=5000), Tighter.LOWER]
-    margin_fraction: Annotated[Fraction, Tighter.LOWER]
-    max_per_cluster: Annotated[int, Field(ge=1, le=5000), Tighter.LOWER]
-    max_net_fraction: Annotated[Exposure | None, Tighter.LOWER] = None
-    max_opens: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
-    max_closes: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
-    max_trades: Annotated[int, Field(ge=2, le=200), Tighter.LOWER]
-    min_age_s: Annotated[Seconds, Tighter.HIGHER]
-    cooldown_s: Annotated[int, Field(gt=0, le=86_400), Tighter.HIGHER]
-
-
 class ApprovalRules(Frozen):
     """Whether a person has to say yes to each entry that passed every gate, and within which time; None asks nobody.
 
@@ -416,5 +394,5 @@ class OwnRules(Struct, frozen=True):
     displacement: DisplacementRules | None = None
     wants: Wanted | None = None
     approval: ApprovalRules | None = None
-    auction: AuctionRules | None = None
+    auction: "AuctionRules | None" = None
     costs: CostModel | None = None
