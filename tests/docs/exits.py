@@ -46,6 +46,22 @@ strategies:
 - A gain is positive if the position earns, long or short. Prices are those at which it could be closed now: the bid
   for a long, the ask for a short.
 - Rules that contradict each other don't load, such as a minimum hold that is longer than the time exit.
+
+## Positions that end in steps
+
+A strategy whose entries have their own stop and average true range can end its positions in steps. These rules take
+40 % at 1 R and 40 % at 2.5 R, move the stop to the entry price once 30 % is out, and let the rest run behind a trailing
+stop, until a target beyond 2.5 R ends it.
+
+```yaml
+exits:
+  - ladder: {levels: [{r: 1, share: 0.4}, {r: 2.5, share: 0.4}]}
+  - break_even: {after_share: 0.3}
+  - atr_trail: {multiple: 1.5, arm_r: 1, tighten: [{r: 3, multiple: 1.5}, {r: 5, multiple: 1.4}, {r: 8, multiple: 1}]}
+```
+
+What such an entry asks for, its stop and its target, is measured from the average price of all its fills, so the levels
+stay where they are when a part is closed.
 """
 RULES = """
 ## The kinds

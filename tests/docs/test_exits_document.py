@@ -12,6 +12,7 @@ def test_the_document_is_what_the_files_say() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs"
 
 
-def test_its_example_loads() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL)
-    assert len(parse(yaml.safe_load(example)["strategies"]["flow"]["exits"])) == 3
+def test_its_examples_load() -> None:
+    whole, steps = (yaml.safe_load(example) for example in re.findall(r"```yaml\n(.*?)```", page(), re.DOTALL))
+    for listed in (whole["strategies"]["flow"]["exits"], steps["exits"]):
+        assert len(parse(listed)) == 3

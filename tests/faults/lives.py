@@ -56,6 +56,12 @@ LISTS: Sequence[Sequence[Mapping[str, Any]]] = (
         {"momentum": {"adverse_fraction": "0.001"}},
     ),
     ({"stop_loss": {"fraction": "0.05"}}, {"end_of_day": {"before_close_s": 3600}}),
+    (
+        STOP,
+        {"ladder": {"levels": [{"r": "0.5", "share": "0.4"}, {"r": 1, "share": "0.4"}]}},
+        {"break_even": {"after_share": "0.3"}},
+        {"atr_trail": {"multiple": "1.5", "arm_r": "0.5", "tighten": [{"r": 1, "multiple": "0.7"}]}},
+    ),
     ({"time_exit": {"after_s": 7200}},),
 )
 """Lists of exit rules that a strategy may have; the last one has no stop."""
@@ -167,6 +173,7 @@ class Lives(RuleBasedStateMachine):
             quantity=Decimal(quantity),
             stop_loss_fraction=stop,
             targets=levels,
+            atr_fraction=stop,
         )
         self._enter(owner, want, kill, answer)
 
