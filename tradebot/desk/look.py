@@ -1,12 +1,14 @@
 """Look before a pass acts: take the desk, halt if it shows a cause, and note what arrived at the venue."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from tradebot.desk.halting import halt_if_needed
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.shocks import look_for_shocks
 from tradebot.desk.snapshot import take
+from tradebot.errors import DamagedBooksError
 from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
@@ -79,8 +81,10 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
     Returns the desk with what the ledger now keeps of its positions.
     """
     filled = () if world.dry_run else tuple(_first_filled(desk))
-    for order in filled:
-        world.ledger.settle(order.client_order_id, Reply(Outcome.ACCEPTED, order), desk.now)
+    # A damaged journal halts the bot when it promises an order, and keeps no pass from looking.
+    with suppress(DamagedBooksError):
+        for order in filled:
+            world.ledger.settle(order.client_order_id, Reply(Outcome.ACCEPTED, order), desk.now)
     if not filled:
         return desk
     kept = world.ledger.kept([position.key for position in desk.positions])
