@@ -11,8 +11,9 @@ from tests.orders.test_sending import end_of
 from tests.reconciliation.test_listings import holding, next_day
 from tests.venues import Wanting
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.adapters.kraken.names import coin_of
 from tradebot.cycle import flatten
-from tradebot.desk.listing import NOT_LISTED
+from tradebot.desk.listing import NOT_LISTED, other_contracts
 from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
@@ -207,3 +208,28 @@ def test_the_desk_has_what_is_listed_of_positions_and_of_our_orders() -> None:
     desk = take(scene.world(), with_flow=False)
     assert set(desk.listings) == {"AAPL", "MSFT"}
     assert desk.unlisted == frozenset()
+
+
+def test_a_coin_that_is_held_by_another_contract_is_not_entered_again() -> None:
+    scene = Scene()
+    scene.venue.held["MSFT"] = D(5)
+    coins = {"AAPL": "A", "MSFT": "A"}
+
+    def coin(symbol: str) -> str:
+        if symbol not in coins:
+            raise ValueError("no single coin")
+        return coins[symbol]
+
+    world = scene.world(wanted("AAPL"), wanted("JPM"))
+    records = trade_once(replace(world, rules=replace(world.rules, coin=coin)), call()).candidates
+    ends = {one.candidate.symbol: one.terminal for one in records}
+    assert ends["JPM"] is None
+    assert ends["AAPL"] is not None
+    assert (ends["AAPL"].reason, ends["AAPL"].observed) == (Reason.OTHER_CONTRACT, "MSFT")
+
+
+def test_only_other_symbols_of_the_same_coin_count() -> None:
+    held = {"PF_XBTUSD", "FF_XBTUSD_261225", "FI_XBTUSD_261225", "PF_ETHUSD", "RR_XBTUSD"}
+    found = other_contracts(coin_of, ("PF_XBTUSD", "PF_ETHUSD", "PF_SOLUSD", "RR_XBTUSD"), held)
+    assert found == {"PF_XBTUSD": "FF_XBTUSD_261225, FI_XBTUSD_261225"}
+    assert other_contracts(str, held, held) == {}

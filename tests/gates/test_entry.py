@@ -164,6 +164,7 @@ REFUSALS: list[Row] = [
     (Gate.POSITIONED, Reason.OPPOSITE_SIDE, on_own(staked(1, "AAPL", "other", Side.SELL)), FAIL, "other", None),
     (Gate.POSITIONED, Reason.OPPOSITE_SIDE, on_own(staked(1, "AAPL", "other", Side.SELL, held=False)),
      FAIL, "other", None),
+    (Gate.POSITIONED, Reason.OTHER_CONTRACT, on_desk(other_contracts={"AAPL": "AAPL.F"}), FAIL, "AAPL.F", None),
     (Gate.POSITIONED, Reason.FOREIGN_POSITION, on_book(foreign=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.WORKING, Reason.ORDER_WORKING, on_book(working=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.UNRESOLVED, Reason.INTENT_UNRESOLVED, on_book(unresolved=frozenset({"AAPL"})), FAIL, None, None),

@@ -18,7 +18,7 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
 
     With `asks` False there is no person whose approval an entry could wait for.
     """
-    flow, registry = settings.strategies.flow, settings.registry
+    flow, registry, door = settings.strategies.flow, settings.registry, door_to(settings.venue)
     return Rules(
         mode=settings.mode,
         universe=tuple(settings.universe),
@@ -32,7 +32,8 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
         displacement=_if_enabled(settings.displacement),
         approval=_if_asked(settings.approval) if asks else None,
         registry=registry if registry and registry.enabled else None,
-        pinned=frozenset(map(door_to(settings.venue).symbol, registry.pinned if registry else ())),
+        pinned=frozenset(map(door.symbol, registry.pinned if registry else ())),
+        coin=door.coin,
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,

@@ -123,7 +123,7 @@ class Door(Struct, frozen=True):
     market: Callable[[Sections], Venue] | None = None
     bell: Callable[[Any], Bell] | None = None
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
-    coin: Callable[[str], str] = lambda symbol: symbol
+    coin: Callable[[str], str] = str
 
 
 def door_to(name: str) -> Door:

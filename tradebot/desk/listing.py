@@ -1,6 +1,7 @@
 """Look up what the venue lists, for a pass that acts and for one that only asks strategies."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -45,3 +46,24 @@ def _tell(world: World, books: Books, record: ListingRecord) -> None:
     unfit = "; ".join(misfits(books, record.listing))
     orders = {"orders": unfit} if unfit else {}
     world.events.emit(EventKind.INSTRUMENT_CHANGED.at(books.at, {**details, **orders}, record.listing.symbol))
+
+
+def other_contracts(
+    coin: Callable[[str], str], entered: Iterable[str], open_symbols: Collection[str]
+) -> Mapping[str, str]:
+    """Return, by symbol that may be entered, what else is held or ordered of its coin; those without it are left out.
+
+    A symbol that follows no single coin stands for itself.
+    """
+
+    def coin_or_self(symbol: str) -> str:
+        try:
+            return coin(symbol)
+        except ValueError:
+            return symbol
+
+    held = defaultdict[str, list[str]](list)
+    for symbol in sorted(open_symbols):
+        held[coin_or_self(symbol)].append(symbol)
+    others = ((symbol, [one for one in held.get(coin_or_self(symbol), ()) if one != symbol]) for symbol in entered)
+    return {symbol: ", ".join(found) for symbol, found in others if found}

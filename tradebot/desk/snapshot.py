@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from tradebot.desk.agreement import Reading, confirmed, read_venue
-from tradebot.desk.listing import listed_now
+from tradebot.desk.listing import listed_now, other_contracts
 from tradebot.desk.registry import registry_of
 from tradebot.desk.second_look import Quotes, second_look
 from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
@@ -61,6 +61,8 @@ def take(
         facts = world.facts.last_answers(entered, now) if entered else {}
         differs = difference(world.ledger, today)
         desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
+        others = other_contracts(world.rules.coin, entered, desk.book.open_symbols)
+        desk = replace(desk, other_contracts=others) if others else desk
     looked = second_look(world, desk, entering=with_flow, watching=watching)
     if looked.quotes is quotes:
         return looked

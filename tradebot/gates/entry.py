@@ -188,13 +188,16 @@ def _quote_fresh(ask: Ask) -> Decision:
 def _positioned(ask: Ask) -> Decision:
     """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
 
-    The same strategy may add to its position only on the way to a target.
+    The same strategy may add to its position only on the way to a target. Nobody enters a coin of which
+    another contract is held.
     """
     symbol, candidate = ask.candidate.symbol, ask.candidate
     if symbol in ask.book.foreign:
         return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.FOREIGN_POSITION)
     if symbol in ask.strategy.book.held and not _is_target(ask):
         return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
+    if other := ask.desk.other_contracts.get(symbol):
+        return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.OTHER_CONTRACT, other)
     others = ask.book.opposite(candidate.strategy, symbol, candidate.side)
     return answer(Gate.POSITIONED, not others, Reason.OPPOSITE_SIDE, ", ".join(others) or None)
 

@@ -248,6 +248,7 @@ class Desk(Struct, frozen=True):
     are those in force; `unlisted` are symbols that the venue, asked for this desk, doesn't list any more or never did.
     `registry` says which symbols may be entered; None if the bot has no registry, and on a desk for exits.
     `shocks` are moves of prices after which entries wait; None if no limit asks, or if nobody knows.
+    `other_contracts` are, by symbol, other symbols of the same coin that are held or ordered.
     """
 
     now: datetime
@@ -285,6 +286,7 @@ class Desk(Struct, frozen=True):
     unlisted: frozenset[str] = frozenset()
     other_sessions: Mapping[str, Session] = field(default_factory=dict)
     registry: Registry | None = None
+    other_contracts: Mapping[str, str] = field(default_factory=dict)
 
     def tier_of(self, symbol: str) -> TierRules | None:
         """Return what the tier of a symbol allows; None without a registry, or if it gives the symbol no tier now."""

@@ -140,6 +140,7 @@ class Reason(StrEnum):
     ALREADY_CLOSED = auto()
     ALREADY_POSITIONED = auto()
     FOREIGN_POSITION = auto()
+    OTHER_CONTRACT = auto()
     OPPOSITE_SIDE = auto()
     POSITION_GONE = auto()
     POSITION_UNPROVEN = auto()

@@ -326,6 +326,10 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.FOREIGN_POSITION: blocked(
         "The account holds this symbol, but the bot didn't open the position.", "Trade it by hand, or leave it alone."
     ),
+    Reason.OTHER_CONTRACT: blocked(
+        "The account holds or orders another contract of the same coin, and each coin is traded once.",
+        "Close the other contract, or wait until it has ended.",
+    ),
     Reason.OPPOSITE_SIDE: idle(
         "Another strategy holds this symbol on the opposite side, or has an order for it there.",
         "Wait until its position is closed, or give the two strategies different symbols: strategies.NAME.universe.",

@@ -38,7 +38,8 @@ class Rules(Struct, frozen=True, dict=True):
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
     symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` and
     `approval` are the account's; None if it is off. `registry` says which symbols may be entered; None if it is off.
-    `pinned` are the symbols that it pins to the highest tier.
+    `pinned` are the symbols that it pins to the highest tier. `coin` returns what a symbol's price follows; it raises
+    ValueError for what follows no single one.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
     `streamed` says that alerts also come over a stream. `costs` is what a trade is assumed to cost, None if nothing is.
     """
@@ -61,6 +62,7 @@ class Rules(Struct, frozen=True, dict=True):
     approval: ApprovalRules | None = None
     registry: RegistryRules | None = None
     pinned: frozenset[str] = frozenset()
+    coin: Callable[[str], str] = str
     fetch_times: str = ""
     allowance: Allowance | None = None
     streamed: bool = False
