@@ -60,6 +60,8 @@ DETAILS = {
         "parts": "1",
         "at": "x",
     },
+    EventKind.ENTRIES_PAUSED: {"healthy": "29", "needed": "30"},
+    EventKind.ENTRIES_RESUMED: {"healthy": "30", "needed": "30"},
     EventKind.LEDGER_DAMAGED: {"found": "page 7 is not as it was written"},
     EventKind.BOOKS_REBUILT: {"name": "x", "by": "ann", "why": "the disk failed", "not_proven": "0"},
     EventKind.SLOT_MISSED: {"job": "trade-once", "message": "missed 3 slots, open+2m to open+12m"},

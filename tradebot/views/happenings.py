@@ -145,6 +145,14 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         "positions closed by the broker",
         "{symbol}: the broker closed {quantity} at {price} USD on average: the contract ended or was taken over",
     ),
+    EventKind.ENTRIES_PAUSED: _Told(
+        Topic.HEALTH,
+        "pauses of all entries",
+        "Entries pause: {healthy} of the {needed} coins that it takes have healthy data. tradebot registry says more",
+    ),
+    EventKind.ENTRIES_RESUMED: _Told(
+        Topic.HEALTH, "ends of such pauses", "Entries go on: {healthy} coins have healthy data, and it takes {needed}"
+    ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
     ),
