@@ -148,7 +148,7 @@ ROWS = (
         (OPTION, EDGE, "tests/gates/test_prices.py::test_the_basis_is_the_same_to_the_gate_and_to_the_monitor")),
     Row("a symbol waits after a large move of its price, and every symbol after one of several symbols together",
         "limits.max_minute_move_fraction, max_minute_range_fraction, max_basis_shock_fraction, max_shocked_symbols, "
-        "shock_wait_s", (Gate.SHOCK,), ("tradebot.gates.prices.shock", "tradebot.desk.shocks.look_for_shocks"),
+        "shock_wait_s", (Gate.SHOCK,), ("tradebot.gates.prices.shock", "tradebot.desk.shocks.moves_before"),
         (OPTION, EDGE, "tests/desk/test_shocks.py::*")),
     Row("what an entry is expected to cost, with its funding, beside its notional, its stop and its targets",
         "costs, limits.max_cost_fraction, max_cost_of_stop_fraction, max_funding_fraction, min_reward_ratio, "

@@ -17,12 +17,27 @@ UNTIL_ENTERING = (
 )
 
 
+SETTINGS = """
+limits:
+  {max_order_fraction: 0.1, max_basis_fraction: 0.0075, max_stop_loss_usd: 5000, max_open_risk_fraction: 0.06,
+   max_minute_move_fraction: 0.05, max_minute_range_fraction: 0.04, max_basis_shock_fraction: 0.015,
+   max_shocked_symbols: 3, shock_wait_s: 1800, max_cost_fraction: 0.0025, max_cost_of_stop_fraction: 0.15,
+   max_funding_fraction: 0.0015, min_reward_ratio: 2, min_edge_ratio: 6}
+halts: {positions: 27, symbol_fraction: 1.2}
+costs: {taker_bps: 5, maker_bps: 2, slippage_bps: 2, funding_day_bps: 10, hold_s: 21600}
+"""
+"""Small orders, and each limit on prices, costs and stops."""
+ASKED = {"basis", "shock", "cost", "cost_of_stop", "funding", "reward", "edge", "stop_loss", "open_risk",
+         "positions_held", "largest_position"}  # fmt: skip
+
+
 @pytest.fixture
-def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     """Yield a bot that holds a tenth of its equity in one coin, with a stop and a target at the exchange."""
-    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_ORDER_FRACTION", "0.1")
-    state = tmp_path / "state"
-    said = typed(capsys, "init", "--venue", "kraken_futures", "--symbols", "3", "--state-dir", str(state))
+    state, settings = tmp_path / "state", tmp_path / "settings.yaml"
+    settings.write_text(SETTINGS)
+    of = ("--venue", "kraken_futures", "--symbols", "3", "--config", str(settings), "--state-dir", str(state))
+    said = typed(capsys, "init", *of)
     assert said.code == 0, said.err
     bot = Bot(state, capsys)
     for words in UNTIL_ENTERING:
@@ -43,6 +58,8 @@ def test_a_typed_halt_cancels_the_working_entry_and_leaves_stop_and_target_at_th
     assert bot.says("trade-once", "--force-slot").code == 0
     entry = ("buy", "limit")
     assert orders(bot, "order_accepted") == [entry, *RESTING, entry]
+    said = {one["gate"]: one["verdict"] for one in bot.json("why-no-orders", "PF_SOLUSD")["decisions"]}
+    assert {gate: said.get(gate) for gate in ASKED} == dict.fromkeys(ASKED, "PASS")
     assert bot.says("halt", "--reason", "lunch").code == 0
     assert bot.says("evaluate-exits").code == 0
     assert orders(bot, "order_canceled") == [entry]

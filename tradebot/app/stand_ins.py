@@ -26,7 +26,7 @@ class NoFlow:
 
 
 class NoBars:
-    """Stand-in for bars in passes that ask no strategy."""
+    """Stand-in for bars in passes that ask neither strategies nor for moves of prices."""
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Crash: a pass that asks strategies must be given real bars."""

@@ -328,7 +328,7 @@ class App:
             permission=permission,
             reader=self.reader,
             market=self.reader,
-            bars=self.bars if proposing else NoBars(),
+            bars=self.bars if proposing or asking else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if needed_facts else NoFlow(),

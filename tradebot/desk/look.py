@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 
 from tradebot.desk.halting import halt_if_needed
 from tradebot.desk.proposals import Proposals
-from tradebot.desk.shocks import look_for_shocks
+from tradebot.desk.shocks import shocks_on
 from tradebot.desk.snapshot import take
 from tradebot.errors import DamagedBooksError
 from tradebot.model.bar import ClockReading
-from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentState
@@ -31,8 +30,7 @@ def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None =
     The clocks are read unless the caller has just done so.
     """
     desk = take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
-    opens = any(candidate.purpose is Purpose.OPEN for candidate in proposed.candidates)
-    shocks = look_for_shocks(world, desk) if opens else None
+    shocks = shocks_on(world, desk, proposed.moves)
     desk = desk if shocks is None else replace(desk, shocks=shocks)
     core_drifts = worst_core_drifts(world, proposed.reads, desk.now)
     return _acted_on(world, replace(desk, core_drifts=core_drifts) if core_drifts else desk)

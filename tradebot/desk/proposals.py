@@ -12,6 +12,7 @@ from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.registry import look_at_coins
+from tradebot.desk.shocks import Moves, moves_before
 from tradebot.desk.views import Sights
 from tradebot.gates.common import permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
@@ -36,7 +37,8 @@ class Proposals(Struct, frozen=True):
 
     `own` is what the strategies' own clocks mean for this pass. `reads` are the kinds of flow facts that each of them
     needs, by its name; they may be asked no more when a pass judges their candidates. `code` has the digest of the code
-    that each strategy answered with.
+    that each strategy answered with. `moves` are those of prices that bars showed then; None if no limit asks, if they
+    can't be read, or if nobody wants to open anything.
     """
 
     candidates: tuple[Candidate, ...]
@@ -44,6 +46,7 @@ class Proposals(Struct, frozen=True):
     own: Plan = Plan()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
+    moves: Moves | None = None
 
 
 def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
@@ -81,7 +84,9 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.strategies if strategy.needs.facts}
     strongest = sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy))
     own = planned._replace(strategies=(), asked=tuple(answered))
-    return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code())
+    opens = any(candidate.purpose is Purpose.OPEN for candidate in candidates)
+    moves = moves_before(world, now) if opens else None
+    return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code(), moves)
 
 
 def _answer(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:

@@ -6,6 +6,8 @@ what it lacks; how far a contract was from its coin stands in the decisions of r
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.errors import TradebotError
 from tradebot.model.desk import Desk
@@ -20,28 +22,45 @@ from tradebot.ports.world import World
 MINUTE, MINUTE_S = "1Min", 60
 
 
-def look_for_shocks(world: World, desk: Desk) -> Shocks | None:
-    """Return the shocks of the wait before now; None if no limit asks, or if the bars can't be read.
+class Moves(NamedTuple):
+    """The shocks that minute bars show, and the symbols that have any."""
 
-    All symbols of the bot's universe are looked at, because a shock of many holds back all entries.
+    shocks: tuple[Shock, ...]
+    known: frozenset[str]
+
+
+def moves_before(world: World, now: datetime) -> Moves | None:
+    """Return the shocks that the bars of the last minutes show; None if no limit asks, or if they can't be read.
+
+    All symbols of the bot are looked at, because a shock of many holds back all entries. Bars may have to be fetched,
+    so this is for the part of a pass that asks the strategies, before it holds the lock.
     """
-    limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
-    if wait_s is None:
+    limits = world.rules.limits
+    if limits.shock_wait_s is None or not _of_minutes(limits):
         return None
-    since, symbols = desk.now - timedelta(seconds=wait_s), world.rules.every_symbol
-    found, known = list[Shock](), set(symbols)
-    if limits.max_minute_move_fraction is not None or limits.max_minute_range_fraction is not None:
-        need = BarNeed(MINUTE, wait_s // MINUTE_S + 2, adjusted=False)
-        try:
-            series = world.bars.closed(need, symbols, desk.now)
-        except TradebotError:
-            return None
-        known = set(series)
-        found += [shock for one in series.values() for shock in of_bars(one, limits) if shock.at > since]
+    need = BarNeed(MINUTE, limits.shock_wait_s // MINUTE_S + 2, adjusted=False)
+    try:
+        series = world.bars.closed(need, world.rules.every_symbol, now)
+    except TradebotError:
+        return None
+    return Moves(tuple(shock for one in series.values() for shock in of_bars(one, limits)), frozenset(series))
+
+
+def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
+    """Return the shocks of the wait before now; None if no limit asks, or if nobody knows."""
+    limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
+    if wait_s is None or (moves is None and _of_minutes(limits)):
+        return None
+    since, found = desk.now - timedelta(seconds=wait_s), list(moves.shocks if moves else ())
     if limits.max_basis_shock_fraction is not None:
         found += of_passes(world.facts.cycles(job=Job.TRADE_ONCE, since=since))
-        found += [Shock(desk.now, symbol) for symbol in _apart(desk, float(limits.max_basis_shock_fraction))]
-    return Shocks.of(found, known, limits.max_shocked_symbols)
+        found += [Shock(desk.now, symbol) for symbol in _apart(desk, limits.max_basis_shock_fraction)]
+    recent = [shock for shock in found if shock.at > since]
+    return Shocks.of(recent, moves.known if moves else world.rules.every_symbol, limits.max_shocked_symbols)
+
+
+def _of_minutes(limits: Limits) -> bool:
+    return limits.max_minute_move_fraction is not None or limits.max_minute_range_fraction is not None
 
 
 def of_bars(series: Series, limits: Limits) -> Iterator[Shock]:
@@ -66,7 +85,7 @@ def of_passes(cycles: Sequence[CycleRecord]) -> Iterator[Shock]:
                 yield Shock(cycle.at, record.candidate.symbol)
 
 
-def _apart(desk: Desk, limit: float) -> Iterable[str]:
+def _apart(desk: Desk, limit: Decimal) -> Iterable[str]:
     """Return the symbols that are too far from their coins now."""
     premiums = ((symbol, quote.premium) for symbol, quote in desk.quotes.items())
     return [symbol for symbol, premium in premiums if premium is not None and abs(premium) >= limit]
