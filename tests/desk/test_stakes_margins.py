@@ -11,8 +11,9 @@ from tests.venues import LOST, FakeVenue, VenueOnMargin
 from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.halting import remaining_causes
 from tradebot.desk.snapshot import take
+from tradebot.exits.lists import parse
 from tradebot.model.account import BrokerView
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book
 from tradebot.model.event import EventKind
 from tradebot.model.limits import Protection
@@ -283,3 +284,22 @@ def test_an_entry_that_the_venue_cancels_for_want_of_margin_is_told_and_ends() -
     assert (missed["cause"], missed["order"]) == ("the order ended canceled", intent.client_order_id)
     assert scene.ledger.orders(working=True) == ()
     assert margin_in(scene).reaches == {}
+
+
+NEAR = parse([{"liquidation_distance": {"trim_below": 0.18, "trim_share": 0.5, "close_below": 0.10}}])
+
+
+@pytest.mark.parametrize(
+    ("others", "part"), [("-4000", None), ("-6000", D("0.5")), ("-7500", D("1"))], ids=["far", "trim", "close"]
+)
+def test_a_position_near_its_liquidation_is_made_smaller_and_then_closed(others: str, part: Decimal | None) -> None:
+    scene = Margined(limits=limits(**WIDE.model_dump() | {"max_order_fraction": 2}))
+    trade_once(scene.world(wanted("AAPL")), call())
+    (bought,) = scene.venue.submitted
+    scene.venue.fill(bought.client_order_id, "100")
+    scene.later(60)
+    scene.hold("MSFT", others)
+    world = scene.world()
+    evaluate_exits(replace(world, rules=replace(world.rules, own_exits={"flow": NEAR})), EXITS)
+    closing = [intent.quantity for intent in scene.venue.submitted[1:] if intent.purpose is not Purpose.OPEN]
+    assert closing == ([] if part is None else [bought.quantity * part // 1])

@@ -88,6 +88,7 @@ ABSENT: dict[Input, tuple[str, str]] = {
     Input.REGIME: ("the market's volatility, gamma, breadth and tide", "one of them isn't known"),
     Input.EVENT: ("the calendars", "no event is known, which may also mean that there is none"),
     Input.MOMENTUM: ("the return of the last hour", "the bars of that hour are missing"),
+    Input.LIQUIDATION: ("the account's margin, and the broker's margin levels and marks", "one of them isn't known"),
     Input.MOVEMENT: ("highest and lowest price since the entry", "no price was seen since the entry"),
 }
 """Where each input comes from, and what it means if it is absent."""

@@ -39,6 +39,7 @@ EVERY = parse(
         {"drawdown": {"fraction": 0.03}},
         {"low_movement": {"movement_fraction": 0.002, "after_s": 7200}},
         {"momentum": {"adverse_fraction": 0.01}},
+        {"liquidation_distance": {"trim_below": 0.18, "trim_share": 0.5, "close_below": 0.10}},
         {"event_ahead": {"before_s": 3600}},
         {"urgency": {"reduce_at": 3, "exit_at": 6, "reduce_share": 0.5}},
     ]
@@ -64,6 +65,7 @@ outlooks = st.builds(
     event_at=st.sampled_from([None, NOW + timedelta(minutes=30), NOW + timedelta(days=5)]),
     momentum=st.sampled_from([None, D("-0.02"), D("0.004")]),
     movement=st.sampled_from([None, D("0.001"), D("0.03")]),
+    liquidation=st.sampled_from([None, D("0.09"), D("0.17"), D("0.35")]),
 )
 
 
@@ -158,7 +160,7 @@ FULL = Held(
         stop_loss_fraction=D("0.02"),
         atr_fraction=D("0.015"),
     ),
-    Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01")),
+    Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01"), D("0.3")),
 )
 THEN = Moment(NOW, D(100), SESSION)
 WITHOUT = {
@@ -177,6 +179,7 @@ WITHOUT = {
     Input.EVENT: (replace(FULL, outlook=replace(FULL.outlook, event_at=None)), THEN),
     Input.MOMENTUM: (replace(FULL, outlook=replace(FULL.outlook, momentum=None)), THEN),
     Input.MOVEMENT: (replace(FULL, outlook=replace(FULL.outlook, movement=None)), THEN),
+    Input.LIQUIDATION: (replace(FULL, outlook=replace(FULL.outlook, liquidation=None)), THEN),
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tradebot.app.flow_plan import allowance_of, flow_problems
 from tradebot.app.venues import door_to
 from tradebot.exits.kinds.end_of_day import EndOfDay
+from tradebot.exits.kinds.liquidation_distance import LiquidationDistance
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.kinds.time_exit import too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
@@ -27,7 +28,7 @@ from tradebot.gates.coherence import (
 from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType, Style
 from tradebot.model.record import Job
-from tradebot.model.venue import Edit
+from tradebot.model.venue import Edit, Settlement
 from tradebot.strategies import execution_settings
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s, whole_day
 
@@ -63,6 +64,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
         yield from _smart_money(settings)
         yield from _displacement(settings)
         yield from _auction(settings)
+        yield from _liquidations(settings)
         yield from _fits_the_timetable(settings, flow_must_fit)
 
 
@@ -167,6 +169,25 @@ def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None,
         wanted = yield from wanting(name, in_use[name], allotments[name], section.limits, universe)
         found += [wanted] if wanted else []
     return found
+
+
+def _liquidations(settings: Sections) -> Iterator[str]:
+    """Check exit rules that act before the broker liquidates: they need margin, and no entry may be within them."""
+    least = settings.limits.min_liquidation_fraction
+    for name, section in settings.strategies.sections().items():
+        for rule in parse(section.exits or ()):
+            if not isinstance(rule, LiquidationDistance):
+                continue
+            if settings.capabilities.settlement is Settlement.PAID:
+                yield (
+                    f"strategies.{name}.exits: liquidation_distance can't act: this venue's accounts pay for what they "
+                    "buy, so nothing is liquidated"
+                )
+            elif least is not None and rule.trim_below >= least:
+                yield (
+                    f"strategies.{name}.exits: liquidation_distance's trim_below {rule.trim_below} is not below "
+                    f"limits.min_liquidation_fraction {least}: a position could be made smaller as soon as it is opened"
+                )
 
 
 def _displacement(settings: Sections) -> Iterator[str]:

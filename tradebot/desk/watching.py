@@ -174,6 +174,17 @@ class Known:
         worst = held.kept.worst
         return None if worst is None else abs(held.best - worst) / held.position.average_price
 
+    def liquidation(self, held: Held) -> Decimal | None:
+        """Return how far the symbol's mark is from where the broker liquidates what the account holds."""
+        return self._liquidations.get(held.position.symbol)
+
+    @cached_property
+    def _liquidations(self) -> Mapping[str, Decimal]:
+        book = self._desk.book
+        if book.margin is None or book.margin.lacking():
+            return {}
+        return {one.symbol: one.distance for one in book.margin.as_held.liquidations(book.equity)}
+
     @cached_property
     def _scores(self) -> Mapping[tuple[str, str], Sequence[Scored]]:
         asked = {position.key[:2] for position in self._held}
@@ -213,7 +224,7 @@ class Known:
 
 _READ: tuple[Callable[[Known, Held], object], ...] = (
     Known.scores, Known.noise, Known.flow, Known.open_interest_kept, Known.regime, Known.event_at, Known.momentum,
-    Known.movement,
+    Known.movement, Known.liquidation,
 )  # fmt: skip
 READERS = {read.__name__: read for read in _READ}
 """How each field of an outlook is found out, by its name."""

@@ -121,6 +121,7 @@ class Input(StrEnum):
     EVENT = "next event"
     MOMENTUM = "momentum"
     MOVEMENT = "movement since the entry"
+    LIQUIDATION = "distance to liquidation"
 
 
 class Moment(Struct, frozen=True):
@@ -146,6 +147,7 @@ _KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
     Input.EVENT: lambda held, moment: held.outlook.event_at,
     Input.MOMENTUM: lambda held, moment: held.outlook.momentum,
     Input.MOVEMENT: lambda held, moment: held.outlook.movement,
+    Input.LIQUIDATION: lambda held, moment: held.outlook.liquidation,
 }
 """Where each input is; None if it isn't known. The others are needed only at times, so a rule asks for them itself."""
 

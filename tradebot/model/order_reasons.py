@@ -86,6 +86,11 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.LOW_MOVEMENT: _closes("The price hardly moved while the position was held."),
     Reason.MOMENTUM_REVERSAL: _closes("The price runs away from the position."),
     Reason.EVENT_AHEAD: _closes("An event of the company is close.", Unit.SECONDS),
+    Reason.LIQUIDATION_NEAR: idle(
+        "The price came too near to where the broker liquidates the position, so it is made smaller or closed.",
+        "Add money, or let strategies hold less. tradebot positions shows how far each position is.",
+        Unit.SHARE_OF_WHOLE,
+    ),
     Reason.URGENCY: idle(
         "What speaks against the position adds up to too much.",
         "Nothing to do; the position or a part of it is being closed.",

@@ -45,7 +45,8 @@ class Outlook(Struct, frozen=True):
     `open_interest_kept` is the share of the contracts behind the entry that were still open the next morning.
     `regime` is the market's regime by name. `event_at` is when the next event of the company is due. `momentum` is
     the return of the last hour, and `movement` the distance from the highest to the lowest price since the position
-    was opened, both as fractions.
+    was opened, both as fractions. `liquidation` is how far the mark is from where the broker liquidates, as a fraction
+    of the mark.
     """
 
     scores: tuple[float, ...] = ()
@@ -56,6 +57,7 @@ class Outlook(Struct, frozen=True):
     event_at: datetime | None = None
     momentum: Decimal | None = None
     movement: Decimal | None = None
+    liquidation: Decimal | None = None
 
 
 ZERO, NINE_PLACES = Decimal(0), Decimal("1e-9")

@@ -277,6 +277,7 @@ class Reason(StrEnum):
     LOW_MOVEMENT = auto()
     MOMENTUM_REVERSAL = auto()
     EVENT_AHEAD = auto()
+    LIQUIDATION_NEAR = auto()
     URGENCY = auto()
     EXIT_INPUT_MISSING = auto()
     STRATEGY_CLOSES = auto()
