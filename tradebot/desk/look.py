@@ -10,6 +10,7 @@ from tradebot.desk.shocks import shocks_on
 from tradebot.desk.snapshot import take
 from tradebot.errors import DamagedBooksError
 from tradebot.model.bar import ClockReading
+from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentState
