@@ -4,12 +4,11 @@ Fractions are of equity unless the name says otherwise; ages and waits are in se
 limits are the outer wall. A strategy may have its own limits, which count only where they are tighter.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
@@ -17,6 +16,7 @@ from pydantic_core.core_schema import CoreSchema, no_info_before_validator_funct
 
 from tradebot.model.costs import CostModel
 from tradebot.model.order import MARKETABLE, Execution
+from tradebot.model.plain_numbers import no_switch, of_numbers, plain_numbers
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]
@@ -43,9 +43,6 @@ class Tighter(Enum):
     """The setting doesn't affect what is sent, so no change has to be accepted."""
 
 
-_PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
-
-
 class Frozen(BaseModel):
     """Base model for settings: it refuses unknown keys and can't be changed.
 
@@ -68,34 +65,9 @@ class Frozen(BaseModel):
             if annotation not in (bool, bool | None):
                 # A default is filled in for a value that isn't there, so there is nothing to check.
                 checked = field["schema"] if field["schema"]["type"] == "default" else field
-                check = _plain_numbers if _of_numbers(annotation) else _no_switch
+                check = plain_numbers if of_numbers(annotation) else no_switch
                 checked["schema"] = no_info_before_validator_function(check, checked["schema"])
         return schema
-
-
-def _no_switch(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number or a word")
-    return value
-
-
-def _plain_numbers(value: object) -> object:
-    for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
-        _require_plain(item, key and f" for {key}")
-    return value
-
-
-def _of_numbers(annotation: object) -> bool:
-    """Return True if a field holds a number or a mapping to numbers."""
-    return annotation in (int, float, Decimal) or any(_of_numbers(part) for part in get_args(annotation))
-
-
-def _require_plain(value: object, where: str) -> None:
-    """Refuse numbers that people and parsers read differently: 017, 1_000, 1e3, digits of other scripts."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be a number or a word{where}")
-    if isinstance(value, str) and any(map(str.isdigit, value)) and not _PLAIN_NUMBER.fullmatch(value):
-        raise ValueError(f"must be a number in plain digits{where}, such as 1000 or 0.25")
 
 
 class Limits(Frozen):
