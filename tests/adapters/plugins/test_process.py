@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from importlib.metadata import EntryPoint
@@ -19,7 +20,7 @@ from tradebot.adapters.plugins.process import require_valid
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
-from tradebot.model.series import MOST_BARS
+from tradebot.model.series import MOST_BARS, PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.view import NOTHING, BarNeed, Needs, Open, StrategyView
 
@@ -144,6 +145,18 @@ def refused(plugin: PluginStrategy) -> tuple[Reason | None, str]:
 def test_a_plugin_sees_what_the_books_keep_of_its_lots(make: Make) -> None:
     view = replace(VIEW, kept=MappingProxyType({"AAPL": Kept(atr_fraction=Decimal("0.04"))}))
     assert told(make("return told(view, atr=view.kept['AAPL'].atr_fraction)"), view) == {"atr": "0.04"}
+
+
+def test_plug_in_sees_bars_of_the_spot_price_beside_those_of_trades(make: Make) -> None:
+    read = 'view.bars("AAPL", "4Hour", price=PriceKind(name)).close[-1]'
+    plugin = make(f"from tradebot.ports import PriceKind\nreturn told(view, **{{name: {read} for name in PriceKind}})")
+    column = {price: array("d", [place]) for place, price in enumerate(PriceKind)}
+    of = [Series("AAPL", "4Hour", True, array("q", [0]), c, c, c, c, c, price) for price, c in column.items()]
+    assert told(plugin, replace(VIEW, series={one.key: one for one in of})) == {
+        "trade": "0.0",
+        "spot": "1.0",
+        "mark": "2.0",
+    }
 
 
 def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make: Make) -> None:

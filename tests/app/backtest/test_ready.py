@@ -36,6 +36,7 @@ def test_each_symbol_waits_for_its_own_bars(market: OpenedMarket) -> None:
         ("MSFT", date(2025, 3, 7)),
     ]
     assert waits(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == Waits("patient", None, 9, "1Day", None)
+    assert waits(SETTINGS, [needing(BarNeed("1Day", 9, least=2))], market) == tuple(found)
 
 
 def test_strategy_without_needs_waits_for_nothing(market: OpenedMarket) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from commands.strategy.needs import in_words, needs_row
 from tests.accepting import accept
 from tests.bot import UNIVERSE, Bot, log
 from tests.commands.strategy.plugins import WELL, install
 from tradebot.__main__ import main
 from tradebot.adapters.state.evidence import TRIALS
+from tradebot.model.series import PriceKind
+from tradebot.model.view import BarNeed, Needs
 
 BAD = {
     "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
@@ -282,3 +285,8 @@ def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, mon
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
     said = trading.says("score")
     assert (said.code, "to stop entries, use tradebot halt" in said.err) == (2, True)
+
+
+def test_needs_are_told_with_the_price_and_the_fewest_bars() -> None:
+    need = BarNeed("4Hour", 600, least=250, price=PriceKind.SPOT)
+    assert in_words(needs_row(Needs(bars=(need,)))) == "the last 600 4Hour bars (at least 250) by the spot price"

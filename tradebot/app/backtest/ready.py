@@ -56,16 +56,16 @@ def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions:
         since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
         if len(late) == len(symbols):
             days = [day for day in since.values() if day]
-            yield Waits(strategy.name, None, need.depth, need.timeframe, min(days, default=None))
+            yield Waits(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
         for symbol in late if len(symbols) > 1 else ():
-            yield Waits(strategy.name, symbol, need.depth, need.timeframe, since[symbol])
+            yield Waits(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
 
 
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
     """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
     until = session.open if need.timeframe == DAY else session.close
     found = bars.closed(need, [symbol], until).get(symbol)
-    return found is not None and len(found.starts) >= need.depth
+    return found is not None and len(found.starts) >= need.enough
 
 
 def _first(bars: EngineBars, need: BarNeed, symbol: str, sessions: Sequence[Session]) -> date | None:
