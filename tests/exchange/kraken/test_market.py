@@ -114,17 +114,20 @@ def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_t
         assert min(float(one["low"]) for one in fours) == float(days[place]["low"])
 
 
-@pytest.mark.parametrize("kind", ["trade", "mark", "spot"])
-def test_candle_once_told_never_changes(desk: Desk, kind: str) -> None:
+def test_candle_once_told_never_changes(desk: Desk) -> None:
     desk.world.tick(seconds=5 * 3600)
-    spans = {"4h": BEGAN - 3 * 86_400, "15m": BEGAN, "1d": BEGAN - 40 * 86_400}
-    over = {"4h": BEGAN + 4 * 3600 - 1, "15m": BEGAN + 6 * 3600 - 1, "1d": BEGAN - 1}
-    told = {span: candles(desk, kind, span, first, over[span]) for span, first in spans.items()}
+    spans = {
+        "4h": (BEGAN - 3 * 86_400, BEGAN + 4 * 3600 - 1),
+        "15m": (BEGAN, BEGAN + 6 * 3600 - 1),
+        "1d": (BEGAN - 40 * 86_400, BEGAN - 1),
+    }
+    asked = [(kind, span, *ends) for kind in ("trade", "mark", "spot") for span, ends in spans.items()]
+    told = [candles(desk, *one) for one in asked]
     desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "60"})
     desk.world.tick(seconds=9 * 3600)
-    assert {span: candles(desk, kind, span, first, over[span]) for span, first in spans.items()} == told
+    assert [candles(desk, *one) for one in asked] == told
     again = Desk(desk.folder)
-    assert {span: candles(again, kind, span, first, over[span]) for span, first in reversed(spans.items())} == told
+    assert [candles(again, *one) for one in reversed(asked)] == told[::-1]
 
 
 def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: Desk) -> None:
