@@ -1,0 +1,105 @@
+"""Measure the bars of four timeframes of 56 coins' spot prices: the first fetch, a pass of a new process, a warm pass.
+
+The market is that of a Kraken Futures sandbox, over HTTP. A fetch takes the time of the exchange too, which makes the
+charts of 700 days; a pass that reads what is stored is measured in the bot's own processor time. The last figure counts
+requests over some hours of passes, one every two minutes.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
+from commands.init import verb as init
+from tradebot.adapters.kraken import bars as charts
+from tradebot.adapters.kraken import client
+from tradebot.app import sandbox
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
+from tradebot.exchange import process
+from tradebot.model.series import PriceKind
+from tradebot.model.view import BarNeed
+
+COINS, PASSES = sized((56, 120), (2, 2))
+STEP_S = 120
+NEEDS = [
+    BarNeed(timeframe, depth, least=least, price=PriceKind.SPOT)
+    for timeframe, depth, least in (("1Day", 600, 250), ("4Hour", 600, 250), ("1Hour", 200, None), ("15Min", 100, None))
+]
+STATE = Path(__file__).parents[1] / "state"
+VENUE = {"mode": "sandbox", "venue": "kraken_futures"}
+FIRST_S, READ_MS, WARM_MS = 20, 1000, 100
+NEW = "new process"
+
+
+class Counting(client.Client):
+    """A client that counts the charts that it asks for."""
+
+    asked = 0
+
+    def read(self, path: str, **query: str) -> Any:
+        Counting.asked += 1
+        return super().read(path, **query)
+
+
+def served(app: App) -> dict[str, float]:
+    """Return what a pass takes to get all bars: seconds of the day and of the processor, requests, and bars."""
+    now, symbols, Counting.asked = app.now(), app.settings.universe[:COINS], 0
+    began, used = time.perf_counter(), time.process_time()
+    found = [app.bars.closed(need, symbols, now) for need in NEEDS]
+    cpu_s, wall_s = time.process_time() - used, time.perf_counter() - began
+    bars = sum(len(series) for each in found for series in each.values())
+    return {"wall_s": wall_s, "cpu_s": cpu_s, "requests": Counting.asked, "bars": bars}
+
+
+def read_by_new_process(state: Path) -> dict[str, float]:
+    """Return the same of a process that was started for one pass."""
+    command = [sys.executable, __file__, NEW, str(state)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def figures() -> Iterator[Figure]:
+    """Yield all lines."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+        state = Path(place) / "bot"
+        try:
+            init.run(str(state), None, "demo", dict(VENUE))
+            with opened(Options(str(state)), {}) as app:
+                first, later = served(app), [served(app)]
+                told = f"{first['requests']} requests, {first['bars']:,.0f} bars"
+                yield Figure(f"first fetch of {COINS} coins", told, first["wall_s"], "s", FIRST_S)
+                again = read_by_new_process(state)
+                yield Figure("a new process reads them", "CPU", 1000 * again["cpu_s"], "ms", READ_MS)
+                for _ in range(PASSES):
+                    sandbox.ask(state / "exchange", "POST", "/exchange/v1/tick", {"seconds": STEP_S})
+                    later.append(served(app))
+        finally:
+            process.stop(state / "exchange")
+    quiet = [one["cpu_s"] for one in later if not one["requests"]]
+    yield Figure("a pass without new bars", "CPU, the median", 1000 * statistics.median(quiet), "ms", WARM_MS)
+    asking = [one for one in later if one["requests"]]
+    told = f"{sum(one['requests'] for one in asking)} requests in {len(later)} passes"
+    yield Figure("passes that ask for anything", told, len(asking), "passes")
+
+
+def main() -> None:
+    """Print the table, or, as a new process, what it read."""
+    charts.Client = Counting  # type: ignore[attr-defined]
+    if sys.argv[1:2] == [NEW]:
+        with opened(Options(sys.argv[2]), {}) as app:
+            print(json.dumps(served(app)))
+        return
+    STATE.mkdir(exist_ok=True)
+    show("Bars of four timeframes", figures())
+
+
+if __name__ == "__main__":
+    main()
