@@ -14,9 +14,10 @@ from tests.exchange.flow_shapes import path_of
 from tests.exchange.worlds import SYMBOLS, World, open_world
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.series import ENDPOINTS
-from tradebot.exchange.market.bars import Bar, BarSource, Market
+from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.generator import GeneratedBars, session_bars
 from tradebot.exchange.market.sessions import build_calendar
+from tradebot.exchange.market.source import BarSource
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import MINUTE, parse_time, rfc3339
 

@@ -11,11 +11,12 @@ from tradebot.exchange.engine.dialect import Dialect
 from tradebot.exchange.margined.dialect import Plain
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
-from tradebot.exchange.market.bars import Bar, BarSource, Market
+from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
+from tradebot.exchange.market.source import BarSource
 from tradebot.exchange.market.venue import Venue
 from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket

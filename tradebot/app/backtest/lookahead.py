@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Run
-    from tradebot.exchange.market.bars import Bar, BarSource
+    from tradebot.exchange.market.bars import Bar
     from tradebot.exchange.market.sessions import Calendar
+    from tradebot.exchange.market.source import BarSource
     from tradebot.model.decision import Decision
     from tradebot.model.record import CycleRecord, SessionEnd
     from tradebot.model.view import StrategyView, Want

@@ -18,8 +18,8 @@ from tradebot.exchange.market.sessions import build_calendar
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.actions import Action
-    from tradebot.exchange.market.bars import BarSource
     from tradebot.exchange.market.sessions import Calendar
+    from tradebot.exchange.market.source import BarSource
     from tradebot.exchange.market.spec import MarketSpec
 
 

@@ -12,12 +12,13 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, TypeVar
 
 from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
 from tradebot.exchange.market.adjusting import Step, scaled
 from tradebot.exchange.market.instruments import SHARE, Grid, exact
 from tradebot.exchange.market.sessions import Calendar
+from tradebot.exchange.market.source import BarSource, QuickPast
 from tradebot.exchange.times import MINUTE
 
 T = TypeVar("T")
@@ -49,45 +50,6 @@ class Bar(NamedTuple):
 def without_wicks(bar: Bar) -> Bar:
     """Return a bar that knows nothing of what happened between its open and its close."""
     return bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
-
-
-class BarSource(Protocol):
-    """A source of bars.
-
-    A negative index of a session counts back from the market's first. `past_minutes` sessions before it have minute
-    bars, and `past_days` have daily ones; it is never asked for others.
-    """
-
-    past_minutes: int
-    past_days: int
-
-    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the minute bars of a symbol in a session of the market, oldest first."""
-
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
-
-    def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return a close from before the market's first session, or None if it is unknown."""
-
-    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return the daily bar of a session before the market's first, or None if it is unknown."""
-
-    def liquid(self, symbol: str) -> bool:
-        """Return True if a symbol is liquid enough to be sold short and traded in fractions."""
-
-
-@runtime_checkable
-class QuickPast(Protocol):
-    """A source that makes candles of sessions before the market's first without making their minutes one by one.
-
-    So many sessions as `candle_days` have them.
-    """
-
-    candle_days: int
-
-    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return the candles of a session, stamped at multiples of their span; without `wicks`, of closes alone."""
 
 
 class Day:
