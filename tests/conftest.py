@@ -31,6 +31,7 @@ gc.set_threshold(50_000)
 LONG = (
     "tests/faults/test_schedules.py",
     "tests/faults/",
+    "tests/year/",
     "tests/docs/",
     "tests/scenarios/",
     "tests/commands/",
