@@ -22,7 +22,7 @@ import xdist
 from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import hints
-from tests import tiers
+from tests import calendars, tiers
 
 pytest_plugins = ["tests.bot_fixtures"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
@@ -237,11 +237,13 @@ def use_short_folder() -> None:
     os.chmod(folder, 0o711)  # noqa: S103
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["TMPDIR"], tempfile.tempdir = folder, None
+    os.environ[calendars.KEPT] = f"{folder}/kept"
 
 
 forget_outside_settings(os.environ)
 if "PYTEST_XDIST_WORKER" not in os.environ:
     use_short_folder()
+calendars.know_once()
 # Where nothing compiled may be kept, every worker would rewrite the assertions of all test files again, which takes
 # longer than everything else before the first test.
 sys.dont_write_bytecode = False

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.calendars import know_once
 from tradebot.exchange import process
 from tradebot.exchange.faces.trading_json import calendar_json
 from tradebot.exchange.market.sessions import build_calendar, full_calendar
@@ -36,14 +37,16 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 _ANY_DAY = date(2026, 11, 16)
 _CHUNK = 65_536
 _FAILED = 1
+_DOOR = "TESTS_NURSERY"
+"""The variable that names the file by which a program of the tests reaches their nursery."""
 
 
 class Nursery:
     """Starts exchanges in place of `process`, with the same outcome; its own process starts with the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, control: socket.socket | None = None) -> None:
         self._lock = threading.Lock()
-        self._control: socket.socket | None = None
+        self._control = control
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
@@ -58,6 +61,10 @@ class Nursery:
             ours.sendall(json.dumps(asked).encode())
             ours.shutdown(socket.SHUT_WR)
             return int(_all_of(ours) or _FAILED)
+
+    def door(self) -> int:
+        """Return the file by which another process can ask this nursery; its own process runs from now on."""
+        return self._door().fileno()
 
     def close(self) -> None:
         """End the nursery; the exchanges it forked keep running."""
@@ -96,12 +103,30 @@ def without_nursery() -> AbstractContextManager[None]:
     return starting_with(_IN_A_NEW_INTERPRETER)
 
 
+def doors() -> dict[str, str]:
+    """Return the variable by which a program that is started now finds this process's nursery, and its file."""
+    made = getattr(process._start, "__self__", None)
+    return {_DOOR: str(made.door())} if isinstance(made, Nursery) else {}
+
+
+@contextmanager
+def of_the_tests() -> Iterator[None]:
+    """Start a program's exchanges from the nursery of the tests that started it, if there is one."""
+    door = os.environ.pop(_DOOR, "")
+    if not door:
+        yield
+        return
+    with socket.socket(fileno=int(door)) as control, starting_with(Nursery(control).start):
+        yield
+
+
 def _all_of(stream: socket.socket) -> bytes:
     return b"".join(iter(lambda: stream.recv(_CHUNK), b""))
 
 
 def main() -> None:
     """Fork an exchange for each request, one at a time, until the last caller is gone."""
+    know_once()
     for name in _PRELOADED:
         importlib.import_module(name)
     gc.freeze()

@@ -1,12 +1,19 @@
-"""Campaigns are programs, so that children are forked from one thread that has imported everything."""
+"""Campaigns are programs, so that children are forked from one thread that has imported everything.
+
+Their exchanges are forked from the nursery of the tests, if it runs:
+
+    python -m tests.faults.programs play kills=1 --seed 1
+"""
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from tests import calendars, nursery
 from tests.faults.venue import ALPACA, VARIABLE, Venue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,8 +21,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def played(module: str, *words: str, venue: Venue = ALPACA) -> Any:
     """Run a campaign's program at a venue, and return what it says; its clocks and sessions are not the tests' own."""
-    command = [sys.executable, "-m", f"tests.faults.{module}", *words]
-    environ = os.environ | {VARIABLE: venue.name}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False, env=environ)
+    command = [sys.executable, "-m", "tests.faults.programs", module, *words]
+    doors, environ = nursery.doors(), os.environ | {VARIABLE: venue.name}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+        env=environ | doors,
+        pass_fds=[int(door) for door in doors.values()],
+    )
     assert (done.returncode in (0, 1), bool(done.stdout)) == (True, True), done.stderr
     return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Be the program of a campaign, as `python -m` would be."""
+    module = f"tests.faults.{sys.argv[1]}"
+    del sys.argv[1]
+    calendars.know_once()
+    with nursery.of_the_tests():
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

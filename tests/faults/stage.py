@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from decimal import Decimal
-from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from msgspec import Struct
 
 from tests.accepting import accept
 from tests.faults.controls import CONTROLS
+from tests.faults.markets import files_of
 from tests.faults.together import ERRED, Child, Turn, together
 from tests.faults.venue import ALPACA, AT
 from tradebot.adapters.faults import failpoint
@@ -282,27 +282,10 @@ class Stage:
                     yield json.loads(line)
 
 
-@cache
 def _market(sessions: int, start: date, seed: int) -> dict[str, bytes]:
     """Return the files of a new exchange with this many sessions; every stage starts from the same ones."""
     # Without a bound to the volume, bots do not take each other's fills.
-    spec = AT.market(start, AT.symbols, sessions, seed, NEXT_BAR._replace(volume_share=None))
-    with tempfile.TemporaryDirectory() as folder:
-        # Building a market loads pandas, which every later fork of this process would pay for.
-        _in_a_child(lambda: process.create(Path(folder), spec))
-        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
-def _in_a_child(step: Callable[[], None]) -> None:
-    """Do something in its own process, and see that it was done."""
-    child = os.fork()
-    if not child:
-        try:
-            step()
-        finally:
-            os._exit(ERRED if sys.exc_info()[0] else 0)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, "a step in a child failed"
+    return files_of(AT.market(start, AT.symbols, sessions, seed, NEXT_BAR._replace(volume_share=None)))
 
 
 @contextmanager
