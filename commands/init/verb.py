@@ -34,7 +34,7 @@ MADE_UP_SECTORS = 10
 PROFILES = (
     "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
     "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them) or "
-    "smart_money (coins at Kraken Futures)."
+    "smart_money (perpetual futures of coins)."
 )
 
 

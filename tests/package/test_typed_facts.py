@@ -38,7 +38,7 @@ EXCEPTIONS = {
     "tradebot/timetable/lines.py": "lines as people write them in the configuration",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
-    "tradebot/model/limits.py": "numbers as people write them in the configuration",
+    "tradebot/model/plain_numbers.py": "numbers as people write them in the configuration",
     "tradebot/model/event.py:__new__": "the subsystem and the type in a kind's own row, written in this program",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",

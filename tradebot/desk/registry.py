@@ -13,7 +13,7 @@ from tradebot.gates.registry import failures, shown
 from tradebot.model.bar import Quote
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.registry import Coin, DataState, Figures, Health, Registry, RegistryRules
-from tradebot.model.series import Series
+from tradebot.model.series import PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
@@ -124,7 +124,9 @@ def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
     """Return the candles of each symbol that the source has; none of any if it doesn't answer."""
-    need = BarNeed(rules.health.candles, rules.health.min_candles)
+    # Signals read the price of the coin itself where there is one, so that is the data to be looked at.
+    price = PriceKind.SPOT if PriceKind.SPOT in world.venue.bar_prices else PriceKind.TRADE
+    need = BarNeed(rules.health.candles, rules.health.min_candles, price=price)
     try:
         return world.bars.closed(need, sorted(symbols), now) if symbols else {}
     except TradebotError:

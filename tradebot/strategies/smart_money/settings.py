@@ -226,10 +226,12 @@ class SmartMoneySettings(Frozen):
         for name, of in (("bias", self.bias), ("structure", self.structure)):
             if of.min_depth > of.depth:
                 raise ValueError(f"{name}.min_depth {of.min_depth} is above {name}.depth {of.depth}")
-        for name, bars in (("bias.length", self.bias.length), ("fib.bars", self.fib.bars)):
-            of_bars = self.bias if name.startswith("bias") else self.structure
-            if bars > of_bars.min_depth:
-                raise ValueError(f"{name} {bars} needs as many bars, and min_depth {of_bars.min_depth} is enough")
+        for name, bars, enough in (
+            ("bias.length", self.bias.length, self.bias.min_depth),
+            ("fib.bars", self.fib.bars, self.structure.min_depth),
+        ):
+            if bars > enough:
+                raise ValueError(f"{name} {bars} needs as many bars, and min_depth {enough} is enough")
         for name, zone in (("fib.zone", self.fib.zone), ("weekly.zone", self.weekly.zone)):
             if zone[0] >= zone[1]:
                 raise ValueError(f"{name} must be a lower and a higher level, not {zone[0]} and {zone[1]}")
