@@ -44,6 +44,10 @@ At = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30; by default, its last reply."),
 ]
+Variants = Annotated[
+    bool,
+    typer.Option("--variants", help="Count how many more entries a strategy would want with a setting changed."),
+]
 Parity = Annotated[
     bool,
     typer.Option("--parity", help="With --from: compare the last recorded scores with the same ones, scored again."),
@@ -92,7 +96,7 @@ def _outcomes(app: "App", since: str | None) -> Report:
 def _refuse_combinations(
     chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None, *, parity: bool
 ) -> None:
-    explain, outcomes, _, session = chosen
+    explain, outcomes, _, session, _ = chosen
     if plot and not explain:
         raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
     if since and not outcomes:
@@ -105,7 +109,7 @@ def _refuse_combinations(
             "tradebot score --from SESSION --parity",
         )
     if sum(map(bool, chosen)) > 1:
-        raise OperatorError("--explain, --outcomes, --diff and --from can't be combined", "use one of them")
+        raise OperatorError("--explain, --outcomes, --diff, --from and --variants can't be combined", "use one of them")
 
 
 @on_bot(
@@ -113,7 +117,7 @@ def _refuse_combinations(
     "score",
     epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
     "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
-    "tradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
+    "tradebot score --variants\ntradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
 )
 def score(
     bot: "App",
@@ -125,15 +129,20 @@ def score(
     session: From = None,
     at: At = None,
     parity: Parity = False,
+    variants: Variants = False,
 ) -> Report:
     """Score every symbol without trading.
 
     With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
     and its components predicted it, and what the refusals cost or saved.
     """
-    _refuse_combinations((explain, outcomes, diff, session), plot, since, at, parity=parity)
+    _refuse_combinations((explain, outcomes, diff, session, variants), plot, since, at, parity=parity)
     if outcomes:
         return _outcomes(bot, since)
+    if variants:
+        from commands.score.variants import run as run_variants
+
+        return run_variants(bot)
     if diff:
         from commands.score.diff import run as run_diff
 

@@ -34,6 +34,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "score-from": ("commands.score.past:ScoredAgain",),
     "score-parity": ("commands.score.parity:Parity",),
     "score-explain": ("commands.score.explained:Explained",),
+    "score-variants": ("commands.score.variants:Variants",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
     "score-diff": ("tradebot.views.score_diff:Moved",),
     "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
@@ -111,7 +112,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
     "schedule": ("schedule-check", "schedule-run"),
-    "score": ("score-explain", "score-outcomes", "score-diff", "score-from", "score-parity"),
+    "score": ("score-explain", "score-variants", "score-outcomes", "score-diff", "score-from", "score-parity"),
     "trades": ("trades-note", "trades-tax"),
 }
 """Verbs that print another document with some option."""

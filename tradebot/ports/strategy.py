@@ -1,7 +1,7 @@
 """Port to a strategy."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from tradebot.model.candidate import ComponentInputs, OptionContract
 from tradebot.model.decision import Decision
@@ -48,6 +48,21 @@ class OutsideSource(Protocol):
 def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
     """Return True if a strategy passes on what others propose; each pass asks, so this has to be quick."""
     return hasattr(strategy, "sources")
+
+
+class Passing(NamedTuple):
+    """Which symbols pass a strategy's own filters with a setting changed; with none changed, `setting` is empty."""
+
+    setting: str
+    passing: Sequence[str]
+
+
+@runtime_checkable
+class VariedStrategy(Protocol):
+    """A strategy that can also say what it would want with its settings changed. This is optional."""
+
+    def variants(self, view: StrategyView) -> Sequence[Passing]:
+        """Return what passes its own filters as it is, and then with each change that it has to offer."""
 
 
 @runtime_checkable

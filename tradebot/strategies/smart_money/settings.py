@@ -220,6 +220,18 @@ class SmartMoneySettings(Frozen):
     rest: RestSettings = RestSettings()
     max_behind_s: Annotated[int, Field(ge=1, le=864_000)] = 120
     setups_need_a_block: bool = False
+    variants: Mapping[str, Mapping[str, object]] = {}
+
+    def variations(self) -> list[tuple[str, "SmartMoneySettings"]]:
+        """Return the settings of each variant, by its name; ValueError if one can't be."""
+        return [(name, self._with(changes)) for name, changes in self.variants.items()]
+
+    def _with(self, changes: Mapping[str, object]) -> "SmartMoneySettings":
+        values = self.model_dump(exclude={"variants"})
+        for section, change in changes.items():
+            whole = values.get(section)
+            values[section] = {**whole, **change} if isinstance(whole, dict) and isinstance(change, Mapping) else change
+        return SmartMoneySettings.model_validate(values)
 
     @model_validator(mode="after")
     def _fit_together(self) -> "SmartMoneySettings":
@@ -235,6 +247,11 @@ class SmartMoneySettings(Frozen):
         for name, zone in (("fib.zone", self.fib.zone), ("weekly.zone", self.weekly.zone)):
             if zone[0] >= zone[1]:
                 raise ValueError(f"{name} must be a lower and a higher level, not {zone[0]} and {zone[1]}")
+        for name, changes in self.variants.items():
+            try:
+                self._with(changes)
+            except ValueError as error:
+                raise ValueError(f"variants.{name} can't be: {error}") from None
         if self.stop_outs.multiple > self.stop_outs.max_multiple:
             raise ValueError("stop_outs.multiple is above stop_outs.max_multiple")
         return self

@@ -7,6 +7,7 @@ from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, OptionContract
 from tradebot.model.series import DAY, PriceKind
 from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
+from tradebot.ports.strategy import Passing
 from tradebot.signals.structures.bars import seconds_of
 from tradebot.signals.structures.comparing import exact
 from tradebot.strategies.smart_money.filters import Side, decisions
@@ -18,7 +19,7 @@ from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import inputs_of, side_of
 
 HOUR, QUARTER = "1Hour", "15Min"
-HOURS, QUARTERS = 200, 4
+HOURS, QUARTERS = 300, 4
 PLACES = Decimal("1e-9")
 
 
@@ -36,21 +37,31 @@ class SmartMoneyStrategy:
         """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too."""
         gone = closes(view, self._settings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
-        wants = [_want(self._side(view, symbol), self._settings) for symbol in free]
+        wants = [_want(_better(view, symbol, self._settings), self._settings) for symbol in free]
         return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        return inputs_of(self._side(view, symbol), self._settings)
+        return inputs_of(_better(view, symbol, self._settings), self._settings)
+
+    def variants(self, view: StrategyView) -> Sequence[Passing]:
+        """Return which coins pass as it is, and with each of the changed settings under `variants`."""
+        free = [symbol for symbol in view.universe if symbol not in view.lots]
+        answers = [("", self._settings), *self._settings.variations()]
+        return [
+            Passing(name, [symbol for symbol in free if _passes(_better(view, symbol, settings), settings)])
+            for name, settings in answers
+        ]
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return ()
 
-    def _side(self, view: StrategyView, symbol: str) -> Side:
-        """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
-        coin = coin_of(view, symbol, self._settings)
-        leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
-        sides = [side_of(coin, direction, self._settings) for direction in leaning]
-        return max(sides, key=lambda side: (_passes(side, self._settings), side.points, side.sign))
+
+def _better(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Side:
+    """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
+    coin = coin_of(view, symbol, settings)
+    leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
+    sides = [side_of(coin, sign, settings) for sign in leaning]
+    return max(sides, key=lambda side: (_passes(side, settings), side.points, side.sign))
 
 
 def _passes(side: Side, settings: SmartMoneySettings) -> bool:
