@@ -6,32 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LEVELS, LIMITS, ask, book, candidate, desk, listing, margin, quote
+from tests.builders import LEVELS, ask, book, candidate, desk, listing, margin, quote
 from tests.gates.test_entry import D
+from tradebot.app.settings import load, shipped
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Stake
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, OwnRules
 from tradebot.model.order import Execution
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
 COIN = listing("AAPL", tick=D("0.5"), lot=D("0.0001"), minimum=D("0.0001"))
 """How a perpetual future is listed, under a name that the builders know."""
-CAPS = LIMITS.model_copy(
-    update={
-        "max_order_fraction": D("0.21"),
-        "max_order_notional_usd": D("100000"),
-        "max_symbol_fraction": D("0.25"),
-        "max_stop_loss_usd": D("500"),
-        "max_open_risk_fraction": D("0.04"),
-        "min_order_notional_usd": D("10"),
-        "limit_offset_fraction": D("0"),
-        "max_gross_fraction": D("10"),
-    }
+ASKED_ELSEWHERE = (*OF_MARGIN, *OF_SHOCKS, "max_basis_fraction", "min_edge_ratio", "max_drawdown_fraction")
+CAPS = (
+    load(shipped("profiles") / "smart_money.yaml", {})
+    .settings.limits_of("smart_money")
+    .model_copy(update={"limit_offset_fraction": D("0"), **dict.fromkeys(ASKED_ELSEWHERE)})
 )
+"""The limits of the profile smart_money on sizes, without those on prices, costs and margin."""
 
 
 def on(equity: str, price: str, stop: str | None = "0.029", **changes: object) -> Ask:
