@@ -22,6 +22,8 @@ from tests import forked
 from tests.accepting import configure
 from tradebot.__main__ import main
 from tradebot.exchange import process
+from tradebot.exchange.private_files import TOKEN_FILE
+from tradebot.exchange.state import LOCK_FILE, PORT_FILE, SERVER_LOG_FILE
 
 PROGRAM = forked.PROGRAM
 UNIVERSE = "AAPL,MSFT,NVDA,AMZN"
@@ -30,6 +32,11 @@ strategies: {flow: {min_cluster: 1, lookback_s: 7200, limits: {min_score: 0.01, 
 """
 """Settings under which four symbols trade within half an hour."""
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
+
+
+_FLAGS: dict[Path, tuple[str, ...]] = {}
+"""With which flags each bot was made that got no settings of its own."""
+_OF_A_PROCESS = {f"exchange/{name}" for name in (PORT_FILE, LOCK_FILE, SERVER_LOG_FILE, TOKEN_FILE)}
 
 
 class Said(NamedTuple):
@@ -117,6 +124,8 @@ def made(folder: Path, *flags: str, settings: str = "") -> Iterator[Path]:
         process.ensure(folder / "exchange")
         if settings:
             configure(folder, settings)
+        else:
+            _FLAGS[folder] = flags
         yield folder
     finally:
         discard(folder)
@@ -169,12 +178,46 @@ def _prepared(flags: tuple[str, ...]) -> Path:
 
 
 def second_session(bot: Bot) -> None:
-    """Bring a bot half an hour into its second session, which has a previous close, with flow and compared books."""
+    """Bring a bot half an hour into its second session, which has a previous close, with flow and compared books.
+
+    One on which nothing was done since it was made becomes a copy of one that was brought there before.
+    """
+    flags = _FLAGS.get(bot.folder)
+    if flags is None or any(name.startswith("TRADEBOT_") for name in os.environ) or not _is_as_made(bot.folder, flags):
+        _bring(bot)
+        return
+    source = _brought(flags)
+    if not source.exists():
+        shutil.copytree(_prepared(flags), source)
+        _bring(Bot(source, bot._capture))
+        process.stop(source / "exchange")
+    discard(bot.folder)
+    shutil.rmtree(bot.folder)
+    shutil.copytree(source, bot.folder)
+    process.ensure(bot.folder / "exchange")
+
+
+def _bring(bot: Bot) -> None:
     steps = (("close",), ("next_open",), ("30m",))
     for step in steps:
         assert bot.says("exchange", "tick", *step).code == 0
     assert bot.says("fetch-flow").code == 0
     assert bot.says("reconcile").code == 0
+
+
+def _brought(flags: tuple[str, ...]) -> Path:
+    return _prepared(flags).with_name("brought")
+
+
+def _is_as_made(folder: Path, flags: tuple[str, ...]) -> bool:
+    """Return whether a bot's folder, and its exchange, have what those of the prepared bot have."""
+    return _contents(folder) == _contents(_prepared(flags))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a bot but those that tell of the process of its exchange."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if name not in _OF_A_PROCESS}
 
 
 def order_by_hand(url: str, symbol: str, quantity: str, name: str, side: str = "buy") -> None:
