@@ -1,4 +1,4 @@
-"""The suite's own guards: the list of allowed skips, loopback only, settings from outside."""
+"""The suite's own guards: the list of allowed skips, loopback only, settings from outside, and what is made once."""
 
 import os
 import socket
@@ -11,6 +11,8 @@ import pytest
 import pytest_socket
 
 from tests import tiers
+from tests.bot import Bot, made, second_session
+from tests.calendars import KEPT, kept
 from tests.conftest import counts, forget_outside_settings, place_for_folders, rank, unlisted_skips
 
 
@@ -116,3 +118,52 @@ def test_a_connection_beyond_loopback_is_refused_before_it_is_made() -> None:
 def test_a_connection_to_loopback_is_allowed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(server.getsockname()).close()
+
+
+SHOWN = """import sys
+from tests import calendars
+calendars.know_once()
+from tradebot.exchange.market import hours
+print(hours._known.__module__, len(hours._known("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
+"""
+
+
+def squared(number: int) -> int:
+    return number * number
+
+
+def _known(name: str, last: str) -> str:
+    return "abc"
+
+
+def test_what_one_process_has_worked_out_others_read(tmp_path: Path) -> None:
+    assert [kept(tmp_path, squared)(number) for number in (2, 3)] == [4, 9]
+    again = kept(tmp_path, squared)
+    (tmp_path / "squared-3").write_bytes((tmp_path / "squared-2").read_bytes())
+    assert [again(number) for number in (2, 3)] == [4, 4]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["squared-2", "squared-3"]
+
+
+def test_processes_of_a_run_take_calendars_from_its_folder_and_others_work_them_out(tmp_path: Path) -> None:
+    kept(tmp_path, _known)("XNYS", "2030-12-31")
+    ends = []
+    for environ, words in (({KEPT: str(tmp_path)}, ["count"]), ({}, [])):
+        command = [sys.executable, "-c", SHOWN, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": ".", **environ})
+        ends.append(done.stdout.split())
+    assert ends == [["tests.calendars", "3"], ["tradebot.exchange.market.hours"]]
+
+
+def test_only_bots_as_they_were_made_become_copies_of_one_in_its_second_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {}
+    for name in ("first", "new", "changed"):
+        with made(tmp_path / name) as folder:
+            bot = Bot(folder, capsys)
+            if name == "changed":
+                (folder / "tradebot.yaml").write_text((folder / "tradebot.yaml").read_text() + "# mine\n")
+            second_session(bot)
+            ends[name] = bot.json("status")["as_of"], "# mine" in (folder / "tradebot.yaml").read_text()
+    assert ends["new"] == ends["first"]
+    assert ends["changed"] == (ends["first"][0], True)
