@@ -33,8 +33,8 @@ WELL_KNOWN = 21
 MADE_UP_SECTORS = 10
 PROFILES = (
     "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
-    "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them) or "
-    "smart_money (perpetual futures of coins)."
+    "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them), "
+    "smart_money (perpetual futures of coins) or smart_money_february (as it was)."
 )
 
 

@@ -28,6 +28,7 @@ ALLOWED: Mapping[str, str] = {
 KRAKEN: Mapping[str, str] = {
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
     "config/profiles/smart_money.yaml": "a profile says which venue it is for",
+    "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",
 }
 """The places that name Kraken Futures."""
 INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py", "tradebot/app/kraken_door.py")
