@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 from commands.shared.plain import clean
 from commands.shared.times import show_venue
@@ -128,7 +129,8 @@ def _flags(wish: Wish) -> dict[str, Any]:
         sandbox.setdefault(section, {})[name] = value
     if wish.bars:
         sandbox |= _of_file(wish, wish.bars)
-    return flags_of("sandbox", sandbox, symbol_flags(wish.symbols, wish.venue), wish.venue) | {"shadow": False}
+    symbols = symbol_flags(wish.symbols, wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)
+    return flags_of("sandbox", sandbox, symbols, wish.venue) | {"shadow": False}
 
 
 def _of_file(wish: Wish, bars: str) -> dict[str, Any]:

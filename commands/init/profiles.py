@@ -14,13 +14,37 @@ SHIPPED_PROFILE = "flow"
 """The profile that is the shipped configuration itself, so that it needs no file."""
 
 
+def profile_content(name: str) -> dict[str, Any]:
+    """Return what a profile sets; nothing for the shipped configuration itself, or a name that is none."""
+    from tradebot.adapters.text.yaml_loader import load_yaml
+    from tradebot.app.settings import shipped
+
+    if name == SHIPPED_PROFILE or name not in profiles(""):
+        return {}
+    return load_yaml(shipped("profiles") / f"{name}.yaml", shipped=True)
+
+
+def begins_with(profile: str, config: str | None) -> dict[str, Any]:
+    """Return what a new bot's own configuration sets: a named file's content, or else the profile's.
+
+    A file that can't be read says nothing here; loading it reports that.
+    """
+    from tradebot.adapters.text.yaml_loader import load_yaml
+
+    if config is None:
+        return profile_content(profile)
+    try:
+        return load_yaml(Path(config))
+    except OperatorError:
+        return {}
+
+
 def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | None:
     """Return the shipped file of a profile, or None for the shipped configuration itself.
 
     Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own,
     and if an option and the profile both say which symbols to trade.
     """
-    from tradebot.adapters.text.yaml_loader import load_yaml
     from tradebot.app.settings import shipped
     from tradebot.app.venues import EARLIER
 
@@ -31,8 +55,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if file is not None:
         message = f"{file} is a configuration already, and a profile would be the start of another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
-    start = shipped("profiles") / f"{name}.yaml"
-    content = load_yaml(start, shipped=True)
+    content = profile_content(name)
     its, asked = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))
     if asked != its:
         raise OperatorError(
@@ -42,7 +65,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")
-    return start
+    return shipped("profiles") / f"{name}.yaml"
 
 
 def require_strategies(profile: str, settings: "Settings") -> None:

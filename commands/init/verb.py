@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
-from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
+from commands.init.profiles import SHIPPED_PROFILE, begins_with, profile_file, require_strategies
 from commands.shared.completing import data_plans, fills, played, profiles, venues
 from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
@@ -327,23 +327,30 @@ Venue = Annotated[
 ]
 
 
-def symbol_flags(text: str | None, venue: str | None = None) -> dict[str, Any]:
+def symbol_flags(
+    text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
+) -> dict[str, Any]:
     """Return the universe for a number of symbols or a list of names; empty if neither was given.
 
-    The symbols of another venue than the usual one are the first ones of its own list.
+    The symbols of another venue than the usual one are the first ones of its own list. Without a venue, it is that of
+    the profile or the file.
     """
     from tradebot.app.settings import venue_flags
 
     if text is None:
         return {}
+    content = begins_with(profile, config)
+    sections = content.get("strategies")
+    off = {name for name, section in sections.items() if section is None} if isinstance(sections, dict) else set()
+    venue = venue or content.get("venue")
     if not (text.isascii() and text.isdigit()):
         from commands.shared.universe import symbols_at
 
         named = symbols_at(venue, text)
-        return (venue_flags(venue, named) if venue else {}) or {"universe": named}
+        return (venue_flags(venue, named, off) if venue else {}) or {"universe": named}
     if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
         raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
-    if venue and (smaller := venue_flags(venue, int(text))):
+    if venue and (smaller := venue_flags(venue, int(text), off)):
         return smaller
     from tradebot.app import sandbox
 
@@ -393,5 +400,7 @@ def init(
     """
     wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
     sandbox = market_flags(wish)
-    flags = flags_of(mode, sandbox, symbol_flags(symbols, venue), venue) | ({"shadow": True} if shadow else {})
+    flags = flags_of(mode, sandbox, symbol_flags(symbols, venue, profile, config), venue) | (
+        {"shadow": True} if shadow else {}
+    )
     finish(run(state_dir, config, "user", flags, profile), as_json)

@@ -6,7 +6,7 @@ Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADE
 import difflib
 import re
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -205,11 +205,11 @@ def _of_venue_file(venue: str) -> dict[str, object]:
     return load_yaml(shipped(VENUES) / f"{venue}.yaml", shipped=True) if is_shipped else {}
 
 
-def venue_flags(venue: str, wanted: int | Sequence[str]) -> dict[str, object]:
+def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str] = frozenset()) -> dict[str, object]:
     """Return the settings of a smaller universe at a venue: these symbols, or so many of its shipped file.
 
-    What its strategies rank is as much of it. They are empty if the venue has no shipped file. Raises OperatorError if
-    it has fewer symbols than wanted.
+    What its strategies rank is as much of it; those in `without` are off. They are empty if the venue has no shipped
+    file. Raises OperatorError if it has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")
@@ -221,7 +221,7 @@ def venue_flags(venue: str, wanted: int | Sequence[str]) -> dict[str, object]:
     ranking = {
         name: {"ranked": [*names], "top": min(section["top"], len(names)), "min_ranked": None}
         for name, section in strategies.items()
-        if section and "ranked" in section
+        if section and "ranked" in section and name not in without
     }
     return {"universe": names, **({"strategies": ranking} if ranking else {})}
 
