@@ -102,10 +102,14 @@ def _regime(side: Side, rules: SmartMoneySettings) -> Decision:
 
 
 def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
-    if regime_of(side.setup) is Regime.TIGHT:
+    """Ask a tight setup whether its entry is in the zone, or else how far it is from the nearest level."""
+    if regime_of(side.setup) is not Regime.TIGHT:
+        return
+    if side.evidence.place is Place.ZONE:
+        yield _answer("place", True, None, side.position, _span(rules.fib.zone))
+    else:
         near = side.near is not None and side.near <= rules.fib.near_fraction
-        placed = side.evidence.place is Place.ZONE or near
-        yield _answer("place", placed, Reason.ENTRY_OUT_OF_PLACE, side.near, rules.fib.near_fraction)
+        yield _answer("place", near, Reason.ENTRY_OUT_OF_PLACE, side.near, rules.fib.near_fraction)
 
 
 def regime_of(setup: Setup | None) -> Regime:
