@@ -225,6 +225,19 @@ def test_bars_are_in_a_file_of_their_symbol_and_year_for_their_owner_only(tmp_pa
     assert {(tmp_path / "bars" / path).stat().st_mode & 0o777 for path in found} == {0o600}
 
 
+def test_what_is_newer_than_all_files_is_read_without_them(tmp_path: Path) -> None:
+    store = ParquetBars(tmp_path, MemoryEvents(), NOW)
+    store.put("AAPL", "1Min", [bar(JANUARY), *(newest := [bar(JANUARY + DAY), bar(JANUARY + DAY + MINUTE)])], "iex")
+    (file,) = tmp_path.glob("bars/AAPL/*.parquet")
+    whole = file.read_bytes()
+    file.write_bytes(b"no file")
+    assert store.get("AAPL", "1Min", JANUARY + DAY, 2**40) == newest
+    assert store.put("AAPL", "1Min", newest, "iex") == 0
+    file.write_bytes(whole)
+    assert store.get("AAPL", "1Min", JANUARY, 2**40) == [bar(JANUARY), *newest]
+    store.close()
+
+
 def test_a_damaged_file_of_bars_is_moved_aside_and_all_is_asked_again(tmp_path: Path) -> None:
     events = MemoryEvents()
     store = ParquetBars(tmp_path, events, NOW)

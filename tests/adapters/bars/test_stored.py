@@ -108,6 +108,16 @@ def test_bars_are_aligned_to_the_open_and_a_half_day_cuts_the_last_one_short(bar
     assert max(found.high) < 500
 
 
+def test_the_newest_minutes_are_read_alone_unless_they_are_too_few(bars: StoredBars) -> None:
+    read, get = list[int](), bars.store.get
+    bars.store.get = lambda *asked: read.append(len(found := get(*asked))) or found  # type: ignore[method-assign,func-returns-value]
+    late = bars.closed(MINUTES, ["AAPL"], after_open(60))["AAPL"]
+    assert (starts(late), read[-1]) == ([after_open(minutes) for minutes in range(55, 60)], 5)
+    early = bars.closed(MINUTES, ["AAPL"], after_open(3))["AAPL"]
+    assert starts(early)[2:] == [after_open(minutes) for minutes in range(3)]
+    assert read[-1] > 300
+
+
 def test_thin_symbols_get_their_bars_from_farther_back(bars: StoredBars) -> None:
     need = BarNeed("1Min", 390, adjusted=False)
     found = bars.closed(need, ["THIN", "AAPL"], WEDNESDAY.close)

@@ -44,6 +44,7 @@ _QUIET: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 """Files of a few thousand rows need no threads, and nothing is downloaded."""
+_OF = "symbol = ? AND timeframe = ? AND price = ?"
 Key = tuple[str, str, PriceKind]
 Row = tuple[int, float, float, float, float, float, str]
 
@@ -105,18 +106,23 @@ class ParquetBars(SqliteBars):
 
     def _pour(self, of: Key) -> None:
         """Move all bars from before the newest one's day into files, inside the transaction that stores them."""
-        where = "symbol = ? AND timeframe = ? AND price = ?"
-        ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {where}", of)  # noqa: S608 -- constants
+        newest_s = self._newest_s(of)
         if newest_s is None:
             return
         before = (*of, newest_s - newest_s % DAY_S)
         by_year: dict[int, list[Row]] = defaultdict(list)
-        rows = self._database.execute(f"SELECT {COLUMNS}, source FROM bars WHERE {where} AND start_s < ?", before)  # noqa: S608 -- constants
+        rows = self._database.execute(f"SELECT {COLUMNS}, source FROM bars WHERE {_OF} AND start_s < ?", before)  # noqa: S608 -- constants
         for row in rows:
             by_year[_year(row[0])].append(row)
         for year, poured in by_year.items():
             self._merge(self._path_of(of, year), of, poured)
-        self._database.execute(f"DELETE FROM bars WHERE {where} AND start_s < ?", before)  # noqa: S608 -- constants
+        self._database.execute(f"DELETE FROM bars WHERE {_OF} AND start_s < ?", before)  # noqa: S608 -- constants
+
+    def _newest_s(self, of: Key) -> int | None:
+        """Return the start of the newest bar of a series, whose day is in SQLite and in no file; None without any."""
+        ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {_OF}", of)  # noqa: S608 -- constants
+        found: int | None = newest_s
+        return found
 
     def _merge(self, path: Path, of: Key, rows: Sequence[Row]) -> None:
         symbol, timeframe, price = of
@@ -152,6 +158,9 @@ class ParquetBars(SqliteBars):
 
     def _in_files(self, of: Key, start_s: int, end_s: int) -> Sequence[Row]:
         """Return the rows of a series' files that start in a span, oldest first."""
+        newest_s = self._newest_s(of)
+        if newest_s is not None and start_s >= newest_s - newest_s % DAY_S:
+            return []
         paths = (self._path_of(of, year) for year in range(_year(start_s), _year(end_s) + 1))
         folder = self._folder / quote(of[0], safe="")
         there = set(os.listdir(folder)) if folder.is_dir() else ()

@@ -232,11 +232,20 @@ class StoredBars:
         return days_from(first, known, self._sessions, self._venue)
 
     def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
-        raw = self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
         width = width_of(need.timeframe)
         if width is None or window.timeframe != MINUTES:
-            return raw[-need.depth :]
-        return list(merged(raw, window.hours, int(width.total_seconds()), window.end_s))[-need.depth :]
+            return self._stored(symbol, window)[-need.depth :]
+        width_s = int(width.total_seconds())
+        if need.timeframe == MINUTES:
+            # Most often, the newest minutes are all there, and no more have to be read.
+            newest = window._replace(first_s=max(window.first_s, window.end_s - need.depth * MINUTE_S))
+            minutes = list(merged(self._stored(symbol, newest), window.hours, width_s, window.end_s))
+            if len(minutes) >= need.depth:
+                return minutes
+        return list(merged(self._stored(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
+
+    def _stored(self, symbol: str, window: Window) -> Sequence[RawBar]:
+        return self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
 
     def _ensure(
         self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
