@@ -7,7 +7,7 @@ from decimal import Decimal
 from tests.strategies.smart_money.coins import MIDDLE, NOW, trade, view
 from tradebot.model.reasons import Reason
 from tradebot.strategies.smart_money.filters import Side, decisions
-from tradebot.strategies.smart_money.reading import coin_of
+from tradebot.strategies.smart_money.reading import Readings, coin_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 
@@ -20,7 +20,7 @@ BOTH = Decimal("0.01") * 2 * MIDDLE
 def sides(sign: int, *, over: bool = False) -> Iterator[Side]:
     seen = view(SEEDS, over=over)
     for symbol in seen.universe:
-        yield side_of(coin_of(seen, symbol, RULES), sign, RULES)
+        yield side_of(coin_of(seen, symbol, Readings(RULES)), sign, RULES)
 
 
 def test_entry_stop_and_invalid_price_of_a_short_are_those_of_a_long_turned_over() -> None:
@@ -42,7 +42,7 @@ def test_a_setup_that_was_known_only_after_the_last_entry_is_another_one() -> No
             continue
         entered = trade(side.coin.symbol, "0.4", timedelta(minutes=20), timedelta(minutes=30))
         seen = view([int(side.coin.symbol[3:-3])], trades={side.coin.symbol: [entered]})
-        again = side_of(coin_of(seen, side.coin.symbol, RULES), 1, RULES)
+        again = side_of(coin_of(seen, side.coin.symbol, Readings(RULES)), 1, RULES)
         reasons = {decision.reason for decision in decisions(again, RULES)}
         known = side.setup.known_at < now_s - 30 * 60
         assert (Reason.SETUP_REPEATED in reasons) is known

@@ -1,32 +1,58 @@
 """Read a coin from what the strategy sees: its bars, its quote, and what the strategy did in it before."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 from tradebot.model.position import Position
-from tradebot.model.series import DAY, PriceKind
+from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
-from tradebot.signals.structures.structures import structures
-from tradebot.signals.structures.swings import Extreme, swings
-from tradebot.strategies.smart_money.coin import Coin, Past, atr_of, bias, strength_of, week_range
+from tradebot.signals.structures.structures import Structures, structures
+from tradebot.signals.structures.swings import Extreme, Swing, swings
+from tradebot.strategies.smart_money.coin import Bias, Coin, Past, atr_of, bias, strength_of, week_range
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 HOUR, QUARTER, SWINGS = "1Hour", "15Min", 50
+T = TypeVar("T")
 
 
-def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
+class Readings:
+    """What was read from each series with the same settings; it is read again only once the series is another one.
+
+    A strategy is asked every few minutes, and most of its bars last for hours. Its answers don't depend on this: the
+    same bars give the same reading.
+    """
+
+    def __init__(self, rules: SmartMoneySettings) -> None:
+        self.rules = rules
+        self._known: dict[tuple[SeriesKey, str], tuple[Series, Any]] = {}
+
+    def of(self, series: Series, read: Callable[[Series, SmartMoneySettings], T]) -> T:
+        """Return what a function reads from a series."""
+        place = series.key, read.__name__
+        known = self._known.get(place)
+        if known is None or (known[0] is not series and known[0] != series):
+            known = self._known[place] = series, read(series, self.rules)
+        found: T = known[1]
+        return found
+
+
+def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
     """Return what is known of a coin of the view's universe."""
+    rules = readings.rules
     days, hours, quarters, bars = (
         view.bars(symbol, timeframe, price=PriceKind.SPOT)
         for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe)
     )
-    turned = swings(hours.last(SWINGS))
+    turned = readings.of(hours, _swings)
     return Coin(
         symbol=symbol,
         now=view.now,
         price=quarters.close[-1],
-        bias=bias(days.close, rules.bias),
+        bias=readings.of(days, _bias),
         bars=bars,
-        structures=structures(bars, rules.structure.numbers),
-        atr=atr_of(bars, rules) or 0.0,
-        strength=strength_of(hours, rules),
+        structures=readings.of(bars, _structures),
+        atr=readings.of(bars, atr_of) or 0.0,
+        strength=readings.of(hours, strength_of),
         swing_highs=[swing.price for swing in turned if swing.extreme is Extreme.HIGH],
         swing_lows=[swing.price for swing in turned if swing.extreme is Extreme.LOW],
         weeks=None if rules.weekly.rule == "off" else week_range(days, rules.weekly),
@@ -34,6 +60,18 @@ def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
         costs=view.costs,
         past=past_of(view, symbol),
     )
+
+
+def _swings(hours: Series, rules: SmartMoneySettings) -> Sequence[Swing]:
+    return swings(hours.last(SWINGS))
+
+
+def _bias(days: Series, rules: SmartMoneySettings) -> Bias:
+    return bias(days.close, rules.bias)
+
+
+def _structures(bars: Series, rules: SmartMoneySettings) -> Structures:
+    return structures(bars, rules.structure.numbers)
 
 
 def past_of(view: StrategyView, symbol: str) -> Past:

@@ -13,7 +13,7 @@ from tradebot.signals.structures.comparing import exact
 from tradebot.strategies.smart_money.filters import Side, decisions
 from tradebot.strategies.smart_money.levels import Levels
 from tradebot.strategies.smart_money.managing import closes
-from tradebot.strategies.smart_money.reading import coin_of
+from tradebot.strategies.smart_money.reading import Readings, coin_of
 from tradebot.strategies.smart_money.scoring import components
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import inputs_of, side_of
@@ -31,34 +31,37 @@ class SmartMoneyStrategy:
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = SmartMoneySettings.model_validate(settings)
+        self._readings = Readings(self._settings)
         self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
 
     def propose(self, view: StrategyView) -> Sequence[Open | Close]:
         """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too."""
         gone = closes(view, self._settings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
-        wants = [_want(_better(view, symbol, self._settings), self._settings) for symbol in free]
+        wants = [_want(_better(view, symbol, self._readings), self._settings) for symbol in free]
         return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        return inputs_of(_better(view, symbol, self._settings), self._settings)
+        return inputs_of(_better(view, symbol, self._readings), self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
         """Return which coins pass as it is, and with each of the changed settings under `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
-        return [
-            Passing(name, [symbol for symbol in free if _passes(_better(view, symbol, settings), settings)])
-            for name, settings in answers
-        ]
+        return [Passing(name, _passing(view, free, settings)) for name, settings in answers]
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return ()
 
 
-def _better(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Side:
+def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySettings) -> Sequence[str]:
+    readings = Readings(settings)
+    return [symbol for symbol in symbols if _passes(_better(view, symbol, readings), settings)]
+
+
+def _better(view: StrategyView, symbol: str, readings: Readings) -> Side:
     """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
-    coin = coin_of(view, symbol, settings)
+    coin, settings = coin_of(view, symbol, readings), readings.rules
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
     sides = [side_of(coin, sign, settings) for sign in leaning]
     return max(sides, key=lambda side: (_passes(side, settings), side.points, side.sign))
