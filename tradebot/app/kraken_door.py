@@ -70,7 +70,14 @@ def _connect(access: Access) -> KrakenVenue:
             "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
         )
     return venue_of(
-        mode, url or secrets.get("kraken_url"), key, secret, access.folder, access.before_read, access.heard
+        mode,
+        url or secrets.get("kraken_url"),
+        key,
+        secret,
+        access.folder,
+        access.before_read,
+        access.heard,
+        access.known,
     )
 
 

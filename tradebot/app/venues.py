@@ -6,7 +6,7 @@ returns a `Door`, as `_alpaca` does. Until a bot names such a venue, installed p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from types import MappingProxyType
@@ -55,7 +55,8 @@ class Access(NamedTuple):
 
     `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
     before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
-    remember something does so, None before the bot has a folder.
+    remember something does so, None before the bot has a folder. `known` is given if the market's time stands still
+    between requests: a venue may keep answers there until it sends something, and whoever moves the time clears it.
     """
 
     settings: Sections
@@ -64,6 +65,7 @@ class Access(NamedTuple):
     before_read: Callable[[], None] = lambda: None
     heard: Callable[[Answer], None] = lambda answer: None
     folder: Path | None = None
+    known: MutableMapping[tuple[object, ...], Any] | None = None
 
 
 class Connection(Protocol):

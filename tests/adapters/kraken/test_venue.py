@@ -6,13 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.kraken.samples import AT, iso, reader
+from tests.adapters.kraken.samples import AT, iso, reader, venue_at
 from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight
 from tradebot.adapters.kraken.rows import activities, fill, listing, quote
@@ -22,6 +24,7 @@ from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import ActivityKind
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 SECRET = sandbox_secret("secret")
 
@@ -81,6 +84,19 @@ def test_a_read_that_is_refused_for_now_is_tried_again_with_another_nonce(wire: 
         reader(wire).clock()
     nonces = [int(asked.headers["Nonce"]) for asked in wire.asked]
     assert (len(nonces), nonces) == (3, sorted(set(nonces)))
+
+
+def test_while_time_stands_still_a_read_is_answered_once_until_something_is_sent(wire: Wire) -> None:
+    known: dict[tuple[object, ...], Any] = {}
+    client = Client(replace(venue_at(wire), known=known))
+    wire.answer(*(Scripted(200, {"result": "success", "number": number}) for number in range(6)))
+    told = [client.read("/first"), client.read("/first"), client.read("/first", since="1")]
+    client.ask("POST", "/order", {})
+    told.append(client.read("/first"))
+    known.clear()
+    told.append(client.read("/first"))
+    assert [one["number"] for one in told] == [0, 0, 1, 3, 4]
+    assert [client.read("/first")["number"], len(wire.asked)] == [4, 5]
 
 
 def test_an_error_inside_of_success_is_an_error(wire: Wire) -> None:

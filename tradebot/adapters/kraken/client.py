@@ -1,6 +1,6 @@
 """Ask Kraken Futures, and tell an answer from an error: it says both with HTTP 200."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -31,11 +31,15 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"
 _NOT_NOW = frozenset({"apiLimitExceeded", "unavailable", "Server Error", "marketUnavailable"})
 
+Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
+"""Answers to reads, by what was asked."""
+
 
 class KrakenVenue(Struct, frozen=True):
     """One account at an address; `before_read` is called before each read, and `heard` gets each answer.
 
-    Without a `pace`, requests don't wait for one another.
+    Without a `pace`, requests don't wait for one another. With `known`, answers to reads stand in it until the next
+    request that isn't a read, and aren't asked for again: that is for a market whose time stands still.
     """
 
     base_url: str
@@ -50,6 +54,7 @@ class KrakenVenue(Struct, frozen=True):
     policy: RetryPolicy = RetryPolicy()
     feed: str = "Kraken's own"
     pace: Pace | None = None
+    known: Known | None = None
 
 
 class Client:
@@ -62,6 +67,8 @@ class Client:
     def ask(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
         """Send one signed request once, as soon as the venue's limit leaves room; raises WireError."""
         of, sent = self._venue, urlencode(params)
+        if of.known is not None and method != "GET":
+            of.known.clear()
         if of.pace is not None:
             of.pace.wait(path)
         try:
@@ -75,7 +82,12 @@ class Client:
 
     def read(self, path: str, **params: str) -> Mapping[str, Any]:
         """Return an answer that isn't an error; raise TradebotError for any other, or if none comes."""
-        return self._venue.policy.run(lambda: self._once(path, params))
+        known, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
+        if known is None:
+            return policy.run(lambda: self._once(path, params))
+        if asked not in known:
+            known[asked] = policy.run(lambda: self._once(path, params))
+        return known[asked]
 
     def rows(self, path: str, name: str, **params: str) -> list[Any]:
         """Return the list of this name in an answer."""

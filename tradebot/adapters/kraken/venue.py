@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot.adapters.kraken.account_number import AccountNumber
-from tradebot.adapters.kraken.client import KrakenVenue
+from tradebot.adapters.kraken.client import Known, KrakenVenue
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
 from tradebot.adapters.kraken.pace import Pace
@@ -31,6 +31,7 @@ def venue_of(
     folder: Path | None,
     before_read: Callable[[], None],
     heard: Callable[[Answer], None],
+    known: Known | None = None,
 ) -> KrakenVenue:
     """Return the account at an address, by default that of the mode; raise OperatorError if they don't fit together."""
     address = url or ADDRESSES[mode]
@@ -47,7 +48,7 @@ def venue_of(
     kept = Nonces(folder), Opening(folder), AccountNumber(folder, key)
     # The embedded exchange counts nothing while its time stands still, and there nothing would be gained by waiting.
     pace = None if mode is Mode.SANDBOX else Pace()
-    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace)
+    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=known)
 
 
 def sandbox_secret(key: str) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
@@ -46,15 +46,20 @@ KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 
 
 class ServedTime:
-    """The time of a served exchange, which only moves when it is told to."""
+    """The time of a served exchange, which only moves when it is told to.
+
+    Between two moves, the exchange would answer the same again, so what it answered is kept in `known` for so long.
+    """
 
     def __init__(self, clock: LockStepClock) -> None:
         self._clock = clock
+        self.known: dict[tuple[object, ...], Any] = {}
         self.now_us = from_datetime(clock.now())
 
     def advance(self, until_us: int) -> None:
         """Let time pass up to a moment in microseconds since 1970."""
         if until_us > self.now_us:
+            self.known.clear()
             self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
 
 
@@ -122,9 +127,9 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger, ServedTime]:
     """Return the bot of these settings at a served exchange, its books, and the time."""
-    door, tally = door_to(settings.venue), DriftTally()
-    connection = door.connect(Access(settings, {}, served.url, folder=served.folder))
-    reader, (facts, events), time = door.reader(connection, tally), stores, ServedTime(served.clock)
+    door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.clock)
+    connection = door.connect(Access(settings, {}, served.url, folder=served.folder, known=time.known))
+    reader, (facts, events) = door.reader(connection, tally), stores
     account = reader.account()
     ledger = MemoryLedger(account.number)
     ledger.open_books(account.cash, to_datetime(time.now_us), account.settlement)
