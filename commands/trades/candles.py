@@ -1,14 +1,20 @@
-"""`trades --symbol SYMBOL --plot FILE`: the trades on the candles of their symbol, at prices as they were traded."""
+"""`trades --symbol SYMBOL --plot FILE`: the trades on the candles of their symbol, at prices as they were traded.
+
+Each trade has its entry, its stop as it moved, its targets, and the price at which its reason was gone.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.shared.history import read_history
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
+from commands.trades.levels import Planned, draw_levels, planned
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.views.performance.trade_row import TradeRow
 
-MINUTES, A_DAY = "5Min", 78
-"""The timeframe of short spans, and how many such bars a session has."""
+MINUTES, MINUTES_LAST = "5Min", timedelta(minutes=5)
+"""The timeframe of short spans, and how long its bars last."""
 FEW = timedelta(days=7)
 """Up to so long a span is drawn in bars of five minutes, a longer one in days."""
 AROUND = {MINUTES: timedelta(hours=1), DAY: timedelta(days=7)}
@@ -42,11 +48,16 @@ COLUMNS = ("starts", "open", "high", "low", "close", "volume")
 
 
 class Drawn(NamedTuple):
-    """The candles of a symbol, the chosen trades, and the fills that they were made of."""
+    """The candles of a symbol, the chosen trades, the fills that they were made of, and where each was to end.
+
+    `end` is the last recorded moment.
+    """
 
     series: Series
     trades: Sequence[TradeRow]
     fills: Sequence[Fill]
+    plans: Sequence[Planned]
+    end: datetime
 
     def place(self, at: datetime) -> int:
         """Return the place of the candle in which a moment lies: candles have no gaps for nights between them."""
@@ -58,6 +69,7 @@ def draw(of: Drawn, file: Path) -> None:
     with picture(file, 10, 5) as figure:
         axes = figure.subplots()
         _candles(axes, of.series)
+        draw_levels(axes, of.plans, of.place, of.end)
         _trades(axes, of)
         width = "5 minutes" if of.series.timeframe == MINUTES else "a day"
         title(axes, f"{clean(of.series.symbol)}, {counted(len(of.trades), 'trade')}, candles of {width}")
@@ -68,7 +80,13 @@ def drawn(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | N
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
-    return Drawn(_series(app, symbol, first, last, as_of), trades, _fills(app, trades, symbol, as_of))
+    history, series, fills = (
+        read_history(app),
+        _series(app, symbol, first, last, as_of),
+        _fills(app, trades, symbol, as_of),
+    )
+    plans = [planned(app, history, each, fills) for each in trades]
+    return Drawn(series, trades, fills, plans, as_of)
 
 
 def _fills(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime) -> list[Fill]:
@@ -87,7 +105,9 @@ def _series(app: App, symbol: str, first: datetime, last: datetime, as_of: datet
     timeframe = MINUTES if last - first <= FEW else DAY
     around = AROUND[timeframe]
     days = (last - first + 2 * around).days + 1
-    need = BarNeed(timeframe, days * A_DAY if timeframe == MINUTES else days, adjusted=False)
+    need = BarNeed(
+        timeframe, days * ceil(app.day.lasts / MINUTES_LAST) if timeframe == MINUTES else days, adjusted=False
+    )
     found = _bars(app).closed(need, [symbol], min(last + around, as_of)).get(symbol)
     start = bisect_left(found.starts, (first - around).timestamp()) if found else 0
     if found is None or start == len(found):

@@ -37,7 +37,9 @@ Csv = Annotated[
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE", help="Draw the trades of a symbol on candles: FILE.svg or .png."),
+    typer.Option(
+        "--plot", metavar="FILE", help="Draw a symbol's trades on candles, with stops and targets: FILE.svg or .png."
+    ),
 ]
 Tax = Annotated[
     int | None,

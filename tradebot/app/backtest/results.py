@@ -24,6 +24,7 @@ from tradebot.app.backtest import saving
 from tradebot.app.backtest.assembly import USUAL, engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.backtest.played import PlayedBars
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.spec import FUNDS, NO_COSTS
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
@@ -74,9 +75,7 @@ def _elsewhere(spec: MarketSpec) -> Bars | None:
 def bars_of(spec: MarketSpec) -> Bars:
     """Return the bars of a market, made from its specification; raise OperatorError if its files can't be used."""
     if spec.venue.dialect != USUAL:
-        raise OperatorError(
-            "a backtest of this venue keeps no bars", "play the same days in a sandbox: tradebot init --venue"
-        )
+        return PlayedBars(open_market_in_memory(spec))
     opened = open_market_in_memory(replace(spec, costs=NO_COSTS))
     return EngineBars(engine_of(opened, opened.spec), opened.days)
 

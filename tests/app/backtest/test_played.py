@@ -1,0 +1,47 @@
+"""What is shown of a backtest at another venue are the minutes that it played, and none that had not ended."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.app.backtest.played import PlayedBars
+from tradebot.exchange.market.coins import kraken_venue
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.model.view import BarNeed
+
+COIN, FIRST = "PF_PEPEUSD", date(2026, 11, 16)
+BEGINS = datetime(2026, 11, 16, tzinfo=UTC)
+
+
+@cache
+def market() -> OpenedMarket:
+    venue = kraken_venue(7, (COIN,))
+    return open_market_in_memory(MarketSpec(start=FIRST, symbols=(COIN,), sessions=2, seed=7, venue=venue))
+
+
+@given(st.sampled_from(["1Min", "5Min", "4Hour", "1Day"]), st.integers(1, 400), st.integers(1, 3000))
+@settings(max_examples=6, deadline=None)
+def test_bars_are_the_newest_that_had_ended_and_are_made_of_their_minutes(
+    timeframe: str, depth: int, minutes: int
+) -> None:
+    bars, until = PlayedBars(market()), BEGINS + timedelta(minutes=minutes)
+    width = {"1Min": 1, "5Min": 5, "4Hour": 240, "1Day": 1440}[timeframe]
+    ended = min(minutes, 2 * 1440) // width
+    found = bars.closed(BarNeed(timeframe, depth), [COIN, "AAPL"], until)
+    assert set(found) == ({COIN} if ended else set())
+    for one in found.values():
+        assert len(one) == min(depth, ended)
+        assert one.starts[-1] == BEGINS.timestamp() + 60 * width * (ended - 1)
+        newest = bars.closed(BarNeed("1Min", width), [COIN], BEGINS + timedelta(minutes=width * ended))[COIN]
+        assert (one.open[-1], one.high[-1]) == (newest.open[0], max(newest.high))
+        assert (one.low[-1], one.close[-1]) == (min(newest.low), newest.close[-1])
+
+
+def test_prices_are_those_of_the_instrument_also_where_they_are_tiny() -> None:
+    (one,) = market().spec.venue.instruments
+    minutes = PlayedBars(market()).closed(BarNeed("1Min", 1440), [COIN], BEGINS + timedelta(days=1))[COIN]
+    assert minutes.open[0] == pytest.approx(float(one.level), rel=0.9)
