@@ -10,6 +10,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.costs import CostModel
 from tradebot.model.position import RoundTrip
 from tradebot.model.series import Series
+from tradebot.signals.structures.bars import Hole
 from tradebot.signals.structures.comparing import exact
 from tradebot.signals.structures.fibonacci import FibonacciRange
 from tradebot.signals.structures.indicators import atr, directional, ema
@@ -42,6 +43,7 @@ class Past(Struct, frozen=True):
 
 class Coin(Struct, frozen=True):
     """One coin. `price` is the close of the newest 15-minute bar in USD, `atr` that of the structure's bars in USD.
+    `holes` are where these bars are missing.
 
     `strength` is the ADX of the hourly bars. `swing_highs` and `swing_lows` are prices of hourly swings, and `weeks`
     is the range of the last weeks, or None if it isn't asked for. `quote` is the perpetual's, and
@@ -53,6 +55,7 @@ class Coin(Struct, frozen=True):
     price: float
     bias: Bias
     bars: Series
+    holes: Sequence[Hole]
     structures: Structures
     atr: float
     strength: float | None

@@ -9,7 +9,7 @@ from msgspec import Struct
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.signals.structures.bars import holes, seconds_of
+from tradebot.signals.structures.bars import seconds_of
 from tradebot.signals.structures.reading import Reading, ReadingKind
 from tradebot.strategies.smart_money.coin import Coin, loss_of, recent
 from tradebot.strategies.smart_money.levels import Levels, Setup
@@ -80,7 +80,7 @@ def _data(coin: Coin, rules: SmartMoneySettings) -> Decision:
     """Return UNKNOWN while bars are missing among those that the range is read from; a structure may hide there."""
     bars = coin.bars
     since_s = bars.starts[-min(rules.fib.bars, len(bars))]
-    missing = sum(hole.to_s - hole.from_s for hole in holes(bars) if hole.to_s > since_s) // seconds_of(bars.timeframe)
+    missing = sum(hole.to_s - hole.from_s for hole in coin.holes if hole.to_s > since_s) // seconds_of(bars.timeframe)
     if missing:
         return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.BARS_HAVE_HOLES, missing, 0, about="data")
     return _answer("data", True, None, len(bars), rules.structure.min_depth)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from tradebot.model.position import Position
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
+from tradebot.signals.structures.bars import Hole, holes
 from tradebot.signals.structures.structures import Structures, structures
 from tradebot.signals.structures.swings import Extreme, Swing, swings
 from tradebot.strategies.smart_money.coin import Bias, Coin, Past, atr_of, bias, strength_of, week_range
@@ -50,6 +51,7 @@ def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
         price=quarters.close[-1],
         bias=readings.of(days, _bias),
         bars=bars,
+        holes=readings.of(bars, _holes),
         structures=readings.of(bars, _structures),
         atr=readings.of(bars, atr_of) or 0.0,
         strength=readings.of(hours, strength_of),
@@ -68,6 +70,10 @@ def _swings(hours: Series, rules: SmartMoneySettings) -> Sequence[Swing]:
 
 def _bias(days: Series, rules: SmartMoneySettings) -> Bias:
     return bias(days.close, rules.bias)
+
+
+def _holes(bars: Series, rules: SmartMoneySettings) -> Sequence[Hole]:
+    return holes(bars)
 
 
 def _structures(bars: Series, rules: SmartMoneySettings) -> Structures:
