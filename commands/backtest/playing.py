@@ -179,7 +179,6 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
 def _require_served(wish: Wish, how: How) -> None:
     """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
     asked = {
-        "--check-lookahead": how.cuts is not None,
         "--sensitivity": how.sensitivity,
         "--resume": how.resume,
         "--equity-at": wish.equity_at != "market",

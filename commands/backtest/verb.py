@@ -1,5 +1,6 @@
 """`tradebot backtest`: play the bot on other days, with its own passes, and keep what came of it."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.backtest.options import Wish
@@ -61,8 +62,15 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
     from commands.shared.surface import progress_bar
     from tradebot.app.backtest.lookahead import check
 
+    run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
     with progress_bar("looking for look-ahead") as tell:
-        return check(finished.run, finished.planned.market, lambda: loaded(finished.planned), cuts or MOST_CUTS, tell)
+        if not run.made.served:
+            return check(run, market, lambda: loaded(finished.planned), most, tell)
+        from tradebot.app.backtest.asking_again import check_served
+        from tradebot.app.backtest.served import other_future
+
+        elsewhere = partial(other_future, run.plan.settings, market)
+        return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
 
 
 @VERBS.command("backtest", epilog=EXAMPLES)

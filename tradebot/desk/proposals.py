@@ -63,7 +63,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     for strategy, slot in planned.strategies:
         seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
         refused.extend(seen.left_out)
-        result = seen.unmet or _answer(strategy, seen.view, world.rules.of(strategy.name).wants)
+        result = seen.unmet or answer_of(strategy, seen.view, world.rules.of(strategy.name).wants)
         if isinstance(result, Decision):
             failed.append(StrategyRefusal(strategy.name, result))
         else:
@@ -89,7 +89,8 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code(), moves)
 
 
-def _answer(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
+def answer_of(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
+    """Return what a strategy wants, or why its whole answer is refused."""
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer

@@ -15,6 +15,7 @@ from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.other_future import OtherFuture
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.source import BarSource
 from tradebot.exchange.market.venue import Venue
@@ -49,16 +50,25 @@ def _source(
     grids: Mapping[str, Grid],
     calendars: Mapping[str, Calendar],
 ) -> BarSource:
-    seed = stored.spec.seed
-    if stored.spec.source == "generated":
-        usual = GeneratedBars(seed, calendar, grids.values())
-        own = {symbol: GeneratedBars(seed, calendars[symbol], [grids[symbol]]) for symbol in calendars}
-        return _BySymbol(usual, own) if own else usual
+    spec = stored.spec
+    if spec.source == "generated" and spec.other_us is not None:
+        own_seed, other_seed = (_generated(seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
+        return OtherFuture(own_seed, other_seed, spec.other_us)
+    if spec.source == "generated":
+        return _generated(spec.seed, calendar, grids, calendars)
     if stored.spec.source == "daily":
         return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
     from tradebot.exchange.market.recorded import kept_bars
 
     return kept_bars(state_dir / BARS_FILE)
+
+
+def _generated(
+    seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
+) -> GeneratedBars | _BySymbol:
+    usual = GeneratedBars(seed, calendar, grids.values())
+    own = {symbol: GeneratedBars(seed, calendars[symbol], [grids[symbol]]) for symbol in calendars}
+    return _BySymbol(usual, own) if own else usual
 
 
 class _BySymbol:

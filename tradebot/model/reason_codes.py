@@ -115,6 +115,7 @@ class Reason(StrEnum):
     STRATEGY_DECLINED = auto()
     RANKED_TOO_FEW = auto()
     BARS_HAVE_HOLES = auto()
+    BARS_OUT_OF_ORDER = auto()
     AGAINST_BIAS = auto()
     NO_SETUP = auto()
     CONSOLIDATION = auto()

@@ -11,6 +11,12 @@ SETUP_REASONS: dict[Reason, ReasonRow] = {
         "the missing bars are old enough.",
         Unit.BARS,
     ),
+    Reason.BARS_OUT_OF_ORDER: unknown(
+        "Bars of a timeframe are there twice or out of order, so the strategy can't read anything from them.",
+        "The store of bars keeps one bar for each start, in order, so this is an error of the program: report it. "
+        "The other coins are judged.",
+        Unit.SECONDS,
+    ),
     Reason.AGAINST_BIAS: idle(
         "The daily bars lean the other way: their close is on the other side of its moving average.",
         "Nothing to do: a side is traded only while the daily bars don't speak against it.",

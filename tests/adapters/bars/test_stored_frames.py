@@ -214,3 +214,37 @@ def test_store_of_an_older_version_is_moved_aside_and_fetched_again(
     assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
     assert (tmp_path / "bars.db.damaged-1").exists()
     again.close()
+
+
+def test_bars_that_are_altered_or_appended_later_do_not_reach_an_earlier_moment(tmp_path: Path) -> None:
+    until, source = NOON + timedelta(hours=13, minutes=7), AroundTheClock()
+    bars = opened(tmp_path, source)
+    before = {frame: bars.closed(BarNeed(frame, 6), ["BTC"], until)["BTC"] for frame in FRAMES}
+    for frame in FRAMES:
+        step = width_s(frame)
+        end_s = int(until.timestamp()) // step * step
+        # The one that isn't over at that moment, and those after it.
+        later = [RawBar(end_s + step * place, 7.0, 9.0, 5.0, 7.0, 3.0) for place in range(4)]
+        assert bars.store.put("BTC", frame, later, source.name) == len(later)
+    bars.close()
+    for again in (bars, opened(tmp_path, source)):
+        found = {frame: again.closed(BarNeed(frame, 6), ["BTC"], until)["BTC"] for frame in FRAMES}
+        again.close()
+        assert found == before
+
+
+@given(st.sampled_from(FRAMES), st.integers(0, 400), st.sampled_from([-1, 0, 1]))
+@settings(max_examples=15)
+def test_no_bar_of_the_spot_price_ends_after_the_moment_asked_for_also_at_a_boundary(
+    timeframe: str, quarters: int, microseconds: int
+) -> None:
+    until = NOON + quarters * timedelta(minutes=15) + timedelta(microseconds=microseconds)
+    with TemporaryDirectory() as folder:
+        bars = opened(Path(folder), AroundTheClock())
+        # What was served later must not be served to someone who asks about an earlier moment.
+        for asked in (until + timedelta(days=1), until):
+            found = bars.closed(BarNeed(timeframe, 5, price=PriceKind.SPOT), ["BTC"], asked)["BTC"]
+        bars.close()
+    end = found.start_of(-1) + timedelta(seconds=width_s(timeframe))
+    assert until - timedelta(seconds=width_s(timeframe)) < end <= until
+    assert len(found) == 5

@@ -68,6 +68,14 @@ class OpenedFiles:
     def __exit__(self, *_: object) -> None:
         _watching.remove(self)
 
+    @contextmanager
+    def made(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
+        """Yield newly made strategies, and notice the files that are opened while they are loaded."""
+        with ExitStack() as stack:
+            with self.noticed("loading"):
+                fresh = stack.enter_context(strategies())
+            yield fresh
+
     def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
         """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
 
@@ -253,23 +261,24 @@ def check(
     with OpenedFiles() as files:
         for done, at in enumerate(chosen, 1):
             with ExitStack() as stack:
-                with files.noticed("loading"):
-                    fresh = stack.enter_context(strategies())
+                fresh = stack.enter_context(files.made(strategies))
                 again = begin(run.plan, files.watched(fresh, at), cut(market, from_datetime(at)), flow_from=market)
                 while again.made.now() < at and not again.is_complete:
                     again.step()
-            whole, part = _known(run, at), _known(again, at)
+            whole, part = known_until(run, at), known_until(again, at)
             compared += len(whole)
             watch(done, len(chosen))
             if whole != part:
-                found.append(_first(whole, part, at))
+                found.append(first_difference(whole, part, at))
                 break
-    began_at = run.made.sessions[0].open
-    found += [
-        Peek(who, f"file {name}", began_at, "it opens the file", "nothing cuts off what a file holds", None)
-        for who, name in files.found
-    ]
-    return Checked(done, len(possible), compared, tuple(found))
+    return Checked(done, len(possible), compared, (*found, *files_opened(files, run)))
+
+
+def files_opened(files: OpenedFiles, run: Run) -> Iterator[Peek]:
+    """Yield the files that strategies opened in a run: they may hold anything."""
+    at = run.made.sessions[0].open
+    for who, name in files.found:
+        yield Peek(who, f"file {name}", at, "it opens the file", "nothing cuts off what a file holds", None)
 
 
 def _of_the_market(run: Run) -> Iterator[Peek]:
@@ -283,7 +292,7 @@ Fact = tuple["datetime", str, str, str]
 """When something happened, what it is, which one it is, and who decided it."""
 
 
-def _known(run: Run, until: datetime) -> Mapping[Fact, str]:
+def known_until(run: Run, until: datetime) -> Mapping[Fact, str]:
     """Return everything that a run decided and did up to a moment, in order of time."""
     facts = dict(_decided(run, until)) | dict(_done(run, until)) | dict(_ended(run.ends, until))
     return {fact: facts[fact] for fact in sorted(facts)}
@@ -320,7 +329,7 @@ def _ended(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tuple[Fact, 
             yield (end.equity_at, "equity", end.session.isoformat(), "the account"), f"{end.equity:f} USD"
 
 
-def _first(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime) -> Peek:
+def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None) -> Peek:
     """Return the first difference; of several at one moment, a decision comes before what follows from it."""
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]

@@ -16,7 +16,8 @@ from tradebot.exchange.times import MINUTE
 from tradebot.model.trading import TradingState, TradingStateRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from tradebot.app.backtest.assembly import Assembled, Margin
     from tradebot.app.backtest.market import OpenedMarket
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
+    from tradebot.ports.world import World
 
 PERSON = "a person"
 """Who ends halts in a backtest that assumes somebody does."""
@@ -110,10 +112,12 @@ def begin(
     market: OpenedMarket | None = None,
     *,
     flow_from: OpenedMarket | None = None,
+    looks: Callable[[World, datetime], None] = lambda world, now: None,
 ) -> Run:
     """Return a run at the beginning of its market, which is opened unless it is given.
 
-    Generated flow predicts the prices of `flow_from`, or else those of the market.
+    Generated flow predicts the prices of `flow_from`, or else those of the market. `looks` is shown the bot before its
+    strategies are asked.
     Raises OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
@@ -128,7 +132,12 @@ def begin(
         equity_at=plan.equity_at,
         margin=plan.margin,
     )
-    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass or made.served, before_asking=made.before_asking)
+
+    def before_asking() -> None:
+        made.before_asking()
+        looks(made.world, made.now())
+
+    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass or made.served, before_asking=before_asking)
     return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
 
 

@@ -7,7 +7,7 @@ than an engine in this process: a pass asks again, and none is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -156,3 +156,25 @@ def world_of(
         second_clock=lambda: to_datetime(time.now_us),
     )
     return world, ledger, time
+
+
+@contextmanager
+def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
+    """Yield the bot's world at this moment with bars and quotes of an exchange whose prices differ from then on.
+
+    The books and the account stay those of the bot.
+    """
+    now_us = from_datetime(now)
+    served = Served(opened._replace(spec=replace(opened.spec, other_us=now_us)))
+    try:
+        ServedTime(served.clock).advance(now_us)
+        door, tally = door_to(settings.venue), DriftTally()
+        connection = door.connect(Access(settings, {}, served.url, folder=served.folder))
+        bars = stored_bars(
+            served.folder, JsonlEvents(served.folder / EVENTS), lambda: door.bars(connection, tally),
+            world.ledger.sessions, settings.day,
+        )  # fmt: skip
+        yield replace(world, market=door.reader(connection, tally), bars=bars)
+        bars.close()
+    finally:
+        served.close()

@@ -185,7 +185,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
     without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
     `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
-    other than Alpaca has instruments in place of shares.
+    other than Alpaca has instruments in place of shares. The minutes of a generated market that end after `other_us`,
+    in microseconds since 1970, are those of another seed.
     """
 
     start: date
@@ -205,6 +206,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     prices: Prices = "raw"
     day_prices: DayPrices = "open-and-close"
     venue: Venue = ALPACA
+    other_us: int | None = None
 
     def __post_init__(self) -> None:
         for message, hint in problems(self):
@@ -226,6 +228,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         # Other markets keep the identity that they had before there were markets of daily bars.
         left_out |= set() if self.source == "daily" else set(_DAILY)
         left_out |= set() if self.venue != ALPACA else {"venue"}
+        left_out |= set() if self.other_us is not None else {"other_us"}
         fields = asdict(self) | exact | {"costs": costs_fields(self.costs), "venue": self.venue.to_fields()}
         return {name: value for name, value in fields.items() if name not in left_out}
 
@@ -329,6 +332,8 @@ def _check_costs(costs: Costs) -> None:
 def _check_source(spec: MarketSpec) -> None:
     _need_one_of("market source", spec.source, get_args(Source))
     _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
+    met = spec.other_us is None or (spec.source == "generated" and not spec.corporate_actions)
+    _need(met, "only a generated market without corporate actions can have another future", "leave out other_us")
     if spec.source == "generated":
         return
     _need(bool(spec.path), f"a {spec.source} market needs the path of a file", "pass --bars FILE")

@@ -10,6 +10,10 @@ from tradebot.signals.structures.reading import ReadingKind
 from tradebot.strategies.smart_money.settings import Regime, RegimeRules, StopOutSettings
 
 MOST_TARGETS = 5
+MOST_RISK = Decimal("0.999999")
+"""A stop that is a whole price away protects nothing, and an average range that wide says nothing."""
+FARTHEST = 10
+"""A swing at more than so many times the entry, as before a crash, is no target."""
 
 
 class Setup(Struct, frozen=True):
@@ -56,7 +60,8 @@ def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) ->
 
 
 def levels(setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]) -> Levels | None:
-    """Return the prices of a setup, unrounded; None if its stop is not on the losing side of its entry.
+    """Return the prices of a setup, unrounded; None if its stop is not on the losing side of its entry, or if the stop
+    or the average range is as far away as the entry is from zero.
 
     `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are the prices of the
     swings ahead of the entry. The target is the nearest swing that is worth the regime's least reward, or else exactly
@@ -65,12 +70,12 @@ def levels(setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swin
     sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
     stop = invalid - sign * multiple * exact(atr)
     risk = sign * (entry - stop)
-    if risk <= 0 or stop <= 0:
+    if risk <= 0 or stop <= 0 or max(risk, exact(atr)) > MOST_RISK * entry:
         return None
-    least = entry + sign * rules.min_reward * risk
-    if least <= 0:
+    least, most = entry + sign * rules.min_reward * risk, FARTHEST * entry
+    if not 0 < least <= most:
         return None
-    return Levels(entry, invalid, stop, tuple(_targets(sign, least, swings)))
+    return Levels(entry, invalid, stop, tuple(_targets(sign, least, [price for price in swings if price <= most])))
 
 
 def _targets(sign: int, least: Decimal, swings: Iterable[float]) -> Sequence[Decimal]:

@@ -7,6 +7,7 @@ from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import Close, StrategyView
 from tradebot.signals.structures.comparing import exact
 from tradebot.strategies.smart_money.coin import bias
+from tradebot.strategies.smart_money.reading import disorder_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 PREMISE_GONE = "the daily bars lean the other way now"
@@ -20,7 +21,7 @@ def closes(view: StrategyView, settings: SmartMoneySettings) -> list[Close]:
 
 def _why(view: StrategyView, symbol: str, lot: Position, settings: SmartMoneySettings) -> Iterator[str]:
     """Yield why a position has to go, if it has to: one reason at most."""
-    if symbol not in view.universe:
+    if symbol not in view.universe or disorder_of(view, symbol, settings):
         return
     direction = 1 if lot.quantity > 0 else -1
     found = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)

@@ -5,6 +5,12 @@ from typing import Any, TypeVar
 
 from tradebot.model.position import Position
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.series import DAY, PriceKind
 from tradebot.model.view import StrategyView
 from tradebot.signals.structures.bars import Hole, holes
 from tradebot.signals.structures.structures import Structures, structures
@@ -40,6 +46,21 @@ class Readings:
 def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
     """Return what is known of a coin of the view's universe."""
     rules = readings.rules
+
+
+def disorder_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Decision | None:
+    """Return why nothing can be read from a coin's bars: in one of its series they aren't in order, each there once."""
+    for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe):
+        starts = view.bars(symbol, timeframe, price=PriceKind.SPOT).starts
+        found = next((later for sooner, later in pairwise(starts) if later <= sooner), None)
+        if found is not None:
+            what = f"{timeframe} from {datetime.fromtimestamp(found, UTC):%Y-%m-%d %H:%M}"
+            return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.BARS_OUT_OF_ORDER, what, about="data")
+    return None
+
+
+def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
+    """Return what is known of a coin of the view's universe whose bars are in order."""
     days, hours, quarters, bars = (
         view.bars(symbol, timeframe, price=PriceKind.SPOT)
         for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe)

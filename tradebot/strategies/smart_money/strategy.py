@@ -13,7 +13,7 @@ from tradebot.signals.structures.comparing import exact
 from tradebot.strategies.smart_money.filters import Side, decisions
 from tradebot.strategies.smart_money.levels import Levels
 from tradebot.strategies.smart_money.managing import closes
-from tradebot.strategies.smart_money.reading import Readings, coin_of
+from tradebot.strategies.smart_money.reading import Readings, coin_of, disorder_of
 from tradebot.strategies.smart_money.scoring import components
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import inputs_of, side_of
@@ -35,7 +35,10 @@ class SmartMoneyStrategy:
         self.needs = Needs(bars=tuple(_bars(self._settings)), quotes=True, lots=True, trades=True)
 
     def propose(self, view: StrategyView) -> Sequence[Open | Close]:
-        """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too."""
+        """Return the closes of positions whose reason is gone, and an entry for each other coin, refused ones too.
+
+        A coin whose bars can't be read is refused for that alone; the others are judged.
+        """
         gone = closes(view, self._settings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         wants = [_want(_better(view, symbol, self._readings), self._settings) for symbol in free]
@@ -43,12 +46,23 @@ class SmartMoneyStrategy:
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         return inputs_of(_better(view, symbol, self._readings), self._settings)
+        wants = [_answer(view, symbol, self._settings) for symbol in free]
+        return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
+
+    def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
+        if disorder_of(view, symbol, self._settings):
+            return ()
+        return inputs_of(_better(view, symbol, self._settings), self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
         """Return which coins pass as it is, and with each of the changed settings under `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
         return [Passing(name, _passing(view, free, settings)) for name, settings in answers]
+        return [
+            Passing(name, [symbol for symbol in free if _would_pass(view, symbol, settings)])
+            for name, settings in answers
+        ]
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return ()
@@ -60,6 +74,18 @@ def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySet
 
 
 def _better(view: StrategyView, symbol: str, readings: Readings) -> Side:
+def _answer(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Open:
+    disorder = disorder_of(view, symbol, settings)
+    if disorder is not None:
+        return Open(symbol, candidate.Side.BUY, 0.0, decisions=(disorder,))
+    return _want(_better(view, symbol, settings), settings)
+
+
+def _would_pass(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> bool:
+    return disorder_of(view, symbol, settings) is None and _passes(_better(view, symbol, settings), settings)
+
+
+def _better(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Side:
     """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
     coin, settings = coin_of(view, symbol, readings), readings.rules
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
