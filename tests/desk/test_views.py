@@ -109,6 +109,25 @@ def test_spot_bars_are_seen_beside_those_of_trades_where_the_venue_has_them() ->
     assert [len(view.bars("AAPL", price=price)) for price in (PriceKind.TRADE, PriceKind.SPOT)] == [5, 4]
 
 
+class StoppedBars(FakeBars):
+    """Quarter-hour bars, of which each symbol's newest one ended so many seconds ago."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        found = {symbol: series(symbol, need, 4) for symbol in symbols if symbol in self.count}
+        ends = {symbol: int(until.timestamp()) - self.count[symbol] for symbol in found}
+        stamps = {symbol: [end - 900 * place for place in (4, 3, 2, 1)] for symbol, end in ends.items()}
+        return {symbol: replace(one, starts=array("q", stamps[symbol])) for symbol, one in found.items()}
+
+
+def test_a_symbol_whose_spot_bars_have_stopped_is_left_out_however_well_it_is_quoted_itself() -> None:
+    scene, strategy = Scene(), asking(BarNeed("15Min", 4, price=PriceKind.SPOT, max_age_s=1200), quotes=True)
+    scene.venue.capabilities = replace(scene.venue.capabilities, bar_prices=frozenset(PriceKind))
+    found = sees(scene, strategy, StoppedBars({"AAPL": 0, "MSFT": 1200, "JPM": 1201}))
+    assert (found.view.universe, found.unmet) == (("AAPL", "MSFT"), None)
+    said = {left.symbol: (left.decision.reason, left.decision.observed) for left in found.left_out}
+    assert said == {"JPM": (Reason.BARS_STALE, 1201.0), "XOM": (Reason.BARS_MISSING, 0)}
+
+
 def test_need_for_a_price_that_the_venue_lacks_is_refused_and_nothing_is_asked() -> None:
     bars = FakeBars({"AAPL": 5})
     found = sees(Scene(), asking(BarNeed(DAY, 5), BarNeed(DAY, 5, price=PriceKind.SPOT)), bars)

@@ -14,6 +14,7 @@ from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Stake
+from tradebot.model.instrument import TickStep
 from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, OwnRules
 from tradebot.model.order import Execution
 from tradebot.model.reasons import Reason
@@ -78,6 +79,23 @@ def test_what_is_left_after_rounding_down_is_at_least_the_minimum_or_refused(pri
     said = {one.gate: one for one in decide(on("48", price, "0.01", listed=listed))}
     assert said[Gate.ORDER_NOTIONAL].verdict is verdict
     assert verdict is Verdict.PASS or said[Gate.ORDER_NOTIONAL].reason is Reason.ORDER_NOTIONAL_BELOW_MIN
+
+
+@pytest.mark.parametrize(
+    ("price", "lot", "quantity"),
+    [("0.00001", "1000", "1724137000"), ("0.00001", "10000000000", "0"), ("30000", "1", "0"), ("90000", "1e6", "0")],
+)
+def test_tiny_prices_and_lots_larger_than_the_order_end_in_decisions(price: str, lot: str, quantity: str) -> None:
+    """Of 100,000 USD, 21,000 may be in one order, and 500 may be lost at a stop 2.9 percent away."""
+    ticks = (TickStep(D("0"), D("1e-11")),)
+    listed = listing("AAPL", ticks=ticks, lot=D(lot), minimum=D(lot))
+    asked = on("100000", price, listed=listed)
+    assert asked.size is not None
+    assert asked.size.quantity == D(quantity)
+    said = {one.gate: one for one in decide(asked)}
+    small = said[Gate.ORDER_NOTIONAL]
+    refused = (Verdict.FAIL, Reason.ORDER_NOTIONAL_BELOW_MIN)
+    assert (small.verdict, small.reason) == ((Verdict.PASS, None) if D(quantity) else refused)
 
 
 UNCAPPED = CAPS.model_copy(update={"max_stop_loss_usd": None})

@@ -10,6 +10,7 @@ import requests
 
 from commands.shared.drawing import show_traded
 from tests.bot import Said, typed
+from tradebot.adapters.bars import window
 from tradebot.exchange import process
 
 VENUE = "kraken_futures"
@@ -165,6 +166,29 @@ def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_
     for option in ("--sensitivity", "--resume"):
         refused = typed(capsys, *words, option, "--state-dir", str(tmp_path / "bot"))
         assert (refused.code, f"{option} needs the usual venue's engine" in refused.err) == (2, True)
+
+
+@pytest.mark.campaign
+def test_smart_money_passes_the_check_for_look_ahead_and_a_bar_that_is_not_over_fails_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = str(tmp_path / "bot")
+    options = ("--profile", "smart_money", "--symbols", "PF_XBTUSD,PF_ETHUSD")
+    assert typed(capsys, "init", *options, "--state-dir", bot).code == 0
+    with (tmp_path / "bot" / "tradebot.yaml").open("a") as file:
+        file.write(SPARSE.partition("\n")[2])
+    words = ("backtest", "--sessions", "1", "--check-lookahead", "--cuts", "3", "--force", "--state-dir", bot, "--json")
+    passed = typed(capsys, *words)
+    assert passed.code == 0, passed.err + passed.out
+    found = json.loads(passed.out)["data"]["lookahead"]
+    assert (found["cuts"], found["peeks"]) == (3, [])
+    ended_s = window._ended_s
+    monkeypatch.setattr(window, "_ended_s", lambda *of: min(ended_s(*of) + of[2], int(of[0].close.timestamp())))
+    failed = typed(capsys, *words)
+    assert failed.code == 10, failed.err
+    (peek,) = json.loads(failed.out)["data"]["lookahead"]["peeks"]
+    assert peek["strategy"] == "the market"
+    assert peek["what"].startswith("bar ")
 
 
 @pytest.mark.campaign

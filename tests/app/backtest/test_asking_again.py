@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -74,10 +75,17 @@ def test_a_bar_that_has_not_ended_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_bar_of_the_future_that_is_stamped_as_an_older_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly, "EngineBars", Misread)
-    (peek,) = checked(lambda: Trader(honest), 100).peeks
-    assert (peek.strategy, peek.what) == ("seer", "decision AAPL")
+    (peek,) = checked(lambda: Trader(honest)).peeks
+    assert (peek.strategy, peek.what) == (MARKET, "bars 1Min of AAPL")
     assert peek.known != peek.unknown
     assert peek.at == there(peek.cut_at)
+
+
+def test_a_strategy_that_answers_the_same_view_differently_is_caught() -> None:
+    asked = count()
+    first, *_ = checked(lambda: Trader(lambda view: next(asked) % 2 == 0)).peeks
+    assert (first.strategy, first.what) == ("seer", "decision AAPL")
+    assert first.known != first.unknown
 
 
 def test_a_strategy_that_remembers_another_run_is_caught_without_another_future() -> None:

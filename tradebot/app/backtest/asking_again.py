@@ -81,16 +81,17 @@ class Asking(Struct):
         self.watch(self.done, self.done + len(self.left))
 
     def _differences(self, world: World, now: datetime) -> Iterator[Peek]:
-        """Yield what a view has too early, or else the first want of each strategy that isn't the same elsewhere."""
+        """Yield the first thing that a view has too early, or else the first want of each strategy that differs."""
         due = plan(world, self.entries, now).strategies
         slots = {strategy.name: slot for strategy, slot in due}
         here = self._views(world, now, slots)
-        early = [peek for seen in here.values() for peek in unended(seen.view, world.venue.day)]
-        if early:
-            yield early[0]
-            return
         with self.elsewhere(world, now) as other:
             there = self._views(other, now, slots)
+        for name, seen in here.items():
+            early = (*unended(seen.view, world.venue.day), *_shown_differently(seen.view, there[name].view))
+            if early:
+                yield early[0]
+                return
         with self.strategies() as first, self.strategies() as second:
             for one, again in zip(first, second, strict=True):
                 if one.name in slots:
@@ -116,6 +117,24 @@ def _answers(strategy: Strategy, seen: Seen) -> Mapping[str, str]:
     if isinstance(answer, Decision):
         return {"the whole answer": repr(answer), **left_out}
     return {want.symbol: f"{place}: {want!r}" for place, want in enumerate(answer)} | left_out
+
+
+def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[Peek]:
+    """Yield the bars and quotes in a view that aren't the same where only the future is another."""
+    for key, series in view.series.items():
+        if series != elsewhere.series.get(key):
+            what = f"bars {series.timeframe} of {series.symbol}"
+            yield Peek(MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now)
+    for symbol, quote in view.quotes.items():
+        if quote != elsewhere.quotes.get(symbol):
+            known, unknown = (repr(seen.quotes.get(symbol, NOTHING)) for seen in (view, elsewhere))
+            yield Peek(MARKET, f"quote of {symbol}", view.now, known, unknown, view.now)
+
+
+def _newest(series: Series | None) -> str:
+    if not series:
+        return NOTHING
+    return f"{len(series)} bars, the newest from {series.start_of(-1):%Y-%m-%d %H:%M} at {series.close[-1]}"
 
 
 def _first_of(strategy: str, at: datetime, known: Mapping[str, str], unknown: Mapping[str, str]) -> Iterator[Peek]:
