@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from commands.reconcile import verb as reconcile
 from tests.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
+from tests.faults.auction_controls import AUCTION_CONTROLS
 from tests.faults.life_controls import entries_without_a_yes
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -284,31 +285,34 @@ def absent_is_over() -> None:
 
 
 CONTROLS: Mapping[str, Callable[[], None]] = {
-    control.__name__.replace("_", "-"): control
-    for control in (
-        random_ids,
-        retry_on_post,
-        no_lock,
-        cached_halt,
-        reconcile_that_flattens,
-        gate_after_the_post,
-        unknown_is_rejected,
-        cancel_and_send_anew,
-        synchronous_off,
-        journal_not_synced,
-        folder_not_synced,
-        no_second_look,
-        one_fill_an_order,
-        no_stop,
-        no_pairs,
-        gaps_untold,
-        gaps_cut_short,
-        loosen,
-        fate_not_asked,
-        believe_the_orders,
-        believe_the_positions,
-        entries_without_a_yes,
-        ids_used_again,
-        absent_is_over,
-    )
+    **AUCTION_CONTROLS,
+    **{
+        control.__name__.replace("_", "-"): control
+        for control in (
+            random_ids,
+            retry_on_post,
+            no_lock,
+            cached_halt,
+            reconcile_that_flattens,
+            gate_after_the_post,
+            unknown_is_rejected,
+            cancel_and_send_anew,
+            synchronous_off,
+            journal_not_synced,
+            folder_not_synced,
+            no_second_look,
+            one_fill_an_order,
+            no_stop,
+            no_pairs,
+            gaps_untold,
+            gaps_cut_short,
+            loosen,
+            fate_not_asked,
+            believe_the_orders,
+            believe_the_positions,
+            entries_without_a_yes,
+            ids_used_again,
+            absent_is_over,
+        )
+    },
 }

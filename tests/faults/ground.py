@@ -23,7 +23,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.accepting import accept
-from tests.faults import lies
+from tests.faults import auctioned, lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.venue import AT
 from tests.faults.wire import Wire, lay
@@ -112,6 +112,8 @@ class Ground:
         self._rest(exchange)
         self._keep(exchange, "resting")
         self._protect()
+        if AT.profile:
+            self._compete()
 
     def _protect(self) -> None:
         """Begin again with a position that no rule wants to close: bare, with a pair at the venue, and to be left."""
@@ -124,11 +126,33 @@ class Ground:
         switch.halt(self.root / "bot", "schedule", "a person", _now(exchange), TradingState.FLATTEN)
         self._keep(exchange, "leaving")
 
+    def _compete(self) -> None:
+        """Begin again with an auction: a position that may give way, one that does, and one that just has."""
+        exchange = self._again("flat")
+        (self.root / "bot" / "tradebot.yaml").write_text(auctioned.configuration(SYMBOLS))
+        accept(self.root / "bot", _now(exchange))
+        self.auctioned = load_for(state_folder.open_state(self.root / "bot", {}), Options(str(self.root / "bot")), {})
+        self._keep(exchange, "room")
+        self._auction({ONE: "buy"}, 0)
+        for _ in range(2):
+            tick(exchange, {"seconds": 61})
+            self._verb(evaluate_exits.run, loaded=self.auctioned)
+        self._keep(exchange, "competing")
+        self._auction({OTHER: "buy"}, 1)
+        self._keep(exchange, "giving way")
+        tick(exchange, {"seconds": 241})
+        self._keep(exchange, "gave way")
+
+    def _auction(self, wanted: Mapping[str, str], number: int) -> None:
+        """Let the bot hold an auction."""
+        with closing(opened(self.root / "bot", self.auctioned, self.machine)) as app:
+            assert not auctioned.entries(wanted, number)(app), "an auction that nothing troubles"
+
     def _again(self, begins: str) -> Exchange:
         """Return the exchange as it was kept under a name, with the bot as it was then."""
         shutil.rmtree(self.root / "bot")
         shutil.copytree(self.root / begins, self.root / "bot")
-        (self.root / "again").mkdir()
+        (self.root / "again").mkdir(exist_ok=True)
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "again" / "log.jsonl")
         exchange = Exchange(self.root / "again", self.stored, self.market)
         self.wire.connect(exchange, lambda method, path, body: None)
@@ -144,8 +168,8 @@ class Ground:
         shutil.copytree(self.root / "bot", self.root / name)
         shutil.copy(exchange.log.path, self.root / f"{name}.jsonl")
 
-    def _verb(self, verb: Callable[..., Any], **asked: object) -> None:
-        with closing(opened(self.root / "bot", self.loaded, self.machine)) as app:
+    def _verb(self, verb: Callable[..., Any], loaded: Loaded | None = None, **asked: object) -> None:
+        with closing(opened(self.root / "bot", loaded or self.loaded, self.machine)) as app:
             verb(app, by="schedule", **asked)
 
     def _trade(self, exchange: Exchange, wanted: Mapping[str, str]) -> None:
@@ -185,17 +209,18 @@ class Ground:
             reconcile.run(app, by="schedule")
         return loaded
 
-    def day(self, begins: str, narrow: bool, asks: bool = False) -> "Day":
+    def day(self, begins: str, narrow: bool, asks: bool = False, auctions: bool = False) -> "Day":
         """Return bot and exchange as they were kept under a name; those of the last schedule are gone.
 
-        The limits of a bot may be narrow, and one may ask a person before it enters, but not both.
+        The limits of a bot may be narrow, or one may ask a person before it enters, or hold auctions.
         """
         for folder in (self.root / "bot", self.root / "exchange"):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
-        day = Day(self, self.asking if asks else self.narrow if narrow else self.loaded)
+        usual = self.auctioned if auctions else self.loaded
+        day = Day(self, self.asking if asks else self.narrow if narrow else usual)
         day.calm()
         return day
 

@@ -21,8 +21,10 @@ from tests.faults.kills import FIRST, SCRIPT, Tally, entries, exits, kills, reco
 from tests.faults.prices import TROUBLES, TWINS, prices
 from tests.faults.stage import Stage, set_up
 from tests.faults.stops import TWIN, stops
+from tests.faults.swaps import swaps
+from tests.faults.swaps import warm as warm_swaps
 
-STOPS, KILLS, PRICES, FOUR = CAMPAIGNS = ("stops", "kills", "prices", "four")
+STOPS, KILLS, PRICES, FOUR, SWAPS = CAMPAIGNS = ("stops", "kills", "prices", "four", "swaps")
 """In the order in which they are played: the first takes no time, and each of the others a day."""
 BOTS = 20
 UNTIL_HALF_AN_HOUR_S = 29 * 60
@@ -46,6 +48,7 @@ def bots_of(campaign: str, count: int) -> list[str]:
         KILLS: [f"bot{number}" for number in numbers],
         PRICES: [*TROUBLES, TWINS],
         FOUR: [f"bot{number}" for number in numbers],
+        SWAPS: [f"bot{number}" for number in numbers],
     }[campaign]
 
 
@@ -63,6 +66,10 @@ def played(seed: int, bots: Mapping[str, Sequence[str]]) -> dict[str, Tally]:
                 stage.tick(**step)
             stage.tick(seconds=UNTIL_HALF_AN_HOUR_S)
             tallies[PRICES] = prices(stage, bots[PRICES])
+    if SWAPS in bots:
+        with set_up() as stage:
+            warm_swaps(stage)
+            tallies[SWAPS] = swaps(stage, seed, bots[SWAPS])
     if FOUR in bots:
         # Its strategies want a month's first session, and their own imports.
         with set_up(start=date(2026, 11, 30), seed=3) as stage:
@@ -90,7 +97,7 @@ def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "campaigns", nargs="+", type=_campaign, help="stops, kills, prices, four; kills=3 has three bots"
+        "campaigns", nargs="+", type=_campaign, help="stops, kills, prices, four, swaps; kills=3 has three bots"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", help="play this bot; again for another one")

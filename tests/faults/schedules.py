@@ -12,6 +12,7 @@ schedules are played, from the first or from a later one, until one of them show
 import argparse
 import gc
 import io
+import itertools
 import json
 import os
 import random
@@ -20,7 +21,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +31,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, pairs, protection, verdicts
+from tests.faults import auctioned, judge, pairs, protection, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
@@ -81,6 +82,16 @@ BEGINS = {
     "compare": ("long", "paired", "resting", "resting"),
 }
 """With which books a day begins, by its first verb."""
+COMPETES = {
+    "entries": ("room", "competing", "competing", "giving way", "gave way", "gave way"),
+    "exits": ("competing", "competing", "giving way"),
+    "compare": ("competing", "giving way", "gave way"),
+}
+"""The same where positions and candidates compete in an auction."""
+AUCTIONS = 6
+"""So does the bot of one in so many schedules, where the venue has a profile with one."""
+SWAPS = 6
+"""In each of these, so many more passes of entries come after all acts."""
 SURELY = {"entries": "flat", "exits": "resting", "compare": "resting"}
 """With which books a verb has something to ask the venue for."""
 UNTIL_ALL_HAS_ARRIVED_S = 13 * 60
@@ -157,6 +168,17 @@ def _act(chance: random.Random, number: int, verb: str, amount: int, cards: Sequ
     )
 
 
+def auctions(seed: int) -> bool:
+    """Say whether a schedule's bot holds auctions, with every other piece of a shipped profile."""
+    return bool(AT.profile) and not seed % AUCTIONS
+
+
+def competing(seed: int, plan: Script) -> Script:
+    """Return a schedule with books to which an auction matters."""
+    begins = random.Random(f"auction {seed}").choice(COMPETES[plan.acts[0].verb])
+    return replace(plan, begins=begins, narrow=False)
+
+
 @dataclass
 class Tally:
     """What was played, and what was found."""
@@ -164,6 +186,7 @@ class Tally:
     schedules: int = 0
     runs: int = 0
     approved: int = 0
+    swaps: int = 0
     events: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -174,10 +197,13 @@ class Schedule:
 
     def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False, plan: Script | None = None) -> None:
         self.seed, self.tally, self._tell = seed, tally, tell
-        self._script = plan or script(seed)
-        self._asks = asks(seed) and not self._script.narrow
+        self._script, self._auctions = plan or script(seed), plan is None and auctions(seed)
+        if self._auctions:
+            self._script = competing(seed, self._script)
+        self._asks = asks(seed) and not (self._script.narrow or self._auctions)
         self._answers, self._approved = random.Random(f"answers {seed}"), Counter[str]()
-        self.day = ground.day(self._script.begins, self._script.narrow, self._asks)
+        self.day = ground.day(self._script.begins, self._script.narrow, self._asks, self._auctions)
+        self._scores = itertools.count(2)
         self._first = self.day.line + 1
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
@@ -192,6 +218,8 @@ class Schedule:
             if act.again and code in (KILLED, 1, 5):
                 self._say(f"again: {self._run(act.verb, act.wanted)}")
             self.day.jump(act.wait)
+        if self._auctions:
+            self._trade_on()
         self._recover()
         events = list(self.day.events())
         account = judge.accounts(events)[self.day.number]
@@ -200,6 +228,9 @@ class Schedule:
         self.day.problems += verdicts.exits_beside(events)
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.unapproved(events, self._approved, self._first) if self._asks else ()
+        if self._auctions:
+            self.day.problems += [*auctioned.too_early(events), *auctioned.moved_away(events)]
+            self.tally.swaps += auctioned.swaps(events)
         self.day.problems += verdicts.halted(events, self.day.shut)
         sessions = self.day.exchange.market.calendar
         self.day.problems += verdicts.outside(events, sessions)
@@ -209,6 +240,17 @@ class Schedule:
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)
         return self.day.problems
+
+    def _trade_on(self) -> None:
+        """Let candidates in each symbol by turns be worth more than what is held, and the bot swap."""
+        first = self.seed // AUCTIONS % 2
+        self._run("unhalt", {})
+        for number in range(SWAPS):
+            side = ("buy", "sell")[self.seed // AUCTIONS // 2 % 2]
+            code = self._run("entries", {SYMBOLS[(first + number // 2) % 2]: side})
+            self._say(f"traded on: {ENDS.get(code, code)} at {self.day.now:%d %H:%M:%S}")
+            self.day.tick(seconds=121)
+            self._run("exits", {})
 
     def _troubled(self, act: Act) -> int:
         """Run a verb in its troubles, and count how each that befell it ended."""
@@ -258,6 +300,8 @@ class Schedule:
         return self.day.run(self._verb(verb, wanted), fate, limit, ends_halt=verb == "unhalt")
 
     def _verb(self, verb: str, wanted: Mapping[str, str]) -> Verb:
+        if verb == "entries" and self._auctions:
+            return auctioned.entries(wanted, next(self._scores))
         if verb == "entries":
             path = candidates(self.day.folder.parent, wanted)
             return lambda app: int(trade_once.run(app, by="schedule", candidates=path).exit_code)
@@ -400,6 +444,7 @@ def main() -> int:
         "schedules": tally.schedules,
         "runs": tally.runs,
         "approved": tally.approved,
+        "swaps": tally.swaps,
         "events": tally.events,
         "pairs": pairs,
     }

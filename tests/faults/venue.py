@@ -88,6 +88,7 @@ class Venue(NamedTuple):
     there, and `lacks` the kinds of requests that there are none of. It tells `tells_after_s` later how orders ended.
     Ids of fills begin with their time if it `dates_fills`. If it `repeats`, a request whose answer was lost may be sent
     again, because both make one order. If it `refuses_halted`, orders of a halted symbol only rest if they came before.
+    Some of its bots have the pieces of the shipped `profile`, if one is named.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Venue(NamedTuple):
     repeats: bool = True
     dates_fills: bool = True
     refuses_halted: bool = False
+    profile: str = ""
 
     def wrote(self, method: str, path: str, text: str) -> Wrote | None:
         """Return what a request asks of orders, None if it is about anything else; `text` is its body or its query."""
@@ -216,6 +218,7 @@ KRAKEN = Venue(
     repeats=False,
     dates_fills=False,
     refuses_halted=True,
+    profile="smart_money",
 )
 AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE, BRACKETS, KRAKEN)}[os.environ.get(VARIABLE, ALPACA.name)]
 if AT in (ELSEWHERE, BRACKETS):

@@ -1,0 +1,130 @@
+"""The campaign of kills around an auction: a close that makes room, the open that waits for it, the registry's write.
+
+Each bot has every other piece of a shipped profile too. It is killed at the points of each pass like the bots of the
+other campaigns, and its days end like theirs: every order once, no fill lost, nothing left. The judge adds the laws of
+an auction, and reads what the registry knows afterwards.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+
+from tests.faults import auctioned, judge
+from tests.faults.kills import (
+    END_OF_HALT,
+    HALT,
+    RECOVERS,
+    REFERENCE,
+    Campaign,
+    Line,
+    Tally,
+    exits,
+    halted,
+    left,
+    reconciled,
+    unhalted,
+)
+from tests.faults.stage import Bot, Stage, Verb
+from tests.faults.venue import AT
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.text.codec import decode
+from tradebot.model.registry import Coin
+from tradebot.model.trading import TradingState
+
+MOST = 2
+A, B, C, D = AT.symbols[:4]
+
+
+def auction(wanted: Mapping[str, str], number: int) -> Callable[[Bot], Verb]:
+    return lambda bot: auctioned.entries(wanted, number, by="campaign")
+
+
+def around(name: str, wanted: Mapping[str, str], number: int) -> tuple[tuple[str, Line], ...]:
+    """Return a swap: the closes go out, they fill, and what they make room for opens and is protected."""
+    return (
+        (f"{name}: closes", auction(wanted, number)),
+        ("tick", {"seconds": 61}),
+        (f"{name}: while they fill", auction(wanted, number)),
+        ("tick", {"seconds": 61}),
+        (f"{name}: exits", exits),
+        (f"{name}: opens", auction(wanted, number)),
+        ("tick", {"seconds": 61}),
+        (f"{name}: protects", exits),
+        ("tick", {"seconds": 61}),
+    )
+
+
+SCRIPT: tuple[tuple[str, Line], ...] = (
+    ("compare", reconciled),
+    *around("first", {A: "buy", B: "sell"}, 0),
+    *around("second", {C: "buy", D: "sell"}, 3),
+    (HALT, halted(TradingState.REDUCE_ONLY)),
+    ("closes while halted", auction({A: "buy"}, 6)),
+    (END_OF_HALT, unhalted),
+    *around("third", {A: "sell", B: "buy"}, 9),
+    (HALT, halted(TradingState.FLATTEN)),
+    *(step for _ in range(3) for step in (("tick", {"seconds": 360}), ("exits of what was left", exits))),
+    ("tick", {"seconds": 660}),
+    (RECOVERS, exits),
+    ("tick", {"seconds": 61}),
+    (RECOVERS, exits),
+    ("tick", {"seconds": 67}),
+    ("last comparison", reconciled),
+)
+
+
+class SwapCampaign(Campaign):
+    """The script of swaps."""
+
+    script: Sequence[tuple[str, Line]] = SCRIPT
+
+    def _judge(self, bots: list[Bot]) -> None:
+        """Judge each bot by itself: after a kill, an auction is held over another account."""
+        events = list(self.stage.log())
+        told = judge.accounts(events)
+        for bot in bots:
+            account, note = told[bot.number], self.tally.note
+            own = [event for event in events if event.get("account") == bot.number]
+            note(bot, auctioned.too_early(own, MOST))
+            note(bot, auctioned.moved_away(own))
+            note(bot, unread(bot))
+            with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
+                note(bot, account.doubles)
+                note(bot, judge.accepted_twice(account))
+                note(bot, judge.turned(account))
+                note(bot, judge.lost_fills(account, ledger))
+                note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
+                note(bot, judge.unpromised(account, self._promises(bot)))
+                note(bot, left(ledger))
+                note(bot, self._protection(bot, events))
+                ledger.tallies.compare_journal()
+
+
+def unread(bot: Bot) -> Iterator[str]:
+    """Yield the coins that the registry of a bot doesn't know after its day, or knows by half."""
+    with closing(sqlite3.connect(f"file:{bot.folder / state_folder.FACTS}?mode=ro", uri=True)) as database:
+        rows = dict(database.execute("SELECT symbol, body FROM coins").fetchall())
+    for symbol in AT.symbols[:4]:
+        if symbol not in rows or decode(Coin, json.loads(rows[symbol])).symbol != symbol:
+            yield f"the registry doesn't know {symbol}"
+
+
+def swaps(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
+    """Play the campaign with bots of these names beside the spared one, and return what it did."""
+    configuration = auctioned.configuration(AT.symbols[:4], MOST)
+    bots = [stage.bot(name, configuration) for name in (REFERENCE, *names)]
+    campaign = SwapCampaign(stage, seed)
+    campaign.play(list(bots))
+    swapped = auctioned.swaps(stage.log(bots[0].number))
+    assert swapped > 1, f"only {swapped} entries followed a close"
+    return campaign.tally
+
+
+def warm(stage: Stage) -> None:
+    """Import what an auction needs before the first fork."""
+    bot = stage.bot("warm", auctioned.configuration(AT.symbols[:4], MOST))
+    for verb in (reconciled(bot), auction({A: "buy"}, 0)(bot), exits(bot)):
+        with closing(bot.app()) as app:
+            verb(app)
