@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
 from tradebot.orders import auctioning, two_orders
+from tradebot.orders.changes import cancel_order
 from tradebot.orders.entering import trade
 from tradebot.orders.fitting import Cover, Step, is_busy, price_of, stop_steps
 from tradebot.orders.protecting import on_tick
@@ -37,6 +39,18 @@ def stops_replaced_by_looser_ones() -> None:
     vars(two_orders)["stop_steps"] = looser
 
 
+def old_stops_go_first() -> None:
+    """Cancel a stop, and then place the one that takes its place."""
+
+    def canceled_first(world: Any, call: Any, desk: Any, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+        for old in (*filter(None, (step.old,)), *step.others):
+            yield cancel_order(world, call, desk, old.first, old.record, step.why)
+        yield two_orders._placed(world, call, desk, cover, step)
+
+    vars(two_orders)["_beside"] = canceled_first
+
+
 AUCTION_CONTROLS: Mapping[str, Callable[[], None]] = {
-    control.__name__.replace("_", "-"): control for control in (open_before_the_close, stops_replaced_by_looser_ones)
+    control.__name__.replace("_", "-"): control
+    for control in (open_before_the_close, stops_replaced_by_looser_ones, old_stops_go_first)
 }

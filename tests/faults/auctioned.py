@@ -91,7 +91,14 @@ def _open(symbol: str, side: Side, score: float) -> Open:
     )
 
 
-def too_early(events: Iterable[Event], most: int = MOST) -> Iterator[str]:
+def broken(events: Sequence[Event], most: int = MOST) -> Iterator[str]:
+    """Yield where a bot that holds auctions broke a law, by the log of its account."""
+    yield from too_early(events, most)
+    yield from let_go(events)
+    yield from moved_away(events)
+
+
+def too_early(events: Iterable[Event], most: int) -> Iterator[str]:
     """Yield entries that were asked for while what is held and what may still open left no room for them.
 
     An entry that an auction makes room for is sent only after the close that it needs has filled.
@@ -122,6 +129,35 @@ def swaps(events: Iterable[Event]) -> int:
         elif event["event"] == "order_accepted" and OPEN in event["client_order_id"]:
             found += left not in ("", event["symbol"])
     return found
+
+
+def let_go(events: Iterable[Event]) -> Iterator[str]:
+    """Yield stops that the bot asked to cancel while the others, and exits, covered less than what was held.
+
+    A halt, a swap and a stop that moves are no reasons: whatever the bot wants, a new stop rests first.
+    """
+    held, resting = dict[str, Decimal](), dict[str, Event]()
+    for event in events:
+        asked = AT.asked(event)
+        stop = resting.get(asked.target) if asked is not None else None
+        if stop is not None and stop.get("stop_price"):
+            symbol, others = stop["symbol"], (one for one in resting.values() if one is not stop)
+            covered = sum((_left(one) for one in others if one["symbol"] == symbol), D(0))
+            if covered < abs(held.get(symbol, D(0))):
+                yield f"{event['seq']}: a stop of {symbol} is canceled, {held[symbol]} are held and {covered} covered"
+        if "order_id" not in event:
+            continue
+        serves = event.get("stop_price") or CLOSE in event["client_order_id"]
+        if serves and event["status"] in ("new", "partially_filled"):
+            resting[event["order_id"]] = event
+        elif event["status"] in judge.ENDED:
+            resting.pop(event["order_id"], None)
+        if event["event"] == "fill":
+            held[event["symbol"]] = D(event["position"])
+
+
+def _left(order: Event) -> Decimal:
+    return D(order["qty"]) - D(order["filled_qty"])
 
 
 def moved_away(events: Iterable[Event]) -> Iterator[str]:

@@ -229,7 +229,7 @@ class Schedule:
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.unapproved(events, self._approved, self._first) if self._asks else ()
         if self._auctions:
-            self.day.problems += [*auctioned.too_early(events), *auctioned.moved_away(events)]
+            self.day.problems += auctioned.broken(events)
             self.tally.swaps += auctioned.swaps(events)
         self.day.problems += verdicts.halted(events, self.day.shut)
         sessions = self.day.exchange.market.calendar

@@ -87,8 +87,7 @@ class SwapCampaign(Campaign):
         for bot in bots:
             account, note = told[bot.number], self.tally.note
             own = [event for event in events if event.get("account") == bot.number]
-            note(bot, auctioned.too_early(own, MOST))
-            note(bot, auctioned.moved_away(own))
+            note(bot, auctioned.broken(own, MOST))
             note(bot, unread(bot))
             with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
                 note(bot, account.doubles)

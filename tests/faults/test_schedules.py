@@ -60,6 +60,7 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "gaps-cut-short": 99,
     "open-before-the-close": 6,
     "stops-replaced-by-looser-ones": 6,
+    "old-stops-go-first": 30,
 }
 ELSEWHERE_COUNT = sized(6, 5 * ROUND)
 KRAKEN_COUNT = 4 * ROUND
@@ -139,9 +140,10 @@ def test_schedules_keep_every_promise_at_a_venue_unlike_alpaca(
     found = played("schedules", *words, venue=venue)
     assert found["problems"] == []
     assert found["schedules"] == count
-    assert found["swaps"] > 0 or not venue.profile
+    if venue.profile:
+        assert found["swaps"] > 0
+        record_property("entries that an auction made room for in schedules", found["swaps"])
     record_property("seeded schedules", found["schedules"])
-    record_property("entries that an auction made room for in schedules", found["swaps"])
     _check_ends(found, set(EVERY) - venue.leaves_out)
     _check_controls(found, broken)
 
