@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.decision import Decision
+    from tradebot.model.discovery import Discovery
     from tradebot.model.reasons import Reason
     from tradebot.model.registry import Coin, Registry
 
@@ -63,10 +64,33 @@ class CoinRow(Struct, frozen=True):
     slippage_fraction: Decimal | None
 
 
+class LeftOutRow(Struct, frozen=True):
+    """A contract that the venue lists, or did, and that isn't traded; `why` says why, with what was read of it."""
+
+    symbol: str
+    since: datetime
+    why: str
+    figures: str
+
+
+class DiscoveryData(Struct, frozen=True):
+    """What was discovered: when a list was believed last, how many contracts it had, and which were left out.
+
+    `problem` says why a later list wasn't believed.
+    """
+
+    at: datetime | None
+    listed: int
+    traded: int
+    problem: str
+    left_out: tuple[LeftOutRow, ...]
+
+
 class RegistryData(Struct, frozen=True):
     """All coins, the most liquid ones first, as of `as_of`, and how many of them entries are open in.
 
-    Entries pause in all of them while fewer than `needed` are `healthy`. Without a registry there are no `coins`.
+    Entries pause in all of them while fewer than `needed` are `healthy`. Without a registry there are no `coins`, and
+    without discovery there is no `discovery`.
     """
 
     as_of: datetime
@@ -76,12 +100,14 @@ class RegistryData(Struct, frozen=True):
     needed: int
     eligible: int
     coins: tuple[CoinRow, ...]
+    discovery: DiscoveryData | None = None
 
 
 def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Report:
     """Show what is known of the coins; exit 10 if entries pause because of their data."""
     from commands.shared.universe import in_universe
     from tradebot.gates.registry import enough_healthy
+    from tradebot.model.discovery import Discovery
     from tradebot.model.registry import Registry
 
     named = None if symbol is None else in_universe(app, symbol)
@@ -102,19 +128,29 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
         rules.health.needed(len(rows)),
         sum(row.reason is None for row in rows),
         tuple(sorted((row for row in rows if named in (None, row.symbol)), key=_liquid_first)),
+        _discovery(stored.discovery() if stored else Discovery()) if rules.discovery else None,
     )
     code = ExitCode.DONE if data_health.passed else ExitCode.FINDINGS
     return Report("registry", data, _render if named is None else _render_one, code)
 
 
 def _refreshed(app: "App") -> datetime:
-    """Look at every coin now; return the broker's time."""
+    """Ask for the venue's contracts and look at every coin now; return the broker's time."""
+    from tradebot.desk.discovery import look_for_coins
     from tradebot.desk.registry import look_at_coins
     from tradebot.model.values import replace
 
     now = app.now()
+    look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)
     look_at_coins(replace(app.world(proposing=False, asking=True), bars=app.bars), now, all_of_them=True)
     return now
+
+
+def _discovery(found: "Discovery") -> DiscoveryData:
+    from tradebot.gates.registry import shown
+
+    left_out = (LeftOutRow(one.symbol, one.since, one.why, shown(one.figures)) for one in found.found if one.why)
+    return DiscoveryData(found.at, found.listed, len(found.symbols), found.problem, tuple(left_out))
 
 
 def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
@@ -195,7 +231,25 @@ def _render(console: "Console", data: RegistryData) -> None:
             row.health or "", _look(row), _why(row),
         )  # fmt: skip
     console.print(table)
+    if data.discovery:
+        _print_discovery(console, data.discovery)
     console.print("Next: tradebot registry SYMBOL shows one coin in full")
+
+
+def _print_discovery(console: "Console", found: DiscoveryData) -> None:
+    from commands.shared.tables import Table, sentence
+
+    if found.at:
+        console.print(f"Of {counted(found.listed, 'contract')} listed at {when(found.at)}, {found.traded} are traded")
+    else:
+        console.print("The venue's list of contracts wasn't read yet: the configured universe is traded")
+    if found.problem:
+        console.print(f"The last list wasn't believed: {clean(found.problem)}", markup=False)
+    if found.left_out:
+        table = Table("left out", sentence("why"), sentence("figures"))
+        for row in found.left_out:
+            table.row(row.symbol, clean(row.why), clean(row.figures))
+        console.print(table)
 
 
 def _print_head(console: "Console", data: RegistryData) -> None:

@@ -89,7 +89,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     booked = unbooked(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
     own = (position.symbol for position in books.totals.own_positions())
-    symbols = tuple(dict.fromkeys((*app.settings.universe, *own, *tying_up(view, books))))
+    symbols = tuple(dict.fromkeys((*app.rules.universe, *own, *tying_up(view, books))))
     quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}

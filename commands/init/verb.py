@@ -187,12 +187,13 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
-    """Create the embedded exchange's market and return its symbols; recorded bars have their own."""
+    """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
     recorded = settings.sandbox.source != "generated"
-    return list(sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags))
+    symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
+    return list(symbols if recorded else settings.universe)
 
 
 class _Books(Struct, frozen=True):

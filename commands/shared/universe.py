@@ -29,7 +29,7 @@ def symbols_at(venue: str | None, text: str) -> list[str]:
 
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol_named(app.door, symbol), app.settings.universe
+    name, universe = symbol_named(app.door, symbol), app.rules.universe
     if name not in universe:
         meant = did_you_mean(name, universe)
         listed = "all symbols: tradebot config show universe"

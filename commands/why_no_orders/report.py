@@ -327,7 +327,7 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
 
 def known_symbol(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol_named(app.door, symbol), app.settings.universe
+    name, universe = symbol_named(app.door, symbol), app.rules.universe
     if name in universe or _recorded(app, name):
         return name
     near = did_you_mean(name, universe)

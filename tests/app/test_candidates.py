@@ -37,6 +37,15 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
         ("registry: {candidate_symbols: []}", "registry.candidate_symbols"),
         ("registry: {pinned: [BTCUSD]}", "registry.pinned: BTCUSD may be a pair or a coin"),
         ("registry: {max_age_s: 60}", "before its tier is looked at again"),
+        (
+            "registry: {enabled: true, discovery: true, candidate_symbols: [BTC, ETH]}",
+            "registry.discovery trades what the venue lists, and registry.candidate_symbols names",
+        ),
+        ("registry: {discovery: true}", "registry.discovery needs registry.enabled"),
+        (
+            "universe: [PF_XBTUSD, PF_ETHUSD, FF_SOLUSD_261225]\nregistry: {enabled: true, discovery: true}",
+            "FF_SOLUSD_261225 isn't PF_SOLUSD, and registry.discovery trades each coin as its perpetual",
+        ),
         ("liquidity_tiers: {A: BTC}", "neither lists of symbols by tier nor one list"),
         ("liquidity_tiers: [BTC]\nregistry: {candidate_symbols: [BTC]}", "stands beside registry.candidate_symbols"),
     ],

@@ -222,8 +222,8 @@ def install() -> None:
     """Let the bot of this process have the exit rules and the wants of the life that is being lived."""
     usual = rules.in_force
 
-    def in_force(settings: Settings, accepted: Baseline | None) -> Rules:
-        found = usual(settings, accepted)
+    def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
+        found = usual(settings, accepted, discovered)
         exits = found.exits.model_copy(update={"protection": Life.protection})
         return replace(found, exits=exits, own_exits=dict(Life.lists), approval=Life.approval)
 

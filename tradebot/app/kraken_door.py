@@ -44,6 +44,7 @@ def door() -> Door:
         bell=_bell,
         symbol=symbol_of,
         coin=coin_of,
+        contracts=_contracts,
     )
 
 
@@ -56,7 +57,13 @@ def _market(settings: Sections) -> Venue:
             f"the embedded exchange has no {unknown[0]} at {KRAKEN.title}",
             f"config/venues/{KRAKEN.name}.yaml lists the perpetuals that it has",
         )
-    return kraken_venue(settings.sandbox.seed, settings.universe)
+    # There is nothing to discover unless the venue lists more than what was named.
+    discovers = settings.registry is not None and settings.registry.discovery
+    return kraken_venue(settings.sandbox.seed, SYMBOLS if discovers else settings.universe)
+
+
+def _contracts(venue: KrakenVenue, tally: DriftTally) -> Sequence[str]:
+    return KrakenReader(venue, tally).contracts()
 
 
 def _connect(access: Access) -> KrakenVenue:

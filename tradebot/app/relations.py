@@ -330,6 +330,8 @@ def _of_registry(settings: Sections) -> Iterator[str]:
     if settings.registry is None:
         return
     yield from settings.registry.contradictions()
+    if settings.registry.discovery and door_to(settings.venue).contracts is None:
+        yield f"registry.discovery: {settings.venue} can't be asked what it lists"
     named = {"pinned": settings.registry.pinned, "candidate_symbols": settings.registry.candidate_symbols or ()}
     for setting, names in named.items():
         for name in names:
@@ -341,13 +343,16 @@ def _of_registry(settings: Sections) -> Iterator[str]:
 
 def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
     """Yield the symbols that are one risk under two names: each limit on a symbol would allow it twice."""
-    coin_of, known = door_to(settings.venue).coin, dict[str, str]()
+    door, known = door_to(settings.venue), dict[str, str]()
+    discovers = settings.registry is not None and settings.registry.discovery
     own = (symbol for section in settings.strategies.sections().values() for symbol in section.universe or ())
     for symbol in dict.fromkeys((*settings.universe, *own)):
         try:
-            coin = coin_of(symbol)
+            coin = door.coin(symbol)
         except ValueError as error:
             yield f"universe: {error}"
             continue
+        if discovers and symbol != (perpetual := door.symbol(coin)):
+            yield f"universe: {symbol} isn't {perpetual}, and registry.discovery trades each coin as its perpetual"
         if (other := known.setdefault(coin, symbol)) != symbol:
             yield f"universe: {other} and {symbol} are both {coin}, so each limit on a symbol would allow it twice"

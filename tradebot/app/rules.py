@@ -1,39 +1,45 @@
 """The part of the configuration that the trading core needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.app.venues import door_to
+from tradebot.model.discovery import UNSORTED
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
+from tradebot.ports.stores import Facts
 from tradebot.ports.world import Rules
 
 
-def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rules:
+def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
     """Return the part of the settings that the core needs, with the exit rules in force.
 
-    With `asks` False there is no person whose approval an entry could wait for.
+    With `asks` False there is no person whose approval an entry could wait for. `discovered` symbols take the place of
+    the universe, but not of what a strategy names itself. They are no setting: a person accepts that there is a
+    discovery, and not each list of a venue.
     """
+    universe = tuple(discovered or settings.universe)
     flow, registry, door = settings.strategies.flow, settings.registry, door_to(settings.venue)
     return Rules(
         mode=settings.mode,
-        universe=tuple(settings.universe),
-        sectors=settings.sectors,
+        universe=universe,
+        sectors={**dict.fromkeys(discovered, UNSORTED), **settings.sectors},
         limits=settings.limits,
         halts=settings.halts,
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
-        own=dict(_own(settings, asks=asks)),
+        own=dict(_own(settings, universe, asks=asks)),
         flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
         approval=_if_asked(settings.approval) if asks else None,
         registry=registry if registry and registry.enabled else None,
         pinned=frozenset(map(door.symbol, registry.pinned if registry else ())),
         coin=door.coin,
+        perpetual=door.symbol,
         execution=settings.execution_of(),
         themes=settings.themes,
         betas=settings.betas,
@@ -45,19 +51,29 @@ def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True) -> Rule
     )
 
 
-def in_force(settings: Settings, accepted: Baseline | None) -> Rules:
+def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
     """Return the same, with the exit rules that were accepted last."""
     exits, own = settings.exits, settings.strategies.own_exits()
     if accepted:
         exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
-    return replace(rules_of(settings, exits), own_exits=own)
+    return replace(rules_of(settings, exits, discovered=discovered), own_exits=own)
 
 
-def _own(settings: Settings, *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
+def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:
+    """Return the symbols that were discovered last, if there is discovery; none if nothing was yet.
+
+    A running `serve` asks before each pass, so it trades a new coin without a reload.
+    """
+    registry = settings.registry
+    stored = recorded() if registry and registry.discovery else None
+    return stored.discovery().symbols if stored else ()
+
+
+def _own(settings: Settings, everything: Sequence[str], *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
     """Yield the rules of each strategy in use."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        universe = tuple(section.universe or settings.universe)
+        universe = tuple(section.universe or everything)
         displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
         limits, times = settings.limits_of(name), section.times or ""
         approval = _if_asked(settings.approval_of(name)) if asks else None

@@ -257,11 +257,12 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
     from tradebot.exchange.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
 
     chosen, venue = settings.sandbox, _venue_of(settings)
+    unnamed = (one.symbol for one in venue.instruments if one.symbol not in settings.universe)
     with explained():
         return MarketSpec(
             venue=venue,
             source=chosen.source,
-            symbols=() if every_symbol else tuple(settings.universe),
+            symbols=() if every_symbol else (*settings.universe, *unnamed),
             sessions=chosen.sessions,
             start=chosen.start,
             seed=chosen.seed,

@@ -112,7 +112,8 @@ class Door(Struct, frozen=True):
     OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
     what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
     names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
-    as BTC: limits count by symbol, so no two symbols of a universe may have the same one.
+    as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `contracts` asks for the
+    symbols of all contracts that the venue lists; without it, there is no discovery.
     """
 
     capabilities: Capabilities
@@ -126,6 +127,7 @@ class Door(Struct, frozen=True):
     bell: Callable[[Any], Bell] | None = None
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
     coin: Callable[[str], str] = str
+    contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
 
 
 def door_to(name: str) -> Door:

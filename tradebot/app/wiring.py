@@ -71,7 +71,7 @@ class App:
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
         self.stamp_time = partial(stamps.stamp_time, folder.path, folder.mode)
-        self._rules: tuple[Baseline | None, Rules] | None = None
+        self._rules: tuple[tuple[Baseline | None, Sequence[str]], Rules] | None = None
 
     @property
     def settings(self) -> Settings:
@@ -107,11 +107,11 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        accepted = self.accepted
-        if self._rules is None or self._rules[0] != accepted:
-            from tradebot.app.rules import in_force
+        from tradebot.app.rules import discovered_last, in_force
 
-            self._rules = accepted, in_force(self.settings, accepted)
+        based_on = self.accepted, discovered_last(self.settings, lambda: self.recorded)
+        if self._rules is None or self._rules[0] != based_on:
+            self._rules = based_on, in_force(self.settings, *based_on)
         return self._rules[1]
 
     @property
@@ -343,6 +343,7 @@ class App:
             undisturbed=self.turns.undisturbed,
             needed_facts=needed_facts,
             approvals=lambda: self.approvals,
+            contracts=partial(ask, self.connection, self.drift) if (ask := self.door.contracts) else None,
         )
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
@@ -362,10 +363,7 @@ class App:
         return soundness.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
 
     def exit_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Return the same lock for an exit pass, which goes ahead of all others.
-
-        `first` runs before the books are checked.
-        """
+        """Return it for an exit pass, which goes ahead of all others; `first` runs before the books are checked."""
         return soundness.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
 
     def _open_books(self) -> LedgerFile | None:

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
+from tradebot.desk.discovery import look_for_coins
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.registry import look_at_coins
@@ -56,6 +57,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     """
     planned = plan(world, entries, now)
     if planned.strategies:
+        look_for_coins(world, now)
         look_at_coins(world, now)
     sights = Sights(world, now, [strategy for strategy, _ in planned.strategies])
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)

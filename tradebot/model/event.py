@@ -138,6 +138,22 @@ class EventKind(Enum):
         "The data of a coin failed its checks several times in a row (DEGRADED) or for hours (SUSPENDED), or passes "
         "them again (HEALTHY). Unless it is healthy, nothing is opened in the coin.",
     )
+    UNIVERSE_CHANGED = (
+        "registry.universe_changed",
+        "The venue's list of contracts was read, and other coins are traded from the next pass on.",
+        Severity.INFO,
+    )
+    LIST_NOT_BELIEVED = (
+        "registry.list_not_believed",
+        "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. It is told "
+        "once, until a list is believed again.",
+        Severity.WARN,
+    )
+    COIN_UNLISTED = (
+        "registry.coin_unlisted",
+        "The venue doesn't list a coin any more. It stays in the universe while a position in it is open.",
+        Severity.WARN,
+    )
     ENTRIES_PAUSED = (
         "registry.entries_paused",
         "Fewer coins have healthy data than it takes, so nothing is opened in any of them. It is told once, until "

@@ -110,11 +110,13 @@ class DataHealthRules(Frozen):
 class RegistryRules(Frozen):
     """Which coins may be traded, and at which tier. `pinned` are always in the highest one.
 
-    `candidate_symbols` take the place of the universe; None if that says what may be traded.
+    `candidate_symbols` take the place of the universe; None if that says what may be traded. With `discovery` it is
+    what the venue lists, and the universe only until its list was read for the first time.
     """
 
     candidate_symbols: Annotated[list[str] | None, Field(min_length=1, max_length=5000), Tighter.FEWER]
     enabled: Annotated[bool, Tighter.HIGHER]
+    discovery: Annotated[bool, Tighter.LOWER]
     pinned: Annotated[list[str], Tighter.FEWER]
     refresh_s: Annotated[Seconds, Tighter.LOWER]
     rise_after_s: Annotated[Seconds, Tighter.HIGHER]
@@ -129,6 +131,13 @@ class RegistryRules(Frozen):
                 f"registry.max_age_s {self.max_age_s} is not above registry.refresh_s {self.refresh_s}: every coin "
                 "would be refused before its tier is looked at again"
             )
+        if self.discovery and self.candidate_symbols is not None:
+            yield (
+                "registry.discovery trades what the venue lists, and registry.candidate_symbols names what may be "
+                "traded: remove one of the two"
+            )
+        if self.discovery and not self.enabled:
+            yield "registry.discovery needs registry.enabled: coins that nobody named would be traded without a tier"
         for (upper, high), (lower, low) in pairwise((tier, self.tiers.of(tier)) for tier in Tier):
             for name in ("max_leverage", "max_notional_usd", "min_volume_usd"):
                 more, less = getattr(high, name), getattr(low, name)

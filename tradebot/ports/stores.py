@@ -10,6 +10,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
+from tradebot.model.discovery import Discovery
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.instrument import ListingRecord
@@ -307,6 +308,12 @@ class Facts(Protocol):
 
     def put_registry(self, coins: Iterable[Coin]) -> None:
         """Store what the registry knows of these symbols, in the place of what it knew before, all or none."""
+
+    def discovery(self) -> Discovery:
+        """Return what was discovered last of the venue's contracts."""
+
+    def put_discovery(self, found: Discovery) -> None:
+        """Store what was discovered, in the place of what was before."""
 
 
 class Bars(Protocol):

@@ -38,8 +38,8 @@ class Rules(Struct, frozen=True, dict=True):
     `themes` has the theme of each symbol, None for one that belongs to none, and `betas` its beta. `funds` are the
     symbols that are funds. `flow` says which alerts count; it is None if the flow strategy is off. `displacement` and
     `approval` are the account's; None if it is off. `registry` says which symbols may be entered; None if it is off.
-    `pinned` are the symbols that it pins to the highest tier. `coin` returns what a symbol's price follows; it raises
-    ValueError for what follows no single one.
+    `pinned` are the symbols that it pins to the highest tier. `coin` returns what a symbol's price follows, and
+    `perpetual` the symbol that a coin is traded as; both raise ValueError for what isn't clear.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
     `streamed` says that alerts also come over a stream. `costs` is what a trade is assumed to cost, None if nothing is.
     """
@@ -63,6 +63,7 @@ class Rules(Struct, frozen=True, dict=True):
     registry: RegistryRules | None = None
     pinned: frozenset[str] = frozenset()
     coin: Callable[[str], str] = str
+    perpetual: Callable[[str], str] = str
     fetch_times: str = ""
     allowance: Allowance | None = None
     streamed: bool = False
@@ -128,7 +129,8 @@ class World(Struct, frozen=True):
     with its symbols. Only a pass that fetches flow has them. `keep_reply` keeps a reply of the flow source as it came,
     with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
     as `signals.normalize` does; it may remember the rows of earlier ones. `code` returns the digest of the code that
-    each strategy answers with, by name. `approvals` opens what people were asked and answered.
+    each strategy answers with, by name. `approvals` opens what people were asked and answered. `contracts` asks the
+    venue for the symbols of all its contracts, as often as it lists each; None if it can't be asked.
     """
 
     rules: Rules
@@ -154,6 +156,7 @@ class World(Struct, frozen=True):
     reading: Callable[[AnyKind, FlowPage, datetime], Intake] | None = None
     code: Callable[[], Mapping[str, str]] = dict
     approvals: Callable[[], Approvals] = _nobody_asks
+    contracts: Callable[[], Sequence[str]] | None = None
 
     @property
     def venue(self) -> Capabilities:

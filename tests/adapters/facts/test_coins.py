@@ -11,6 +11,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.state.state_folder import FACTS
+from tradebot.model.discovery import Discovery, Found
 from tradebot.model.registry import Check, Failed, Health, Tier
 from tradebot.model.values import replace
 
@@ -38,16 +39,32 @@ def test_coins_are_the_same_after_a_restart_and_in_memory(tmp_path: Path) -> Non
         assert facts.registry() == memory.registry() == {"PF_XBTUSD": FULL, "PF_ETHUSD": coin("PF_ETHUSD", None)}
 
 
+def test_what_was_discovered_is_the_same_after_a_restart_and_in_memory(tmp_path: Path) -> None:
+    memory = MemoryFacts()
+    lost = Found("PI_XBTUSD", NOW, listed=False, why="it is another contract")
+    found = Discovery((Found("PF_XBTUSD", NOW, tier=Tier.A, figures=FULL.rank.figures), lost), NOW)
+    assert memory.discovery() == Discovery()
+    for one in (Discovery(), replace(found, problem="away", short_since=NOW), found):
+        memory.put_discovery(one)
+        with closing(opened(tmp_path)[0]) as facts:
+            facts.put_discovery(one)
+        with closing(opened(tmp_path)[0]) as facts:
+            assert facts.discovery() == memory.discovery() == one
+    assert found.symbols == ("PF_XBTUSD",)
+
+
 def test_a_file_of_an_earlier_version_keeps_its_passes_and_gets_a_place_for_coins(tmp_path: Path) -> None:
     with closing(opened(tmp_path)[0]) as facts:
         facts.record(make_cycle("c1"))
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         database.execute("DROP TABLE coins")
+        database.execute("DROP TABLE discovery")
     for _ in range(2):
         facts, events = opened(tmp_path)
         with closing(facts):
             facts.put_registry([FULL])
             assert facts.registry() == {"PF_XBTUSD": FULL}
+            assert facts.discovery() == Discovery()
             assert facts.cycle("c1") == make_cycle("c1")
             assert events.emitted == []
 

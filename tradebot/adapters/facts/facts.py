@@ -19,6 +19,7 @@ from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
+from tradebot.model.discovery import Discovery
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
@@ -168,10 +169,15 @@ class SqliteFacts(CacheStore):
     checked_replies = _asked(checked.newest)
     nulls = _asked(checked.nulls)
     registry = _asked(coins.read)
+    discovery = _asked(coins.discovery)
 
     def put_registry(self, found: Iterable[Coin]) -> None:
         with self._write():
             coins.write(self._database, found)
+
+    def put_discovery(self, found: Discovery) -> None:
+        with self._write():
+            coins.put_discovery(self._database, found)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime

@@ -45,7 +45,7 @@ TABLES = (
     """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
         WHERE json_array_length(body, '$[10]') > 0""",
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE,)))
+FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE, coins.DISCOVERY)))
 
 
 def check(path: Path, *, pages: bool) -> None:

@@ -312,6 +312,14 @@ class KrakenReader:
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
         return {one.symbol: one for one in read}
 
+    def contracts(self) -> Sequence[str]:
+        """Return the symbols of all contracts that are traded now, as often as the venue lists each."""
+        raws = self._client.read(f"{V3}/instruments").get("instruments")
+        if not isinstance(raws, list):
+            raise TemporaryError("the venue's list of instruments is none")
+        named = (raw for raw in raws if isinstance(raw, dict) and raw.get("tradeable") is not False)
+        return [symbol for raw in named if isinstance(symbol := raw.get("symbol"), str)]
+
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
         answer, found, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()

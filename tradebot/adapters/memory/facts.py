@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.adapters.memory.recorder import Level, Recorder
+from tradebot.model.discovery import Discovery
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
@@ -177,9 +178,16 @@ class MemoryFacts(FlowFacts, Recorder):
         FlowFacts.__init__(self)
         Recorder.__init__(self, level)
         self._coins: dict[str, Coin] = {}
+        self._discovery = Discovery()
 
     def registry(self) -> Mapping[str, Coin]:
         return dict(self._coins)
 
     def put_registry(self, coins: Iterable[Coin]) -> None:
         self._coins.update((coin.symbol, coin) for coin in coins)
+
+    def discovery(self) -> Discovery:
+        return self._discovery
+
+    def put_discovery(self, found: Discovery) -> None:
+        self._discovery = found

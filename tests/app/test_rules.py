@@ -1,0 +1,36 @@
+"""What was discovered takes the place of the universe, in the rules and nowhere else."""
+
+from pathlib import Path
+
+from tests.builders import NOW
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.app.rules import discovered_last, in_force, rules_of
+from tradebot.app.settings import Settings, load
+from tradebot.model.discovery import UNSORTED, Discovery, Found
+
+NEW = "PF_NEWUSD"
+
+
+def settings(folder: Path, discovery: str) -> Settings:
+    file = folder / "mine.yaml"
+    file.write_text(f"venue: kraken_futures\nregistry: {{enabled: true, discovery: {discovery}}}\n")
+    return load(file, {}).settings
+
+
+def test_what_was_discovered_is_traded_under_a_sector_and_the_settings_stay_as_they_are(tmp_path: Path) -> None:
+    found = settings(tmp_path, "true")
+    configured, rules = rules_of(found, found.exits), in_force(found, None, ("PF_ETHUSD", NEW))
+    assert rules.universe == rules.every_symbol == ("PF_ETHUSD", NEW)
+    assert {rules.of(name).universe for name in rules.own} == {("PF_ETHUSD", NEW)}
+    assert (rules.sectors["PF_ETHUSD"], rules.sectors[NEW]) == (configured.sectors["PF_ETHUSD"], UNSORTED)
+    assert list(in_force(found, None).universe) == list(configured.universe) == found.universe
+    assert len(found.universe) == 56
+
+
+def test_only_with_discovery_and_after_it_anything_is_discovered(tmp_path: Path) -> None:
+    facts = MemoryFacts()
+    assert discovered_last(settings(tmp_path, "true"), lambda: None) == ()
+    assert discovered_last(settings(tmp_path, "true"), lambda: facts) == ()
+    facts.put_discovery(Discovery((Found(NEW, NOW), Found("PI_NEWUSD", NOW, why="a second one")), NOW))
+    assert discovered_last(settings(tmp_path, "true"), lambda: facts) == (NEW,)
+    assert discovered_last(settings(tmp_path, "false"), lambda: facts) == ()
