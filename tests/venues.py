@@ -10,7 +10,7 @@ from tradebot.adapters.alpaca.listings import listings
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.instrument import AssetClass, Listing, notional
@@ -67,6 +67,8 @@ class FakeVenue:
         self.unreadable_fills = 0
         self.asked_again: list[tuple[str, ...]] = []
         self.second_prices: dict[str, Quote] | None = None
+        self.resting: dict[str, Depth] = {}
+        self.asked_depth: list[str] = []
         self.away = False
         self.listed: dict[str, Listing] = {}
         self.unlisted: set[str] = set()
@@ -137,6 +139,12 @@ class FakeVenue:
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         return {symbol: self.prices[symbol] for symbol in symbols if symbol in self.prices}
+
+    def depth(self, symbol: str) -> Depth | None:
+        self.asked_depth.append(symbol)
+        if self.away:
+            raise TemporaryError("no answer")
+        return self.resting.get(symbol)
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         self.asked_again.append(tuple(symbols))

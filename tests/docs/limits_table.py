@@ -76,6 +76,7 @@ LIMITS: dict[str, Listed] = {
     "price_jump_fraction": Listed(Gate.QUOTE_FRESH, "a second reading of the price"),
     "limit_offset_fraction": Listed(None, "orders are made to fit"),
     "max_spread_fraction": Listed(Gate.SPREAD, "a narrower spread"),
+    "max_slippage_fraction": Listed(Gate.DEPTH, "more that rests near the best price"),
     "max_quote_age_s": Listed(Gate.QUOTE_FRESH, NEW_DATA),
     "max_clock_skew_s": Listed(Gate.QUOTE_FRESH, NEW_DATA),
     "max_clock_disagreement_s": Listed(Gate.SESSION, "clocks that agree"),

@@ -26,7 +26,7 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
@@ -304,6 +304,10 @@ class ElsewhereReader:
         found = self.quotes_again(symbols)
         self.rejected_quotes = {symbol: "has no usable quote" for symbol in symbols if symbol not in found}
         return found
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return None: the venue doesn't say what rests."""
+        return None
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the quotes again."""

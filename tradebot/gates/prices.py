@@ -1,13 +1,18 @@
-"""Limits on what prices do, which hold back entries: how far a contract is from its coin, and how far prices moved."""
+"""Limits on what prices do, which hold back entries: how far a contract is from its coin, how far prices moved, and how
+much rests near the best price.
+"""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from tradebot.gates.common import answer, rested
-from tradebot.model.bar import Quote
+from tradebot.model.bar import Depth, Quote
+from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
+from tradebot.model.registry import TierRules
 
 
 def basis(quote: Quote | None, limits: Limits) -> Decision | None:
@@ -47,6 +52,24 @@ def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decis
     return (
         rested(Gate.SHOCK, Reason.SHOCKED_EVERYWHERE, desk.shocks.everywhere, desk.now, wait_s) if own.passed else own
     )
+
+
+def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
+    """Return how far past the best price an entry may reach, as a fraction: what its tier allows, if that is less."""
+    limit = limits.max_slippage_fraction
+    return limit if limit is None or tier is None else min(limit, tier.slippage_fraction)
+
+
+def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, slippage: Decimal) -> Decision:
+    """Compare an entry with what rests on the other side, from its best price in the quote to `slippage` beyond it.
+
+    The quote is the one that the entry is sized and priced by. If the market has moved away since, less is in reach.
+    """
+    if resting is None:
+        return Decision(Gate.DEPTH, Verdict.UNKNOWN, Reason.DEPTH_UNKNOWN, quantity)
+    touch = quote.ask if side is Side.BUY else quote.bid
+    offered = resting.offered(side, touch * (1 + side.sign * slippage))
+    return answer(Gate.DEPTH, quantity <= offered, Reason.DEPTH_TOO_THIN, quantity, offered)
 
 
 def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str, Decision]]:

@@ -2,8 +2,11 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec import Struct
+
+from tradebot.model.candidate import Side
 
 
 class StrategySlot(Struct, frozen=True):
@@ -76,6 +79,29 @@ class Quote(Struct, frozen=True):
     def age_s(self, now: datetime) -> float:
         """Return the quote's age in seconds at `now`; negative if it is stamped later."""
         return (now - self.at).total_seconds()
+
+
+class Level(NamedTuple):
+    """What rests at one price: the price in USD, and how many contracts or shares."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class Depth(Struct, frozen=True):
+    """The bids and asks that rest at the venue for one symbol, each side from the best price outward.
+
+    It may be only the beginning of what rests, so a quantity that it shows is the least that there is.
+    """
+
+    symbol: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+    def offered(self, side: Side, worst: Decimal) -> Decimal:
+        """Return how much an order on this side could take without paying a price worse than `worst`."""
+        levels = self.asks if side is Side.BUY else self.bids
+        return sum((one.quantity for one in levels if (worst - one.price) * side.sign >= 0), Decimal(0))
 
 
 class Session(Struct, frozen=True):

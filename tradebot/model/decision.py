@@ -70,6 +70,7 @@ class Gate(StrEnum):
     BASIS = "basis", Unit.SHARE_OF_WHOLE
     SHOCK = "shock", Unit.SECONDS
     LIQUIDITY = "liquidity", Unit.SHARES
+    DEPTH = "depth", Unit.SHARES
     DISPLACEMENT = "displacement"
     OPEN_POSITIONS = "open_positions", Unit.POSITIONS
     NEW_ENTRIES = "new_entries", Unit.ENTRIES

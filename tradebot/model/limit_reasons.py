@@ -147,6 +147,17 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         f"Wait; or raise execution.max_quote_share: {_APPROVE}",
     ),
+    Reason.DEPTH_TOO_THIN: idle(
+        "Too little rests on the other side, near its best price, for an order of this size.",
+        "Wait; or make orders smaller; or raise limits.max_slippage_fraction, which counts as far as the coin's tier "
+        f"allows: {_APPROVE}",
+    ),
+    Reason.DEPTH_UNKNOWN: unknown(
+        "limits.max_slippage_fraction is set, and the broker didn't say what rests on the other side, or we couldn't "
+        "parse it.",
+        "Wait for it; tradebot doctor shows whether the broker answers. A broker that never says it, such as Alpaca, "
+        "never gets an entry: set max_slippage_fraction to null there.",
+    ),
     Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: idle(
         "This pass has opened as many positions as the account may.", "Wait for the next pass."

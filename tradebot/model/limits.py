@@ -96,6 +96,7 @@ class Limits(Frozen):
     price_jump_fraction: Annotated[Fraction, Tighter.LOWER]
     limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05")), Tighter.LOWER]
     max_spread_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_slippage_fraction: Annotated[Fraction | None, Tighter.LOWER]
     max_quote_age_s: Annotated[Seconds, Tighter.LOWER]
     max_clock_skew_s: Annotated[Seconds, Tighter.LOWER]
     max_clock_disagreement_s: Annotated[Seconds, Tighter.LOWER]

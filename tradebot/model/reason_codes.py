@@ -181,6 +181,8 @@ class Reason(StrEnum):
     SHOCKED_EVERYWHERE = auto()
     SHOCKS_UNKNOWN = auto()
     QUOTE_TOO_THIN = auto()
+    DEPTH_TOO_THIN = auto()
+    DEPTH_UNKNOWN = auto()
     MAX_OPEN_POSITIONS = auto()
     MAX_NEW_ENTRIES = auto()
     MAX_SESSION_ENTRIES = auto()

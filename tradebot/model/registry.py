@@ -66,7 +66,7 @@ class TierRules(Frozen):
     min_price: Annotated[Decimal | None, Field(gt=0), Tighter.HIGHER]
     max_leverage: Annotated[Decimal, Field(ge=1, le=100), Tighter.LOWER]
     max_notional_usd: Annotated[Usd, Tighter.LOWER]
-    slippage_fraction: Annotated[Fraction, Tighter.SAME]
+    slippage_fraction: Annotated[Fraction, Tighter.LOWER]
 
 
 class Tiers(Frozen):

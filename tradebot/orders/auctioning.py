@@ -23,6 +23,7 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.values import replace
 from tradebot.orders.closing import Records
+from tradebot.orders.depth import too_thin
 from tradebot.orders.entering import ONCE_MORE, close_for, consent, judged, lost_close, started, trade, with_decisions
 from tradebot.ports.world import Call, World
 
@@ -85,6 +86,8 @@ def _swap(
     ask, _ = judged(world, call, account, candidate)
     position = position_of(account.desk, (loser.strategy, loser.symbol))
     assert position is not None, "what gives way is held"
+    if thin := too_thin(world, ask):
+        return account, (with_decisions(refused, (thin,)),)
     asked = consent(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (with_decisions(refused, (asked.decision,)),)

@@ -45,6 +45,7 @@ from tradebot.model.trading import Request
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.closing import NEVER_FILLS, Records, afterwards, close, close_as_wanted
+from tradebot.orders.depth import too_thin, with_depth
 from tradebot.orders.protecting import on_tick
 from tradebot.orders.sending import closing_side, may_send_again, send, submit_intent, wanted_key
 from tradebot.ports.world import Call, World
@@ -192,7 +193,7 @@ def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidat
     """Return why what makes room for an entry stays; None if it has a yes."""
     ask, decisions = judged(world, call, account, candidate)
     refused = [decision for decision in decisions if not decision.passed]
-    if ask.size is None or any(decision.gate not in ROOM for decision in refused):
+    if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
         # Nobody is asked about what can't be sent; a later pass may find it otherwise.
         return Reason.APPROVAL_WAITING
     decision = consent(world, call, ask).decision
@@ -235,6 +236,8 @@ def make_room(
     displacement = judge(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (with_decisions(refused, displacement.refusals),)
+    if thin := too_thin(world, ask):
+        return account, (with_decisions(refused, (thin,)),)
     asked = consent(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (with_decisions(refused, (asked.decision,)),)
@@ -319,6 +322,8 @@ def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
     ask, decisions = judged(world, call, account, candidate)
     quote, size = ask.quote, ask.size
+    if first_failure(decisions) is None:
+        decisions = with_depth(world, ask, decisions)
     if quote is None or size is None or first_failure(decisions):
         return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
     asked = consent(world, call, ask)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrdersTold, Reply
@@ -136,6 +136,9 @@ class Market(Protocol):
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Ask for quotes again, as `quotes` does. On a real venue, wait a moment first, and five seconds at most."""
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return what rests at the venue for a symbol; None if the venue doesn't say, or if it can't be read."""
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:

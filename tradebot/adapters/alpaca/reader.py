@@ -31,7 +31,7 @@ from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError,
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
@@ -210,6 +210,10 @@ class AlpacaReader:
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Ask for these quotes once more; `rejected_quotes` does not change."""
         return ask_again(self._venue, self._tally, symbols)
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return None: the venue's API says what rests only at the best prices."""
+        return None
 
     def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
         """Return when each symbol's latest minute bar began; symbols without one are left out.

@@ -18,7 +18,7 @@ from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
-from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
@@ -332,6 +332,15 @@ class KrakenReader:
                 rejected[symbol] = str(error) if symbol in named else "isn't listed"
         self.rejected_quotes = rejected
         return found
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return what rests for a symbol; None if a row of it can't be read, or can't be true."""
+        answer = self._client.read(f"{V3}/orderbook", symbol=symbol)
+        try:
+            return rows.depth(symbol, answer.get("orderBook"), self._tally)
+        except RowError as error:
+            self._tally.note("order book", error.field_name, error.problem)
+            return None
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the quotes as they are now."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -10,7 +11,7 @@ from tradebot.adapters.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, 
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind
-from tradebot.model.bar import Quote
+from tradebot.model.bar import Depth, Level, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce, fee_id
@@ -23,6 +24,8 @@ _LIQUIDATION = "liquidation"
 _SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
 """The other types of fills that the venue makes by itself."""
 _MOST_PLACES = 12
+_MOST_LEVELS = 10_000
+"""How many levels a side of an order book may have; more is something else."""
 
 
 def moment(row: Row, name: str) -> datetime:
@@ -229,6 +232,38 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
         funding_rate=_beside(row, "fundingRate", tally),
         funding_next=_beside(row, "fundingRatePrediction", tally),
     )
+
+
+def depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
+    """Return what rests for a symbol; raise RowError unless both sides are sorted from the best price and don't cross.
+
+    An empty side is one at which nothing rests.
+    """
+    row = Row("order book", raw, tally)
+    bids, asks = _side(row, "bids", -1, tally), _side(row, "asks", 1, tally)
+    if bids and asks and bids[0].price > asks[0].price:
+        raise RowError("bids", "are above the asks")
+    return Depth(symbol, bids, asks)
+
+
+def _side(row: Row, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
+    """Return one side's levels, whose prices go up (1) or down (-1)."""
+    told = row.value(name)
+    if not isinstance(told, list):
+        raise RowError(name, "is not a list of levels")
+    if len(told) > _MOST_LEVELS:
+        raise RowError(name, f"has more than {_MOST_LEVELS} levels")
+    levels = tuple(_resting(name, one, tally) for one in told)
+    if any((after.price - before.price) * way <= 0 for before, after in pairwise(levels)):
+        raise RowError(name, "are not sorted from the best price")
+    return levels
+
+
+def _resting(name: str, raw: object, tally: DriftTally) -> Level:
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise RowError(name, "has a level that is not a price and a quantity")
+    level = Row("level", {"price": raw[0], "quantity": raw[1]}, tally)
+    return Level(level.positive("price"), level.positive("quantity"))
 
 
 def _beside(

@@ -26,7 +26,7 @@ from tradebot.exchange.market.sessions import full_calendar
 from tradebot.exchange.shares.options import shares_of
 from tradebot.exchange.times import from_datetime
 from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.bar import Session, VenueClock
+from tradebot.model.bar import Depth, Session, VenueClock
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill, Order, OrdersTold
 
@@ -161,6 +161,10 @@ class EngineVenue:
         """Note that something has changed: no change of an account or of its orders goes without an event."""
         self._told += 1
         self._log(event)
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return None, as the adapter does."""
+        return None
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:

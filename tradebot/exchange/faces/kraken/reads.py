@@ -28,7 +28,14 @@ _REMEMBERED_US = 5 * SECOND
 _NAMES = {"XBT": "BTC"}
 """What a coin is called elsewhere than in the symbols of contracts."""
 _LEVELS = 5
+_SHOWN = Decimal("0.0003")
+"""What rests at the best price, as a share of a day's volume. The levels beyond it hold two, three… times as much."""
 _PRICE = Decimal("1e-10")
+
+
+def _resting(lot: Decimal, volume: int) -> Decimal:
+    """Return how many contracts rest at the best price, in whole lots, given how many were traded in a day."""
+    return max(volume * _SHOWN // lot, Decimal(100)) * lot
 
 
 def index_of(mark: Decimal, rate: Decimal) -> Decimal:
@@ -109,8 +116,9 @@ class Reads:
         if last is None:
             return None
         bid, ask = self._engine.model.around(last, symbol)
-        rate, size = funding.rate_of(self._engine, symbol), grid.lot * 100
+        rate = funding.rate_of(self._engine, symbol)
         opened, volume, turnover = self._day(symbol)
+        size = _resting(grid.lot, volume)
         return {
             "tag": "perpetual" if grid.last_us is None else "month",
             "pair": f"{base}:{grid.instrument.currency}",
@@ -164,14 +172,15 @@ class Reads:
         last = self._engine.last_price(symbol) if symbol in self._engine.market.known else None
         if last is None:
             raise error(self._engine.now_us, "invalidArgument: symbol")
+        size = _resting(self._engine.market.grids[symbol].lot, self._day(symbol)[1])
         sides = zip(self._engine.model.around(last, symbol), (-1, 1), strict=True)
-        bids, asks = ([self._level(symbol, at, way, step) for step in range(_LEVELS)] for at, way in sides)
+        bids, asks = ([self._level(symbol, at, way, step, size) for step in range(_LEVELS)] for at, way in sides)
         usable = [[row for row in rows if row[0] > 0] for rows in (bids, asks)]
         return told(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
 
-    def _level(self, symbol: str, at: int, way: int, step: int) -> list[Decimal]:
+    def _level(self, symbol: str, at: int, way: int, step: int, size: Decimal) -> list[Decimal]:
         grid = self._engine.market.grids[symbol]
-        return [number(grid.usd(at + way * step * grid.tick(at))), number(grid.lot * 100 * (step + 1))]
+        return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
         """Return the figures of the account that all positions share, and of one that holds nothing.
