@@ -1,16 +1,14 @@
 """Read a coin from what the strategy sees: its bars, its quote, and what the strategy did in it before."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-from tradebot.model.position import Position
-from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any, TypeVar
 
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.series import DAY, PriceKind
+from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
 from tradebot.signals.structures.bars import Hole, holes
 from tradebot.signals.structures.structures import Structures, structures
@@ -43,11 +41,6 @@ class Readings:
         return found
 
 
-def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
-    """Return what is known of a coin of the view's universe."""
-    rules = readings.rules
-
-
 def disorder_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Decision | None:
     """Return why nothing can be read from a coin's bars: in one of its series they aren't in order, each there once."""
     for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe):
@@ -59,8 +52,9 @@ def disorder_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> D
     return None
 
 
-def coin_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Coin:
+def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
     """Return what is known of a coin of the view's universe whose bars are in order."""
+    rules = readings.rules
     days, hours, quarters, bars = (
         view.bars(symbol, timeframe, price=PriceKind.SPOT)
         for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe)

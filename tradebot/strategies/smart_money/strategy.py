@@ -41,51 +41,37 @@ class SmartMoneyStrategy:
         """
         gone = closes(view, self._settings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
-        wants = [_want(_better(view, symbol, self._readings), self._settings) for symbol in free]
-        return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
-
-    def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        return inputs_of(_better(view, symbol, self._readings), self._settings)
-        wants = [_answer(view, symbol, self._settings) for symbol in free]
+        wants = [_answer(view, symbol, self._readings) for symbol in free]
         return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         if disorder_of(view, symbol, self._settings):
             return ()
-        return inputs_of(_better(view, symbol, self._settings), self._settings)
+        return inputs_of(_better(view, symbol, self._readings), self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
         """Return which coins pass as it is, and with each of the changed settings under `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
         return [Passing(name, _passing(view, free, settings)) for name, settings in answers]
-        return [
-            Passing(name, [symbol for symbol in free if _would_pass(view, symbol, settings)])
-            for name, settings in answers
-        ]
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return ()
 
 
 def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySettings) -> Sequence[str]:
-    readings = Readings(settings)
-    return [symbol for symbol in symbols if _passes(_better(view, symbol, readings), settings)]
+    readings, readable = Readings(settings), [one for one in symbols if disorder_of(view, one, settings) is None]
+    return [symbol for symbol in readable if _passes(_better(view, symbol, readings), settings)]
+
+
+def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
+    disorder = disorder_of(view, symbol, readings.rules)
+    if disorder is not None:
+        return Open(symbol, candidate.Side.BUY, 0.0, decisions=(disorder,))
+    return _want(_better(view, symbol, readings), readings.rules)
 
 
 def _better(view: StrategyView, symbol: str, readings: Readings) -> Side:
-def _answer(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Open:
-    disorder = disorder_of(view, symbol, settings)
-    if disorder is not None:
-        return Open(symbol, candidate.Side.BUY, 0.0, decisions=(disorder,))
-    return _want(_better(view, symbol, settings), settings)
-
-
-def _would_pass(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> bool:
-    return disorder_of(view, symbol, settings) is None and _passes(_better(view, symbol, settings), settings)
-
-
-def _better(view: StrategyView, symbol: str, settings: SmartMoneySettings) -> Side:
     """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
     coin, settings = coin_of(view, symbol, readings), readings.rules
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
