@@ -285,6 +285,11 @@ def test_audit_judges_other_evidence(changes: dict[str, object], name: str, stat
     assert found(healthy(**changes))[name].state is state
 
 
+def test_audit_is_content_while_a_target_fills_at_the_broker() -> None:
+    left = exit_record(Decision(Gate.EXIT, Verdict.FAIL, Reason.LEFT_TO_BROKER))
+    assert found(healthy(exits=cycle(Job.EVALUATE_EXITS, left)))["exits as recorded"].state is State.OK
+
+
 def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
     gone = exit_record(
         Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS), Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tests.builders import NOW
 from tests.registry import coin, rules
 from tradebot.model.registry import Health, Registry, RegistryRules, Tier, height
+from tradebot.model.values import replace
 
 SECOND = timedelta(seconds=1)
 
@@ -36,6 +37,7 @@ def test_only_current_coins_count_as_healthy() -> None:
     registry = Registry(rules(), ("A", "B", "C"), {one.symbol: one for one in coins})
     at = NOW + SECOND * rules().max_age_s
     assert (registry.healthy(NOW), registry.healthy(at), registry.healthy(at + SECOND)) == (2, 1, 0)
+    assert replace(registry, symbols=("C", "new")).healthy(NOW) == 1, "a coin of an earlier universe counted"
 
 
 @pytest.mark.parametrize(

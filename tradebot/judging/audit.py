@@ -227,7 +227,9 @@ def events(evidence: Trading) -> Judgment:
     return looked(name, Look("events", seen.lines), evidence.moment.now, state, said, command)
 
 
-WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
+WAITING = frozenset(
+    {Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN, Reason.LEFT_TO_BROKER}
+)
 """Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
 
 

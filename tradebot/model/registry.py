@@ -241,6 +241,8 @@ class Registry(Struct, frozen=True):
         return (now - measured).total_seconds(), (now - coin.data.looked_at).total_seconds()
 
     def healthy(self, now: datetime) -> int:
-        """Return how many coins have healthy data."""
-        known = (coin for coin in self.coins.values() if self.is_current(coin, now))
-        return sum(coin.data.health is Health.HEALTHY for coin in known)
+        """Return how many of the symbols have healthy data; those of an earlier universe don't count."""
+        known = (self.coins.get(symbol) for symbol in self.symbols)
+        return sum(
+            coin is not None and self.is_current(coin, now) and coin.data.health is Health.HEALTHY for coin in known
+        )
