@@ -23,6 +23,7 @@ from tests.faults.stage import Stage, set_up
 from tests.faults.stops import TWIN, stops
 from tests.faults.swaps import swaps
 from tests.faults.swaps import warm as warm_swaps
+from tests.faults.venue import REPLAY
 
 STOPS, KILLS, PRICES, FOUR, SWAPS = CAMPAIGNS = ("stops", "kills", "prices", "four", "swaps")
 """In the order in which they are played: the first takes no time, and each of the others a day."""
@@ -80,7 +81,7 @@ def played(seed: int, bots: Mapping[str, Sequence[str]]) -> dict[str, Tally]:
 
 def told(seed: int, campaign: str, tally: Tally) -> dict[str, object]:
     """Return what a campaign has to tell, each problem with the command that replays its bot."""
-    replay = f"python -m tests.faults.play {campaign} --seed {seed} --only"
+    replay = f"{REPLAY}python -m tests.faults.play {campaign} --seed {seed} --only"
     problems = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]
     return {"hits": tally.hits, "runs": tally.runs, "hit": tally.hit, "problems": problems}
 

@@ -51,7 +51,7 @@ from tests.faults.troubles import (
     placed,
     rules_of,
 )
-from tests.faults.venue import AT
+from tests.faults.venue import AT, REPLAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.trading import Answer, TradingState
 
@@ -372,7 +372,7 @@ def played(ground: Ground, seeds: Sequence[int], tell: bool = False, *, until_fo
     tally = Tally()
     for seed in seeds:
         found = Schedule(ground, seed, tally, tell).play()
-        replay = f"python -m tests.faults.schedules --first {seed} --count 1 --tell"
+        replay = f"{REPLAY}python -m tests.faults.schedules --first {seed} --count 1 --tell"
         tally.problems += [f"{problem} [{replay}]" for problem in dict.fromkeys(found)]
         if found and until_found:
             break

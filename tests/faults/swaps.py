@@ -7,8 +7,9 @@ an auction, and reads what the registry knows afterwards.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
 from tests.faults import auctioned, judge
 from tests.faults.kills import (
@@ -88,7 +89,7 @@ class SwapCampaign(Campaign):
             account, note = told[bot.number], self.tally.note
             own = [event for event in events if event.get("account") == bot.number]
             note(bot, auctioned.broken(own, MOST))
-            note(bot, unread(bot))
+            note(bot, unread(bot.folder, AT.symbols[:4]))
             with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
                 note(bot, account.doubles)
                 note(bot, judge.accepted_twice(account))
@@ -101,11 +102,11 @@ class SwapCampaign(Campaign):
                 ledger.tallies.compare_journal()
 
 
-def unread(bot: Bot) -> Iterator[str]:
-    """Yield the coins that the registry of a bot doesn't know after its day, or knows by half."""
-    with closing(sqlite3.connect(f"file:{bot.folder / state_folder.FACTS}?mode=ro", uri=True)) as database:
+def unread(folder: Path, symbols: Iterable[str]) -> Iterator[str]:
+    """Yield the coins that the registry in a bot's folder doesn't know, or knows by half."""
+    with closing(sqlite3.connect(f"file:{folder / state_folder.FACTS}?mode=ro", uri=True)) as database:
         rows = dict(database.execute("SELECT symbol, body FROM coins").fetchall())
-    for symbol in AT.symbols[:4]:
+    for symbol in symbols:
         if symbol not in rows or decode(Coin, json.loads(rows[symbol])).symbol != symbol:
             yield f"the registry doesn't know {symbol}"
 

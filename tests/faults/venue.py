@@ -221,5 +221,7 @@ KRAKEN = Venue(
     profile="smart_money",
 )
 AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE, BRACKETS, KRAKEN)}[os.environ.get(VARIABLE, ALPACA.name)]
+REPLAY = "" if AT is ALPACA else f"{VARIABLE}={AT.name} "
+"""What comes before a command that plays something of a campaign again."""
 if AT in (ELSEWHERE, BRACKETS):
     place.install()
