@@ -46,10 +46,12 @@ def test_what_the_venue_lists_is_traded_and_a_list_that_cant_be_read_changes_not
     before = bot.json("registry")
     assert [row["symbol"] for row in before["coins"]] == ["PF_ADAUSD", "PF_XBTUSD"]
     assert before["discovery"]["at"] is None
-    assert "The venue's list of contracts wasn't read yet" in bot.shown("registry")
     faulty(bot, tmp_path, "{missing_field: instruments}")
     assert {row["symbol"] for row in bot.json("registry")["coins"]} == {"PF_ADAUSD", "PF_XBTUSD"}
     assert len(told(bot, "list_not_believed")) == 1
+    shown = bot.shown("registry")
+    assert "The venue's list of contracts wasn't read yet: the configured universe is traded" in shown
+    assert "The last list wasn't believed: the venue's list of instruments is none" in shown
 
     assert bot.says("registry", "--refresh").code == 0
     known = bot.json("registry")
@@ -64,9 +66,3 @@ def test_what_the_venue_lists_is_traded_and_a_list_that_cant_be_read_changes_not
     assert (changed["symbols"], changed["removed"]) == (str(len(coins)), "PF_ADAUSD")
     shown = bot.shown("registry")
     assert re.search(rf"Of 56 contracts listed at .*, {len(coins)} are traded", shown)
-
-    faulty(bot, tmp_path, "{missing_field: instruments}")
-    again = bot.json("registry")
-    assert [row["symbol"] for row in again["coins"]] == [row["symbol"] for row in coins]
-    assert again["discovery"]["problem"]
-    assert "The last list wasn't believed" in bot.shown("registry")
