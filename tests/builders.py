@@ -61,6 +61,7 @@ OPTIONS: dict[str, object] = {
     "max_risk_fraction": Decimal("0.01"),
     "max_stop_loss_usd": Decimal(2000),
     "max_open_risk_fraction": Decimal("0.03"),
+    "max_slippage_fraction": Decimal("0.003"),
     "max_basis_fraction": Decimal("0.0075"),
     "max_minute_move_fraction": Decimal("0.05"),
     "max_minute_range_fraction": Decimal("0.04"),

@@ -39,6 +39,7 @@ READS: dict[str, Callable[[Desk, Order], object]] = {
     "calendar": lambda desk, order: desk.reader.calendar(DATE, DATE),
     "quotes": lambda desk, order: desk.reader.quotes([desk.symbol]),
     "quotes_again": lambda desk, order: desk.reader.quotes_again([desk.symbol]),
+    "depth": lambda desk, order: desk.reader.depth(desk.symbol),
     "bars": lambda desk, order: list(
         desk.bars.pages([desk.symbol], "1Min", desk.listing.read_at, desk.listing.read_at)
     ),
@@ -110,6 +111,15 @@ def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(des
         # Its calendar has a session now, as the market has.
         of = desk.reader.calendar(now.date() - DAY, now.date() + DAY, one.instrument.calendar)
         assert sessions <= set(of)
+
+
+def test_what_rests_begins_at_the_quote_or_is_unknown(desk: Desk) -> None:
+    found, quote = desk.reader.depth(desk.symbol), desk.reader.quotes([desk.symbol])[desk.symbol]
+    assert (found is None) is (desk.can is not KRAKEN)
+    if found is not None:
+        assert (found.symbol, found.bids[0].price, found.asks[0].price) == (desk.symbol, quote.bid, quote.ask)
+        for side, worst in ((Side.BUY, found.asks[-1].price), (Side.SELL, found.bids[-1].price)):
+            assert found.offered(side, worst) > found.offered(side, quote.ask if side is Side.BUY else quote.bid) > 0
 
 
 def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(desk: Desk) -> None:
@@ -243,14 +253,15 @@ def busy(desk: Desk) -> Order:
 
 
 def reads_that_ask(desk: Desk, order: Order) -> dict[str, Callable[[Desk, Order], object]]:
-    """Return the reads that send a request: nobody has to be asked for a calendar that never changes."""
+    """Return the reads that send a request: not for a calendar that never changes, nor for what no venue tells."""
     found = {}
     for name, read in READS.items():
         before = desk.played.requests
         read(desk, order)
         if desk.played.requests > before:
             found[name] = read
-    assert READS.keys() - found.keys() <= ({"calendar"} if desk.can.day.never_ends else set())
+    untold = set() if desk.can is KRAKEN else {"depth"}
+    assert READS.keys() - found.keys() <= untold | ({"calendar"} if desk.can.day.never_ends else set())
     return found
 
 

@@ -130,6 +130,8 @@ def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02
     return ask(limits=only(name), plan=plan)
 
 
+ASKED_LAST = ("max_slippage_fraction",)
+"""Limits that are asked only after all others, because that takes a request: tests/orders/test_depth.py."""
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
 REFUSALS: list[Row] = [
@@ -280,7 +282,7 @@ def test_a_limit_that_is_off_is_not_asked_and_one_that_is_set_is() -> None:
     assert set(OF_OPTIONS) - {Gate.OWN_DAILY_LOSS} <= set(said(every))
     for name in OPTIONS:
         alone = set(said(ask(limits=only(name), book=holding()))) & {*OF_OPTIONS, *OF_MARGIN_GATES}
-        assert bool(alone) is (name not in (*STREAK, *OF_MARGIN, *OF_SHOCKS[:-1])), name
+        assert bool(alone) is (name not in (*STREAK, *OF_MARGIN, *OF_SHOCKS[:-1], *ASKED_LAST)), name
 
 
 def test_without_a_quote_no_optional_limit_on_size_passes() -> None:

@@ -43,7 +43,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingState, Trad
 from tradebot.model.values import replace
 
 UNASKED = (
-    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DISPLACEMENT, Gate.APPROVAL,
+    Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DEPTH, Gate.DISPLACEMENT, Gate.APPROVAL,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.POSITIONS_HELD, Gate.LARGEST_POSITION,
 )  # fmt: skip

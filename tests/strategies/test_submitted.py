@@ -56,6 +56,7 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
     unasked = {Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.DISPLACEMENT, Gate.LIQUIDITY, Gate.APPROVAL, Gate.EXIT}
     assert set(Gate) - set(asked) == {
         *unasked,
+        Gate.DEPTH,
         Gate.INSTRUMENT,
         Gate.DATA_HEALTH,
         Gate.REGISTRY,

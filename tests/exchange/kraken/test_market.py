@@ -72,6 +72,10 @@ def test_book_surrounds_the_price_with_ticks(desk: Desk) -> None:
     assert (book["bids"][0][0], book["asks"][0][0]) == (ticker["bid"], ticker["ask"])
     assert [price for price, _ in book["bids"]] == [ticker["bid"] - step for step in range(5)]
     assert [price for price, _ in book["asks"]] == [ticker["ask"] + step for step in range(5)]
+    rests = [size for _, size in book["bids"]]
+    assert rests == [size for _, size in book["asks"]] == pytest.approx([rests[0] * step for step in range(1, 6)])
+    assert rests[0] == ticker["bidSize"] == ticker["askSize"]
+    assert rests[0] == float(int(ticker["vol24h"]) * Decimal("0.0003")), "a share of a day's volume, in whole lots"
     assert desk.v3("orderbook", symbol="none")["error"] == "invalidArgument: symbol"
 
 
