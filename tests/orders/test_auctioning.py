@@ -90,6 +90,14 @@ def test_the_close_goes_first_and_the_newcomer_opens_only_after_it_has_filled() 
     ]  # fmt: skip
 
 
+def test_nothing_is_closed_for_a_newcomer_that_the_market_could_not_fill() -> None:
+    scene = full()
+    scene.limits = scene.limits.model_copy(update={"max_slippage_fraction": Decimal("0.003")})
+    cycle = trade_once(world(scene, BETTER), call(slot="better"))
+    assert ends(cycle) == {("XOM", OPENS): Reason.DEPTH_UNKNOWN}
+    assert (len(scene.venue.submitted), scene.venue.asked_depth) == (2, ["XOM"])
+
+
 def test_with_room_the_best_open_at_once_and_say_what_they_are_worth() -> None:
     scene = full(count=4)
     cycle = trade_once(world(scene, BETTER, rules=RULES), call(slot="room for one"))

@@ -4,14 +4,17 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import limits
+from tests.builders import ask, desk, limits
 from tests.orders.test_entering import BETTER, full, world
+from tests.registry import coin, rules
 from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.bar import Depth, Level
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
+from tradebot.model.registry import Registry, Tier
 from tradebot.model.values import replace
+from tradebot.orders.depth import too_thin
 
 SLIPPED = limits(max_slippage_fraction="0.003", max_new_entries=5)
 
@@ -89,3 +92,14 @@ def test_no_position_gives_way_to_an_entry_that_the_market_could_not_fill(quanti
     assert record.terminal.reason is reason
     assert (len(cycle.candidates) == 2) is (reason is Reason.DISPLACEMENT_STARTED)
     assert scene.venue.asked_depth == ["XOM"]
+
+
+@pytest.mark.parametrize(("tier", "enough"), [(Tier.A, False), (Tier.B, True), (Tier.C, True)])
+def test_a_coin_is_held_to_the_slippage_of_its_tier(tier: Tier, enough: bool) -> None:
+    scene, asked = Scene(), ask(limits=SLIPPED)
+    assert asked.quote
+    assert asked.size
+    at = asked.quote.ask * Decimal("1.0015")
+    scene.venue.resting["AAPL"] = Depth("AAPL", (), (Level(at, asked.size.quantity),))
+    judged = ask(limits=SLIPPED, desk=desk(registry=Registry(rules(), ("AAPL",), {"AAPL": coin("AAPL", tier)})))
+    assert (too_thin(scene.world(), judged) is None) is enough

@@ -155,8 +155,8 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.DEPTH_UNKNOWN: unknown(
         "limits.max_slippage_fraction is set, and the broker didn't say what rests on the other side, or we couldn't "
         "parse it.",
-        "Wait for it; tradebot doctor shows whether the broker answers. A broker that never says it, such as Alpaca, "
-        "never gets an entry: set max_slippage_fraction to null there.",
+        "Wait for it; tradebot doctor shows whether the broker answers. Where a broker never says it, no entry is ever "
+        "sent: set max_slippage_fraction to null there.",
     ),
     Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: idle(

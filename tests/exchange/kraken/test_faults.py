@@ -20,6 +20,7 @@ from tradebot.exchange.faults.kinds import is_in_reach, is_of_kind, kind_of
         (f"GET {HISTORY}/account-log", "activities"),
         (f"GET {V3}/fills", "activities"),
         (f"GET {V3}/tickers", "snapshots"),
+        (f"GET {V3}/orderbook", "snapshots"),
         ("GET /api/charts/v1/trade/PF_XBTUSD/1m", "bars"),
     ],
 )
