@@ -335,12 +335,7 @@ class KrakenReader:
 
     def depth(self, symbol: str) -> Depth | None:
         """Return what rests for a symbol; None if a row of it can't be read, or can't be true."""
-        answer = self._client.read(f"{V3}/orderbook", symbol=symbol)
-        try:
-            return rows.depth(symbol, answer.get("orderBook"), self._tally)
-        except RowError as error:
-            self._tally.note("order book", error.field_name, error.problem)
-            return None
+        return rows.depth(symbol, self._client.read(f"{V3}/orderbook", symbol=symbol).get("orderBook"), self._tally)
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the quotes as they are now."""

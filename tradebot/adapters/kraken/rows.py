@@ -234,11 +234,19 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     )
 
 
-def depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
-    """Return what rests for a symbol; raise RowError unless both sides are sorted from the best price and don't cross.
+def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
+    """Return what rests for a symbol; count an order book that can't be one, and return None.
 
-    An empty side is one at which nothing rests.
+    Both sides have to be sorted from the best price, and may not cross. At an empty side, nothing rests.
     """
+    try:
+        return _depth(symbol, raw, tally)
+    except RowError as error:
+        tally.note("order book", error.field_name, error.problem)
+        return None
+
+
+def _depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
     row = Row("order book", raw, tally)
     bids, asks = _side(row, "bids", -1, tally), _side(row, "asks", 1, tally)
     if bids and asks and bids[0].price > asks[0].price:
