@@ -60,7 +60,6 @@ class SmartMoneyStrategy:
 
 
 def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySettings) -> Sequence[str]:
-    readings, readable = Readings(settings), [one for one in symbols if disorder_of(view, one, settings) is None]
     readings = Readings(settings)
     readable = (symbol for symbol in symbols if disorder_of(view, symbol, settings) is None)
     return [symbol for symbol in readable if _passes(_better(view, symbol, readings), settings)]
