@@ -95,6 +95,17 @@ def test_day_killed_at_a_venue_unlike_alpaca_ends_like_a_spared_one(
 
 
 @pytest.mark.campaign
+def test_swap_killed_at_each_point_of_its_close_and_its_open_is_done_once(
+    record_property: Callable[[str, object], None],
+) -> None:
+    found = programs.played("each_point", venue=KRAKEN)
+    record_property("kills at each failpoint of a swap", found["kills"])
+    assert found["problems"] == []
+    points = {name.rpartition(".")[0] for name in found["hit"]}
+    assert points >= {f"{does} {point}" for does in ("closes", "opens") for point in AROUND_SWAPS}
+
+
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", drawn("four", [0], range(1, 21), 1))
 def test_four_strategies_killed_together_double_and_lose_nothing(
     seed: int, record_property: Callable[[str, object], None]
