@@ -23,7 +23,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
 from commands.init import verb as init
-from commands.init.verb import symbol_flags
+from commands.init.symbols import symbol_flags
 from commands.reconcile.verb import run as reconcile
 from commands.trade_once.verb import run as trade
 from tradebot.__main__ import UNCOLLECTED

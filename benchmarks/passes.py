@@ -34,7 +34,7 @@ Measured = dict[str, float]
 def measure_session(symbols: Sequence[str]) -> Measured:
     """Play the demo's session with these symbols; return seconds."""
     from commands.demo import verb as demo
-    from commands.init.verb import symbol_flags
+    from commands.init.symbols import symbol_flags
     from tradebot.exchange import process
 
     flags = {"mode": "sandbox", **symbol_flags(",".join(symbols) or None)}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commands.init.profiles import SHIPPED_PROFILE
-from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+from commands.init.symbols import symbol_flags
+from commands.init.verb import MarketWish, flags_of, market_flags
 from commands.shared.plain import clean
 from commands.shared.times import show_venue
 from tradebot.errors import OperatorError, word

@@ -145,7 +145,8 @@ def demo(
 
     It needs no account and no keys. At the end it checks the bot's books against the exchange's.
     """
-    from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+    from commands.init.symbols import symbol_flags
+    from commands.init.verb import MarketWish, flags_of, market_flags
 
     sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue), venue)

@@ -13,8 +13,8 @@ from msgspec import Struct, convert
 
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER
+from commands.init.symbols import WELL_KNOWN
 from commands.init.verb import (
-    WELL_KNOWN,
     Actions,
     Bars,
     BarStamp,
@@ -363,7 +363,8 @@ def register(app: typer.Typer) -> None:
 
         Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
         """
-        from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+        from commands.init.symbols import symbol_flags
+        from commands.init.verb import MarketWish, flags_of, market_flags
         from tradebot.adapters.state import state_folder
         from tradebot.app.loading import Options
 

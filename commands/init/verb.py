@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from msgspec import Struct
 
-from commands.init.market_notes import MOST_SYMBOLS, made_up, market_notes
-from commands.init.profiles import SHIPPED_PROFILE, begins_with, profile_file, require_strategies
+from commands.init.market_notes import made_up, market_notes
+from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
+from commands.init.symbols import symbol_flags
 from commands.shared.completing import data_plans, fills, played, profiles, venues
-from commands.shared.plain import Identity, clean, note
+from commands.shared.plain import Identity, note
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
 from commands.shared.times import show_venue, when
 from tradebot.adapters.state.marker_text import FIRST_VENUE
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
-WELL_KNOWN = 21
-"""How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
-MADE_UP_SECTORS = 10
 PROFILES = (
     "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
     "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them), "
@@ -326,39 +324,6 @@ Symbols = Annotated[
 Venue = Annotated[
     str | None, typer.Option("--venue", help="Where the account is.", autocompletion=venues, show_default=FIRST_VENUE)
 ]
-
-
-def symbol_flags(
-    text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
-) -> dict[str, Any]:
-    """Return the universe for a number of symbols or a list of names; empty if neither was given.
-
-    The symbols of another venue than the usual one are the first ones of its own list. Without a venue, it is that of
-    the profile or the file.
-    """
-    from tradebot.app.settings import venue_flags
-
-    if text is None:
-        return {}
-    content = begins_with(profile, config)
-    sections = content.get("strategies")
-    off = {name for name, section in sections.items() if section is None} if isinstance(sections, dict) else set()
-    venue = venue or content.get("venue")
-    if not (text.isascii() and text.isdigit()):
-        from commands.shared.universe import symbols_at
-
-        named = symbols_at(venue, text)
-        return (venue_flags(venue, named, off) if venue else {}) or {"universe": named}
-    if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
-        raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
-    if venue and (smaller := venue_flags(venue, int(text), off)):
-        return smaller
-    from tradebot.app import sandbox
-
-    names = sandbox.default_symbols(int(text))
-    # Made-up symbols get made-up sectors, because a symbol without a sector is not bought.
-    sectors = {name: f"made_up_{n % MADE_UP_SECTORS}" for n, name in enumerate(names[WELL_KNOWN:])}
-    return {"universe": list(names), "sectors": sectors}
 
 
 def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue: str | None = None) -> dict[str, Any]:

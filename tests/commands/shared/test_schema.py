@@ -174,7 +174,15 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(*looks, "fetch-flow --plan", "fetch-flow", "trade-once")
     second_session(bot)
     bot.all_say("signals", "fetch-flow --plan", "score --from 2026-11-17", "score --from nonsense")
-    bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
+    bot.all_say(
+        "score",
+        "score --explain AAPL",
+        "score --variants",
+        "trade-once --dry-run",
+        "trade-once",
+        "trade-once",
+        "evaluate-exits",
+    )
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     bot.all_say("score --from 2026-11-17 --parity", "schedule check", "schedule run backup", "schedule run nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
