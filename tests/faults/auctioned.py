@@ -6,7 +6,9 @@ exits and its auction. It wants what a schedule draws, with a stop, targets and 
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from commands.trade_once import verb as trade_once
@@ -14,8 +16,10 @@ from tests.faults import judge, lies
 from tests.faults.pairs import OPEN, PROTECT
 from tests.faults.venue import AT
 from tests.venues import Wanting
+from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped
+from tradebot.app.stand_ins import NoEvents
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Side
 from tradebot.model.view import Open
@@ -59,6 +63,11 @@ def configuration(symbols: Sequence[str], most: int = MOST) -> str:
         | {"max_positions": most, "min_age_s": 60, "cooldown_s": 61, "min_advantage": 0.03},
     }
     return json.dumps(profile, default=float)
+
+
+def keep_bars_in_sqlite(folder: Path) -> None:
+    """Let a bot keep its bars in SQLite: what reads Parquet has threads, and a process with threads can't be forked."""
+    SqliteBars(folder, NoEvents(), datetime.now(UTC)).close()
 
 
 def strategy(wanted: Mapping[str, str], number: int) -> Wanting:

@@ -130,6 +130,7 @@ class Ground:
         """Begin again with an auction: a position that may give way, one that does, and one that just has."""
         exchange = self._again("flat")
         (self.root / "bot" / "tradebot.yaml").write_text(auctioned.configuration(SYMBOLS))
+        auctioned.keep_bars_in_sqlite(self.root / "bot")
         accept(self.root / "bot", _now(exchange))
         self.auctioned = load_for(state_folder.open_state(self.root / "bot", {}), Options(str(self.root / "bot")), {})
         self._keep(exchange, "room")

@@ -115,6 +115,8 @@ def swaps(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     """Play the campaign with bots of these names beside the spared one, and return what it did."""
     configuration = auctioned.configuration(AT.symbols[:4], MOST)
     bots = [stage.bot(name, configuration) for name in (REFERENCE, *names)]
+    for bot in bots:
+        auctioned.keep_bars_in_sqlite(bot.folder)
     campaign = SwapCampaign(stage, seed)
     campaign.play(list(bots))
     swapped = auctioned.swaps(stage.log(bots[0].number))
@@ -125,6 +127,7 @@ def swaps(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
 def warm(stage: Stage) -> None:
     """Import what an auction needs before the first fork."""
     bot = stage.bot("warm", auctioned.configuration(AT.symbols[:4], MOST))
+    auctioned.keep_bars_in_sqlite(bot.folder)
     for verb in (reconciled(bot), auction({A: "buy"}, 0)(bot), exits(bot)):
         with closing(bot.app()) as app:
             verb(app)
