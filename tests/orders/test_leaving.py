@@ -1,0 +1,104 @@
+"""Closes that a person asked for go on until the position is gone, although each order for them may end unfilled."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.apart import REFUSED, SLOW, Bot, capabilities
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Gate
+from tradebot.model.intent import Operation
+from tradebot.model.order import OrderStatus
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, Edit
+
+EVERY = [capabilities(edit, reduce_only=only) for edit in Edit for only in (True, False)]
+NO_EDITS = capabilities(Edit.NONE, reduce_only=True)
+each = pytest.mark.parametrize("can", EVERY, ids=lambda can: f"{can.edit} {'only reduces' if can.reduce_only else ''}")
+
+
+def stuck(can: Capabilities, side: Side = Side.BUY) -> Bot:
+    """Return a bot whose close by hand filled four of ten shares and was canceled as stale, which took a while."""
+    bot = Bot(can).held(10, side)
+    assert bot.flatten()
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100", Decimal(4))
+    bot.scene.price("AAPL", "100.2")
+    bot.venue.fates = [REFUSED, SLOW] if can.edit is not Edit.NONE else [SLOW]
+    bot.exits(181)
+    bot.venue.catch_up()
+    assert bot.venue.book[close.client_order_id].status is OrderStatus.CANCELED, "the cancel came too late"
+    return bot
+
+
+def closes(bot: Bot) -> list[Decimal]:
+    """Return how many shares each order for a close asked for."""
+    sent = (one for one in bot.venue.asked if one.operation is Operation.SUBMIT and one.purpose is Purpose.CLOSE)
+    return [one.quantity for one in sent]
+
+
+def why(cycle: CycleRecord | None) -> list[Reason | None]:
+    assert cycle is not None
+    decided = (d for record in cycle.candidates for d in record.decisions if record.candidate.source == "exit")
+    return [d.reason for d in decided if d.gate is Gate.EXIT]
+
+
+@each
+@pytest.mark.parametrize("side", list(Side))
+def test_what_a_canceled_close_by_hand_left_is_closed_by_the_next_pass_once(can: Capabilities, side: Side) -> None:
+    bot = stuck(can, side)
+    assert closes(bot) == [Decimal(10)]
+    assert Reason.CLOSED_BY_HAND in why(bot.exits())
+    assert closes(bot) == [Decimal(10), Decimal(6)]
+    bot.exits()
+    assert closes(bot) == [Decimal(10), Decimal(6)], "one works already"
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    bot.exits()
+    assert (bot.position, bot.venue.working(Purpose.CLOSE), len(closes(bot))) == (0, [], 2)
+    assert len({one.client_order_id for one in bot.venue.asked}) == len(bot.venue.asked)
+
+
+def test_it_goes_on_again_and_again() -> None:
+    bot = stuck(NO_EDITS)
+    for left in (5, 4, 3):
+        bot.exits()
+        (close,) = bot.venue.working(Purpose.CLOSE)
+        bot.venue.fill(close.client_order_id, "100", Decimal(1))
+        bot.scene.price("AAPL", f"100.{left}")
+        bot.venue.fates = [SLOW]
+        bot.exits(181)
+        bot.venue.catch_up()
+        assert bot.position == left
+    assert closes(bot) == [Decimal(each) for each in (10, 6, 5, 4)]
+
+
+def test_it_waits_while_permission_is_closed() -> None:
+    bot = stuck(NO_EDITS)
+    open_again, bot.scene.permission = bot.scene.permission, Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
+    bot.exits()
+    assert closes(bot) == [Decimal(10)]
+    bot.scene.permission = open_again
+    bot.exits()
+    assert closes(bot) == [Decimal(10), Decimal(6)]
+
+
+def test_a_close_that_the_venue_ended_by_itself_and_a_position_opened_again_are_left_alone() -> None:
+    bot = Bot(NO_EDITS).held()
+    bot.flatten()
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue._put(replace(close, status=OrderStatus.CANCELED), "order_canceled")
+    bot.exits()
+    assert closes(bot) == [Decimal(10)]
+    again = stuck(NO_EDITS)
+    again.exits()
+    (close,) = again.venue.working(Purpose.CLOSE)
+    again.venue.fill(close.client_order_id, "100")
+    again.exits()
+    again.held()
+    again.exits()
+    assert (again.position, closes(again)) == (10, [Decimal(10), Decimal(6)])
