@@ -1,29 +1,35 @@
 """Closes that a person asked for go on until the position is gone, although each order for them may end unfilled."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
 from tests.apart import REFUSED, SLOW, Bot, capabilities
+from tests.worlds import call
+from tradebot.desk.snapshot import take
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import Part
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
+from tradebot.orders.closing import close
 
 EVERY = [capabilities(edit, reduce_only=only) for edit in Edit for only in (True, False)]
 NO_EDITS = capabilities(Edit.NONE, reduce_only=True)
 each = pytest.mark.parametrize("can", EVERY, ids=lambda can: f"{can.edit} {'only reduces' if can.reduce_only else ''}")
 
 
-def stuck(can: Capabilities, side: Side = Side.BUY) -> Bot:
-    """Return a bot whose close by hand filled four of ten shares and was canceled as stale, which took a while."""
+def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[Bot], object] = Bot.flatten) -> Bot:
+    """Return a bot whose close filled four of ten shares and was canceled as stale, which took a while."""
     bot = Bot(can).held(10, side)
-    assert bot.flatten()
+    assert ask(bot)
     (close,) = bot.venue.working(Purpose.CLOSE)
     bot.venue.fill(close.client_order_id, "100", Decimal(4))
     bot.scene.price("AAPL", "100.2")
@@ -32,6 +38,14 @@ def stuck(can: Capabilities, side: Side = Side.BUY) -> Bot:
     bot.venue.catch_up()
     assert bot.venue.book[close.client_order_id].status is OrderStatus.CANCELED, "the cancel came too late"
     return bot
+
+
+def make_room(bot: Bot) -> object:
+    """Close the position for MSFT."""
+    desk = take(bot.world(), with_flow=False)
+    why = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(Part("displaced_by", symbol="MSFT"),))
+    (position,) = desk.positions
+    return close(bot.world(), call(Job.TRADE_ONCE, "room"), desk, position, why, "displaced", displaced_by="MSFT")
 
 
 def closes(bot: Bot) -> list[Decimal]:
@@ -105,3 +119,23 @@ def test_a_close_that_the_venue_ended_by_itself_and_a_position_opened_again_are_
     again.exits()
     assert again.position == 10
     assert closes(again) == [Decimal(10), Decimal(6)]
+
+
+@each
+def test_a_close_that_makes_room_goes_on_for_the_same_symbol(can: Capabilities) -> None:
+    bot = stuck(can, ask=make_room)
+    assert Reason.STALE_EXIT in why(bot.exits())
+    assert closes(bot) == [Decimal(10), Decimal(6)]
+    sent = [one for one in bot.venue.asked if one.operation is Operation.SUBMIT and one.purpose is Purpose.CLOSE]
+    assert {(one.displaced_by, one.why) for one in sent} == {("MSFT", "displaced_by_MSFT")}
+
+
+def test_control_a_close_by_a_rule_that_no_longer_holds_does_not_go_on() -> None:
+    def fire(bot: Bot) -> object:
+        bot.scene.price("AAPL", "97")
+        return bot.exits()
+
+    bot = stuck(NO_EDITS, ask=fire)
+    bot.scene.price("AAPL", "100.2")
+    bot.exits()
+    assert closes(bot) == [Decimal(10)]
