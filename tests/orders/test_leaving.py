@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import REFUSED, SLOW, Bot, capabilities
+from tests.apart import FATES, REFUSED, SLOW, Bot, capabilities
 from tests.worlds import call
 from tradebot.desk.snapshot import take
 from tradebot.exits.rules import ExitCall
@@ -139,3 +139,24 @@ def test_control_a_close_by_a_rule_that_no_longer_holds_does_not_go_on() -> None
     bot.scene.price("AAPL", "100.2")
     bot.exits()
     assert closes(bot) == [Decimal(10)]
+
+
+@pytest.mark.parametrize("fate", FATES)
+@each
+def test_whatever_becomes_of_the_cancel_a_close_is_at_work_again_soon(can: Capabilities, fate: str) -> None:
+    bot = Bot(can).held()
+    bot.flatten()
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100", Decimal(4))
+    bot.scene.price("AAPL", "100.2")
+    bot.venue.fates = [fate] if can.edit is Edit.NONE else [REFUSED, fate]
+    bot.exits(181)
+    bot.venue.catch_up()
+    for _ in range(4):
+        bot.exits(181)
+        assert sum(one.open_quantity for one in bot.venue.working(Purpose.CLOSE)) <= 6
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    assert not bot.position
+    assert not bot.venue.working(Purpose.CLOSE)
