@@ -277,12 +277,12 @@ def render(out: Console, data: Explained) -> None:
     age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
     out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
     for score in data.scores:
-        _score(out, score)
+        _score(out, score, data.symbol)
     if not data.scores:
         out.print("No strategy proposes anything for it. Next: tradebot strategy list")
 
 
-def _score(out: Console, score: ExplainedScore) -> None:
+def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
     largest = max((abs(part.contribution or 0) for part in score.components), default=0)
     table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
     for part in score.components:
@@ -300,7 +300,7 @@ def _score(out: Console, score: ExplainedScore) -> None:
         name = decision.about or "the strategy's filter"
         out.print(f"  {name}: {verdict} ({_observed(decision)})", markup=False)
     for part in score.components:
-        _input_rows(out, part)
+        _input_rows(out, part, symbol)
     _contracts(out, score)
 
 
@@ -320,7 +320,7 @@ def _bar(contribution: float | None, largest: float) -> str:
     return f"{' ' * HALF}|[green]{'█' * length}[/green]"
 
 
-def _input_rows(out: Console, part: ExplainedComponent) -> None:
+def _input_rows(out: Console, part: ExplainedComponent, symbol: str) -> None:
     if part.formula is None:
         return
     out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
@@ -328,7 +328,7 @@ def _input_rows(out: Console, part: ExplainedComponent) -> None:
         out.print(f"  inferred: {part.inferred}", markup=False)
     table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
     for found in part.inputs[:SHOWN]:
-        name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit)
+        name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit, symbol)
         table.row(name, value, found.unit, _when(found), _one_more_cell(found), escape(found.row[:8]))
     if part.inputs:
         out.print(table)
@@ -362,9 +362,9 @@ def _signed(value: float | None) -> str:
     return "·" if value is None else signed(value, 4)
 
 
-def _number(value: object, unit: str) -> str:
+def _number(value: Decimal | float, unit: str, symbol: str) -> str:
     if unit == "USD" and not isinstance(value, int):
-        return f"{value:,.2f}"
+        return usd(Decimal(str(value)), symbol)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.score.explained import Explained, ExplainedScore, render
+from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore, render
 from commands.shared.surface import console
 from tests.bot import Bot, second_session
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -141,3 +141,12 @@ def test_one_unit_more_is_a_meaningful_amount(bot: Bot) -> None:
     (found,) = bot.json("score", "--explain", "AAPL")["scores"]
     steps = {each["unit"]: each["step"] for part in found["components"] for each in part["inputs"] if each["step"]}
     assert (steps["USD"], steps["volatility"], steps["contracts"], steps["insiders"]) == (100_000, 0.01, 1_000, 1)
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.00004321987, "0.00004322"), (0.5, "0.5000"), (1234.5, "1,234.50")])
+def test_prices_of_cheap_coins_keep_their_digits(value: float, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = ExplainedInput("entry", value, "USD", None, None, "", None, None)
+    part = ExplainedComponent("reach", 1.0, 1.0, 1.0, "entry", None, "", (entry,))
+    score = ExplainedScore("smart_money", "buy", 1.0, 1.0, 1.0, (part,), (), ())
+    render(console(), Explained("PF_FLOKIUSD", datetime(2026, 11, 17, 15, tzinfo=UTC), None, None, (score,)))
+    assert re.search(rf"  entry +{re.escape(words)} +USD", capsys.readouterr().out)
