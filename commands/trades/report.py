@@ -136,8 +136,9 @@ def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
 def _assumptions(trades: tuple[TradeRow, ...], settlement: Settlement) -> "Iterator[str]":
     unknown = sum(row.unknown_fees for row in trades)
     yield from fees_not_counted(unknown, {})
-    if trades and (not unknown or any(row.fees_usd for row in trades)):
-        yield fees_assumption(settlement) if any(row.fees_usd for row in trades) else NO_FEES
+    booked = any(row.fees_usd or row.open_fees_usd for row in trades)
+    if trades and (not unknown or booked):
+        yield fees_assumption(settlement) if booked else NO_FEES
     if any(row.risk_usd for row in trades):
         yield RISK
     if any(row.best or row.worst for row in trades):

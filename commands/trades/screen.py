@@ -130,6 +130,8 @@ def _sums(totals: "TradeTotals") -> list[str]:
     lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {held}", f"What is closed: {money}"]
     if totals.held > totals.unpriced:
         lines.append(f"What is held: {totals.open_usd:+,.2f} USD")
+    if totals.open_fees_usd:
+        lines.append(f"Fees so far for what is held: {totals.open_fees_usd:+,.2f} USD, in no net figure yet")
     if totals.unpriced:
         lines.append(f"What {totals.unpriced:,} of {totals.held:,} open trades made isn't known: no pass saw a price")
     return lines

@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 
 def _trade(side: str) -> TradeRow:
     unknown: dict[str, Any] = dict.fromkeys(
-        [name for name in TradeRow.__struct_fields__ if name not in ("multiplier", "unknown_fees")]
+        [name for name in TradeRow.__struct_fields__ if name not in ("multiplier", "unknown_fees", "open_fees_usd")]
     )
     told = {"strategy": "steps", "symbol": "AAPL", "side": side, "opened_at": NOW, "closed_at": NOW + HOUR}
     return TradeRow(**{**unknown, **told, "quantity": Decimal(10), "entry_price": Decimal(100)})

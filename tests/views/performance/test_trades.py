@@ -67,7 +67,10 @@ def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[Own
     realized = sum((trade.realized_before_fees_usd for trade in trades(fills)), D(0))
     assert sum(row.gross_usd for row in rows.trades) == realized
     assert sum(lot.gross_usd or 0 for lot in rows.lots) == realized
-    assert sum(row.net_usd - row.gross_usd for row in rows.trades) == sum(lot.fees_usd or 0 for lot in rows.lots)
+    for name in ("fees_usd", "open_fees_usd"):
+        of = [lot.fees_usd or 0 for lot in rows.lots if (lot.closed_at is None) == (name == "open_fees_usd")]
+        assert sum(getattr(row, name) for row in rows.trades) == sum(of)
+    assert totals_of(rows.trades).net_usd == sum(lot.net_usd or 0 for lot in rows.lots)
     assert sum(row.open_usd or 0 for row in rows.trades) == sum(lot.open_usd or 0 for lot in rows.lots)
     assert {lot.trade_id for lot in rows.lots} == {row.id for row in rows.trades}
     assert len({row.id for row in rows.trades}) == len(rows.trades)
@@ -112,12 +115,19 @@ def test_fee_that_is_not_known_yet_is_counted_and_leaves_its_lots_without_one() 
     unknown = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4), fee=Fee(None)))
     rows = rows_of(past([known, unknown]), MARKET, by_lot=True)
     (row,), totals = rows.trades, totals_of(rows.trades)
-    assert (row.fees_usd, row.net_usd, row.unknown_fees, totals.unknown_fees) == (D("-1.25"), D("10.75"), 1, 1)
+    assert (row.fees_usd, row.net_usd, row.unknown_fees, totals.unknown_fees) == (D("-0.50"), D("11.50"), 1, 1)
+    assert (row.open_fees_usd, totals.open_fees_usd) == (D("-0.75"), D("-0.75"))
     assert [(lot.fees_usd, lot.net_usd) for lot in rows.lots] == [(None, None), (D("-0.75"), None)]
     later = cash_movement(NOW, D("-0.25"), "FEE", Origin.ACTIVITY, fee_id(SOLD.fill.activity_id), "", "AAPL")
     after = rows_of(past([known, unknown], cash=(later,)), MARKET, by_lot=True)
-    assert (after.trades[0].fees_usd, after.trades[0].unknown_fees) == (D("-1.50"), 0)
+    assert (after.trades[0].fees_usd, after.trades[0].unknown_fees) == (D("-0.75"), 0)
     assert [lot.fees_usd for lot in after.lots] == [D("-0.75"), D("-0.75")]
+
+
+def test_fees_of_a_position_that_is_wholly_open_are_in_no_sum_of_what_is_closed() -> None:
+    held = row_of([replace(BOUGHT, fill=replace(BOUGHT.fill, fee=Fee(D("11.52"))))])
+    totals = totals_of([held])
+    assert (totals.closed, totals.fees_usd, totals.net_usd, totals.open_fees_usd) == (0, D(0), D(0), D("-11.52"))
 
 
 @pytest.mark.parametrize("usd", [D("1.20"), None])

@@ -18,6 +18,8 @@ from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.lots import ClosedLot
 from tradebot.views.slippage import TotalSlippage
 
+_ZERO = Decimal(0)
+
 
 class Source(StrEnum):
     """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
@@ -167,7 +169,7 @@ class TradeRow(Struct, omit_defaults=True):
     of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
     price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
     of it. `best` and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known
-    yet, so that it isn't in `fees_usd` and `net_usd`.
+    yet, so that it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of what is still held.
     """
 
     id: str
@@ -202,6 +204,7 @@ class TradeRow(Struct, omit_defaults=True):
     note: str
     multiplier: Decimal = ONE
     unknown_fees: int = 0
+    open_fees_usd: Decimal = _ZERO
 
     @property
     def key(self) -> Key:
@@ -216,9 +219,6 @@ class Rows(Struct, frozen=True):
 
     trades: tuple[TradeRow, ...]
     lots: tuple[LotRow, ...]
-
-
-_ZERO = Decimal(0)
 
 
 class Choice(Struct, frozen=True):
@@ -256,7 +256,8 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
 
     `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
     are closed in part. `open_usd` is the profit of what is held; `unpriced` trades without a last price aren't in it.
-    `unknown_fees` counts the fills whose fee isn't known yet.
+    `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are those of what is closed, and
+    `open_fees_usd` those of what is held.
     """
 
     trades: int
@@ -272,6 +273,7 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     open_usd: Decimal
     unpriced: int
     unknown_fees: int = 0
+    open_fees_usd: Decimal = _ZERO
 
 
 def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
@@ -302,4 +304,5 @@ def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
         open_usd=sum((row.open_usd for row in held if row.open_usd is not None), _ZERO),
         unpriced=sum(1 for row in held if row.open_usd is None),
         unknown_fees=sum(row.unknown_fees for row in rows),
+        open_fees_usd=sum((row.open_fees_usd for row in rows), _ZERO),
     )

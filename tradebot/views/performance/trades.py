@@ -83,6 +83,7 @@ class _Rows:
             note=note.note if note else "",
             multiplier=trade.multiplier,
             unknown_fees=facts.unknown_fees(trip),
+            open_fees_usd=facts.open_fees_usd(trip),
         )
 
     def _source(self, trip: Trip) -> Source:
@@ -247,10 +248,10 @@ class TripFacts:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def shared(self, trip: Trip) -> dict[str, Any]:
-        """Return what every kind of row says of a trade, by field; fees are its share of the days' fees."""
+        """Return what every kind of row says of a trade, by field; fees are the share of what is closed of it."""
         trade, fees = trip.trade, self._history.fees
         gross = trade.realized_before_fees_usd
-        fees_usd = sum((fees.of(lot) for lot in trip.lots), _ZERO) if fees.shares else _ZERO
+        fees_usd = sum((fees.of(lot) for lot in trip.closed), _ZERO) if fees.shares else _ZERO
         return {
             "id": self.name(trip),
             "strategy": trade.strategy,
@@ -267,6 +268,11 @@ class TripFacts:
             "reasons": tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed])),
             "entry_score": self.kept(trip).entry_score,
         }
+
+    def open_fees_usd(self, trip: Trip) -> Decimal:
+        """Return the share of the fees of what is still held."""
+        fees = self._history.fees
+        return sum((fees.of(lot) for lot in trip.held), _ZERO) if fees.shares else _ZERO
 
     def unknown_fees(self, trip: Trip) -> int:
         if not self.awaited:
