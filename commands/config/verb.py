@@ -222,8 +222,11 @@ def _render_never_bought(console: "Console", data: Checked) -> None:
     listed = ", ".join(data.never_bought[:LONG]) + (", …" if len(data.never_bought) > LONG else "")
     names, have = counted(len(data.never_bought), "symbol"), "has" if len(data.never_bought) == 1 else "have"
     console.print(f"[red]{names}[/red] of the universe {have} no sector and can never be bought: {escape(listed)}")
+    example = f"sectors: {{{data.never_bought[0]}: technology}}"
     console.print(
-        f"Next: give each one a sector, such as sectors: {{{data.never_bought[0]}: technology}}", markup=False
+        "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
+        f"{example}",
+        markup=False,
     )
 
 

@@ -33,7 +33,10 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
     [
         ("universe: [PF_XBTUSD]\nregistry: {candidate_symbols: [BTC, ETH]}", "both say what may be traded"),
         ("registry: {candidate_symbols: [BTC, ETHUSD]}", "may be a pair or a coin; write ETH/USD or PF_ETHUSD"),
-        ("registry: {candidate_symbols: [BTC, ETH, XBT]}", "universe lists a symbol twice"),
+        (
+            "registry: {candidate_symbols: [BTC, ETH, XBT]}",
+            "registry.candidate_symbols lists PF_XBTUSD twice as BTC and XBT: ",
+        ),
         ("registry: {candidate_symbols: []}", "registry.candidate_symbols"),
         ("registry: {pinned: [BTCUSD]}", "registry.pinned: BTCUSD may be a pair or a coin"),
         ("registry: {max_age_s: 60}", "before its tier is looked at again"),
@@ -53,6 +56,13 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
 def test_what_is_unclear_or_contradicts_itself_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         loaded(tmp_path, text)
+
+
+def test_a_pinned_coin_that_nothing_trades_is_named(tmp_path: Path) -> None:
+    (warning,) = loaded(tmp_path, "registry: {pinned: [BTC, FOO, PF_BARUSD]}").warnings
+    assert f"registry.pinned ({tmp_path / 'mine.yaml'}) has FOO, PF_BARUSD, and universe doesn't" in warning
+    assert loaded(tmp_path, "registry: {pinned: [BTC, FOO], enabled: true, discovery: true}").warnings == ()
+    assert loaded(tmp_path, "registry: {candidate_symbols: [BTC, ETH]}").warnings == ()
 
 
 @pytest.mark.parametrize("tiers", ["{A: [BTC], B: [ETH, BTC], C: []}", "[BTC, ETH]"])

@@ -308,8 +308,8 @@ SCENARIOS = [
     ),
     ("mode: paper\nunusual_whales: {daily_calls: 700}", "the 20 symbols of universe are too many for a flow source"),
     ("mode: paper\nunusual_whales: {daily_calls: 1000, reserve_fraction: 0.3}", "17 symbols would fit"),
-    ("universe: [AAPL, AAPL]", "universe lists a symbol twice"),
-    ("strategies: {flow: {universe: [AAPL, AAPL]}}", "strategies.flow.universe lists a symbol twice"),
+    ("universe: [AAPL, AAPL]", "universe lists AAPL twice: it"),
+    ("strategies: {flow: {universe: [AAPL, AAPL]}}", "strategies.flow.universe lists AAPL twice"),
     ("strategies: {mine: {universe: [AAPL, ZZZZ]}}", "strategies.mine.universe has ZZZZ, and universe doesn't"),
     (
         "strategies: {flow: {allotment_fraction: 0.7}, mine: {allotment_fraction: 0.4}}",

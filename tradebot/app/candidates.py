@@ -5,14 +5,19 @@ it count for nothing any more, because what is traded of a coin decides on its t
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import is_shipped
 from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from tradebot.app.sections import Sections
+
 EARLIER = "liquidity_tiers"
 SECTION, KEY = "registry", "candidate_symbols"
 Layer = tuple[str, dict[str, object]]
+PINNED = f"{SECTION}.pinned"
 LONGEST = 5
 """How many symbols a warning names."""
 
@@ -49,6 +54,21 @@ def _names(source: str, value: object) -> Iterator[str]:
             message = f"{EARLIER} ({source}) has neither lists of symbols by tier nor one list"
             raise ConfigurationError(message, f"remove it, and write {SECTION}: {{{KEY}: [BTC, ETH]}}")
         yield from names
+
+
+def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a warning that names the pinned coins that nothing trades, if a person pinned them.
+
+    With discovery there is none, because a pinned coin is traded for being pinned.
+    """
+    registry, source = settings.registry, origins.get(PINNED) or origins.get(SECTION, "")
+    if registry is None or registry.discovery or is_shipped(source):
+        return ()
+    symbol, traded = door_to(settings.venue).symbol, set(settings.universe)
+    outside = [name for name in registry.pinned if symbol(name) not in traded]
+    if not outside:
+        return ()
+    return (f"{PINNED} ({source}) has {', '.join(outside)}, and universe doesn't, so pinning has no effect there",)
 
 
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ end a bad day for it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
@@ -321,9 +322,21 @@ def _names(settings: Sections) -> Iterator[str]:
     strategies = settings.strategies
     yield from strategies.contradictions(settings.universe)
     yield from settings.plugins.contradictions(strategies.plugins(), settings.tightest_limits.max_candidate_age_s)
-    if len(set(settings.universe)) != len(settings.universe):
-        yield "universe lists a symbol twice: it would be scored and limited twice"
+    yield from _listed_twice(settings)
     yield from _one_symbol_of_each_coin(settings)
+
+
+def _listed_twice(settings: Sections) -> Iterator[str]:
+    """Yield each symbol that the universe, or the list it was read from, names more than once, with all its names."""
+    candidates = settings.registry.candidate_symbols if settings.registry else None
+    setting, names = ("registry.candidate_symbols", candidates) if candidates else ("universe", settings.universe)
+    written = defaultdict[str, list[str]](list)
+    for symbol, name in zip(settings.universe, names, strict=False):
+        written[symbol].append(name)
+    for symbol, each in written.items():
+        if len(each) > 1:
+            also = f" as {' and '.join(each)}" if set(each) != {symbol} else ""
+            yield f"{setting} lists {symbol} twice{also}: it would be scored and limited twice"
 
 
 def _of_registry(settings: Sections) -> Iterator[str]:

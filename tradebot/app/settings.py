@@ -20,7 +20,7 @@ from pydantic import (
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import VENUES, section_of, with_earlier
-from tradebot.app.candidates import trade_candidates, with_candidates_of_earlier_versions
+from tradebot.app.candidates import pinned_outside, trade_candidates, with_candidates_of_earlier_versions
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
@@ -134,6 +134,7 @@ def load(
             _explain(bad, origins),
             CORRECT_IT,
         ) from None
+    warnings += pinned_outside(settings, origins)
     return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
 
 

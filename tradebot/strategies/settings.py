@@ -134,8 +134,8 @@ class StrategySettings(Frozen):
                     f"strategies.{name}.universe has {', '.join(outside[:5])}, and universe doesn't: the bot reads "
                     "prices only for the symbols of universe, so add them there too"
                 )
-            if len(set(own)) != len(own):
-                yield f"strategies.{name}.universe lists a symbol twice: it would be scored and limited twice"
+            for symbol in sorted({symbol for symbol in own if own.count(symbol) > 1}):
+                yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
         given = {name: section.allotment_fraction for name, section in self.sections().items()}

@@ -109,7 +109,10 @@ def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path
     assert said.code == 10
     assert "SPX is left out of the universe: it can't be bought" in said.out
     assert "1 symbol of the universe has no sector and can never be bought: XBI" in said.out
-    assert "Next: give each one a sector, such as sectors: {XBI: technology}" in said.out
+    assert (
+        "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
+        "sectors: {XBI: technology}" in said.out
+    )
     path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
     assert bot.says("config", "check", str(path)).code == 0
 
