@@ -1,5 +1,6 @@
 """`tradebot flatten`: close the bot's own positions on request, on the same path as every order."""
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,12 +9,17 @@ from commands.shared.completing import own
 from commands.shared.surface import VERBS, DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
 from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from commands.shared.passes import PassData
     from tradebot.app.wiring import App
+    from tradebot.model.intent import Intent, IntentRecord
+    from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
 
 ALL = "ALL"
@@ -54,10 +60,27 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     closing = [p for p in positions if symbol in (None, p.symbol)]
     several = len({p.strategy for p in closing}) > 1
     words = [f"{p.quantity:f} {p.symbol}{f' of {p.strategy}' if several else ''}" for p in closing]
-    words += [f"the {o.side} order on {o.symbol}" for o in orders if symbol in (None, o.symbol)]
+    words += orders_named([(o, ours[o.client_order_id]) for o in orders if symbol in (None, o.symbol)])
     return words + [
         f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)
     ]
+
+
+def orders_named(orders: "Iterable[tuple[Order, IntentRecord]]") -> list[str]:
+    """Return how many orders of each kind work on each symbol: 1 stop and 2 targets on PF_XBTUSD."""
+    kinds = defaultdict[str, Counter[str]](Counter)
+    for order, record in orders:
+        kinds[order.symbol][_kind(order, record.intent)] += 1
+    return [
+        f"{' and '.join(counted(count, kind) for kind, count in sorted(of_one.items()))} on {symbol}"
+        for symbol, of_one in sorted(kinds.items())
+    ]
+
+
+def _kind(order: "Order", intent: "Intent") -> str:
+    if order.leads_pair or intent.is_target:
+        return "target"
+    return "stop" if intent.rests or order.stop_price is not None else f"{order.side} order"
 
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":

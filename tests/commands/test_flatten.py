@@ -6,7 +6,12 @@ from decimal import Decimal
 import pytest
 import requests
 
+from commands.flatten import orders_named
 from tests.bot import KEYS, Bot, log, order_by_hand, second_session
+from tests.model import test_lifecycle as life
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.order import OrderClass, OrderType
+from tradebot.model.values import replace
 
 
 @pytest.fixture
@@ -91,3 +96,16 @@ def test_flatten_in_a_closed_session_says_that_it_did_nothing(traded: Bot) -> No
     traded.says("exchange", "tick", "close")
     said = traded.says("flatten", "NVDA", "--confirm", "NVDA", "--json")
     assert (said.code, json.loads(said.out)["data"]["not_run"]["reason"]) == (5, "MARKET_CLOSED")
+
+
+def test_what_works_on_a_symbol_is_counted_by_what_it_is() -> None:
+    pair = life.intent(Purpose.PROTECT, Side.SELL, 10)
+    stop = replace(pair, order_type=OrderType.STOP, limit_price=None, order_class=OrderClass.SIMPLE)
+    target = replace(pair, stop_price=None, order_class=OrderClass.SIMPLE)
+    entry = life.intent(Purpose.OPEN, Side.BUY, 10)
+    apart = [(life.order(each), life.record(each)) for each in (target, stop, target)]
+    assert orders_named([(replace(order, symbol="MSFT"), record) for order, record in apart]) == [
+        "1 stop and 2 targets on MSFT"
+    ]
+    both = [(life.order(pair, order_class=OrderClass.OCO), life.record(pair)), (life.order(entry), life.record(entry))]
+    assert orders_named(both) == ["1 buy order and 1 target on AAPL"]
