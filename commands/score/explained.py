@@ -21,10 +21,11 @@ from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
 from commands.shared.universe import in_universe
 from tradebot.app.wiring import App
-from tradebot.desk.views import Sights
+from tradebot.desk.views import Seen, Sights
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
 from tradebot.model.decision import Decision
+from tradebot.model.reasons import REASONS
 from tradebot.model.view import Open, StrategyView
 from tradebot.ports.strategy import ExplainedStrategy, Strategy
 from tradebot.signals.formula import evaluate, names
@@ -106,7 +107,8 @@ class ExplainedScore(Struct, frozen=True):
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
     `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
-    refused; the decision says why. `contracts` are the options that speak for the score's direction.
+    refused, or if the symbol was `left_out` of what it looks at; the decision says why. `contracts` are the options
+    that speak for the score's direction.
     """
 
     strategy: str
@@ -117,16 +119,21 @@ class ExplainedScore(Struct, frozen=True):
     components: tuple[ExplainedComponent, ...]
     contracts: tuple[ExplainedContract, ...]
     decisions: tuple[Decision, ...]
+    left_out: bool = False
 
 
 class Explained(Struct, frozen=True):
-    """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched."""
+    """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched.
+
+    `reads_flow` is False if no strategy reads flow, so that its age says nothing.
+    """
 
     symbol: str
     at: datetime
     flow_fetched_at: datetime | None
     flow_age_s: float | None
     scores: tuple[ExplainedScore, ...]
+    reads_flow: bool = True
 
 
 def explained(app: App, symbol: str) -> Explained:
@@ -142,19 +149,25 @@ def explained(app: App, symbol: str) -> Explained:
         flow_fetched_at=fetched,
         flow_age_s=(now - fetched).total_seconds() if fetched else None,
         scores=tuple(
-            score for strategy in app.strategies for score in _scores(strategy, sights.of(strategy).view, symbol)
+            score for strategy in app.strategies for score in scores_of(strategy, sights.of(strategy), symbol)
         ),
+        reads_flow=any(strategy.needs.facts for strategy in app.strategies),
     )
 
 
-def _scores(strategy: Strategy, view: StrategyView, symbol: str) -> Iterator[ExplainedScore]:
-    proposed = strategy.propose(view)
+def scores_of(strategy: Strategy, seen: Seen, symbol: str) -> Iterator[ExplainedScore]:
+    """Yield what a strategy makes of one symbol among all that it sees."""
+    left_out = [refused.decision for refused in seen.left_out if refused.symbol == symbol]
+    if left_out:
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)
+        return
+    proposed = seen.unmet or strategy.propose(seen.view)
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
         return
     for want in proposed:
         if isinstance(want, Open) and want.symbol == symbol:
-            yield _explained(strategy, want, view)
+            yield _explained(strategy, want, seen.view)
 
 
 def _explained(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
@@ -275,14 +288,24 @@ HALF = 10
 def render(out: Console, data: Explained) -> None:
     fetched = data.flow_fetched_at
     age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
-    out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
+    out.print(f"{data.symbol} at {when(data.at)}" + (f"; its flow was {age}" if data.reads_flow else ""))
     for score in data.scores:
         _score(out, score, data.symbol)
     if not data.scores:
         out.print("No strategy proposes anything for it. Next: tradebot strategy list")
 
 
+def _unseen(out: Console, score: ExplainedScore) -> None:
+    """Print why a strategy didn't look at the symbol, in the words of why-no-orders."""
+    for reason in filter(None, (decision.reason for decision in score.decisions)):
+        out.print(f"{score.strategy} didn't look at it: {reason}. {REASONS[reason].meaning}", markup=False)
+        out.print(f"Next: {REASONS[reason].remedy}", markup=False)
+
+
 def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
+    if score.left_out:
+        _unseen(out, score)
+        return
     largest = max((abs(part.contribution or 0) for part in score.components), default=0)
     table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
     for part in score.components:
@@ -369,9 +392,6 @@ def _number(value: Decimal | float, unit: str, symbol: str) -> str:
 
 
 def _when(found: ExplainedInput) -> str:
-    at: datetime | date | None = found.at
-    if at is None:
-        return ""
-    if isinstance(at, datetime):
-        return f"at {when(at, CLOCK)}" + (f", {duration(found.age_s)} old" if found.age_s else "")
-    return f"of {at.isoformat()}"
+    if isinstance(found.at, datetime):
+        return f"at {when(found.at, CLOCK)}" + (f", {duration(found.age_s)} old" if found.age_s else "")
+    return f"of {found.at.isoformat()}" if found.at else ""

@@ -5,14 +5,27 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from commands.score.explained import Explained, ExplainedComponent, ExplainedInput, ExplainedScore, render
+from commands.score.explained import (
+    Explained,
+    ExplainedComponent,
+    ExplainedInput,
+    ExplainedScore,
+    render,
+    scores_of,
+)
 from commands.shared.surface import console
 from tests.bot import Bot, second_session
+from tradebot.desk.listing import NOT_LISTED
+from tradebot.desk.views import Seen
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.record import StrategyRefusal
+from tradebot.model.view import StrategyView
+from tradebot.ports.strategy import Strategy
 from tradebot.signals.formula import evaluate
 
 
@@ -150,3 +163,23 @@ def test_prices_of_cheap_coins_keep_their_digits(value: float, words: str, capsy
     score = ExplainedScore("smart_money", "buy", 1.0, 1.0, 1.0, (part,), (), ())
     render(console(), Explained("PF_FLOKIUSD", datetime(2026, 11, 17, 15, tzinfo=UTC), None, None, (score,)))
     assert re.search(rf"  entry +{re.escape(words)} +USD", capsys.readouterr().out)
+
+
+class _Blind:
+    """A strategy that would answer for every symbol that it sees."""
+
+    name = "blind"
+
+    def propose(self, view: StrategyView) -> Decision:
+        raise AssertionError(view)
+
+
+def test_a_symbol_that_was_left_out_says_why_as_why_no_orders_does(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 11, 17, 15, tzinfo=UTC)
+    seen = Seen(StrategyView(at, ()), (StrategyRefusal("blind", NOT_LISTED, "PF_NOSUCHUSD"),))
+    (score,) = scores_of(cast("Strategy", _Blind()), seen, "PF_NOSUCHUSD")
+    render(console(), Explained("PF_NOSUCHUSD", at, None, None, (score,), reads_flow=False))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "blind didn't look at it: INSTRUMENT_UNKNOWN. The broker doesn't list this symbol" in shown
+    assert "Next: Look up the symbol at the broker" in shown
+    assert not any(words in shown for words in ("No strategy proposes", "its flow was"))
