@@ -58,6 +58,14 @@ def test_what_is_unclear_or_contradicts_itself_is_refused(tmp_path: Path, text: 
         loaded(tmp_path, text)
 
 
+def test_a_registry_at_a_venue_without_one_is_one_line_that_names_the_venue() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(None, {}, {"venue": "alpaca", "registry": {"enabled": True, "candidate_symbols": ["BTC"]}})
+    assert refused.value.message.startswith("venue (flag) is alpaca, and registry (flag) belongs to a venue")
+    assert "\n" not in refused.value.message
+    assert "write venue: kraken_futures" in refused.value.hint
+
+
 def test_a_pinned_coin_that_nothing_trades_is_named(tmp_path: Path) -> None:
     (warning,) = loaded(tmp_path, "registry: {pinned: [BTC, FOO, PF_BARUSD]}").warnings
     assert f"registry.pinned ({tmp_path / 'mine.yaml'}) has FOO, PF_BARUSD, and universe doesn't" in warning

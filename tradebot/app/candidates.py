@@ -4,7 +4,7 @@ Earlier versions had them under liquidity_tiers, by tier or as a list. That is s
 it count for nothing any more, because what is traded of a coin decides on its tier.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import is_shipped
@@ -69,6 +69,23 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
     if not outside:
         return ()
     return (f"{PINNED} ({source}) has {', '.join(outside)}, and universe doesn't, so pinning has no effect there",)
+
+
+def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:
+    """Raise ConfigurationError, in one line, if a part of a registry is set at a venue that comes without one.
+
+    `having` are the venues whose shipped files have a registry. Somebody else's venue may have one that is set as a
+    whole.
+    """
+    section, venue = merged.get(SECTION), str(merged["venue"])
+    if not isinstance(section, Mapping) or venue in having or {"tiers", "health"} <= section.keys():
+        return
+    at = ", ".join(having)
+    raise ConfigurationError(
+        f"venue ({origins['venue']}) is {venue}, and {SECTION} ({origins[SECTION]}) belongs to a venue that comes with "
+        f"one: {at}. Neither do strategies work at {venue} that need bars of the spot price, as smart_money does.",
+        f"write venue: {having[0]}, or remove {SECTION} and what was written for that venue",
+    )
 
 
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:

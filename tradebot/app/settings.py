@@ -20,7 +20,13 @@ from pydantic import (
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import VENUES, section_of, with_earlier
-from tradebot.app.candidates import pinned_outside, trade_candidates, with_candidates_of_earlier_versions
+from tradebot.app.candidates import SECTION as REGISTRY
+from tradebot.app.candidates import (
+    pinned_outside,
+    require_registry,
+    trade_candidates,
+    with_candidates_of_earlier_versions,
+)
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
@@ -123,6 +129,9 @@ def load(
     for source, layer in layers:
         merge(merged, layer, source, origins)
     merged["mode"] = mode
+    if merged.get(REGISTRY) and not any(REGISTRY in values for _, values in of_venue):
+        having = [path.stem for path in sorted(shipped(VENUES).glob("*.yaml")) if REGISTRY in _of_venue_file(path.stem)]
+        require_registry(merged, origins, having)
     trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
