@@ -320,6 +320,11 @@ class EventKind(Enum):
     CHAT_REFUSED = ("chat.refused", "As many messages to the chat as shown were refused.")
     CHAT_BEGUN_ANEW = ("chat.begun_anew", "The chat's records were damaged; nobody is paired now.")
     BARS_BEGUN_ANEW = ("bars.BARS_BEGUN_ANEW", "The store of bars was damaged or lost, and a new one was started.")
+    BARS_OF_EARLIER_VERSION = (
+        "bars.BARS_OF_EARLIER_VERSION",
+        "An earlier version of this program stored the bars. They were put aside, and what is needed is fetched again.",
+        Severity.INFO,
+    )
 
     def at(
         self,

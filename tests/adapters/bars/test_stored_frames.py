@@ -17,6 +17,7 @@ from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.model.event import Severity
 from tradebot.model.series import PriceKind, width_of
 from tradebot.model.view import BarNeed
 
@@ -211,8 +212,11 @@ def test_store_of_an_older_version_is_moved_aside_and_fetched_again(
     events = MemoryEvents()
     again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, around, AROUND)
     assert again.closed(BarNeed("4Hour", 5), ["BTC"], NOON) == first
-    assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
-    assert (tmp_path / "bars.db.damaged-1").exists()
+    (event,) = events.emitted
+    assert (event.event_type, event.severity) == ("BARS_OF_EARLIER_VERSION", Severity.INFO)
+    assert event.details["why"] == "bars of version 1, and this program has 2"
+    assert (tmp_path / "bars.db.earlier-1").exists()
+    assert not list(tmp_path.glob("*damaged*"))
     again.close()
 
 

@@ -84,6 +84,7 @@ class SqliteBars(CacheStore):
 
     FILE = FILE
     STARTED_OVER = EventKind.BARS_BEGUN_ANEW
+    OF_EARLIER_VERSION = EventKind.BARS_OF_EARLIER_VERSION
 
     def __init__(self, folder: Path, events: Events, at: datetime) -> None:
         super().__init__(folder / BARS, events, at)

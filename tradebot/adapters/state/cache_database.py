@@ -29,10 +29,15 @@ BUSY_TIMEOUT_S = 5.0
 POLL_S = 0.02
 MALFORMED = "malformed JSON"
 MARKS = ("application_id", "user_version")
+DAMAGED, EARLIER = "damaged", "earlier"
 
 
 class DamagedError(Exception):
     """Raised when the file is missing or is not what it should be; the text says why."""
+
+
+class EarlierVersionError(DamagedError):
+    """Raised when the file is one that an earlier version of this program made, with tables that it has no more."""
 
 
 class CacheConnection(sqlite3.Connection):
@@ -92,20 +97,23 @@ class CacheDatabase(NamedTuple):
             kind, version = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in MARKS)
         return int(version) if kind == self.application_id else None
 
-    def start_over(self, path: Path, *, look_again: bool = False) -> tuple["CacheConnection", Path | None]:
+    def start_over(
+        self, path: Path, *, look_again: bool = False, found: str = DAMAGED
+    ) -> tuple["CacheConnection", Path | None]:
         """Create an empty file; return its connection, and where the old file was moved to, if there was one.
 
-        To `look_again` is to open what another process has created since the file was found missing or damaged.
+        To `look_again` is to open what another process has created since the file was found missing or damaged. What
+        it was `found` to be becomes part of the old file's name.
         """
         with _alone_in(path.parent):
             if look_again:
                 with suppress(DamagedError):
                     return self.open(path), None
-            return self._create(path)
+            return self._create(path, found)
 
-    def _create(self, path: Path) -> tuple["CacheConnection", Path | None]:
+    def _create(self, path: Path, found: str) -> tuple["CacheConnection", Path | None]:
         try:
-            moved_to = _move_aside(path)
+            moved_to = _move_aside(path, found)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise cannot_write(path.parent, error) from error
@@ -167,6 +175,8 @@ class CacheDatabase(NamedTuple):
 
     def _check(self, database: sqlite3.Connection, expected: tuple[str, ...]) -> None:
         marks = [database.execute(f"PRAGMA {name}").fetchone() for name in MARKS]
+        if marks[0] == (self.application_id,) and 0 < marks[1][0] < self.version:
+            raise EarlierVersionError(f"{self.holds} of version {marks[1][0]}, and this program has {self.version}")
         if marks != [(self.application_id,), (self.version,)]:
             raise DamagedError(f"not a file of {self.holds} of this version")
         if not _statements(database).issuperset(expected):
@@ -174,10 +184,14 @@ class CacheDatabase(NamedTuple):
 
 
 class CacheStore:
-    """A store in a cache database. If that turns out to be missing or damaged, it starts over, and an event says so."""
+    """A store in a cache database. If that turns out to be missing or damaged, it starts over, and an event says so.
+
+    What an earlier version made counts as damaged, unless the store has an event of its own for it.
+    """
 
     FILE: ClassVar[CacheDatabase]
     STARTED_OVER: ClassVar[EventKind]
+    OF_EARLIER_VERSION: ClassVar[EventKind | None] = None
 
     def __init__(self, path: Path, events: "Events", at: datetime) -> None:
         self._path = path
@@ -186,7 +200,12 @@ class CacheStore:
         try:
             self._database = self.FILE.open(path)
         except DamagedError as error:
-            self._start_over(str(error), look_again=True)
+            if self.OF_EARLIER_VERSION and isinstance(error, EarlierVersionError):
+                self._database, moved_to = self.FILE.start_over(path, look_again=True, found=EARLIER)
+                details = {"why": str(error), "moved_to": str(moved_to or "")}
+                self._events.emit(self.OF_EARLIER_VERSION.at(at, details))
+            else:
+                self._start_over(str(error), look_again=True)
 
     def close(self) -> None:
         """Close the database file."""
@@ -262,10 +281,10 @@ def _locked(descriptor: int) -> bool:
         return True
 
 
-def _move_aside(path: Path) -> Path | None:
+def _move_aside(path: Path, found: str) -> Path | None:
     if not os.path.lexists(path):
         return None
-    names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
+    names = (path.with_name(f"{path.name}.{found}-{number}") for number in count(1))
     aside = next(name for name in names if not name.exists())
     with around("cache_database.set_aside"):
         path.replace(aside)
