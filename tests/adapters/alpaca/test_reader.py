@@ -497,4 +497,4 @@ def test_reader_has_no_way_to_send_orders() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
     reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "legs", "order"}
     proofs = {"capabilities", "end_of", "has_outlived"}
-    assert names == reads | proofs | {"listings", "orders_of", "position", "quotes", "quotes_again", "view"}
+    assert names == reads | proofs | {"depth", "listings", "orders_of", "position", "quotes", "quotes_again", "view"}
