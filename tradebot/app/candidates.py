@@ -78,7 +78,7 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
     whole.
     """
     section, venue = merged.get(SECTION), str(merged["venue"])
-    if not isinstance(section, Mapping) or venue in having or {"tiers", "health"} <= section.keys():
+    if not isinstance(section, Mapping) or {"tiers", "health"} <= section.keys():
         return
     at = ", ".join(having)
     raise ConfigurationError(

@@ -129,9 +129,7 @@ def load(
     for source, layer in layers:
         merge(merged, layer, source, origins)
     merged["mode"] = mode
-    if merged.get(REGISTRY) and not any(REGISTRY in values for _, values in of_venue):
-        having = [path.stem for path in sorted(shipped(VENUES).glob("*.yaml")) if REGISTRY in _of_venue_file(path.stem)]
-        require_registry(merged, origins, having)
+    _require_registry(merged, origins)
     trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
@@ -139,12 +137,16 @@ def load(
         settings = Settings.model_validate(merged, context=purpose)
         _require_sound_weights(settings, origins)
     except ValidationError as bad:
-        raise ConfigurationError(
-            _explain(bad, origins),
-            CORRECT_IT,
-        ) from None
+        raise ConfigurationError(_explain(bad, origins), CORRECT_IT) from None
     warnings += pinned_outside(settings, origins)
     return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
+
+
+def _require_registry(merged: Mapping[str, object], origins: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if a part of a registry is set at a venue whose shipped file has none."""
+    if merged.get(REGISTRY) and REGISTRY not in _of_venue_file(str(merged["venue"])):
+        venues = sorted(path.stem for path in shipped(VENUES).glob("*.yaml"))
+        require_registry(merged, origins, [venue for venue in venues if REGISTRY in _of_venue_file(venue)])
 
 
 def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> None:
