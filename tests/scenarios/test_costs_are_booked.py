@@ -64,7 +64,7 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     assert [finding for finding in found if finding["kind"] != "missing_stop"] == []
     total = bot.json("pnl")["pnl"]["total"]
     assert (Decimal(total["fees_usd"]), total["interest_usd"]) == (fee, "10")
-    assert [row["fees_usd"] for row in bot.json("trades")["trades"]] == [total["fees_usd"]]
+    assert [row["open_fees_usd"] for row in bot.json("trades")["trades"]] == [total["fees_usd"]]
     for to in ("close", "next_open"):
         assert bot.says("exchange", "tick", to).code == 0
     assert bot.says("reconcile").code in (0, 3)
