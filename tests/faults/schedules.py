@@ -236,7 +236,9 @@ class Schedule:
         sessions = self.day.exchange.market.calendar
         self.day.problems += verdicts.outside(events, sessions)
         told = events, self.day.number, self.day.folder, sessions
-        self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
+        if not (self._auctions and self._disturbed):
+            # Of a bot that swaps in the middle of troubles, the laws of its auction are judged.
+            self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
         self.day.close()
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)

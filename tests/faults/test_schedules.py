@@ -63,8 +63,7 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "old-stops-go-first": 30,
 }
 ELSEWHERE_COUNT = sized(6, 5 * ROUND)
-KRAKEN_COUNT = 4 * ROUND
-"""The schedules with an auction among them take longer."""
+KRAKEN_COUNT = 5 * ROUND
 SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
 SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
 
