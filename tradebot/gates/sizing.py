@@ -1,5 +1,6 @@
 """Compute an entry's quantity and limit price, exactly, with rounding that can never exceed a limit."""
 
+from bisect import bisect_right
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
@@ -91,8 +92,10 @@ def entry_size(
     largest, have = sized(quantity), max(book.buying_power, NONE)
     if not fit_to_room or largest.margin_usd <= have:
         return largest
-    # What a position ties up never grows more slowly than its size, so this many fit for certain.
-    return sized(listing.whole_lots(quantity * have / largest.margin_usd))
+    # What a position ties up never falls as it grows, but jumps where it reaches another margin level.
+    lots = range(int(quantity / instrument.lot) + 1)
+    fitting = bisect_right(lots, have, key=lambda count: sized(count * instrument.lot).margin_usd)
+    return sized((fitting - 1) * instrument.lot)
 
 
 def _budget(book: Book, limits: Limits, stop: Decimal | None) -> Decimal:
