@@ -7,7 +7,7 @@ from tests.builders import fill, quote
 from tests.desk.test_registry import Coins
 from tests.registry import rules
 from tests.worlds import NAMES
-from tradebot.desk.discovery import look_for_coins
+from tradebot.desk.discovery import GOES, STAYS, look_for_coins
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.values import replace
@@ -106,6 +106,6 @@ def test_a_coin_that_is_gone_stays_with_its_position_and_is_told() -> None:
     scene = Listing()
     scene.asks()
     scene.ledger.apply_fills([fill(1, "T")], scene.venue.now)
-    scene.listed = FULL[:-1]
-    assert "T" in scene.asks()
-    assert scene.told(GONE) == [{"message": "it stays, with its position"}]
+    scene.listed = FULL[:-2]
+    assert {"IBM", "T"} - {*scene.asks()} == {"IBM"}
+    assert scene.told(GONE) == [{"message": GOES}, {"message": STAYS}]

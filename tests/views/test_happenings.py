@@ -62,6 +62,8 @@ DETAILS = {
     },
     EventKind.ENTRIES_PAUSED: {"healthy": "29", "needed": "30"},
     EventKind.ENTRIES_RESUMED: {"healthy": "30", "needed": "30"},
+    EventKind.LIST_NOT_BELIEVED: {"why": "the list has 3 contracts, and the one before had 56"},
+    EventKind.COIN_UNLISTED: {"message": "it has left the universe"},
     EventKind.LEDGER_DAMAGED: {"found": "page 7 is not as it was written"},
     EventKind.BOOKS_REBUILT: {"name": "x", "by": "ann", "why": "the disk failed", "not_proven": "0"},
     EventKind.SLOT_MISSED: {"job": "trade-once", "message": "missed 3 slots, open+2m to open+12m"},

@@ -14,11 +14,13 @@ from tradebot.model.discovery import Discovery
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-from tradebot.signals.discovery import GONE, Kept, Naming, disbelieved, discovered, is_due
+from tradebot.signals.discovery import Kept, Naming, disbelieved, discovered, is_due
 from tradebot.signals.registry import figures_of
 
 LONGEST = 10
 """How many symbols an event names."""
+STAYS, GOES = "it stays in the universe, because it is held or pinned", "it has left the universe"
+"""What becomes of a coin that isn't listed any more."""
 
 
 def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> None:
@@ -68,7 +70,7 @@ def _changes(before: Discovery, after: Discovery, universe: Sequence[str], now: 
     listed = frozenset(one.symbol for one in before.found if one.listed)
     for one in after.found:
         if one.symbol in listed and not one.listed:
-            stays = "it stays, with its position" if one.symbol in traded else GONE
+            stays = STAYS if one.symbol in traded else GOES
             events.append(EventKind.COIN_UNLISTED.at(now, {"message": stays}, one.symbol))
     return events
 

@@ -153,6 +153,14 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.ENTRIES_RESUMED: _Told(
         Topic.HEALTH, "ends of such pauses", "Entries go on: {healthy} coins have healthy data, and it takes {needed}"
     ),
+    EventKind.LIST_NOT_BELIEVED: _Told(
+        Topic.HEALTH,
+        "lists of contracts not believed",
+        "The coins that are traded stay as they are, because the venue's list of contracts isn't believed: {why}",
+    ),
+    EventKind.COIN_UNLISTED: _Told(
+        Topic.HEALTH, "coins not listed any more", "{symbol}: the venue doesn't list it any more; {message}"
+    ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
     ),
