@@ -3,13 +3,16 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.builders import EXITS, HALTS, SECTORS, books, fill, limits
 from tests.desk.test_stakes import played
-from tests.worlds import Scene
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.risk import of_position
 from tradebot.desk.snapshot import take
 from tradebot.exits.lists import Exits, parse
+from tradebot.gates.book import stop_loss
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book
 from tradebot.model.limits import OwnRules
@@ -17,6 +20,7 @@ from tradebot.model.position import Kept
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
+from tradebot.reconciliation.catch_up import catch_up
 
 D = Decimal
 ASKED = {"max_open_risk_fraction": "0.04"}
@@ -72,3 +76,29 @@ def test_a_position_loses_from_its_entry_to_its_tightest_stop(
     # A trailing stop is a fraction of the best price, which for a short is the lower one.
     shorter = D("-0.24") if kept.best == D("1.01") and side is Side.SELL else D(0)
     assert lost == (None if risk is None else D(risk) + shorter)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    side=st.sampled_from(Side),
+    better=st.decimals(0, "0.2", places=3),
+    parts=st.sampled_from([(), (1,), (3, 2), (None,)]),
+    limit=st.integers(20, 60),
+    later=st.sampled_from(["70", "100", "130"]),
+)
+def test_whatever_fills_inside_its_limit_the_audit_never_objects_to_what_the_gates_let_through(
+    side: Side, better: Decimal, parts: tuple[int | None, ...], limit: int, later: str
+) -> None:
+    scene = Scene()
+    scene.limits = limits(max_stop_loss_usd=limit)
+    trade_once(scene.world(wanted("AAPL", side=side)), call())
+    ((name, order),) = scene.venue.book.items()
+    assert order.limit_price is not None, "an entry has a limit"
+    for part in parts:
+        price = order.limit_price * (1 - side.sign * better)
+        scene.venue.fill(name, str(price), None if part is None else D(part))
+    catch_up(scene.venue, scene.ledger, list(scene.venue.book.values()), scene.venue.now, scene.venue.now)
+    scene.price("AAPL", later)
+    answers = [stop_loss(scene.limits, stake.risk_usd) for stake in seen(scene).stakes]
+    assert answers
+    assert [answer for answer in answers if answer is None or not answer.passed] == []

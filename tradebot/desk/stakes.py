@@ -47,22 +47,25 @@ def stakes(
     for one in missing:
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, missing_usd(one, view, books, prices), asked, held=True)
+            usd = missing_usd(one, view, books, prices)
+            yield _of(record.intent, abs(one.signed), usd, asked, held=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            yield _of(record.intent, working_usd(order, order.open_quantity, view, books, prices), asked, held=False)
+            usd = working_usd(order, order.open_quantity, view, books, prices)
+            yield _of(record.intent, order.open_quantity, usd, asked, held=False)
     for record in books.unresolved:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
-            yield _of(record.intent, intent_usd(record.intent, prices), asked, held=False)
+            usd = intent_usd(record.intent, prices)
+            yield _of(record.intent, record.intent.quantity, usd, asked, held=False)
 
 
-def _of(intent: Intent, usd: Decimal, rules: Rules | None, *, held: bool) -> Stake:
+def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *, held: bool) -> Stake:
     """Return the stake of an order; one that closes is on the side of its position."""
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
     # Only an order that opens can add to what stops lose.
     opens = intent.purpose is Purpose.OPEN
-    lost = risk.of_intent(rules, intent, usd) if rules and opens else Decimal(0)
+    lost = risk.of_intent(rules, intent, quantity, usd) if rules and opens else Decimal(0)
     return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
 
 

@@ -23,7 +23,8 @@ NONE = Decimal(0)
 class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
-    A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
+    A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. That price
+    is its `worst_price`, by which a position's loss at its stop is measured too (`desk.risk`). `margin_usd`
     is the buying power the venue reserves; for a short sale that may be more than the ask, and an account with margin
     reserves the initial margin instead. `risk_usd` is what the worst notional loses at the entry's stop, None if it has
     none.
@@ -34,6 +35,7 @@ class Size(Struct, frozen=True):
     notional_usd: Decimal
     margin_usd: Decimal
     risk_usd: Decimal | None = None
+    worst_price: Decimal | None = None
 
 
 def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal) -> Decimal:
@@ -87,7 +89,7 @@ def entry_size(
         reserved = instrument.notional(quantity, margin)
         if book.margin is not None:
             reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
-        return Size(quantity, price, worth, reserved, None if stop is None else worth * stop)
+        return Size(quantity, price, worth, reserved, None if stop is None else worth * stop, worst)
 
     largest, have = sized(quantity), max(book.buying_power, NONE)
     if not fit_to_room or largest.margin_usd <= have:

@@ -20,11 +20,11 @@ class Topic(StrEnum):
     again; closing a position keeps failing. ORDERS: what became of an order has been unknown for a minute. BOOKS: the
     broker's positions differ from the books, or the books are damaged. HEALTH: health stopped being OK, or is OK again;
     entries pause because too few coins have healthy data, or go on; the venue's list of contracts isn't believed, or a
-    coin is gone from it. SLOTS: slots of the timetable were missed. STRATEGIES: the answer of a strategy was refused. BACKUPS: the session's
-    backup failed or couldn't be copied off the machine, or an earlier one is damaged. SERVE: `serve` met a bug, stands
-    still, or couldn't take over its configuration. VERSION: another version of tradebot is in use. APPROVALS: an entry
-    waits for a person's yes. SUMMARY: the session in a few sentences, once its chore `summary` has run. EVENTS: an
-    event that you asked for by name.
+    coin is gone from it. SLOTS: slots of the timetable were missed. STRATEGIES: the answer of a strategy was refused.
+    BACKUPS: the session's backup failed or couldn't be copied off the machine, or an earlier one is damaged. SERVE:
+    `serve` met a bug, stands still, or couldn't take over its configuration. VERSION: another version of tradebot is in
+    use. APPROVALS: an entry waits for a person's yes. SUMMARY: the session in a few sentences, once its chore `summary`
+    has run. EVENTS: an event that you asked for by name.
     """
 
     HALTS = "halts"

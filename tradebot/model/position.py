@@ -172,12 +172,11 @@ class Kept(Struct, frozen=True):
     `entry_score` and `components` are those that it was opened for. `original_quantity` is how many shares were bought
     or sold short in all since it was opened, unsigned. `targets` are the levels at which the entry itself asked to be
     closed in parts. `instrument` is that of the order that opened it, or None without one; in a pass it is as the venue
-    lists it now. It is `turned` if no entry opened it, but an order of ours that was to close shares: it filled after
-    they were gone. `cluster` is the kind of situation that its entry named, or empty.
-    closed in parts. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position, as a
-    fraction of its price; None before that. `instrument` is that of the order that opened it, or None without one; in a
-    pass it is as the venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is
-    `turned` if no entry opened it, but an order of ours that was to close shares: it filled after they were gone.
+    lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if no entry opened
+    it, but an order of ours that was to close shares: it filled after they were gone. `cluster` is the kind of
+    situation that its entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first
+    saw the position, as a fraction of its price; None before that. `worst_price` is the price in USD by which the gates
+    measured the entry.
     """
 
     best: Decimal | None = None
@@ -195,6 +194,7 @@ class Kept(Struct, frozen=True):
     cluster: str = ""
     first_gain: Decimal | None = None
     minimum: Decimal | None = None
+    worst_price: Decimal | None = None
 
 
 def complete(kept: Kept | None, position: Position) -> Kept:

@@ -516,6 +516,7 @@ ASKED = Kept(
     atr_fraction=ATR,
     invalid_fraction=INVALID,
     cluster="wide_up",
+    worst_price=Decimal("100.10"),
 )
 HELD = ("flow", "AAPL", NOW)
 
@@ -532,6 +533,7 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
         atr_fraction=ATR,
         invalid_fraction=INVALID,
         cluster="wide_up",
+        worst_price=Decimal("100.10"),
     )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)

@@ -324,6 +324,7 @@ def _kept_of(intent: Intent) -> Kept:
         atr_fraction=intent.atr_fraction,
         invalid_fraction=intent.invalid_fraction,
         cluster=intent.cluster,
+        worst_price=intent.worst_price,
     )
 
 
