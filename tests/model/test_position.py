@@ -199,15 +199,17 @@ def test_a_round_trip_tells_when_a_position_was_closed_and_what_it_earned_on_wha
     held = Totals.of([entry, scaled, rest])
     assert held.round_trips == ()
     position = held.positions["flow", "AAPL"]
-    assert (position.original_quantity, position.entry_cost, position.lost_at) == (
+    assert (position.original_quantity, position.entry_cost, position.lost_at, position.lost_quantity) == (
         Decimal(12),
         Decimal(1200),
         scaled.fill.at,
+        Decimal(4),
     )
     turned = held.after([last])
     trip = RoundTrip("flow", "AAPL", last.fill.at, Decimal(-40 + 80), Decimal(1200), entry.fill.at)
     assert turned.round_trips == (trip,)
-    assert turned.positions["flow", "AAPL"].original_quantity == 1
+    after = turned.positions["flow", "AAPL"]
+    assert (after.original_quantity, after.lost_quantity) == (1, 0)
 
 
 def trades(count: int, apart: timedelta) -> list[OwnedFill]:

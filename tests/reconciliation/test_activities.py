@@ -182,6 +182,7 @@ def test_a_split_changes_the_original_quantity_by_its_ratio_and_a_new_name_keeps
     happens(scene, activity("SPLIT", quantity=str(140 * side)), averages={"AAPL": "33.333333333"})
     split = own(scene)
     assert (split.quantity, split.original_quantity, split.entry_cost) == (D(210 * side), D(270), D(9000))
+    assert split.lost_quantity == (0 if side > 0 else 60), "a short that was closed at 110 lost"
     rows = [activity("NC", quantity=str(-210 * side), number=2), activity("NC", "PEAR", str(210 * side), number=3)]
     found = happens(scene, *rows)
     renamed, old = own(scene, "PEAR"), own(scene)

@@ -87,6 +87,26 @@ def test_a_position_ends_step_by_step() -> None:
     assert (bot.position, stops(bot), targets(bot)) == (D(0), [], [])
 
 
+@pytest.mark.parametrize(("shares", "stop"), [(2, "97.10"), (3, "100.00")])
+def test_a_target_that_fills_in_part_moves_the_stop_once_enough_is_closed(shares: int, stop: str) -> None:
+    bot = entered()
+    first = min(bot.venue.targets(), key=lambda order: order.limit_price or 0)
+    bot.venue.fill(first.client_order_id, "102.90", D(shares))
+    at(bot, "102")
+    assert stops(bot) == [(stop, 10 - shares)]
+
+
+def test_a_stop_that_fills_in_part_neither_moves_the_stop_to_the_entry_nor_closes_the_rest() -> None:
+    bot = entered()
+    (stop,) = bot.venue.stops()
+    bot.venue.fill(stop.client_order_id, "97.10", D(3))
+    at(bot, "99")
+    assert (stops(bot), bot.venue.working(Purpose.CLOSE, Purpose.REDUCE)) == ([("97.10", 7)], [])
+    take(bot, "102.90")
+    at(bot, "102.9")
+    assert stops(bot) == [("100.00", 3)], "four of ten were closed at a gain"
+
+
 def test_a_level_that_was_passed_at_the_fill_stays_skipped_and_the_others_are_placed() -> None:
     bot = entered("103")
     placed = [("107.25", 4), ("110.00", 6)]

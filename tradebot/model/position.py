@@ -85,10 +85,10 @@ class Position(Struct, frozen=True):
     loss. `closed_at` is when its last shares left, however they did; None while it is open.
 
     The rest is about the time since it was entered, and stays until it is entered again. `original_quantity` is how
-    many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `entry_cost` is
-    what they were bought or sold short for, in USD. `realized_before` is the `realized_pnl` at that time. `entered_by`
-    is the activity that brought the shares under this symbol, such as a rename, or empty. `multiplier` is that of the
-    fill that entered it.
+    many shares were bought or sold short in all, unsigned; a split changes it by the split's ratio. `lost_quantity` is
+    how many of them were closed at a loss. `entry_cost` is what all were bought or sold short for, in USD.
+    `realized_before` is the `realized_pnl` at that time. `entered_by` is the activity that brought the shares under
+    this symbol, such as a rename, or empty. `multiplier` is that of the fill that entered it.
     """
 
     strategy: str
@@ -104,6 +104,7 @@ class Position(Struct, frozen=True):
     lost_at: datetime | None = None
     closed_at: datetime | None = None
     multiplier: Decimal = ONE
+    lost_quantity: Decimal = Decimal(0)
 
     @property
     def quantity(self) -> Decimal:
@@ -268,6 +269,7 @@ def apply_fill(position: Position, fill: Fill) -> Position:
         position.lost_at,
         None if lots else fill.at,
         multiplier,
+        position.lost_quantity,
     )
 
 
@@ -281,8 +283,9 @@ def add(position: Position, owned: OwnedFill) -> Position:
     fill, after = owned.fill, apply_fill(position, owned.fill)
     of_activity = owned.origin is Origin.ACTIVITY
     traded_at = position.traded_at if of_activity else fill.at
-    lost_at = fill.at if after.realized_pnl < position.realized_pnl else position.lost_at
-    original, cost = position.original_quantity, position.entry_cost
+    loses = after.realized_pnl < position.realized_pnl
+    lost_at = fill.at if loses else position.lost_at
+    original, lost, cost = position.original_quantity, position.lost_quantity, position.entry_cost
     if after.lots and not _same_side(position.lots, after.lots):
         return replace(
             after,
@@ -292,15 +295,24 @@ def add(position: Position, owned: OwnedFill) -> Position:
             entry_cost=abs(after.cost),
             realized_before=after.realized_pnl,
             entered_by=owned.about if of_activity else "",
+            lost_quantity=ZERO,
         )
     if after.lots:
         held, holds = abs(position.quantity), abs(after.quantity)
         if of_activity and owned.about != position.entered_by:
-            original = to_nine_places(original * holds / held)
+            original, lost = (to_nine_places(count * holds / held) for count in (original, lost))
         else:
             original += max(holds - held, ZERO)
+            lost += max(held - holds, ZERO) if loses else ZERO
             cost += notional(holds - held, fill.price, fill.multiplier) if of_activity or holds > held else ZERO
-    return replace(after, traded_at=traded_at, lost_at=lost_at, original_quantity=original, entry_cost=cost)
+    return replace(
+        after,
+        traded_at=traded_at,
+        lost_at=lost_at,
+        original_quantity=original,
+        entry_cost=cost,
+        lost_quantity=lost,
+    )
 
 
 def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:

@@ -62,6 +62,15 @@ def test_its_level_is_where_it_closes_and_rests_only_while_it_could(
     assert closes(rule, of, D(100)) is level.armed
 
 
+@given(st.integers(1, 500), st.data(), st.sampled_from([1, -1]))
+def test_what_was_closed_at_a_loss_does_not_count(original: int, data: st.DataObject, side: int) -> None:
+    quantity = data.draw(st.integers(1, original))
+    of = left_of(original, side * quantity)
+    lost = data.draw(st.integers(0, original - quantity))
+    of = replace(of, position=replace(of.position, lost_quantity=D(lost)))
+    assert RULE.level(of).armed is (original - quantity - lost >= D("0.3") * original)
+
+
 def test_the_stop_that_rests_is_the_tighter_one() -> None:
     rules = parse([{"stop_loss": {"fraction": 0.05}}, {"break_even": {"after_share": 0.4, "keep_fraction": 0.001}}])
     assert [(levels(left_of(10, left), rules).stop, levels(left_of(10, left), rules).word) for left in (7, 6)] == [

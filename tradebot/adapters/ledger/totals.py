@@ -69,6 +69,11 @@ class Kept(Struct, frozen=True):
     count: int
     round_trips: tuple[RoundTrip, ...] = ()
     fees: Decimal = Decimal(0)
+    form: int = 0
+
+
+FORM = 1
+"""What checkpoints count; one of another form, which an earlier version wrote, is made again."""
 
 
 class FillTotals:
@@ -149,10 +154,8 @@ class FillTotals:
     def _checkpoint(self) -> Checkpoint:
         """Return the checkpoint that was written, or the one before every fill if there is none or it is damaged."""
         found = self._file.row(CHECKPOINT)
-        if found is None:
-            return NONE
-        at, total, body = found
-        return Checkpoint(at, total, _read(body))
+        totals = None if found is None else _read(found[2])
+        return NONE if found is None or totals is None else Checkpoint(found[0], found[1], totals)
 
 
 def _written(totals: Totals) -> str:
@@ -165,14 +168,17 @@ def _written(totals: Totals) -> str:
         count=totals.count,
         round_trips=totals.round_trips,
         fees=totals.fees,
+        form=FORM,
     )
     return json_text(pack(kept))
 
 
 @lru_cache(maxsize=1)
-def _read(body: str) -> Totals:
-    """Return the totals from a checkpoint; its row was as it was written, so its text is too."""
+def _read(body: str) -> Totals | None:
+    """Return the totals from a checkpoint, whose row was as it was written; None if its form is another one."""
     kept = unpack(Kept, json.loads(body))
+    if kept.form != FORM:
+        return None
     return Totals(
         positions={(position.strategy, position.symbol): position for position in kept.positions},
         spent=kept.spent,

@@ -14,7 +14,8 @@ from tradebot.model.reasons import Reason
 class BreakEven(PriceRule):
     """Close what is left of a position at its entry price, once `after_share` of the original quantity is closed.
 
-    Whatever closed it counts. The stop is `keep_fraction` of the entry price on the side of a gain, which may pay fees.
+    Whatever closed it counts, unless it was closed at a loss, as by a stop that filled in part. The stop is
+    `keep_fraction` of the entry price on the side of a gain, which may pay fees.
     """
 
     reason = Reason.BREAK_EVEN
@@ -46,8 +47,10 @@ class BreakEven(PriceRule):
         )
 
     def _armed(self, held: Held) -> bool:
-        original = held.original_quantity
-        return original is not None and original - abs(held.position.quantity) >= self.after_share * original
+        original, position = held.original_quantity, held.position
+        if original is None:
+            return False
+        return original - abs(position.quantity) - position.lost_quantity >= self.after_share * original
 
 
 RULE = BreakEven
