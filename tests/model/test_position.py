@@ -209,7 +209,7 @@ def test_a_round_trip_tells_when_a_position_was_closed_and_what_it_earned_on_wha
     trip = RoundTrip("flow", "AAPL", last.fill.at, Decimal(-40 + 80), Decimal(1200), entry.fill.at)
     assert turned.round_trips == (trip,)
     after = turned.positions["flow", "AAPL"]
-    assert (after.original_quantity, after.lost_quantity) == (1, 0)
+    assert (after.original_quantity, after.lost_quantity) == (Decimal(1), Decimal(0))
 
 
 def trades(count: int, apart: timedelta) -> list[OwnedFill]:

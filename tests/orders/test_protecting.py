@@ -3,8 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.builders import EXITS, VENUE_DAY
+from tests.builders import EXITS, VENUE_DAY, listing
 from tests.orders.test_sending import end_of
 from tests.venues import LOST, REJECTED, FakeReader
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -14,6 +16,7 @@ from tradebot.exits.lists import parse
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
+from tradebot.model.instrument import Listing, TickStep
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
@@ -23,10 +26,13 @@ from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.resting import resting_among
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.orders.protecting import target_on_tick
 from tradebot.ports.broker import Ending
 from tradebot.reconciliation.protection import Watch, gaps
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
+
+D = Decimal
 
 
 def scene(protection: Protection = Protection.VENUE) -> Scene:
@@ -734,3 +740,38 @@ def test_a_gap_is_told_since_shares_were_bought_if_a_stop_that_was_lost_protecte
     exits(found, "open+33m")
     assert [one["since"] for one in found.told("protection_gap")][-1] == bought.isoformat()
     assert (gap_of(found).shares, gap_of(found).since) == (Decimal(49), bought)
+
+
+def ticking(tick: Decimal) -> Listing:
+    return listing("AAPL", ticks=(TickStep(D(0), tick),))
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "entry", "tick", "rests"),
+    [
+        (Side.SELL, "102.907", "100", "0.01", "102.90"),
+        (Side.BUY, "97.093", "100", "0.01", "97.10"),
+        (Side.SELL, "102.9", "100", "0.01", "102.9"),
+        (Side.SELL, "0.0000104", "0.00001", "0.00001", "0.00002"),  # nearer would be the entry itself
+        (Side.BUY, "0.0000192", "0.00002", "0.00001", "0.00001"),
+    ],
+)
+def test_a_target_is_rounded_toward_the_entry_unless_that_leaves_no_profit(
+    side: Side, price: str, entry: str, tick: str, rests: str
+) -> None:
+    assert target_on_tick(ticking(D(tick)), D(price), side, D(entry)) == D(rests)
+
+
+@given(
+    entry=st.decimals("10", "20", places=2),
+    gain=st.decimals("0.001", "5", places=4),
+    tick=st.sampled_from(["0.01", "0.05", "0.1"]),
+)
+def test_targets_keep_the_laws_of_mirror_and_scale_on_the_tick(entry: Decimal, gain: Decimal, tick: str) -> None:
+    at = entry - entry % D(tick)
+    listed, wide = (ticking(D(tick) * times) for times in (1, 10))
+    rests = target_on_tick(listed, at + gain, Side.SELL, at)
+    assert at < rests < at + gain + D(tick)
+    assert rests <= at + gain or rests == at + D(tick)
+    assert target_on_tick(listed, at - gain, Side.BUY, at) == 2 * at - rests
+    assert target_on_tick(wide, 10 * (at + gain), Side.SELL, 10 * at) == 10 * rests

@@ -115,7 +115,7 @@ def _protect_one(
     for price, part, word in parts:
         names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
         asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
-        intent = resting_intent(world, call, desk, asked, kind, on_tick(listing, price, side, beyond=True), stop)
+        intent = resting_intent(world, call, desk, asked, kind, price, stop)
         yield send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
 
 
@@ -149,9 +149,20 @@ def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
     return (stop - now) * -side.sign > now * step
 
 
-def on_tick(listing: Listing, price: Decimal, side: Side, *, beyond: bool = False) -> Decimal:
-    """Return a price on the tick: a sell stop's rounded down, a buy stop's up, and those `beyond` it the other way."""
-    return listing.on_tick(price, ROUND_FLOOR if (side is Side.SELL) is not beyond else ROUND_CEILING)
+def on_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
+    """Return the price of a stop on the tick, away from profit: of one that sells rounded down, of one that buys up."""
+    return listing.on_tick(price, ROUND_FLOOR if side is Side.SELL else ROUND_CEILING)
+
+
+def target_on_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
+    """Return the price of a target on the tick, toward the entry: it rests where its rule closes, and no farther away.
+
+    Where that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
+    """
+    at = on_tick(listing, price, side)
+    if (entered - at) * side.sign > 0:
+        return at
+    return listing.on_tick(price, ROUND_CEILING if side is Side.SELL else ROUND_FLOOR)
 
 
 def _parts(
@@ -162,13 +173,14 @@ def _parts(
         shares -= part[1]
         yield part
     if shares:
-        yield _far(desk, position), shares, NO_RULE
+        side, entered = closing_side(position.quantity), position.average_price
+        yield target_on_tick(listing, _far(desk, position), side, entered), shares, NO_RULE
 
 
 def missing_targets(
     desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
-    """Yield the targets that don't rest yet, the nearest first, for no more than so many shares.
+    """Yield the targets that don't rest yet, on the tick, the nearest first, for no more than so many shares.
 
     What a working exit closes is taken from the nearest targets: it is there because they were reached. A part below
     the venue's smallest order has no target.
@@ -177,7 +189,7 @@ def missing_targets(
     side, closing = closing_side(position.quantity), being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
-        at = on_tick(listing, price, side, beyond=True)
+        at = target_on_tick(listing, price, side, position.average_price)
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
         reached = min(closing, planned)
         closing -= reached
@@ -185,7 +197,7 @@ def missing_targets(
         part = min(shares, max(planned_yet - resting_there, Decimal(0)))
         if part >= listing.minimum:
             shares -= part
-            yield price, part, word
+            yield at, part, word
 
 
 def _far(desk: Desk, position: Position) -> Decimal:

@@ -35,11 +35,11 @@ from tradebot.orders.fitting import NEAR, NONE, Cover, Step, is_busy, merged, pr
 from tradebot.orders.protecting import (
     being_closed,
     missing_targets,
-    on_tick,
     protectable,
     resting_intent,
     send_once_more,
     send_to_rest,
+    target_on_tick,
 )
 from tradebot.orders.sending import LOOKS, closing_side, may_send_again
 from tradebot.ports.world import Call, World
@@ -357,11 +357,11 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
     closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
-    prices = [on_tick(cover.listing, target.price, cover.side, beyond=True) for target in cover.asked.targets]
-    near, entered = prices if world.venue.reduce_only else (), cover.position.average_price
+    entered = cover.position.average_price
+    prices = [target_on_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
+    near = prices if world.venue.reduce_only else ()
     meant = [_as_meant(rest, near, entered) for rest in rests]
-    for price, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
-        at = on_tick(cover.listing, price, cover.side, beyond=True)
+    for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
         old = [rest for rest in there if world.venue.reduce_only and not (rest.ending or is_busy(rest))]
         if old or may_place(world.rules.exits, desk, cover, at):
