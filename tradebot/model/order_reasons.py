@@ -173,6 +173,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "one is being canceled.",
         _SHOWN,
     ),
+    Reason.TARGET_MOVED: idle(
+        "The entry is over, and the average price at which it filled puts a target more than a tick elsewhere, so the "
+        "one that rests is being moved there.",
+        _SHOWN,
+        Unit.USD,
+    ),
     Reason.OVERFILLED: idle(
         "An order that was to close shares filled after they were gone, so the position turned to the other side.",
         "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",

@@ -302,6 +302,7 @@ class Reason(StrEnum):
     TARGET_MISSING = auto()
     STOP_RESIZED = auto()
     STOP_SPARE = auto()
+    TARGET_MOVED = auto()
     OVERFILLED = auto()
 
 

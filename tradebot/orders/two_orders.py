@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 from tradebot.errors import TemporaryError
 from tradebot.exits.kind import Held, exit_price
@@ -31,7 +32,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue import Edit
 from tradebot.orders.backfilling import may_place
 from tradebot.orders.changes import RETRY, cancel_order, edit_intent, release, tell_gap
-from tradebot.orders.fitting import NEAR, NONE, Cover, Step, is_busy, merged, price_of, stop_steps, target_steps, total
+from tradebot.orders.fitting import NONE, Cover, Step, is_busy, merged, price_of, stop_steps, target_steps, total
 from tradebot.orders.protecting import (
     being_closed,
     missing_targets,
@@ -39,8 +40,8 @@ from tradebot.orders.protecting import (
     resting_intent,
     send_once_more,
     send_to_rest,
-    target_on_tick,
 )
+from tradebot.orders.retargeting import as_meant, due_prices, moves
 from tradebot.orders.sending import LOOKS, closing_side, may_send_again
 from tradebot.ports.world import Call, World
 
@@ -314,8 +315,8 @@ def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> C
 
 
 def _about(step: Step) -> Decimal:
-    """Return what the record of a step tells: the price of a stop that is moved, else the shares."""
-    return step.price if step.why is Reason.STOP_TIGHTENED else step.shares
+    """Return what the record of a step tells: the price of a stop or target that is moved, else the shares."""
+    return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
 
 
 def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
@@ -347,29 +348,31 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
         one if one.old and _can_edit(world, desk, one.old) else Step(Reason.STOP_SPARE, old=one.old) for one in steps
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
-    if not (steps or _was_refused(desk, cover, is_target=True)):
+    if steps or _was_refused(desk, cover, is_target=True):
+        return
+    only_reduce = world.venue.reduce_only
+    moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
+    yield from _in_turn(_moved(world, call, desk, cover, step) for step in moved)
+    if not moved:
         yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
+def _moved(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Change or cancel a target, or place one beside those that it replaces."""
+    return (_stop if step.old else _beside)(world, call, desk, cover, step)
+
+
 def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
-    if cover.position is None or cover.asked is None or cover.listing is None:
+    prices = due_prices(cover)
+    if not prices or cover.position is None or cover.asked is None or cover.listing is None:
         return
-    closing = being_closed(desk, cover.position) if world.venue.reduce_only else NONE
+    only_reduce = world.venue.reduce_only
+    closing = being_closed(desk, cover.position) if only_reduce else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
-    entered = cover.position.average_price
-    prices = [target_on_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
-    near = prices if world.venue.reduce_only else ()
-    meant = [_as_meant(rest, near, entered) for rest in rests]
+    meant = [as_meant(cover, rest, prices, settled=False) for rest in rests]
     for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
-        old = [rest for rest in there if world.venue.reduce_only and not (rest.ending or is_busy(rest))]
+        old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
         if old or may_place(world.rules.exits, desk, cover, at):
             yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
-
-
-def _as_meant(rest: Resting, prices: Iterable[Decimal], entered: Decimal) -> Resting:
-    """Return a target as if it had followed its rule's price while an entry filled; as it is if no price is near."""
-    at = price_of(rest)
-    near = (price for price in prices if abs(price - at) <= abs(price - entered) * NEAR)
-    return replace(rest, limit=replace(rest.first, limit_price=min(near, key=lambda one: abs(one - at), default=at)))
