@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import AccountMargin, FundingSoFar, Holding, Protection, StopRow
+    from tradebot.views.holdings import AccountMargin, FundingSoFar, Holding, Protection, StopRow, UnfinishedClose
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):
@@ -75,6 +75,9 @@ def _render(console: "Console", data: Positions) -> None:
     for trade in data.trades:
         if trade.exit_price is not None:
             console.print(_closed_so_far(trade, trade.exit_price), markup=False)
+    for row in ours:
+        if row.unfinished is not None:
+            console.print(_unfinished(row, row.unfinished), markup=False)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
@@ -97,6 +100,14 @@ def _render(console: "Console", data: Positions) -> None:
         )
     for line in data.notes:
         console.print(line, markup=False)
+
+
+def _unfinished(row: "Holding", close: "UnfinishedClose") -> str:
+    why = f"to make room for {clean(close.displaced_by)}" if close.displaced_by else "by hand"
+    return (
+        f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} are "
+        "left. The next pass of exits goes on with it"
+    )
 
 
 def _closed_so_far(trade: "Trade", exit_price: Decimal) -> str:

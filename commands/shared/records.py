@@ -4,16 +4,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
+from tradebot.model.intent import Intent
 from tradebot.model.lifecycle import Records, Work
 from tradebot.model.limits import Protection
-from tradebot.model.position import Kept
+from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-from tradebot.views.holdings import Holding, holdings, prices
+from tradebot.reconciliation.unfinished import unfinished_close
+from tradebot.views.holdings import Holding, UnfinishedClose, holdings, prices
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.trade_row import exit_reason
 
@@ -45,7 +48,22 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
-    return holdings(own, foreign, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue)
+    closes = unfinished_closes(ledger, own, now)
+    going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
+    return holdings(
+        own, foreign, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue, unfinished=going_on
+    )
+
+
+def unfinished_closes(
+    ledger: "SqliteLedger", own: "Sequence[Position]", now: datetime | None
+) -> "dict[tuple[str, str], Intent]":
+    """Return the closes of our positions that ended too early, which the next pass of exits goes on with."""
+    if not own:
+        return {}
+    recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
+    found = ((position.whose, unfinished_close(ledger, recent, position)) for position in own)
+    return {whose: close for whose, close in found if close is not None}
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":

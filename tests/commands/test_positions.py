@@ -9,12 +9,17 @@ import pytest
 import requests
 
 from commands.positions import protection
+from tests.adapters.samples import make_order
 from tests.bot import KEYS, Bot, order_by_hand, second_session
 from tests.builders import LISTED, NOW, margin
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.exchange import process
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import RestingPrice
+from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.views.holdings import Protection
@@ -152,3 +157,46 @@ def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
 def test_many_stops_of_one_position_are_shown_by_their_ends(prices: tuple[int, ...], said: str) -> None:
     resting = tuple(RestingPrice(Decimal(price), Decimal(1), is_stop=True) for price in prices)
     assert protection(Protection(Decimal(4), resting, None, None, None), {}, "AAPL") == said
+
+
+def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded: Bot) -> None:
+    """The last order for it was canceled unfilled, as a pass of exits does with one that is stale."""
+    held = next(row for row in traded.json("positions")["positions"] if row["strategy"] == "flow")
+    assert "unfinished" not in held
+    assert judged(traded)["state"] == "OK"
+    with closing(SqliteLedger.open(traded.folder)) as ledger:
+        entry = next(one.intent for one in ledger.intents() if one.intent.whose == ("flow", held["symbol"]))
+        at = entry.at + timedelta(minutes=1)
+        side = Side.SELL if entry.side is Side.BUY else Side.BUY
+        key = replace(entry.key, side=side, role=Purpose.CLOSE, leg=90)
+        close = replace(
+            entry, key=key, client_order_id=key.client_order_id(), purpose=Purpose.CLOSE, side=side, at=at,
+            why="closed_by_hand",
+        )  # fmt: skip
+        order = replace(
+            make_order("stale-1", OrderStatus.CANCELED, at), client_order_id=close.client_order_id,
+            symbol=held["symbol"], side=side, quantity=close.quantity,
+        )  # fmt: skip
+        ledger.promise(close, ())
+        ledger.settle(close.client_order_id, Reply(Outcome.ACCEPTED, order), at)
+        cancel = replace(close, operation=Operation.CANCEL, client_order_id="tb1.cancel", target_venue_id="stale-1")
+        ledger.promise(cancel, ())
+        ledger.settle("tb1.cancel", Reply(Outcome.ACCEPTED), at)
+    rows = {row["symbol"]: row for row in traded.json("positions")["positions"] if "unfinished" in row}
+    assert list(rows) == [held["symbol"]]
+    assert rows[held["symbol"]]["unfinished"]["why"] == "by_hand"
+    shown = " ".join(traded.shown("positions").split())
+    assert f"isn't finished: {Decimal(held['quantity']):,f} are left. The next pass of exits goes on with it" in shown
+    assert f"{held['symbol']}: a close by hand, last sent at 2026-11-17 10:" in shown
+    assert (
+        judged(traded)["state"],
+        f"{held['symbol']}: a close by hand isn't finished" in judged(traded)["found"],
+    ) == (
+        "DEGRADED",
+        True,
+    )
+
+
+def judged(bot: Bot) -> dict[str, str]:
+    """Return how health judges orders."""
+    return next(one for one in bot.json("health")["judgments"] if one["subject"] == "orders")

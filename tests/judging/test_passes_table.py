@@ -205,6 +205,7 @@ REFUSED = cycle(
 STORED = (seen.Stored("bars", 300 * MB, "rm bars.db"), seen.Stored("backups", 100 * MB, "rm -r"))
 AUDIT = seen.ChoreRun("audit", ago(90), True, "exit 10, 2.0 s")
 BACKUP = seen.ChoreRun("backup", ago(60), False, "ended after its limit of 300 seconds, 300.1 s")
+GOING_ON = ("AAPL: a close by hand isn't finished",)
 STUCK = StrategyRefusal("adopted", Decision(Gate.EXIT, Answer.UNKNOWN, Reason.INSTRUMENT_UNKNOWN), "AAPL")
 FAILURES: list[tuple[str, Any, State, str]] = [
     ("serve", seen.Serve(False, note(), 30, "serve 7", True), State.FAILED, "ended without a word"),
@@ -260,6 +261,8 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("books", ReconcileMark(NOW, 1, 2), State.DEGRADED, "2 findings, 1 keeps entries closed"),
     ("orders", seen.Orders(90, 1, NOW), State.DEGRADED, "1 order with an unknown outcome"),
     ("orders", seen.Orders(90, 1, ago(601)), State.FAILED, "1 order with an unknown outcome"),
+    ("orders", seen.Orders(90, 1, NOW, unfinished=GOING_ON), State.DEGRADED, "outcome; AAPL: a close by hand isn't"),
+    ("orders", seen.Orders(90, 0, None, unfinished=GOING_ON), State.DEGRADED, "AAPL: a close by hand isn't finished"),
     (
         "config",
         seen.Config(200, without_sector=("ZZZZ",)),

@@ -112,12 +112,16 @@ class Prices(Struct, frozen=True):
 
 
 class Orders(Struct, frozen=True):
-    """How many records of the books were looked through, and the orders whose outcome is unknown."""
+    """How many records of the books were looked through, and the orders whose outcome is unknown.
+
+    `unfinished` says for each close that ended too early whose and which it is, in words.
+    """
 
     records: int
     unresolved: int
     oldest_at: datetime | None
     oldest: str = ""
+    unfinished: tuple[str, ...] = ()
 
 
 class Ledger(Struct, frozen=True):

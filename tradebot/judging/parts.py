@@ -170,12 +170,17 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
 
 
 def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
-    """Judge orders by those whose outcome is unknown, and for how long it has been."""
+    """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
+    going_on = ", ".join(seen.unfinished[:SHOWN])
+    if not seen.unresolved and going_on:
+        found = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
+        return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot evaluate-exits")
     if not seen.unresolved:
         count = counted(seen.records, "record")
         return Verdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
     found = f"{counted(seen.unresolved, 'order')} with an unknown outcome"
     found += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
+    found += f"; {going_on}" if going_on else ""
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
     return Verdict(DEGRADED, found, seen.records, fresh)

@@ -6,14 +6,14 @@ from functools import partial
 
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
-from tradebot.exits.why import Part, compose
+from tradebot.exits.why import Part
 from tradebot.gates.common import clocks_agree
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
@@ -25,8 +25,7 @@ from tradebot.orders.protecting import protectable
 from tradebot.orders.sending import closing_side
 from tradebot.orders.working_orders import AtWork, forgotten_exits, is_exit, may_stay, our_working_orders
 from tradebot.ports.world import Call, World
-
-BY_HAND = Part("closed_by_hand")
+from tradebot.reconciliation.unfinished import BY_HAND, unfinished_close
 
 
 def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, Held]) -> Records:
@@ -40,7 +39,7 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     if held.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
         return close(world, call, desk, position, ExitCall(beyond, why=(Part("overfilled"),)), "exit")
-    if unfinished := _unfinished_close(world, desk, position):
+    if unfinished := unfinished_close(world.ledger, desk.books.intents, position):
         return _go_on(world, call, desk, position, unfinished)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
@@ -49,36 +48,6 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     session = desk.session_of(listing.instrument) if listing else desk.session
     why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
-
-
-def _unfinished_close(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return what a person, or a close for another symbol, last sent to close a position, if we canceled it unfilled.
-
-    No rule would ask for such a close again. It is over once the venue has filled it or ended it by itself, and once
-    the position has grown or was opened again after it. A cancel counts once its end is proven.
-    """
-    for record in reversed(desk.books.intents):
-        intent = record.intent
-        if intent.whose != position.whose or intent.purpose in (Purpose.OPEN, Purpose.PROTECT):
-            continue
-        if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
-            continue
-        canceled = intent.operation is Operation.CANCEL and record.state is IntentState.ACKED
-        close = _canceled_close(world, intent.target_venue_id or "") if canceled else None
-        grown = close is not None and any(lot.at > close.at for lot in position.lots)
-        return None if grown else close
-    return None
-
-
-def _canceled_close(world: World, venue_id: str) -> Intent | None:
-    """Return the intent behind an order that ended unfilled, if no rule and no strategy asks for it again."""
-    chain = world.ledger.order_chains([venue_id]).get(venue_id, ())
-    if not chain or chain[0].venue_id != venue_id or chain[0].status is not OrderStatus.CANCELED:
-        return None
-    promised = world.ledger.promised([order.client_order_id for order in chain])
-    behind = (promised.get(order.client_order_id) for order in chain)
-    intent = next((record.intent for record in behind if record), None)
-    return intent if intent and (intent.displaced_by or intent.why == compose((BY_HAND,))) else None
 
 
 def _go_on(world: World, call: Call, desk: Desk, position: Position, unfinished: Intent) -> Records:

@@ -12,10 +12,12 @@ from tradebot.exits.lists import Exits, in_force
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.instrument import ONE
+from tradebot.model.intent import Intent
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.margin import Liquidation
 from tradebot.model.position import ADOPTED, Kept, Position
 from tradebot.model.record import CycleRecord, Gap
+from tradebot.model.values import replace
 
 
 class Uncovered(StrEnum):
@@ -106,6 +108,22 @@ class StopRow(Struct, frozen=True):
     own: bool = False
 
 
+class UnfinishedClose(Struct, frozen=True):
+    """A close that ended before all shares were closed, which each pass of exits goes on with.
+
+    `since` is when it was last sent. `why` is `by_hand`, or `displaced` with the symbol that it makes room for.
+    """
+
+    since: datetime
+    why: str
+    displaced_by: str = ""
+
+    @classmethod
+    def of(cls, close: Intent) -> "UnfinishedClose":
+        """Return what is shown of such a close."""
+        return cls(close.at, "displaced" if close.displaced_by else "by_hand", close.displaced_by)
+
+
 class Holding(Struct, frozen=True, omit_defaults=True):
     """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
     manage.
@@ -114,7 +132,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
     passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
     its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
-    are worth is quantity x price x `multiplier`.
+    are worth is quantity x price x `multiplier`. `unfinished` is a close that the next pass of exits goes on with.
     """
 
     symbol: str
@@ -134,6 +152,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     state: str
     protection: Protection | None
     multiplier: Decimal = ONE
+    unfinished: UnfinishedClose | None = None
 
 
 class Priced(Struct, frozen=True):
@@ -159,11 +178,13 @@ def holdings(
     gaps: Iterable[Gap],
     *,
     at_venue: bool,
+    unfinished: Mapping[tuple[str, str], UnfinishedClose] = {},
 ) -> tuple[Holding, ...]:
     """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
 
     What the ledger keeps of a position and its orders are by strategy and symbol. `gaps` are those that the last pass
     of exits left in the protection at the broker; `at_venue` is False if the configuration wants no stops there.
+    `unfinished` are closes that passes of exits go on with.
     """
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
@@ -172,7 +193,8 @@ def holdings(
         gap, watching = left.get(position.whose), in_force(rules, of_one)
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue)
         state = state_of(position.strategy, position.quantity, orders)
-        rows.append(_own(held, watching, rules, priced.get(position.symbol), now, state, protection))
+        row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
+        rows.append(replace(row, unfinished=unfinished.get(position.whose)))
     # We know nothing of the owner's plans, and none of our rules closes what is foreign.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
     return (

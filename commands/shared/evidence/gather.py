@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
 from commands.shared.notes import why_in_state
-from commands.shared.records import trading_now
+from commands.shared.records import trading_now, unfinished_closes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -30,6 +30,7 @@ from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue_day import VenueDay
+from tradebot.reconciliation.unfinished import words
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import ENDED, FAILED, Line
 from tradebot.timetable.sessions import (
@@ -78,7 +79,7 @@ def _regime(app: "App", now: datetime) -> str | None:
     return regime(state) if state else None
 
 
-def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable[[], Any]]:
+def books_of(ledger: "SqliteLedger", now: datetime | None, *, thorough: bool) -> Mapping[str, Callable[[], Any]]:
     """Return how to look at each part of the books, by its name; each may raise TradebotError.
 
     Ledger and journal are read through if anything but tradebot has changed them, and in any case if `thorough`.
@@ -97,7 +98,7 @@ def books_of(ledger: "SqliteLedger", *, thorough: bool) -> Mapping[str, Callable
     return {
         "ledger": pages,
         "journal": found,
-        "orders": lambda: _orders(ledger),
+        "orders": lambda: _orders(ledger, now),
         "books": ledger.last_reconcile,
         "halts": lambda: _halts(ledger),
     }
@@ -122,12 +123,14 @@ def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> records.Ch
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
 
 
-def _orders(ledger: "SqliteLedger") -> records.Orders:
+def _orders(ledger: "SqliteLedger", now: datetime | None) -> records.Orders:
     unresolved = ledger.intents(unresolved=True)
     count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
+    closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
+    going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
     if oldest is None:
-        return records.Orders(count, 0, None)
-    return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol)
+        return records.Orders(count, 0, None, unfinished=going_on)
+    return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
 
 
 def _halts(ledger: "SqliteLedger") -> records.Halts:
@@ -208,7 +211,8 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
         unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
         # Without the ledger, two files still say which state is in force.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
-    found = {name: attempt(read) for name, read in books_of(ledger, thorough=thorough).items()}
+    now = past.now if isinstance(past, Past) else None
+    found = {name: attempt(read) for name, read in books_of(ledger, now, thorough=thorough).items()}
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known, app.day)),
         "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),

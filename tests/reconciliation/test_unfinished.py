@@ -1,0 +1,33 @@
+"""A close that nobody's rule asks for again is found until it is done, and says whose it is."""
+
+from tests.apart import Bot
+from tests.orders.test_leaving import NO_EDITS, make_room, stuck
+from tradebot.desk.snapshot import take
+from tradebot.model.candidate import Purpose
+from tradebot.reconciliation.unfinished import unfinished_close, words
+
+
+def found(bot: Bot) -> str:
+    """Return the words of what isn't finished; empty if everything is."""
+    desk = take(bot.world(), with_flow=False)
+    closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
+    return ", ".join(words(close) for close in closes if close is not None)
+
+
+def test_a_close_that_was_canceled_unfilled_is_found_until_the_next_one_works() -> None:
+    bot = stuck(NO_EDITS)
+    assert found(bot) == "a close by hand isn't finished"
+    bot.exits()
+    assert found(bot) == "", "another order closes the rest"
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    assert found(bot) == ""
+
+
+def test_a_close_that_makes_room_names_the_other_symbol() -> None:
+    assert found(stuck(NO_EDITS, ask=make_room)) == "a close to make room for MSFT isn't finished"
+
+
+def test_a_position_that_nobody_closes_has_nothing_unfinished() -> None:
+    assert found(Bot(NO_EDITS).held()) == ""

@@ -1,0 +1,53 @@
+"""Find closes that no rule asks for again, and that ended before the position was gone.
+
+Passes of exits go on with them: with what a person closed by hand, and with what was closed to make room for another
+symbol.
+"""
+
+from collections.abc import Sequence
+
+from tradebot.exits.why import Part, compose
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import OrderStatus
+from tradebot.model.position import Position
+from tradebot.ports.stores import Orders
+
+BY_HAND = Part("closed_by_hand")
+
+
+def words(unfinished: Intent) -> str:
+    """Return what an unfinished close is, as the beginning of a sentence."""
+    why = f"to make room for {unfinished.displaced_by}" if unfinished.displaced_by else "by hand"
+    return f"a close {why} isn't finished"
+
+
+def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
+    """Return what a person, or a close for another symbol, last sent to close a position, if we canceled it unfilled.
+
+    No rule would ask for such a close again. It is over once the venue has filled it or ended it by itself, and once
+    the position has grown or was opened again after it. A cancel counts once its end is proven. `records` are the
+    recent intents in the order promised.
+    """
+    for record in reversed(records):
+        intent = record.intent
+        if intent.whose != position.whose or intent.purpose in (Purpose.OPEN, Purpose.PROTECT):
+            continue
+        if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
+            continue
+        canceled = intent.operation is Operation.CANCEL and record.state is IntentState.ACKED
+        close = _canceled_close(ledger, intent.target_venue_id or "") if canceled else None
+        grown = close is not None and any(lot.at > close.at for lot in position.lots)
+        return None if grown else close
+    return None
+
+
+def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
+    """Return the intent behind an order that ended unfilled, if no rule and no strategy asks for it again."""
+    chain = ledger.order_chains([venue_id]).get(venue_id, ())
+    if not chain or chain[0].venue_id != venue_id or chain[0].status is not OrderStatus.CANCELED:
+        return None
+    promised = ledger.promised([order.client_order_id for order in chain])
+    behind = (promised.get(order.client_order_id) for order in chain)
+    intent = next((record.intent for record in behind if record), None)
+    return intent if intent and (intent.displaced_by or intent.why == compose((BY_HAND,))) else None
