@@ -123,6 +123,7 @@ def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> No
         {"decisions": own(reason=Reason.SENT)},
         {"decisions": own(reason=None)},
         {"decisions": own(observed=nan)},
+        {"decisions": own(unit="parsecs")},
         {"decisions": own(observed="x" * 201)},
         {"decisions": own(verdict="FAIL")},
         {"decisions": list(own())},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import UNITS, Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.setup_reasons import SETUP_REASONS
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
@@ -239,6 +239,7 @@ def _is_own_decision(item: object) -> TypeGuard[Decision]:
         and all(value is None or _is_finite(value) or _is_text(value) for value in (item.observed, item.limit))
         and (item.age_s is None or _is_finite(item.age_s))
         and _is_text(item.about)
+        and (item.unit == "" or item.unit in UNITS)
     )
 
 

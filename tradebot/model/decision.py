@@ -15,6 +15,10 @@ from tradebot.model.reasons import REASONS, Reason
 Number = Decimal | float | int
 
 
+UNITS = {unit.code: unit for unit in Unit if unit is not Unit.NONE}
+"""Every unit by its code in records."""
+
+
 class Verdict(StrEnum):
     """The verdict of a gate. UNKNOWN means it couldn't be determined, and refuses an entry just as FAIL does."""
 
@@ -129,9 +133,10 @@ class Gate(StrEnum):
 
 
 class Decision(Struct, frozen=True):
-    """One answer; `observed` and `limit` are in the reason's unit, or in the gate's if the reason has none.
+    """One answer; `observed` and `limit` are in its `unit`, or else in the reason's, or in the gate's without that.
 
-    `age_s` is in seconds. `about` names the filter if a strategy asks several of its own; it is empty for gates.
+    `age_s` is in seconds. `about` names the filter if a strategy asks several of its own; it is empty for gates. `unit`
+    is the code of that filter's unit, so that its numbers can be read when it passes too.
     """
 
     gate: Gate
@@ -141,6 +146,7 @@ class Decision(Struct, frozen=True):
     limit: Number | str | None = None
     age_s: float | None = None
     about: str = ""
+    unit: str = ""
 
     @property
     def passed(self) -> bool:
@@ -149,7 +155,8 @@ class Decision(Struct, frozen=True):
     @property
     def units(self) -> tuple[Unit, Unit]:
         """Return the units of `observed` and of `limit`."""
-        return units_of(self.gate, self.reason)
+        own = UNITS.get(self.unit)
+        return (own, own) if own else units_of(self.gate, self.reason)
 
     @property
     def distance(self) -> float | None:

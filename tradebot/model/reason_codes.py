@@ -38,6 +38,18 @@ class Unit(Enum):
     FAMILIES = ("family", "families")
     SYMBOLS = ("symbol", "symbols")
     CANDIDATES = ("candidate", "candidates")
+    POINTS = ("point", "points")
+    ADX = ("ADX", "ADX")
+    """How strong a trend is, whichever way it goes, from 0 to 100."""
+    ATR = ("ATR", "ATR")
+    """How many average true ranges."""
+    OF_RANGE = ("of the range", "of the range")
+    """A level of a range, from 0 at its near end to 1 at its far end."""
+
+    @property
+    def code(self) -> str:
+        """Return its name in records."""
+        return self.name.lower()
 
 
 class Reason(StrEnum):

@@ -31,12 +31,12 @@ SETUP_REASONS: dict[Reason, ReasonRow] = {
     Reason.CONSOLIDATION: idle(
         "The market goes sideways: the trend is weak, and there is no order block to trade from.",
         f"Nothing to do; or lower strategies.NAME.consolidation_strength, {_OR}",
-        Unit.NONE,
+        Unit.ADX,
     ),
     Reason.OUTSIDE_WEEKLY_ZONE: idle(
         "The entry is outside the zone of the last weeks' range that the strategy asks for.",
         f"Nothing to do; or set strategies.NAME.weekly.rule to points or off, {_OR}",
-        Unit.NONE,
+        Unit.OF_RANGE,
     ),
     Reason.CHANGE_UNCONFIRMED: idle(
         "No change of structure is confirmed on this side, or the price is too far from where it happened.",
@@ -46,7 +46,7 @@ SETUP_REASONS: dict[Reason, ReasonRow] = {
     Reason.TREND_TOO_WEAK: idle(
         "The trend of the hourly bars is too weak.",
         f"Nothing to do; or lower strategies.NAME.min_strength, {_OR}",
-        Unit.NONE,
+        Unit.ADX,
     ),
     Reason.ENTRY_OUT_OF_PLACE: idle(
         "The entry is neither in the zone of the range in which it is wanted nor near one of its levels.",
@@ -57,7 +57,7 @@ SETUP_REASONS: dict[Reason, ReasonRow] = {
         "The setup has too few points.",
         "Nothing to do; tradebot score --explain SYMBOL shows each part. strategies.NAME.tight.min_points and "
         "wide.min_points set how many it takes.",
-        Unit.NONE,
+        Unit.POINTS,
     ),
     Reason.TRADE_TOO_DEAR: idle(
         "A round trip costs too much for what the setup may earn, or its cost isn't known.",

@@ -8,13 +8,33 @@ from msgspec import Struct
 
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Number, Verdict
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.signals.structures.bars import seconds_of
 from tradebot.signals.structures.reading import Reading, ReadingKind
 from tradebot.strategies.smart_money.coin import Coin, loss_of, recent
 from tradebot.strategies.smart_money.levels import Levels, Setup
 from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, total
 from tradebot.strategies.smart_money.settings import Regime, RestSettings, SmartMoneySettings, Zone
+
+FILTERS: Mapping[str, Unit] = {
+    "data": Unit.BARS,
+    "bias": Unit.SHARE_OF_WHOLE,
+    "setup": Unit.BARS,
+    "regime": Unit.ADX,
+    "weekly zone": Unit.OF_RANGE,
+    "structure change": Unit.SHARE_OF_WHOLE,
+    "trend": Unit.ADX,
+    "place": Unit.SHARE_OF_WHOLE,
+    "points": Unit.POINTS,
+    "cost": Unit.SHARE_OF_WHOLE,
+    "cost of the stop": Unit.SHARE_OF_WHOLE,
+    "funding": Unit.SHARE_OF_WHOLE,
+    "same setup": Unit.SECONDS,
+    "rest": Unit.SECONDS,
+}
+"""Every filter, with the unit of what it compares."""
 
 
 class Side(Struct, frozen=True):
@@ -82,7 +102,7 @@ def _data(coin: Coin, rules: SmartMoneySettings) -> Decision:
     since_s = bars.starts[-min(rules.fib.bars, len(bars))]
     missing = sum(hole.to_s - hole.from_s for hole in coin.holes if hole.to_s > since_s) // seconds_of(bars.timeframe)
     if missing:
-        return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.BARS_HAVE_HOLES, missing, 0, about="data")
+        return _decided("data", Verdict.UNKNOWN, Reason.BARS_HAVE_HOLES, missing, 0)
     return _answer("data", True, None, len(bars), rules.structure.min_depth)
 
 
@@ -106,7 +126,8 @@ def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
     if regime_of(side.setup) is not Regime.TIGHT:
         return
     if side.evidence.place is Place.ZONE:
-        yield _answer("place", True, None, side.position, _span(rules.fib.zone))
+        within = _answer("place", True, None, side.position, _span(rules.fib.zone))
+        yield replace(within, unit=Unit.OF_RANGE.code)
     else:
         near = side.near is not None and side.near <= rules.fib.near_fraction
         yield _answer("place", near, Reason.ENTRY_OUT_OF_PLACE, side.near, rules.fib.near_fraction)
@@ -186,7 +207,13 @@ def _answer(
 ) -> Decision:
     """Return one filter's decision; what isn't known doesn't pass."""
     verdict, why = (Verdict.PASS, None) if passed else (Verdict.FAIL, reason)
-    return Decision(Gate.STRATEGY, verdict, why, _plain(observed), _plain(limit), about=about)
+    return _decided(about, verdict, why, _plain(observed), _plain(limit))
+
+
+def _decided(
+    about: str, verdict: Verdict, why: Reason | None, observed: Number | str | None, limit: Number | str | None
+) -> Decision:
+    return Decision(Gate.STRATEGY, verdict, why, observed, limit, about=about, unit=FILTERS[about].code)
 
 
 def _plain(value: Number | str | None) -> Number | str | None:
