@@ -9,6 +9,7 @@ import pytest
 
 from tests.strategies.smart_money.coins import NOW, lot, trade, view
 from tradebot.desk.answers import checked
+from tradebot.exits.why import Mark, parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, RoundTrip
@@ -17,6 +18,7 @@ from tradebot.model.series import PriceKind
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, StrategyView
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
+from tradebot.views.performance.trade_row import rules_of
 
 SEEDS = range(40)
 RELATIVE_TO_NOTHING: Mapping[str, object] = {
@@ -203,9 +205,9 @@ def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_i
     for symbol in symbols:
         with_bias, entry = 1 if free[symbol].side is Side.BUY else -1, Decimal(repr(last[symbol]))
         for sign, invalid, age, why in (
-            (-with_bias, "0.5", timedelta(days=1), "lean the other way"),
+            (-with_bias, "0.5", timedelta(days=1), "premise_gone"),
             (with_bias, "0.5", timedelta(days=1), None),
-            (with_bias, "0.01", timedelta(days=1), "invalid"),
+            (with_bias, "0.01", timedelta(days=1), "thesis_gone"),
             (with_bias, "0.01", timedelta(), None),
         ):
             # The entry was so far on the other side of the last close that this is or isn't beyond its invalid price.
@@ -214,7 +216,11 @@ def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_i
             wants = SmartMoneyStrategy({}).propose(view(range(3), lots={symbol: held}, kept={symbol: kept}))
             closes = [want.why for want in wants if isinstance(want, Close)]
             assert len(closes) == (why is not None), (symbol, sign, invalid)
-            assert all((why or "") in close for close in closes)
+            for part in (part for close in closes for part in parse(close)):
+                assert (part.name, part.mark) == (why, Mark.PERCENT), "it is named as a rule is"
+                assert part.amount is not None
+                assert part.amount < 0, "it speaks against the position"
+                assert rules_of(str(part)) == (why,), "trades are counted by it"
             assert symbol not in {want.symbol for want in wants if isinstance(want, Open)}
 
 

@@ -1,8 +1,16 @@
-"""Close what has lost its reason: the daily bars lean the other way, or a bar closed beyond the invalid price."""
+"""Close what has lost its reason: the daily bars lean the other way, or a bar closed beyond the invalid price.
+
+These are the strategy's own exits, besides the rules that the configuration lists. Trades, positions and notices name
+them as they name rules: `premise_gone`, with how far the daily close is from its average, and `thesis_gone`, with how
+far the bar closed beyond the invalid price; below zero is against the position.
+"""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
+from tradebot.exits.why import compose, measured
 from tradebot.model.position import Kept, Position
+from tradebot.model.reason_codes import Unit
 from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import Close, StrategyView
 from tradebot.signals.structures.comparing import exact
@@ -10,8 +18,7 @@ from tradebot.strategies.smart_money.coin import bias
 from tradebot.strategies.smart_money.reading import disorder_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
-PREMISE_GONE = "the daily bars lean the other way now"
-THESIS_GONE = "a bar closed beyond the price at which the setup is invalid"
+PREMISE_GONE, THESIS_GONE = "premise_gone", "thesis_gone"
 
 
 def closes(view: StrategyView, settings: SmartMoneySettings) -> list[Close]:
@@ -26,17 +33,25 @@ def _why(view: StrategyView, symbol: str, lot: Position, settings: SmartMoneySet
     direction = 1 if lot.quantity > 0 else -1
     found = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)
     if found.direction == -direction:
-        yield PREMISE_GONE
+        yield _named(PREMISE_GONE, found.distance * direction)
         return
     kept, bars = view.kept.get(symbol), view.bars(symbol, settings.structure.timeframe, price=PriceKind.SPOT)
-    if kept is not None and _is_beyond(lot, direction, kept, bars):
-        yield THESIS_GONE
+    beyond = None if kept is None else _beyond(lot, direction, kept, bars)
+    if beyond is not None and beyond < 0:
+        yield _named(THESIS_GONE, beyond)
 
 
-def _is_beyond(lot: Position, direction: int, kept: Kept, bars: Series) -> bool:
-    """Return True if the newest bar that closed since the entry did so beyond the invalid price."""
+def _named(name: str, distance: Decimal | float) -> str:
+    return compose((measured(name, distance, Unit.SHARE_OF_WHOLE),))
+
+
+def _beyond(lot: Position, direction: int, kept: Kept, bars: Series) -> Decimal | None:
+    """Return how far the newest bar that closed since the entry is from the invalid price, as a fraction of that.
+
+    It is below zero beyond that price, and None if no bar has closed since.
+    """
     width = width_of(bars.timeframe)
     if kept.invalid_fraction is None or width is None or bars.start_of(-1) + width <= lot.opened_at:
-        return False
+        return None
     invalid = lot.average_price * (1 - direction * kept.invalid_fraction)
-    return direction * (exact(bars.close[-1]) - invalid) < 0
+    return direction * (exact(bars.close[-1]) - invalid) / invalid
