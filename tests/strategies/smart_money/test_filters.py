@@ -15,6 +15,7 @@ from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.strategies.smart_money.filters import FILTERS, decisions
 from tradebot.strategies.smart_money.reading import Readings, coin_of
+from tradebot.strategies.smart_money.settings import Regime
 from tradebot.strategies.smart_money.sides import side_of
 from tradebot.views.why_no_orders import SymbolWhy
 
@@ -77,3 +78,14 @@ def test_numbers_of_filters_that_pass_are_shown_with_their_units() -> None:
         ("same setup", r"45 min"),
     ):
         assert re.search(rf"strategy: {about} PASS {numbers}", shown), shown
+
+
+def test_as_shipped_nothing_asks_how_far_the_price_is_from_the_zone_of_a_setup() -> None:
+    found, readings = view(range(8)), Readings(RULES)
+    coins = [coin_of(found, symbol, readings) for symbol in found.universe]
+    both = [side_of(coin, sign, RULES) for coin in coins for sign in (1, -1)]
+    tight = [side for side in both if side.setup and side.setup.regime is Regime.TIGHT]
+    away = [abs(float(side.entry) / side.coin.price - 1) for side in tight]
+    assert max(away) > 0.02
+    asked = {decision.about for side in tight for decision in decisions(side, RULES)}
+    assert "structure change" not in asked, "the page says so"
