@@ -41,8 +41,6 @@ class Unit(Enum):
     POINTS = ("point", "points")
     ADX = ("ADX", "ADX")
     """How strong a trend is, whichever way it goes, from 0 to 100."""
-    ATR = ("ATR", "ATR")
-    """How many average true ranges."""
     OF_RANGE = ("of the range", "of the range")
     """A level of a range, from 0 at its near end to 1 at its far end."""
 
