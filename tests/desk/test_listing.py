@@ -191,7 +191,7 @@ def test_what_a_strategy_wants_to_close_and_nobody_knows_is_refused_by_name() ->
     assert cycle.candidates == ()
 
 
-@pytest.mark.parametrize(("side", "target", "stop"), [(Side.BUY, "103.2", "97.8"), (Side.SELL, "96.9", "102.0")])
+@pytest.mark.parametrize(("side", "target", "stop"), [(Side.BUY, "102.9", "97.8"), (Side.SELL, "97.2", "102.0")])
 def test_what_rests_is_on_the_listed_tick_and_in_listed_lots(side: Side, target: str, stop: str) -> None:
     scene = protected_scene()
     scene.venue.listed["AAPL"] = listing(ticks=(TickStep(D(0), D("0.3")),), tick=D("0.3"), lot=D("0.5"))

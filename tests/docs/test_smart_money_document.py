@@ -15,7 +15,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.view import Open
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 
-TEXT = (Path(__file__).parents[3] / "docs" / "SMART_MONEY.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "SMART_MONEY.md").read_text(encoding="utf-8")
 
 
 def calm(most: float) -> Any:
