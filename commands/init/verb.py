@@ -301,7 +301,11 @@ BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="Which end of 
 Sessions = Annotated[int | None, typer.Option("--sessions", help="Number of sessions in the market.")]
 Start = Annotated[str | None, typer.Option("--start", help="Date of the first session, YYYY-MM-DD.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed for the generated market and flow.")]
-Edge = Annotated[float | None, typer.Option("--edge", help="How much the flow predicts, 0 to 1; 0 is noise.")]
+EDGE = (
+    "Shares: how much generated flow predicts, 0 to 1; 0 is noise. Perpetuals: 0 takes trends and shocks out of the "
+    "prices, so that nothing predicts them; any other number leaves them."
+)
+Edge = Annotated[float | None, typer.Option("--edge", help=EDGE)]
 FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Use captured flow responses from this folder.")]
 Fill = Annotated[
     str | None,

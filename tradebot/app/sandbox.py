@@ -267,6 +267,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             start=chosen.start,
             seed=chosen.seed,
             edge=chosen.edge,
+            trends=settings.venue == EARLIER or bool(chosen.edge),
             path=chosen.path,
             bar_stamp=chosen.bar_stamp,
             uw_folder=chosen.flow_folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tradebot.exchange.commands import actions, margin, venue
@@ -18,6 +19,7 @@ from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.other_future import OtherFuture
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.source import BarSource
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.venue import Venue
 from tradebot.exchange.shares.dialect import ALPACA
 from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
@@ -52,10 +54,11 @@ def _source(
 ) -> BarSource:
     spec = stored.spec
     if spec.source == "generated" and spec.other_us is not None:
-        own_seed, other_seed = (_generated(seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
+        seeds = spec.seed, spec.seed + 1
+        own_seed, other_seed = (_generated(spec, seed, calendar, grids, calendars) for seed in seeds)
         return OtherFuture(own_seed, other_seed, spec.other_us)
     if spec.source == "generated":
-        return _generated(spec.seed, calendar, grids, calendars)
+        return _generated(spec, spec.seed, calendar, grids, calendars)
     if stored.spec.source == "daily":
         return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
     from tradebot.exchange.market.recorded import kept_bars
@@ -64,10 +67,11 @@ def _source(
 
 
 def _generated(
-    seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
+    spec: MarketSpec, seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
 ) -> GeneratedBars | _BySymbol:
-    usual = GeneratedBars(seed, calendar, grids.values())
-    own = {symbol: GeneratedBars(seed, calendars[symbol], [grids[symbol]]) for symbol in calendars}
+    make = partial(GeneratedBars, seed, trends=spec.trends)
+    usual = make(calendar, grids.values())
+    own = {symbol: make(calendars[symbol], [grids[symbol]]) for symbol in calendars}
     return _BySymbol(usual, own) if own else usual
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.run import Plan
+from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.model.values import replace
@@ -39,6 +40,15 @@ def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
     assert dear["interest_posted"].remark == "that of the last night isn't in the result"
     monthly = said(replace(PLAN, spec=replace(SPEC, costs=costs._replace(posted="month"))))
     assert monthly["interest_posted"].value == "before the first session of each month"
+
+
+def test_kraken_market_of_edge_zero_is_named_as_one_without_trends_and_shocks() -> None:
+    def prices(venue: str, edge: float) -> str:
+        spec = market_spec(load(None, {}, {"mode": "sandbox", "venue": venue, "sandbox": {"edge": edge}}).settings)
+        return said(replace(PLAN, spec=spec))["prices"].value
+
+    assert prices("kraken_futures", 0.1) == prices("alpaca", 0) == "generated"
+    assert "without trends and shocks" in prices("kraken_futures", 0)
 
 
 def test_person_who_ends_halts_is_an_assumption() -> None:

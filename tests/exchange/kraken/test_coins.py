@@ -2,17 +2,21 @@
 
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from itertools import pairwise
 from statistics import mean
 
 import pytest
 
 from tests.exchange.kraken.desk import START
+from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.coins import FACE, SYMBOLS, coins, kraken_venue
-from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.generator import GeneratedBars, _path
 from tradebot.exchange.market.instruments import Grid, Instrument
+from tradebot.exchange.market.makers import Maker
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.times import MINUTE
 from tradebot.model.values import replace
 
 
@@ -21,8 +25,8 @@ def calendar() -> Calendar:
     return build_calendar(START, 4, "24/7")
 
 
-def bars_of(calendar: Calendar, *listed: Instrument, seed: int = 5) -> GeneratedBars:
-    return GeneratedBars(seed, calendar, map(Grid, listed))
+def bars_of(calendar: Calendar, *listed: Instrument, seed: int = 5, trends: bool = True) -> GeneratedBars:
+    return GeneratedBars(seed, calendar, map(Grid, listed), trends=trends)
 
 
 def test_fifty_six_coins_are_listed_as_a_market_takes_them() -> None:
@@ -89,8 +93,8 @@ def test_shock_moves_every_coin_within_a_quarter_of_an_hour(calendar: Calendar) 
 def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calendar: Calendar) -> None:
     """A trend is days in a row whose moves have something in common: their sums are larger than those of chance."""
 
-    def spread(listed: Instrument, seed: int) -> float:
-        bars = bars_of(calendar, listed, seed=seed)
+    def spread(listed: Instrument, seed: int, *, trends: bool = True) -> float:
+        bars = bars_of(calendar, listed, seed=seed, trends=trends)
         closes = bars._closes(listed.symbol)
         moves = [after / before - 1 for before, after in pairwise(closes)]
         tens = [sum(moves[place : place + 10]) for place in range(0, len(moves) - 9, 10)]
@@ -99,6 +103,44 @@ def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calen
     ada = next(one for one in coins(5) if one.symbol == "PF_ADAUSD")
     plain = replace(ada, volatility=Decimal(0))
     assert mean(spread(ada, seed) for seed in range(6)) > 1.5 > 1.3 > mean(spread(plain, seed) for seed in range(6))
+    assert 0.7 < mean(spread(ada, seed, trends=False) for seed in range(6)) < 1.3
+
+
+def test_usual_market_is_to_the_byte_what_it_was_before_one_could_be_without_trends() -> None:
+    calendar = build_calendar(date(2026, 11, 16), 3, "24/7")
+    source, made = GeneratedBars(7, calendar, map(Grid, coins(7, ("PF_XBTUSD", "PF_PEPEUSD")))), sha256()
+    for symbol in ("PF_XBTUSD", "PF_PEPEUSD"):
+        for index in (-2, 0, 1, 2):
+            made.update(repr([tuple(bar) for bar in source.bars(symbol, index)]).encode())
+        days = [source.history_day(symbol, before) for before in (1, 200, 700)]
+        made.update(repr([tuple(day) for day in days if day]).encode())
+    assert made.hexdigest() == "ea046ee576ca0a580d4551892783f24a15c6b5c2eb069f5eb15c37c7195a5a31"
+    usual = MarketSpec(start=START, symbols=SYMBOLS, venue=kraken_venue(5))
+    assert "trends" not in usual.to_fields()
+    assert MarketSpec.from_json(replace(usual, trends=False).to_json()).trends is False
+
+
+def test_market_without_trends_has_no_shocks_and_no_move_that_says_where_its_day_goes(calendar: Calendar) -> None:
+    """Between its busy ends, the first half of a usual day predicts the second; nothing does where nothing may."""
+    ada = next(one for one in coins(5) if one.symbol == "PF_ADAUSD")
+    day = calendar.market[0]
+    short = day._replace(close_us=day.open_us + 48 * MINUTE)
+
+    def alike(*, trends: bool) -> float:
+        maker, products, squares = bars_of(calendar, ada, trends=trends)._makers[ada.symbol], 0.0, 0.0
+        alone = maker.character._replace(beta=0.0)
+        maker = Maker(alone, maker.units, maker.scale, maker.least, 0.0, fair=maker.fair)
+        for number in range(1_500):
+            rng = stream(5, "day", number)
+            close = 1 + alone.daily_volatility * bell(rng)
+            path = _path(5, short, (1.0, close), maker, rng)
+            assert path[-1] == pytest.approx(close)
+            first, second = path[23] - path[11], path[35] - path[23]
+            products, squares = products + first * second, squares + (first * first + second * second) / 2
+        return products / squares
+
+    assert bars_of(calendar, ada, trends=False)._makers[ada.symbol].shocks is None
+    assert abs(alike(trends=False)) < 0.1 < 0.2 < alike(trends=True)
 
 
 def test_character_that_cannot_be_is_a_problem() -> None:

@@ -74,7 +74,8 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
 
 def _prices(spec: MarketSpec) -> Iterator[Assumption]:
     if spec.source == "generated":
-        yield Assumption("prices", "generated", "they are made up: nothing follows about real markets", is_loud=True)
+        value = "generated" if spec.trends else "generated, without trends and shocks: nothing in them predicts any"
+        yield Assumption("prices", value, "they are made up: nothing follows about real markets", is_loud=True)
     elif spec.source == "daily":
         words = {
             "raw": "raw, rebuilt from dividends and splits, which are paid and applied on their ex-dates",

@@ -60,7 +60,7 @@ def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
-    source = GeneratedBars(spec.seed, calendar, map(Grid, spec.venue.instruments))
+    source = GeneratedBars(spec.seed, calendar, map(Grid, spec.venue.instruments), trends=spec.trends)
     actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
     return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
 

@@ -8,7 +8,8 @@ comes from a separate one, so that no session's bars depend on it. The minutes o
 when somebody asks for them. The days before that year are made from its first one backwards.
 
 An instrument that has a volatility of its own also has trends, days in a row that lean one way, and once in a while
-its whole market moves within minutes.
+its whole market moves within minutes. A market without trends has neither. Its bridges are pinned by the variance that
+has passed, not by the minutes: since a day is busier at its ends, the latter lets its first half predict its second.
 
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
 from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.instruments import Grid
-from tradebot.exchange.market.makers import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share
+from tradebot.exchange.market.makers import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share, passed
 from tradebot.exchange.market.profiles import Profile
 from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.market.trends import jumps, shocks_of
@@ -51,11 +52,11 @@ _WICK_SHARE = 0.8
 class GeneratedBars:
     """A bar source that generates its bars from a seed."""
 
-    def __init__(self, seed: int, calendar: Calendar, grids: Iterable[Grid] = ()) -> None:
+    def __init__(self, seed: int, calendar: Calendar, grids: Iterable[Grid] = (), *, trends: bool = True) -> None:
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else GAP_SHARE
-        shocks = tuple(shocks_of(seed, calendar.all).items())
+        shocks = tuple(shocks_of(seed, calendar.all).items()) if trends else None
         self._makers = {grid.instrument.symbol: of_instrument(grid.instrument, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
         self._market_days = [MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
@@ -205,20 +206,29 @@ def session_bars(
 ) -> tuple[Bar, ...]:
     """Return the bars of a symbol in a session, which leads from the close before it to its own."""
     rng, character = stream(seed, symbol, session.date), maker.character
-    opening, common = maker.opening(before, rng), _market_path(seed, session)
-    own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
-    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
-    path = [
-        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
-        for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
-    ]
+    path = _path(seed, session, (maker.opening(before, rng), close), maker, rng)
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
 
+def _path(seed: int, session: Session, ends: tuple[float, float], maker: Maker, rng: Random) -> list[float]:
+    """Return the prices after each minute of a session."""
+    (opening, close), character = ends, maker.character
+    common = _market_path(seed, session, fair=maker.fair)
+    own, drift = _bridge(rng, len(common), character.daily_volatility, fair=maker.fair), close / opening - 1
+    if maker.fair:
+        shares = zip(common, own, passed(len(common)), strict=True)
+        return [opening * max(0.05, 1 + character.beta * c + o + drift * share) for c, o, share in shares]
+    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+    return [
+        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
+        for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
+    ]
+
+
 @lru_cache(maxsize=_SESSIONS_IN_MEMORY)
-def _market_path(seed: int, session: Session) -> list[float]:
+def _market_path(seed: int, session: Session, *, fair: bool = False) -> list[float]:
     minutes = (session.close_us - session.open_us) // MINUTE
-    return _bridge(stream(seed, "market factor", session.date), minutes, MARKET_VOLATILITY)
+    return _bridge(stream(seed, "market factor", session.date), minutes, MARKET_VOLATILITY, fair=fair)
 
 
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
@@ -245,10 +255,15 @@ def _night_path(
     return path
 
 
-def _bridge(rng: Random, minutes: int, volatility: float) -> list[float]:
-    """Return a random walk with that daily volatility which ends where it began."""
-    scale = volatility / sqrt(minutes)
+def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False) -> list[float]:
+    """Return a random walk with that daily volatility which ends where it began.
+
+    A `fair` one goes on like a random walk once a session's move is added in the shares of `passed`.
+    """
+    scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
     walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))
+    if fair:
+        return [level - walk[-1] * share for level, share in zip(walk, passed(minutes), strict=True)]
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
 
 

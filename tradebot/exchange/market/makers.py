@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ class Maker:
     """What bars of one symbol are made with: its character, its price grid, and the gaps between its sessions.
 
     `units` returns a price in whole units, of which `scale` make a dollar. `gap` is what a gap deviates by, as a share
-    of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends.
+    of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends. If it is
+    `fair`, nothing before a minute says where its session goes from there.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Maker:
         gap: float,
         shocks: Shocks | None = None,
         grid: Grid | None = None,
+        *,
+        fair: bool = False,
     ) -> None:
         self.character = character
         self.units = units
@@ -50,6 +54,7 @@ class Maker:
         self.least = least
         self.gap = gap
         self.shocks = shocks
+        self.fair = fair
         self._grid = grid
 
     def sudden(self, day: str) -> float:
@@ -96,8 +101,11 @@ def of_share(symbol: str) -> Maker:
 
 
 @lru_cache(maxsize=1_000)
-def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...]) -> Maker:
-    """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has."""
+def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> Maker:
+    """Return what the bars of another instrument are made with: it trades in every minute, from a level that it has.
+
+    Without `shocks` it has no trends either.
+    """
     grid = Grid(of)
     level, drawn = float(of.level), profile(of.symbol)
     character = drawn._replace(
@@ -107,8 +115,15 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
         daily_volatility=float(of.volatility) or drawn.daily_volatility,
         beta=float(of.beta) or drawn.beta,
     )
-    own = dict(shocks) if of.volatility else None
-    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own, grid)
+    own = dict(shocks) if of.volatility and shocks is not None else None
+    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own, grid, fair=shocks is None)
+
+
+@lru_cache(maxsize=8)
+def passed(minutes: int) -> tuple[float, ...]:
+    """Return how much of a day's variance has passed after each minute, as a share."""
+    reached = list(accumulate(busy * busy for busy in bustle(minutes)))
+    return tuple(each / reached[-1] for each in reached)
 
 
 @lru_cache(maxsize=8)

@@ -186,7 +186,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
     `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
     other than Alpaca has instruments in place of shares. The minutes of a generated market that end after `other_us`,
-    in microseconds since 1970, are those of another seed.
+    in microseconds since 1970, are those of another seed. Without `trends`, a generated market of instruments has
+    neither trends nor shocks, and around the clock no move says anything about a later one.
     """
 
     start: date
@@ -207,6 +208,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     day_prices: DayPrices = "open-and-close"
     venue: Venue = ALPACA
     other_us: int | None = None
+    trends: bool = True
 
     def __post_init__(self) -> None:
         for message, hint in problems(self):
@@ -229,6 +231,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         left_out |= set() if self.source == "daily" else set(_DAILY)
         left_out |= set() if self.venue != ALPACA else {"venue"}
         left_out |= set() if self.other_us is not None else {"other_us"}
+        left_out |= {"trends"} if self.trends else set()
         fields = asdict(self) | exact | {"costs": costs_fields(self.costs), "venue": self.venue.to_fields()}
         return {name: value for name, value in fields.items() if name not in left_out}
 
@@ -332,6 +335,7 @@ def _check_costs(costs: Costs) -> None:
 def _check_source(spec: MarketSpec) -> None:
     _need_one_of("market source", spec.source, get_args(Source))
     _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
+    _need(isinstance(spec.trends, bool), "trends is true or false", _MADE_BY_HAND)
     met = spec.other_us is None or (spec.source == "generated" and not spec.corporate_actions)
     _need(met, "only a generated market without corporate actions can have another future", "leave out other_us")
     if spec.source == "generated":
