@@ -44,6 +44,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.why_no_orders:Why",
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
+        "tradebot.views.funnels:BySymbol",
     ),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
@@ -66,6 +67,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),
     "trades-tax": ("commands.trades.tax:Tax",),
+    "trades-swaps": ("commands.trades.swaps:Swaps",),
     "tail": ("commands.tail:Written",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
@@ -113,7 +115,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
     "schedule": ("schedule-check", "schedule-run"),
     "score": ("score-explain", "score-variants", "score-outcomes", "score-diff", "score-from", "score-parity"),
-    "trades": ("trades-note", "trades-tax"),
+    "trades": ("trades-note", "trades-tax", "trades-swaps"),
 }
 """Verbs that print another document with some option."""
 

@@ -45,6 +45,9 @@ Tax = Annotated[
     int | None,
     typer.Option("--tax", metavar="YEAR", help="The sales of a year as the US tax office asks for them."),
 ]
+Swaps = Annotated[
+    bool, typer.Option("--swaps", help="Show which positions were closed for a newcomer, and what became of both.")
+]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]
 Remove = Annotated[bool, typer.Option("--remove", help="With note: remove the text and keep the tags.")]
@@ -60,6 +63,13 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
 
     data = read(app, choice, by_lot=by_lot)
     return Report("trades", data, lambda out, _: show(out, data, by_lot=by_lot), whose=identity(app))
+
+
+def run_swaps(app: "App", choice: "Choice") -> Report:
+    """Return which positions were closed for which newcomers."""
+    from commands.trades.swaps import read, show
+
+    return Report("trades-swaps", read(app, choice), show, whose=identity(app))
 
 
 def _taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
@@ -134,7 +144,7 @@ def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     "trades",
     epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
     "tradebot trades --lots --csv lots.csv\ntradebot trades --symbol SPY --plot spy.svg\n"
-    "tradebot trades --tax 2026 --csv form-8949.csv\n"
+    "tradebot trades --tax 2026 --csv form-8949.csv\ntradebot trades --swaps --json\n"
     'tradebot trades note AAPL "bought the open" --tag swing\n'
     "tradebot trades note AAPL --remove",
 )
@@ -150,6 +160,7 @@ def trades(
     csv: Csv = None,
     plot: Plot = None,
     tax: Tax = None,
+    swaps: Swaps = False,
     tag: Tag = None,
     untag: Untag = None,
     remove: Remove = False,
@@ -169,7 +180,7 @@ def trades(
     from tradebot.views.performance.trade_row import Choice
 
     if words:
-        _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, plot, tax))
+        _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, plot, tax, swaps or None))
         finish(_noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
         return
     if tag or untag or remove:
@@ -179,6 +190,10 @@ def trades(
     days = days_of(first, last)
     with opened(state_dir, config) as bot:
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
+        if swaps:
+            _refuse_beside_swaps((reason, is_open, by_lot or None, csv, plot, tax))
+            finish(run_swaps(bot, choice), as_json)
+            return
         report = run(bot, choice, by_lot=by_lot) if tax is None else _taxes(bot, tax, choice, csv, by_lot=by_lot)
         report = _drawn(bot, report, choice.symbol, plot) if plot else report
     finish(_to_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
@@ -187,3 +202,10 @@ def trades(
 def _refuse_filters(given: tuple[object, ...]) -> None:
     if any(each is not None for each in given):
         raise OperatorError("a note is for one trade, so it takes no filters", 'tradebot trades note AAPL "TEXT"')
+
+
+def _refuse_beside_swaps(given: tuple[object, ...]) -> None:
+    if any(each is not None for each in given):
+        raise OperatorError(
+            "--swaps can only be combined with --from, --to, --strategy, --symbol and --json", "tradebot trades --swaps"
+        )

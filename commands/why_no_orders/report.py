@@ -24,7 +24,7 @@ from tradebot.model.decision import Decision, units_of
 from tradebot.model.intent import IntentState
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CycleRecord, EndedPasses, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode, TradingState
 from tradebot.model.values import replace
@@ -42,6 +42,7 @@ from tradebot.views.explain import (
     why_no_orders,
     with_outcomes,
 )
+from tradebot.views.funnels import BySymbol, by_symbol
 from tradebot.views.why_no_orders import (
     PLAY_AGAIN,
     MissedSlots,
@@ -219,12 +220,29 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
 
-    def found(client_order_id: str) -> bool:
-        record = app.ledger_view.intent(client_order_id)
-        return record is not None and record.state is IntentState.ACKED
-
-    cycles = with_outcomes(_recorded_cycles(app, span), found)
+    cycles = with_outcomes(_recorded_cycles(app, span), lambda name: _was_found(app, name))
     return cycles if strategy is None else of_strategy(_known_strategy(app, strategy, cycles), cycles)
+
+
+def _was_found(app: "App", client_order_id: str) -> bool:
+    record = app.ledger_view.intent(client_order_id)
+    return record is not None and record.state is IntentState.ACKED
+
+
+def counted_by_symbol(app: "App", span: Span, strategy: str | None = None) -> "BySymbol":
+    """Return where the candidates of a span ended by question and symbol, without reading them one by one.
+
+    OperatorError for an unknown strategy.
+    """
+    facts, lacking = app.recorded, left_out_of(app)
+    known = strategy and _known_strategy(app, strategy, cycles_of(app, Span(last=SEARCHED)))
+    newest = facts.cycles(job=JOB, last=1) if facts else ()
+    if facts is None or not newest:
+        return by_symbol(EndedPasses(0, None, None, ()), lambda name: False, lacking)
+    since = newest[0].at - timedelta(seconds=span.since_s) if span.since_s else None
+    last = span.last if since is None and not span.session else -1
+    seen = facts.ended(JOB, last=last, since=since, session=newest[0].session if span.session else None, strategy=known)
+    return by_symbol(seen, lambda name: _was_found(app, name), lacking)
 
 
 def _known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
+def run_by_symbol(app: "App", span: Span, strategy: str | None = None) -> Report:
+    """Count the recorded candidates by gate and symbol; exit 0 if an order was sent, otherwise 10."""
+    from commands.why_no_orders.by_symbol import show
+    from commands.why_no_orders.report import counted_by_symbol
+
+    data = counted_by_symbol(app, span, strategy)
+    return Report("why-no-orders", data, show, ExitCode.DONE if data.orders else ExitCode.FINDINGS)
+
+
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
@@ -51,7 +60,8 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
 @on_bot(
     VERBS,
     "why-no-orders",
-    epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h",
+    epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h\n"
+    "tradebot why-no-orders --by-symbol --since 30d",
 )
 def why_no_orders(
     bot: "App",
@@ -69,10 +79,17 @@ def why_no_orders(
     strategy: Annotated[
         str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
     ] = None,
+    by_symbol: Annotated[
+        bool, typer.Option("--by-symbol", help="Show how many candidates each gate refused, symbol by symbol.")
+    ] = False,
 ) -> Report:
     """Explain why the bot did or didn't trade.
 
     Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
     """
     span = span_of(last, since)
+    if by_symbol:
+        if symbol is not None or reason is not None:
+            raise OperatorError("--by-symbol shows all symbols and all reasons", "tradebot why-no-orders --by-symbol")
+        return run_by_symbol(bot, span, strategy)
     return run(bot, symbol, span, reason, strategy)

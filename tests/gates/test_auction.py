@@ -15,7 +15,6 @@ from tradebot.gates.auction import (
     Caps,
     Ruling,
     Standing,
-    Value,
     hold_auction,
     value_of_candidate,
     value_of_position,
@@ -25,6 +24,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
+from tradebot.model.worth import Value
 
 D = Decimal
 RULES = AuctionRules(

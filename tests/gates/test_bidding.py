@@ -30,7 +30,7 @@ from tests.builders import (
 from tests.gates.test_auction import RULES
 from tests.gates.test_displacement import displacing, position
 from tests.model.test_lifecycle import order
-from tradebot.gates.auction import Bid, Value
+from tradebot.gates.auction import Bid
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.entry import AccountAsk
 from tradebot.model.candidate import Purpose, Side, WantKind
@@ -43,6 +43,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.model.worth import Value
 from tradebot.ports.world import Rules
 
 D = Decimal

@@ -20,23 +20,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import ZERO, to_nine_places
 from tradebot.model.reasons import Reason
-
-
-class Value(Struct, frozen=True):
-    """What a position or a candidate is worth: its score, what it has gained, and what a trade costs, as parts.
-
-    `score` is the magnitude that it was opened for, or would be. `gained` is what `r` is worth, the profit now as a
-    multiple of what its first stop risked; None and zero for a candidate.
-    """
-
-    score: Decimal
-    gained: Decimal
-    cost: Decimal
-    r: Decimal | None = None
-
-    @property
-    def total(self) -> Decimal:
-        return self.score + self.gained - self.cost
+from tradebot.model.worth import Value
 
 
 def value_of_candidate(score: float, rules: AuctionRules) -> Value:

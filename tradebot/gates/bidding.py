@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tradebot.exits.kind import Held, best_price, exit_price
 from tradebot.exits.lists import Exits, levels, worst_stop
-from tradebot.gates.auction import Bid, Caps, Value, value_of_candidate, value_of_position
+from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
 from tradebot.gates.common import answer, rested
 from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
 from tradebot.gates.entry import AccountAsk, Ask
@@ -27,6 +27,7 @@ from tradebot.model.margin import ZERO, need_of
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Whose
+from tradebot.model.worth import Value
 from tradebot.ports.world import Rules
 
 ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})

@@ -212,3 +212,27 @@ def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
         marked_at=marked.at if marked else None,
         last_close=marked.last_close if marked and seen.last_close is None else seen.last_close,
     )
+
+
+class Ended(NamedTuple):
+    """How many candidates of a symbol ended at one question; without a `gate`, they were sent.
+
+    `about` is the question's name if a strategy asks several of its own, and `place` where it stands among what was
+    asked. An order whose outcome isn't known was asked for by the id `unknown`.
+    """
+
+    symbol: str
+    gate: Gate | None
+    about: str
+    place: int
+    unknown: str | None
+    candidates: int
+
+
+class EndedPasses(NamedTuple):
+    """Where the candidates of so many passes ended; the times are None without a pass."""
+
+    passes: int
+    first_at: datetime | None
+    last_at: datetime | None
+    ends: tuple[Ended, ...]

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, Side
+from tradebot.model.decision import Decision
 from tradebot.model.instrument import ONE
-from tradebot.model.intent import Intent
+from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -92,6 +93,14 @@ def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
             yield from ([owned] for owned in run)
         else:
             yield from (list(group) for _, group in groupby(run, key=lambda owned: owned.about))
+
+
+class GaveWay(NamedTuple):
+    """An order to close a position that gave way to another, its state, and what was decided about it."""
+
+    intent: Intent
+    state: IntentState
+    verdicts: tuple[Decision, ...]
 
 
 class Rename(NamedTuple):

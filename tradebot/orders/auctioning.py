@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.gates.auction import Bid, Ruling, Standing, Value, hold_auction
+from tradebot.gates.auction import Bid, Ruling, Standing, hold_auction
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.common import position_of
 from tradebot.gates.entry import AccountAsk
@@ -22,6 +22,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.values import replace
+from tradebot.model.worth import WORTH
 from tradebot.orders.closing import Records
 from tradebot.orders.depth import too_thin
 from tradebot.orders.entering import ONCE_MORE, close_for, consent, judged, lost_close, started, trade, with_decisions
@@ -91,7 +92,8 @@ def _swap(
     asked = consent(world, call, ask)
     if asked.decision and asked.withheld:
         return account, (with_decisions(refused, (asked.decision,)),)
-    why = replace(decided, gate=Gate.EXIT)
+    # The books then have both values: the newcomer's is what was observed.
+    why = replace(decided, gate=Gate.EXIT, about=f"{WORTH}{loser.value}")
     account, closed = close_for(world, call, account, position, candidate, why)
     assert isinstance(decided.observed, Decimal)
     assert isinstance(decided.limit, Decimal)
@@ -107,13 +109,7 @@ def _told(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
         "strategy": loser.strategy,
         "for": newcomer.symbol,
         "for_strategy": newcomer.strategy,
-        "value": _parts(loser.value),
-        "value_of_newcomer": _parts(newcomer.value),
+        "value": str(loser.value),
+        "value_of_newcomer": str(newcomer.value),
         "needed": str(decided.limit),
     }
-
-
-def _parts(value: Value | None) -> str:
-    assert value is not None, "both have a value"
-    gained = "" if value.r is None else f" {value.gained:+f} ({value.r:f} R)"
-    return f"{value.total:f} = {value.score:f}{gained} - {value.cost:f}"

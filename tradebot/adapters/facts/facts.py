@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from tradebot.adapters.facts import checked, coins, history
 from tradebot.adapters.facts.bulk import insert_pass
+from tradebot.adapters.facts.ended import ended
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
@@ -160,6 +161,7 @@ class SqliteFacts(CacheStore):
     unpriced_passes = _asked(history.unpriced_passes)
     sent = _asked(history.sent)
     ends = _asked(history.ends)
+    ended = _asked(ended)
     answers = _asked(history.answers)
     intakes = _asked(history.intakes)
     marks = _asked(history.marks)

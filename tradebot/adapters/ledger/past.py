@@ -5,20 +5,22 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger.bodies import kept_of, parsed, proven_fill
+from tradebot.adapters.ledger.bodies import kept_of, parsed, proven_fill, stored
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import IntentState, Operation
+from tradebot.model.decision import Decision
+from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
-from tradebot.model.trade import Asked, FilledOrder, RestedStop, Sent
+from tradebot.model.trade import Asked, FilledOrder, GaveWay, RestedStop, Sent
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
@@ -42,6 +44,9 @@ INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, state, said FRO
     AS said FROM intents WHERE account = ? ORDER BY sequence LIMIT -1 OFFSET 0)"""
 """Select what all intents say in one pass: almost every one is asked for, and passing again costs as much. SQLite
 evaluates a subquery with an offset on its own, so `said` is extracted only once."""
+GAVE_WAY = """SELECT sequence, json_valid(intent) AND json_valid(verdicts), state, intent, verdicts FROM intents
+    WHERE account = ? AND instr(intent, '"displaced_by":"') AND NOT instr(intent, '"displaced_by":""')
+    ORDER BY sequence"""
 MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE account = ?"
 
 
@@ -143,6 +148,13 @@ class Past:
             if state == IntentState.ACKED and said.is_stop:
                 stops.append(said.stop())
         return asked, tuple(sorted(stops, key=lambda stop: stop.at))
+
+    def gave_way(self) -> tuple[GaveWay, ...]:
+        """Return the orders by which positions gave way to others, with what decided that, oldest first."""
+        return tuple(
+            GaveWay(stored(Intent, intent), IntentState(state), tuple(decode(Decision, each) for each in parsed(said)))
+            for state, intent, said in self._checked("intents", GAVE_WAY)
+        )
 
     def marks(self) -> dict[Key, Marks]:
         """Return the best and the worst price of each position that passes have seen, open or closed."""

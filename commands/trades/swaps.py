@@ -1,0 +1,127 @@
+"""`tradebot trades --swaps`: which positions were closed for which newcomers, and what became of both."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+
+from commands.shared.drawing import gain
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, staying
+from commands.shared.times import DAY_MINUTE, MINUTE, stamp, zone
+from commands.trades.report import all_rows
+from tradebot.adapters.state.evidence import BACKTEST, read_evidence
+from tradebot.adapters.state.state_folder import BARS
+from tradebot.app.wiring import App
+from tradebot.model.text import counted
+from tradebot.views.performance.history import History
+from tradebot.views.performance.swaps import SwapRow, swaps_of
+from tradebot.views.performance.trade_row import Choice
+
+SHOWN = 200
+"""How many rows a screen shows; the JSON document has them all."""
+STORED = timedelta(days=7)
+"""How old a stored daily close may be to count as the last price."""
+LATELY = timedelta(hours=1)
+"""How long after a swap its newcomer may come, if the configuration doesn't say."""
+VALUES = (
+    "A value is the score that a position was entered with, plus what its profit then was worth, less the cost of a "
+    "trade; a newcomer's is its score less the cost. It had to be worth the position and the threshold."
+)
+EARNED = (
+    "USD are after fees: what the closed position had earned, and what its newcomer has earned since, open or closed. "
+    "Left behind is what the closed one would have made since, at the last price and before fees."
+)
+
+
+class Swaps(Struct, frozen=True):
+    """The swaps of some days, oldest first; `assumptions` are what the figures rest on."""
+
+    as_of: datetime | None
+    from_date: date | None
+    to_date: date | None
+    swaps: tuple[SwapRow, ...]
+    assumptions: tuple[str, ...]
+
+
+def read(app: "App", choice: "Choice") -> Swaps:
+    """Return the swaps of an account, from what the books kept when they were decided."""
+    history, rows = all_rows(app)
+    asked = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each.intent.whose, choice))
+    prices = _prices(app, history, {each.intent.key.symbol for each in asked})
+    rules = app.settings.auction
+    within = timedelta(seconds=rules.cooldown_s) if rules else LATELY
+    swaps = tuple(
+        each for each in swaps_of(asked, rows.trades, prices, within) if choice.days.has(each.at, history.day)
+    )
+    texts = (VALUES, EARNED) if swaps else ()
+    return Swaps(history.at, choice.days.first, choice.days.last, swaps, texts)
+
+
+def _chosen(whose: tuple[str, str], choice: "Choice") -> bool:
+    return all(wish in (None, name) for wish, name in zip((choice.strategy, choice.symbol), whose, strict=True))
+
+
+def _prices(app: "App", history: "History", symbols: set[str]) -> Mapping[str, Decimal]:
+    """Return the last price of each of these symbols that is known without asking anybody."""
+    found = dict(_stored(app, history, symbols))
+    if app.folder.kind == BACKTEST:
+        found |= read_evidence(app.folder.path).last_prices
+    return found | dict(history.marks)
+
+
+def _stored(app: "App", history: "History", symbols: set[str]) -> Iterator[tuple[str, Decimal]]:
+    if history.at is None or not (app.folder.path / BARS).exists():
+        return
+    last = history.day.date_of(history.at)
+    for symbol in sorted(symbols):
+        closes = app.bars.closes(symbol, last - STORED, last)
+        if closes:
+            yield symbol, Decimal(str(closes[max(closes)]))
+
+
+def show(console: "Console", data: Swaps) -> None:
+    """Print a row for each swap, and what its figures rest on."""
+    span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
+    console.print(f"{counted(len(data.swaps), 'swap')}{span}")
+    if not data.swaps:
+        console.print("No position was closed for a newcomer.", markup=False)
+        return
+    if len(data.swaps) > SHOWN:
+        console.print(f"Showing the last {SHOWN:,}; --from and --json show others", markup=False)
+    console.print(_table(data.swaps[-SHOWN:]))
+    for line in data.assumptions:
+        console.print(line, markup=False, style="dim")
+
+
+def _table(rows: "Sequence[SwapRow]") -> Table:
+    form = DAY_MINUTE if len({row.at.year for row in rows}) == 1 else MINUTE
+    several = len({row.strategy for row in rows}) > 1
+    values = ("value", "R", "cost", "threshold", "newcomer's")
+    table = Table(
+        f"decided {zone()}", staying("closed"), staying("for"), *map(number, values),
+        *map(number, ("closed USD", "newcomer USD", "left behind")), "strategy", "trade", "new trade",
+    )  # fmt: skip
+    for row in rows:
+        table.row(
+            stamp(row.at, form),
+            escape(clean(row.symbol)),
+            escape(clean(row.newcomer)),
+            *map(_value, (row.value, row.r, row.cost, row.threshold, row.value_of_newcomer)),
+            *map(_usd, (row.closed_usd, row.newcomer_usd, row.left_usd)),
+            escape(row.strategy) if several else "",
+            row.trade_id or "",
+            row.newcomer_id or "not opened",
+        )
+    return table
+
+
+def _value(of: Decimal | None) -> str:
+    return "" if of is None else f"{of:.2f}"
+
+
+def _usd(of: Decimal | None) -> str:
+    return "" if of is None else gain(of)

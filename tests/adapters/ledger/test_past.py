@@ -1,0 +1,26 @@
+"""What the books keep of positions that gave way to others."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from tests.adapters.samples import ACCOUNT, NOW, make_intent
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.intent import IntentState
+from tradebot.model.reasons import Reason
+from tradebot.model.trade import GaveWay
+from tradebot.model.values import replace
+
+WHY = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, Decimal("0.88"), Decimal("0.58"), about="worth 0.48")
+
+
+def test_orders_by_which_positions_gave_way_come_back_with_what_decided_them(tmp_path: Path) -> None:
+    ledger = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    entry = make_intent()
+    close = replace(make_intent("open+9m"), purpose=Purpose.CLOSE, displaced_by="XOM", why="displaced_by_XOM")
+    ledger.promise(entry, (WHY,))
+    assert ledger.past.gave_way() == ()
+    ledger.promise(close, (WHY,))
+    assert ledger.past.gave_way() == (GaveWay(close, IntentState.SENT, (WHY,)),)
+    ledger.close()

@@ -1,0 +1,46 @@
+"""`trades --swaps` on screens of two widths: a row for each swap, with both values."""
+
+from decimal import Decimal
+
+from commands.shared.console import Screen
+from commands.shared.times import show_utc
+from commands.trades.swaps import EARNED, VALUES, Swaps, show
+from tests.builders import NOW
+from tradebot.views.performance.swaps import SwapRow
+
+D = Decimal
+ROW = SwapRow(
+    at=NOW, strategy="smart_money", symbol="PF_XRPUSD", newcomer="PF_TRXUSD", score=D("0.5"), gained=D("0.1"),
+    cost=D("0.02"), r=D(2), value=D("0.58"), value_of_newcomer=D("0.88"), needed=D("0.68"), advantage=D("0.3"),
+    threshold=D("0.1"), trade_id="lj3ue55", closed_usd=D("312.8"), newcomer_id=None, newcomer_usd=None,
+    last=D("2.1"), left_usd=D("-70"),
+)  # fmt: skip
+
+
+def shown(width: int, *rows: SwapRow) -> list[str]:
+    show_utc(True)
+    screen = Screen(width=width, highlight=False)
+    with screen.capture() as text:
+        show(screen, Swaps(NOW, None, None, rows, (VALUES, EARNED) if rows else ()))
+    show_utc(False)
+    return [line.rstrip() for line in text.get().splitlines()]
+
+
+def test_swap_has_one_line_where_there_is_room() -> None:
+    head, row = shown(150, ROW)[1:3]
+    assert head.split("  ")[0] == "decided UTC"
+    assert row.split() == [
+        *("11-16", "15:00", "PF_XRPUSD", "PF_TRXUSD", "0.58", "2.00", "0.02", "0.10", "0.88"),
+        *("+312.80", "-70.00", "lj3ue55", "not", "opened"),
+    ]
+
+
+def test_amounts_move_under_their_swap_on_a_narrow_screen() -> None:
+    lines = shown(80, ROW)
+    assert lines[2].startswith("11-16 15:00  PF_XRPUSD  PF_TRXUSD")
+    assert max(map(len, lines)) <= 80
+    assert "left behind -70.00" in "\n".join(lines)
+
+
+def test_no_swap_is_said() -> None:
+    assert shown(80) == ["0 swaps", "No position was closed for a newcomer."]
