@@ -174,7 +174,11 @@ def number(value: float, unit: "Unit", name: str = "") -> str:
         return f"{round(value, 2) + 0.0:.2f}"
     if name in UNSIGNED:
         return f"{round(value, 3) + 0.0:.1%}"
-    return f"{signed(100 * value, 3 if name == 'mean_return' else 2)}%"
+    return f"{signed(100 * value, 3 if name in MEANS else 2)}%"
+
+
+MEANS = frozenset({"mean_return", "mean_difference", "mean_leveled"})
+"""Figures of single sessions on average: small ones."""
 
 
 UNSIGNED = frozenset(
@@ -260,9 +264,10 @@ def belief(account: "AccountReport") -> list[str]:
     if sharpe.lacks:
         return [
             f"It is too early to tell skill from luck. There are {counted_kind(sharpe.observations, sharpe.of)}; "
-            f"a Sharpe ratio takes {sharpe.needed:,}."
+            f"a Sharpe ratio takes {sharpe.needed:,}.",
+            *account.luck,
         ]
-    return [*_sharpe(sharpe), *_track(psr, track)]
+    return [*_sharpe(sharpe), *_track(psr, track), *account.luck]
 
 
 def _sharpe(sharpe: "Figure") -> Iterator[str]:

@@ -17,6 +17,7 @@ from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.ports.world import Progress
+from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, RefusalsWorth
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BEFORE = timedelta(days=10)
 """So far before the books the calendar and the prices are read, for the session before the first one."""
+HELD = "Holding the universe"
 NOON = timedelta(hours=12)
 
 
@@ -89,15 +91,16 @@ def _kept(evidence: "Evidence") -> Priced | None:
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
     kept = bool(closes or evidence.no_benchmark)
-    return Priced(Benchmark(BENCHMARK, closes, opens), evidence.no_benchmark) if kept else None
+    name, how = evidence.benchmark_name or BENCHMARK, evidence.benchmark_how
+    return Priced(Benchmark(name, closes, opens, how), evidence.no_benchmark) if kept else None
 
 
 def _priced(app: "App", history: "History") -> Priced:
     none = Benchmark(BENCHMARK)
     if history.opened_at is None or history.at is None:
         return Priced(none)
-    if not_traded := untraded(app):
-        return Priced(none, not_traded)
+    if untraded(app):
+        return _held(app, history.opened_at, history.at)
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
@@ -105,8 +108,24 @@ def _priced(app: "App", history: "History") -> Priced:
         return Priced(none, f"{BENCHMARK} isn't shown: {_problem(app, error)}")
     if BENCHMARK not in found:
         return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
-    series = found[BENCHMARK]
-    return Priced(Benchmark(BENCHMARK, _by_date(series, series.close), _by_date(series, series.open)))
+    return Priced(_daily(found[BENCHMARK]))
+
+
+def _daily(series: "Series") -> Benchmark:
+    return Benchmark(series.symbol, _by_date(series, series.close), _by_date(series, series.open))
+
+
+def _held(app: "App", opened_at: datetime, at: datetime) -> Priced:
+    """Return the universe, held in equal parts from the day on which the books began."""
+    none, first, universe = Benchmark(HELD), app.day.date_of(opened_at), app.rules.universe
+    try:
+        found = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
+    except TradebotError as error:
+        return Priced(none, f"{HELD} isn't compared: {_problem(app, error)}")
+    cost = entry_cost(map(app.settings.costs_of, app.settings.strategies.in_use()))
+    basket = held_in_equal_parts({name: _daily(found[name]) for name in universe if name in found}, first, cost)
+    why_not = f"{HELD} isn't compared: there are no daily bars since {first} here yet. Next: tradebot bars fetch"
+    return Priced(basket or none, "" if basket else why_not)
 
 
 def _problem(app: "App", error: TradebotError) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from commands.report.contents import (
     MONTHS,
     basis_of,
+    belief,
     beside,
     figures_of,
     interval_of,
@@ -139,6 +140,8 @@ def render(out: "Console", data: "Report") -> None:
     _render_curve(out, data)
     for title, block in (("Returns", Block.RETURNS), ("Trading", Block.ACTIVITY), ("Trades", Block.TRADES)):
         _render_figures(out, data, title, block)
+        if block is Block.RETURNS:
+            _render_luck(out, data)
     for account in data.accounts:
         _render_rest(out, account, alone=len(data.accounts) == 1)
 
@@ -211,6 +214,14 @@ def _render_figures(out: "Console", data: "Report", title: str, block: "Block") 
     else:
         _render_beside(out, data.accounts, title, block)
     render_assumptions(out, data.accounts, block)
+
+
+def _render_luck(out: "Console", data: "Report") -> None:
+    out.print("\nIs it luck?")
+    for account in data.accounts:
+        name = "" if len(data.accounts) == 1 else f"{clean(account.label)}: "
+        for line in belief(account) if is_recorded(account) else ():
+            out.print(f"  {name}{line}", markup=False)
 
 
 def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:

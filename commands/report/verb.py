@@ -80,9 +80,10 @@ def report(
 ) -> None:
     """Report what the account earned and how much may be chance.
 
-    Shows the curve beside SPY and cash, returns and ratios with 95% intervals, months, drawdowns, trades, and what
-    the gates' refusals were worth. A figure that needs more observations than there are isn't shown; the report
-    says how many it takes. Reads the bot's own books; only missing bars are fetched.
+    Shows the curve beside SPY, or the universe held where no fund is traded, and cash; returns and ratios with 95%
+    intervals, whether that is luck, months, drawdowns, costs, trades, and what the gates' refusals were worth. A
+    figure that needs more observations than there are isn't shown; the report says how many it takes. Reads the bot's
+    own books; only missing bars are fetched.
     """
     from tradebot.views.performance.trade_row import Choice
 

@@ -1,6 +1,8 @@
 """What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date."""
 
+from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
@@ -79,7 +81,9 @@ class Evidence(Struct, frozen=True):
 
     `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
     `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards;
-    without any, `no_benchmark` says why in a sentence. `unrecorded` is None if every candidate was recorded.
+    without any, `no_benchmark` says why in a sentence. Where it isn't SPY, `benchmark_name` says what it is and
+    `benchmark_how` how that is held. `last_prices` are those of all symbols at the end, in USD, if somebody asks for
+    them later. `unrecorded` is None if every candidate was recorded.
     """
 
     trials: Trials | None = None
@@ -88,6 +92,9 @@ class Evidence(Struct, frozen=True):
     borrowing_spread: float = 0.0
     benchmark: tuple[DayPrice, ...] = ()
     no_benchmark: str = ""
+    benchmark_name: str = ""
+    benchmark_how: str = ""
+    last_prices: Mapping[str, Decimal] = {}
     unrecorded: Unrecorded | None = None
 
 

@@ -1,14 +1,19 @@
 """What is shown of a backtest at another venue are the minutes that it played, and none that had not ended."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.app.backtest.played import PlayedBars
+from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
+from tradebot.app.backtest.results import benchmark_of
+from tradebot.app.settings import load
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.view import BarNeed
@@ -45,3 +50,33 @@ def test_prices_are_those_of_the_instrument_also_where_they_are_tiny() -> None:
     (one,) = market().spec.venue.instruments
     minutes = PlayedBars(market()).closed(BarNeed("1Min", 1440), [COIN], BEGINS + timedelta(days=1))[COIN]
     assert minutes.open[0] == pytest.approx(float(one.level), rel=0.9)
+
+
+def test_daily_prices_are_those_of_the_minutes_of_sessions_that_had_ended() -> None:
+    second = FIRST + timedelta(days=1)
+    bars = PlayedBars(market()).closed(BarNeed("1Day", 2), [COIN], BEGINS + timedelta(days=2))[COIN]
+    found = daily_prices(market(), BEGINS + timedelta(days=2), [COIN, "AAPL"])[COIN]
+    assert found.closes == {FIRST: bars.close[0], second: bars.close[1]}
+    assert found.opens[FIRST] == pytest.approx(bars.open[0], rel=0.01)
+    assert found.opens[second] == bars.close[0]
+    early = BEGINS + timedelta(days=2, minutes=-1)
+    assert daily_prices(market(), early, [COIN])[COIN].closes == {FIRST: bars.close[0]}
+    assert last_prices(market(), early) == {COIN: Decimal(str(bars.close[0]))}
+    assert last_prices(market(), BEGINS) == {}
+
+
+def test_run_at_a_venue_without_a_fund_is_compared_with_holding_its_universe() -> None:
+    until = BEGINS + timedelta(days=2)
+    settings = load(None, {}, {"universe": [COIN], "costs": {
+        "taker_bps": 5, "maker_bps": 2, "slippage_bps": 5, "funding_day_bps": 10, "hold_s": 86_400,
+    }}).settings  # fmt: skip
+    made = SimpleNamespace(now=lambda: until)
+    run: Any = SimpleNamespace(plan=SimpleNamespace(settings=settings, spec=market().spec), market=market(), made=made)
+    kept, prices = benchmark_of(run), daily_prices(market(), until, [COIN])[COIN]
+    grown = [0.999 * close / prices.opens[FIRST] for close in prices.closes.values()]
+    assert [each.close for each in kept.prices] == pytest.approx(grown)
+    assert [each.open for each in kept.prices] == pytest.approx([1.0, grown[0]])
+    assert (kept.name, kept.problem) == ("1 coin", "")
+    assert "for 0.10% of fees and slippage" in kept.how
+    made.now = lambda: BEGINS
+    assert "no session was played to its end" in benchmark_of(run).problem

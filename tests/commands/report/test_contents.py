@@ -133,7 +133,9 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
 def test_belief_says_how_far_returns_may_be_chance(
     figures: dict[str, tuple[float | None, float | None, float | None, str]], sentences: list[str]
 ) -> None:
-    assert belief(with_figures(**figures)) == sentences
+    found = with_figures(**figures)
+    assert belief(found) == [*sentences, *found.luck]
+    assert "outside of that" in found.luck[0]
 
 
 def test_belief_with_too_few_returns_says_what_is_needed() -> None:

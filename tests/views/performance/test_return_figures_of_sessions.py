@@ -33,6 +33,22 @@ def against(own: "np.typing.NDArray[np.float64]", cash: float = CASH) -> Mapping
     return named(against_figures(pd.concat([pd.DataFrame({"value": [np.nan]}), rows]), 252, "SPY"))
 
 
+T_OF_39 = 2.0226909
+"""What Student's t with 39 degrees of freedom exceeds once in forty times, from a table."""
+DIFFERENCES = {"mean_difference", "mean_leveled"}
+
+
+def test_mean_difference_has_the_interval_of_a_paired_t_test() -> None:
+    rows = pd.DataFrame({"value": OWN[:40], "benchmark": SPY[:40], "leveled": 0.5 * SPY[:40], "cash": 0.0})
+    found = named(against_figures(rows, 252, "SPY"))
+    for name, other in (("mean_difference", SPY[:40]), ("mean_leveled", 0.5 * SPY[:40])):
+        apart = OWN[:40] - other
+        half = T_OF_39 * apart.std(ddof=1) / 40**0.5
+        ends = apart.mean() - half, apart.mean() + half
+        assert (found[name].low, found[name].high) == pytest.approx(ends, abs=1e-8)
+        assert found[name].value == pytest.approx(apart.mean())
+
+
 def test_tails_are_the_moments_and_quantiles_of_numpy() -> None:
     found = named(tail_figures(OWN.tolist()))
     standard = (OWN - OWN.mean()) / OWN.std()
@@ -104,7 +120,7 @@ def test_beta_alpha_and_correlation_are_those_of_least_squares() -> None:
 @pytest.mark.parametrize("share", [-1.0, 0.25, 1.0, 2.0])
 def test_benchmark_at_a_share_has_that_beta_and_capture_and_no_alpha(share: float) -> None:
     found = against(share * SPY, cash=0.0)
-    assert {name: each.value for name, each in found.items()} == pytest.approx(
+    assert {name: each.value for name, each in found.items() if name not in DIFFERENCES} == pytest.approx(
         {"beta": share, "correlation": np.sign(share), "alpha": 0, "up_capture": share, "down_capture": share}
     )
 
@@ -117,9 +133,14 @@ def test_capture_compares_means_of_rising_and_of_falling_sessions() -> None:
 
 
 def test_nothing_is_said_against_a_benchmark_without_a_quarter_of_pairs() -> None:
-    assert against(OWN[: A_QUARTER - 1]) == {}
+    assert against(OWN[: A_QUARTER - 1]).keys() == {"mean_difference"}
+    assert against(OWN[:7]) == {}
     quarter = against(OWN[:A_QUARTER])
-    assert [name for name, each in quarter.items() if each.value is not None] == ["beta", "correlation"]
+    assert [name for name, each in quarter.items() if each.value is not None] == [
+        "mean_difference",
+        "beta",
+        "correlation",
+    ]
     assert against_figures(pd.DataFrame({"value": OWN, "benchmark": np.nan, "cash": 0.0}), 252, None) == ()
 
 

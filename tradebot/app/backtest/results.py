@@ -24,7 +24,7 @@ from tradebot.app.backtest import saving
 from tradebot.app.backtest.assembly import USUAL, engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
-from tradebot.app.backtest.played import PlayedBars
+from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
 from tradebot.errors import OperatorError, word
 from tradebot.exchange.market.spec import FUNDS, NO_COSTS
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
@@ -32,6 +32,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
+from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,13 +52,18 @@ class KeptBenchmark(NamedTuple):
 
     prices: tuple[DayPrice, ...]
     problem: str = ""
+    name: str = ""
+    how: str = ""
 
 
 def benchmark_of(run: Run) -> KeptBenchmark:
     """Return the benchmark's prices up to now, adjusted for the splits and dividends until then.
 
-    A symbol that wasn't played is read from a file of daily bars if it is there.
+    A symbol that wasn't played is read from a file of daily bars if it is there. Where no fund is traded, it is the
+    universe in equal parts.
     """
+    if run.plan.spec.venue.dialect != USUAL:
+        return _held(run)
     try:
         bars = run.made.world.bars if BENCHMARK in run.market.symbols else _elsewhere(run.plan.spec)
     except OperatorError:
@@ -65,6 +71,21 @@ def benchmark_of(run: Run) -> KeptBenchmark:
     if bars is None:
         return KeptBenchmark((), f"{BENCHMARK} isn't shown: it isn't in the universe that was played.")
     return _read(bars, run)
+
+
+def _held(run: Run) -> KeptBenchmark:
+    settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.plan.settings.universe)
+    first = min((day for each in prices.values() for day in each.opens), default=None)
+    cost = entry_cost(map(settings.costs_of, settings.strategies.in_use()))
+    basket = held_in_equal_parts(prices, first, cost) if first else None
+    if basket is None:
+        return KeptBenchmark((), "Holding the universe isn't shown: no session was played to its end.")
+    days, before = sorted(basket.closes), 1.0
+    kept = list[DayPrice]()
+    for day in days:
+        kept.append(DayPrice(day, before, basket.closes[day]))
+        before = basket.closes[day]
+    return KeptBenchmark(tuple(kept), name=basket.symbol, how=basket.how)
 
 
 def _elsewhere(spec: MarketSpec) -> Bars | None:
@@ -214,6 +235,9 @@ class Results:
             borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
             benchmark=benchmark.prices,
             no_benchmark=benchmark.problem,
+            benchmark_name=benchmark.name,
+            benchmark_how=benchmark.how,
+            last_prices=last_prices(run.market, run.made.now()) if run.plan.spec.venue.dialect != USUAL else {},
             unrecorded=_unrecorded(run),
         )
 

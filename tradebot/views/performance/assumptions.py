@@ -55,20 +55,23 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
             "that day."
         )
     if benchmark.closes:
-        yield (
-            f"{benchmark.symbol} is held from the first session on, with dividends, without costs and taxes. At equal "
-            "leverage it "
-            + (
-                f"has the account's exposure in each session, {exposed.gross:.0%} on average, and the rest is "
-                f"{'borrowed' if exposed.gross > 1 else 'cash'}."
-                if exposed
-                else "isn't shown, because the account's exposure isn't known."
-            )
-        )
+        yield _of_benchmark(benchmark, exposed)
     yield _of_cash(path, rates)
     if benchmark.closes and exposed and exposed.gross > 1:
         spread = f" and {rates.borrowing_spread:.2%} a year" if rates.borrowing_spread else ""
         yield f"What {benchmark.symbol} at equal leverage borrows costs what cash earns{spread}."
+
+
+def _of_benchmark(of: Benchmark, exposed: Exposure | None) -> str:
+    how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs and taxes."
+    they, have, are = ("they", "have", "are") if of.how else ("it", "has", "is")
+    if exposed is None:
+        return f"{how} At equal leverage {they} {are}n't shown, because the account's exposure isn't known."
+    rest = "borrowed" if exposed.gross > 1 else "cash"
+    return (
+        f"{how} At equal leverage {they} {have} the account's exposure in each session, {exposed.gross:.0%} on "
+        f"average, and the rest is {rest}."
+    )
 
 
 def _of_cash(path: Path, rates: Rates) -> str:

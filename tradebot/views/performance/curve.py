@@ -24,11 +24,15 @@ MONTHS = 12
 
 
 class Benchmark(Struct, frozen=True):
-    """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends."""
+    """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends.
+
+    `how` says in a sentence how it is held, if it isn't one share.
+    """
 
     symbol: str
     closes: Mapping[date, float] = field(default_factory=dict)
     opens: Mapping[date, float] = field(default_factory=dict)
+    how: str = ""
 
     def price(self, seen: Seen, covered: Sequence[date]) -> float | None:
         """Return its price when the account was seen: the session's close, or the first open for new books."""

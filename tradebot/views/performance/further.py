@@ -40,7 +40,7 @@ def further(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
         costs=costs_of(kinds, way, traded_usd),
-        chance=chance(way, rows, _names(benchmark, measured)),
+        chance=chance(way, rows, benchmark_names(benchmark, measured)),
         selected=selected(returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
         cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year)),
@@ -57,7 +57,7 @@ def _closed(trades: Sequence[TradeRow]) -> int:
     return sum(1 for trade in trades if trade.closed_at)
 
 
-def _names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
+def benchmark_names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
     """Return what the benchmark is called, alone and at the account's average exposure; empty if it isn't known."""
     exposed = measured.exposed
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
@@ -79,6 +79,8 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
         "loss at the value at risk. A normal distribution has no skewness and no excess kurtosis.",
     ),
     Block.AGAINST: (
+        "The mean difference is that of the session returns, with a Student's t interval: zero within it means that "
+        "chance alone may have made it.",
         "Beta and alpha are the slope and the height of the least-squares line of the account's returns above cash "
         "over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is times the returns per year. The "
         "interval of the correlation is by Fisher's z. Capture is the account's mean return in sessions in which "

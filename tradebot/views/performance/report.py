@@ -355,7 +355,8 @@ class AccountReport(Struct, frozen=True):
     `label` tells accounts of one report apart. `missing` are sessions of the span whose end nobody saw; the next return
     then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading; the
     `comparisons` set some of them beside the benchmark and cash. `unknown` says in sentences what isn't known, and how
-    much it takes. `assumptions` stand under each block.
+    much it takes. `luck` says in sentences whether the result can be told from luck. `assumptions` stand under each
+    block.
     """
 
     label: str
@@ -380,6 +381,7 @@ class AccountReport(Struct, frozen=True):
     refusals: tuple[RefusalsWorth, ...]
     unknown: tuple[str, ...]
     assumptions: Mapping[Block, tuple[str, ...]]
+    luck: tuple[str, ...] = ()
 
 
 class Report(Struct, frozen=True):

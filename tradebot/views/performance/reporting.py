@@ -18,9 +18,10 @@ from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.fees import cash_kind
-from tradebot.views.performance.further import further, further_assumptions
+from tradebot.views.performance.further import benchmark_names, further, further_assumptions
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Trip
+from tradebot.views.performance.luck import luck, names_of
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.report import Figure, TradeRow, Unit
@@ -152,6 +153,7 @@ def account_report(of: Material) -> report.AccountReport:
             **assumptions(way, of.benchmark, rates, measured.exposed, of.history.settlement),
             **further_assumptions(more, way.year),
         },
+        luck=tuple(luck(returns, more.against, more.selected, names_of(*benchmark_names(benchmark, measured)))),
     )
 
 

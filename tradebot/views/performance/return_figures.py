@@ -107,7 +107,11 @@ def _cagr(of: Returns) -> Value:
 
 
 def _mean(of: Returns) -> Value:
-    moments = statistics.shape(of.values)
+    return _mean_of(of.values)
+
+
+def _mean_of(values: Sequence[float]) -> Value:
+    moments = statistics.shape(values)
     if moments is None:
         return None
     half = t_quantile(1 - LEVEL, moments.observations - 1) * moments.deviation / moments.observations**0.5
@@ -163,22 +167,44 @@ def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
 
 
 def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
-    """Return beta, correlation, alpha and capture from a path's frame; none without a benchmark or with too few."""
+    """Return differences, beta, correlation, alpha and capture from a path's frame; none without a benchmark.
+
+    With too few returns for one, it isn't among them.
+    """
     known = rows[["value", "benchmark", "cash"]].dropna()
     count = len(known)
-    if not benchmark or count < A_QUARTER:
+    if not benchmark or count < fewest_sessions(1):
         return ()
+    differences = _differences(rows)
+    if count < A_QUARTER:
+        return differences
     line = statistics.line((known["value"] - known["cash"]).tolist(), (known["benchmark"] - known["cash"]).tolist())
     still = f"{benchmark} didn't move"
     alpha = Interval(*(end * per_year for end in line.height)) if line else None
     correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)
     return (
+        *differences,
         figure(count, "beta", "Beta", Unit.RATIO, A_QUARTER, line.slope if line else None, still),
         figure(count, "correlation", "Correlation", Unit.RATIO, A_QUARTER, correlation, why_not),
         figure(count, "alpha", "Alpha a year", Unit.YEARLY, A_YEAR, alpha, still),
         _capture("up_capture", "Upside capture", known[known["benchmark"] > 0], f"rising sessions of {benchmark}"),
         _capture("down_capture", "Downside capture", known[known["benchmark"] < 0], f"falling sessions of {benchmark}"),
     )
+
+
+DIFFERENCES = {"benchmark": ("mean_difference", "Mean difference"), "leveled": ("mean_leveled", "At equal leverage")}
+"""By the column that an account's returns are compared with: the name and the label of the mean difference."""
+
+
+def _differences(rows: "pd.DataFrame") -> tuple[Figure, ...]:
+    """Return by how much the account's returns were above those of the benchmark, on average."""
+    found, fewest = list[Figure](), fewest_sessions(1)
+    for column, (name, label) in DIFFERENCES.items():
+        pairs = rows[["value", column]].dropna() if column in rows else rows[:0]
+        if len(pairs) >= fewest:
+            mean = _mean_of((pairs["value"] - pairs[column]).tolist())
+            found.append(figure(len(pairs), name, label, Unit.FRACTION, fewest, mean, NO_SPREAD))
+    return tuple(found)
 
 
 def _capture(name: str, label: str, rows: "pd.DataFrame", of: str) -> Figure:
