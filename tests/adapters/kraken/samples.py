@@ -113,7 +113,7 @@ def error(word: str) -> dict[str, object]:
     return {"result": "error", "error": word, "serverTime": iso(AT)}
 
 
-def event(name: str, at: datetime = AT, **changes: object) -> dict[str, object]:
+def event(name: str, at: datetime = AT, reason: str = "", **changes: object) -> dict[str, object]:
     """Return an element of the history of orders."""
     order = {
         "uid": ORDER_ID,
@@ -129,7 +129,7 @@ def event(name: str, at: datetime = AT, **changes: object) -> dict[str, object]:
         "reduceOnly": False,
         "lastUpdateTimestamp": ms(at),
     }
-    return {"uid": f"{name} {at}", "timestamp": ms(at), "event": {name: {"order": order | changes, "reason": ""}}}
+    return {"uid": f"{name} {at}", "timestamp": ms(at), "event": {name: {"order": order | changes, "reason": reason}}}
 
 
 def execution(quantity: str, at: datetime = AT, number: int = 1, price: str = "30000") -> dict[str, object]:

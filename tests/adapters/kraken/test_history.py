@@ -18,6 +18,8 @@ from tradebot.model.venue import End
 SOON = AT + timedelta(seconds=4)
 GONE = event("OrderCancelled", AT + timedelta(seconds=1))
 PART = event("OrderCancelled", AT + timedelta(seconds=1), filled="0.2")
+ENDED = event("OrderTriggerCancelled", AT + timedelta(seconds=1))
+TAKEN_BACK = event("OrderTriggerCancelled", AT + timedelta(seconds=1), reason="rejected")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,8 @@ PART = event("OrderCancelled", AT + timedelta(seconds=1), filled="0.2")
         ([event("OrderPlaced"), PART], [], LATER, OrderStatus.UNKNOWN, "0"),
         ([event("OrderPlaced"), PART], [execution("0.2")], LATER, OrderStatus.CANCELED, "0.2"),
         ([event("OrderRejected")], [], LATER, OrderStatus.REJECTED, "0"),
+        ([event("OrderTriggerPlaced"), ENDED], [], LATER, OrderStatus.CANCELED, "0"),
+        ([event("OrderTriggerPlaced"), TAKEN_BACK], [], LATER, OrderStatus.REJECTED, "0"),
         # A page may repeat a row.
         ([event("OrderPlaced")], [execution("0.2"), execution("0.2")], LATER, OrderStatus.UNKNOWN, "0.2"),
         ([event("OrderPlaced")], [execution("0.2"), execution("0.3", number=2)], LATER, OrderStatus.FILLED, "0.5"),

@@ -15,6 +15,8 @@ from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.values import replace
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
+_REFUSED = "rejected"
+"""The reason of the end of a trigger that the venue took back: there is no other event for that."""
 _ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 _FIRST, _LAST = 0, 1
 
@@ -150,6 +152,8 @@ def _event(raw: object, tally: DriftTally) -> tuple[str, Row, datetime]:
         raise RowError(str(name), "has no order")
     options = order.get("triggerOptions")
     inner = {**order, **(options if isinstance(options, Mapping) else {})}
+    if name == "OrderTriggerCancelled" and told.get("reason") == _REFUSED:
+        name = "OrderRejected"
     return str(name), Row("history", inner, tally), moment(element, "timestamp")
 
 
