@@ -12,16 +12,17 @@ from tests.venues import FakeReader
 from tradebot.desk.snapshot import take
 from tradebot.exits.kind import PriceTarget
 from tradebot.exits.lists import Levels, parse
+from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import State
 from tradebot.model.limits import Protection
-from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.model.venue import Capabilities, ClientIds, Edit
+from tradebot.model.venue import Capabilities, ClientIds, Edit, Settlement
 from tradebot.orders.protecting import missing_targets
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.read_books import read_books
@@ -206,6 +207,31 @@ def test_after_the_fill_of_a_target_the_stop_is_made_smaller_in_the_way_that_the
         can == NO_EDITS
     )
     assert len(bot.scene.told("protection_gap_ended")) == len(told), "it ends with the stop that rests"
+
+
+@pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
+def test_a_stop_is_made_smaller_for_shares_that_a_fill_took_and_not_because_the_venue_tells_of_fewer(
+    can: Capabilities,
+) -> None:
+    bot, told = Bot(can).held(), list[BrokerPosition]()
+    honest, (stop,) = bot.venue.view, bot.venue.stops()
+
+    def view() -> BrokerView:
+        seen = honest()
+        account = replace(seen.account, settlement=Settlement.MARGINED)
+        return replace(seen, account=account, positions=tuple(told) or seen.positions)
+
+    bot.venue.view = view  # type: ignore[method-assign]
+    told.append(replace(honest().positions[0], quantity=Decimal(4)))
+    done = len(bot.venue.asked)
+    bot.exits()
+    assert bot.scene.told("position_differs") != []
+    assert asked(bot, done) == [], "it may be a lie, and what is too much turns nothing around"
+    sale = Fill("by-hand", "of-nobody", "AAPL", Side.SELL, Decimal(6), Decimal(100), bot.venue.now)
+    bot.venue.executions.append(sale)
+    bot.exits()
+    assert sizes(bot.venue.stops()) == [Decimal(4)]
+    assert stop.quantity == 10
 
 
 @each

@@ -152,6 +152,9 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     """Return how many whole shares what rests should be for."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
+    if left and world.venue.reduce_only and any(one.symbol == position.symbol for one in desk.differences):
+        # Too few shares may be a lie, and what only reduces a position can't do more than the venue holds.
+        left = abs(position.quantity)
     if not world.venue.reduce_only:
         # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved), position)
