@@ -100,13 +100,10 @@ def _open(symbol: str, side: Side, score: float) -> Open:
     )
 
 
-def broken(events: Sequence[Event], most: int = MOST, *, deceived: bool = False) -> Iterator[str]:
-    """Yield where a bot that holds auctions broke a law, by the log of its account.
-
-    One that was `deceived` about what it holds may cancel a stop for it; how long that lasts, `protection` judges.
-    """
+def broken(events: Sequence[Event], most: int = MOST) -> Iterator[str]:
+    """Yield where a bot that holds auctions broke a law, by the log of its account."""
     yield from too_early(events, most)
-    yield from () if deceived else let_go(events)
+    yield from let_go(events)
     yield from moved_away(events)
 
 

@@ -21,8 +21,9 @@ Working = tuple[Lot, str, Decimal]
 """Of a working order: whose it is, its side, and how many shares it may still trade."""
 
 TRIGGERS = frozenset({"new", "partially_filled", "stopped"})
-"""States of a stop that can trigger. One that is about to be canceled or replaced can as long as it could before."""
-CHANGING = frozenset({"pending_cancel", "pending_replace"})
+"""States of a stop that can trigger."""
+CHANGING = frozenset({"pending_cancel", "pending_replace"}) | AT.unshown
+"""States in which a stop can trigger if it could before, or in which nobody is told that it can't."""
 ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 UNASKED = "/exchange/v1/orders"
 """What the venue does to an order without a request of the owner is asked of it here."""

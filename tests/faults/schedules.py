@@ -34,7 +34,7 @@ from commands.trade_once import verb as trade_once
 from tests.faults import auctioned, judge, pairs, protection, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
-from tests.faults.lies import LIES, RESTLESS, STRANGER
+from tests.faults.lies import RESTLESS, STRANGER
 from tests.faults.troubles import (
     CARDS,
     DATES,
@@ -208,7 +208,6 @@ class Schedule:
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
         self._disturbed: list[datetime] = []
-        self._deceived = False
         self._misdated: list[datetime] = []
 
     def play(self) -> list[str]:
@@ -230,15 +229,13 @@ class Schedule:
         self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.unapproved(events, self._approved, self._first) if self._asks else ()
         if self._auctions:
-            self.day.problems += auctioned.broken(events, deceived=self._deceived)
+            self.day.problems += auctioned.broken(events)
             self.tally.swaps += auctioned.swaps(events)
         self.day.problems += verdicts.halted(events, self.day.shut)
         sessions = self.day.exchange.market.calendar
         self.day.problems += verdicts.outside(events, sessions)
         told = events, self.day.number, self.day.folder, sessions
-        if not (self._auctions and self._disturbed):
-            # Of a bot that swaps in the middle of troubles, the laws of its auction are judged.
-            self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
+        self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
         self.day.close()
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)
@@ -271,7 +268,6 @@ class Schedule:
         befell = {self._names[name] for name in fired(self.day) - before} | fate.happened
         befell |= {trouble.name for trouble in act.troubles if trouble.name in (*LIMITS, *DATES)}
         self._disturbed += [self.day.now] if befell else []
-        self._deceived |= not LIES.keys().isdisjoint(befell)
         self._misdated += [self.day.now + SKEWS[name] for name in befell if name in SKEWS]
         end = ENDS.get(code, str(code))
         self.tally.pairs.update((name, end) for name in befell)

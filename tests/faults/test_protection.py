@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.gaps import Gap, Lots
+from tests.faults.gaps import CHANGING, Gap, Lots
 from tests.faults.protection import Law, Pass, Told
+from tests.faults.venue import KRAKEN
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.model.record import Job
 
@@ -91,6 +92,14 @@ def test_a_lot_has_a_gap_while_no_stop_of_its_own_can_trigger_for_all_its_whole_
     lines: list[Line], found: list[tuple[datetime, datetime | None]]
 ) -> None:
     assert gaps(lines) == found
+
+
+def test_what_a_venue_never_shows_of_a_stop_is_no_gap_that_anybody_could_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspended = [*PROTECTED, stop(5, "suspended", "order_suspended")]
+    assert gaps(suspended) == [(at(0), at(1)), (at(5), None)]
+    monkeypatch.setattr("tests.faults.gaps.CHANGING", CHANGING | KRAKEN.unshown)
+    assert gaps(suspended) == [(at(0), at(1))]
+    assert gaps([*suspended, stop(7, "canceled", "order_canceled")]) == [(at(0), at(1)), (at(7), None)]
 
 
 def test_a_split_changes_what_a_stop_has_to_cover() -> None:

@@ -23,9 +23,9 @@ AGAIN = ["--again", "88492", "--again", "88631"]
 FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT), 1)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
 NOT_SURVIVED = {KILL, "no equity"}
+"""Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
 OFTEN = 10
 """How many runs a trouble has to befall before all of them ending alike says something."""
-"""Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
 CAUGHT = {
     "retry-on-post": 1,
     "gate-after-the-post": 3,

@@ -88,6 +88,7 @@ class Venue(NamedTuple):
     there, and `lacks` the kinds of requests that there are none of. It tells `tells_after_s` later how orders ended.
     Ids of fills begin with their time if it `dates_fills`. If it `repeats`, a request whose answer was lost may be sent
     again, because both make one order. If it `refuses_halted`, orders of a halted symbol only rest if they came before.
+    No answer of it shows that an order is in one of the `unshown` states: it looks as it did before.
     Some of its bots have the pieces of the shipped `profile`, if one is named.
     """
 
@@ -110,6 +111,7 @@ class Venue(NamedTuple):
     repeats: bool = True
     dates_fills: bool = True
     refuses_halted: bool = False
+    unshown: frozenset[str] = frozenset()
     profile: str = ""
 
     def wrote(self, method: str, path: str, text: str) -> Wrote | None:
@@ -218,6 +220,7 @@ KRAKEN = Venue(
     repeats=False,
     dates_fills=False,
     refuses_halted=True,
+    unshown=frozenset({"suspended"}),
     profile="smart_money",
 )
 AT = {venue.name: venue for venue in (ALPACA, ELSEWHERE, BRACKETS, KRAKEN)}[os.environ.get(VARIABLE, ALPACA.name)]

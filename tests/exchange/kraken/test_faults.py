@@ -81,6 +81,21 @@ def test_order_may_be_rejected_after_it_was_placed(desk: Desk) -> None:
     assert (name, told["order"]["clientId"], told["order"]["filled"]) == ("OrderRejected", "no", "0")
 
 
+def test_stop_that_is_suspended_looks_as_before_in_every_answer(desk: Desk) -> None:
+    """So the campaigns don't ask a bot to tell of it. Kraken suspends markets, and has no word for a single order."""
+    desk.send(size="0.5")
+    stop = desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true", cliOrdId="stop")["order_id"]
+
+    def shown() -> object:
+        told = desk.v3("openorders")["openOrders"], desk.post("orders/status", orderIds=stop)["orders"]
+        return told, [desk.events(name) for name in ("orders", "triggers", "executions")]
+
+    before = shown()
+    assert desk.world.ask("POST", "/exchange/v1/orders", {"order": stop, "do": "suspend"}).status == 200
+    assert desk.engine.main.orders[stop].status == "suspended"
+    assert shown() == before
+
+
 def test_order_may_come_to_the_market_late_or_twice(desk: Desk) -> None:
     desk.world.arm({"late_acknowledgement": "30s"}, request="submit", nth=1)
     status = desk.send(cliOrdId="slow")
