@@ -197,9 +197,12 @@ class Law:
             yield f"{self._name(gap)}: told to have ended before, or never"
 
     def _ended_in_time(self, gap: Gap, seen: Pass) -> bool:
-        """Return True if this pass ended a gap soon after the fill that began it: no later pass can have done that."""
+        """Return True if a gap ended soon after the fill that began it, by this pass: no later one can have done that.
+
+        A pass that was lied to may not have known of the fill, so that a later one ended it as soon as it was told.
+        """
         until = gap.ended or FOREVER
-        alone = not any(seen.at < each.at <= until for each in self._passes)
+        alone = seen.at in self._lied or not any(seen.at < each.at <= until for each in self._passes)
         return alone and gap.filled and not gap.dropped and until <= gap.began + IN_TIME
 
     def _was_seen_closed(self, gap: Gap) -> bool:

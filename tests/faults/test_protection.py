@@ -165,6 +165,16 @@ def test_a_pass_that_was_lied_to_leaves_it_to_the_next_one_to_tell() -> None:
     assert len(broken(lines, [1, 6, 7, 8], OVER)) == 1
 
 
+@pytest.mark.parametrize(("minute", "problems"), [(2.5, 0), (3.5, 1)])
+def test_a_fill_of_which_a_pass_was_told_late_is_protected_in_time_by_the_next_one(
+    minute: float, problems: int
+) -> None:
+    lie = {"at": at(1).isoformat(), "event": "fault_fired", "account": "one", "on": "GET /v2/account/activities"}
+    lines = [bought(0), lie, ASKED | {"at": at(minute).isoformat()}, stop(minute), line(9, "order_new", "OTHER")]
+    assert len(broken(lines, [1, minute, 8])) == problems
+    assert len(broken([each for each in lines if each is not lie], [1, minute, 8])) == 1
+
+
 def test_a_gap_that_no_pass_could_see_need_not_be_told() -> None:
     assert broken(PROTECTED, [1]) == []
 
