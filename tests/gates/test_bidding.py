@@ -144,6 +144,21 @@ def test_only_positions_of_those_who_take_part_bid_and_unfilled_entries_count_as
     assert (second.is_locked, second.cluster, second.since) == (True, "tight_down", ago(60))
 
 
+def test_an_entry_whose_fill_only_its_order_tells_takes_its_place_too() -> None:
+    filled, waits = (
+        Stake("flow", "JPM", Side.SELL, D(usd), held=is_held) for usd, is_held in ((600, True), (100, False))
+    )
+    held = seen(OLD)
+    held = replace(held, book=replace(held.book, stakes=(*held.book.stakes, filled, waits)))
+    _, second = bids_held(AccountAsk(held, held.book, LIMITS, HALTS), rules(), TAKING)
+    assert (second.symbol, second.usd, second.is_open, second.is_locked) == ("JPM", D(700), True, True)
+    held = replace(held, book=replace(held.book, stakes=(*held.book.stakes[:-1],)))
+    assert [bid.symbol for bid in bids_held(AccountAsk(held, held.book, LIMITS, HALTS), rules(), TAKING)] == [
+        "AAPL",
+        "JPM",
+    ]
+
+
 def working(at: datetime, state: IntentState = IntentState.UNKNOWN) -> Desk:
     """Return a desk on which AAPL was to give way to XOM."""
     record = replace(displacing("AAPL", at), state=state)

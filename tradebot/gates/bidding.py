@@ -27,6 +27,7 @@ from tradebot.model.margin import ZERO, need_of
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Whose
+from tradebot.model.values import replace
 from tradebot.model.worth import Value
 from tradebot.ports.world import Rules
 
@@ -136,11 +137,12 @@ def bids_wanted(desk: Desk, asks: Iterable[Ask], taking: Taking) -> Iterator[Bid
 
 
 def _not_filled(account: AccountAsk, taking: Taking, held: Set[Whose]) -> Iterator[Bid]:
-    """Yield a bid for each entry that may still fill; the margin that it ties up is among the others'."""
+    """Yield a bid for each entry that may still fill, or has without a fill in the books; its margin is the others'."""
     desk, waiting = account.desk, dict[Whose, Stake]()
     for stake in account.book.stakes:
-        if stake.strategy in taking.own and not stake.held and (stake.strategy, stake.symbol) not in held:
-            waiting[stake.strategy, stake.symbol] = stake
+        whose = stake.strategy, stake.symbol
+        if stake.strategy in taking.own and whose not in held:
+            waiting[whose] = replace(stake, usd=stake.usd + (waiting[whose].usd if whose in waiting else ZERO))
     sent = {record.intent.whose: record.intent for record in desk.books.intents if record.intent.makes_order}
     for whose, stake in waiting.items():
         intent: Intent | None = sent.get(whose)
