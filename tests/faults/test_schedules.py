@@ -59,7 +59,7 @@ CAUGHT_ELSEWHERE = {
 """The same at a venue that is everything Alpaca is not."""
 CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "no-pairs": 193,
-    "gaps-cut-short": 99,
+    "gaps-cut-short": 163,
     "open-before-the-close": 6,
     "stops-replaced-by-looser-ones": 6,
     "old-stops-go-first": 30,
