@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 from tradebot.model.bar import Quote
 from tradebot.model.costs import CostModel
@@ -22,7 +23,8 @@ Row = tuple[int, int, int, int]
 """Open, high, low and close in ticks."""
 
 
-def rows(seed: int, timeframe: str) -> list[Row]:
+@cache
+def rows(seed: int, timeframe: str) -> Sequence[Row]:
     """Return bars that walk around the middle, in trends of some length."""
     chance = random.Random(f"{seed} {timeframe}")  # noqa: S311 - replayable
     price, found, drift = MIDDLE, list[Row](), 0

