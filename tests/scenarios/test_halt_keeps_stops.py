@@ -66,6 +66,7 @@ def test_a_typed_halt_cancels_the_working_entry_and_leaves_stop_and_target_at_th
     assert orders(bot, "order_accepted") == [entry, *RESTING, entry]
 
 
+@pytest.mark.campaign
 def test_a_halt_for_drawdown_and_a_days_loss_leaves_stop_and_target_and_opens_nothing(bot: Bot) -> None:
     (held,) = bot.json("positions")["positions"]
     # What holding it costs within an hour is forty percent of the equity.

@@ -75,6 +75,7 @@ def test_a_quiet_market_is_told_apart_from_missing_data_and_settings_say_what_th
     assert bot.json("registry")["coins"][0]["tier"] == "A"
 
 
+@pytest.mark.campaign
 def test_a_position_gets_its_stop_and_its_ladder_in_steps_of_its_own_risk(eager: Bot) -> None:
     assert eager.says("trade-once").code == 0
     for words in ("exchange tick 2m", "evaluate-exits"):
