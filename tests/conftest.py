@@ -31,6 +31,7 @@ gc.set_threshold(50_000)
 LONG = (
     "tests/faults/test_schedules.py",
     "tests/faults/",
+    "tests/signals/structures/test_structures_causality.py",
     "tests/year/",
     "tests/docs/",
     "tests/scenarios/",
