@@ -8,7 +8,7 @@ from tests.faults.life_controls import CONTROLS
 from tests.faults.programs import played
 from tests.tiers import drawn, in_campaigns, sized
 
-LIVES = sized(3, 60)
+LIVES = sized(2, 60)
 SEEDS = [0, *drawn("lives", [], range(1, 100), 1)]
 
 
