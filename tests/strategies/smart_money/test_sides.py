@@ -13,7 +13,7 @@ from tradebot.strategies.smart_money.sides import side_of
 
 RULES = SmartMoneySettings()
 SEEDS = range(16, 40)
-"""Walks among which there is every kind of setup, on either side; fewer, or the first ones, lack some."""
+"""Walks among which there is every kind of setup, on either side; the first 24 or 28 lack some."""
 BOTH = Decimal("0.01") * 2 * MIDDLE
 """The sum of a price and what it becomes when it is turned over, in USD."""
 

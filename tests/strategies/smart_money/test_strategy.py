@@ -21,7 +21,7 @@ from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 from tradebot.views.performance.trade_row import rules_of
 
 SEEDS = range(16, 40)
-"""Walks among which there is every kind of setup, on either side; fewer, or the first ones, lack some."""
+"""Walks among which there is every kind of setup, on either side; the first 24 or 28 lack some."""
 RELATIVE_TO_NOTHING: Mapping[str, object] = {
     "bias": {"band_fraction": 0, "min_depth": 250},
     "structure": {"gap_min_fraction": 0, "hold_fraction": 0, "min_depth": 250},
