@@ -190,7 +190,14 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say("fetch-flow --stream --for 1s")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
     bot.all_say("report", "report --from nonsense", "report a b c")
-    bot.all_say("trades", "trades --lots", "trades note MSFT seen", "trades note NOPE seen", "trades --tax 2026")
+    bot.all_say(
+        "trades",
+        "trades --lots",
+        "trades --swaps",
+        "trades note MSFT seen",
+        "trades note NOPE seen",
+        "trades --tax 2026",
+    )
     bot.all_say(
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
     )
