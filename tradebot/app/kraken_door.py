@@ -45,6 +45,7 @@ def door() -> Door:
         symbol=symbol_of,
         coin=coin_of,
         contracts=_contracts,
+        in_process=True,
     )
 
 
@@ -85,6 +86,7 @@ def _connect(access: Access) -> KrakenVenue:
         access.before_read,
         access.heard,
         access.known,
+        access.connection,
     )
 
 

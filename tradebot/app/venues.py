@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.bars.source import BarSource
-    from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.http import Answer, Session
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.sections import Sections
     from tradebot.exchange.market.venue import Venue
@@ -57,6 +57,7 @@ class Access(NamedTuple):
     before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
     remember something does so, None before the bot has a folder. `known` is given if the market's time stands still
     between requests: a venue may keep answers there until it sends something, and whoever moves the time clears it.
+    Requests go over `connection` if it is given, and else over the network.
     """
 
     settings: Sections
@@ -66,6 +67,7 @@ class Access(NamedTuple):
     heard: Callable[[Answer], None] = lambda answer: None
     folder: Path | None = None
     known: MutableMapping[tuple[object, ...], Any] | None = None
+    connection: Session | None = None
 
 
 class Connection(Protocol):
@@ -113,7 +115,8 @@ class Door(Struct, frozen=True):
     what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
     names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
     as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `contracts` asks for the
-    symbols of all contracts that the venue lists; without it, there is no discovery.
+    symbols of all contracts that the venue lists; without it, there is no discovery. An adapter that is `in_process`
+    sends its requests over `Access.connection`, so that a backtest needs no server.
     """
 
     capabilities: Capabilities
@@ -128,6 +131,7 @@ class Door(Struct, frozen=True):
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
     coin: Callable[[str], str] = str
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
+    in_process: bool = False
 
 
 def door_to(name: str) -> Door:

@@ -207,6 +207,7 @@ def test_store_of_an_older_version_is_moved_aside_and_fetched_again(
     tmp_path: Path, bars: StoredBars, source: AroundTheClock
 ) -> None:
     first = bars.closed(BarNeed("4Hour", 5), ["BTC"], NOON)
+    assert isinstance(bars.store, SqliteBars)
     bars.store._database.execute("PRAGMA user_version = 1")
     bars.close()
     events = MemoryEvents()

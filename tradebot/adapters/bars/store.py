@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -70,6 +70,34 @@ class Span(Struct, frozen=True):
     last_s: int
     count: int
     price: PriceKind = PriceKind.TRADE
+
+
+class BarStore(Protocol):
+    """Where bars are kept; SqliteBars says what each method does."""
+
+    def put(
+        self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE
+    ) -> int: ...
+
+    def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object: ...
+
+    def get(
+        self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE
+    ) -> Sequence[RawBar]: ...
+
+    def spans(self) -> Sequence[Span]: ...
+
+    def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None: ...
+
+    def actions(self, symbol: str) -> Sequence[PriceStep]: ...
+
+    def put_asked(
+        self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
+    ) -> None: ...
+
+    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]: ...
+
+    def close(self) -> None: ...
 
 
 class LostBarsError(TemporaryError):

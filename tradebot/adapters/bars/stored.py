@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.bars.making import adjusted, merged, series, steps_of, with_steps
 from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, MINUTES, LostBarsError, SqliteBars
+from tradebot.adapters.bars.store import DAYS, MINUTES, BarStore, LostBarsError
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
@@ -65,16 +65,19 @@ class StoredBars:
     """Closed bars. The store is opened, and the source found, when the first ones are asked for.
 
     `sessions` returns the venue's sessions between two dates, inclusive, oldest first, and `venue` says when its days
-    begin.
+    begin. Bars of a source that is `final` never change once they have ended, so none is asked for again.
     """
 
     def __init__(
         self,
-        opens: Callable[[], SqliteBars],
+        opens: Callable[[], BarStore],
         finds: Callable[[], BarSource],
         sessions: Callable[[date, date], Sequence[Session]],
         venue: VenueDay,
+        *,
+        final: bool = False,
     ) -> None:
+        self._final = final
         self._opens = opens
         self._venue = venue
         self._finds = finds
@@ -85,7 +88,7 @@ class StoredBars:
         self._complete_at: dict[Place, tuple[tuple[int, int], object]] = {}
 
     @cached_property
-    def store(self) -> SqliteBars:
+    def store(self) -> BarStore:
         return self._opens()
 
     @cached_property
@@ -251,6 +254,7 @@ class StoredBars:
         self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
     ) -> int:
         """Fetch what hasn't been asked yet, in one request for all symbols that lack the same; count the changes."""
+        window = window._replace(final_s=window.end_s) if self._final else window
         lacking: dict[tuple[int, int], list[str]] = defaultdict(list)
         for symbol in symbols:
             if span := self._lacking(window, symbol):

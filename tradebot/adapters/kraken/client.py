@@ -22,6 +22,7 @@ from tradebot.adapters.wire.http import (
     Bounds,
     RetryableError,
     RetryPolicy,
+    Session,
     WireError,
     exchange,
     printable,
@@ -39,7 +40,8 @@ class KrakenVenue(Struct, frozen=True):
     """One account at an address; `before_read` is called before each read, and `heard` gets each answer.
 
     Without a `pace`, requests don't wait for one another. With `known`, answers to reads stand in it until the next
-    request that isn't a read, and aren't asked for again: that is for a market whose time stands still.
+    request that isn't a read, and aren't asked for again: that is for a market whose time stands still. With a
+    `connection`, requests go over it instead of the network.
     """
 
     base_url: str
@@ -55,6 +57,7 @@ class KrakenVenue(Struct, frozen=True):
     feed: str = "Kraken's own"
     pace: Pace | None = None
     known: Known | None = None
+    connection: Session | None = None
 
 
 class Client:
@@ -62,7 +65,7 @@ class Client:
 
     def __init__(self, venue: KrakenVenue) -> None:
         self._venue = venue
-        self._session = BoundedSession(venue.bounds)
+        self._session = venue.connection or BoundedSession(venue.bounds)
 
     def ask(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
         """Send one signed request once, as soon as the venue's limit leaves room; raises WireError."""

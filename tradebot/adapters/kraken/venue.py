@@ -11,7 +11,7 @@ from tradebot.adapters.kraken.opening import Opening
 from tradebot.adapters.kraken.pace import Pace
 from tradebot.adapters.kraken.signing import decoded
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import Answer, Session
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
@@ -32,6 +32,7 @@ def venue_of(
     before_read: Callable[[], None],
     heard: Callable[[Answer], None],
     known: Known | None = None,
+    connection: Session | None = None,
 ) -> KrakenVenue:
     """Return the account at an address, by default that of the mode; raise OperatorError if they don't fit together."""
     address = url or ADDRESSES[mode]
@@ -48,7 +49,7 @@ def venue_of(
     kept = Nonces(folder), Opening(folder), AccountNumber(folder, key)
     # The embedded exchange counts nothing while its time stands still, and there nothing would be gained by waiting.
     pace = None if mode is Mode.SANDBOX else Pace()
-    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=known)
+    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=known, connection=connection)
 
 
 def sandbox_secret(key: str) -> str:

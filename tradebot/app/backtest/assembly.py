@@ -23,6 +23,7 @@ from tradebot.app.backtest.venue import EngineVenue, EquityAt
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
+from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
 from tradebot.exchange.engine.account import Configuration
 from tradebot.exchange.engine.engine import Engine
@@ -176,7 +177,8 @@ def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy]
     """Return a bot at another venue than the usual one, which an exchange of its own serves."""
     from tradebot.app.backtest.served import Served, ServedAhead, world_of
 
-    served, events = Served(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    served = Served(opened, in_process=door_to(settings.venue).in_process)
+    events = MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     with ExitStack() as undone:
         undone.callback(served.close)
         world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))

@@ -1,43 +1,49 @@
 """Play another venue than the usual one: the embedded exchange serves it, and the bot asks it by its own adapter.
 
-Every request is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot. That takes longer
-than an engine in this process: a pass asks again, and none is left out.
+Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
+That takes longer than asking an engine: a pass asks again, and none is left out. Where the adapter can do without a
+server, the exchange answers in this process, and bars are read from its charts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.state_folder import EVENTS, EXCHANGE
+from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
+from tradebot.app.backtest.charted import ChartedBars
+from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.translating import session_of
-from tradebot.app.bars import stored_bars
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import Access, door_to
 from tradebot.exchange import process
+from tradebot.exchange.faces.kraken.charts import Charts
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 if TYPE_CHECKING:
+    from tradebot.adapters.bars.source import BarSource
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
     from tradebot.backtest.touching import Shown
+    from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader
     from tradebot.ports.strategy import Strategy
 
@@ -51,16 +57,17 @@ class ServedTime:
     Between two moves, the exchange would answer the same again, so what it answered is kept in `known` for so long.
     """
 
-    def __init__(self, clock: LockStepClock) -> None:
-        self._clock = clock
+    def __init__(self, exchange: InProcess | OverHttp) -> None:
+        self._exchange = exchange
         self.known: dict[tuple[object, ...], Any] = {}
-        self.now_us = from_datetime(clock.now())
+        self.now_us = exchange.now_us
 
     def advance(self, until_us: int) -> None:
         """Let time pass up to a moment in microseconds since 1970."""
         if until_us > self.now_us:
             self.known.clear()
-            self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
+            self._exchange.tick_to(until_us)
+            self.now_us = self._exchange.now_us
 
 
 class ServedAhead:
@@ -101,18 +108,30 @@ def _unseen(what: str) -> AssertionError:
     return AssertionError(f"nobody looks ahead at {what} while no pass is left out")
 
 
+class OverHttp:
+    """An exchange in a process of its own, for adapters that know no other way to it."""
+
+    def __init__(self, place: Path) -> None:
+        self.url = process.ensure(place).url
+        self._clock = LockStepClock(self.url, lambda: sandbox.control_headers(place))
+        self.now_us = from_datetime(self._clock.now())
+
+    def tick_to(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
+
+
 class Served:
     """An exchange that serves a market in a folder of its own, until it is closed."""
 
-    def __init__(self, opened: OpenedMarket) -> None:
+    def __init__(self, opened: OpenedMarket, *, in_process: bool) -> None:
         self._closing = ExitStack()
         self.folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="backtest-")))
         place = self.folder / EXCHANGE
         with sandbox.explained():
             process.create(place, opened.spec)
-            self.url = process.ensure(place).url
+            self.exchange = InProcess(place) if in_process else OverHttp(place)
         self._closing.callback(process.stop, place)
-        self.clock = LockStepClock(self.url, lambda: sandbox.control_headers(place))
 
     def close(self) -> None:
         """End the exchange and remove its folder."""
@@ -127,8 +146,8 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger, ServedTime]:
     """Return the bot of these settings at a served exchange, its books, and the time."""
-    door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.clock)
-    connection = door.connect(Access(settings, {}, served.url, folder=served.folder, known=time.known))
+    door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
+    connection = door.connect(_access(settings, served, time.known))
     reader, (facts, events) = door.reader(connection, tally), stores
     account = reader.account()
     ledger = MemoryLedger(account.number)
@@ -136,10 +155,7 @@ def world_of(
     known = opened.calendar.market
     first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
     ledger.put_sessions(reader.calendar(first, last))
-    bars = stored_bars(
-        served.folder, JsonlEvents(served.folder / EVENTS), lambda: door.bars(connection, tally), ledger.sessions,
-        settings.day,
-    )  # fmt: skip
+    bars = _bars(settings, served, lambda: door.bars(connection, tally), ledger.sessions)
     world = World(
         rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
         permission=Permission(),
@@ -158,6 +174,24 @@ def world_of(
     return world, ledger, time
 
 
+def _bars(
+    settings: Settings,
+    served: Served,
+    adapter: Callable[[], BarSource],
+    sessions: Callable[[date, date], Sequence[Session]],
+) -> StoredBars:
+    """Return closed bars that are kept in memory; what has ended at this exchange never changes."""
+    exchange = served.exchange
+    source = (lambda: ChartedBars(Charts(exchange.engine))) if isinstance(exchange, InProcess) else adapter
+    return StoredBars(MemoryBars, source, sessions, settings.day, final=True)
+
+
+def _access(settings: Settings, served: Served, known: dict[tuple[object, ...], Any] | None) -> Access:
+    exchange = served.exchange
+    connection = exchange if isinstance(exchange, InProcess) else None
+    return Access(settings, {}, exchange.url, folder=served.folder, known=known, connection=connection)
+
+
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
     """Yield the bot's world at this moment with bars and quotes of an exchange whose prices differ from then on.
@@ -165,16 +199,13 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     The books and the account stay those of the bot.
     """
     now_us = from_datetime(now)
-    served = Served(opened._replace(spec=replace(opened.spec, other_us=now_us)))
+    opened = opened._replace(spec=replace(opened.spec, other_us=now_us))
+    served = Served(opened, in_process=door_to(settings.venue).in_process)
     try:
-        ServedTime(served.clock).advance(now_us)
+        ServedTime(served.exchange).advance(now_us)
         door, tally = door_to(settings.venue), DriftTally()
-        connection = door.connect(Access(settings, {}, served.url, folder=served.folder))
-        bars = stored_bars(
-            served.folder, JsonlEvents(served.folder / EVENTS), lambda: door.bars(connection, tally),
-            world.ledger.sessions, settings.day,
-        )  # fmt: skip
+        connection = door.connect(_access(settings, served, None))
+        bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
         yield replace(world, market=door.reader(connection, tally), bars=bars)
-        bars.close()
     finally:
         served.close()

@@ -8,9 +8,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.kraken.reads import index_of
@@ -41,6 +41,17 @@ _MONDAY = 4 * DAY
 TRADE, MARK, SPOT = "trade", "mark", "spot"
 
 
+class Candle(NamedTuple):
+    """What was traded, or what the mark or the index was, in a span; prices are in USD."""
+
+    start_us: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int
+
+
 class Charts:
     """Answers requests for candles."""
 
@@ -59,18 +70,18 @@ class Charts:
             raise error(now_us, "invalidArgument") from None
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
+        # As many as fit, and one more to know whether there are more.
+        made = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
+        shown = [_told(one) for one in made[:MOST_CANDLES]]
+        return Reply(200, encoded({"candles": shown, "more_candles": len(made) > MOST_CANDLES}))
+
+    def between(self, symbol: str, kind: str, span_us: int, since_us: int, until_us: int) -> Iterator[Candle]:
+        """Yield the candles of a symbol that begin in a span, oldest first."""
+        until_us = min(self._engine.now_us, until_us)
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
         bars = self._bars(symbol, kind, span_us, begin_us, end_us)
-        # As many as fit, and one more to know whether there are more.
-        made: list[Any] = []
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
-            if len(made) == MOST_CANDLES:
-                return self._answer(made, more=True)
-            made.append(self._candle(symbol, kind, start_us, of_candle))
-        return self._answer(made, more=False)
-
-    def _answer(self, candles: list[Any], *, more: bool) -> Reply:
-        return Reply(200, encoded({"candles": candles, "more_candles": more}))
+            yield self._candle(symbol, kind, start_us, of_candle)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
         """Yield what the candles that begin in a span are made of: complete minutes or, of the past, larger parts.
@@ -90,11 +101,9 @@ class Charts:
                 parts = market.past_candles(symbol, index, min(span_us, DAY), wicks=wicks)
             yield from (part for part in parts if first_us <= part.start_us < until_us)
 
-    def _candle(self, symbol: str, kind: str, start_us: int, bars: Iterable[Bar]) -> dict[str, Any]:
+    def _candle(self, symbol: str, kind: str, start_us: int, bars: Iterable[Bar]) -> Candle:
         opens, highs, lows, closes, volumes = zip(*self._priced(symbol, kind, bars), strict=True)
-        prices = {"open": opens[0], "high": max(highs), "low": min(lows), "close": closes[-1]}
-        texts = {name: plain(price) for name, price in prices.items()}
-        return {"time": milliseconds(start_us), **texts, "volume": str(sum(volumes) if kind == TRADE else 0)}
+        return Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _priced(
         self, symbol: str, kind: str, bars: Iterable[Bar]
@@ -107,14 +116,20 @@ class Charts:
         own = self._engine.market.grids[symbol].instrument.funding
 
         def rate_of(bar: Bar) -> Decimal:
-            return funding.rate_at(self._engine, symbol, bar.end_us) if rates else own
+            return funding.rate_at(self._engine, symbol, bar.end_us)
 
-        for rate, group in groupby(bars, rate_of if kind == SPOT else lambda bar: own):
+        for rate, group in groupby(bars, rate_of) if kind == SPOT and rates else [(own, bars)]:
             held = list(group)
             high, low = max(bar.high for bar in held), min(bar.low for bar in held)
             shown = (lambda units, rate=rate: index_of(usd(units), rate)) if kind == SPOT else usd
             volume = sum(bar.volume for bar in held)
             yield shown(held[0].open), shown(high), shown(low), shown(held[-1].close), volume
+
+
+def _told(one: Candle) -> dict[str, Any]:
+    prices = {"open": one.open, "high": one.high, "low": one.low, "close": one.close}
+    texts = {name: plain(price) for name, price in prices.items()}
+    return {"time": milliseconds(one.start_us), **texts, "volume": str(one.volume)}
 
 
 def _begin(us: int, span_us: int) -> int:

@@ -1,0 +1,95 @@
+"""Keep bars in memory, for a run that ends with its process and can ask its source again."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from operator import itemgetter
+
+from tradebot.adapters.bars.store import TRADE, PriceStep, Span
+from tradebot.auditing.bar_findings import RawBar
+from tradebot.model.series import PriceKind
+
+MOST, LEFT = 20_000, 10_000
+"""A series that grows beyond the one is cut to its newest bars, as many as the other: two weeks of minutes at least."""
+_START = itemgetter(0)
+Key = tuple[str, str, PriceKind]
+
+
+class MemoryBars:
+    """Bars, actions and which spans a source was asked for, as SqliteBars keeps them in a file.
+
+    Where bars were cut off, the source counts as never asked.
+    """
+
+    def __init__(self) -> None:
+        self._bars: dict[Key, list[RawBar]] = defaultdict(list)
+        self._sources: dict[Key, str] = {}
+        self._written = Counter[Key]()
+        self._asked: dict[tuple[str, str, str, PriceKind], list[tuple[int, int]]] = defaultdict(list)
+        self._actions: dict[str, list[PriceStep]] = {}
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
+    def put(self, symbol: str, timeframe: str, bars: Sequence[RawBar], source: str, price: PriceKind = TRADE) -> int:
+        """Store bars, replacing those with the same start; return how many were new or changed."""
+        key = symbol, timeframe, price
+        held, changed = self._bars[key], 0
+        self._sources[key] = source
+        for bar in bars:
+            place = bisect_left(held, bar.start_s, key=_START)
+            there = place < len(held) and held[place].start_s == bar.start_s
+            if there and held[place] == bar:
+                continue
+            held[place : place + there] = [bar]
+            changed += 1
+        self._written[key] += changed
+        if len(held) > MOST:
+            self._cut(key)
+        return changed
+
+    def version(self, symbol: str, timeframe: str, price: PriceKind = TRADE) -> object:
+        """Return what differs from what it was before as soon as these bars may differ."""
+        return self._written[symbol, timeframe, price]
+
+    def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
+        """Return the bars that start in a span, both ends inclusive, oldest first."""
+        held = self._bars[symbol, timeframe, price]
+        return held[bisect_left(held, start_s, key=_START) : bisect_right(held, end_s, key=_START)]
+
+    def spans(self) -> Sequence[Span]:
+        """Return what is stored, by symbol, timeframe, price and source."""
+        return [
+            Span(symbol, timeframe, self._sources[key], held[0].start_s, held[-1].start_s, len(held), price)
+            for key, held in sorted(self._bars.items())
+            for symbol, timeframe, price in [key]
+            if held
+        ]
+
+    def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
+        """Store a symbol's splits and dividends, replacing all that it had."""
+        self._actions[symbol] = sorted(actions)
+
+    def actions(self, symbol: str) -> Sequence[PriceStep]:
+        """Return a symbol's splits and dividends, oldest first."""
+        return self._actions.get(symbol, [])
+
+    def put_asked(
+        self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
+    ) -> None:
+        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
+        key = symbol, what, source, price
+        touching = [span for span in self._asked[key] if span[0] <= last_s + 1 and span[1] >= first_s - 1]
+        firsts, lasts = zip((first_s, last_s), *touching, strict=True)
+        others = [span for span in self._asked[key] if span not in touching]
+        self._asked[key] = sorted([*others, (min(firsts), max(lasts))])
+
+    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
+        """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
+        return self._asked[symbol, what, source, price]
+
+    def _cut(self, key: Key) -> None:
+        symbol, timeframe, price = key
+        del self._bars[key][:-LEFT]
+        first_s, of = self._bars[key][0].start_s, (symbol, timeframe, self._sources[key], price)
+        self._asked[of] = [(max(start_s, first_s), last_s) for start_s, last_s in self._asked[of] if last_s >= first_s]
