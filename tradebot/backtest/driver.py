@@ -319,7 +319,9 @@ def _always(world: World) -> frozenset[Job]:
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
-    return frozenset(fetched | ({Job.SCORE} if read & READ_FROM_SCORES else set()))
+    # Looking at coins changes what the registry knows of them, and whoever scores looks.
+    scored = bool(read & READ_FROM_SCORES) or world.rules.registry is not None
+    return frozenset(fetched | ({Job.SCORE} if scored else set()))
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:

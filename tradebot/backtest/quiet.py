@@ -176,11 +176,16 @@ class Quiet:
             return False
         if ledger.intents(unresolved=True) or ledger.fills_with_others():
             return False
-        if view.account.settlement is Settlement.MARGINED:
-            # Margin changes with each price, and a pass records it.
+        if view.account.settlement is Settlement.MARGINED and (view.positions or not self._is_booked(view)):
+            # Margin changes with each price, and a pass records it. What the last position cost may be told later.
             return False
         listed = {position.symbol: position.quantity for position in view.positions}
         return listed == ledger.totals().quantities(ledger.acknowledged())
+
+    def _is_booked(self, view: BrokerView) -> bool:
+        ledger = self._world.ledger
+        moved = ledger.totals().cash(ledger.opening_cash(), ledger.standing().settlement)
+        return moved + ledger.cash_adjustments() == view.account.cash
 
     def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[Held] | None:
         """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""

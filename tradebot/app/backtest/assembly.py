@@ -69,7 +69,7 @@ class Assembled(Struct, frozen=True):
 
     `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
     them alone. `arriving` stores what comes from elsewhere by a moment. A bot that is `served` has an exchange in a
-    process of its own in place of the engine, which `close` ends; it can't be kept unfinished.
+    folder of its own in place of the engine, which `close` removes; it can't be kept unfinished.
     """
 
     world: World
@@ -185,7 +185,7 @@ def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy]
         undone.pop_all()
     sessions = tuple(map(session_of, opened.calendar.market))
     # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
-    engine, ahead = cast("Engine", time), ServedAhead(world.reader)
+    engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
     return Assembled(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
 
 

@@ -137,7 +137,7 @@ def begin(
         made.before_asking()
         looks(made.world, made.now())
 
-    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass or made.served, before_asking=before_asking)
+    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=before_asking)
     return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
 
 

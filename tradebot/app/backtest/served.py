@@ -1,8 +1,8 @@
 """Play another venue than the usual one: the embedded exchange serves it, and the bot asks it by its own adapter.
 
 Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
-That takes longer than asking an engine: a pass asks again, and none is left out. Where the adapter can do without a
-server, the exchange answers in this process, and bars are read from its charts.
+That takes longer than asking an engine: a pass asks again, and is only left out while nothing is at stake. Where the
+adapter can do without a server, the exchange answers in this process, and bars are read from its charts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tradebot.app.backtest.translating import session_of
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import Access, door_to
+from tradebot.backtest.touching import FAR, INTEREST
 from tradebot.exchange import process
 from tradebot.exchange.faces.kraken.charts import Charts
 from tradebot.exchange.times import from_datetime, to_datetime
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
     from tradebot.backtest.touching import Shown
+    from tradebot.exchange.engine.account import Account
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader
     from tradebot.ports.strategy import Strategy
@@ -71,17 +73,25 @@ class ServedTime:
 
 
 class ServedAhead:
-    """What a driver needs of a market whose future it can't see: nothing, because no pass is left out."""
+    """What a driver needs of a market whose future it can't see.
+
+    So passes are only left out while the `account` holds nothing and no order works: then no price changes anything.
+    Without an account, none is.
+    """
 
     equity_moves, still, next_deed = True, False, None
 
-    def __init__(self, reader: BrokerReader) -> None:
+    def __init__(self, reader: BrokerReader, account: Account | None) -> None:
         self._reader = reader
+        self._account = account
 
     @property
     def stamp(self) -> object:
-        """Return what is never the same twice: something may always have changed."""
-        return object()
+        """Return what differs as soon as anything may have changed, which it always may while something is at stake."""
+        account = self._account
+        if account is None or account.open or account.positions:
+            return object()
+        return len(account.orders), account.version, len(account.activities)
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         view = self._reader.view()
@@ -92,20 +102,23 @@ class ServedAhead:
         return False
 
     def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
-        raise _unseen(symbol)
+        """Yield nothing for interest: an account that holds nothing pays none."""
+        if symbol != INTEREST:
+            raise _unseen(symbol)
+        return iter(())
 
     def shows(self, symbol: str) -> Shown | None:
         raise _unseen(symbol)
 
     def next_price(self, after: datetime) -> datetime:
-        raise _unseen("prices")
+        return after
 
     def close(self, after_us: int) -> int:
-        raise _unseen("closes")
+        return FAR
 
 
 def _unseen(what: str) -> AssertionError:
-    return AssertionError(f"nobody looks ahead at {what} while no pass is left out")
+    return AssertionError(f"nobody looks ahead at {what} while something is held")
 
 
 class OverHttp:
@@ -132,6 +145,11 @@ class Served:
             process.create(place, opened.spec)
             self.exchange = InProcess(place) if in_process else OverHttp(place)
         self._closing.callback(process.stop, place)
+
+    @property
+    def account(self) -> Account | None:
+        """Return the bot's account; None if the exchange is in a process of its own."""
+        return self.exchange.engine.main if isinstance(self.exchange, InProcess) else None
 
     def close(self) -> None:
         """End the exchange and remove its folder."""
@@ -188,8 +206,10 @@ def _bars(
 
 def _access(settings: Settings, served: Served, known: dict[tuple[object, ...], Any] | None) -> Access:
     exchange = served.exchange
-    connection = exchange if isinstance(exchange, InProcess) else None
-    return Access(settings, {}, exchange.url, folder=served.folder, known=known, connection=connection)
+    if isinstance(exchange, InProcess):
+        # Nobody else uses these keys, so what the venue remembers of them needs no file.
+        return Access(settings, {}, exchange.url, known=known, connection=exchange)
+    return Access(settings, {}, exchange.url, folder=served.folder, known=known)
 
 
 @contextmanager
