@@ -6,7 +6,7 @@ isn't proven, its place is kept, and nothing else is closed for it; afterwards i
 is there. So a killed pass leaves nothing to repair.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -25,16 +25,37 @@ from tradebot.model.values import replace
 from tradebot.model.worth import WORTH
 from tradebot.orders.closing import Records
 from tradebot.orders.depth import too_thin
-from tradebot.orders.entering import ONCE_MORE, close_for, consent, judged, lost_close, started, trade, with_decisions
+from tradebot.orders.entering import (
+    ONCE_MORE,
+    Judged,
+    close_for,
+    consent,
+    judged,
+    lost_close,
+    started,
+    trade,
+    with_decisions,
+)
 from tradebot.ports.world import Call, World
 
 
 class Auctioned(Struct, frozen=True):
-    """What the auction decided about each candidate that took part, and what its gates said before it."""
+    """What the auction decided about each candidate that took part, and what its gates said before it.
+
+    `heard` is what the gates said of every candidate to the `account` of that moment.
+    """
 
     standings: Mapping[Whose, Standing] = {}
     asked: Mapping[Whose, Decisions] = {}
     taking: Taking | None = None
+    account: AccountAsk | None = None
+    heard: Sequence[tuple[Candidate, Judged]] = ()
+
+    def known(self, account: AccountAsk, candidate: Candidate) -> Judged | None:
+        """Return what the gates would say again; None if the account is another by now, or they weren't asked."""
+        if account is not self.account:
+            return None
+        return next((said for one, said in self.heard if one is candidate), None)
 
 
 def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> Auctioned:
@@ -53,7 +74,7 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
     decided = hold_auction((*held, *wanted), caps_of(account, taking, held))
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
     asked = {(ask.candidate.strategy, ask.candidate.symbol): said for ask, said in competing}
-    return Auctioned(standings, asked, taking)
+    return Auctioned(standings, asked, taking, account, list(zip(entries, heard, strict=True)))
 
 
 def settle(
@@ -63,7 +84,7 @@ def settle(
     whose = (candidate.strategy, candidate.symbol)
     standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
     if standing is None or auctioned is None or auctioned.taking is None:
-        return trade(world, call, account, candidate)
+        return trade(world, call, account, candidate, auctioned.known(account, candidate) if auctioned else None)
     if standing.ruling is Ruling.OPEN:
         account, traded = trade(world, call, account, candidate)
         return account, (*traded[:-1], with_decisions(traded[-1], standing.decisions))

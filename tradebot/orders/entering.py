@@ -71,7 +71,11 @@ class Consent(NamedTuple):
         return self.decision is not None and not self.decision.passed
 
 
-def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[Ask, Decisions]:
+Judged = tuple[Ask, Decisions]
+"""What the gates were asked about an entry, and what they said."""
+
+
+def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
     """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
 
     The size that was asked about is None without a usable quote.
@@ -305,22 +309,29 @@ def account_of(world: World, call: Call, desk: Desk) -> AccountAsk:
     return AccountAsk(desk, book, world.rules.limits, world.rules.halts, promised)
 
 
-def trade(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[AccountAsk, Records]:
-    """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records."""
+def trade(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None = None
+) -> tuple[AccountAsk, Records]:
+    """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records.
+
+    `known` is what the gates have said of it to this very account, if they were asked before.
+    """
     if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
         # There is nothing to trade, so no gate has to be asked.
         return account, (CandidateRecord(candidate, candidate.decisions),)
     if candidate.purpose is Purpose.OPEN:
-        account, record = _enter(world, call, account, candidate)
+        account, record = _enter(world, call, account, candidate, known)
         return account, (record,)
     closed = close_as_wanted(world, call, account.desk, candidate)
     return afterwards(account, candidate.symbol, closed), closed
 
 
-def _enter(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> tuple[AccountAsk, CandidateRecord]:
+def _enter(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None
+) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
-    ask, decisions = judged(world, call, account, candidate)
+    ask, decisions = known or judged(world, call, account, candidate)
     quote, size = ask.quote, ask.size
     if first_failure(decisions) is None:
         decisions = with_depth(world, ask, decisions)

@@ -62,6 +62,7 @@ class KrakenReader:
         self._pages = Pages(self._client, venue.number, tally)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = self._odd_margins = 0
+        self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
 
     def clock(self) -> VenueClock:
         """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
@@ -265,7 +266,7 @@ class KrakenReader:
         found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
         self.unreadable_fills = 0
         for _ in range(MOST_PAGES):
-            read = keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
+            read = self._read_fills(raws)
             self.unreadable_fills += len(raws) - len(read)
             new = [one for one in read if one.activity_id not in found]
             found.update((one.activity_id, one) for one in new)
@@ -276,6 +277,12 @@ class KrakenReader:
             last = min(one.at for one in new) + timedelta(milliseconds=1)
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
         raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
+
+    def _read_fills(self, raws: list[Any]) -> Sequence[Fill]:
+        """Return what rows of fills say; those that were read last aren't read again: most passes see the same."""
+        if raws != self._last_fills[0]:
+            self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
+        return self._last_fills[1]
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
