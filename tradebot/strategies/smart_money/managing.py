@@ -15,20 +15,20 @@ from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import Close, StrategyView
 from tradebot.signals.structures.comparing import exact
 from tradebot.strategies.smart_money.coin import bias
-from tradebot.strategies.smart_money.reading import disorder_of
-from tradebot.strategies.smart_money.settings import SmartMoneySettings
+from tradebot.strategies.smart_money.reading import Readings, disorder_of
 
 PREMISE_GONE, THESIS_GONE = "premise_gone", "thesis_gone"
 
 
-def closes(view: StrategyView, settings: SmartMoneySettings) -> list[Close]:
+def closes(view: StrategyView, readings: Readings) -> list[Close]:
     """Return the closes of held positions whose reason is gone; without its bars, a position is left to its exits."""
-    return [Close(symbol, why) for symbol, lot in view.lots.items() for why in _why(view, symbol, lot, settings)]
+    return [Close(symbol, why) for symbol, lot in view.lots.items() for why in _why(view, symbol, lot, readings)]
 
 
-def _why(view: StrategyView, symbol: str, lot: Position, settings: SmartMoneySettings) -> Iterator[str]:
+def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> Iterator[str]:
     """Yield why a position has to go, if it has to: one reason at most."""
-    if symbol not in view.universe or disorder_of(view, symbol, settings):
+    settings = readings.rules
+    if symbol not in view.universe or disorder_of(view, symbol, readings):
         return
     direction = 1 if lot.quantity > 0 else -1
     found = bias(view.bars(symbol, DAY, price=PriceKind.SPOT).close, settings.bias)

@@ -41,11 +41,10 @@ class Readings:
         return found
 
 
-def disorder_of(view: StrategyView, symbol: str, rules: SmartMoneySettings) -> Decision | None:
+def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision | None:
     """Return why nothing can be read from a coin's bars: in one of its series they aren't in order, each there once."""
-    for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe):
-        starts = view.bars(symbol, timeframe, price=PriceKind.SPOT).starts
-        found = next((later for sooner, later in pairwise(starts) if later <= sooner), None)
+    for timeframe in (DAY, HOUR, QUARTER, readings.rules.structure.timeframe):
+        found = readings.of(view.bars(symbol, timeframe, price=PriceKind.SPOT), _disorder)
         if found is not None:
             what = f"{timeframe} from {datetime.fromtimestamp(found, UTC):%Y-%m-%d %H:%M}"
             return Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.BARS_OUT_OF_ORDER, what, about="data")
@@ -77,6 +76,11 @@ def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
         costs=view.costs,
         past=past_of(view, symbol),
     )
+
+
+def _disorder(bars: Series, rules: SmartMoneySettings) -> int | None:
+    """Return when the first bar begins that isn't later than the one before it, in seconds since 1970."""
+    return next((later for sooner, later in pairwise(bars.starts) if later <= sooner), None)
 
 
 def _swings(hours: Series, rules: SmartMoneySettings) -> Sequence[Swing]:

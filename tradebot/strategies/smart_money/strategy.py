@@ -39,13 +39,13 @@ class SmartMoneyStrategy:
 
         A coin whose bars can't be read is refused for that alone; the others are judged.
         """
-        gone = closes(view, self._settings)
+        gone = closes(view, self._readings)
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         wants = [_answer(view, symbol, self._readings) for symbol in free]
         return [*gone, *sorted(wants, key=lambda want: (-abs(want.score), want.symbol))]
 
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
-        if disorder_of(view, symbol, self._settings):
+        if disorder_of(view, symbol, self._readings):
             return ()
         return inputs_of(_better(view, symbol, self._readings), self._settings)
 
@@ -61,12 +61,12 @@ class SmartMoneyStrategy:
 
 def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySettings) -> Sequence[str]:
     readings = Readings(settings)
-    readable = (symbol for symbol in symbols if disorder_of(view, symbol, settings) is None)
+    readable = (symbol for symbol in symbols if disorder_of(view, symbol, readings) is None)
     return [symbol for symbol in readable if _passes(_better(view, symbol, readings), settings)]
 
 
 def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
-    disorder = disorder_of(view, symbol, readings.rules)
+    disorder = disorder_of(view, symbol, readings)
     if disorder is not None:
         return Open(symbol, candidate.Side.BUY, 0.0, decisions=(disorder,))
     return _want(_better(view, symbol, readings), readings.rules)

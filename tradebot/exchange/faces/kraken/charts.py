@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby, islice
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -92,7 +93,10 @@ class Charts:
         wicks = kind != MARK
         for index in _sessions(market.calendars[symbol], first_us, min(until_us, now_us)):
             if index >= 0:
-                bars = market.day(symbol, index).bars[: market.day(symbol, index).complete(now_us)]
+                day_bars = market.day(symbol, index)
+                every, complete = day_bars.bars, day_bars.complete(now_us)
+                # Most requests are for the newest few of a day's minutes.
+                bars = every[bisect_left(every, first_us, 0, complete, key=_START) : complete]
                 parts: Iterable[Bar] = bars if wicks else map(without_wicks, bars)
             elif wicks and span_us >= DAY and (day := market.history_day(symbol, -index)) is not None:
                 yield day
@@ -124,6 +128,9 @@ class Charts:
             shown = (lambda units, rate=rate: index_of(usd(units), rate)) if kind == SPOT else usd
             volume = sum(bar.volume for bar in held)
             yield shown(held[0].open), shown(high), shown(low), shown(held[-1].close), volume
+
+
+_START = attrgetter("start_us")
 
 
 def _told(one: Candle) -> dict[str, Any]:
