@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import certifi
@@ -160,26 +160,10 @@ _DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=Decimal)
 _DECODER_OF_LONG_INTEGERS = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
 
 
-class Response(Protocol):
-    """An answer whose body is still to be read, piece by piece; it is closed at the end of a `with` block."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes: ...
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> object: ...
-
-
 class Session(Protocol):
     """Connections over which a request is sent once, such as a BoundedSession."""
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
         """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
 
 
@@ -267,7 +251,7 @@ def _prepare(
     return f"{url}?{urlencode(params)}" if params else url, every, content
 
 
-def _read_body(response: Response, bounds: Bounds, deadline: float) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, bounds: Bounds, deadline: float) -> bytes:
     """Read the body piece by piece, because a read timeout alone never ends an answer that trickles in."""
     content = bytearray()
     while chunk := response.read1(65_536, decode_content=True):

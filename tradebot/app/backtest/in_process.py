@@ -11,10 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from urllib3 import HTTPResponse
+
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.exchange import open_exchange, tick_to
 from tradebot.exchange.faces.face import Serving
-from tradebot.exchange.faces.web import Call, Endpoint, Reply, Route
+from tradebot.exchange.faces.web import Call, Endpoint, Route
 from tradebot.exchange.faults.streaming import StreamFaults
 
 
@@ -44,7 +46,7 @@ class InProcess:
         assert status == 200, answer
         self._exchange.record()
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answered:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         """Return the answer to a request; its lines are in the log by then, as a server would have it."""
         parts = urlsplit(url)
         endpoint, names = self._endpoint(parts.path)
@@ -52,23 +54,12 @@ class InProcess:
         call = Call(method, parts.path, parts.query, names, named, (body or b"").decode())
         reply = endpoint.answer(call)
         self._exchange.record()
-        return _Answered(reply)
+        return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
 
     def _endpoint(self, path: str) -> tuple[Endpoint, Mapping[str, str]]:
         if path not in self._found:
             self._found[path] = _route_of(self._routes, unquote(path))
         return self._found[path]
-
-
-class _Answered(BytesIO):
-    """An answer that is all there."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.body)
-        self.status, self.headers = reply.status, reply.headers
-
-    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        return super().read1(-1 if amt is None else amt)
 
 
 def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:
