@@ -17,7 +17,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Answer, TradingState
 from tradebot.model.values import replace
-from tradebot.model.worth import Value, read_value
+from tradebot.model.worth import WORTH, Value, read_value
 from tradebot.ports.world import World
 
 TWO = RULES.model_copy(update={"max_positions": 2})
@@ -74,7 +74,7 @@ def test_the_close_goes_first_and_the_newcomer_opens_only_after_it_has_filled() 
     (decided,) = [one for each in cycle.candidates for one in each.decisions if one.gate is Gate.EXIT]
     assert (decided.observed, decided.limit) == (Decimal("0.88"), Decimal("0.58"))
     assert decided.about == f"worth {told['value']}"
-    assert read_value(told["value"]) == Value(Decimal("0.5"), Decimal(0), Decimal("0.02"), Decimal(0))
+    assert read_value(WORTH + told["value"]) == Value(Decimal("0.5"), Decimal(0), Decimal("0.02"), Decimal(0))
     (close,) = scene.venue.submitted[2:]
     assert (close.purpose, close.instrument.symbol, close.displaced_by) == (CLOSES, "AAPL", "XOM")
 

@@ -26,16 +26,16 @@ class Value(Struct, frozen=True):
         return self.score + self.gained - self.cost
 
     def __str__(self) -> str:
-        """Return it with its parts, in the form that `read_value` reads."""
+        """Return it with its parts, in the form that `read_value` reads behind `WORTH`."""
         gained = "" if self.r is None else f" {self.gained:+f} ({self.r:f} R)"
         return f"{self.total:f} = {self.score:f}{gained} - {self.cost:f}"
 
 
-_VALUE = re.compile(r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S+) R\))? - (?P<cost>\S+)", re.ASCII)
+_VALUE = re.compile(WORTH + r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S+) R\))? - (?P<cost>\S+)", re.ASCII)
 
 
 def read_value(text: str) -> Value | None:
-    """Return the value that was written as a text; None if it isn't one."""
+    """Return the value that was written as a text, behind `WORTH`; None if it isn't one."""
     found = _VALUE.fullmatch(text)
     if found is None:
         return None

@@ -84,6 +84,6 @@ def test_what_is_sent_besides_the_first_close_is_no_swap(other: GaveWay) -> None
 @pytest.mark.parametrize("r", [None, D("-0.5"), D("1.25")])
 def test_value_is_read_back_as_it_was_written(r: Decimal | None) -> None:
     value = Value(D("0.82"), D(0) if r is None else D("0.05") * r, D("0.02"), r)
-    assert read_value(str(value)) == value
-    assert read_value(f"{value} or so") is None
-    assert read_value("a = b - c") is None
+    assert read_value(f"{WORTH}{value}") == value
+    assert read_value(f"{WORTH}{value} or so") is None
+    assert read_value(f"{WORTH}a = b - c") is None

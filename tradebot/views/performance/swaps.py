@@ -11,7 +11,7 @@ from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
-from tradebot.model.worth import WORTH, Value, read_value
+from tradebot.model.worth import Value, read_value
 from tradebot.views.performance.trade_row import LONG, TradeRow
 
 
@@ -94,7 +94,7 @@ def _decided(record: GaveWay) -> Decision | None:
 
 def _worth(why: Decision) -> Mapping[str, Decimal | None]:
     observed, limit = (None if each is None else Decimal(str(each)) for each in (why.observed, why.limit))
-    value = read_value(why.about.removeprefix(WORTH))
+    value = read_value(why.about)
     if value is None:
         return {**_parts(None), "value_of_newcomer": None, "needed": None, "advantage": observed, "threshold": limit}
     assert observed is not None
