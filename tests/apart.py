@@ -49,6 +49,7 @@ class VenueApart(FakeVenue):
     `answers` are the outcomes of what was `asked`, None where the process ended first.
 
     An order that only reduces fills no more than is held, and ends once nothing is, unless the venue `hears_late`.
+    If it `hides_ends`, nobody is told that an order was canceled, which isn't listed anymore then.
     If it `has_history`, that proves the end of a request as soon as it can't be on its way anymore.
     """
 
@@ -56,7 +57,7 @@ class VenueApart(FakeVenue):
         super().__init__(SESSION, NOW, CASH)
         self.can = self.capabilities = can
         self.fates: list[str] = []
-        self.hears_late = self.has_history = False
+        self.hears_late = self.has_history = self.hides_ends = False
         self.log: list[Mapping[str, Any]] = []
         self.asked: list[Intent] = []
         self.answers: list[Outcome | None] = []
@@ -67,6 +68,13 @@ class VenueApart(FakeVenue):
         if not self.has_history:
             return super().end_of(intent, sessions, now)
         return MadeUpVenue.end_of(self, intent, sessions, now)  # type: ignore[arg-type]
+
+    def order(self, client_order_id: str) -> Order | None:
+        order = super().order(client_order_id)
+        return None if order and order.status is OrderStatus.CANCELED and self.hides_ends else order
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        return [one for one in super().ended(since) if one.status is not OrderStatus.CANCELED or not self.hides_ends]
 
     def submit(self, intent: Intent) -> Reply:
         return self._request(intent, self._take)

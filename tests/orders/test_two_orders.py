@@ -587,6 +587,24 @@ def test_neither_a_halt_nor_other_settings_cancel_a_stop(can: Capabilities, what
     assert bot.venue.stops() + bot.venue.targets() == before
 
 
+@pytest.mark.parametrize("halts", [False, True])
+def test_what_was_replaced_a_moment_ago_is_no_reason_to_cancel_what_rests(halts: bool) -> None:
+    bot, entry = filling(NO_EDITS_ONLY_REDUCE, (5, []))
+    bot.venue.hides_ends = True
+    fill(bot, entry, 5)
+    bot.exits(1)
+    rests, done = bot.venue.stops() + bot.venue.targets(), len(bot.venue.asked)
+    assert sizes(rests) == [Decimal(10), Decimal(4), Decimal(4)], "smaller ones were replaced"
+    assert len(bot.scene.ledger.orders(working=True)) > len(rests), "and their ends aren't told yet"
+    if halts:
+        halted = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", bot.venue.now)
+        bot.scene.ledger.set_trading_state(halted)
+    bot.exits(1)
+    bot.exits(1)
+    assert bot.venue.stops() + bot.venue.targets() == rests
+    assert asked(bot, done) == [], "and nothing is asked again"
+
+
 @each
 def test_all_that_rests_is_canceled_once_the_bot_watches_stops_itself(can: Capabilities) -> None:
     bot = Bot(can).held()

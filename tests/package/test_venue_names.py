@@ -26,6 +26,8 @@ ALLOWED: Mapping[str, str] = {
 }
 """The places outside of the adapters, the exchange and the door to venues that name Alpaca, each with its reason."""
 KRAKEN: Mapping[str, str] = {
+    "tradebot/app/backtest/charted.py": "a backtest reads the charts of Kraken's face without asking for pages",
+    "tradebot/app/backtest/served.py": "a backtest reads the charts of Kraken's face without asking for pages",
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
     "config/profiles/smart_money.yaml": "a profile says which venue it is for",
     "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",

@@ -111,6 +111,7 @@ def _desk(
         position_ratios=reading.ratios,
         orders=reading.orders,
         omitted_orders=frozenset(order.symbol for order in reading.omitted_orders),
+        canceled=books.cancels_accepted & {order.venue_id for order in reading.omitted_orders},
         differences=reading.differences,
         unproven=reading.unproven,
         steady=view.steady,

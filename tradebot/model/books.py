@@ -102,6 +102,13 @@ class Books(Struct, frozen=True, dict=True):
         sent = (record.intent.target_venue_id for record in asked if record.updated_at >= self.at)
         return frozenset(name for name in sent if name)
 
+    @cached_property
+    def cancels_accepted(self) -> frozenset[str]:
+        """Return the orders, by the venue's id, whose cancel the venue has accepted; their end may not be told yet."""
+        cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
+        accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
+        return frozenset(name for name in accepted if name)
+
     def kept_of(self, position: Position) -> Kept:
         """Return what is known of one of our open positions besides its lots."""
         return complete(self.kept.get(position.key), position)

@@ -237,8 +237,8 @@ class Desk(Struct, frozen=True):
     and `taken_s` is the stopwatch's reading when the desk was taken.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
-    orders that the venue's list is missing. `differences` are positions on which the two contradict each other;
-    `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
+    orders that the venue's list is missing, and `canceled` the venue's ids of those whose cancel it accepted.
+    `differences` are positions on which the two contradict each other; `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
     during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
     `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
     protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
@@ -273,6 +273,7 @@ class Desk(Struct, frozen=True):
     halt_evidence: HaltEvidence = field(default_factory=HaltEvidence)
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
     omitted_orders: frozenset[str] = frozenset()
+    canceled: frozenset[str] = frozenset()
     differences: tuple[PositionDifference, ...] = ()
     unproven: frozenset[str] = frozenset()
     steady: bool = True

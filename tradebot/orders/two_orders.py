@@ -139,13 +139,21 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
                 whose,
                 side,
                 _shares(world, desk, closes) if closes else NONE,
-                tuple(stop for stop in stops if not stop.ending),
-                tuple(target for target in targets if not target.ending),
+                tuple(stop for stop in stops if not _is_ending(desk, stop)),
+                tuple(target for target in targets if not _is_ending(desk, target)),
                 closes,
                 wanted.get(whose) if closes and listing else None,
-                NONE if world.venue.reduce_only else total(stop for stop in stops if stop.ending),
+                NONE if world.venue.reduce_only else total(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
+
+
+def _is_ending(desk: Desk, rest: Resting) -> bool:
+    """Return True if a cancel was accepted and the order isn't listed any more, though its end isn't proven yet.
+
+    Counted as resting, it would make too many, and an order that works would be canceled in its stead.
+    """
+    return rest.ending or rest.first.venue_id in desk.canceled
 
 
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:

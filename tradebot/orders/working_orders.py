@@ -186,6 +186,9 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
             ours = order.client_order_id == record.intent.client_order_id
             if ours and order.open_quantity and (late or age >= timedelta(seconds=limits.exit_life_s)):
                 yield order, record, Reason.STALE_EXIT
+        elif order.venue_id in desk.canceled:
+            # Its end isn't told yet; should it be listed again, it is canceled again.
+            continue
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
         elif _lived(desk, record) >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:

@@ -266,7 +266,9 @@ class KrakenReader:
         found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
         self.unreadable_fills = 0
         for _ in range(MOST_PAGES):
-            read = self._read_fills(raws)
+            if raws != self._last_fills[0]:  # Most passes see the page that the last one saw.
+                self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
+            read = self._last_fills[1]
             self.unreadable_fills += len(raws) - len(read)
             new = [one for one in read if one.activity_id not in found]
             found.update((one.activity_id, one) for one in new)
@@ -277,12 +279,6 @@ class KrakenReader:
             last = min(one.at for one in new) + timedelta(milliseconds=1)
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
         raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
-
-    def _read_fills(self, raws: list[Any]) -> Sequence[Fill]:
-        """Return what rows of fills say; those that were read last aren't read again: most passes see the same."""
-        if raws != self._last_fills[0]:
-            self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
-        return self._last_fills[1]
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
