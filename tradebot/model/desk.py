@@ -238,17 +238,18 @@ class Desk(Struct, frozen=True):
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing, and `canceled` the venue's ids of those whose cancel it accepted.
-    `differences` are positions on which the two contradict each other; `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
-    during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
-    `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none. `resting` is what
-    protects positions at the venue. `core_drifts` are, by strategy, the worst difference between what the flow source
-    sends and what it documents, in a core signal that the strategy reads. `calendar_differs` says how the broker's
-    calendar and exchange_calendars differ on this day; it is empty if they agree, and on a desk for exits. `outlooks`
-    are what exit rules read of each position besides prices; there are none unless they are going to watch. `listings`
-    are those in force; `unlisted` are symbols that the venue, asked for this desk, doesn't list any more or never did.
-    `registry` says which symbols may be entered; None if the bot has no registry, and on a desk for exits.
-    `shocks` are moves of prices after which entries wait; None if no limit asks, or if nobody knows.
-    `other_contracts` are, by symbol, other symbols of the same coin that are held or ordered.
+    `differences` are positions on which the two contradict each other; `unproven` are symbols that the venue did not
+    confirm when asked directly. `steady` is False if our orders changed during each reading. `untraced_fills` counts
+    foreign fills whose order the venue did not return: they may be ours. `clock_ahead_s` is how far the venue's clock
+    is ahead of a second one; None if there is none. `resting` is what protects positions at the venue. `core_drifts`
+    are, by strategy, the worst difference between what the flow source sends and what it documents, in a core signal
+    that the strategy reads. `calendar_differs` says how the broker's calendar and exchange_calendars differ on this
+    day; it is empty if they agree, and on a desk for exits. `outlooks` are what exit rules read of each position
+    besides prices; there are none unless they are going to watch. `listings` are those in force; `unlisted` are symbols
+    that the venue, asked for this desk, doesn't list any more or never did. `registry` says which symbols may be
+    entered; None if the bot has no registry, and on a desk for exits. `shocks` are moves of prices after which entries
+    wait; None if no limit asks, or if nobody knows. `other_contracts` are, by symbol, other symbols of the same coin
+    that are held or ordered.
     """
 
     now: datetime
