@@ -64,7 +64,10 @@ class Recorded(NamedTuple):
 
 
 class Orders(TypedDict):
-    """How many working orders were canceled, closed with a new order, or failed, and why anything is left."""
+    """How many cancels of working orders were accepted, closing orders sent, or failed, and why anything is left.
+
+    A venue may prove a moment later that an order has ended, and one may have filled first.
+    """
 
     cancelled: int
     closing: int
@@ -115,7 +118,7 @@ def further_lines(path: Path, request: Request, latch: Latch, orders: Orders | N
         lines.append("  next: tradebot evaluate-exits cancels it; tradebot orders shows it")
     elif orders:
         closing = counted(orders["closing"], "closing order")
-        lines.append(f"  working orders: {orders['cancelled']} canceled, {closing} sent")
+        lines.append(f"  working orders: {counted(orders['cancelled'], 'cancel')} accepted, {closing} sent")
         if orders["problem"]:
             lines.append(f"  not everything was done: {orders['problem']}")
             if not latch.unrecorded and _next_step(latch, orders) != RECOVER:

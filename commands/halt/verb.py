@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.halt.report import (
     FLATTEN,
+    NO_REASON,
     PATIENCE_S,
     REDUCE_ONLY,
     Halted,
@@ -161,7 +162,7 @@ def _request(arguments: Sequence[str]) -> Request:
         if word in FLAGS:
             options[FLAGS[word]] = True
         elif given and (text.strip() or name == "--reason"):
-            options[VALUES[name]] = text
+            options[VALUES[name]] = text if text.strip() else NO_REASON
         else:
             unknown.append(word)
     return Request(**options, not_understood=tuple(unknown))

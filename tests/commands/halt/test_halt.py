@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.halt.report import Latch, Request, lines_if_unwritten, orders_left_alone
+from commands.halt.report import Latch, Request, further_lines, lines_if_unwritten, orders_left_alone
 from commands.halt.verb import orders_may_fill
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger.by_hand import edit, forget_accepted
@@ -63,6 +63,16 @@ def test_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
 def test_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
     assert bot.json("halt", "--reason=newer")["why"] == "newer"
     assert history(bot.folder) == ["REDUCE_ONLY", "newer"]
+
+
+def test_a_reason_without_words_is_none(bot: Bot) -> None:
+    assert bot.json("halt", "--reason", " ")["why"] == "no reason given"
+
+
+def test_halt_says_that_cancels_were_accepted_and_not_that_orders_have_ended(tmp_path: Path) -> None:
+    latch = Latch("REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "odd fills", datetime.now(UTC), None, True, None)
+    said = further_lines(tmp_path, Request(), latch, {"cancelled": 1, "closing": 0, "failed": 0, "problem": None})
+    assert said.startswith("  working orders: 1 cancel accepted, 0 closing orders sent\n")
 
 
 def test_flatten_without_a_terminal_halts_and_names_the_confirming_command(bot: Bot) -> None:
