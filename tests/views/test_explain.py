@@ -1,6 +1,7 @@
 """Folds over what was recorded: every candidate ends at one reason, and the verdict follows from them."""
 
 from decimal import Decimal
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import DAY, NOW, ago, candidate, there
 from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.model.text import counted, plain
 from tradebot.model.values import replace
@@ -80,9 +81,10 @@ def test_candidates_equal_orders_plus_the_sum_of_reasons(seen: list[CycleRecord]
 
 
 @given(seen=cycles)
-def test_verdict_is_traded_exactly_if_there_were_orders(seen: list[CycleRecord]) -> None:
+def test_verdict_is_traded_exactly_if_there_were_orders_and_nothing_was_broken(seen: list[CycleRecord]) -> None:
     told = why_no_orders(seen)
-    assert (told.verdict is Why.TRADED) == bool(told.funnel.orders)
+    broken = any(row.cause is Cause.BROKEN for row in told.funnel.reasons)
+    assert (told.verdict is Why.TRADED) == (bool(told.funnel.orders) and not broken)
     assert told.sentence
     assert told.remedy
 
@@ -126,9 +128,10 @@ def test_decision_that_ends_a_candidate_must_have_a_reason() -> None:
     [
         ([Reason.FLOW_STALE, Reason.FLOW_STALE, Reason.SCORE_BELOW_MIN], Why.BROKEN, Reason.FLOW_STALE),
         ([Reason.HALTED, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
-        ([Reason.SCORE_BELOW_MIN, Reason.COOLDOWN, Reason.HALTED], Why.IDLE, Reason.COOLDOWN),
+        ([Reason.SCORE_BELOW_MIN, Reason.COOLDOWN, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
+        ([Reason.HALTED, Reason.HALTED, Reason.FLOW_STALE], Why.BROKEN, Reason.FLOW_STALE),
         ([Reason.QUOTE_MISSING], Why.UNKNOWN, Reason.QUOTE_MISSING),
-        # Without a majority the worst cause decides, however rare.
+        # The worst cause decides, however rare.
         ([Reason.SCORE_BELOW_MIN, Reason.SCORE_BELOW_MIN, Reason.HALTED, Reason.FLOW_STALE], Why.BROKEN,
          Reason.FLOW_STALE),
         ([Reason.SCORE_BELOW_MIN, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
@@ -153,20 +156,32 @@ BLAMED = f"Strategy mine is broken: STRATEGY_FAILED: {REASONS[Reason.STRATEGY_FA
     ("seen", "verdict", "before"),
     [
         (ended(*[Reason.CLUSTER_TOO_SMALL] * 20), Why.BROKEN, ""),
-        (
-            ended(*[Reason.HALTED] * 3),
-            Why.BLOCKED,
-            f"3 of 4 candidates ended at HALTED: {REASONS[Reason.HALTED].meaning} ",
-        ),
-        (cycle(record("AAPL")), Why.TRADED, "1 of 2 candidates became an order. "),
+        (ended(*[Reason.HALTED] * 3), Why.BROKEN, ""),
+        (cycle(record("AAPL")), Why.BROKEN, "1 of 2 candidates became an order. "),
     ],
     ids=["the others are idle", "the others are blocked", "the others traded"],
 )
 def test_strategy_that_raised_is_blamed_beside_the_others(seen: CycleRecord, verdict: Why, before: str) -> None:
     told = why_no_orders([replace(seen, refused_strategies=(BROKEN,))])
     assert (told.verdict, told.sentence) == (verdict, before + BLAMED)
-    blocked = verdict is Why.BLOCKED
-    assert told.remedy == REASONS[Reason.HALTED if blocked else Reason.STRATEGY_FAILED].remedy
+    assert told.remedy == REASONS[Reason.STRATEGY_FAILED].remedy
+
+
+BAD = ((Reason.FLOW_MISSING, Why.BROKEN), (Reason.HALTED, Why.BLOCKED), (Reason.QUOTE_STALE, Why.UNKNOWN),
+       (Reason.COOLDOWN, Why.IDLE))  # fmt: skip
+
+
+@pytest.mark.parametrize("traded", [False, True])
+@pytest.mark.parametrize("present", list(product([0, 1, 3], repeat=4)))
+def test_verdict_is_never_weaker_than_the_worst_of_what_happened(present: tuple[int, ...], traded: bool) -> None:
+    """Broken, refused, stale and unwanted in all combinations, each once or as the majority, with an order and not."""
+    lost = [record(f"{reason}{n}", failed(reason, 1500)) for (reason, _), times in zip(BAD, present, strict=True)
+            for n in range(times)]  # fmt: skip
+    told = why_no_orders([cycle(*lost, *([record("SENT")] if traded else []))])
+    worst = next((verdict for (_, verdict), times in zip(BAD, present, strict=True) if times), Why.UNKNOWN)
+    assert told.verdict is (Why.TRADED if traded and worst is not Why.BROKEN else worst)
+    assert ("QUOTE_STALE: the oldest was 25 min old." in told.sentence) is bool(present[2])
+    assert not (told.verdict is not Why.IDLE and told.remedy == FROM_NOTHING)
 
 
 def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
@@ -296,7 +311,7 @@ def test_left_out_symbol_is_counted_without_blaming_the_strategy() -> None:
 def test_entry_that_lacks_only_a_yes_decides_unless_something_is_broken(lacking: Reason) -> None:
     others = [Reason.CLUSTER_TOO_SMALL] * 19
     told = why_no_orders([ended(*others, lacking)])
-    assert told.sentence == f"1 of 20 candidates ended at {lacking}: {REASONS[lacking].meaning}"
+    assert told.sentence.startswith(f"1 of 20 candidates ended at {lacking}: {REASONS[lacking].meaning}")
     assert told.remedy == REASONS[lacking].remedy
     assert "approv" in told.remedy
     assert why_no_orders([ended(*others, lacking, Reason.PASS_FAILED)]).verdict is Why.BROKEN

@@ -13,7 +13,7 @@ from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
-from tradebot.model.text import counted, noun, plain
+from tradebot.model.text import counted, noun, plain, span
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
@@ -177,9 +177,8 @@ _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
-    If any candidate became an order, the verdict is TRADED. Otherwise the cause that ended more than half of the
-    candidates decides, or else the worst cause. Anything broken outranks "idle by design". A failed strategy is
-    mentioned even if others traded.
+    Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
+    TRADED; otherwise the worst cause decides. Data that was too old is named with its age.
     """
     seen = funnel(cycles)
     if not cycles:
@@ -187,11 +186,9 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     # A failed strategy is mentioned even if others traded.
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
+    stale = _stale(cycles)
     if seen.orders:
-        became = noun(seen.orders, "an order", "orders")
-        sentence = f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}. {blame}".rstrip()
-        remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
-        return Explanation(Verdict.TRADED, sentence, remedy, seen)
+        return _traded(seen, failed, stale)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
         names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
         waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
@@ -202,12 +199,52 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     deciding = next(row for row in seen.reasons if row.reason is decided)
     verdict = Verdict(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
-        return Explanation(verdict, blame, deciding.remedy, seen)
+        return Explanation(verdict, f"{blame} {stale}".rstrip(), deciding.remedy, seen)
     share = "Each pass"
     if seen.candidates > seen.refused_passes:
         share = f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
-    sentence = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)} {blame}"
-    return Explanation(verdict, sentence.rstrip(), deciding.remedy, seen, _then(cycles, deciding.reason))
+    first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
+    sentence = " ".join(filter(None, (first, _most(seen, deciding), blame, stale)))
+    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, deciding.reason))
+
+
+def _traded(seen: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
+    """Return that orders were sent, and what was broken beside that, which is the verdict then."""
+    broken = next((row for row in seen.reasons if row.cause is Cause.BROKEN), None)
+    became = noun(seen.orders, "an order", "orders")
+    said = [f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}."]
+    if broken and not (failed and failed.decision.reason is broken.reason):
+        said.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
+    said += filter(None, (_blame(failed) if failed else "", stale))
+    remedy = REASONS[_reason(failed.decision)].remedy if failed else broken.remedy if broken else "tradebot status"
+    return Explanation(Verdict.BROKEN if broken else Verdict.TRADED, " ".join(said), remedy, seen)
+
+
+def _most(seen: Funnel, deciding: ReasonCount) -> str:
+    """Say where most ended, if that isn't what decided."""
+    most = seen.reasons[0]
+    return "" if most.count <= deciding.count else f"Most ended elsewhere: {most.count} at {most.reason}."
+
+
+STALE = frozenset(
+    {Reason.FLOW_STALE, Reason.QUOTE_STALE, Reason.BARS_STALE, Reason.RECONCILE_STALE, Reason.CANDIDATE_STALE}
+)
+"""Reasons that say that data was too old; what they observed is its age."""
+
+
+def _stale(cycles: Sequence[CycleRecord]) -> str:
+    """Say how much ended because data was too old, and how old it was; empty if nothing did."""
+    ages = defaultdict[Reason, list[float]](list)
+    for end in (end for cycle in cycles for end in _ends(cycle)):
+        if end.decision and end.reason in STALE and (age_s := _age_s(end.decision)) is not None:
+            ages[end.reason].append(age_s)
+    return " ".join(f"{reason}: the oldest was {span(max(old))} old." for reason, old in sorted(ages.items()))
+
+
+def _age_s(decision: Decision) -> float | None:
+    if decision.age_s is not None:
+        return decision.age_s
+    return None if isinstance(decision.observed, str | None) else float(decision.observed)
 
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
@@ -262,20 +299,15 @@ _FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 
 
 def decisive(reasons: Mapping[Reason, int]) -> Reason:
-    """Return which of these counted reasons decided: of the cause of more than half, or else of the worst cause.
+    """Return which of these counted reasons decided: the most frequent one of the worst cause.
 
-    Anything broken outranks "idle by design". Unless something is, an entry decides for which only a yes is missing.
+    Unless something is broken, an entry decides for which only a yes is missing.
     """
-    by_cause = Counter[Cause]()
-    for reason, count in reasons.items():
-        by_cause[REASONS[reason].cause] += count
     missing = next((reason for reason in reasons if reason in _FOR_A_YES), None)
-    if missing and Cause.BROKEN not in by_cause:
+    worst = min((REASONS[reason].cause for reason in reasons), key=_ORDER_OF_BLAME.index)
+    if missing and worst is not Cause.BROKEN:
         return missing
-    majority = next((cause for cause, count in by_cause.items() if 2 * count > by_cause.total()), None)
-    if majority is None or (majority is Cause.IDLE and Cause.BROKEN in by_cause):
-        majority = min(by_cause, key=_ORDER_OF_BLAME.index)
-    return next(reason for reason in reasons if REASONS[reason].cause is majority)
+    return max((reason for reason in reasons if REASONS[reason].cause is worst), key=lambda reason: reasons[reason])
 
 
 class Way(Struct, frozen=True):

@@ -111,7 +111,7 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
     """Return an answer that doesn't explain by records what was `left_out` of them; orders were recorded anyway."""
-    if lacking is None or answer.verdict is Verdict.TRADED:
+    if lacking is None or answer.funnel.orders:
         return answer
     return replace(answer, verdict=Verdict.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 

@@ -182,3 +182,12 @@ def test_message_fits_and_begins_with_the_headline() -> None:
     assert first == data.headline
     assert "- 27 more; tradebot summary tells all." in rest
     assert any(line.startswith("It sent no order") for line in rest)
+
+
+def test_nothing_needs_you_only_if_nothing_was_broken_and_all_can_be_told() -> None:
+    broken = summary(replace(SEEN, ends=(3, {Reason.FLOW_STALE: 2, Reason.SCORE_BELOW_MIN: 1})))
+    (need,) = broken.needs
+    assert (need.what.startswith("2 candidates refused: "), need.next) == (True, "Run tradebot fetch-flow.")
+    assert "All is well" not in broken.short
+    assert "All is well" not in summary(replace(SEEN, unknown=("What was decided can't be read.",))).short
+    assert "All is well" in summary(SEEN).short

@@ -50,7 +50,7 @@ def summary(seen: Seen) -> Summary:
         missed=_missed(seen.missed),
         health={state.value: count for state, count in Counter(one.state for one in seen.judgments).items()},
         quota=quota(seen.passes),
-        needs=tuple(_needs(seen)),
+        needs=tuple(_needs(seen, refusals)),
         changes=tuple(_changes(seen)),
         unknown=tuple(seen.unknown),
         sections=(),
@@ -117,8 +117,12 @@ def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
     )
 
 
-def _needs(seen: Seen) -> Iterator[Need]:
+def _needs(seen: Seen, refusals: Sequence[Refusal]) -> Iterator[Need]:
     findings = ranked(seen.judgments)
+    broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
+    # Health may be well again by now; what it cost is told all the same.
+    if broken and seen.judgments and not findings:
+        yield Need(f"{counted(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy)
     for one in findings:
         if one.state is not State.UNKNOWN:
             yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
@@ -352,7 +356,7 @@ def _short(known: Summary, seen: Seen, first: str) -> str:
     if seen.judgments and seen.holdings is not None:
         lines.append(f"It holds {names(gains) if held else 'nothing'}.")
     lines += [*(_slots(known, seen) if known.missed else ()), *_quota(known, seen), *_told_of(seen), *seen.unknown]
-    lines += [] if known.needs or not seen.judgments else ["All is well, and nothing needs you."]
+    lines += [] if known.needs or known.unknown or not seen.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in lines:
         clipped = shorten(line, CLIPPED, placeholder="…")
