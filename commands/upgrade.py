@@ -167,7 +167,7 @@ def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
 
 def _settings(folder: "StateFolder", loaded: "Loaded") -> "Seen":
     """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
-    from commands.config.verb import differences_of
+    from commands.config.reading import differences_of
     from commands.doctor.checks.row import ok, skip, warn
 
     differ = differences_of(folder, loaded)

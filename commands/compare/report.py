@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
@@ -13,6 +12,7 @@ from commands.report.chart import curve
 from commands.report.contents import basis_of, interval_of, value_of
 from commands.report.page import rendered
 from commands.report.reading import read
+from commands.shared.differing import Setting, differing, leaves, shown
 from commands.shared.plain import clean
 from commands.shared.surface import opened
 from commands.shared.tables import Table, number, staying
@@ -59,16 +59,6 @@ class Run(Struct, frozen=True):
     closed_trades: int
 
 
-class Setting(Struct, frozen=True):
-    """A setting that isn't the same in all runs: its dotted name, and its value in each, as text; None if it has none.
-
-    It is one of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
-    """
-
-    name: str
-    values: tuple[str | None, ...]
-
-
 class Row(Struct, frozen=True):
     """One figure of each run."""
 
@@ -110,7 +100,7 @@ def letters(of: "Sequence[object]") -> list[str]:
 def compared(read: "Sequence[Read]") -> Comparison:
     return Comparison(
         runs=tuple(one.run for one in read),
-        settings=tuple(_differing([one.settings for one in read])),
+        settings=tuple(differing([one.settings for one in read])),
         rows=tuple(_rows([one.account for one in read])),
         cautions=tuple(_cautions([one.run for one in read])),
     )
@@ -128,40 +118,15 @@ def _read(letter: str, folder: str) -> Read:
 def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
     result = read_result(bot.folder.path)
     if result is None:
-        yield from _leaves("", effective(bot.settings))
+        yield from leaves("", effective(bot.settings))
         return
     identity = result["identity"]
-    yield from _leaves("", {name: value for name, value in identity["settings"].items() if name != "sandbox"})
-    yield from ((name, value) for name, value in _leaves("market", identity["market"]) if name not in PLACES)
-    yield from _leaves("run", identity["options"])
-    yield from _leaves("version", identity["versions"])
-    yield from _leaves("code", identity.get("code", {}))
+    yield from leaves("", {name: value for name, value in identity["settings"].items() if name != "sandbox"})
+    yield from ((name, value) for name, value in leaves("market", identity["market"]) if name not in PLACES)
+    yield from leaves("run", identity["options"])
+    yield from leaves("version", identity["versions"])
+    yield from leaves("code", identity.get("code", {}))
     yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])
-
-
-def _leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
-    elif value is not None:
-        yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[Setting]":
-    names = dict.fromkeys(name for one in found for name in one)
-    for name in names:
-        values = tuple(one.get(name) for one in found)
-        if len(set(map(_meant, values))) > 1:
-            yield Setting(name, values)
-
-
-def _meant(value: str | None) -> Decimal | str | None:
-    """Return what a value means: 100000 and 100000.0 are the same number."""
-    try:
-        number = Decimal(value or "")
-    except InvalidOperation:
-        return value
-    return number if number.is_finite() else value
 
 
 def _rows(reports: "Sequence[AccountReport]") -> "Iterator[Row]":
@@ -182,10 +147,6 @@ def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
         yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."
 
 
-LONGEST = 40
-"""So many characters of a setting are shown; the JSON document has all."""
-
-
 def render(out: "Console", data: "Comparison") -> None:
     names = letters(data.runs)
     for letter, run in zip(names, data.runs, strict=True):
@@ -195,7 +156,7 @@ def render(out: "Console", data: "Comparison") -> None:
         out.print("What is different about them")
         table = Table(staying("setting"), *names)
         for setting in data.settings:
-            table.row(f"  {clean(setting.name)}", *(_shown(value) for value in setting.values))
+            table.row(f"  {clean(setting.name)}", *(shown(value) for value in setting.values))
         out.print(table)
     else:
         out.print("Their settings, markets and versions are the same.")
@@ -219,11 +180,6 @@ def run_words(run: "Run") -> str:
     """Return what kind a run is, its span, and how many trades it closed."""
     span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
     return f"({run.kind}): {span}, {counted(run.closed_trades, 'closed trade')}"
-
-
-def _shown(value: str | None) -> str:
-    text = clean(value if value is not None else "-")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def page(data: "Comparison", accounts: "Sequence[AccountReport]") -> str:

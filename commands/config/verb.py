@@ -1,30 +1,27 @@
 """`tradebot config`: show each configuration value with its source, and check whether a file would load."""
 
 import difflib
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct
 
-from commands.config.accept import Change, Checked, Shown, Value, app
+from commands.config import diff, setting
+from commands.config.accept import Checked, Shown, Value, app
+from commands.config.reading import changes_of, differences_of, loaded_for, report_of, values
 from commands.shared.completing import settings as setting_names
-from commands.shared.plain import Identity, clean
+from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
-from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted, in_yaml
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.settings import Loaded
-    from tradebot.model.trading import Difference
+__all__ = ["app", "diff", "setting"]
+"""The other verbs of the group are made when their modules are imported."""
 
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
@@ -33,14 +30,14 @@ LONG = 12
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
     """Return each value with its source; raise OperatorError for an unknown name."""
-    folder, loaded = _loaded(state_dir, config)
+    folder, loaded = loaded_for(state_dir, config)
     differ = {row.name: row for row in differences_of(folder, loaded) or ()}
     every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
     chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
     if not chosen and key is not None:
         raise _unknown(key, every)
     data = Shown(str(folder.path) if folder else None, key, tuple(chosen))
-    return _report("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
+    return report_of("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
@@ -49,91 +46,19 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     from tradebot.app.flow_plan import given_up
     from tradebot.app.relations import overridden
     from tradebot.app.rules import rules_of
-    from tradebot.app.settings import load
 
-    folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
-    require_installed(loaded.settings.strategies.installed_as())
-    begun = {"mode": loaded.settings.mode.value, "venue": loaded.settings.venue}
-    shipped = {row.key: row.value for row in values(load(None, {}, begun))} | {"venue": FIRST_VENUE}
-    every = list(values(loaded))
-    changes = tuple(
-        Change(row.key, shipped.get(row.key), row.value, row.origin)
-        for row in every
-        if row.key not in shipped or shipped[row.key] != row.value
+    folder, loaded = loaded_for(
+        state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)
     )
+    require_installed(loaded.settings.strategies.installed_as())
     without_effect = tuple(overridden(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = differences_of(folder, loaded)
     less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
-    data = Checked(
-        file, len(every), changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings
-    )
-    report = _report("config-check", data, folder, loaded, _render_check)
+    count, changes = sum(1 for _ in values(loaded)), changes_of(loaded)
+    data = Checked(file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings)
+    report = report_of("config-check", data, folder, loaded, _render_check)
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
-
-
-def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Loaded", render: Any) -> Report:
-    from tradebot.model.trading import mode_name
-
-    mode = mode_name(loaded.settings.mode, shadow=loaded.settings.shadow)
-    whose = Identity(mode, loaded.settings.venue, folder.tail if folder else None)
-    return Report(verb, data, render, whose=whose)
-
-
-def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":
-    from tradebot.adapters.state import state_folder
-    from tradebot.app.loading import Options, load_for, user_file
-    from tradebot.app.settings import load
-
-    path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
-    if not state_dir and not (path / state_folder.MARKER).exists():
-        return None, load(file or user_file(options, path, os.environ), os.environ)
-    folder = state_folder.open_state(path, os.environ)
-    if file is None:
-        return folder, load_for(folder, options, os.environ)
-    return folder, load(file, os.environ, {"mode": folder.mode})
-
-
-def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
-    """Compare with the accepted configuration; None if there is no bot or its books can't be read."""
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.app.baseline import differences
-
-    if folder is None:
-        return None
-    try:
-        with closing(SqliteLedger.open(folder.path, folder.account_number, read_only=True)) as ledger:
-            accepted = ledger.baselines.last()
-    except TradebotError:
-        return None
-    return differences(loaded.settings, accepted, loaded.origins) if accepted else None
-
-
-def values(loaded: "Loaded") -> Iterator[Value]:
-    """Yield every value of the settings by its dotted name, in the order of the configuration."""
-    from tradebot.app.baseline import origin_of
-
-    for key, value in _leaves(loaded.settings, ""):
-        yield Value(key, value, origin_of(loaded.origins, key))
-
-
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    from pydantic import BaseModel
-
-    from tradebot.timetable.lines import Timetable
-
-    items: Any = value.items() if isinstance(value, Mapping) else None
-    if isinstance(value, Timetable):
-        items = value.written().items()
-    if isinstance(value, BaseModel):
-        # A setting that may be left out, and is, has no value.
-        items = [(key, item) for key, item in value if key in value.model_fields_set]
-    if items is None:
-        # Values with their own syntax are shown as they are written in the file.
-        yield name, str(value) if isinstance(value, Struct) else value
-        return
-    for key, item in items:
-        yield from _leaves(item, f"{name}.{key}" if name else str(key))
 
 
 def _unknown(key: str, every: list[Value]) -> OperatorError:

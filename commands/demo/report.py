@@ -1,4 +1,4 @@
-"""What a day of the demo did and earned: its parts, checked against the exchange's account."""
+"""What the days of a demo did and earned: its parts, checked against the exchange's account."""
 
 from collections import Counter
 from datetime import date
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from rich.console import Console
 
+from commands.demo.beside import Beside, Outcome, Run, beside, keep, run_of
+from commands.demo.beside import render as render_beside
 from commands.init.market_notes import made_up
 from commands.shared.drawing import bar, gain, measured, off_by, usd
 from commands.shared.history import read_history
@@ -15,6 +17,7 @@ from commands.shared.records import exit_reasons
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.report import by_strategy
+from tradebot import __version__
 from tradebot.app.sandbox import remarks_on
 from tradebot.app.wiring import App
 from tradebot.model.bar import Session
@@ -36,8 +39,9 @@ from tradebot.views.performance.trade_row import Status, TradeRow, rule_of, rule
 from tradebot.views.performance.trades import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from commands.demo.verb import Played
 
 CENT = Decimal("0.01")
 
@@ -63,15 +67,28 @@ class OpenPosition(Struct, frozen=True):
     unrealized: Decimal
 
 
-class DemoData(Struct, frozen=True):
-    """One played session. `differences` is empty if ledger and exchange agree to the cent.
+class OneSession(Struct, frozen=True):
+    """One session of several: how many minutes of it were played, the equity afterward and what it earned, in USD."""
 
-    `earned` is None if they don't: then nobody knows what the trades earned. `edge` and `flow` are None if no strategy
-    reads flow.
+    session: date
+    minutes: int
+    equity: Decimal
+    result: Decimal
+
+
+class DemoData(Struct, frozen=True):
+    """The played sessions. `differences` is empty if ledger and exchange agree to the cent.
+
+    `session` is the first one, and `minutes` counts those of all. `earned` is None if ledger and exchange disagree:
+    then nobody knows what the trades earned. `edge` and `flow` are None if no strategy reads flow. `configuration` is
+    the file with the user's settings, `strategies` are those in use, and `beside` is None without an earlier run.
     """
 
     state_dir: str
+    configuration: str | None
+    strategies: tuple[str, ...]
     session: date
+    sessions: tuple[OneSession, ...]
     minutes: int
     symbols: int
     seed: int
@@ -89,10 +106,36 @@ class DemoData(Struct, frozen=True):
     elapsed_s: float
     next_commands: tuple[str, ...]
     notes: tuple[str, ...]
+    beside: "Beside | None"
 
 
-def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
-    """Return the result of a session of `minutes` minutes that took `elapsed_s` seconds to play."""
+def played_data(
+    app: "App", played: "Sequence[Played]", elapsed_s: float, last: "Run | None", configuration: str | None
+) -> DemoData:
+    """Return the result of the played sessions, beside the last run; keep it for the next one."""
+    data = _data(app, played, elapsed_s, configuration)
+    minutes = max(one.minutes for one in played)
+    how = {"sessions": len(played), "minutes": minutes, "version": __version__}
+    run = run_of(app.settings, how, _outcome(data))
+    keep(app.folder.path, run)
+    return replace(data, beside=beside(last, run) if last else None)
+
+
+def _outcome(data: DemoData) -> Outcome:
+    return Outcome(
+        candidates=data.funnel.candidates,
+        orders=data.funnel.orders,
+        fills=data.fills,
+        closed=data.earned.closed if data.earned else None,
+        won=data.earned.won if data.earned else None,
+        open_positions=len(data.positions),
+        result_usd=None if data.differences else data.equity - data.profit.opening_cash,
+        refused={str(row.reason): row.count for row in data.funnel.reasons},
+    )
+
+
+def _data(app: "App", played: "Sequence[Played]", elapsed_s: float, configuration: str | None) -> DemoData:
+    session = played[0].session
     totals = app.ledger.totals()
     held = totals.own_positions()
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
@@ -103,8 +146,11 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
     return DemoData(
         state_dir=str(app.folder.path),
+        configuration=configuration,
+        strategies=tuple(app.settings.strategies.sections()),
         session=session.date,
-        minutes=minutes,
+        sessions=tuple(_each(played, profit.opening_cash)),
+        minutes=sum(one.minutes for one in played),
         symbols=len(app.settings.universe),
         seed=sandbox.seed,
         edge=sandbox.edge if reads_flow else None,
@@ -118,12 +164,20 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         positions=tuple(_open_position(position, marks) for position in held),
         profit=profit,
         equity=profit.equity,
-        earned=None if differences else earned(app, session.date, marks),
+        earned=None if differences else earned(app, played[-1].session.date, marks),
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
         notes=(*made_up(app.settings, app.settings.universe), *remarks_on(app.folder.exchange)[0]),
+        beside=None,
     )
+
+
+def _each(played: "Sequence[Played]", opening_cash: Decimal) -> "Iterator[OneSession]":
+    before = opening_cash
+    for one in played:
+        yield OneSession(one.session.date, one.minutes, one.equity, one.equity - before)
+        before = one.equity
 
 
 def _exits(app: "App", session: "Session") -> dict[str, int]:
@@ -229,11 +283,15 @@ BAR = 12
 
 def render(console: "Console", data: "DemoData") -> None:
     """Print the whole screen."""
-    console.rule(f"Session {data.session} on the embedded exchange", align="left", characters="─")
+    last = data.sessions[-1].session
+    which = f"Session {data.session}" if last == data.session else f"Sessions {data.session} to {last}"
+    console.rule(f"{which} on the embedded exchange", align="left", characters="─")
     console.print(
         f"{counted(data.minutes, 'minute')}, {counted(data.symbols, 'symbol')}, seed {data.seed}, "
         f"played in {data.elapsed_s:.0f} s.{'' if data.edge is None else f' {_edge_words(data.edge)}'}"
     )
+    if data.configuration:
+        console.print(f"Settings  {data.configuration}", markup=False)
     for note in data.notes:
         console.print(f"Note      {note}", markup=False)
     if flow := data.flow:
@@ -248,8 +306,13 @@ def render(console: "Console", data: "DemoData") -> None:
     console.print(f"Exits     {exits}")
     _positions(console, data)
     _money(console, data)
+    if len(data.sessions) > 1:
+        each = ", ".join(f"{one.session:%m-%d} {gain(one.result)}" for one in data.sessions)
+        console.print(f"By day    {each}")
     if data.earned:
         _earned(console, data.earned)
+    if data.beside:
+        render_beside(console, data.beside)
     console.print("Try next")
     for command in data.next_commands:
         console.print(f"  {command}", markup=False)

@@ -1,30 +1,62 @@
-"""`tradebot demo`: play one session on the embedded exchange, using the same functions as the verbs."""
+"""`tradebot demo`: play sessions on the embedded exchange, using the same functions as the verbs."""
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols, Venue
-from commands.shared.plain import note
-from commands.shared.surface import VERBS, Json, Report, StateDir, finish, identity, progress_bar, show_traded_by
+from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Start, Symbols, Venue
+from commands.shared.completing import assigned, strategies
+from commands.shared.surface import (
+    VERBS,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    finish,
+    identity,
+    progress_bar,
+    show_traded_by,
+)
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
+    from commands.demo.beside import Run
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
 
 SESSION_MINUTES, LONGEST = 390, 1440
 """How much of a session is played unless more is asked for, and how long the longest one is, in minutes."""
+MOST_SESSIONS = 250
 
 
-def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
-    """Make a fresh demo state, play its first session, and check the books against the exchange."""
+class Wish(NamedTuple):
+    """What is to be played: how many sessions, how many minutes of each, by which strategy, with which settings.
+
+    Without a number of sessions it is one. `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
+    file to begin with in place of the folder's own.
+    """
+
+    sessions: int | None = None
+    minutes: int = SESSION_MINUTES
+    strategy: str | None = None
+    changed: Sequence[str] = ()
+    config: str | None = None
+
+
+def run(state_dir: str | None, flags: dict[str, Any], wish: Wish, progress: "Progress") -> Report:
+    """Make a fresh demo state, play its sessions, and check the books against the exchange."""
+    from commands.demo import beside
     from commands.init import verb as init
+    from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options
     from tradebot.app.settings import load
@@ -33,23 +65,64 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
     started = time.monotonic()
     path = state_folder.resolve(state_dir, os.environ)
     _refuse_users(path)
-    settings = load(_configuration(path), os.environ, flags).settings
+    file, start = _configuration(path, wish.config)
+    flags = _with_strategy(file, _with_settings(flags, wish.changed), wish.strategy)
+    settings = load(file, os.environ, flags).settings
+    require_installed(settings.strategies.installed_as())
+    last = beside.last_run(path)
     with init.setting_up(path, "demo"):
         _clear(path)
-        init.make(path, settings, "demo", flags)
+        init.make(path, settings, "demo", flags, start=start)
         with open_app(Options(str(path)), os.environ) as app:
-            session, played = play(app, minutes, progress)
+            played = play(app, wish.sessions or 1, wish.minutes, progress)
             show_traded_by(app)
-            return report(app, session, played, time.monotonic() - started)
+            return report(app, played, time.monotonic() - started, last=last, configuration=file)
 
 
-def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
-    """Report the played session; exit 1 if the books and the exchange disagree."""
+def report(
+    app: "App",
+    played: "Sequence[Played]",
+    elapsed_s: float,
+    *,
+    last: "Run | None" = None,
+    configuration: Path | None = None,
+) -> Report:
+    """Report the played sessions, beside the last run if there was one; exit 1 if books and exchange disagree."""
     from commands.demo.report import played_data, render
 
-    data = played_data(app, session, minutes, elapsed_s)
+    data = played_data(app, played, elapsed_s, last, str(configuration) if configuration else None)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("demo", data, render, code, identity(app))
+
+
+def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, Any]:
+    """Return the options with each KEY=VALUE; raise OperatorError for those that a demo has options for."""
+    from commands.shared.setting_words import assignments, over, values_of
+
+    values = values_of(list(assignments(changed)))
+    for path, _ in values:
+        if path[0] in ("mode", "venue", "shadow"):
+            hint = "tradebot demo --venue NAME" if path[0] == "venue" else "tradebot init --mode paper --shadow"
+            raise OperatorError(f"--set {path[0]}: a demo trades on the embedded exchange, and really sends", hint)
+    return over(flags, values)
+
+
+def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """Return the options with one strategy in use, beginning with its profile if it isn't configured."""
+    if name is None:
+        return flags
+    from commands.init.profiles import profile_content
+    from tradebot.adapters.plugins.plugin import require_named
+    from tradebot.app.settings import load, merge
+
+    where = {key: flags[key] for key in ("mode", "venue") if key in flags}
+    in_use = load(file, os.environ, where).settings.strategies.installed_as()
+    require_named(name, in_use.get(name, name))
+    merged: dict[str, Any] = {} if name in in_use else profile_content(name)
+    merge(merged, flags)
+    alone: dict[str, Any] = {other: None for other in (*in_use, *merged.get("strategies", {})) if other != name}
+    merge(merged, {"strategies": alone if name in in_use else {name: {}, **alone}})
+    return merged
 
 
 def _refuse_users(path: Path) -> None:
@@ -63,19 +136,26 @@ def _refuse_users(path: Path) -> None:
         )
 
 
-def _configuration(path: Path) -> Path | None:
-    """Return the user's configuration file; a file in an earlier demo's folder belongs to that demo."""
+def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | None]:
+    """Return the user's configuration file, and the same again if the demo's folder has to have a copy of it.
+
+    A file that an earlier demo wrote belongs to that demo, until a person changes it.
+    """
+    from commands.init.own_file import to_copy, written_here
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import USER_FILE, Options, user_file
 
-    file = user_file(Options(), path, os.environ)
-    return None if file == path / USER_FILE and state_folder.marked(path) else file
+    file = user_file(Options(None, config), path, os.environ)
+    if file == path / USER_FILE and state_folder.marked(path) and written_here(file):
+        return None, None
+    return file, to_copy(file, path) if config else None
 
 
 def _clear(path: Path) -> None:
-    """Remove an earlier demo that nobody is working on; keep a configuration that a person has edited."""
+    """Remove an earlier demo that nobody is working on, except what a person wrote, and what came of it."""
     from shutil import rmtree
 
+    from commands.demo.beside import FILE
     from commands.init.own_file import written_here
     from tradebot.adapters.state import lock, state_folder
     from tradebot.app import sandbox
@@ -84,30 +164,56 @@ def _clear(path: Path) -> None:
     _refuse_users(path)
     if not state_folder.marked(path):
         return
+    own = path / USER_FILE
+    kept = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
     with lock.hold_all(path, "demo"):
         sandbox.stop(path / state_folder.EXCHANGE)
-        if (path / USER_FILE).exists() and not written_here(path / USER_FILE):
-            note(f"note: your {USER_FILE} was moved to {state_folder.set_aside(path, [USER_FILE])}")
         for folder in state_folder.FOLDERS:
             rmtree(path / folder, ignore_errors=True)
-        for name in state_folder.OWN_FILES:
+        for name in {*state_folder.OWN_FILES} - kept:
             (path / name).unlink(missing_ok=True)
     state_folder.prepare(path)
 
 
-def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]":
-    """Tick the engine minute by minute and run what is due; return the session and the minutes played of it.
+class Played(NamedTuple):
+    """One session, how many minutes of it were played, and the account's equity afterward in USD."""
 
-    The last minute is the session's close, which comes earlier on a half day.
+    session: "Session"
+    minutes: int
+    equity: Decimal
+
+
+def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[Played]":
+    """Play so many sessions of the market, and so many minutes of each; return what was played.
+
+    The last minute of a session is its close, which comes earlier on a half day.
     """
+    app.engine.tick_to("open")
+    held = app.settings.sandbox.sessions
+    if app.settings.sandbox.source != "generated" and held > sessions:
+        # Recorded bars have no close before their first session, and without one nothing is bought.
+        app.engine.tick_to("next_open")
+        held -= 1
+    played: list[Played] = []
+    whole = min(sessions, held)
+    for number in range(whole):
+        if number:
+            app.engine.tick_to("next_open")
+        played.append(_play(app, minutes, partial(_shown, progress, number, whole)))
+    return played
+
+
+def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
+    """Show how far all sessions are, when so much is done of one."""
+    progress(before * most + done, whole * most)
+
+
+def _play(app: "App", minutes: int, progress: "Progress") -> Played:
+    """Tick the engine minute by minute through a session that has just opened, and run what is due."""
     from commands.demo.day import Day
     from commands.reconcile import verb as reconcile
     from tradebot.timetable.sessions import session_of
 
-    app.engine.tick_to("open")
-    if app.settings.sandbox.source != "generated" and app.settings.sandbox.sessions > 1:
-        # Recorded bars have no close before their first session, and without one nothing is bought.
-        app.engine.tick_to("next_open")
     now = app.now()
     app.ensure_calendar(now)
     session = session_of(app.ledger, now, app.day)
@@ -119,37 +225,70 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
         day.run(now + timedelta(minutes=minute))
         progress(minute, minutes)
     reconcile.run(app, by="demo")
-    return session, minutes
+    return Played(session, minutes, app.reader.view().account.equity)
+
+
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting for this run only; may be given several times.",
+        autocompletion=assigned,
+    ),
+]  # fmt: skip
 
 
 @VERBS.command(
-    "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
+    "demo",
+    epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing\n"
+    "tradebot demo --set limits.max_open_positions=5 --sessions 5",
 )
 def demo(
-    minutes: Annotated[int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play.")] = (
-        SESSION_MINUTES
-    ),
+    changed: Changed = None,
+    sessions: Annotated[
+        int | None, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions to play.")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", help="Let this strategy trade alone.", autocompletion=strategies),
+    ] = None,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play of a session.")
+    ] = SESSION_MINUTES,
     venue: Venue = None,
     bars: Bars = None,
     bar_stamp: BarStamp = None,
-    sessions: Sessions = None,
     start: Start = None,
     seed: Seed = None,
     edge: Edge = None,
     flow_folder: FlowFolder = None,
     symbols: Symbols = None,
     state_dir: StateDir = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Play one trading session on the embedded exchange.
+    """Play a trading session, or several, on the embedded exchange.
 
-    It needs no account and no keys. At the end it checks the bot's books against the exchange's.
+    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
+    checks the bot's books against the exchange's, and shows what came of it beside the last run.
     """
     from commands.init.symbols import symbol_flags
     from commands.init.verb import MarketWish, flags_of, market_flags
 
-    sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
-    flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue), venue)
-    with progress_bar("playing the session") as progress:
-        report = run(state_dir, flags, minutes, progress)
+    sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder))
+    if sessions is not None:
+        sandbox["sessions"] = _held(sandbox.get("sessions"), sessions)
+    flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)
+    with progress_bar("playing the session" if sessions in (None, 1) else "playing the sessions") as progress:
+        report = run(state_dir, flags, Wish(sessions, minutes, strategy, changed or (), config), progress)
     finish(report, as_json)
+
+
+def _held(recorded: int | None, wanted: int) -> int:
+    """Return how many sessions the market has to have; of recorded ones, one more, whose closes the others need."""
+    if recorded is None or wanted == 1:
+        return wanted
+    if wanted > recorded:
+        raise OperatorError(
+            f"the recorded bars have {counted(recorded, 'session')}, not {wanted}", f"--sessions {recorded}"
+        )
+    return min(recorded, wanted + 1)

@@ -1,21 +1,25 @@
 """The configuration file in a bot's folder, as `init` writes it."""
 
 import os
+import re
 from contextlib import suppress
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.yaml_edit import in_lines
 from tradebot.adapters.text.yaml_loader import load_yaml, read_text
 from tradebot.app.keys import load_secrets
-from tradebot.app.loading import USER_FILE
+from tradebot.app.loading import DEMO_OPTIONS, USER_FILE
 from tradebot.app.settings import merge
 from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
 
 WRITTEN = "# Written by init ("
+OF_DEMO = (
+    "# What the options of the last demo set; the next one replaces it. Your own settings go into tradebot.yaml.\n"
+)
 
 
 def to_copy(file: Path | None, path: Path) -> Path | None:
@@ -56,20 +60,20 @@ def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
         if values.keys() & options:
             merge(values, options)
             options, text = values, ""
-    text += _written(options) if options else ""
+    text += in_lines(options) if options else ""
     write_durably(path / USER_FILE, _first_line(text) + text)
 
 
-def _written(values: dict[str, Any]) -> str:
-    import yaml
+def keep_options_of_demo(path: Path, flags: dict[str, Any]) -> None:
+    """Write what the options of a demo set beside the user's own file, which they don't belong in."""
+    if options := {key: value for key, value in flags.items() if key != "mode"}:
+        write_durably(path / DEMO_OPTIONS, OF_DEMO + in_lines(options))
 
-    class Dumper(yaml.SafeDumper):
-        """Writes decimals as the numbers that they were."""
 
-    Dumper.add_representer(Decimal, lambda dumper, number: dumper.represent_float(float(number)))
-    # Scalars alone would become one mapping in braces, which can't go on from a file.
-    flat = not any(isinstance(value, dict | list | tuple) for value in values.values())
-    return yaml.dump(values, Dumper=Dumper, sort_keys=False, default_flow_style=False if flat else None)
+def copy_for_demo(path: Path, start: Path) -> None:
+    """Begin a demo's configuration as a copy of another bot's, whatever mode that bot is in."""
+    text = re.sub(r"^mode:.*\n?", "", _text(start), flags=re.MULTILINE)
+    write_durably(path / USER_FILE, _first_line(text) + text)
 
 
 def _text(file: Path) -> str:

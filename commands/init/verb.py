@@ -129,13 +129,14 @@ def make(
     `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
     file that the bot's own configuration begins as a copy of, if any.
     """
-    from commands.init.own_file import keep, refuse_foreign_settings
+    from commands.init.own_file import copy_for_demo, keep, keep_options_of_demo, refuse_foreign_settings
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
 
     _refuse_marked(path)
     show_venue(settings.day)
-    if start or len(flags) > 1:
+    is_demo = kind == "demo"
+    if start or (len(flags) > 1 and not is_demo):
         refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
     accepted, remarks = settings, made_up(settings, flags.get("universe", ()))
@@ -146,7 +147,11 @@ def make(
         if "sandbox" in flags and not (start and same):
             flags, accepted = flags | {"universe": universe}, settings
     made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
-    if start or len(flags) > 1:
+    if is_demo:
+        keep_options_of_demo(path, flags)
+        if start:
+            copy_for_demo(path, start)
+    elif start or len(flags) > 1:
         keep(path, flags, start)
     state_folder.create(path, settings.mode, made.number, kind, made.at, settings.venue)
     return _report(path, settings, made, start, remarks)

@@ -151,6 +151,11 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
     return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
 
 
+def assigned(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the settings to which KEY=VALUE may give a value; nothing once the value is being typed."""
+    return [] if "=" in incomplete else settings(context, incomplete)
+
+
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:
     # Names from a broker or a file reach the terminal unchanged, so offer only those that can be typed.
     return sorted({str(name) for name in names if name.startswith(incomplete) and name.isprintable()})

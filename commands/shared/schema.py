@@ -82,6 +82,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "config-show": ("commands.config.accept:Shown",),
     "config-accept": ("commands.config.accept:Accepted",),
     "config-check": ("commands.config.accept:Checked",),
+    "config-diff": ("commands.config.diff:Diff",),
+    "config-set": ("commands.config.setting:Set",),
     "live-status": ("commands.live:LiveStatus",),
     "live-arm": ("commands.live:Armed",),
     "notify-list": ("commands.notify.verb:Channels",),

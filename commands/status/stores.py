@@ -166,6 +166,7 @@ RETENTIONS = (
     ),
     Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
+    Retention("demo", ("demo.yaml", "demo.json"), "what the last demo's options set, and what came of it", IN_PLACE),
     Retention(
         "moved aside",
         (

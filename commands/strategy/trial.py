@@ -242,28 +242,20 @@ def _bot(
 
 def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     """Return the settings with one strategy in use, even if it is off, and with other symbols if any are given."""
+    from tradebot.adapters.plugins.plugin import require_named
     from tradebot.app.settings import load
 
     settings = loaded.settings
     own = settings.strategies.model_dump().get(name)
     if own is None:
         own = load(None, {}).settings.strategies.model_dump().get(name) or {}
-    _require_installed(name, own.get("strategy") or name)
+    require_named(name, own.get("strategy") or name)
     own["allotment_fraction"] = settings.strategies.allotments().get(name, Decimal(1))
     if symbols:
         own["universe"] = None
     strategies = type(settings.strategies).model_validate({"flow": None, name: own})
     universe = list(symbols or settings.universe)
     return replace(loaded, settings=settings.model_copy(update={"strategies": strategies, "universe": universe}))
-
-
-def _require_installed(name: str, installed_as: str) -> None:
-    from tradebot.adapters.plugins.plugin import installed
-
-    available = installed()
-    if installed_as not in available:
-        known = f"installed: {', '.join(sorted(available))}"
-        raise OperatorError(f"no strategy named {clean(name)[:40]} is installed", f"{known}; tradebot strategy list")
 
 
 @contextmanager

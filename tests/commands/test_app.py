@@ -51,6 +51,7 @@ VERBS = (
     "tail",
     "config show",
     "config check",
+    "config diff",
     "adopt",
     "flatten",
     "backup",

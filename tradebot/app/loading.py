@@ -70,6 +70,8 @@ def permission_inputs_of(
 
 CONFIG = "TRADEBOT_CONFIG"
 USER_FILE = "tradebot.yaml"
+DEMO_OPTIONS = "demo.yaml"
+"""What the options of a demo set, apart from the user's own file."""
 
 
 class Options(Struct, frozen=True):
@@ -95,20 +97,39 @@ def load_to_plan(folder: StateFolder, options: Options, environ: Mapping[str, st
     return load_for(folder, options, environ, PLANNING)
 
 
-def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str], purpose: object = None) -> Loaded:
-    """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused."""
+def load_for(
+    folder: StateFolder,
+    options: Options,
+    environ: Mapping[str, str],
+    purpose: object = None,
+    values: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused.
+
+    `values` are tried in place of what the user's file says.
+    """
     file = user_file(options, folder.path, environ)
-    refuse_other_mode(folder, environ, file)
-    loaded = load(file, environ, {"mode": folder.mode}, purpose)
+    refuse_other_mode(folder, environ, None if values is not None else file)
+    loaded = load(file, environ, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder.path))
     _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
-    if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
+    kept = values if values is not None and file == own else load_yaml(own) if own.exists() else {}
+    if kept.get("shadow") is True and not loaded.settings.shadow:
         raise OperatorError(
             f"{folder.path} is in shadow mode, and the configuration you named would end that",
             f"set shadow: true there too, or shadow: false in {own}",
             code=ExitCode.REFUSED,
         )
     return loaded
+
+
+def options_of_demo(folder: Path) -> tuple[str, Mapping[str, object]] | None:
+    """Return what the options of the demo that made a folder set, and where they are kept; None without any.
+
+    They stay in force for the verbs that look at what the demo did, and end with the next demo.
+    """
+    file = folder / DEMO_OPTIONS
+    return (str(file), load_yaml(file)) if os.path.lexists(file) else None
 
 
 def _refuse_other_venue(folder: StateFolder, loaded: Loaded) -> None:

@@ -99,24 +99,29 @@ def load(
     purpose: object = None,
     *,
     verb: str | None = None,
+    values: Mapping[str, object] | None = None,
+    run: tuple[str, Mapping[str, object]] | None = None,
 ) -> Loaded:
     """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
 
     With the purpose of PLANNING, flow that can't be fetched in time is no error. A verb with its own defaults names
-    the shipped file that holds them.
+    the shipped file that holds them. `values` are tried in place of what the user's file says. `run` is what the
+    options of the run that made a folder say, and where that is kept.
     """
     base = load_yaml(shipped("base.yaml"), shipped=True)
-    user = load_yaml(user_file) if user_file else {}
+    user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
+    of_run, given = [run] if run else [], flags or {}
     over, variables = _from_environment(environ)
-    mode = _mode(base, user, over, flags or {})
-    of_venue = _of_venue(base, user, over, flags or {})
+    mode = _mode(base, user, over, given)
+    of_venue = _of_venue(base, user, over, *(layer for _, layer in of_run), given)
     layers = [
         ("base.yaml", base),
         *of_venue,
         *((name, load_yaml(shipped(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
         (str(user_file), user),
         (ENVIRONMENT, over),
-        ("flag", dict(flags or {})),
+        *((source, dict(layer)) for source, layer in of_run),
+        ("flag", dict(given)),
     ]
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}

@@ -305,3 +305,53 @@ def test_serve_compares_each_pass_with_the_last_approval(trader: Bot) -> None:
         ledger.close()
         assert trade_once.run(app, by="serve").exit_code == 3
     assert orders(trader) == []
+
+
+def test_config_set_says_what_loosening_closes_and_accepting_opens_it(copy: Bot) -> None:
+    own = copy.folder / "tradebot.yaml"
+    before = own.read_text()
+    said = copy.says("config", "set", "limits.max_order_notional_usd", "10001")
+    assert said.code == 0, said.err
+    assert "1 setting looser than accepted, so entries are closed:" in said.out
+    assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in said.out
+    assert "Next: tradebot config accept" in " ".join(said.out.split()).replace(str(PROGRAM), "tradebot")
+    assert "CONFIG_LOOSENED" in copy.says("status").out
+    diff = copy.json("config", "diff")
+    assert [row["name"] for row in diff["accepted"]["differences"]] == ["limits.max_order_notional_usd"]
+    (row,) = [row for row in diff["defaults"] if row["key"] == "limits.max_order_notional_usd"]
+    assert (row["shipped"], row["value"], row["origin"]) == ("10000", "10001", str(own))
+    assert copy.says("config", "accept", "--confirm", copy.tail()).code == 0
+    assert "CONFIG_LOOSENED" not in copy.says("status").out
+    assert "Nothing differs from what" in copy.says("config", "diff").out
+    assert copy.json("config", "set", "limits.max_order_notional_usd", "2000")["looser"] == []
+    # Every character of the file that was there before is there still.
+    limits, _, rest = before.partition("limits: {")
+    assert (
+        own.read_text()
+        == f"{limits}limits: {{{rest.partition('}')[0]}, max_order_notional_usd: 2000}}" + (rest.partition("}")[2])
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("mode", "live"), "a bot's mode can't change"),
+        (("venue", "kraken_futures"), "was made for alpaca"),
+        (("strategies.flow.limits.min_score", "high"), "must be a number"),
+    ],
+)
+def test_config_set_refuses_what_the_bots_verbs_would_refuse(copy: Bot, words: tuple[str, str], says: str) -> None:
+    before = (copy.folder / "tradebot.yaml").read_bytes()
+    said = copy.says("config", "set", *words)
+    assert (said.code, says in said.err) == (2, True), said.err
+    assert (copy.folder / "tradebot.yaml").read_bytes() == before
+
+
+def test_config_set_makes_the_file_of_a_bot_that_has_none(copy: Bot) -> None:
+    (copy.folder / "tradebot.yaml").unlink()
+    said = copy.says("config", "set", "limits.cooldown_s", "90", "sandbox.seed", "9")
+    assert (said.code, (copy.folder / "tradebot.yaml").read_text()) == (
+        0,
+        "limits:\n  cooldown_s: 90\nsandbox:\n  seed: 9\n",
+    )
+    assert "this bot's market stays" in copy.says("config", "set", "sandbox.seed", "8").out

@@ -4,17 +4,21 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from commands.demo import verb as demo
+from commands.init.own_file import copy_for_demo
 from commands.init.verb import flags_of
 from tests.bot import typed
 from tests.forked import run
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
+from tradebot.app.settings import load
 from tradebot.app.wiring import opened
 
 MINUTES = "20"
@@ -94,7 +98,7 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
 
 
 @pytest.mark.campaign
-def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_a_half_day_to_its_close(
+def test_a_demo_takes_the_place_of_another_uses_what_a_person_edited_and_plays_a_half_day_to_its_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -102,18 +106,100 @@ def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_
         monkeypatch.setenv(name, times)
     assert typed(capsys, "demo", "--minutes", "1", "--symbols", "2").code == 0
     edited = tmp_path / "state" / "tradebot.yaml"
-    edited.write_text(edited.read_text() + "# mine\n")
+    edited.write_text("limits: {max_symbol_entries: 3}  # mine\n")
     said = typed(capsys, "demo", "--start", "2026-11-27", "--symbols", "1")
-    assert "note: your tradebot.yaml was moved to state/aside-1" in said.err
-    assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
     assert "210 minutes, 1 symbol" in said.out
+    assert "Settings  state/tradebot.yaml" in said.out
     again = typed(capsys, "demo", "--minutes", "3", "--symbols", "2", "--json")
     printed = json.loads(again.out)
     assert (again.code, again.err, printed["schema"], printed["mode"]) == (0, "", "tradebot.demo/1", "sandbox")
     data = printed["data"]
-    assert (data["minutes"], data["symbols"]) == (3, 2)
+    assert (data["minutes"], data["symbols"], edited.read_text()) == (3, 2, "limits: {max_symbol_entries: 3}  # mine\n")
     assert data["funnel"]["candidates"] == data["funnel"]["orders"] + sum(r["count"] for r in data["funnel"]["reasons"])
     sandbox.stop(tmp_path / "state" / "exchange")
+
+
+@pytest.mark.campaign
+def test_loop_of_trying_shows_what_each_change_came_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    play = ("demo", "--symbols", "2", "--minutes", "8", "--set", "strategies.flow.min_cluster=1")
+    first = typed(capsys, *play, "--json")
+    assert (first.code, first.data["beside"], first.data["configuration"]) == (0, None, None)
+    assert typed(capsys, "config", "set", "limits.max_open_positions", "5").code == 0
+    second = typed(capsys, *play, "--sessions", "2", "--set", "strategies.flow.limits.min_score=0.3", "--json").data
+    assert [row["minutes"] for row in second["sessions"]] == [8, 8]
+    assert {row["name"]: row["values"] for row in second["beside"]["settings"]} == {
+        "limits.max_open_positions": ["20", "5"],
+        "strategies.flow.limits.min_score": ["0.2", "0.3"],
+        "played.sessions": ["1", "2"],
+    }
+    assert second["beside"]["last"]["candidates"] == first.data["funnel"]["candidates"]
+    assert second["beside"]["now"]["candidates"] == second["funnel"]["candidates"] > first.data["funnel"]["candidates"]
+    # The verbs that look at the run go by its options, and by the person's own file.
+    rows = {row["key"]: row for row in typed(capsys, "config", "diff", "--json").data["defaults"]}
+    for key, value, origin in (
+        ("strategies.flow.min_cluster", 1, "state/demo.yaml"),
+        ("limits.max_open_positions", 5, "state/tradebot.yaml"),
+    ):
+        assert (rows[key]["value"], rows[key]["origin"]) == (value, origin)
+    assert "Permission open" in typed(capsys, "status").out
+    assert (tmp_path / "state" / "tradebot.yaml").read_text() == "limits:\n  max_open_positions: 5\n"
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--set", "limits.max_open_positionz=3"), "did you mean max_open_positions?"),
+        (("--set", "limits.max_open_positions"), "isn't KEY=VALUE"),
+        (("--set", "limits.max_open_positions=2"), "max_new_entries 5 is above max_open_positions 2"),
+        (("--set", "shadow=true"), "really sends"),
+        (("--set", "venue=kraken_futures"), "tradebot demo --venue NAME"),
+        (("--set", "sandbox.seed=8", "--seed", "9"), "say the same setting"),
+        (("--set", "sandbox.seed=8", "--set", "sandbox.seed=9"), "sandbox.seed is set twice"),
+        (("--strategy", "nothing"), "no strategy named nothing is installed"),
+        (("--strategy", "rotation", "--set", "strategies.rotation.tops=1"), "tops"),
+        (("--sessions", "0"), "--sessions"),
+    ],
+)
+def test_wrong_option_leaves_the_earlier_demo_alone(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    monkeypatch.chdir(played[0])
+    kept = (played[0] / "state" / "demo.json").read_bytes()
+    said = typed(capsys, "demo", *options)
+    assert (said.code, says in said.err) == (2, True), said.err
+    assert (played[0] / "state" / "demo.json").read_bytes() == kept
+    assert (played[0] / "state" / "state.id").exists()
+
+
+def test_strategy_that_trades_alone_begins_with_its_profile_and_keeps_what_is_set() -> None:
+    flags = demo._with_settings({"mode": "sandbox"}, ["strategies.rotation.top=2"])
+    settings = load(None, {}, demo._with_strategy(None, flags, "rotation")).settings
+    assert list(settings.strategies.sections()) == ["rotation"]
+    assert (settings.strategies.in_use()["rotation"]["top"], settings.strategies.flow) == (2, None)
+    own = load(None, {}, demo._with_strategy(None, {"mode": "sandbox"}, "flow")).settings
+    assert list(own.strategies.sections()) == ["flow"]
+
+
+def test_configuration_of_another_bot_is_copied_whatever_its_mode_and_yields_to_the_folders_own(tmp_path: Path) -> None:
+    paper, state = tmp_path / "paper.yaml", tmp_path / "state"
+    paper.write_text("# Mine.\nmode: paper\nlimits: {cooldown_s: 90}\n")
+    state.mkdir()
+    assert demo._configuration(state, str(paper)) == (paper, paper)
+    copy_for_demo(state, paper)
+    assert load_yaml(state / "tradebot.yaml") == {"limits": {"cooldown_s": 90}}
+    assert demo._configuration(state, None) == (state / "tradebot.yaml", None)
+    state_folder.create(state, "sandbox", "SBOX1", "demo", datetime.now(UTC))
+    assert demo._configuration(state, None) == (None, None), "the copy belongs to the earlier demo"
+    (state / "tradebot.yaml").write_text("limits: {cooldown_s: 120}\n")
+    assert demo._configuration(state, None) == (state / "tradebot.yaml", None)
 
 
 def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
@@ -133,7 +219,8 @@ def test_one_wrong_fill_is_seen_and_fails_the_demo(
     with opened(Options(str(state)), os.environ) as app:
         session = app.ledger.sessions(app.now().date(), app.now().date())[0]
         assert app.ledger.fills(), "nothing was traded, so nothing can be corrupted"
-        assert demo.report(app, session, int(MINUTES), 0.0).exit_code == 0
+        whole = [demo.Played(session, int(MINUTES), app.reader.view().account.equity)]
+        assert demo.report(app, whole, 0.0).exit_code == 0
 
     with opened(Options(str(state)), os.environ) as app, app.ledger.file.write():
         database = app.ledger.file.database
@@ -143,7 +230,7 @@ def test_one_wrong_fill_is_seen_and_fails_the_demo(
         database.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
 
     with opened(Options(str(state)), os.environ) as app:
-        report = demo.report(app, session, int(MINUTES), 0.0)
+        report = demo.report(app, whole, 0.0)
     assert report.exit_code == 1
     differences = " ".join(report.data.differences)
     assert "cash account" in differences

@@ -91,7 +91,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         bot = Keeper(folder, kept)
         beside = {line: stack.enter_context(running(line)) for line in (f"events -f --state-dir {folder}", served)}
         session(bot, place / "lines")
-        bot.all_say("config show", "config check", "config show nonsense")
+        bot.all_say("config show", "config check", "config show nonsense", "config diff")
+        bot.all_say("config set limits.cooldown_s 90 --dry-run", "config set limits.nonsense 1")
         bot.all_say("strategy list", "strategy test flow", "strategy test nonsense")
         bot.all_say("upgrade --check", "upgrade", "deploy verify")
         bot.all_say("config accept", f"config accept --confirm {bot.tail()}")

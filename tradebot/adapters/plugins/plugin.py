@@ -24,7 +24,7 @@ from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
 from tradebot.adapters.plugins.reach import why_unreadable
 from tradebot.desk.answers import MAX_TEXT
-from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.text import expected
@@ -94,6 +94,14 @@ def require_installed(wanted: Mapping[str, str]) -> dict[str, EntryPoint]:
                 f"installed: {', '.join(sorted(available))}; install its package, or set strategies.{name}: null",
             )
     return available
+
+
+def require_named(name: str, installed_as: str) -> None:
+    """Raise OperatorError if a strategy that was asked for by name isn't installed."""
+    available = installed()
+    if installed_as not in available:
+        known = f"installed: {', '.join(sorted(available))}"
+        raise OperatorError(f"no strategy named {word(name)} is installed", f"{known}; tradebot strategy list")
 
 
 def protections_from(name: str, surroundings: Surroundings) -> Protections:

@@ -46,7 +46,7 @@ OWN_FILES = (
     CHECKED,
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
-    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, "tradebot.yaml"),
+    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, "tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")

@@ -88,6 +88,11 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
     return value
 
 
+def parsed(text: str) -> object:
+    """Return what a person's text means, not to be changed; raise yaml.YAMLError or ValueError if it isn't valid."""
+    return _parsed(text, _Loader)
+
+
 def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
     text = read_text(path)

@@ -1,0 +1,188 @@
+"""Change one value in a YAML text and leave every other character as it is: comments, order, quotes and spacing.
+
+The parser's own marks say where a value stands. The changed text is parsed again and has to mean exactly what was
+wanted; an edit that doesn't is refused, so a text that is written in an unusual way is never damaged.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from tradebot.adapters.text.yaml_errors import problem_and_cure
+from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.errors import ConfigurationError
+
+STEP = 2
+"""How far a new line is indented in its section, in spaces."""
+COMMENT = "#"
+
+
+class CannotEditError(Exception):
+    """Raised when a value can't be changed without losing something; says what, and the line it is in, from 1."""
+
+    def __init__(self, problem: str, line: int) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.line = line
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes decimals as the numbers that they are."""
+
+
+_Dumper.add_representer(
+    Decimal,
+    lambda dumper, number: dumper.represent_scalar(
+        "tag:yaml.org,2002:float" if "." in f"{number:f}" else "tag:yaml.org,2002:int", f"{number:f}"
+    ),
+)
+
+
+def value_of(typed: str) -> object:
+    """Return the value that was typed, as it would mean in a file; raise ConfigurationError if it isn't YAML."""
+    try:
+        return deepcopy(parsed(typed))
+    except yaml.YAMLError as bad:
+        problem, cure = problem_and_cure(bad)
+        raise ConfigurationError(f"the value isn't valid YAML: {problem}", cure) from None
+    except ValueError:
+        raise ConfigurationError("the value has too many digits", "write a shorter number") from None
+
+
+def in_one_line(value: object) -> str:
+    """Return a value as YAML in one line, which means the same within braces and brackets."""
+    text = yaml.dump(
+        [value], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text.rstrip("\n")[1:-1]
+
+
+def in_lines(values: Mapping[str, object]) -> str:
+    """Return the lines of a file with these values."""
+    # Scalars alone would become one mapping in braces, which can't go on from a file.
+    flat = not any(isinstance(value, dict | list | tuple) for value in values.values())
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, default_flow_style=False if flat else None)
+
+
+def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -> str:
+    """Return a YAML mapping's text with the value at `path` changed or added, as it was typed if that means the same.
+
+    Raises CannotEditError if the text is written in a way in which that would lose a comment, or isn't understood.
+    """
+    wanted = repr(changed(parsed(text) or {}, path, value))
+    plain = typed if "\n" not in typed and COMMENT not in typed else ""
+    for written in dict.fromkeys(filter(None, (plain, in_one_line(value)))):
+        edited = _edited(text, path, written)
+        if _meaning(edited) == wanted:
+            return edited
+    raise CannotEditError(f"{'.'.join(path)} stands there in a form that can't be changed safely", _line(text, path))
+
+
+def changed(values: object, path: Sequence[str], value: object) -> dict[str, object]:
+    """Return a mapping with the value at `path` changed or added; what isn't a mapping on the way is replaced."""
+    copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
+    copy[path[0]] = changed(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
+    return copy
+
+
+def _meaning(text: str) -> str:
+    """Return what a text means, with the order of its names and the kind of each value; empty if nothing."""
+    try:
+        return repr(parsed(text))
+    except yaml.YAMLError:
+        return ""
+
+
+def _edited(text: str, path: Sequence[str], written: str) -> str:
+    node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    if node is None:
+        return _appended(text, path, written)
+    before: yaml.Node = node
+    for depth, key in enumerate(path):
+        if not isinstance(node, yaml.MappingNode):
+            raise CannotEditError(f"{'.'.join(path[:depth])} {_what(node)}", node.start_mark.line + 1)
+        pair = next(((name, value) for name, value in node.value if name.value == key), None)
+        if pair is None:
+            return _inserted(text, node, path[depth:], written)
+        before, node = pair
+    return _replaced(text, before, node, written)
+
+
+def _what(node: yaml.Node) -> str:
+    if isinstance(node, yaml.SequenceNode):
+        return "is a list there, which has no names"
+    if node.value in ("", "~", "null"):
+        return "is null there: it is off"
+    return f"is {node.value[:40]!r} there, which has no names"
+
+
+def _line(text: str, path: Sequence[str]) -> int:
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for key in path:
+        found = [pair for pair in getattr(node, "value", ()) if isinstance(pair, tuple) and pair[0].value == key]
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return int(line)
+
+
+def _appended(text: str, path: Sequence[str], written: str) -> str:
+    newline = _newline(text)
+    joint = "" if not text or text.endswith("\n") else newline
+    return f"{text}{joint}{_block(path, written, 0, newline)}{newline}"
+
+
+def _replaced(text: str, name: yaml.Node, node: yaml.Node, written: str) -> str:
+    start, end = node.start_mark.index, _end(node)
+    between = text[name.end_mark.index : start]
+    if isinstance(node, yaml.CollectionNode) and COMMENT in text[start:end]:
+        raise CannotEditError("the lines of its value have comments, which would be lost", node.start_mark.line + 1)
+    if start == end or ("\n" in between and COMMENT not in between):
+        # Nothing is written there yet, or it stands in the lines below the name.
+        start = name.end_mark.index + between.index(":") + 1
+        written = f" {written}"
+    return text[:start] + written + (_newline(text) if text[:end].endswith("\n") else "") + text[end:]
+
+
+def _inserted(text: str, node: yaml.MappingNode, path: Sequence[str], written: str) -> str:
+    if node.flow_style:
+        piece = _flow(path, written)
+        if not node.value:
+            return text[: node.start_mark.index] + f"{{{piece}}}" + text[node.end_mark.index :]
+        end = _end(node.value[-1][1])
+        return f"{text[:end]}, {piece}{text[end:]}"
+    newline, end = _newline(text), _end(node)
+    lines = _block(path, written, node.start_mark.column, newline)
+    # Whatever follows the last value in its line, such as a comment, stays there.
+    line_end = end if text[:end].endswith("\n") else text.find("\n", end) + 1
+    if not line_end:
+        return f"{text}{newline}{lines}{newline}"
+    return f"{text[:line_end]}{lines}{newline}{text[line_end:]}"
+
+
+def _flow(path: Sequence[str], written: str) -> str:
+    name = in_one_line(path[0])
+    return f"{name}: {written}" if len(path) == 1 else f"{name}: {{{_flow(path[1:], written)}}}"
+
+
+def _block(path: Sequence[str], written: str, indent: int, newline: str) -> str:
+    line = f"{' ' * indent}{in_one_line(path[0])}:"
+    if len(path) == 1:
+        return f"{line} {written}"
+    return f"{line}{newline}{_block(path[1:], written, indent + STEP, newline)}"
+
+
+def _end(node: yaml.Node) -> int:
+    """Return the index after a value. A block ends after its last value, not where the parser noticed that it ended."""
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
