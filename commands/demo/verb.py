@@ -115,7 +115,7 @@ def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -
     from tradebot.adapters.plugins.plugin import require_named
     from tradebot.app.settings import load, merge
 
-    where = {key: flags[key] for key in ("mode", "venue") if key in flags}
+    where: dict[str, Any] = {key: flags[key] for key in ("mode", "venue") if key in flags}
     in_use = load(file, os.environ, where).settings.strategies.installed_as()
     require_named(name, in_use.get(name, name))
     merged: dict[str, Any] = {} if name in in_use else profile_content(name)

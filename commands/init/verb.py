@@ -68,9 +68,9 @@ def run(
     from tradebot.app.settings import load
 
     path = state_folder.resolve(state_dir, os.environ)
-    _refuse_marked(path)
+    refuse_marked(path)
     file = user_file(Options(state_dir, config), path, os.environ)
-    _refuse_other_mode(path, flags["mode"], file)
+    refuse_other_mode(path, flags["mode"], file)
     start = profile_file(profile, file, flags) or to_copy(file, path)
     settings = load(start or file, os.environ, flags).settings
     require_strategies(profile, settings)
@@ -84,7 +84,7 @@ def run(
         return make(path, settings, kind, flags, look, start)
 
 
-def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
+def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
     from tradebot.adapters.state.state_folder import option
     from tradebot.app.settings import modes_said
@@ -106,7 +106,8 @@ def setting_up(path: Path, verb: str) -> Iterator[None]:
         yield
 
 
-def _refuse_marked(path: Path) -> None:
+def refuse_marked(path: Path) -> None:
+    """Raise OperatorError if there is a bot in a folder already."""
     from tradebot.adapters.state import state_folder
 
     if state_folder.marked(path):
@@ -133,7 +134,7 @@ def make(
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
 
-    _refuse_marked(path)
+    refuse_marked(path)
     show_venue(settings.day)
     is_demo = kind == "demo"
     if start or (len(flags) > 1 and not is_demo):
@@ -186,7 +187,7 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
         notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
     )
-    return Report("init", data, _render, whose=Identity(data.mode, data.venue, data.account_tail))
+    return Report("init", data, render, whose=Identity(data.mode, data.venue, data.account_tail))
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
@@ -227,7 +228,8 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     return _Books(account.number, account.cash, clock.now, armed)
 
 
-def _render(console: "Console", made: Made) -> None:
+def render(console: "Console", made: Made) -> None:
+    """Print what was made."""
     from rich.markup import escape
 
     where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
@@ -341,7 +343,9 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue:
     return {"mode": mode, **named, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 
 
-@VERBS.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
+@VERBS.command(
+    "init", epilog="tradebot init\ntradebot init --wizard\ntradebot init --mode paper --shadow --state-dir paper"
+)
 def init(
     mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
     venue: Venue = None,
@@ -365,6 +369,9 @@ def init(
         ),
     ] = SHIPPED_PROFILE,
     shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record, but send no orders.")] = False,
+    wizard: Annotated[
+        bool, typer.Option("--wizard", help="Ask five questions, and write a configuration from the answers.")
+    ] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -374,8 +381,15 @@ def init(
     A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
     """
     wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+    in_shadow: dict[str, Any] = {"shadow": True} if shadow else {}
+    if wizard:
+        from commands.init.wizard import run as asking
+
+        given = (*wish, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
+        finish(
+            asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(one is not None for one in given)), as_json
+        )
+        return
     sandbox = market_flags(wish)
-    flags = flags_of(mode, sandbox, symbol_flags(symbols, venue, profile, config), venue) | (
-        {"shadow": True} if shadow else {}
-    )
+    flags = flags_of(mode, sandbox, symbol_flags(symbols, venue, profile, config), venue) | in_shadow
     finish(run(state_dir, config, "user", flags, profile), as_json)

@@ -1,0 +1,193 @@
+"""What the answers to the wizard's questions mean: a commented configuration that loads."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
+
+HUNDRED = Decimal(100)
+LEAST, MOST = Decimal("0.1"), Decimal(10)
+"""The least and the most that may be at risk on a day, in percent of equity."""
+LEAST_TRADE = Decimal("0.01")
+FULL_BOOK = Decimal("0.9")
+"""The share of a day's loss that a full book may lose at its stops, so that filling it doesn't close entries."""
+STEP = Decimal("0.001")
+HALTS_AT = 2
+"""A day that lost so many times what may be at risk halts the bot."""
+DRAWDOWNS = 5
+"""A fall of so many days' losses from the highest equity halts it for good."""
+UNSORTED = "unsorted"
+BEFORE_CLOSE_S = 600
+WIDTH = 100
+
+
+class Answers(Struct, frozen=True):
+    """The answers to the five questions; without symbols, they are the shipped ones. Both risks are in percent."""
+
+    mode: str = "sandbox"
+    symbols: tuple[str, ...] = ()
+    day_percent: Decimal = Decimal(2)
+    trade_percent: Decimal = Decimal("0.1")
+    short: bool = True
+    overnight: bool = True
+
+
+class Sizes(Struct, frozen=True):
+    """Limits that follow from what may be lost, as fractions of equity."""
+
+    gross: Decimal
+    sector: Decimal
+    symbol: Decimal
+    order: Decimal
+
+
+def sizes_of(answers: Answers, shipped: "Settings") -> Sizes:
+    """Return the largest sizes that keep to the answers: a full book whose stops are all hit fits into the day."""
+    limits, exits = shipped.limits_of("flow"), shipped.exits
+    stop = exits.stop_loss_fraction
+    lost = max(stop, limits.limit_offset_fraction) + limits.max_spread_fraction + exits.limit_offset_fraction
+    book = (FULL_BOOK * answers.day_percent / HUNDRED / lost).quantize(STEP, ROUND_DOWN)
+    gross = min(limits.max_gross_fraction, book)
+    order = (answers.trade_percent / HUNDRED / stop).quantize(STEP, ROUND_DOWN)
+    order = min(max(order, STEP), shipped.limits.max_order_fraction, gross)
+    symbol = min(max(limits.max_symbol_fraction, order), gross)
+    return Sizes(gross, min(max(limits.max_sector_fraction, symbol), gross), symbol, order)
+
+
+def text_of(answers: Answers, shipped: "Settings") -> str:
+    """Return the configuration of these answers; what it doesn't say is as shipped."""
+    return "\n".join(_lines(answers, shipped)) + "\n"
+
+
+def _lines(answers: Answers, shipped: "Settings") -> Iterator[str]:
+    yield "# Your answers to tradebot init --wizard. The rest is as shipped; config/base.yaml explains each setting."
+    yield "# To change one: tradebot config set KEY VALUE. To see what differs: tradebot config diff."
+    yield ""
+    yield "# 1. Where it trades. A bot's folder is made for one mode and stays with it."
+    yield f"mode: {answers.mode}"
+    yield ""
+    yield from _symbols(answers, shipped)
+    yield from _risk(answers, shipped)
+    yield ""
+    yield "strategies:"
+    yield "  flow:"
+    yield "    # 4. Whether it may sell short."
+    yield f"    long_only: {'false' if answers.short else 'true'}"
+    yield from _own_limits(answers, shipped)
+    yield from _night(answers, shipped)
+
+
+def _symbols(answers: Answers, shipped: "Settings") -> Iterator[str]:
+    if not answers.symbols:
+        yield f"# 2. Which symbols: the {len(shipped.universe)} shipped ones. To name your own: universe: [AAPL, MSFT]"
+        yield ""
+        return
+    yield f"# 2. Which symbols: {counted(len(answers.symbols), 'symbol')}."
+    yield from _listed("universe: [", answers.symbols)
+    unknown = [symbol for symbol in answers.symbols if symbol not in shipped.sectors]
+    if unknown:
+        yield "# tradebot doesn't know the sectors of these, and buys nothing without one. Write their real sectors"
+        yield "# here; until then they count as one sector."
+        yield "sectors:"
+        yield from (f"  {symbol}: {UNSORTED}" for symbol in unknown)
+    yield ""
+
+
+def _listed(before: str, names: Sequence[str]) -> Iterator[str]:
+    line = before
+    for place, name in enumerate(names):
+        word = f"{name}{']' if place == len(names) - 1 else ', '}"
+        if len(line) + len(word) > WIDTH:
+            yield line.rstrip()
+            line = " " * len(before)
+        line += word
+    yield line
+
+
+def _risk(answers: Answers, shipped: "Settings") -> Iterator[str]:
+    day, sizes = answers.day_percent / HUNDRED, sizes_of(answers, shipped)
+    account, halts = shipped.limits, shipped.halts
+    of_day, of_trade = f"{plain(answers.day_percent)}%", f"{plain(answers.trade_percent)}%"
+    yield f"# 3. How much may be lost: {of_day} of equity on a day, {of_trade} on a trade."
+    yield "limits:"
+    yield from _commented(
+        2,
+        {
+            "max_daily_loss_fraction": (day, "a day that lost this much opens no more positions"),
+            "max_risk_fraction": (
+                answers.trade_percent / HUNDRED,
+                "what one entry may lose at its stop: it makes orders smaller",
+            ),
+            "max_gross_fraction": (
+                min(account.max_gross_fraction, sizes.gross),
+                "all positions together: if every stop is hit, the loss fits into the day's",
+            ),
+            "max_sector_fraction": (min(account.max_sector_fraction, sizes.gross), "the next three fit into it"),
+            "max_symbol_fraction": (min(account.max_symbol_fraction, sizes.gross), ""),
+            "max_order_fraction": (min(account.max_order_fraction, sizes.gross), ""),
+        },
+    )
+    yield "halts:"
+    yield from _commented(
+        2,
+        {
+            "daily_loss_fraction": (HALTS_AT * day, "a day that lost this much halts the bot until you resume it"),
+            "drawdown_fraction": (
+                max(halts.drawdown_fraction, DRAWDOWNS * day),
+                "so does a fall this far below the highest equity",
+            ),
+        },
+    )
+
+
+def _own_limits(answers: Answers, shipped: "Settings") -> Iterator[str]:
+    sizes = sizes_of(answers, shipped)
+    stop = shipped.exits.stop_loss_fraction
+    at_stop = sizes.order * stop * HUNDRED
+    yield "    # What follows from 3. for the strategy's own limits."
+    yield "    limits:"
+    yield from _commented(
+        6,
+        {
+            "max_gross_fraction": (sizes.gross, ""),
+            "max_sector_fraction": (sizes.sector, ""),
+            "max_symbol_fraction": (sizes.symbol, ""),
+            "max_order_fraction": (
+                sizes.order,
+                f"loses {plain(at_stop)}% of equity at the stop, {plain(stop * HUNDRED)}% away",
+            ),
+        },
+    )
+
+
+def _night(answers: Answers, shipped: "Settings") -> Iterator[str]:
+    exits = shipped.exits
+    if answers.overnight:
+        yield "    # 5. It may hold overnight: the account's exits (exits: in config/base.yaml) close its positions."
+        yield "    # Stops can't act while the market is closed."
+        return
+    yield "    # 5. It holds nothing overnight: the shipped exits, and one before the close."
+    yield "    exits:"
+    yield f"      - stop_loss: {{fraction: {plain(exits.stop_loss_fraction)}}}"
+    trailing = f"fraction: {plain(exits.trailing_stop_fraction)}, arm_fraction: {plain(exits.trailing_arm_fraction)}"
+    yield f"      - trailing_stop: {{{trailing}}}"
+    yield f"      - profit_target: {{fraction: {plain(exits.profit_target_fraction)}}}"
+    yield f"      - time_exit: {{after_s: {exits.time_exit_s}}}"
+    yield f"      - end_of_day: {{before_close_s: {BEFORE_CLOSE_S}}}  # seconds before the close"
+
+
+def _commented(indent: int, rows: Mapping[str, tuple[Decimal, str]]) -> Iterator[str]:
+    for name, (value, comment) in rows.items():
+        line = f"{' ' * indent}{name}: {plain(value)}"
+        yield f"{line:<{38 + indent}}# {comment}" if comment else line
+
+
+def plain(value: Decimal) -> str:
+    """Return a number without zeros at its end."""
+    return f"{value.normalize():f}"

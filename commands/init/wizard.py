@@ -1,0 +1,243 @@
+"""`tradebot init --wizard`: five questions at a terminal, and a commented configuration from the answers.
+
+Nothing is written before the last answer, so whoever stops in between leaves nothing behind.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text_of
+from commands.init.market_notes import MOST_NAMED
+from commands.shared.plain import clean, fitted, note
+from commands.shared.surface import Report
+from tradebot.errors import OperatorError, one_line, word
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.init.verb import Made
+    from tradebot.app.settings import Settings
+
+Answer = TypeVar("Answer")
+MOST_TRIES = 20
+"""How often a question is asked before the wizard gives up."""
+PLACES = {"1": "sandbox", "2": "paper", "sandbox": "sandbox", "paper": "paper"}
+YES_NO = {"y": True, "yes": True, "n": False, "no": False}
+MOST_TYPED = 200
+"""More symbols than this belong in a file of their own."""
+
+
+class Wrong(Exception):  # noqa: N818 - it isn't an error of the program
+    """An answer that isn't taken, and why."""
+
+
+class Terminal:
+    """Asks at a terminal; questions go to stderr, apart from the result."""
+
+    def ask(self, question: str) -> str:
+        """Return what was typed; raise OperatorError if nothing more will be."""
+        print(fitted(question, sys.stderr), end=" ", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            print(file=sys.stderr)
+            raise OperatorError(
+                "the answers ended before the last question: nothing was made", "tradebot init --wizard"
+            )
+        return line.strip()
+
+
+def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
+    """Ask the questions and make the bot; raise OperatorError, with nothing made, if that isn't possible.
+
+    `flags` go over the answers. `alone` is False if other options answer questions too.
+    """
+    from commands.init import verb as init
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.loading import Options, user_file
+
+    if not alone:
+        raise OperatorError("the wizard asks what other options of init say", "tradebot init --wizard, without them")
+    require_terminal()
+    path = state_folder.resolve(state_dir, os.environ)
+    init.refuse_marked(path)
+    if (file := user_file(Options(state_dir), path, os.environ)) is not None:
+        raise OperatorError(
+            f"{file} is a configuration already, and the wizard would write another one",
+            "tradebot init uses it; or move it away, then run the wizard again",
+        )
+    answers = asked(Terminal(), path)
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "wizard.yaml"
+        written.write_text(text_of(answers, _shipped(answers.mode)), encoding="utf-8")
+        made = init.run(state_dir, str(written), "user", {"mode": answers.mode, **flags})
+    return replace(made, data=replace(made.data, copied_from=None), render=_render)
+
+
+def _render(console: "Console", made: "Made") -> None:
+    from commands.init.verb import render
+
+    file = Path(made.state_dir) / "tradebot.yaml"
+    console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
+    render(console, made)
+
+
+def require_terminal() -> None:
+    """Raise OperatorError if nobody is there to answer."""
+    if not sys.stdin.isatty():
+        raise OperatorError(
+            "the wizard asks its questions at a terminal, and there is none",
+            "tradebot init, then tradebot config set KEY VALUE",
+        )
+
+
+def asked(terminal: Terminal, path: Path) -> Answers:
+    """Return the answers to all questions. A wrong one is asked again, with the reason."""
+    shipped = _shipped("sandbox")
+    note("Five questions; Enter takes what stands in brackets, and Ctrl-C leaves everything as it is.")
+    note("Each answer becomes settings with comments, which you can change later.\n")
+    answers = Answers()
+
+    def tried(question: str, read: Callable[[str], Answers]) -> Answers:
+        return _asked(terminal, question, lambda typed: _loading(read(typed)))
+
+    answers = tried(
+        "1. Where: in the sandbox, on the embedded exchange (1), or on paper, with an account at Alpaca (2)? [1]",
+        lambda typed: replace(answers, mode=_mode(typed, path)),
+    )
+    answers = tried(
+        f"2. Which symbols: their names with commas, or a number of the shipped ones? [all {len(shipped.universe)}]",
+        lambda typed: replace(answers, symbols=_symbols(typed, shipped)),
+    )
+    answers = tried(
+        f"3. How much may it lose on a day, in percent of equity? [{plain(answers.day_percent)}]",
+        lambda typed: _with_day(answers, typed),
+    )
+    answers = tried(
+        f"   And how much on a single trade, at its stop? [{plain(answers.trade_percent)}]",
+        lambda typed: replace(answers, trade_percent=_trade(typed, answers)),
+    )
+    answers = tried(
+        "4. May it sell short: bet on falling prices with borrowed shares? [y]",
+        lambda typed: replace(answers, short=_yes(typed)),
+    )
+    return tried(
+        "5. May it hold positions overnight, when no stop can act? [y]",
+        lambda typed: replace(answers, overnight=_yes(typed)),
+    )
+
+
+def _asked(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> Answer:
+    for _ in range(MOST_TRIES):
+        typed = terminal.ask(question)
+        try:
+            return read(typed)
+        except Wrong as wrong:
+            note(f"   {wrong}")
+        except OperatorError as refused:
+            note(f"   {clean(one_line(refused))}")
+    raise OperatorError(f"no answer of {MOST_TRIES} could be taken: nothing was made", "tradebot init --help")
+
+
+def _loading(answers: Answers) -> Answers:
+    """Return answers whose configuration loads; raise OperatorError with what contradicts it."""
+    from tradebot.adapters.text.yaml_loader import parsed
+    from tradebot.app.settings import load
+
+    values = parsed(text_of(answers, _shipped(answers.mode)))
+    assert isinstance(values, dict), "the wizard writes NAME: VALUE lines"
+    load(None, os.environ, {"mode": answers.mode}, values=values)
+    return answers
+
+
+def _shipped(mode: str) -> "Settings":
+    from tradebot.app.settings import load
+
+    return load(None, {}, {"mode": mode}).settings
+
+
+def _mode(typed: str, path: Path) -> str:
+    mode = PLACES.get(typed.lower() or "1")
+    if mode is None:
+        raise Wrong(f"{word(typed)!r} is neither 1 (sandbox) nor 2 (paper).")
+    from commands.init.verb import refuse_other_mode
+
+    refuse_other_mode(path, mode, None)
+    if mode == "paper":
+        from tradebot.app.connecting import secrets_for
+
+        try:
+            found = secrets_for(_shipped(mode), os.environ)
+        except OperatorError as unread:
+            raise Wrong(clean(one_line(unread))) from None
+        if not (found.venue and found.uw_key):
+            raise Wrong(
+                "Paper needs the keys of your account: set ALPACA_KEY, ALPACA_SECRET and UW_API_KEY in the environment "
+                "or in .env (docs/MODES.md says how), then start again; or answer 1."
+            )
+    return mode
+
+
+def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
+    known = shipped.universe
+    if not typed or typed.lower() == "all":
+        return ()
+    if typed.isascii() and typed.isdigit():
+        if len(typed) > len(str(len(known))) or not 1 <= int(typed) <= len(known):
+            raise Wrong(f"There are {len(known)} shipped symbols: type 1 to {len(known)}, or names such as AAPL,MSFT.")
+        return tuple(known[: int(typed)])
+    from commands.shared.universe import symbols_at
+
+    names = symbols_at(None, ",".join(typed.replace(",", " ").split()))
+    if not names:
+        raise Wrong("Type names such as AAPL,MSFT, or a number.")
+    if len(names) > MOST_TYPED:
+        raise Wrong(
+            f"{len(names)} names are too many to type: begin with fewer, and name a file later (universe: mine.csv)."
+        )
+    if unknown := [name for name in names if name not in shipped.sectors]:
+        told = ", ".join(map(clean, unknown[:MOST_NAMED])) + (", …" if len(unknown) > MOST_NAMED else "")
+        note(f"   tradebot doesn't know {told}: check the spelling. Write their sectors into the file that is made.")
+    return tuple(dict.fromkeys(names))
+
+
+def _with_day(answers: Answers, typed: str) -> Answers:
+    percent = _percent(typed, answers.day_percent, LEAST, MOST)
+    return replace(answers, day_percent=percent, trade_percent=min(answers.trade_percent, percent))
+
+
+def _trade(typed: str, answers: Answers) -> Decimal:
+    percent = _percent(typed, answers.trade_percent, LEAST_TRADE, MOST)
+    if percent > answers.day_percent:
+        raise Wrong(f"A single trade would risk more than the {plain(answers.day_percent)}% of a whole day: type less.")
+    return percent
+
+
+def _percent(typed: str, usual: Decimal, least: Decimal, most: Decimal) -> Decimal:
+    text = typed.removesuffix("%").strip()
+    if not text and not typed:
+        return usual
+    try:
+        percent = Decimal(text) if text.isascii() and "_" not in text and len(text) < 12 else Decimal("NaN")
+    except InvalidOperation:
+        percent = Decimal("NaN")
+    if not percent.is_finite():
+        raise Wrong(f"{word(typed)!r} is no percentage: type a number such as {plain(usual)} or 0.5.")
+    if not least <= percent <= most:
+        hint = " (0.02 means 0.02%; two percent is 2)" if 0 < percent < least else ""
+        raise Wrong(f"It has to be from {plain(least)}% to {plain(most)}%, not {word(typed)}{hint}.")
+    if percent != percent.quantize(LEAST_TRADE):
+        raise Wrong(f"{plain(percent)}% has more than two decimals: type {plain(percent.quantize(LEAST_TRADE))}.")
+    return percent
+
+
+def _yes(typed: str) -> bool:
+    answer = YES_NO.get(typed.lower() or "y")
+    if answer is None:
+        raise Wrong(f"{word(typed)!r} is neither yes nor no: type y or n.")
+    return answer
