@@ -56,7 +56,7 @@ def loaded_for(
     folder = state_folder.open_state(path, os.environ)
     if file is None:
         return folder, load_for(folder, options, os.environ)
-    return folder, load(file, os.environ, {"mode": folder.mode}, run=options_of_demo(folder.path))
+    return folder, load(file, os.environ, {"mode": folder.mode}, run=options_of_demo(folder))
 
 
 def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":

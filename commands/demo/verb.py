@@ -39,20 +39,24 @@ MOST_SESSIONS = 250
 
 
 class Wish(NamedTuple):
-    """What is to be played: how many sessions, how many minutes of each, by which strategy, with which settings.
+    """What else is to be played than one session as configured: how many, by which strategy, with which settings.
 
-    Without a number of sessions it is one. `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
+    `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
     file to begin with in place of the folder's own.
     """
 
-    sessions: int | None = None
-    minutes: int = SESSION_MINUTES
+    sessions: int = 1
     strategy: str | None = None
     changed: Sequence[str] = ()
     config: str | None = None
 
 
-def run(state_dir: str | None, flags: dict[str, Any], wish: Wish, progress: "Progress") -> Report:
+AS_CONFIGURED = Wish()
+
+
+def run(
+    state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: Wish = AS_CONFIGURED
+) -> Report:
     """Make a fresh demo state, play its sessions, and check the books against the exchange."""
     from commands.demo import beside
     from commands.init import verb as init
@@ -74,7 +78,7 @@ def run(state_dir: str | None, flags: dict[str, Any], wish: Wish, progress: "Pro
         _clear(path)
         init.make(path, settings, "demo", flags, start=start)
         with open_app(Options(str(path)), os.environ) as app:
-            played = play(app, wish.sessions or 1, wish.minutes, progress)
+            played = play(app, wish.sessions, minutes, progress)
             show_traded_by(app)
             return report(app, played, time.monotonic() - started, last=last, configuration=file)
 
@@ -279,7 +283,7 @@ def demo(
         sandbox["sessions"] = _held(sandbox.get("sessions"), sessions)
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)
     with progress_bar("playing the session" if sessions in (None, 1) else "playing the sessions") as progress:
-        report = run(state_dir, flags, Wish(sessions, minutes, strategy, changed or (), config), progress)
+        report = run(state_dir, flags, minutes, progress, Wish(sessions or 1, strategy, changed or (), config))
     finish(report, as_json)
 
 

@@ -15,7 +15,7 @@ from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text
 from commands.init.market_notes import MOST_NAMED
 from commands.shared.plain import clean, fitted, note
 from commands.shared.surface import Report
-from tradebot.errors import OperatorError, one_line, word
+from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ class Terminal:
     def ask(self, question: str) -> str:
         """Return what was typed; raise OperatorError if nothing more will be."""
         print(fitted(question, sys.stderr), end=" ", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            message = "interrupted: nothing was made"
+            raise TradebotError(message, "tradebot init --wizard", code=ExitCode.INTERRUPTED) from None
         if not line:
             print(file=sys.stderr)
             raise OperatorError(

@@ -22,7 +22,7 @@ _VALUE = r"""(?:'[^'\n]*'|"[^"\n]*"|[A-Z0-9/.<][^\s,;)]*|[a-z]+-[0-9a-f]{8}\b)""
 _PATH = r"(?:'[^'\n]*'|[^\s,;)]+)"
 _AT = rf"(?: --state-dir {_PATH})?"
 _NAMING = (
-    rf"(?:restore|config show|exchange tick|strategy new|strategy test){_AT} [\w.:-]+"
+    rf"(?:restore|config show|config set|exchange tick|strategy new|strategy test){_AT} [\w.:-]+"
     rf"|exchange faults{_AT} (?:ready|list|(?:add|show|clear) [\w.:-]+)"
 )
 """Verbs whose next words are names in lowercase letters or digits."""

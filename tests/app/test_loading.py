@@ -9,7 +9,7 @@ import pytest
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
-from tradebot.app.loading import accepted_instead, refuse_other_mode
+from tradebot.app.loading import Options, accepted_instead, load_for, refuse_other_mode
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import parse, written
@@ -34,6 +34,17 @@ def test_mode_in_env_file_must_match_the_folder(name: str, tmp_path: Path, monke
     refuse_other_mode(marked(tmp_path, "sandbox"), {}, None)
     (tmp_path / ".env").chmod(0o644)
     refuse_other_mode(marked(tmp_path, "paper"), {}, None)
+
+
+def test_options_of_a_demo_count_above_file_and_environment_in_a_demos_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "tradebot.yaml").write_text("limits: {cooldown_s: 70, max_symbol_entries: 3}\n")
+    (tmp_path / "demo.yaml").write_text("limits: {cooldown_s: 90}\n")
+    environ = {"TRADEBOT_LIMITS__COOLDOWN_S": "80"}
+    for kind, cooldown_s in (("demo", 90), ("user", 80)):
+        loaded = load_for(marked(tmp_path, "sandbox")._replace(kind=kind), Options(), environ)
+        assert (loaded.settings.limits.cooldown_s, loaded.settings.limits.max_symbol_entries) == (cooldown_s, 3)
+    tried = load_for(marked(tmp_path, "sandbox"), Options(), {}, values={"limits": {"cooldown_s": 75}})
+    assert (tried.settings.limits.cooldown_s, tried.settings.limits.max_symbol_entries) == (75, 10)
 
 
 def test_remedy_does_not_repeat_an_unknown_mode(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def load_for(
     """
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, None if values is not None else file)
-    loaded = load(file, environ, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder.path))
+    loaded = load(file, environ, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder))
     _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
     kept = values if values is not None and file == own else load_yaml(own) if own.exists() else {}
@@ -123,13 +123,13 @@ def load_for(
     return loaded
 
 
-def options_of_demo(folder: Path) -> tuple[str, Mapping[str, object]] | None:
-    """Return what the options of the demo that made a folder set, and where they are kept; None without any.
+def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | None:
+    """Return where the options of the demo that made a folder are kept, and what they set; None without any.
 
     They stay in force for the verbs that look at what the demo did, and end with the next demo.
     """
-    file = folder / DEMO_OPTIONS
-    return (str(file), load_yaml(file)) if os.path.lexists(file) else None
+    file = folder.path / DEMO_OPTIONS
+    return (str(file), load_yaml(file)) if folder.kind == "demo" and os.path.lexists(file) else None
 
 
 def _refuse_other_venue(folder: StateFolder, loaded: Loaded) -> None:

@@ -75,6 +75,9 @@ def test_read_only_file_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="is read-only") as refused, held(path):
         pass
     assert refused.value.hint == f"chmod u+w {path}"
+    (tmp_path / "lost").symlink_to(tmp_path / "gone")
+    with pytest.raises(OperatorError, match="is a link that leads nowhere"), held(tmp_path / "lost"):
+        pass
     os.mkfifo(tmp_path / "pipe")
     for name, kind in (("pipe", "a pipe"), (".", "a folder")):
         with pytest.raises(OperatorError, match=f"is {kind}, not a regular file"), held(tmp_path / name):

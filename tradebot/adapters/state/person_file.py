@@ -75,6 +75,9 @@ def held(path: Path) -> Iterator[PersonFile]:
 
     Raises OperatorError if it is read-only or no regular file, and TradebotError, exit 6, if another process holds it.
     """
+    if path.is_symlink() and not path.exists():
+        lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
+        raise OperatorError(lost, f"put the file back, or take the link away: rm {quote(str(path))}")
     real = Path(os.path.realpath(path))
     descriptor = _opened(real)
     try:
