@@ -29,11 +29,11 @@ UNWRITTEN = "nothing was written"
 
 
 class Became(Struct, frozen=True):
-    """A setting in force by its dotted name, before and after; None if it had or has no value."""
+    """A setting in force by its dotted name, before and now; None if it had or has no value."""
 
     key: str
-    before: Any
-    after: Any
+    value_before: Any
+    value: Any
 
 
 class Outranked(Struct, frozen=True):
@@ -234,7 +234,9 @@ def _render(console: "Console", data: Set) -> None:
         done = "Nothing was written (--dry-run); this would be written to" if data.dry_run else "Written to"
         console.print(f"{done} {data.file}", markup=False)
     for change in data.changes:
-        console.print(f"  {change.key}: {in_yaml(change.before)} before, {in_yaml(change.after)} now", markup=False)
+        console.print(
+            f"  {change.key}: {in_yaml(change.value_before)} before, {in_yaml(change.value)} now", markup=False
+        )
     for row in data.outranked:
         console.print(
             f"  {row.key} stays {in_yaml(row.value)}: {row.origin} says so, and that counts before the file",

@@ -149,18 +149,16 @@ def _section(setting: Setting) -> str:
 
 
 def _rows(data: Beside) -> Iterator[tuple[str, Decimal | int | None, Decimal | int | None]]:
-    for label, name in (
-        ("candidates", "candidates"),
-        ("orders", "orders"),
-        ("fills", "fills"),
-        ("trades closed", "closed"),
-        ("trades won", "won"),
-        ("positions open", "open_positions"),
-        ("result USD", "result_usd"),
-    ):
-        yield label, getattr(data.last, name), getattr(data.now, name)
-    for reason in dict.fromkeys((*data.last.refused, *data.now.refused)):
-        yield reason, data.last.refused.get(reason, 0), data.now.refused.get(reason, 0)
+    last, now = data.last, data.now
+    yield "candidates", last.candidates, now.candidates
+    yield "orders", last.orders, now.orders
+    yield "fills", last.fills, now.fills
+    yield "trades closed", last.closed, now.closed
+    yield "trades won", last.won, now.won
+    yield "positions open", last.open_positions, now.open_positions
+    yield "result USD", last.result_usd, now.result_usd
+    for reason in dict.fromkeys((*last.refused, *now.refused)):
+        yield reason, last.refused.get(reason, 0), now.refused.get(reason, 0)
 
 
 def _text(value: Decimal | int | None) -> str:

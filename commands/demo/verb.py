@@ -270,7 +270,7 @@ def demo(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Play a trading session, or several, on the embedded exchange.
+    """Play trading sessions on the embedded exchange.
 
     It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
     checks the bot's books against the exchange's, and shows what came of it beside the last run.

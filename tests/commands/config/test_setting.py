@@ -43,7 +43,7 @@ def test_dry_run_shows_the_difference_and_writes_nothing(mine: Path, capsys: pyt
     said = set_to(capsys, "limits.cooldown_s", "90", "--dry-run", "--json")
     assert (said.code, said.data["written"], said.data["dry_run"]) == (0, False, True)
     assert said.data["lines"][-1] == "+  cooldown_s: 90"
-    assert said.data["changes"] == [{"key": "limits.cooldown_s", "before": 60, "after": 90}]
+    assert said.data["changes"] == [{"key": "limits.cooldown_s", "value_before": 60, "value": 90}]
     assert (mine.read_text(), mine.stat().st_mtime_ns, os.listdir()) == (MINE, before.st_mtime_ns, ["mine.yaml"])
 
 

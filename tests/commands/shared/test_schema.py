@@ -34,7 +34,7 @@ from tradebot.exchange import process
 SMALL = "--symbols AAPL --sessions 1"
 SEARCHED = 2
 """Lists of a document are cut to this length before every field of it is damaged in turn."""
-FREE = frozenset({"value", "shipped"})
+FREE = frozenset({"value", "value_before", "shipped"})
 """Fields that hold whatever a configuration holds."""
 
 
