@@ -139,7 +139,7 @@ def _condensed(settings: tuple[Setting, ...]) -> Iterator[tuple[str, ...]]:
             given = [
                 sum(value is not None for value in each) for each in zip(*(one.values for one in of_it), strict=True)
             ]
-            yield (f"  {section}", *(counted(number, "setting") for number in given))
+            yield (f"  {section}", *(counted(number, "setting") if number else "-" for number in given))
             continue
         yield from ((f"  {one.name}", *map(shown, one.values)) for one in of_it)
 

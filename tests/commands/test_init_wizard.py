@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands.init.answers import Answers, text_of
@@ -40,21 +40,22 @@ def loaded(given: Answers) -> Loaded:
     return load(None, {}, {"mode": given.mode}, values=values)
 
 
+@settings(max_examples=settings().max_examples // 4)
 @given(answers())
 def test_whatever_is_answered_loads_and_means_what_was_said(given: Answers) -> None:
-    settings = loaded(given).settings
-    flow, limits = settings.strategies.flow, settings.limits
+    made = loaded(given).settings
+    flow, limits = made.strategies.flow, made.limits
     assert flow is not None
-    assert settings.mode == given.mode
-    assert tuple(settings.universe) == given.symbols or not given.symbols
-    assert set(settings.universe) <= settings.sectors.keys(), "a symbol without a sector is never bought"
+    assert made.mode == given.mode
+    assert tuple(made.universe) == given.symbols or not given.symbols
+    assert set(made.universe) <= made.sectors.keys(), "a symbol without a sector is never bought"
     assert limits.max_daily_loss_fraction == given.day_percent / 100
     assert limits.max_risk_fraction == given.trade_percent / 100
     assert flow.long_only is not given.short
     ends = [rule for rule in flow.exits or () if "end_of_day" in str(rule)]
     assert (bool(ends), flow.exits is None) == (not given.overnight, given.overnight)
     # A full order whose stop is hit loses no more than a trade may, as far as thousandths of equity can say that.
-    at_stop = settings.limits_of("flow").max_order_fraction * settings.exits.stop_loss_fraction
+    at_stop = made.limits_of("flow").max_order_fraction * made.exits.stop_loss_fraction
     assert at_stop <= max(given.trade_percent / 100, Decimal("0.00002"))
 
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.adapters.text.yaml_edit import CannotEditError, changed, in_one_line, value_of, with_value
@@ -95,6 +95,7 @@ VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(WORDS
 PATHS = st.sampled_from(["limits", "limits.x", "limits.cooldown_s", "sandbox.seed", "sandbox.z.y", "new", "universe"])
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(PATHS, VALUES)
 def test_every_value_means_the_same_after_it_was_written(dotted: str, value: object) -> None:
     path = tuple(dotted.split("."))
