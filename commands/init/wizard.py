@@ -111,8 +111,9 @@ def asked(terminal: Terminal, path: Path) -> Answers:
     def tried(question: str, read: Callable[[str], Answers]) -> Answers:
         return _asked(terminal, question, lambda typed: _loading(read(typed)))
 
+    account = f"an account at {shipped.capabilities.title}"
     answers = tried(
-        "1. Where: in the sandbox, on the embedded exchange (1), or on paper, with an account at Alpaca (2)? [1]",
+        f"1. Where: in the sandbox, on the embedded exchange (1), or on paper, with {account} (2)? [1]",
         lambda typed: replace(answers, mode=_mode(typed, path)),
     )
     answers = tried(
@@ -175,15 +176,19 @@ def _mode(typed: str, path: Path) -> str:
     refuse_other_mode(path, mode, None)
     if mode == "paper":
         from tradebot.app.connecting import secrets_for
+        from tradebot.app.keys import FLOW_KEY
+        from tradebot.app.venues import door_to
 
         try:
             found = secrets_for(_shipped(mode), os.environ)
         except OperatorError as unread:
             raise Wrong(clean(one_line(unread))) from None
-        if not (found.venue and found.uw_key):
+        needed = [key for key in door_to(_shipped(mode).venue).keys if key.secret]
+        if not (found.uw_key and all(found.venue.get(key.field) for key in needed)):
+            keys = ", ".join((*(key.names[0] for key in needed), FLOW_KEY))
             raise Wrong(
-                "Paper needs the keys of your account: set ALPACA_KEY, ALPACA_SECRET and UW_API_KEY in the environment "
-                "or in .env (docs/MODES.md says how), then start again; or answer 1."
+                f"Paper needs the keys of your account: set {keys} in the environment or in .env (docs/MODES.md says "
+                "how), then start again; or answer 1."
             )
     return mode
 

@@ -106,7 +106,7 @@ def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pyte
     said = capsys.readouterr().err
     for reason in (
         "'3' is neither 1 (sandbox) nor 2 (paper).",
-        "Paper needs the keys of your account: set ALPACA_KEY, ALPACA_SECRET and UW_API_KEY",
+        "Paper needs the keys of your account: set ALPACA_KEY, ALPACA_SECRET, UW_API_KEY in",
         "There are 20 shipped symbols: type 1 to 20",
         "must be a symbol in capital letters",
         "tradebot doesn't know ZZZZ: check the spelling.",

@@ -138,13 +138,18 @@ def load(
     trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
+    settings = _checked(merged, origins, purpose)
+    warnings += pinned_outside(settings, origins)
+    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
+
+
+def _checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object) -> Settings:
     try:
         settings = Settings.model_validate(merged, context=purpose)
         _require_sound_weights(settings, origins)
     except ValidationError as bad:
         raise ConfigurationError(_explain(bad, origins), CORRECT_IT) from None
-    warnings += pinned_outside(settings, origins)
-    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
+    return settings
 
 
 def _require_registry(merged: Mapping[str, object], origins: Mapping[str, str]) -> None:
