@@ -10,6 +10,7 @@ from tests.orders.test_entering import ends
 from tests.venues import LOST, REJECTED, FixedStrategy
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.limits import ApprovalRules, ExitRules, OwnRules, Protection
@@ -18,6 +19,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Answer, TradingState
 from tradebot.model.values import replace
 from tradebot.model.worth import WORTH, Value, read_value
+from tradebot.orders import auctioning
 from tradebot.ports.world import World
 
 TWO = RULES.model_copy(update={"max_positions": 2})
@@ -101,6 +103,42 @@ def test_nothing_is_closed_for_a_newcomer_that_the_market_could_not_fill() -> No
     cycle = trade_once(world(scene, BETTER), call(slot="better"))
     assert ends(cycle) == {("XOM", OPENS): Reason.DEPTH_UNKNOWN}
     assert (len(scene.venue.submitted), scene.venue.asked_depth) == (2, ["XOM"])
+
+
+def deep(scene: Scene, *symbols: str) -> None:
+    """Let enough rest for an entry of each symbol, and ask the depth of every one."""
+    scene.limits = scene.limits.model_copy(update={"max_slippage_fraction": Decimal("0.003")})
+    for symbol in symbols:
+        scene.price(symbol, "100")
+        ask = scene.venue.prices[symbol].ask
+        scene.venue.resting[symbol] = Depth(symbol, (), (Level(ask, Decimal(5000)),))
+
+
+def test_one_that_the_market_could_not_fill_keeps_no_place_of_the_pass() -> None:
+    scene = full(count=5)
+    deep(scene, "JPM")
+    rules = RULES.model_copy(update={"max_positions": 5, "max_opens": 1})
+    cycle = trade_once(world(scene, BETTER, SIMILAR, rules=rules), call(slot="thin"))
+    assert ends(cycle) == {("XOM", OPENS): Reason.DEPTH_UNKNOWN, ("JPM", OPENS): None}
+    assert [one.instrument.symbol for one in scene.venue.submitted[2:]] == ["JPM"]
+
+
+def test_one_that_the_market_could_not_fill_keeps_no_close_from_another() -> None:
+    scene = full()
+    deep(scene, "JPM")
+    cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.8)), call(slot="thin"))
+    assert ends(cycle)["XOM", OPENS] is Reason.DEPTH_UNKNOWN
+    assert ends(cycle)["JPM", OPENS] is Reason.DISPLACEMENT_STARTED
+
+
+def test_the_depth_of_so_many_winners_is_asked_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auctioning, "MOST_ASKED", 1)
+    scene = full(count=5)
+    deep(scene)
+    rules = RULES.model_copy(update={"max_positions": 5, "max_opens": 1})
+    cycle = trade_once(world(scene, BETTER, SIMILAR, rules=rules), call(slot="thin"))
+    assert set(ends(cycle).values()) == {Reason.DEPTH_UNKNOWN}
+    assert scene.venue.asked_depth == ["XOM", "JPM"]
 
 
 def test_with_room_the_best_open_at_once_and_say_what_they_are_worth() -> None:

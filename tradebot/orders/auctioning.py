@@ -4,6 +4,9 @@ The whole account is decided on in one call, before any entry of the pass. A can
 any other, so each gate is asked once more. One that a position gives way for is refused in this pass. While the close
 isn't proven, its place is kept, and nothing else is closed for it; afterwards it competes like any other, and the room
 is there. So a killed pass leaves nothing to repair.
+
+One that would win, but that too little rests for at the venue, leaves the auction, which is then decided again: it
+takes no place from one that could be filled.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +14,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.gates.auction import Bid, Ruling, Standing, hold_auction
+from tradebot.gates.auction import Auction, Bid, Ruling, Standing, hold_auction
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.common import position_of
-from tradebot.gates.entry import AccountAsk
+from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate
 from tradebot.model.event import EventKind
@@ -39,13 +42,19 @@ from tradebot.orders.entering import (
 from tradebot.ports.world import Call, World
 
 
+MOST_ASKED = 20
+"""How many winners of one pass may be asked about, so that a venue that answers slowly, or not at all, ends it."""
+
+
 class Auctioned(Struct, frozen=True):
     """What the auction decided about each candidate that took part, and what its gates said before it.
 
-    `heard` is what the gates said of every candidate to the `account` of that moment.
+    `thin` is why those left that couldn't be filled. `heard` is what the gates said of every candidate to the `account`
+    of that moment.
     """
 
     standings: Mapping[Whose, Standing] = {}
+    thin: Mapping[Whose, Decision] = {}
     asked: Mapping[Whose, Decisions] = {}
     taking: Taking | None = None
     account: AccountAsk | None = None
@@ -69,12 +78,29 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
     entries = [one for one in changes if one.purpose is Purpose.OPEN and one.strategy in taking.own]
     heard = [judged(world, call, account, one) for one in entries]
     competing = [(ask, said) for ask, said in heard if ask.size and competes(ask.candidate, said)]
-    held = tuple(bids_held(account, world.rules, taking))
-    wanted = bids_wanted(account.desk, [ask for ask, _ in competing], taking)
-    decided = hold_auction((*held, *wanted), caps_of(account, taking, held))
+    asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
+    decided, thin = _among_fillable(world, account, taking, asks)
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
     asked = {(ask.candidate.strategy, ask.candidate.symbol): said for ask, said in competing}
-    return Auctioned(standings, asked, taking, account, list(zip(entries, heard, strict=True)))
+    return Auctioned(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
+
+
+def _among_fillable(
+    world: World, account: AccountAsk, taking: Taking, asks: Mapping[Whose, Ask]
+) -> tuple[Auction, Mapping[Whose, Decision]]:
+    """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
+    held = tuple(bids_held(account, world.rules, taking))
+    caps, wanted = caps_of(account, taking, held), tuple(bids_wanted(account.desk, asks.values(), taking))
+    asked = dict[Whose, Decision | None]()
+    while True:
+        thin = {whose: why for whose, why in asked.items() if why}
+        left = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
+        decided = hold_auction((*held, *left), caps)
+        winners = [(each.bid.strategy, each.bid.symbol) for each in decided.of(Ruling.OPEN, Ruling.AFTER)]
+        fresh = [whose for whose in winners if whose not in asked][: MOST_ASKED - len(asked)]
+        asked |= {whose: too_thin(world, asks[whose]) for whose in fresh}
+        if not any(asked[whose] for whose in fresh):
+            return decided, thin
 
 
 def settle(
@@ -82,6 +108,8 @@ def settle(
 ) -> tuple[AccountAsk, Records]:
     """Do what was decided about a candidate; one that took no part is traded as always."""
     whose = (candidate.strategy, candidate.symbol)
+    if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
+        return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
     standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
     if standing is None or auctioned is None or auctioned.taking is None:
         return trade(world, call, account, candidate, auctioned.known(account, candidate) if auctioned else None)

@@ -1,7 +1,8 @@
 """Ask whether enough rests at the venue for an entry that nothing else refuses.
 
 It takes one request for each such entry. So it isn't asked with the other gates, but after all of them, right before a
-person is asked, a position is closed to make room, or the order is promised. Up to there the pass may give way to an
+person is asked, a position is closed to make room, or the order is promised; an auction asks it of its winners, too,
+before anything is sent. Up to there the pass may give way to an
 exit: nothing of this entry exists yet, and the pass that begins again asks again.
 """
 
