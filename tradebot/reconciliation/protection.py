@@ -63,23 +63,52 @@ def gaps(
     resting: Mapping[Whose, Sequence[Resting]],
     exits: ExitRules,
     exits_of: Callable[[str], Exits],
+    closed: Mapping[str, Decimal] | None = None,
 ) -> Iterator[Gap]:
-    """Yield our positions of which whole lots need a stop at the venue and have none that can trigger."""
+    """Yield our positions of which whole lots need a stop at the venue and have none that can trigger.
+
+    `closed` is how many of our shares others have closed, unsigned, by symbol; they need none.
+    """
     if exits.protection is Protection.BOT:
         return
+    left = dict(closed or {})
     for position in books.totals.own_positions():
-        rests = [pair for pair in resting.get(position.whose, ()) if _closes(pair.first, position)]
-        whole = _whole(books, listings, position)
-        bare = whole - sum((_protected(books, pair) for pair in rests), Decimal(0))
+        protected = _protected_of(books, resting, position)
+        whole = _whole(books, listings, position, _need(position, protected, left))
+        bare = whole - protected
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
             yield _gap(books, position, bare, whole)
 
 
-def _whole(books: Books, listings: Mapping[str, Listing], position: Position) -> Decimal:
-    """Return the shares of a position that a stop could protect, unsigned: whole lots, if the lot is known."""
-    listing, shares = listings.get(position.symbol), abs(position.quantity)
+def closed_by_others(books: Books, view: BrokerView) -> Mapping[str, Decimal]:
+    """Return how many of our shares others have closed, unsigned, by symbol, as far as both their fills, which are in
+    the books, and the venue's positions say so.
+    """
+    told = (books.quantities(), {one.symbol: one.quantity for one in view.positions})
+    own = books.totals.own_quantities().items()
+    left = {symbol: max(each.get(symbol, Decimal(0)) * held for each in told) / abs(held) for symbol, held in own}
+    return {symbol: max(abs(held) - max(left[symbol], Decimal(0)), Decimal(0)) for symbol, held in own}
+
+
+def _need(position: Position, protected: Decimal, closed: dict[str, Decimal]) -> Decimal:
+    """Return how many shares of a position need a stop, unsigned; take what others have closed of it from `closed`."""
+    shares = abs(position.quantity)
+    gone = min(closed.get(position.symbol, Decimal(0)), max(shares - protected, Decimal(0)))
+    if gone:
+        closed[position.symbol] -= gone
+    return shares - gone
+
+
+def _whole(books: Books, listings: Mapping[str, Listing], position: Position, shares: Decimal) -> Decimal:
+    """Return how many of these shares of a position a stop could protect: whole lots, if the lot is known."""
+    listing = listings.get(position.symbol)
     instrument = listing.instrument if listing else books.opened_as(position)
     return whole_lots(instrument, shares) if instrument else shares
+
+
+def _protected_of(books: Books, resting: Mapping[Whose, Sequence[Resting]], position: Position) -> Decimal:
+    rests = (pair for pair in resting.get(position.whose, ()) if _closes(pair.first, position))
+    return sum((_protected(books, pair) for pair in rests), Decimal(0))
 
 
 def _protected(books: Books, pair: Resting) -> Decimal:
@@ -218,26 +247,27 @@ def unprotected(
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
     busy, state = _busy_symbols(view, books), books.state.state
-    missed = last_exits < clock.now - timedelta(seconds=watch.life_s)
+    missed, closed = last_exits < clock.now - timedelta(seconds=watch.life_s), dict(closed_by_others(books, view))
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
         held = Held(position, best_price(position, None, books.kept_of(position).best))
         decision = judge(held, quote, clock.now, rules, state, ratio).decision
-        blind = is_blind(decision) and not _rests_for_all(books, position)
+        blind = is_blind(decision) and not _rests_for_all(books, position, closed)
         if position.symbol not in busy and ((decision.passed and missed) or blind):
             yield _finding(FindingKind.MISSING_STOP, view, position, _describe(decision))
 
 
-def _rests_for_all(books: Books, position: Position) -> bool:
+def _rests_for_all(books: Books, position: Position, closed: dict[str, Decimal]) -> bool:
     """Return True if stops at the venue can trigger for all of a position, whatever the bot sees of its price."""
-    rests = (one for one in resting_among(books, books.working).get(position.whose, ()) if _closes(one.first, position))
-    return sum((_protected(books, one) for one in rests), Decimal(0)) >= abs(position.quantity)
+    protected = _protected_of(books, resting_among(books, books.working), position)
+    return protected >= _need(position, protected, closed)
 
 
 def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
-    for gap in gaps(books, listings, resting_among(books, books.working), watch.exits, watch.exits_of):
+    resting, closed = resting_among(books, books.working), closed_by_others(books, view)
+    for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
             ours = books.totals.positions[gap.strategy, gap.symbol]
             why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"
