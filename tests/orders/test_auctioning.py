@@ -126,7 +126,8 @@ def test_one_that_the_market_could_not_fill_keeps_no_place_of_the_pass() -> None
 def test_one_that_the_market_could_not_fill_keeps_no_close_from_another() -> None:
     scene = full()
     deep(scene, "JPM")
-    cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.8)), call(slot="thin"))
+    rules = TWO.model_copy(update={"max_closes": 1})
+    cycle = trade_once(world(scene, BETTER, wanted("JPM", 0.8), rules=rules), call(slot="thin"))
     assert ends(cycle)["XOM", OPENS] is Reason.DEPTH_UNKNOWN
     assert ends(cycle)["JPM", OPENS] is Reason.DISPLACEMENT_STARTED
 

@@ -41,7 +41,6 @@ from tradebot.orders.entering import (
 )
 from tradebot.ports.world import Call, World
 
-
 MOST_ASKED = 20
 """How many winners of one pass may be asked about, so that a venue that answers slowly, or not at all, ends it."""
 
