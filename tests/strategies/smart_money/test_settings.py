@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
+from tradebot.strategies.checking import checked
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 
@@ -16,7 +17,7 @@ from tradebot.strategies.smart_money.settings import SmartMoneySettings
         ({"bias": {"length": 251}}, "bias.length 251 needs as many bars, and min_depth 250 is enough"),
         ({"fib": {"bars": 300}}, "fib.bars 300 needs as many bars, and min_depth 250 is enough"),
         ({"fib": {"zone": [0.8, 0.6]}}, "fib.zone must be a lower and a higher level, not 0.8 and 0.6"),
-        ({"stop_outs": {"multiple": 3}}, "stop_outs.multiple is above stop_outs.max_multiple"),
+        ({"stop_outs": {"multiple": 3}}, "stop_outs.multiple 3 is above stop_outs.max_multiple 2"),
         ({"structure": {"timeframe": "2Hour"}}, "4Hour"),
         ({"structure": {"smoothing": "sma"}}, "wilder"),
     ],
@@ -25,3 +26,30 @@ def test_settings_that_do_not_fit_together_are_refused(section: Mapping[str, obj
     with pytest.raises(ValidationError) as refused:
         SmartMoneySettings.model_validate(section)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"nope": 1}, ".nope: there is no such setting"),
+        ({"fib": {"nope": 1}}, ".fib.nope: there is no such setting"),
+        ({"fib": {"near_fraction": ".nan"}}, ".fib.near_fraction: must be a number"),
+        ({"fib": 3}, ".fib: must be a section with its own KEY: VALUE lines"),
+        ({"fib": {"bars": 300}}, ": fib.bars 300 needs as many bars, and min_depth 250 is enough"),
+        ({"variants": {"y": {"fib": {"bars": 90}}}}, ".variants: there is no such setting"),
+        ({}, ": it changes nothing; write what it changes, such as {fib: {near_fraction: 0.005}}"),
+        ({"fib": {}}, ": it changes nothing; write what it changes, such as {fib: {near_fraction: 0.005}}"),
+    ],
+)
+def test_a_mistake_in_a_variant_is_named_in_the_words_of_every_other_setting(
+    changes: Mapping[str, object], problem: str
+) -> None:
+    section = {"variants": {"x": changes, "fine": {"fib": {"bars": 90}}}}
+    assert list(checked("smart_money", SmartMoneySettings, section)) == [f"strategies.smart_money.variants.x{problem}"]
+
+
+def test_a_mistake_in_the_settings_themselves_is_not_blamed_on_a_variant() -> None:
+    section = {"stop_outs": {"max_multiple": 0.5}, "variants": {"x": {"fib": {"bars": 90}}}}
+    assert list(checked("smart_money", SmartMoneySettings, section)) == [
+        "strategies.smart_money: stop_outs.multiple 1.5 is above stop_outs.max_multiple 0.5"
+    ]

@@ -1,15 +1,16 @@
 """The settings of the smart-money strategy. `config/profiles/smart_money.yaml` explains each one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tradebot.model.limits import Frozen, Seconds
 from tradebot.signals.structures.indicators import Smoothing
 from tradebot.signals.structures.reading import StructureSettings as StructureNumbers
+from tradebot.strategies.checking import SectionError, sentences
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Part = Annotated[Decimal, Field(ge=0, le=1)]
@@ -226,6 +227,11 @@ class SmartMoneySettings(Frozen):
         """Return the settings of each variant, by its name; ValueError if one can't be."""
         return [(name, self._with(changes)) for name, changes in self.variants.items()]
 
+    def variants_without_effect(self) -> Iterator[str]:
+        """Yield the name of each variant that sets what is set anyway."""
+        own = self.model_copy(update={"variants": {}})
+        return (name for name, settings in self.variations() if settings == own)
+
     def _with(self, changes: Mapping[str, object]) -> "SmartMoneySettings":
         values = self.model_dump(exclude={"variants"})
         for section, change in changes.items():
@@ -247,14 +253,26 @@ class SmartMoneySettings(Frozen):
         for name, zone in (("fib.zone", self.fib.zone), ("weekly.zone", self.weekly.zone)):
             if zone[0] >= zone[1]:
                 raise ValueError(f"{name} must be a lower and a higher level, not {zone[0]} and {zone[1]}")
+        if self.stop_outs.multiple > self.stop_outs.max_multiple:
+            multiple, most = self.stop_outs.multiple, self.stop_outs.max_multiple
+            raise ValueError(f"stop_outs.multiple {multiple} is above stop_outs.max_multiple {most}")
+        if mistakes := tuple(self._mistakes_in_variants()):
+            raise SectionError(*mistakes)
+        return self
+
+    def _mistakes_in_variants(self) -> Iterator[str]:
         for name, changes in self.variants.items():
+            where = f"variants.{name}"
+            if "variants" in changes:
+                yield f"{where}.variants: there is no such setting"
+                continue
+            if all(isinstance(change, Mapping) and not change for change in changes.values()):
+                yield f"{where}: it changes nothing; write what it changes, such as {{fib: {{near_fraction: 0.005}}}}"
+                continue
             try:
                 self._with(changes)
-            except ValueError as error:
-                raise ValueError(f"variants.{name} can't be: {error}") from None
-        if self.stop_outs.multiple > self.stop_outs.max_multiple:
-            raise ValueError("stop_outs.multiple is above stop_outs.max_multiple")
-        return self
+            except ValidationError as invalid:
+                yield from sentences(invalid, where)
 
     def rules_of(self, regime: Regime) -> RegimeRules:
         return self.tight if regime is Regime.TIGHT else self.wide
