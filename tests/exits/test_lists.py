@@ -60,6 +60,8 @@ def test_a_list_is_read_as_it_is_written() -> None:
     assert rules == (StopLoss(fraction=D("0.05")), TimeExit(after_s=3600))
     assert parse(written(rules)) == rules
     assert parse([]) == ()
+    half = {"scale_out": {"levels": [{"fraction": 0.1, "share": 0.5}]}}
+    assert len(parse([half, {"break_even": {"after_share": 0.5}}])) == 2
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,17 @@ def test_a_list_is_read_as_it_is_written() -> None:
         (
             [{"trailing_stop": {"fraction": 0.01, "arm_fraction": 0.03}}, {"profit_target": {"fraction": 0.03}}],
             "the target closes first, so the trailing stop could never act",
+        ),
+        (
+            [
+                {"break_even": {"after_share": 0.9}},
+                {"ladder": {"levels": [{"r": 1, "share": 0.4}, {"r": 2, "share": 0.4}]}},
+            ],
+            "break_even's after_share 0.9 is above 0.8, the sum of ladder's shares: its levels never close as much",
+        ),
+        (
+            [{"scale_out": {"levels": [{"fraction": 0.1, "share": 0.5}]}}, {"break_even": {"after_share": 0.51}}],
+            "break_even's after_share 0.51 is above 0.5, the sum of scale_out's shares: its levels never close as much",
         ),
     ],
 )

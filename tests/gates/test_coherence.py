@@ -374,6 +374,12 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
             "This is not less than halts.margin_fraction 0.85: filling its own budget would halt the bot",
         ),
         (
+            {"max_margin_fraction": "0.92"},
+            {},
+            "max_margin_fraction 0.92 is not below halts.margin_fraction 0.92: the bot could halt before this limit "
+            "closes entries",
+        ),
+        (
             {},
             {"margin_fraction": 1},
             "halts.margin_fraction 1 is not below 1, where the broker liquidates: it would act before the bot",
@@ -406,7 +412,8 @@ def test_a_limit_on_margin_that_could_not_hold_is_refused_with_its_scenario(
     [
         ({"min_free_margin_fraction": "0.10"}, {}),
         ({"min_free_margin_fraction": None}, {"margin_fraction": "0.901"}),
-        ({}, {"margin_fraction": "0.851"}),
+        ({"max_margin_fraction": "0.85"}, {"margin_fraction": "0.851"}),
+        ({"max_margin_fraction": "0.919"}, {}),
         ({"min_liquidation_fraction": "0.031"}, {}),
         ({"max_gross_fraction": "4.99"}, {}),
         ({"max_margin_fraction": None, "min_free_margin_fraction": None, "max_gross_fraction": 10}, {}),

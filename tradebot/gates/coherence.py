@@ -253,6 +253,11 @@ def margin_contradictions(
             f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), and be asked to keep as much as that. This "
             f"is not less than halts.margin_fraction {halted}: filling its own budget would halt the bot"
         )
+    elif most is not None and halted is not None and most >= halted:
+        yield (
+            f"max_margin_fraction {most} is not below halts.margin_fraction {halted}: the bot could halt before this "
+            "limit closes entries"
+        )
     if halted is not None and halted >= 1:
         yield f"halts.margin_fraction {halted} is not below 1, where the broker liquidates: it would act before the bot"
     yield from _liquidated_first(traders, account)

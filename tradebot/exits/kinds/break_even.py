@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, Stop
+from tradebot.exits.kinds.ladder import Ladder
+from tradebot.exits.kinds.scale_out import ScaleOut
 from tradebot.model.limits import Fraction
 from tradebot.model.reasons import Reason
 
@@ -37,6 +39,15 @@ class BreakEven(PriceRule):
         return Stop(self.reason, None, None, armed=False)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        others = tuple(others)
+        steps = next((rule for rule in others if isinstance(rule, Ladder | ScaleOut)), None)
+        shares = sum(level.share for level in steps.levels) if steps else Decimal(1)
+        if steps and self.after_share > shares:
+            name = "ladder" if isinstance(steps, Ladder) else "scale_out"
+            return (
+                f"break_even's after_share {self.after_share} is above {shares}, the sum of {name}'s shares: its "
+                "levels never close as much"
+            )
         gains = (rule.gain for rule in others if rule.gain is not None)
         target = min((gain for gain in gains if gain > 0), default=None)
         if target is None or self.keep_fraction < target:
