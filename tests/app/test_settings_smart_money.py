@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from tradebot.app.relations import overridden
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
@@ -30,6 +31,15 @@ def test_the_profile_says_what_the_strategy_would_do_by_itself() -> None:
     )
     assert shown == built_in
     assert len(section(loaded("smart_money")).variations()) == 4
+
+
+def test_a_variant_that_sets_what_is_set_anyway_is_said_to_have_no_effect() -> None:
+    assert list(overridden(loaded("smart_money"))) == []
+    nearer = {"strategies": {"smart_money": {"fib": {"near_fraction": "0.005"}}}}
+    settings = load(shipped("profiles") / "smart_money.yaml", {}, nearer).settings
+    assert list(overridden(settings)) == [
+        "strategies.smart_money.variants.nearer level has no effect, because all that it sets is set anyway"
+    ]
 
 
 def test_limits_fit_together_from_the_size_of_an_order_to_the_halt() -> None:

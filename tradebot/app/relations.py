@@ -95,7 +95,10 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
 
 
 def overridden(settings: Sections) -> Iterator[str]:
-    """Yield a sentence for each own limit of a strategy that has no effect, because the account's is tighter."""
+    """Yield a sentence for each setting without effect: strategies' own limits, and variants of smart-money ones.
+
+    Such a limit is wider than the account's, and such a variant sets what is set anyway.
+    """
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
         for limit in without_effect(settings.limits, section.limits, allotments[name]):
@@ -103,6 +106,12 @@ def overridden(settings: Sections) -> Iterator[str]:
                 f"strategies.{name}.limits.{limit} {getattr(section.limits, limit)} has no effect, because "
                 f"limits.{limit} {getattr(settings.limits, limit)} is tighter"
             )
+    for name in _named_smart_money(settings):
+        from tradebot.strategies.smart_money.settings import SmartMoneySettings
+
+        section = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
+        for variant in section.variants_without_effect():
+            yield f"strategies.{name}.variants.{variant} has no effect, because all that it sets is set anyway"
 
 
 def _of_strategies(settings: Sections) -> Iterator[str]:
@@ -147,14 +156,17 @@ def _wanted(settings: Sections) -> Iterator[str]:
 
 def _smart_money(settings: Sections) -> Iterator[str]:
     """Yield what is wrong with the sections of smart-money strategies."""
-    named = [name for name, used in settings.strategies.installed_as().items() if used == "smart_money"]
-    if named:
+    if named := _named_smart_money(settings):
         from tradebot.strategies.checking import checked
         from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
         sections = settings.strategies.in_use()
         for name in named:
             yield from checked(name, SmartMoneySettings, sections[name])
+
+
+def _named_smart_money(settings: Sections) -> list[str]:
+    return [name for name, used in settings.strategies.installed_as().items() if used == "smart_money"]
 
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
