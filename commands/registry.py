@@ -225,10 +225,13 @@ def _render(console: "Console", data: RegistryData) -> None:
         sentence("why not"),
     )
     table = Table("coin", "tier", *columns)
+    looks = {_look(row) for row in data.coins}
+    if same := len(looks) == 1 < len(data.coins):
+        console.print(f"Next look at every coin: {looks.pop()}")
     for row in data.coins:
         table.row(
             row.symbol, _tier(row), _volume(row), _spread(row), _price(row), when(row.since) if row.since else "",
-            row.health or "", _look(row), _why(row),
+            row.health or "", "" if same else _look(row), _why(row),
         )  # fmt: skip
     console.print(table)
     if data.discovery:

@@ -82,7 +82,7 @@ def seconds_of(text: str) -> int | None:
     if amount is None:
         raise OperatorError(
             f"can't read {clean(text)[:20]!r} as a time step",
-            "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
+            "write 90s, 5m, 2h, 2d, open, close, next_open or a time such as 2026-11-16T21:00Z",
         )
     return amount
 
@@ -106,7 +106,7 @@ def register(app: typer.Typer) -> None:
         step: Annotated[
             str,
             typer.Argument(
-                help="How far: 90s, 5m, 2h, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
+                help="How far: 90s, 5m, 2h, 2d, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
                 autocompletion=steps,
             ),
         ] = "5m",

@@ -321,16 +321,17 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
     for decision in score.decisions:
         verdict = f"{decision.verdict} {decision.reason}" if decision.reason else f"{decision.verdict}"
         name = decision.about or "the strategy's filter"
-        out.print(f"  {name}: {verdict} ({_observed(decision)})", markup=False)
+        out.print(f"  {name}: {verdict}{_observed(decision)}", markup=False)
     for part in score.components:
         _input_rows(out, part, symbol)
     _contracts(out, score)
 
 
 def _observed(decision: Decision) -> str:
-    observed, limit = decision.units
-    numbers = f"observed {measured(decision.observed, observed)}"
-    return numbers if decision.limit is None else f"{numbers}, limit {measured(decision.limit, limit)}"
+    """Return the numbers of a decision in parentheses, after a space; empty if it has none."""
+    numbers = zip(("observed", "limit"), (decision.observed, decision.limit), decision.units, strict=True)
+    known = [f"{name} {text}" for name, value, unit in numbers if (text := measured(value, unit))]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _bar(contribution: float | None, largest: float) -> str:

@@ -65,11 +65,11 @@ def span_of(last: int | None, since: str | None) -> Span:
     return Span(since_s=int(found[1]) * UNITS[found[2]])
 
 
-_WRITTEN = re.compile(r"(\d{1,7})([smh])", re.ASCII)
-_UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
+_WRITTEN = re.compile(r"(\d{1,7}(?!d)|\d{1,5}(?=d))([smhd])", re.ASCII)
+"""At most 273 years in days, so that adding a duration never leaves the calendar."""
 
 
 def seconds_in(text: str) -> int | None:
-    """Return the seconds in a duration such as 90s, 5m or 2h; None if the text is none, or no time at all."""
+    """Return the seconds in a duration such as 90s, 5m, 2h or 2d; None if the text is none, or no time at all."""
     match = _WRITTEN.fullmatch(text)
-    return int(match[1]) * _UNITS[match[2]] or None if match else None
+    return int(match[1]) * UNITS[match[2]] or None if match else None

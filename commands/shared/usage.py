@@ -37,7 +37,16 @@ def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> Opera
         return _misplaced(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
         return _unknown_verb(wrong, arguments, context.command_path, verbs)
-    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), f"{path} --help")
+    example = _example(wrong, verbs.get(verb)) if isinstance(wrong, BadOptionUsage) else None
+    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{path} --help")
+
+
+def _example(wrong: BadOptionUsage, command: Any) -> str | None:
+    """Return the verb's own example that gives the option a value, or None if it has none."""
+    if "not take" in wrong.message:
+        return None
+    examples = (getattr(command, "epilog", None) or "").splitlines()
+    return next((line.partition("  #")[0] for line in examples if f"{wrong.option_name} " in line), None)
 
 
 def _typed(verb: str, arguments: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from commands.exchange.place import exchange_of
+from commands.exchange.tick import seconds_of
 from commands.shared.times import when
 from tests import bot as real
 from tests.bot import PROGRAM, Bot, typed
@@ -176,6 +177,10 @@ def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:
     ]
 
 
+def test_a_step_of_days_is_read() -> None:
+    assert (seconds_of("2d"), seconds_of("99999d")) == (172_800, 8_639_913_600)
+
+
 def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:
     assert bot.shown("exchange", "tick") == (
         "2026-11-17 09:30:00 -> 2026-11-17 09:35:00 ET\n  session 2026-11-17 is open until 16:00:00 ET"
@@ -186,7 +191,9 @@ def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:
     )
 
 
-@pytest.mark.parametrize("step", ["0m", "5", "-5m", "5 m", "1.5h", "5w", "yesterday", "", "\x1b[31m", "99999999h"])
+@pytest.mark.parametrize(
+    "step", ["0m", "5", "-5m", "5 m", "1.5h", "5w", "yesterday", "", "\x1b[31m", "99999999h", "100000d"]
+)
 def test_a_step_that_cannot_be_read_moves_nothing(bot: Bot, step: str) -> None:
     said = bot.says("exchange", "tick", step)
     assert (said.code, said.out, "\x1b" in said.err) == (2, "", False)

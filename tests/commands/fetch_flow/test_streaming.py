@@ -177,7 +177,7 @@ def test_stream_shows_what_came(bot: Bot, session: str) -> None:
         (["--stream", "--symbol", "AAPL"], "error: --stream takes no option but --for"),
         (["--stream", "--plan"], "error: --stream takes no option but --for"),
         (["--plan", "--endpoint", "dark_pool"], "error: --plan is about a whole session"),
-        (["--stream", "--for", "soon"], "write 90s, 5m or 2h"),
+        (["--stream", "--for", "soon"], "write 90s, 5m, 2h or 1d"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(bot: Bot, arguments: list[str], words: str) -> None:

@@ -140,13 +140,18 @@ def test_a_score_of_zero_has_no_direction_and_a_decision_without_a_limit_shows_n
 ) -> None:
     neutral = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, 0.0, None)
     enough = Decision(Gate.STRATEGY, Verdict.PASS, None, 7, 2)
-    nothing = ExplainedScore("flow", "buy", 0.0, 0.0, 1.0, (), (), (neutral, enough))
+    never = (
+        Decision(Gate.STRATEGY, Verdict.PASS, None, observed, limit) for observed, limit in ((None, 2700), ("", ""))
+    )
+    nothing = ExplainedScore("flow", "buy", 0.0, 0.0, 1.0, (), (), (neutral, enough, *never))
     data = Explained("AAPL", datetime(2026, 11, 17, 15, tzinfo=UTC), None, None, (nothing,))
     render(console(), data)
     shown = capsys.readouterr().out
     assert "Strategy flow: no direction; " in shown
     assert "filter: FAIL NO_DIRECTION (observed 0)\n" in shown
     assert "filter: PASS (observed 7, limit 2)\n" in shown
+    assert "filter: PASS (limit 2,700)\n" in shown
+    assert "filter: PASS\n" in shown
 
 
 def test_one_unit_more_is_a_meaningful_amount(bot: Bot) -> None:
