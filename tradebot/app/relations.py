@@ -109,8 +109,8 @@ def overridden(settings: Sections) -> Iterator[str]:
     for name in _named_smart_money(settings):
         from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
-        section = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
-        for variant in section.variants_without_effect():
+        own = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
+        for variant in own.variants_without_effect():
             yield f"strategies.{name}.variants.{variant} has no effect, because all that it sets is set anyway"
 
 
