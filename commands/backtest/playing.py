@@ -35,6 +35,7 @@ from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
+from tradebot.views.performance.returns import sessions_per_year
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ def result_of(run: "Run") -> "BacktestResult":
         ledger.trading_states(),
         _targets(run),
         _refused(run),
+        year=sessions_per_year(run.plan.settings.day),
     )
 
 

@@ -76,6 +76,12 @@ def test_backtest_of_a_year_has_a_yearly_return() -> None:
     ]
     found = backtest_result(Decimal(1000), ends, (), (), ())
     assert found.yearly_return == pytest.approx(1.503**0.5 - 1)
+    of_days = backtest_result(Decimal(1000), ends[:365], (), (), (), year=365)
+    assert of_days.yearly_return == pytest.approx(of_days.total_return), "a venue that never closes has more sessions"
+    assert what_it_cannot_know(of_days)[1].startswith("1.0 years of one market")
+    usual = backtest_result(Decimal(1000), ends[:365], (), (), ()).sharpe
+    assert usual is not None
+    assert of_days.sharpe == pytest.approx(usual * (365 / 252) ** 0.5)
 
 
 def test_backtest_cautions_appear_where_they_apply() -> None:

@@ -185,9 +185,9 @@ class AnswersRefused(Struct, frozen=True):
 class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
 
-    `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all sessions, annualized with the
-    root of 252, cash earning nothing; None if equity didn't move. `targets` is None if no strategy has any, or if the
-    run didn't record decisions.
+    A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all
+    sessions, annualized with the root of a year's, cash earning nothing; None if equity didn't move. `targets` is None
+    if no strategy has any, or if the run didn't record decisions.
     """
 
     first_session: date
@@ -210,6 +210,7 @@ class BacktestResult(Struct, frozen=True, omit_defaults=True):
     targets: Targets | None
     refused: tuple[AnswersRefused, ...]
     funding_usd: Decimal = Decimal(0)
+    year: int = SESSIONS_PER_YEAR
 
 
 def backtest_result(
@@ -220,13 +221,15 @@ def backtest_result(
     states: Iterable[TradingStateRecord],
     wanted: Targets | None = None,
     refused: Iterable[AnswersRefused] = (),
+    *,
+    year: int = SESSIONS_PER_YEAR,
 ) -> BacktestResult:
-    """Return what the sessions of `ends` earned; there must be one."""
+    """Return what the sessions of `ends` earned; there must be one. A year of the venue has `year` sessions."""
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
     grown = float(equities[-1] / opening_usd)
-    has_rate = len(ends) >= SESSIONS_PER_YEAR and grown > 0
+    has_rate = len(ends) >= year and grown > 0
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
-    ratio = sharpe(returns, SESSIONS_PER_YEAR)
+    ratio = sharpe(returns, year)
     made, moved = trades(fills), defaultdict[CashKind, Decimal](Decimal)
     for movement in cash:
         moved[cash_kind(movement)] += movement.amount_usd
@@ -237,7 +240,7 @@ def backtest_result(
         start_usd=opening_usd,
         end_usd=equities[-1],
         total_return=float(equities[-1] / opening_usd - 1),
-        yearly_return=grown ** (SESSIONS_PER_YEAR / len(ends)) - 1 if has_rate else None,
+        yearly_return=grown ** (year / len(ends)) - 1 if has_rate else None,
         sharpe=ratio.value if ratio else None,
         max_drawdown=_deepest(opening_usd, ends),
         trades=sum(trade.closed_at is not None for trade in made),
@@ -251,12 +254,13 @@ def backtest_result(
         targets=wanted,
         refused=tuple(refused),
         funding_usd=moved[CashKind.FUNDING],
+        year=year,
     )
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     """Return in sentences what a run can't say, however good it looks."""
-    years, closed = result.sessions / SESSIONS_PER_YEAR, result.trades
+    years, closed = result.sessions / result.year, result.trades
     said = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
         said.append("The account was worth less than nothing: a broker would have closed its positions long before.")

@@ -124,8 +124,8 @@ _BY = "backtest"
 class Trial(Struct, frozen=True):
     """One set of settings and code that a strategy was tried with: the run's name, its length, and its Sharpe ratio.
 
-    The ratio is annualized with the root of 252; None if the run's equity didn't move. `digest` tells trials apart, and
-    `code` the strategy's code alone; it is empty for a trial that was kept without it.
+    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest` tells
+    trials apart, and `code` the strategy's code alone; it is empty for a trial that was kept without it.
     """
 
     strategy: str
