@@ -86,7 +86,7 @@ def _render_accepted(console: "Console", accepted: Accepted) -> None:
 
 @app.command("diff", epilog="tradebot config diff\ntradebot config diff --json")
 def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """Compare the settings with the accepted ones and the defaults.
+    """Compare settings with the accepted ones and the defaults.
 
     Shows where each different value comes from.
     """

@@ -48,8 +48,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_books_of_version_1_say_the_same_after_one_step_and_list_nothing_yet(folder: Path, tmp_path: Path) -> None:
     today = old_books.content(old_books.make(tmp_path / "today").path)
-    # Version 1 knew of one filter for each strategy, so its verdicts don't name them.
-    today["verdicts"] = [(name, text.replace(',"about":""', "")) for name, text in today["verdicts"]]
+    # Version 1 knew of one filter for each strategy, so its verdicts don't name them, nor their units.
+    today["verdicts"] = [
+        (name, text.replace(',"about":"","unit":""', "").replace(',"unit":""', "")) for name, text in today["verdicts"]
+    ]
     assert old_books.content(folder) == {**today, "listings": {}}, "a reader upgrades a copy"
     open_database(folder / "ledger.db", read_only=False).close()
     assert (folder / KEPT).exists()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.flocks import flocked_within
 from tradebot.adapters.state.plain_files import FILE_KINDS, create_draft
 from tradebot.adapters.state.state_folder import cannot_write, in_place, sync_folder
@@ -39,12 +40,14 @@ class PersonFile:
                 file.write(text.encode())
                 file.flush()
                 self._take_over(descriptor)
-                os.fsync(descriptor)
+                with around("person_file.sync"):
+                    os.fsync(descriptor)
             self._put(draft)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with around("person_file.drop_draft"):
+                draft.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
     def _take_over(self, descriptor: int) -> None:
@@ -58,7 +61,8 @@ class PersonFile:
     def _put(self, draft: Path) -> None:
         if self._descriptor is None:
             try:
-                os.link(draft, self.path)
+                with around("person_file.make"):
+                    os.link(draft, self.path)
             except FileExistsError:
                 message = f"{self.path} was made by someone else meanwhile: nothing was written"
                 raise TradebotError(message, AGAIN) from None
@@ -66,7 +70,8 @@ class PersonFile:
         same = in_place(self.path, os.fstat(self._descriptor))
         if not same or _read(self._descriptor) != self.content:
             raise TradebotError(f"{self.path} was changed by someone else meanwhile: nothing was written", AGAIN)
-        draft.replace(self.path)
+        with around("person_file.replace"):
+            draft.replace(self.path)
 
 
 @contextmanager
