@@ -57,7 +57,7 @@ def test_what_a_canceled_close_left_is_closed(bot: Bot) -> None:
 
 
 def test_control_without_it_the_rest_stays_open(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "_unfinished_close", lambda *_: None)
+    monkeypatch.setattr(leaving, "unfinished_close", lambda *_: None)
     for _ in range(3):
         bot.says("evaluate-exits")
         bot.says("exchange", "tick", "1m")
