@@ -1,6 +1,6 @@
 """Read the data for views from the bot's own records, never from the broker."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -25,11 +25,22 @@ YESTERDAY = timedelta(days=1)
 
 
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
-    """Return the last recorded pass of exits and of entries, oldest first."""
+    """Return the last recorded pass of exits and of entries, oldest first.
+
+    If the last one was refused, as while the venue doesn't answer, the last that read the account is among them too.
+    """
     if facts is None:
         return ()
-    found = [cycle for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE) for cycle in facts.cycles(job=job, last=1)]
-    return sorted(found, key=lambda cycle: cycle.at)
+    return sorted(_last_passes(facts), key=lambda cycle: cycle.at)
+
+
+def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
+    for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE):
+        for cycle in facts.cycles(job=job, last=1):
+            before = facts.last_read(job) if cycle.equity is None else None
+            if before is not None:
+                yield before
+            yield cycle
 
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:

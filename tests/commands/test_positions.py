@@ -17,10 +17,12 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.exchange import process
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.order import OrderStatus, Outcome, Reply
-from tradebot.model.record import Job
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.views.holdings import Protection
 
@@ -149,6 +151,20 @@ def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
         shown = " ".join(traded.shown(verb).split())
         assert "Margin 40,000.00 USD (80.00% of equity) tied up, 20,000.00 USD (40.00% of equity) to keep" in shown
         assert "liquidated by the broker: AAPL at 83.33, 16.67% away" in shown
+
+
+def test_prices_and_margin_stay_while_the_venue_does_not_answer(traded: Bot) -> None:
+    before = traded.json("positions")
+    with closing(SqliteFacts(traded.folder, MemoryEvents(), NOW)) as facts:
+        last = facts.cycles(job=Job.EVALUATE_EXITS, last=1)[-1]
+        refused = Decision(Gate.SESSION, Verdict.UNKNOWN, Reason.VENUE_UNREACHABLE)
+        for number in (1, 2):
+            at = last.at + timedelta(seconds=number)
+            facts.record(CycleRecord(f"away{number}", last.job, last.session, "away", at, last.mode, (), refused))
+    after = traded.json("positions")
+    assert [row["price"] for row in after["positions"]] == [row["price"] for row in before["positions"]]
+    assert (after["unrealized_usd"], after.get("margin")) == (before["unrealized_usd"], before.get("margin"))
+    assert "No price is recorded" not in traded.shown("positions")
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,15 @@ def test_close_before_is_known_though_the_last_pass_came_after_the_session(facts
     assert (end.equity, end.last_close) == (Decimal(8), Decimal(6))
 
 
+def test_last_pass_that_read_the_account_is_found_behind_refused_ones_of_its_job(facts: SqliteFacts) -> None:
+    assert facts.last_read(Job.EVALUATE_EXITS) is None
+    for one in (seen(0, 1, 7, 7), seen(1, 1, 8, 8), seen(1, 2, 9, None, Job.TRADE_ONCE), seen(1, 3, None, None)):
+        facts.record(one)
+    found = facts.last_read(Job.EVALUATE_EXITS)
+    assert found is not None
+    assert (found.equity, [mark.price for mark in found.marks]) == (Decimal(8), [Decimal(8)])
+
+
 def test_old_sessions_keep_their_end_and_nothing_else(facts: SqliteFacts) -> None:
     early, priced, last = seen(0, 1, 7, 7), seen(0, 2, 8, 8), seen(0, 3, 9, None, Job.TRADE_ONCE)
     new = seen(500, 1, 5, 5)

@@ -41,6 +41,9 @@ UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
+READ = """SELECT body FROM main.cycles INDEXED BY cycles_with_equity WHERE body ->> '$[9]' IS NOT NULL AND job = ?
+    ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
+"""Select the last pass of a job that read the account, however many were refused since."""
 ENDS = """WITH RECURSIVE days (day) AS (
     SELECT min(body ->> '$[2]') FROM main.cycles INDEXED BY cycles_with_equity
     WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' >= ?1
@@ -209,6 +212,12 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
     }
+
+
+def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
+    """Return the last pass of a job that read the account, without its candidates; None if none did."""
+    heads = [body for (body,) in database.execute(READ, (job,))]
+    return next(iter(unpack_all(CycleRecord, heads)), None)
 
 
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
