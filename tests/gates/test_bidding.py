@@ -191,6 +191,16 @@ def test_a_candidate_is_awaited_while_the_close_for_it_works_and_due_for_a_while
     assert not wanted(sent).due
 
 
+def test_a_close_that_never_arrived_lets_the_same_swap_be_decided_again() -> None:
+    """As after a kill between its promise and its request; the venue has proven since that nothing came."""
+    lost = working(ago(60), IntentState.ABANDONED)
+    assert (wanted(lost).due, wanted(lost, "AAPL").bound) == (False, None)
+    held, came = bid_of(lost), bid_of(working(ago(60), IntentState.ACKED))
+    assert held.bound is None
+    assert came.bound is not None
+    assert came.bound.reason is Reason.DISPLACED_LATELY
+
+
 def test_a_symbol_that_gave_way_lately_is_no_reason_to_close_another() -> None:
     bound = wanted(working(ago(60), IntentState.ACKED), "AAPL").bound
     assert bound is not None

@@ -205,6 +205,11 @@ def test_only_a_strategys_own_displacements_count() -> None:
     assert dict(gave_way(known, "flow")) == {"AAPL": NOW}
 
 
+def test_a_close_that_never_arrived_made_nothing_give_way() -> None:
+    lost = replace(displacing("AAPL", NOW), state=IntentState.ABANDONED)
+    assert not dict(gave_way(books(intents=(lost,)), "flow"))
+
+
 def test_only_an_entry_that_nothing_but_room_refuses_may_displace() -> None:
     passed, score = Decision(Gate.SPREAD, Verdict.PASS), Decision(Gate.SCORE, Verdict.FAIL, Reason.SCORE_BELOW_MIN)
     assert lacks_only_room(STRONG, (passed, FULL, OWN_FULL))

@@ -223,7 +223,8 @@ def _due(desk: Desk, taking: Taking) -> frozenset[str]:
     made = dict[str, datetime]()
     for record in desk.books.intents:
         intent = record.intent
-        if intent.key.strategy not in taking.own or not intent.makes_order or record.state is IntentState.REJECTED:
+        came = record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
+        if intent.key.strategy not in taking.own or not (intent.makes_order and came):
             continue
         if intent.displaced_by:
             made[intent.displaced_by] = intent.at

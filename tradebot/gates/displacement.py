@@ -23,7 +23,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
@@ -96,10 +96,14 @@ def judge(
 
 
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
-    """Yield the symbols of a strategy's positions that gave way, and when, oldest first; the books know one day."""
+    """Yield the symbols of a strategy's positions that gave way, and when, oldest first; the books know one day.
+
+    A close that never arrived, as after a kill before it was sent, made nothing give way.
+    """
     for record in books.intents:
         intent = record.intent
-        if intent.displaced_by and intent.makes_order and intent.key.strategy == strategy:
+        sent = intent.makes_order and record.state is not IntentState.ABANDONED
+        if sent and intent.displaced_by and intent.key.strategy == strategy:
             yield intent.instrument.symbol, intent.at
 
 

@@ -75,6 +75,7 @@ def test_newcomer_that_did_not_come_in_time_has_no_trade() -> None:
         gave_way(operation=Operation.CANCEL),
         gave_way(observed="its close was lost on the way", limit=None),
         gave_way()._replace(state=IntentState.REJECTED),
+        gave_way()._replace(state=IntentState.ABANDONED),
     ],
 )
 def test_what_is_sent_besides_the_first_close_is_no_swap(other: GaveWay) -> None:

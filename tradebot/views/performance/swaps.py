@@ -84,9 +84,12 @@ def swaps_of(
 
 
 def _decided(record: GaveWay) -> Decision | None:
-    """Return what decided that a position gives way; None for anything else, and for a close that is sent once more."""
-    intent = record.intent
-    if not intent.displaced_by or intent.operation is not Operation.SUBMIT or record.state is IntentState.REJECTED:
+    """Return what decided that a position gives way; None for anything else, and for a close that is sent once more.
+
+    A close that the venue refused, or that never reached it, closed nothing.
+    """
+    intent, came = record.intent, record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
+    if not (came and intent.displaced_by and intent.operation is Operation.SUBMIT):
         return None
     whys = (each for each in record.verdicts if each.gate is Gate.EXIT and each.reason is Reason.DISPLACED)
     return next((each for each in whys if not isinstance(each.observed, str)), None)
