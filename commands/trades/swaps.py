@@ -18,8 +18,9 @@ from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
 from tradebot.views.performance.history import History
+from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.swaps import SwapRow, swaps_of
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.performance.trade_row import Choice, TradeRow
 
 SHOWN = 200
 """How many rows a screen shows; the JSON document has them all."""
@@ -57,8 +58,15 @@ def read(app: "App", choice: "Choice") -> Swaps:
     swaps = tuple(
         each for each in swaps_of(asked, rows.trades, prices, within) if choice.days.has(each.at, history.day)
     )
-    texts = (VALUES, EARNED) if swaps else ()
-    return Swaps(history.at, choice.days.first, choice.days.last, swaps, texts)
+    return Swaps(history.at, choice.days.first, choice.days.last, swaps, tuple(assumed(swaps, rows.trades)))
+
+
+def assumed(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterator[str]":
+    """Yield what the figures of swaps rest on, and how many fees of their trades aren't in them yet."""
+    if swaps:
+        shown = {each for swap in swaps for each in (swap.trade_id, swap.newcomer_id)}
+        yield from (VALUES, EARNED)
+        yield from fees_not_counted(sum(row.unknown_fees for row in trades if row.id in shown), {})
 
 
 def _chosen(whose: tuple[str, str], choice: "Choice") -> bool:

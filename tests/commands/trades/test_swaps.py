@@ -4,9 +4,12 @@ from decimal import Decimal
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
-from commands.trades.swaps import EARNED, VALUES, Swaps, show
-from tests.builders import NOW
+from commands.trades.swaps import EARNED, VALUES, Swaps, assumed, show
+from tests.builders import NOW, ago, fill
+from tests.views.performance.test_trades import MARKET, past
+from tradebot.model.values import replace
 from tradebot.views.performance.swaps import SwapRow
+from tradebot.views.performance.trades import rows_of
 
 D = Decimal
 ROW = SwapRow(
@@ -44,3 +47,13 @@ def test_amounts_move_under_their_swap_on_a_narrow_screen() -> None:
 
 def test_no_swap_is_said() -> None:
     assert shown(80) == ["0 swaps", "No position was closed for a newcomer."]
+
+
+def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> None:
+    (held,) = rows_of(past([fill(0, at=ago(600))]), MARKET).trades
+    untold = replace(held, unknown_fees=2)
+    swap = replace(ROW, trade_id=untold.id)
+    said = "Not known yet: the fees of 2 fills. Profit is before them."
+    assert list(assumed([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
+    assert list(assumed([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
+    assert list(assumed([], [untold])) == []
