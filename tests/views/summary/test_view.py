@@ -94,6 +94,19 @@ def test_what_it_did_says_what_decided(change: dict[str, Any], sentence: str) ->
     assert bool(sentence) is bool(found)
 
 
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("displaced_by_PF_SOLUSD", "by a swap for PF_SOLUSD"),
+        ("stop_loss(-3%)+displaced_by_PF_SOLUSD", "by stop loss"),
+        ("Done with it!", "by done with it!"),
+    ],
+)
+def test_a_close_that_made_room_names_what_for(why: str, words: str) -> None:
+    data = summary(replace(SEEN, closed=(trade(symbol="AAPL", reasons=(why,)),)))
+    assert f" {words}, before fees." in told(data, "What it did")
+
+
 def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
     money = replace(MONEY, transfers_usd=Decimal(200))
     data = summary(replace(SEEN, money=money))

@@ -6,9 +6,11 @@ in UTC; whoever shows them converts these.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from textwrap import shorten
 
+from tradebot.exits.why import parse
 from tradebot.judging.judgment import State, ranked
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
@@ -88,8 +90,16 @@ def _refusals(seen: Seen, entries: Sequence[CycleRecord]) -> tuple[Refusal, ...]
 
 
 def _closed(trade: Trade) -> Closed:
-    rule = rule_of(trade.reasons[0]).replace("_", " ").lower() if trade.reasons else ""
+    rule = _rule(trade.reasons[0]) if trade.reasons else ""
     return Closed(trade.symbol, trade.strategy, side_of(trade.side), trade.realized_before_fees_usd, rule)
+
+
+def _rule(why: str) -> str:
+    """Return the rule that comes first in a reason, in words; a close that made room names what it made room for."""
+    with suppress(ValueError):
+        if newcomer := next((part.symbol for part in parse(why)[:1]), ""):
+            return f"a swap for {newcomer}"
+    return rule_of(why).replace("_", " ").lower()
 
 
 def _held(one: Holding) -> Held:
