@@ -24,8 +24,8 @@ from tradebot.app.wiring import App
 from tradebot.desk.views import Seen, Sights
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
-from tradebot.model.decision import Decision
-from tradebot.model.reasons import REASONS
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.view import Open, StrategyView
 from tradebot.ports.strategy import ExplainedStrategy, Strategy
 from tradebot.signals.formula import evaluate, names
@@ -165,9 +165,10 @@ def scores_of(strategy: Strategy, seen: Seen, symbol: str) -> Iterator[Explained
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
         return
-    for want in proposed:
-        if isinstance(want, Open) and want.symbol == symbol:
-            yield _explained(strategy, want, seen.view)
+    wants = [want for want in proposed if isinstance(want, Open) and want.symbol == symbol]
+    if not wants and symbol in seen.view.lots:
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (HELD,), left_out=True)
+    yield from (_explained(strategy, want, seen.view) for want in wants)
 
 
 def _explained(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
@@ -279,6 +280,7 @@ def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
+HELD = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
 HALF = 10

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.drawing import signed
 from commands.shared.times import when
+from tradebot.model.candidate import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ def show(console: "Console", data: "PassData") -> None:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         found = {c.name: c.value for c in row.components}
         coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
-        table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "candidate"))
+        table.row(*who, _score(row), coverage, *_values(names, found), row.reason or _wanted(row))
     dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
     console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
     console.print(table)
@@ -42,6 +43,11 @@ def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Ite
     for name in names:
         value = found.get(name)
         yield DOT if value is None else signed(value, 2)
+
+
+def _wanted(row: "CandidateRow") -> str:
+    """Return what a row without a no is: something to enter, or a position that its strategy wants to leave."""
+    return "candidate" if row.purpose == Purpose.OPEN else f"wants to {row.purpose}"
 
 
 def _score(row: "CandidateRow") -> str:

@@ -19,12 +19,13 @@ from commands.score.explained import (
 )
 from commands.shared.surface import console
 from tests.bot import Bot, second_session
+from tests.strategies.smart_money.coins import lot
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.views import Seen
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal
-from tradebot.model.view import StrategyView
+from tradebot.model.view import Close, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.signals.formula import evaluate
 
@@ -168,6 +169,25 @@ def test_prices_of_cheap_coins_keep_their_digits(value: float, words: str, capsy
     score = ExplainedScore("smart_money", "buy", 1.0, 1.0, 1.0, (part,), (), ())
     render(console(), Explained("PF_FLOKIUSD", datetime(2026, 11, 17, 15, tzinfo=UTC), None, None, (score,)))
     assert re.search(rf"  entry +{re.escape(words)} +USD", capsys.readouterr().out)
+
+
+class _Holding:
+    """A strategy that enters nothing that it holds, and wants to leave it."""
+
+    name = "holding"
+
+    def propose(self, view: StrategyView) -> list[Close]:
+        return [Close(symbol, "enough") for symbol in view.lots]
+
+
+def test_a_symbol_that_its_strategy_holds_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 11, 17, 15, tzinfo=UTC)
+    seen = Seen(StrategyView(at, ("AAPL", "MSFT"), lots={"AAPL": lot("AAPL", 10, "100")}))
+    (score,) = scores_of(cast("Strategy", _Holding()), seen, "AAPL")
+    assert not list(scores_of(cast("Strategy", _Holding()), seen, "MSFT"))
+    render(console(), Explained("AAPL", at, None, None, (score,), reads_flow=False))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "holding didn't look at it: ALREADY_POSITIONED. The strategy already holds this symbol." in shown
 
 
 class _Blind:
