@@ -158,6 +158,28 @@ def test_each_refusal_has_its_cause_and_its_numbers(
     assert (reason, observed, limit) in [numbers(each) for each in one.decisions]
 
 
+@pytest.mark.parametrize(
+    ("caps", "bids", "reasons"),
+    [
+        # A young position, and a newcomer that a close was made for, keep their places though they are worth less.
+        (ONE, (replace(A, bound=YOUNG), N2), [Reason.AUCTION_FULL, Reason.POSITION_TOO_YOUNG]),
+        (ONE, (replace(new("DUE", 70), due=True), N2), [Reason.AUCTION_FULL]),
+        # One of another cluster is worth less, and fits.
+        (
+            replace(CAPS, per_cluster=1),
+            (held("A", 95), N2, new("LOW", 50, cluster="other")),
+            [Reason.AUCTION_CLUSTER_FULL],
+        ),
+    ],
+)
+def test_no_candidate_is_said_to_be_outbid_by_what_is_worth_less(
+    caps: Caps, bids: tuple[Bid, ...], reasons: list[Reason]
+) -> None:
+    one = standing(hold_auction(bids, caps), "N2")
+    assert one.ruling is Ruling.REFUSE
+    assert [each.reason for each in one.decisions] == reasons
+
+
 def test_a_young_or_unvalued_position_stays_however_weak_it_is() -> None:
     one = replace(CAPS, positions=1)
     for bid, reason in (

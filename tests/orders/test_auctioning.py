@@ -159,7 +159,8 @@ def test_young_positions_stay_and_the_newcomer_is_refused() -> None:
     scene = full()
     rules = TWO.model_copy(update={"min_age_s": 7201 + 600})
     cycle = trade_once(world(scene, BETTER, rules=rules), call(slot="better"))
-    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_OUTBID}
+    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_FULL}
+    assert asked(cycle, "XOM")[1].reason is Reason.POSITION_TOO_YOUNG
     assert len(scene.venue.submitted) == 2
 
 
@@ -169,7 +170,9 @@ def test_a_position_without_its_stop_at_the_venue_stays() -> None:
     assert ends(resting)["XOM", OPENS] is Reason.DISPLACEMENT_STARTED
     bare = full()
     bare.exits = exit_rules(protection=Protection.VENUE)
-    assert ends(trade_once(world(bare, BETTER), call(slot="better"))) == {("XOM", OPENS): Reason.AUCTION_OUTBID}
+    cycle = trade_once(world(bare, BETTER), call(slot="better"))
+    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_FULL}
+    assert asked(cycle, "XOM")[1].reason is Reason.STOP_NOT_LIVE
 
 
 def test_what_anything_else_refuses_takes_no_part() -> None:
@@ -248,8 +251,8 @@ def test_a_position_of_one_strategy_gives_way_to_a_candidate_of_another_that_tak
 
 def test_positions_of_those_who_take_no_part_stay_and_take_their_room_first() -> None:
     cycle = trade_once(with_momentum(full(), flow=None), call(slot="apart"))
-    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_OUTBID}
-    assert (asked(cycle, "XOM")[1].reason, asked(cycle, "XOM")[1].limit) == (Reason.AUCTION_FULL, 0)
+    assert ends(cycle) == {("XOM", OPENS): Reason.AUCTION_FULL}
+    assert asked(cycle, "XOM")[0].limit == 0
 
 
 def test_in_shadow_nothing_is_sent() -> None:

@@ -36,7 +36,7 @@ def test_the_less_valuable_position_is_sold_before_the_better_candidate_is_bough
 
     assert wants(AAPL=0.5) == {("AAPL", "buy"): None}
     tick(trader)
-    assert wants(MSFT=0.9) == {("MSFT", "buy"): "AUCTION_OUTBID"}
+    assert wants(MSFT=0.9) == {("MSFT", "buy"): "AUCTION_FULL"}
     tick(trader, "10m")
     swap = wants(MSFT=0.9, NVDA=0.51)
     assert (swap["AAPL", "sell"], swap["MSFT", "buy"]) == (None, "DISPLACEMENT_STARTED")

@@ -214,7 +214,7 @@ def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
         if bid.awaited:
             return Standing(bid, Ruling.REFUSE, (WAITS,))
         if bid in refused:
-            return Standing(bid, Ruling.REFUSE, (_outbid(bid, winners, first), refused[bid]))
+            return Standing(bid, Ruling.REFUSE, _lost(bid, winners, first, refused[bid]))
         if (broken := entering[bid]) is None:
             return Standing(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
         return Standing(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, broken, caps))
@@ -338,10 +338,16 @@ def _kept(bid: Bid, refused: Mapping[Bid, Decision], newcomers: Sequence[Bid], c
     return Decision(Gate.DISPLACEMENT, Verdict.PASS, None, newcomers[0].worth, bid.worth + caps.advantage)
 
 
-def _outbid(bid: Bid, winners: Sequence[Bid], first: Iterable[Bid]) -> Decision:
-    """Return the value of a candidate that didn't win against the lowest that did."""
+def _lost(bid: Bid, winners: Sequence[Bid], first: Sequence[Bid], broken: Decision) -> tuple[Decision, ...]:
+    """Return why a candidate didn't win: the lowest value that did, or if that isn't higher, what it has no room in.
+
+    Then what keeps the least valuable of those that stay whatever they are worth is told too.
+    """
     least = winners[-1].worth if winners else min((one.worth for one in first if one.value), default=None)
-    return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_OUTBID, bid.worth, least)
+    if least is not None and bid.worth <= least:
+        return (Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.AUCTION_OUTBID, bid.worth, least), broken)
+    bounds = [one.bound for one in sorted(first, key=lambda one: one.value.total if one.value else ZERO) if one.bound]
+    return (broken, *bounds[:1])
 
 
 def _unswapped(
