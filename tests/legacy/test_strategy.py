@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, alert
+from tests.builders import NOW, alert, there
 from tests.strategies.test_flow import NO_TIDE, SETTINGS, full, proposed, quiet, tide, with_alerts
 from tradebot.app.settings import load, shipped
 from tradebot.legacy.strategy import LegacyStrategy
 from tradebot.model.candidate import Side
-from tradebot.model.decision import Verdict
+from tradebot.model.decision import Verdict, first_failure
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
@@ -37,8 +37,8 @@ def test_saturated_flow_alone_passes_the_earlier_gate_but_not_ours() -> None:
     old, ours = scored(alone), proposed(alone)
     assert old.side is Side.BUY
     assert old.score == pytest.approx(2.785 / 8)
-    assert old.decisions[0].verdict is Verdict.PASS
-    assert old.decisions[0].observed == 2.785
+    assert all(each.verdict is Verdict.PASS for each in old.decisions)
+    assert old.decisions[1].observed == 2.785
     # The two sides of that premium cancel out, so it says nothing.
     assert ours.score == 0
     assert ours.decisions[0].reason is Reason.NO_DIRECTION
@@ -62,10 +62,17 @@ def test_score_fades_with_the_age_of_the_newest_alert() -> None:
     assert old / new == pytest.approx(exp(-24 / 45))
 
 
+def test_each_of_its_conditions_answers_also_after_another_has_refused() -> None:
+    said = scored(with_alerts(alert(60)), lookback_s=7200).decisions
+    assert [each.about for each in said] == ["side", "threshold", "toxicity", "freshness"]
+    assert [each.passed for each in said] == [True, False, True, False]
+    assert said[3].observed == pytest.approx(exp(-60 / 45))
+
+
 def test_weak_score_is_refused_with_the_threshold_and_a_bearish_one_by_long_only() -> None:
-    said = scored(with_alerts(alert(1))).decisions[0]
+    said = there(first_failure(scored(with_alerts(alert(1))).decisions))
     assert (said.reason, said.limit) == (Reason.STRATEGY_DECLINED, 2.7)
-    said = scored(with_alerts(PUT), long_only=True).decisions[0]
+    said = there(first_failure(scored(with_alerts(PUT), long_only=True).decisions))
     assert said.reason is Reason.LONG_ONLY
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import DAY, NOW, ago, alert, fetched_facts
+from tests.builders import DAY, NOW, ago, alert, fetched_facts, there
 from tradebot.model.candidate import Component, ComponentInputs, Input, Side
-from tradebot.model.decision import Verdict
+from tradebot.model.decision import Decision, Verdict, first_failure
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
@@ -124,7 +124,7 @@ def test_bought_calls_make_a_buy_and_bought_puts_its_mirror() -> None:
     assert up.score > 0.5
     assert down.score == -up.score
     assert up.coverage == down.coverage == pytest.approx(1)
-    assert up.decisions[0].verdict is down.decisions[0].verdict is Verdict.PASS
+    assert [each.verdict for each in (*up.decisions, *down.decisions)] == [Verdict.PASS] * 6
 
 
 def test_each_component_is_named_once_with_its_weight_and_source() -> None:
@@ -173,14 +173,49 @@ def test_data_that_goes_missing_weakens_the_score() -> None:
 def test_own_filter_of_the_strategy_gives_its_reason(
     facts: SymbolFacts, changes: dict[str, object], reason: Reason
 ) -> None:
-    (said,) = proposed(facts, **changes).decisions
+    said = there(first_failure(proposed(facts, **changes).decisions))
     assert (said.verdict, said.reason) == (Verdict.FAIL, reason)
+
+
+def answers(found: Open) -> Mapping[str, Decision]:
+    return {decision.about: decision for decision in found.decisions}
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.builds(alert, st.integers(1, 29), st.sampled_from(Right)), max_size=4),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.booleans(),
+)
+def test_every_filter_answers_whatever_the_others_say_and_what_they_say_together_lets_it_through(
+    alerts: list[FlowAlert], families: int, cluster: int, long_only: bool
+) -> None:
+    changes = {"min_families": families, "min_cluster": cluster, "long_only": long_only}
+    found, alone = proposed(with_alerts(*alerts), **changes), proposed(with_alerts(*alerts))
+    said, before = answers(found), answers(alone)
+    assert list(said) == ["side", "families", "cluster"]
+    assert [each.observed for each in list(said.values())[1:]] == [each.observed for each in list(before.values())[1:]]
+    tries = {
+        setting: decision.observed
+        for setting, decision in (("min_families", said["families"]), ("min_cluster", said["cluster"]))
+        if not decision.passed
+    }
+    if said["side"].passed and all(tries.values()):
+        assert first_failure(proposed(with_alerts(*alerts), **{**changes, **tries}).decisions) is None
+
+
+def test_nothing_agrees_with_a_score_of_zero_so_every_filter_refuses_it() -> None:
+    found = proposed(quiet())
+    reasons = [Reason.NO_DIRECTION, Reason.FAMILIES_TOO_FEW, Reason.CLUSTER_TOO_SMALL]
+    assert [each.reason for each in found.decisions] == reasons
+    assert [each.observed for each in found.decisions] == [0, 0, 0]
 
 
 def test_cluster_counts_only_alerts_in_the_direction_of_the_score() -> None:
     late = tuple(replace(alert(n, Right.PUT, bid_premium=Decimal(399_000)), id=f"p{n}") for n in (4, 5))
     facts = with_alerts(*full().alerts[:2], *late)
-    assert proposed(facts).decisions[0].observed == 2
+    assert answers(proposed(facts))["cluster"].observed == 2
 
 
 def test_wants_are_one_per_symbol_strongest_first_including_refused_ones() -> None:
@@ -269,14 +304,15 @@ def test_single_saturated_input_makes_no_entry() -> None:
     found = proposed(alone)
     assert found.components[0].value == pytest.approx(1)
     assert found.score > 0.39
-    assert found.decisions[0].reason is Reason.FAMILIES_TOO_FEW
-    assert (found.decisions[0].observed, found.decisions[0].limit) == (1, 2)
+    assert first_failure(found.decisions) is answers(found)["families"]
+    said = answers(found)["families"]
+    assert (said.reason, said.observed, said.limit) == (Reason.FAMILIES_TOO_FEW, 1, 2)
 
 
 @pytest.mark.parametrize(("families", "verdict"), [(4, Verdict.PASS), (5, Verdict.FAIL)])
 def test_entry_needs_the_configured_number_of_agreeing_families(families: int, verdict: Verdict) -> None:
     # Greek exposure and IV rank only strengthen flow, so six components are four families.
-    assert proposed(full(), tide(), min_families=families).decisions[0].verdict is verdict
+    assert answers(proposed(full(), tide(), min_families=families))["families"].verdict is verdict
 
 
 def test_family_that_opposes_the_score_or_is_too_small_does_not_count() -> None:

@@ -142,6 +142,11 @@ def test_outside_of_its_regime_it_holds_nothing(closes: Sequence[float], only: s
     found = weights(seen, regime={"only": only})
     assert found["AAA"] == 0
     assert sum(found.values()) == (Decimal("1.25") if holds else 0)
+    targets = RotationStrategy({**SETTINGS, "regime": {"only": only}}).propose(seen)
+    assert not isinstance(targets, Decision)
+    said = {target.symbol: [(each.about, each.verdict) for each in target.decisions] for target in targets}
+    asked = [("regime", Verdict.PASS), ("momentum", Verdict.PASS)]
+    assert said == {**dict.fromkeys(RANKED, asked), "TLT": asked[:1]}
 
 
 def test_rotation_keeps_its_holdings_without_bars_of_the_market() -> None:

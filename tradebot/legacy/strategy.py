@@ -11,18 +11,20 @@ from math import exp, fsum, log10
 from msgspec import Struct
 
 from tradebot.model.candidate import Component, ComponentInputs, Input, Side
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import sign
 from tradebot.signals.kinds import dark_pool, greek_exposure, iv_rank, market_tide, oi_change
 from tradebot.signals.scoring import Known
+from tradebot.strategies.filters import Filter
 from tradebot.strategies.flow import FlowStrategy
 
 LARGEST = 8.0
 THRESHOLD = 2.7
 """The score that an entry took."""
+THRESHOLD_MET, NOT_TOXIC, FRESH = Filter("threshold"), Filter("toxicity"), Filter("freshness")
 MOST_TOXICITY, LEAST_FRESHNESS = 0.90, 0.30
 _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", "market_tide", "calendar"})
 
@@ -315,11 +317,18 @@ class LegacyStrategy(FlowStrategy):
         inputs = _inputs(known)
         made = score(inputs)
         signed = inputs.flow_direction * made.unrounded / LARGEST
-        verdict, reason = (Verdict.PASS, None) if made.passes else (Verdict.FAIL, Reason.STRATEGY_DECLINED)
-        decision = self._refusal(signed) or Decision(Gate.STRATEGY, verdict, reason, made.score, THRESHOLD)
         side, parts = Side.BUY if signed >= 0 else Side.SELL, tuple(_components(inputs, made))
         # What was absent counted as known there.
-        return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=(decision,))
+        said = (self._side(signed), *_filters(inputs, made))
+        return Open(known.facts.symbol, side, signed, coverage=1.0, components=parts, decisions=said)
+
+
+def _filters(read: LegacyInputs, made: LegacyScore) -> Iterator[Decision]:
+    """Yield the answers to the three conditions that `made.passes` has in one."""
+    declined, fresh = Reason.STRATEGY_DECLINED, read.freshness
+    yield THRESHOLD_MET.answer(made.score >= THRESHOLD, declined, made.score, THRESHOLD)
+    yield NOT_TOXIC.answer(read.toxicity <= MOST_TOXICITY, declined, read.toxicity, MOST_TOXICITY)
+    yield FRESH.answer(fresh >= LEAST_FRESHNESS, declined, fresh, LEAST_FRESHNESS)
 
 
 def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:

@@ -5,14 +5,20 @@ from datetime import timedelta
 from itertools import repeat
 
 from tradebot.model.candidate import Component, ComponentInputs, OptionContract, Side
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision
 from tradebot.model.flow import FlowAlert
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.signals.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.strategies.filters import Filter
 from tradebot.strategies.flow_settings import FlowSettings
+
+SIDE, FAMILIES, CLUSTER = Filter("side"), Filter("families", Unit.FAMILIES), Filter("cluster", Unit.ALERTS)
+"""The filters, in the order in which they decide."""
+SIDE_TAKEN = SIDE.answer(True, None)
 
 
 class FlowStrategy:
@@ -28,6 +34,8 @@ class FlowStrategy:
         self._weights = self._settings.components()
         # A component that follows another says nothing that the other hasn't said.
         self._families = [None if part.follows else part.family for part in self._weights]
+        # Most symbols have no score, and nothing can agree with that.
+        self._without_side = (self._side(0.0), *self._enough(0, 0))
         self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
@@ -69,37 +77,44 @@ class FlowStrategy:
 
     def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
-        decision = self._filter(known.alerts, score, components)
+        decisions = self._decisions(known.alerts, score, components)
+        passed = all(decision.passed for decision in decisions)
         return Open(
             known.facts.symbol,
             Side.BUY if score >= 0 else Side.SELL,
             score,
             coverage=coverage,
             components=components,
-            decisions=(decision,),
+            decisions=decisions,
             # A score that goes no further needs no contracts, and there are many of those.
-            contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if decision.passed else (),
+            contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if passed else (),
         )
 
-    def _filter(self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]) -> Decision:
-        if refusal := self._refusal(score):
-            return refusal
-        settings = self._settings
-        families = len(agreeing(components, self._families, score, settings.min_family_contribution))
-        if families < settings.min_families:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.FAMILIES_TOO_FEW, families, settings.min_families)
-        size = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
-        enough = size >= settings.min_cluster
-        verdict, reason = (Verdict.PASS, None) if enough else (Verdict.FAIL, Reason.CLUSTER_TOO_SMALL)
-        return Decision(Gate.STRATEGY, verdict, reason, size, settings.min_cluster)
-
-    def _refusal(self, score: float) -> Decision | None:
-        """Return the decision against a score without a direction, or with one that isn't traded."""
+    def _decisions(
+        self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]
+    ) -> tuple[Decision, ...]:
+        """Return the answers of all filters, in their order."""
         if not score:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
+            return self._without_side
+        least = self._settings.min_family_contribution
+        families = len(agreeing(components, self._families, score, least))
+        cluster = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
+        return self._side(score), *self._enough(families, cluster)
+
+    def _side(self, score: float) -> Decision:
+        """Refuse a score without a side, or with one that isn't traded."""
+        if not score:
+            return SIDE.answer(False, Reason.NO_DIRECTION, score)
         if score < 0 and self._settings.long_only:
-            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
-        return None
+            return SIDE.answer(False, Reason.LONG_ONLY, score, 0)
+        return SIDE_TAKEN
+
+    def _enough(self, families: int, cluster: int) -> tuple[Decision, Decision]:
+        of_families, of_cluster = self._settings.min_families, self._settings.min_cluster
+        return (
+            FAMILIES.answer(families >= of_families, Reason.FAMILIES_TOO_FEW, families, of_families),
+            CLUSTER.answer(cluster >= of_cluster, Reason.CLUSTER_TOO_SMALL, cluster, of_cluster),
+        )
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:

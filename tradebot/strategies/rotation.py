@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, SeriesKey
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
+from tradebot.strategies.filters import Filter
 from tradebot.strategies.rotation_settings import Regime, RegimeSettings, RotationSettings
 
 NOTHING = Decimal(0)
+REGIME, MOMENTUM = Filter("regime"), Filter("momentum", Unit.SHARE_OF_WHOLE)
 
 
 class RotationStrategy:
@@ -38,30 +41,27 @@ class RotationStrategy:
         series = view.series.get(SeriesKey(settings.regime.symbol, DAY, adjusted=True))
         if series is None or len(series) < settings.regime.depth:
             return _kept(f"{settings.regime.symbol} has too few bars for the regime", settings.regime.depth)
-        found = regime(series.close, settings.regime)
-        return self._targets(view, known) if found is settings.regime.only else self._nothing(view, found)
+        return self._targets(view, known, regime(series.close, settings.regime))
 
-    def _targets(self, view: StrategyView, known: Sequence[str]) -> list[Target]:
-        """Return the weights of the chosen funds, and zero for all others that could be held."""
+    def _targets(self, view: StrategyView, known: Sequence[str], found: Regime | None = None) -> list[Target]:
+        """Return the weights of the chosen funds, and zero for all others that could be held.
+
+        Nothing is held if the regime that was `found` isn't the strategy's; None if it asks for none.
+        """
         settings = self._settings
         returns = {symbol: momentum(view.bars(symbol).close, settings.lookback_sessions) for symbol in known}
-        chosen = strongest(returns, settings.top, settings.min_momentum) or settings.refuge
+        wanted = settings.regime.only if settings.regime else None
+        qualified = strongest(returns, settings.top, settings.min_momentum) or settings.refuge
+        chosen = qualified if found is wanted else ()
         weight = settings.leverage / max(len(chosen), 1)
-        # The defensive fund isn't ranked, so it has no momentum to compare with the least that qualifies.
-        why = {
-            symbol: (Decision(Gate.STRATEGY, Verdict.PASS, None, found, settings.min_momentum),)
-            for symbol, found in returns.items()
-        }
+        # Neither answer refuses a target, because to hold nothing of a fund is one too. The defensive fund isn't
+        # ranked, so it has no momentum to compare with the least that qualifies.
+        of_regime = (REGIME.answer(True, None, found.value, wanted.value),) if found and wanted else ()
+        why = {symbol: (MOMENTUM.answer(True, None, each, settings.min_momentum),) for symbol, each in returns.items()}
         return [
-            Target(symbol, weight if symbol in chosen else NOTHING, decisions=why.get(symbol, ()))
+            Target(symbol, weight if symbol in chosen else NOTHING, decisions=(*of_regime, *why.get(symbol, ())))
             for symbol in self._all(view)
         ]
-
-    def _nothing(self, view: StrategyView, found: Regime) -> list[Target]:
-        """Return targets that hold nothing, because the regime isn't the strategy's."""
-        assert self._settings.regime is not None, "the regime was read"
-        decision = Decision(Gate.STRATEGY, Verdict.PASS, None, found.value, self._settings.regime.only.value)
-        return [Target(symbol, NOTHING, decisions=(decision,)) for symbol in self._all(view)]
 
     def _all(self, view: StrategyView) -> Sequence[str]:
         """Return what is ranked, defensive or held, as far as it is known, in the order of the settings."""

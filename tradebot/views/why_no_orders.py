@@ -157,7 +157,8 @@ def _then(way: Way) -> str | None:
     end = next_refusal(way.record)
     if end is None or end.reason is None:
         return None
-    return f"{end.gate} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
+    asked = f"{end.gate}: {end.about}" if end.about else end.gate
+    return f"{asked} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:

@@ -41,7 +41,7 @@ def test_every_answer_of_every_filter_has_the_unit_that_the_filter_is_defined_wi
     assert {decision.about for decision in found} == FILTERS.keys()
     for decision in found:
         in_zone = decision.about == "place" and isinstance(decision.limit, str)
-        unit = Unit.OF_RANGE if in_zone else FILTERS[decision.about]
+        unit = Unit.OF_RANGE if in_zone else FILTERS[decision.about].unit
         assert decision.units == (unit, unit)
         assert decision.passed or units_of(decision.gate, decision.reason) == (unit, unit), (
             "sums by reason say the same"

@@ -7,34 +7,38 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.model.costs import Costs
-from tradebot.model.decision import Decision, Gate, Number, Verdict
+from tradebot.model.decision import Decision, Number
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import seconds_of
 from tradebot.signals.structures.reading import Reading, ReadingKind
+from tradebot.strategies.filters import Filter
 from tradebot.strategies.smart_money.coin import Coin, loss_of, recent
 from tradebot.strategies.smart_money.levels import Levels, Setup
 from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, total
 from tradebot.strategies.smart_money.settings import Regime, RestSettings, SmartMoneySettings, Zone
 
-FILTERS: Mapping[str, Unit] = {
-    "data": Unit.BARS,
-    "bias": Unit.SHARE_OF_WHOLE,
-    "setup": Unit.BARS,
-    "regime": Unit.ADX,
-    "weekly zone": Unit.OF_RANGE,
-    "structure change": Unit.SHARE_OF_WHOLE,
-    "trend": Unit.ADX,
-    "place": Unit.SHARE_OF_WHOLE,
-    "points": Unit.POINTS,
-    "cost": Unit.SHARE_OF_WHOLE,
-    "cost of the stop": Unit.SHARE_OF_WHOLE,
-    "funding": Unit.SHARE_OF_WHOLE,
-    "same setup": Unit.SECONDS,
-    "rest": Unit.SECONDS,
+FILTERS: Mapping[str, Filter] = {
+    name: Filter(name, unit)
+    for name, unit in (
+        ("data", Unit.BARS),
+        ("bias", Unit.SHARE_OF_WHOLE),
+        ("setup", Unit.BARS),
+        ("regime", Unit.ADX),
+        ("weekly zone", Unit.OF_RANGE),
+        ("structure change", Unit.SHARE_OF_WHOLE),
+        ("trend", Unit.ADX),
+        ("place", Unit.SHARE_OF_WHOLE),
+        ("points", Unit.POINTS),
+        ("cost", Unit.SHARE_OF_WHOLE),
+        ("cost of the stop", Unit.SHARE_OF_WHOLE),
+        ("funding", Unit.SHARE_OF_WHOLE),
+        ("same setup", Unit.SECONDS),
+        ("rest", Unit.SECONDS),
+    )
 }
-"""Every filter, with the unit of what it compares."""
+"""Every filter by its name."""
 
 
 class Side(Struct, frozen=True):
@@ -102,7 +106,7 @@ def _data(coin: Coin, rules: SmartMoneySettings) -> Decision:
     since_s = bars.starts[-min(rules.fib.bars, len(bars))]
     missing = sum(hole.to_s - hole.from_s for hole in coin.holes if hole.to_s > since_s) // seconds_of(bars.timeframe)
     if missing:
-        return _decided("data", Verdict.UNKNOWN, Reason.BARS_HAVE_HOLES, missing, 0)
+        return FILTERS["data"].unknown(Reason.BARS_HAVE_HOLES, missing, 0)
     return _answer("data", True, None, len(bars), rules.structure.min_depth)
 
 
@@ -206,14 +210,7 @@ def _answer(
     limit: Number | str | None = None,
 ) -> Decision:
     """Return one filter's decision; what isn't known doesn't pass."""
-    verdict, why = (Verdict.PASS, None) if passed else (Verdict.FAIL, reason)
-    return _decided(about, verdict, why, _plain(observed), _plain(limit))
-
-
-def _decided(
-    about: str, verdict: Verdict, why: Reason | None, observed: Number | str | None, limit: Number | str | None
-) -> Decision:
-    return Decision(Gate.STRATEGY, verdict, why, observed, limit, about=about, unit=FILTERS[about].code)
+    return FILTERS[about].answer(passed, reason, _plain(observed), _plain(limit))
 
 
 def _plain(value: Number | str | None) -> Number | str | None:

@@ -1,0 +1,34 @@
+"""A strategy's own filters. All of them answer, also after a no, so that a record shows what else would refuse."""
+
+from msgspec import Struct
+
+from tradebot.model.decision import Decision, Gate, Number, Verdict
+from tradebot.model.reason_codes import Unit
+from tradebot.model.reasons import Reason
+
+
+class Filter(Struct, frozen=True):
+    """One question of a strategy about what it wants: its name in records, and the unit of what it compares."""
+
+    name: str
+    unit: Unit = Unit.NONE
+
+    def answer(
+        self,
+        passed: bool,
+        reason: Reason | None,
+        observed: Number | str | None = None,
+        limit: Number | str | None = None,
+    ) -> Decision:
+        """Return PASS, or FAIL with the reason; the numbers are included either way."""
+        return self._said(Verdict.PASS if passed else Verdict.FAIL, None if passed else reason, observed, limit)
+
+    def unknown(self, reason: Reason, observed: Number | str | None, limit: Number | str | None) -> Decision:
+        """Return that the question can't be answered, which doesn't pass."""
+        return self._said(Verdict.UNKNOWN, reason, observed, limit)
+
+    def _said(
+        self, verdict: Verdict, why: Reason | None, observed: Number | str | None, limit: Number | str | None
+    ) -> Decision:
+        unit = "" if self.unit is Unit.NONE else self.unit.code
+        return Decision(Gate.STRATEGY, verdict, why, observed, limit, about=self.name, unit=unit)
