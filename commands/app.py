@@ -27,6 +27,7 @@ VERBS: Mapping[str, str] = {
     "evaluate-exits": "commands.evaluate_exits.verb",
     "reconcile": "commands.reconcile.verb",
     "why-no-orders": "commands.why_no_orders.verb",
+    "replay": "commands.replay.verb",
     "status": "commands.status.verb",
     "health": "commands.health.verb",
     "summary": "commands.summary.verb",

@@ -134,13 +134,15 @@ def _journal(path: "Path") -> "Seen":
 def _stores() -> "Mapping[str, CacheDatabase]":
     from tradebot.adapters.bars import store as bars
     from tradebot.adapters.chat.store import ChatStore
+    from tradebot.adapters.facts import kept_passes
     from tradebot.adapters.facts import schema as facts
     from tradebot.adapters.flow import kept_replies
     from tradebot.adapters.notices.outbox import Outbox
     from tradebot.adapters.state.approvals import SqliteApprovals
     from tradebot.adapters.state.state_folder import STORES
 
-    kinds = (facts.FILE, bars.FILE, kept_replies.FILE, Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE)
+    of_people = Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE
+    kinds = (facts.FILE, bars.FILE, kept_replies.FILE, *of_people, kept_passes.FILE)
     return dict(zip(STORES, kinds, strict=True))
 
 

@@ -32,8 +32,8 @@ def run(
     from commands.shared.not_run import refused_report
     from commands.shared.notes import left_by_earlier_orders, notes
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
+    from commands.shared.recording import left
     from jobs.claims import Refused
-    from tradebot.cycle import evaluate_exits
     from tradebot.desk.look import for_exits
     from tradebot.model.record import CandidateRecord, Job
     from tradebot.model.values import replace
@@ -52,7 +52,7 @@ def run(
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clocks.now, dry_run=dry_run):
-            data = pass_data(app, evaluate_exits(world, call, for_exits(world, clocks), ended))
+            data = pass_data(app, left(app, world, call, for_exits(world, clocks), ended))
         data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now))) if noted else data
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, _render, code)

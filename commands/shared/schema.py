@@ -46,6 +46,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "commands.why_no_orders.reason:Ended",
         "tradebot.views.funnels:BySymbol",
     ),
+    "replay": ("commands.replay.report:Again",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),

@@ -87,6 +87,12 @@ RETENTIONS = (
         "as many sessions as unusual_whales.keep_raw_sessions says",
     ),
     Retention(
+        "passes",
+        ("passes.db", "passes.db-*"),
+        "what each pass read and decided, so that `replay` can decide it again",
+        "as many sessions as storage.replay_sessions says",
+    ),
+    Retention(
         "events",
         ("system_events.jsonl", "system_events.jsonl.?"),
         "operational events",

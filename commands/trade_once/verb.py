@@ -40,9 +40,9 @@ def run(
     from commands.shared.missed import entry_grace_s
     from commands.shared.not_run import refused_report
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
+    from commands.shared.recording import traded
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
-    from tradebot.cycle import trade_once
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
@@ -68,7 +68,7 @@ def run(
             note_bad_lines(world, candidates, submission, clocks.now)
         with recorded(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
-            cycle = trade_once(world, call, for_entries(world, answer, clocks), answer, sent)
+            cycle = traded(app, world, call, for_entries(world, answer, clocks), answer, sent)
             return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)

@@ -125,6 +125,7 @@ class StorageSettings(Frozen):
     tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
     facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
     decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
+    replay_sessions: Annotated[int, Field(ge=0, le=400), Tighter.ALWAYS]
     backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]
     backup_to: Annotated[str | None, Tighter.ALWAYS]
     plans: Annotated[int, Field(ge=10, le=10_000), Tighter.ALWAYS]

@@ -21,7 +21,8 @@ from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, requi
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.settings import Loaded, Settings
+from tradebot.app.settings import Loaded
+from tradebot.app.stores import Stores
 from tradebot.app.venues import Access, Door, door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
@@ -30,17 +31,14 @@ from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.adapters.bars.stored import StoredBars
-    from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.flow.kept_replies import KeptReplies
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.state.approvals import SqliteApprovals
-    from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
+    from tradebot.app.replays import InForce
     from tradebot.app.venues import Connection, Reader
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
@@ -52,11 +50,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
-Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptReplies", "StoredBars")
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
-class App:
+class App(Stores):
     """One bot: its folder, its settings, and its adapters, which are made once and closed together.
 
     An App belongs to the thread that uses it: SQLite's connections do, and plug-ins end when their thread does.
@@ -71,12 +68,6 @@ class App:
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
         self.stamp_time = partial(stamps.stamp_time, folder.path, folder.mode)
-        self._rules: tuple[tuple[Baseline | None, Sequence[str]], Rules] | None = None
-
-    @property
-    def settings(self) -> Settings:
-        """Return the settings in force."""
-        return self.loaded.settings
 
     @property
     def mode(self) -> Mode:
@@ -107,12 +98,16 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        from tradebot.app.rules import discovered_last, in_force
+        from tradebot.app.rules import discovered_last
 
-        based_on = self.accepted, discovered_last(self.settings, lambda: self.recorded)
-        if self._rules is None or self._rules[0] != based_on:
-            self._rules = based_on, in_force(self.settings, *based_on)
-        return self._rules[1]
+        return self.in_force.rules(self.accepted, discovered_last(self.settings, lambda: self.recorded))
+
+    @cached_property
+    def in_force(self) -> InForce:
+        """Return what keeps the rules of the last world, and what they were made of."""
+        from tradebot.app.replays import InForce
+
+        return InForce(self.settings)
 
     @property
     def accepted(self) -> Baseline | None:
@@ -192,13 +187,6 @@ class App:
         return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
 
     @cached_property
-    def replies(self) -> KeptReplies:
-        """Return the kept replies of the flow source; their file is opened when it is needed."""
-        from tradebot.adapters.flow.kept_replies import KeptReplies
-
-        return self._kept(KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions))
-
-    @cached_property
     def engine(self) -> LockStepClock:
         """Return the embedded exchange's clock; raise OperatorError if the venue is a real one."""
         from tradebot.adapters.time.clock import LockStepClock
@@ -206,52 +194,6 @@ class App:
         if self.mode is not Mode.SANDBOX:
             raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
         return LockStepClock(self.exchange_url, lambda: sandbox.control_headers(self.folder.exchange))
-
-    @cached_property
-    def ledger(self) -> SqliteLedger:
-        """Return the ledger, open for writing."""
-        from tradebot.adapters.ledger.ledger import SqliteLedger
-
-        return self._kept(SqliteLedger.open(self.folder.path, self.folder.account_number))
-
-    @cached_property
-    def ledger_view(self) -> SqliteLedger:
-        """Return the ledger opened read-only, which changes nothing in the folder; raise if it is damaged."""
-        from tradebot.adapters.ledger.ledger import SqliteLedger
-
-        return self._kept(SqliteLedger.view(self.folder.path, self.folder.account_number))
-
-    @cached_property
-    def facts(self) -> SqliteFacts:
-        """Return the store of facts and decisions, creating it if it is missing."""
-        from tradebot.adapters.facts.facts import SqliteFacts
-
-        return self._kept(SqliteFacts(self.folder.path, self.events, self.stamp_time()))
-
-    @cached_property
-    def approvals(self) -> SqliteApprovals:
-        """Return the store of what people were asked and answered, creating it if it is missing."""
-        from tradebot.adapters.state.approvals import SqliteApprovals
-
-        return self._kept(SqliteApprovals(self.folder.path, self.events, self.stamp_time()))
-
-    @property
-    def books(self) -> SqliteLedger:
-        """Return the ledger for reading only, which needs no lock; if it is open for writing, that one."""
-        return self.ledger if "ledger" in self.__dict__ else self.ledger_view
-
-    @property
-    def recorded(self) -> SqliteFacts | None:
-        """Return the store of facts, or None if there is none yet: a verb that only looks must not create it."""
-        return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
-
-    @cached_property
-    def events(self) -> JsonlEvents:
-        """Return the log of operational events."""
-        from tradebot.adapters.state.events import JsonlEvents
-
-        kept = self.settings.storage
-        return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -373,11 +315,6 @@ class App:
         """Store what is missing of the sessions until `ahead`, and those of `others`, calendars of instruments."""
         read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
         calendar.ensure(self.ledger, self.settings.capabilities, read, now, ahead, others)
-
-    def _kept(self, store: Kept) -> Kept:
-        """Return a store that is closed with this bot."""
-        self._closing.callback(store.close)
-        return store
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -301,6 +301,15 @@ class EventKind(Enum):
         "facts.rows_damaged",
         "Rows of the store of facts aren't as they were written. They count as absent, and the next pass deletes them.",
     )
+    PASSES_BEGUN_ANEW = (
+        "decision.passes_begun_anew",
+        "The store of what passes read was damaged or lost, and a new one was started. Earlier passes can't be decided "
+        "again; what they decided is kept.",
+    )
+    PASS_NOT_KEPT = (
+        "decision.pass_not_kept",
+        "What a pass read couldn't be kept, so it can't be decided again. It is told once, until one is kept again.",
+    )
     REPLIES_ROWS_DAMAGED = (
         "flow.replies_damaged",
         "Rows of the store of replies aren't as they were written, so these replies count as absent.",
@@ -346,6 +355,7 @@ OF_DAMAGED_STORES: Mapping[tuple[str, str], EventKind] = {
         EventKind.REPLIES_BEGUN_ANEW,
         EventKind.REPLIES_ROWS_DAMAGED,
         EventKind.BARS_BEGUN_ANEW,
+        EventKind.PASSES_BEGUN_ANEW,
     )
 }
 """The events of a store that turned out to be damaged, by subsystem and type."""

@@ -202,7 +202,15 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
     )
-    bot.all_say("why-no-orders NOPE", "schedule --next 5", "adopt NOPE", "orders --nonsense", "halt --nonsense")
+    bot.all_say(
+        "replay",
+        "replay 2020-01-01",
+        "why-no-orders NOPE",
+        "schedule --next 5",
+        "adopt NOPE",
+        "orders --nonsense",
+        "halt --nonsense",
+    )
 
 
 def exchange(bot: Keeper) -> None:

@@ -54,6 +54,7 @@ def test_ledger_copy_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None
         ("bars", ("bars.db", "bars.db-wal", "bars.db-shm")),
         ("bars", ("bars/AAPL/1Min-2026.parquet", "bars/BRK%2FB/1Day-2026.parquet.damaged-1")),
         ("replies", ("replies.db", "replies.db-wal", "replies.db-shm")),
+        ("passes", ("passes.db", "passes.db-wal", "passes.db-shm")),
         ("drills", ("drills/halt.html", "drills/halt.json")),
         ("notices", ("notices.db", "notices.db-wal", "notices.db-shm")),
         ("events", ("system_events.jsonl", "system_events.jsonl.5")),

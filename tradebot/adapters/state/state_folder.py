@@ -20,8 +20,8 @@ from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerEr
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
-STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db"
-FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT = STORES
+STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db", "passes.db"
+FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"

@@ -1,0 +1,125 @@
+"""What `tradebot replay` found: how many passes were decided as they were then, and where others differ."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from tradebot import __version__
+from tradebot.app.replays import rules_of_record
+from tradebot.replaying.comparing import Replayed, replay
+from tradebot.replaying.passes import Recorded, Surroundings, read_record
+from tradebot.replaying.writing import RecordError
+
+if TYPE_CHECKING:
+    from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses
+    from tradebot.ports.world import Rules
+
+MOST_SHOWN = 20
+"""How many differing passes a report has; the others are counted."""
+
+
+class Changed(Struct, frozen=True):
+    """A pass that is decided otherwise: the first difference, and the version of the program that recorded it.
+
+    `symbol`, `strategy` and `gate` are empty if the difference isn't one candidate's.
+    """
+
+    id: str
+    at: datetime
+    version: str
+    what: str
+    recorded: str
+    replayed: str
+    symbol: str
+    strategy: str
+    gate: str
+
+
+class Unreadable(Struct, frozen=True):
+    """A pass whose record can't be used, and why."""
+
+    id: str
+    at: datetime
+    why: str
+
+
+class Again(Struct, frozen=True):
+    """Passes that were decided again by this program's `version`.
+
+    `passes` = `equal` + `changed` + those that can't be used. `first` are the first passes that changed, and
+    `unreadable` the first whose record can't be used.
+    """
+
+    version: str
+    recorded_by: tuple[str, ...]
+    sessions: tuple[date, ...]
+    passes: int
+    equal: int
+    changed: int
+    decisions: int
+    first: tuple[Changed, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+class Deciding:
+    """Decides recorded passes again; what several of them share is read once."""
+
+    def __init__(self, kept: "KeptPasses") -> None:
+        self._kept = kept
+        self._shared: dict[tuple[bytes, Any], Any] = {}
+        self._rules: dict[Surroundings, Rules] = {}
+
+    def again(self, one: "KeptPass") -> Replayed:
+        """Return how a pass is decided now; raise RecordError if its record can't be used."""
+        recorded = self.recorded(one)
+        return replay(recorded, self.rules(recorded))
+
+    def recorded(self, one: "KeptPass") -> Recorded:
+        """Return what was recorded of a pass."""
+        found = self._kept.record(one.id)
+        if found is None:
+            raise RecordError("it isn't kept any more")
+        return read_record(*found, self._shared)
+
+    def rules(self, recorded: Recorded) -> "Rules":
+        """Return the rules that a recorded pass decided by."""
+        around = recorded.surroundings
+        if around not in self._rules:
+            self._rules[around] = rules_of_record(around)
+        return self._rules[around]
+
+
+def decided_again(kept: "KeptPasses", passes: Sequence["KeptPass"], progress: Callable[[int, int], None]) -> Again:
+    """Decide these passes again, and compare each with its record."""
+    deciding, equal, decisions = Deciding(kept), 0, 0
+    changed, unreadable = list[Changed](), list[Unreadable]()
+    for number, one in enumerate(passes):
+        progress(number, len(passes))
+        try:
+            found = deciding.again(one)
+        except RecordError as error:
+            unreadable.append(Unreadable(one.id, one.at, str(error)))
+            continue
+        decisions += found.decisions
+        equal += found.difference is None
+        changed += [*_changed(one, found)]
+    return Again(
+        __version__,
+        tuple(sorted({one.version for one in passes})),
+        tuple(sorted({one.session for one in passes})),
+        len(passes),
+        equal,
+        len(changed),
+        decisions,
+        tuple(changed[:MOST_SHOWN]),
+        tuple(unreadable[:MOST_SHOWN]),
+    )
+
+
+def _changed(one: "KeptPass", found: Replayed) -> Iterator[Changed]:
+    if found.difference is not None:
+        said = found.difference
+        about = said.symbol, said.strategy, said.gate
+        yield Changed(one.id, one.at, one.version, said.what, said.recorded, said.replayed, *about)

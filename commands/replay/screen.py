@@ -1,0 +1,33 @@
+"""Show what `tradebot replay` found."""
+
+from typing import TYPE_CHECKING
+
+from commands.shared.times import when
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.replay.report import Again, Changed
+
+
+def render(console: "Console", data: "Again") -> None:
+    """Print how many passes were equal, and the first ones that weren't."""
+    days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
+    console.print(f"Decided again: {counted(data.passes, 'pass', 'passes')} of {days}", markup=False)
+    equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
+    console.print(f"  {equal}, {counted(data.decisions, 'decision')} compared; nothing was sent", markup=False)
+    if others := [one for one in data.recorded_by if one != data.version]:
+        console.print(f"  recorded by {', '.join(others)}, decided now by {data.version}", markup=False)
+    for one in data.first:
+        console.print(f"  {one.id} ({when(one.at)}): {_difference(one)}", markup=False, style="red")
+    if data.changed > len(data.first):
+        console.print(f"  … and {data.changed - len(data.first):,} more that differ", markup=False)
+    for lost in data.unreadable:
+        console.print(f"  {lost.id} ({when(lost.at)}) can't be decided again: {lost.why}", markup=False, style="red")
+
+
+def _difference(one: "Changed") -> str:
+    """Return where a pass differs first, in words."""
+    whose = " ".join(part for part in (one.symbol, one.strategy and f"of {one.strategy}", one.gate) if part)
+    return f"{whose + ', ' if whose else ''}{one.what} was {one.recorded}, is now {one.replayed}"

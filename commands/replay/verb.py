@@ -1,0 +1,85 @@
+"""`tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.surface import VERBS, Report, on_bot, opened_as_found, progress_bar
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.adapters.facts.kept_passes import KeptPass
+    from tradebot.app.wiring import App
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def run(app: "App", what: str | None, from_version: str | None = None) -> Report:
+    """Decide a pass, or all of a session, again; exit 0 if all are equal, 10 if one isn't or can't be read.
+
+    OperatorError if nothing is kept of it.
+    """
+    from commands.replay.report import decided_again
+    from commands.replay.screen import render
+
+    passes = _asked(app, what, from_version)
+    with progress_bar("replaying") as progress:
+        data = decided_again(app.passes, passes, progress)
+    code = ExitCode.DONE if data.equal == data.passes else ExitCode.FINDINGS
+    return Report("replay", data, render, code)
+
+
+def _asked(app: "App", what: str | None, from_version: str | None) -> "Sequence[KeptPass]":
+    """Return the kept passes that are asked for; without a word for them, those of the last session."""
+    every = app.passes.passes()
+    last = every[-1].session.isoformat() if every else ""
+    asked = what or last
+    if DATE.fullmatch(asked):
+        found = [one for one in every if one.session == _date(asked)]
+    else:
+        found = [one for one in every if one.id == asked]
+    chosen = [one for one in found if from_version in (None, one.version)]
+    if chosen:
+        return chosen
+    if not every:
+        hint = "passes are kept as they run; storage.replay_sessions says for how many sessions"
+        raise OperatorError("No pass is kept to be decided again.", hint)
+    if found:
+        versions = ", ".join(sorted({one.version for one in found}))
+        raise OperatorError(f"No pass of {word(asked)} was recorded by {word(from_version or '')}.", f"by: {versions}")
+    kept = f"kept are sessions {every[0].session} to {last}, such as {every[-1].id}"
+    raise OperatorError(f"No pass is kept of {word(asked)}.", kept)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise OperatorError(f"{word(text)} is not a date", "write it as 2026-11-16") from error
+
+
+@on_bot(
+    VERBS,
+    "replay",
+    epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0",
+    opens=opened_as_found,
+)
+def replay(
+    bot: "App",
+    what: Annotated[
+        str | None, typer.Argument(metavar="[PASS|SESSION]", help="A pass by its id, or a session by its date.")
+    ] = None,
+    from_version: Annotated[
+        str | None,
+        typer.Option("--from-version", help="Only passes of this version: what an upgrade would decide otherwise."),
+    ] = None,
+) -> Report:
+    """Decide recorded passes again and compare.
+
+    Nothing is sent: prices, books and the broker's replies are those of the record.
+    """
+    return run(bot, what, from_version)

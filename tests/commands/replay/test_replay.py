@@ -1,0 +1,121 @@
+"""`tradebot replay`: what a bot did is decided again, and a record that was changed is refused by name."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bot import Bot
+from tradebot.gates import entry
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where what the bot kept of its passes is copied to, so that each test may change it."""
+    return tmp_path_factory.mktemp("kept") / "passes.db"
+
+
+@pytest.fixture
+def traded(shared_trader: Bot, kept: Path) -> Bot:
+    """Return a bot after two passes of entries, one of them with submitted candidates, and one of exits."""
+    bot = shared_trader
+    if not kept.exists():
+        assert bot.says("replay").err.startswith("error: No pass is kept to be decided again.")
+        assert bot.json("trade-once")["orders"] > 0
+        bot.says("trade-once", "--dry-run", "--force-slot")
+        lines = kept.with_name("candidates.jsonl")
+        lines.write_text(
+            '{"symbol": "KO", "side": "buy", "score": 0.9}\n{"symbol": "MSFT", "side": "buy", "score": 0.8}\n'
+        )
+        assert bot.json("trade-once", "--candidates", str(lines))["candidates"] == 2
+        bot.says("exchange", "tick", "1m")
+        bot.says("evaluate-exits")
+        shutil.copy(bot.folder / "passes.db", kept)
+    shutil.copy(kept, bot.folder / "passes.db")
+    return bot
+
+
+def test_each_pass_is_decided_as_it_was_then(traded: Bot) -> None:
+    found = traded.json("replay")
+    assert (found["passes"], found["equal"], found["changed"]) == (3, 3, 0)
+    (day,) = found["sessions"]
+    said = traded.says("replay", day)
+    assert said.code == 0
+    assert said.out.splitlines()[:2] == [
+        f"Decided again: 3 passes of {day}",
+        f"  all equal, {found['decisions']} decisions compared; nothing was sent",
+    ]
+    with closing(sqlite3.connect(traded.folder / "passes.db")) as database:
+        ((name,),) = database.execute("SELECT id FROM passes ORDER BY at LIMIT 1")
+    assert traded.json("replay", name)["passes"] == 1
+
+
+def test_gate_that_decides_otherwise_now_is_shown_with_both_numbers(
+    traded: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(gate: Gate, passed: bool, reason: Reason, *numbers: Any) -> Decision:
+        return Decision(gate, Verdict.FAIL, reason, *numbers)
+
+    monkeypatch.setattr(entry, "answer", refused)
+    found = traded.json("replay")
+    assert (found["equal"], found["changed"]) == (1, 2)
+    first, _ = found["first"]
+    assert (first["what"], first["recorded"], first["replayed"]) == ("verdict", "PASS", "FAIL")
+    assert first["strategy"] == "flow"
+    assert first["symbol"]
+    said = traded.says("replay")
+    assert said.code == 10
+    assert f"{first['symbol']} of flow {first['gate']}, verdict was PASS, is now FAIL" in said.out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "body = CAST(substr(body, 1, 49) || x'00' || substr(body, 51) AS BLOB)",
+        "sum = CAST(substr(sum, 1, 15) || x'00' AS BLOB)",
+        "at = replace(at, '2026', '2027')",
+        "version = '0.1.1'",
+    ],
+)
+def test_record_with_one_changed_byte_is_refused_by_name(traded: Bot, change: str) -> None:
+    with closing(sqlite3.connect(traded.folder / "passes.db")) as database, database:
+        ((name,),) = database.execute("SELECT id FROM passes ORDER BY at LIMIT 1").fetchall()
+        database.execute(f"UPDATE passes SET {change} WHERE id = '{name}'")  # noqa: S608 - our own names
+    found = traded.json("replay")
+    assert (found["equal"], [one["id"] for one in found["unreadable"]]) == (2, [name])
+    assert traded.says("replay").code == 10
+
+
+def test_part_with_one_changed_byte_is_refused_with_each_pass_that_has_it(traded: Bot) -> None:
+    with closing(sqlite3.connect(traded.folder / "passes.db")) as database, database:
+        # Every pass has the fields of its values.
+        ((number, value),) = database.execute("SELECT number, body FROM parts ORDER BY number LIMIT 1").fetchall()
+        database.execute("UPDATE parts SET body = ? WHERE number = ?", (value[:-1] + bytes([value[-1] ^ 1]), number))
+    found = traded.json("replay")
+    assert (found["equal"], len(found["unreadable"])) == (0, 3)
+
+
+def test_passes_of_another_version_are_chosen_by_it(traded: Bot) -> None:
+    assert traded.json("replay", "--from-version", "0.1.0")["recorded_by"] == ["0.1.0"]
+    said = traded.says("replay", "--from-version", "9.9")
+    assert (said.code, "was recorded by 9.9" in said.err) == (2, True)
+
+
+def test_word_that_names_no_pass_is_answered_with_those_that_are_kept(traded: Bot) -> None:
+    said = traded.says("replay", "2020-01-01")
+    assert said.code == 2
+    assert "No pass is kept of 2020-01-01." in said.err
+
+
+def test_pass_goes_on_when_its_record_cannot_be_kept(traded: Bot) -> None:
+    traded.says("exchange", "tick", "1m")
+    with closing(sqlite3.connect(traded.folder / "passes.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert traded.says("evaluate-exits").code == 0
+    (told,) = [one for one in traded.json("events")["events"] if one["event_type"] == "pass_not_kept"]
+    assert told["details"]["pass"].startswith("evaluate-exits.")

@@ -1,0 +1,81 @@
+"""What a recorded pass decided by, apart from what it read: the settings of then, and what was accepted of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from tradebot import __version__
+from tradebot.app.baseline import with_earlier
+from tradebot.app.rules import in_force
+from tradebot.app.settings import Settings
+from tradebot.model.trading import Baseline
+from tradebot.ports.world import Rules
+from tradebot.replaying.passes import Surroundings
+from tradebot.replaying.writing import RecordError
+
+NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class InForce:
+    """The rules in force and what they were made of; both are made once for as long as that is the same."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._based_on: tuple[Baseline | None, Sequence[str]] = None, ()
+        self._surroundings: Surroundings | None = None
+        self.last: Rules | None = None
+
+    def rules(self, accepted: Baseline | None, discovered: Sequence[str]) -> Rules:
+        """Return the rules that follow from what was accepted and discovered last."""
+        if self.last is None or self._based_on != (accepted, discovered):
+            self._based_on, self._surroundings = (accepted, discovered), None
+            self.last = in_force(self._settings, accepted, discovered)
+        return self.last
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Return what the last rules were made of, as a record of a pass has it."""
+        if self._surroundings is None:
+            self._surroundings = surroundings_of(self._settings, *self._based_on)
+        return self._surroundings
+
+
+def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> Surroundings:
+    """Return the settings in force, so that rules can be made of them again."""
+    values = b"" if accepted is None else _text(accepted.values)
+    # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
+    written = settings.model_dump(mode="json", exclude_unset=True)
+    return Surroundings(_text(written), values, tuple(discovered), __version__)
+
+
+def settings_of(around: Surroundings) -> Settings:
+    """Return the settings of a record; raise RecordError if this program can't use them."""
+    try:
+        return Settings.model_validate(with_earlier(_values(around.settings)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RecordError(f"its setting {name} isn't one that this program can use: {first['msg']}") from error
+
+
+def rules_of_record(around: Surroundings) -> Rules:
+    """Return the rules that a recorded pass decided by; raise RecordError if this program can't make them."""
+    accepted = Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
+    return in_force(settings_of(around), accepted, around.discovered)
+
+
+def _text(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _values(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"its settings can't be read: {error}") from error
+    if not isinstance(found, dict):
+        raise RecordError("its settings can't be read")
+    return found

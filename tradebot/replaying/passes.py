@@ -1,0 +1,141 @@
+"""The record of one pass: what it was given, what it read, and what it decided; as bytes, and back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from msgspec import Struct, msgpack
+
+from tradebot import cycle
+from tradebot.desk.proposals import Proposals
+from tradebot.model.desk import Desk
+from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import Call, Rules, World
+from tradebot.replaying.hints import PORTS, reply_hint, shapes
+from tradebot.replaying.reading import Source, shapes_of, untyped
+from tradebot.replaying.tape import Recording, Tape, tape_of
+from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
+
+SCHEMA = 1
+"""The form of records. Another one means that this program can't read them."""
+
+
+class Given(Struct, frozen=True):
+    """What a pass was given besides its ports: the desk, and what a strategy or an earlier half of it left.
+
+    `proposed` is None for a pass of exits. `earlier` are the records that it had already: of orders sent before it gave
+    way, or of entries that were canceled before it began. Without `sends` nothing could be sent. `universe` takes the
+    place of the settings' one if candidates were submitted.
+    """
+
+    call: Call
+    permission: Permission
+    sends: bool
+    shadow: bool
+    desk: Desk
+    proposed: Proposals | None
+    earlier: Mapping[str, CandidateRecord]
+    universe: tuple[str, ...] | None = None
+
+
+class Surroundings(Struct, frozen=True):
+    """What rules and code a pass decided by, as JSON and text: the settings, what was accepted of them, the version.
+
+    `discovered` are the symbols that took the place of the universe.
+    """
+
+    settings: bytes
+    accepted: bytes
+    discovered: tuple[str, ...]
+    version: str
+
+
+class Recorded(Struct, frozen=True):
+    """A record that was read: what the pass was given, and the bytes of what it decided; its tape plays once."""
+
+    given: Given
+    outcome: bytes
+    surroundings: Surroundings
+    tape: Callable[[], Tape]
+
+
+class Taking:
+    """The recording of one pass: it runs the pass, and writes what it saw once it is over."""
+
+    def __init__(
+        self,
+        world: World,
+        call: Call,
+        desk: Desk,
+        proposed: Proposals | None,
+        earlier: Mapping[str, CandidateRecord],
+        universe: tuple[str, ...] | None = None,
+    ) -> None:
+        sends = world.orders is not None
+        self._given = Given(call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe)
+        self._recording = Recording(world)
+        self.world = self._recording.world
+
+    def written(self, outcome: CycleRecord, around: Surroundings, remembered: Remembered) -> Written:
+        """Return the record of the pass that has ended so; raise RecordError if it can't be written."""
+        remembered.forget_if_many()
+        parts = Parts(remembered)
+        head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
+        given = step_for(Given)(self._given, parts)
+        told = self._recording.written(parts)
+        told_by = [list(around.discovered), around.version]
+        body = written([SCHEMA, *head, *told_by, given, told, bytes_of(outcome)])
+        return Written(body, tuple(parts.numbers), remembered.content)
+
+
+@cache
+def _shapes() -> bytes:
+    hints = [reply_hint(f"{port}.{name}") for port in PORTS for name in _methods(PORTS[port])]
+    return msgpack.encode(shapes(Given, *hints))
+
+
+def _methods(port: type) -> list[str]:
+    return [name for name in dir(port) if not name.startswith("_")]
+
+
+def bytes_of(outcome: CycleRecord) -> bytes:
+    """Return the bytes by which decisions are compared: every field by its name, numbers as they were written."""
+    return written(outcome)
+
+
+def read_record(body: bytes, parts: Sequence[bytes], shared: dict[tuple[bytes, Any], Any]) -> Recorded:
+    """Return the record that these bytes are; raise RecordError if they aren't one. `shared` may hold parts' values."""
+    found = untyped(body)
+    if not (isinstance(found, list) and found):
+        raise RecordError("it isn't the record of a pass")
+    if found[0] != SCHEMA:
+        raise RecordError(f"its form is {found[0]!r:.40}, and this program reads form {SCHEMA}")
+    if len(found) != 9 or not isinstance(found[8], bytes):
+        raise RecordError("it isn't the record of a pass")
+    _, shape, settings, accepted, discovered, version, given, told, outcome = found
+    source = Source(parts, shapes_of(_content(parts, shape)), shared)
+    around = Surroundings(
+        source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
+    )
+    return Recorded(source.read(Given, given), outcome, around, lambda: tape_of(told, source))
+
+
+def _content(parts: Sequence[bytes], number: object) -> bytes:
+    if type(number) is not int or not 0 <= number < len(parts):
+        raise RecordError("it doesn't say which fields its values have")
+    return parts[number]
+
+
+def decide_again(recorded: Recorded, rules: Rules, tape: Tape) -> CycleRecord:
+    """Run the pass on its tape, by these rules; OffTapeError if it asks what nobody knows the reply to."""
+    given = recorded.given
+    desk = given.desk
+    if desk.registry is not None and rules.registry is not None:
+        desk = replace(desk, registry=replace(desk.registry, rules=rules.registry))
+    rules = rules if given.universe is None else replace(rules, universe=given.universe)
+    world = tape.world(rules, given.permission, sends=given.sends, shadow=given.shadow)
+    if given.proposed is not None:
+        return cycle.trade_once(world, given.call, desk, given.proposed, dict(given.earlier))
+    return cycle.evaluate_exits(world, given.call, desk, given.earlier)
