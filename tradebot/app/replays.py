@@ -19,30 +19,6 @@ from tradebot.replaying.writing import RecordError
 NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class InForce:
-    """The rules in force and what they were made of; both are made once for as long as that is the same."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._based_on: tuple[Baseline | None, Sequence[str]] = None, ()
-        self._surroundings: Surroundings | None = None
-        self.last: Rules | None = None
-
-    def rules(self, accepted: Baseline | None, discovered: Sequence[str]) -> Rules:
-        """Return the rules that follow from what was accepted and discovered last."""
-        if self.last is None or self._based_on != (accepted, discovered):
-            self._based_on, self._surroundings = (accepted, discovered), None
-            self.last = in_force(self._settings, accepted, discovered)
-        return self.last
-
-    @property
-    def surroundings(self) -> Surroundings:
-        """Return what the last rules were made of, as a record of a pass has it."""
-        if self._surroundings is None:
-            self._surroundings = surroundings_of(self._settings, *self._based_on)
-        return self._surroundings
-
-
 def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> Surroundings:
     """Return the settings in force, so that rules can be made of them again."""
     values = b"" if accepted is None else _text(accepted.values)

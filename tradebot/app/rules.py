@@ -1,6 +1,7 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
@@ -13,6 +14,9 @@ from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import Rules
+
+if TYPE_CHECKING:
+    from tradebot.replaying.passes import Surroundings
 
 
 def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
@@ -57,6 +61,32 @@ def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence
     if accepted:
         exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
     return replace(rules_of(settings, exits, discovered=discovered), own_exits=own)
+
+
+class InForce:
+    """The rules in force and what they were made of; both are made once for as long as that is the same."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._based_on: tuple[Baseline | None, Sequence[str]] = None, ()
+        self._surroundings: Surroundings | None = None
+        self.last: Rules | None = None
+
+    def rules(self, accepted: Baseline | None, discovered: Sequence[str]) -> Rules:
+        """Return the rules that follow from what was accepted and discovered last."""
+        if self.last is None or self._based_on != (accepted, discovered):
+            self._based_on, self._surroundings = (accepted, discovered), None
+            self.last = in_force(self._settings, accepted, discovered)
+        return self.last
+
+    @property
+    def surroundings(self) -> "Surroundings":
+        """Return what the last rules were made of, as a record of a pass has it."""
+        from tradebot.app.replays import surroundings_of
+
+        if self._surroundings is None:
+            self._surroundings = surroundings_of(self._settings, *self._based_on)
+        return self._surroundings
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.readers import Readers
-    from tradebot.app.replays import InForce
+    from tradebot.app.rules import InForce
     from tradebot.app.venues import Connection, Reader
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
@@ -105,7 +105,7 @@ class App(Stores):
     @cached_property
     def in_force(self) -> InForce:
         """Return what keeps the rules of the last world, and what they were made of."""
-        from tradebot.app.replays import InForce
+        from tradebot.app.rules import InForce
 
         return InForce(self.settings)
 
