@@ -35,6 +35,7 @@ from tests.faults import auctioned, judge, pairs, protection, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
+from tests.faults.replays import decided_otherwise
 from tests.faults.troubles import (
     CARDS,
     DATES,
@@ -187,6 +188,7 @@ class Tally:
     runs: int = 0
     approved: int = 0
     swaps: int = 0
+    decided_again: int = 0
     events: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -237,6 +239,9 @@ class Schedule:
         told = events, self.day.number, self.day.folder, sessions
         self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
         self.day.close()
+        again = list(decided_otherwise(self.day.folder))
+        self.day.problems += filter(None, again)
+        self.tally.decided_again += len(again)
         self.tally.schedules += 1
         self.tally.events.update(event["event"] for event in events)
         return self.day.problems
@@ -445,6 +450,7 @@ def main() -> int:
         "runs": tally.runs,
         "approved": tally.approved,
         "swaps": tally.swaps,
+        "decided_again": tally.decided_again,
         "events": tally.events,
         "pairs": pairs,
     }

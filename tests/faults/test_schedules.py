@@ -90,6 +90,8 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
     assert found["schedules"] == COUNT + len(AGAIN) // 2
     record_property("seeded schedules", found["schedules"])
     record_property("passes in seeded schedules", found["runs"])
+    assert found["decided_again"] > found["schedules"]
+    record_property("passes of seeded schedules that were decided again as they were", found["decided_again"])
     record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))
     told = sum(count for name, _, count in found["pairs"] if name in LIES)
     record_property("lying reads that befell a pass in a schedule", told)

@@ -1,0 +1,33 @@
+"""The law that each pass that ended is decided again as it was, from what the bot itself kept of it."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.app.replays import rules_of_record
+from tradebot.replaying.comparing import replay
+from tradebot.replaying.passes import read_record
+from tradebot.replaying.writing import RecordError
+
+RULES = lru_cache(maxsize=16)(rules_of_record)
+"""The bots of a campaign have few configurations."""
+
+
+def decided_otherwise(folder: Path) -> Iterator[str | None]:
+    """Yield, for each pass that a bot kept, why it isn't decided again as it was; None if it is."""
+    shared = dict[tuple[bytes, Any], Any]()
+    with closing(KeptPasses(folder, MemoryEvents(), 1)) as kept:
+        for one in kept.passes():
+            try:
+                found = kept.record(one.id)
+                assert found is not None, "it has just been listed"
+                recorded = read_record(*found, shared)
+                difference = replay(recorded, RULES(recorded.surroundings)).difference
+            except RecordError as error:
+                yield f"{one.id} can't be decided again: {error}"
+            else:
+                yield None if difference is None else f"{one.id} is decided otherwise again: {difference}"
