@@ -134,7 +134,7 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
 
 def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
-    searched = (world.facts.cycles(job=cycle.job, last=most) for most in LOOKED_BACK)
+    searched = (world.facts.last_passes(cycle.job, most) for most in LOOKED_BACK)
     looked = ([one for one in found if one.gaps is not None and one.id != cycle.id] for found in searched)
     last = next(filter(None, looked), [])[-1:]
     since = last[0].at if last else desk.now - DAY

@@ -286,6 +286,9 @@ class Facts(Protocol):
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes of a job, oldest first: those since a time, or the `last` few."""
 
+    def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
+        """Return the `last` few recorded passes of a job, oldest first, without their candidates."""
+
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
 

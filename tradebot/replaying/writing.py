@@ -186,6 +186,8 @@ def _struct(kind: Any, inline: bool) -> Step:
     def write(value: Any, parts: Parts) -> Any:
         if type(value) is not kind:
             raise RecordError(f"a {type(value).__name__} stands where a {name_of(kind)} belongs")
+        if not steps:
+            return astuple(value)
         items = list(astuple(value))
         for place, step in steps:
             item = items[place]

@@ -137,12 +137,22 @@ class SqliteFacts(CacheStore):
         return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
+        heads = self._heads(job, since, last)
+        with self._guard(*UNFIT):
+            return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
+
+    def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
+        heads = self._heads(job, None, last)
+        with self._guard(*UNFIT):
+            return tuple(unpack_all(CycleRecord, [body for _, body in reversed(heads)]))
+
+    def _heads(self, job: str, since: datetime | None, last: int | None) -> list[Any]:
+        """Return the numbers and texts of passes, newest first."""
         heads = self._rows(history.LATELY, (job, last)) if last is not None and since is None else []
         if not heads or len(heads) < (last or 0):
             span = (job, time_text(since) if since else None, ALL if last is None else last)
             heads = self._rows(history.NEWEST, span)
-        with self._guard(*UNFIT):
-            return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
+        return heads
 
     def cycle(self, identity: str) -> CycleRecord | None:
         """Return the pass with this id, or None if none is recorded."""

@@ -111,6 +111,9 @@ class Recorder:
         first = first if last is None else max(first, len(found) - last)
         return tuple(one.cycle for one in found[first:])
 
+    def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
+        return tuple(one.head for one in self._jobs.get(job, [])[-last:])
+
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
 
