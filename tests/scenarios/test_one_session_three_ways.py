@@ -24,6 +24,7 @@ timetable:
 """
 PROCESSES = sized(3, 20)
 """How many of the one-shots are their own processes."""
+DECIDED = (Job.TRADE_ONCE, Job.EVALUATE_EXITS)
 FLAGS = ("--symbols", "AAPL,MSFT", "--start", sized("2026-11-27", "2026-11-25"), "--sessions", "1")
 """The first is a half day."""
 
@@ -52,6 +53,9 @@ def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_
     assert cycles(served) == cycles(shots)
     assert changes(served) == changes(shots)
     assert [change for change in changes(served) if ".OPEN." in change], "something was traded"
+    for bot in twins:
+        again = bot.json("replay")
+        assert again["equal"] == again["passes"] == sum(cycle.job in DECIDED for cycle in cycles(bot))
 
 
 def run_one_by_one(bot: Bot, passes: Sequence[tuple[str, str]]) -> None:
