@@ -66,15 +66,15 @@ class Again(Struct, frozen=True):
 class Deciding:
     """Decides recorded passes again; what several of them share is read once."""
 
-    def __init__(self, kept: "KeptPasses") -> None:
-        self._kept = kept
+    def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
+        self._kept, self._only_decisions = kept, only_decisions
         self._shared: dict[tuple[bytes, Any], Any] = {}
         self._rules: dict[Surroundings, Rules] = {}
 
     def again(self, one: "KeptPass") -> Replayed:
         """Return how a pass is decided now; raise RecordError if its record can't be used."""
         recorded = self.recorded(one)
-        return replay(recorded, self.rules(recorded))
+        return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 
     def recorded(self, one: "KeptPass") -> Recorded:
         """Return what was recorded of a pass."""
@@ -91,9 +91,15 @@ class Deciding:
         return self._rules[around]
 
 
-def decided_again(kept: "KeptPasses", passes: Sequence["KeptPass"], progress: Callable[[int, int], None]) -> Again:
-    """Decide these passes again, and compare each with its record."""
-    deciding, equal, decisions = Deciding(kept), 0, 0
+def decided_again(
+    kept: "KeptPasses",
+    passes: Sequence["KeptPass"],
+    progress: Callable[[int, int], None],
+    *,
+    only_decisions: bool = False,
+) -> Again:
+    """Decide these passes again, and compare each with its record, or `only_decisions` with those of the record."""
+    deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[Changed](), list[Unreadable]()
     for number, one in enumerate(passes):
         progress(number, len(passes))

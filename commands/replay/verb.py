@@ -28,7 +28,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
     passes = _asked(app, what, from_version)
     with progress_bar("replaying") as progress:
-        data = decided_again(app.passes, passes, progress)
+        data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None)
     code = ExitCode.DONE if data.equal == data.passes else ExitCode.FINDINGS
     return Report("replay", data, render, code)
 

@@ -81,6 +81,8 @@ def test_question_that_was_not_asked_then_is_the_first_difference(monkeypatch: p
     assert said is not None
     assert said.what == "what the pass asks"
     assert said.replayed == "events.emit"
+    record = read_record(msgpack.encode(body), parts, {})
+    assert replay(record, taken.rules, only_decisions=True).difference is None
 
 
 def test_a_tape_answers_nothing_that_it_does_not_know() -> None:

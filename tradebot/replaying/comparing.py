@@ -36,8 +36,11 @@ class Replayed(Struct, frozen=True):
     decisions: int
 
 
-def replay(recorded: Recorded, rules: Rules) -> Replayed:
-    """Decide a recorded pass again by these rules, and compare it with what was decided then."""
+def replay(recorded: Recorded, rules: Rules, *, only_decisions: bool = False) -> Replayed:
+    """Decide a recorded pass again by these rules, and compare it with what was decided then.
+
+    With `only_decisions`, another version may ask other questions on the way to the same decisions.
+    """
     tape, then = recorded.tape(), _plain(recorded.outcome)
     decisions = sum(len(one["decisions"]) for one in then["candidates"])
     try:
@@ -47,7 +50,7 @@ def replay(recorded: Recorded, rules: Rules) -> Replayed:
         return Replayed(_first_asked(tape.recorded, tape.asked) or asks, decisions)
     if outcome != recorded.outcome:
         return Replayed(next(_differences(then, _plain(outcome), ()), None), decisions)
-    return Replayed(_first_asked(tape.recorded, tape.asked), decisions)
+    return Replayed(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
 
 
 def _plain(outcome: bytes) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import date, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -179,8 +178,12 @@ class KeptPasses:
             except DamagedError as error:
                 self._start_over(str(error), at, look_again=True)
             assert self._database is not None, "opened or created"
-            self._database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            self._quick(self._database)
         return self._database
+
+    def _quick(self, database: CacheConnection) -> CacheConnection:
+        database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        return database
 
     def _start_over(self, why: str, at: datetime, *, look_again: bool = False) -> None:
         self.close()
@@ -194,8 +197,10 @@ class KeptPasses:
         if not self._path.exists():
             return
         try:
-            with closing(FILE.open(self._path)) as database, FILE.translated(self._path):
-                yield from database.execute(query, values)
+            if self._database is None:
+                self._database = self._quick(FILE.open(self._path))
+            with FILE.translated(self._path):
+                yield from self._database.execute(query, values)
         except DamagedError as error:
             raise OperatorError(
                 f"The records of passes in {self._path} are damaged: {error}.",
