@@ -66,6 +66,7 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
 }
 ELSEWHERE_COUNT = sized(6, 5 * ROUND)
 KRAKEN_COUNT = 5 * ROUND
+DECIDED_OTHERWISE = "is decided otherwise again"
 SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
 SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
 
@@ -98,7 +99,10 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
     _check_ends(found, set(EVERY))
     _check_controls(found, broken)
     for silent in ("gaps-untold", "gaps-cut-short"):
-        assert all("had no stop from" in problem for problem in found["caught"].get(silent, ())), "another judge saw it"
+        # What the day began with was decided by a bot that isn't broken, so that is decided otherwise too.
+        judged = [problem for problem in found["caught"].get(silent, ()) if DECIDED_OTHERWISE not in problem]
+        assert all("had no stop from" in problem for problem in judged), "another judge saw it"
+        assert judged or silent not in broken
     assert found["protection"]["gaps seen"] > 0
     assert found["approved"] > 0 or not in_campaigns()
     record_property("entries of schedules that a person approved", found["approved"])
