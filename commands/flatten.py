@@ -85,8 +85,8 @@ def _kind(order: "Order", intent: "Intent") -> str:
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
     """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
+    from commands.shared.recording import closed
     from jobs.claims import claim_by_hand
-    from tradebot.cycle import flatten
     from tradebot.model.record import Job
     from tradebot.ports.world import Call
     from tradebot.timetable.sessions import last_session
@@ -97,7 +97,8 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
     else:
         app.ensure_calendar(now)
         call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, app.day, by)
-    return flatten(app.world(dry_run=dry_run, proposing=False), call, None if symbol is None else frozenset({symbol}))
+    world, named = app.world(dry_run=dry_run, proposing=False), None if symbol is None else frozenset({symbol})
+    return closed(app, world, call, named)
 
 
 def _exit_code(data: "PassData") -> ExitCode:

@@ -1,9 +1,10 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests.
 
-A pass looks first (`desk.look`), so each of these gets the desk that it acts on; only `flatten` looks by itself.
+A pass looks first (`desk.look`), so each of these gets the desk that it acts on; only `flatten` looks while it runs.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from tradebot.desk.concluding import conclude, conclude_exits, refuse
 from tradebot.desk.own_slots import finish_judged
@@ -76,19 +77,23 @@ def evaluate_exits(
     return conclude_exits(world, call, desk, (*exits, *ended.values(), *changes, *stops))
 
 
-def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
+def flatten(
+    world: World, call: Call, symbols: frozenset[str] | None, look: Callable[[], Desk] | None = None
+) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    An exit that works already goes on, at the price of this moment; so the stop of its pair stays in place too.
+    An exit that works already goes on, at the price of this moment; so the stop of its pair stays in place too. `look`
+    takes a desk, here and again once entries were canceled; without it, the world's own is taken.
     """
-    desk = take(world, with_flow=False)
+    look = look or partial(take, world, with_flow=False)
+    desk = look()
     if not (session := session_open_to_leave(desk, world.rules.limits)).passed:
         return refuse(world, call, desk, session)
     named: Callable[[str], bool] = lambda symbol: symbols is None or symbol in symbols  # noqa: E731
     asked = tuple(cancel_in_the_way(world, call, desk, named))
     if asked:
         # A canceled order may have filled in the meantime, so read again what is left to close.
-        desk = _as_if_canceled(desk, named) if world.dry_run else take(world, with_flow=False)
+        desk = _as_if_canceled(desk, named) if world.dry_run else look()
     cancels = tuple(taken_back(world, desk, record, (order,), desk.orders) for order, record in asked)
     at_work = keep_exits(world, call, desk, named)
     closes = close_by_hand(world, call, at_work, [position for position in desk.positions if named(position.symbol)])

@@ -1,10 +1,12 @@
 """Run a pass so that it can be decided again: what it reads is taped, and kept once its orders are out."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.facts.kept_passes import KeptPass
-from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.cycle import evaluate_exits, flatten, trade_once
+from tradebot.desk.snapshot import take
 from tradebot.replaying.passes import Taking
 from tradebot.replaying.writing import RecordError
 
@@ -40,9 +42,18 @@ def left(
     return _kept(app, taking, evaluate_exits(taking.world, call, desk, ended))
 
 
+def closed(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
+    """Close positions by hand, and keep what that pass saw; a dry run keeps nothing."""
+    if world.dry_run or not app.passes.keeps:
+        return flatten(world, call, symbols)
+    look = partial(take, world, with_flow=False)
+    taking = Taking(world, call, look(), None, {})
+    return _kept(app, taking, taking.closed(look, symbols))
+
+
 def _kept(app: "App", taking: Taking, cycle: "CycleRecord") -> "CycleRecord":
-    around = app.in_force.surroundings
     try:
+        around = app.in_force.surroundings
         written = taking.written(cycle, around, app.passes.remembered)
     except UNWRITABLE as error:
         app.passes.not_kept(cycle.id, cycle.at, str(error))

@@ -1,6 +1,7 @@
 """Negative controls: each breaks one promise of ours on purpose, inside a forked child, and the judge must see it."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,6 +30,7 @@ from tradebot.desk import agreement, concluding, snapshot
 from tradebot.desk.stakes import stakes
 from tradebot.exits.kind import Held, Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.gates import entry
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
@@ -284,6 +286,16 @@ def absent_is_over() -> None:
     ElsewhereReader.end_of = hasty  # type: ignore[method-assign]
 
 
+def decided_by_the_machine_clock() -> None:
+    """Let gates tell what this machine's clock shows, which no pass was given."""
+    honest: Callable[..., Decision] = vars(entry)["answer"]
+
+    def by_the_clock(gate: Gate, passed: bool, reason: Reason, *numbers: Any) -> Decision:
+        return replace(honest(gate, passed, reason, *numbers), age_s=time.monotonic())
+
+    vars(entry)["answer"] = by_the_clock
+
+
 CONTROLS: Mapping[str, Callable[[], None]] = {
     **AUCTION_CONTROLS,
     **{
@@ -313,6 +325,7 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
             entries_without_a_yes,
             ids_used_again,
             absent_is_over,
+            decided_by_the_machine_clock,
         )
     },
 }

@@ -43,6 +43,7 @@ CAUGHT = {
     "believe-the-orders": 127,
     "believe-the-positions": 251,
     "entries-without-a-yes": 7,
+    "decided-by-the-machine-clock": 3,
 }
 """Bots broken on purpose, and the first schedule that showed it; others are played from there on until one does."""
 CAUGHT_ELSEWHERE = {
@@ -55,6 +56,7 @@ CAUGHT_ELSEWHERE = {
     "gaps-untold": 1,
     "gaps-cut-short": 15,
     "entries-without-a-yes": 7,
+    "decided-by-the-machine-clock": 1,
 }
 """The same at a venue that is everything Alpaca is not."""
 CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
@@ -68,7 +70,10 @@ ELSEWHERE_COUNT = sized(6, 5 * ROUND)
 KRAKEN_COUNT = 5 * ROUND
 DECIDED_OTHERWISE = "is decided otherwise again"
 SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
-SAMPLED = ("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold")
+SAMPLED = (
+    *("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold"),
+    "decided-by-the-machine-clock",
+)
 
 
 def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
@@ -151,6 +156,8 @@ def test_schedules_keep_every_promise_at_a_venue_unlike_alpaca(
     found = played("schedules", *words, venue=venue)
     assert found["problems"] == []
     assert found["schedules"] == count
+    assert found["decided_again"] > 0
+    record_property("passes of seeded schedules that were decided again as they were", found["decided_again"])
     if venue.profile:
         assert found["swaps"] > 0
         record_property("entries that an auction made room for in schedules", found["swaps"])

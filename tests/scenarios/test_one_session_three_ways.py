@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from tests.accepting import configure
 from tests.bot import Bot, log, made
 from tests.tiers import sized
+from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import CycleRecord, Job
+from tradebot.replaying.passes import read_record
 
 TIMETABLE = """
 timetable:
@@ -56,6 +60,8 @@ def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_
     for bot in twins:
         again = bot.json("replay")
         assert again["equal"] == again["passes"] == sum(cycle.job in DECIDED for cycle in cycles(bot))
+    assert outcomes(served) == outcomes(shots)
+    assert len(outcomes(served)) > 2 * PROCESSES
 
 
 def run_one_by_one(bot: Bot, passes: Sequence[tuple[str, str]]) -> None:
@@ -77,6 +83,13 @@ def cycles(bot: Bot) -> Sequence[CycleRecord]:
     with opened(Options(str(bot.folder), None), os.environ) as app:
         found = [cycle for job in Job for cycle in app.facts.cycles(job=job)]
         return sorted(found, key=lambda cycle: (cycle.at, cycle.job))
+
+
+def outcomes(bot: Bot) -> Mapping[str, bytes]:
+    """Return the bytes that were kept of each pass's decisions."""
+    with closing(KeptPasses(bot.folder, MemoryEvents(), 1)) as kept:
+        records = {one.id: kept.record(one.id) for one in kept.passes()}
+    return {name: read_record(*record, {}).outcome for name, record in records.items() if record}
 
 
 def changes(bot: Bot) -> Sequence[str]:

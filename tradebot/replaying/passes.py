@@ -1,6 +1,6 @@
 """The record of one pass: what it was given, what it read, and what it decided; as bytes, and back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,11 +15,18 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.hints import PORTS, reply_hint, shapes
 from tradebot.replaying.reading import Source, shapes_of, untyped
-from tradebot.replaying.tape import Recording, Tape, tape_of
+from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of
 from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
 
 SCHEMA = 1
 """The form of records. Another one means that this program can't read them."""
+
+
+class ByHand(Struct, frozen=True):
+    """What a person closes: positions in these symbols, or all if None; `later` are the desks after the first one."""
+
+    symbols: tuple[str, ...] | None
+    later: tuple[Desk, ...]
 
 
 class Given(Struct, frozen=True):
@@ -27,7 +34,7 @@ class Given(Struct, frozen=True):
 
     `proposed` is None for a pass of exits. `earlier` are the records that it had already: of orders sent before it gave
     way, or of entries that were canceled before it began. Without `sends` nothing could be sent. `universe` takes the
-    place of the settings' one if candidates were submitted.
+    place of the settings' one if candidates were submitted. `by_hand` is None unless a person closes positions.
     """
 
     call: Call
@@ -38,6 +45,7 @@ class Given(Struct, frozen=True):
     proposed: Proposals | None
     earlier: Mapping[str, CandidateRecord]
     universe: tuple[str, ...] | None = None
+    by_hand: ByHand | None = None
 
 
 class Surroundings(Struct, frozen=True):
@@ -62,7 +70,7 @@ class Recorded(Struct, frozen=True):
 
 
 class Taking:
-    """The recording of one pass: it runs the pass, and writes what it saw once it is over."""
+    """The recording of one pass: `world` is what to run it with, and it is written once it is over."""
 
     def __init__(
         self,
@@ -77,6 +85,21 @@ class Taking:
         self._given = Given(call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe)
         self._recording = Recording(world)
         self.world = self._recording.world
+
+    def closed(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
+        """Close positions by hand, and keep each desk that is looked at after the first one."""
+        first, later = [self._given.desk], list[Desk]()
+
+        def looked() -> Desk:
+            if first:
+                return first.pop()
+            later.append(look())
+            return later[-1]
+
+        cycle_record = cycle.flatten(self.world, self._given.call, symbols, looked)
+        named = None if symbols is None else tuple(sorted(symbols))
+        self._given = replace(self._given, by_hand=ByHand(named, tuple(later)))
+        return cycle_record
 
     def written(self, outcome: CycleRecord, around: Surroundings, remembered: Remembered) -> Written:
         """Return the record of the pass that has ended so; raise RecordError if it can't be written."""
@@ -131,11 +154,26 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 def decide_again(recorded: Recorded, rules: Rules, tape: Tape) -> CycleRecord:
     """Run the pass on its tape, by these rules; OffTapeError if it asks what nobody knows the reply to."""
     given = recorded.given
-    desk = given.desk
-    if desk.registry is not None and rules.registry is not None:
-        desk = replace(desk, registry=replace(desk.registry, rules=rules.registry))
+    desk = _with_rules(given.desk, rules)
     rules = rules if given.universe is None else replace(rules, universe=given.universe)
     world = tape.world(rules, given.permission, sends=given.sends, shadow=given.shadow)
     if given.proposed is not None:
         return cycle.trade_once(world, given.call, desk, given.proposed, dict(given.earlier))
+    if given.by_hand is not None:
+        symbols, looks = given.by_hand.symbols, iter((desk, *given.by_hand.later))
+        return cycle.flatten(world, given.call, None if symbols is None else frozenset(symbols), lambda: _next(looks))
     return cycle.evaluate_exits(world, given.call, desk, given.earlier)
+
+
+def _with_rules(desk: Desk, rules: Rules) -> Desk:
+    """Return a desk whose registry has its part of the configuration, which a record has only once."""
+    if desk.registry is None or rules.registry is None:
+        return desk
+    return replace(desk, registry=replace(desk.registry, rules=rules.registry))
+
+
+def _next(looks: Iterator[Desk]) -> Desk:
+    desk = next(looks, None)
+    if desk is None:
+        raise OffTapeError("the desk once more")
+    return desk
