@@ -111,6 +111,18 @@ class Prices(Struct, frozen=True):
     without: tuple[str, ...] = ()
 
 
+class Replays(Struct, frozen=True):
+    """How many passes decided about orders, when the last did, of how many a record is kept, and the last that lack it.
+
+    `lacking` counts the passes since the last one of which a record is kept.
+    """
+
+    passes: int
+    at: datetime
+    kept: int
+    lacking: int
+
+
 class Orders(Struct, frozen=True):
     """How many records of the books were looked through, and the orders whose outcome is unknown.
 

@@ -157,6 +157,15 @@ def prices(evidence: Evidence, seen: records.Prices) -> Verdict:
     return Verdict(DEGRADED if missing else OK, found, seen.passes, fresh)
 
 
+def replay(evidence: Evidence, seen: records.Replays) -> Verdict:
+    """Judge whether passes can be decided again by whether the last ones were kept."""
+    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
+    found = f"{seen.kept:,} of {counted(seen.passes, 'pass', 'passes')} kept"
+    if seen.lacking:
+        return Verdict(DEGRADED, f"{found}; of the last {seen.lacking:,} there is no record", seen.passes, fresh)
+    return Verdict(OK, found, seen.passes, fresh)
+
+
 def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
     """Judge the books by the last comparison with the broker's."""
     fresh, found = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"

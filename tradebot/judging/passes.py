@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from tradebot.judging import parts
-from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Unread
+from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Replays, Unread
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
 from tradebot.model.decision import Gate
@@ -100,6 +100,17 @@ def prices_of(
         return None
     held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
     return Prices(len(read), last.at, len(held), tuple(sorted(held - set(priced_at(last.at)))))
+
+
+def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
+    """Return how many passes that decided about orders can be decided again, given the ids of those that are kept."""
+    decided = [cycle for cycle in cycles if cycle.job in (EXITS, ENTRIES) and not (cycle.dry_run or cycle.job_decision)]
+    if not decided:
+        return None
+    in_order = sorted(decided, key=lambda cycle: cycle.at)
+    has = [cycle.id in kept for cycle in in_order]
+    lacking = next((number for number, found in enumerate(reversed(has)) if found), len(has))
+    return Replays(len(has), in_order[-1].at, sum(has), lacking)
 
 
 def clock(evidence: Evidence, past: Past) -> Verdict | None:
@@ -250,6 +261,7 @@ TABLE: Mapping[str, Subject] = {
     "clock": Subject(clock, "passes", DOCTOR, EXITS),
     "calendar": Subject(parts.calendar, "sessions", RECONCILE),
     "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),
+    "replay": Subject(parts.replay, "passes", "tradebot events, then tradebot status --stores", EXITS),
     "facts": Subject(facts, "passes", DOCTOR, EXITS, store=True),
     "config": Subject(parts.config, "settings", "tradebot config check"),
     "disk": Subject(parts.disk, "disk", "Move the state folder to a local disk, then use --state-dir NEW", store=True),

@@ -181,6 +181,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **dict.fromkeys(OF_PASSES, source),
         **(_of_flow(app, source) if may_read_flow(app) else {}),
         "prices": _of(source, lambda found: _prices(app, found)),
+        **({"replay": _of(source, lambda found: _replays(app, found))} if settings.storage.replay_sessions else {}),
         **_of_books(app, past, thorough=thorough),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
@@ -269,6 +270,11 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
 def _prices(app: "App", past: Past) -> records.Prices | None:
     facts, positions = app.recorded, app.ledger_view.totals().own_positions()
     return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
+
+
+def _replays(app: "App", past: Past) -> records.Replays | None:
+    days = {cycle.session for cycle in past.cycles}
+    return passes.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
 
 
 def _of_flow(app: "App", source: "Past | Unread | None") -> Mapping[str, Any]:

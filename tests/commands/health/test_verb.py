@@ -55,8 +55,8 @@ def test_health_of_a_new_bot_is_not_ok_and_the_probe_is_one_line(bot: Bot) -> No
     said = bot.says("health", "--probe")
     assert (said.code, said.err) == (10, "")
     assert said.out == (
-        "UNKNOWN: 7 of 23 parts are OK; UNKNOWN books, backup, serve, exits, entries, flow, scores, schedule,"
-        " strategies, broker, prices, clock, calendar, signals, facts; NOT_DUE chores\n"
+        "UNKNOWN: 7 of 24 parts are OK; UNKNOWN books, backup, serve, exits, entries, flow, scores, schedule,"
+        " strategies, broker, prices, clock, calendar, signals, replay, facts; NOT_DUE chores\n"
     )
     assert bot.says("health", "--probe", "--json").code == 10
 
@@ -69,13 +69,16 @@ def test_health_after_work_finds_only_the_missed_slots(bot: Bot) -> None:
     assert not_ok(bot) == {**NOBODY}
     shown = bot.says("health").out
     assert "books and broker agree" in shown
-    assert "Health UNKNOWN: 21 of 23 parts are OK; UNKNOWN chores; DEGRADED schedule" in shown
+    assert "Health UNKNOWN: 22 of 24 parts are OK; UNKNOWN chores; DEGRADED schedule" in shown
     assert "tradebot why-no-orders" in shown
 
 
 def test_health_without_facts_calls_nothing_ok_that_needs_them(bot: Bot, copy: Bot) -> None:
     (copy.folder / "facts.db").unlink()
-    slots_but_no_pass, unknown = ("exits", "entries", "flow", "scores"), ("signals", "prices", "facts", "clock")
+    slots_but_no_pass, unknown = (
+        ("exits", "entries", "flow", "scores"),
+        ("signals", "prices", "replay", "facts", "clock"),
+    )
     expected = dict.fromkeys(slots_but_no_pass, "FAILED") | dict.fromkeys(unknown, "UNKNOWN")
     assert not_ok(copy) == expected | {"strategies": "FAILED", **NOBODY}
 

@@ -31,7 +31,20 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode, SlotClaim, as_missed
 from tradebot.model.values import replace
 
-RENEWED = {"exits", "entries", "flow", "scores", "signals", "prices", "broker", "books", "facts", "clock", "strategies"}
+RENEWED = {
+    "exits",
+    "entries",
+    "flow",
+    "scores",
+    "signals",
+    "prices",
+    "broker",
+    "books",
+    "facts",
+    "clock",
+    "strategies",
+    "replay",
+}
 """The parts whose evidence passes renew."""
 
 
@@ -79,7 +92,7 @@ def session_after(app: App) -> Session:
 def test_parts_renewed_by_passes_fail_while_slots_go_by(app: App) -> None:
     now = past(app).now
     assert failed(app, now + 4 * MINUTE) == set()
-    assert failed(app, now + 6.5 * MINUTE) == {"exits", "prices", "broker", "facts", "clock"}
+    assert failed(app, now + 6.5 * MINUTE) == {"exits", "prices", "broker", "facts", "clock", "replay"}
     assert failed(app, now + 40 * MINUTE) == RENEWED
 
 
