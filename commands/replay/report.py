@@ -1,19 +1,21 @@
 """What `tradebot replay` found: how many passes were decided as they were then, and where others differ."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commands.replay.not_kept import NotKept, not_kept
 from tradebot import __version__
 from tradebot.app.replays import rules_of_record
-from tradebot.replaying.comparing import Replayed, replay
+from tradebot.replaying.comparing import Difference, Replayed, replay
 from tradebot.replaying.passes import Recorded, Surroundings, read_record
 from tradebot.replaying.writing import RecordError
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses
+    from tradebot.ports.stores import Facts
     from tradebot.ports.world import Rules
 
 MOST_SHOWN = 20
@@ -49,7 +51,8 @@ class Again(Struct, frozen=True):
     """Passes that were decided again by this program's `version`.
 
     `passes` = `equal` + `changed` + those that can't be used. `first` are the first passes that changed, and
-    `unreadable` the first whose record can't be used.
+    `unreadable` the first whose record can't be used. `not_kept` are passes of these sessions besides them: those that
+    didn't end, and those of which no record is kept. Of a backtest, `other_code` says which code has changed since.
     """
 
     version: str
@@ -61,6 +64,33 @@ class Again(Struct, frozen=True):
     decisions: int
     first: tuple[Changed, ...]
     unreadable: tuple[Unreadable, ...]
+    not_kept: tuple[NotKept, ...]
+    other_code: tuple[str, ...]
+
+
+def told(
+    by: Collection[str],
+    sessions: Collection[date],
+    passes: int,
+    equal: int,
+    decisions: int,
+    changed: Sequence[Changed],
+    *,
+    unreadable: Sequence[Unreadable] = (),
+    lacking: Sequence[NotKept] = (),
+    other_code: tuple[str, ...] = (),
+) -> Again:
+    """Return the report: who recorded, of which sessions, how many passes and of these equal, and what differs."""
+    first, lost, others = tuple(changed[:MOST_SHOWN]), tuple(unreadable[:MOST_SHOWN]), tuple(lacking[:MOST_SHOWN])
+    numbers = passes, equal, len(changed), decisions
+    days, versions = tuple(sorted(set(sessions))), tuple(sorted(set(by)))
+    return Again(__version__, versions, days, *numbers, first, lost, others, other_code)
+
+
+def changed_in(name: str, at: datetime, version: str, said: Difference) -> Changed:
+    """Return a pass that differs, with the version that decided it then."""
+    about = said.symbol, said.strategy, said.gate
+    return Changed(name, at, version, said.what, said.recorded, said.replayed, *about)
 
 
 class Deciding:
@@ -97,8 +127,12 @@ def decided_again(
     progress: Callable[[int, int], None],
     *,
     only_decisions: bool = False,
+    facts: "Facts | None" = None,
 ) -> Again:
-    """Decide these passes again, and compare each with its record, or `only_decisions` with those of the record."""
+    """Decide these passes again, and compare each with its record, or `only_decisions` with those of the record.
+
+    With `facts`, also name the other passes of their sessions that were recorded there and have no record to replay.
+    """
     deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[Changed](), list[Unreadable]()
     for number, one in enumerate(passes):
@@ -110,22 +144,7 @@ def decided_again(
             continue
         decisions += found.decisions
         equal += found.difference is None
-        changed += [*_changed(one, found)]
-    return Again(
-        __version__,
-        tuple(sorted({one.version for one in passes})),
-        tuple(sorted({one.session for one in passes})),
-        len(passes),
-        equal,
-        len(changed),
-        decisions,
-        tuple(changed[:MOST_SHOWN]),
-        tuple(unreadable[:MOST_SHOWN]),
-    )
-
-
-def _changed(one: "KeptPass", found: Replayed) -> Iterator[Changed]:
-    if found.difference is not None:
-        said = found.difference
-        about = said.symbol, said.strategy, said.gate
-        yield Changed(one.id, one.at, one.version, said.what, said.recorded, said.replayed, *about)
+        changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
+    by, sessions = {one.version for one in passes}, {one.session for one in passes}
+    lacking = not_kept(facts, sessions, {one.id for one in passes})
+    return told(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)

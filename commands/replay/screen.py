@@ -25,6 +25,10 @@ def render(console: "Console", data: "Again") -> None:
         console.print(f"  … and {data.changed - len(data.first):,} more that differ", markup=False)
     for lost in data.unreadable:
         console.print(f"  {lost.id} ({when(lost.at)}) can't be decided again: {lost.why}", markup=False, style="red")
+    for left in data.not_kept:
+        console.print(f"  {left.id} ({when(left.at)}) is left out: {left.why}", markup=False)
+    if data.other_code:
+        console.print(f"  changed since: {'; '.join(data.other_code)}", markup=False)
 
 
 def _difference(one: "Changed") -> str:

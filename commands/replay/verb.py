@@ -12,6 +12,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from commands.replay.report import Again
     from tradebot.adapters.facts.kept_passes import KeptPass
     from tradebot.app.wiring import App
 
@@ -25,20 +26,39 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
     """
     from commands.replay.report import decided_again
     from commands.replay.screen import render
+    from tradebot.adapters.state.evidence import BACKTEST
 
-    passes = _asked(app, what, from_version)
-    with progress_bar("replaying") as progress:
-        data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None)
+    if app.folder.kind == BACKTEST:
+        data = _of_backtest(app, what, from_version)
+    else:
+        every = app.passes.passes()
+        last = every[-1].session.isoformat() if every else ""
+        passes = _asked(every, what or last, from_version)
+        facts = app.recorded if _is_session(what or last) and from_version is None else None
+        with progress_bar("replaying") as progress:
+            data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None, facts=facts)
     code = ExitCode.DONE if data.equal == data.passes else ExitCode.FINDINGS
     return Report("replay", data, render, code)
 
 
-def _asked(app: "App", what: str | None, from_version: str | None) -> "Sequence[KeptPass]":
-    """Return the kept passes that are asked for; without a word for them, those of the last session."""
-    every = app.passes.passes()
-    last = every[-1].session.isoformat() if every else ""
-    asked = what or last
-    if DATE.fullmatch(asked):
+def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
+    """Play a finished backtest again; without a word for a pass or a session, all of it."""
+    from commands.replay.past_run import decided_again_in, passes_of
+    from tradebot.adapters.facts.kept_passes import KeptPass
+    from tradebot.app.backtest.again import PastRun
+
+    run, kept = PastRun(app.folder.path), passes_of(app.recorded)
+    every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]
+    asked = _asked(every, what, from_version)
+    with progress_bar("playing again") as progress:
+        return decided_again_in(run, [kept[one.id] for one in asked], progress, whole=not what or _is_session(what))
+
+
+def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
+    """Return the kept passes that are asked for; without a word for them, all of them."""
+    if not asked:
+        found = every
+    elif _is_session(asked):
         found = [one for one in every if one.session == _date(asked)]
     else:
         found = [one for one in every if one.id == asked]
@@ -50,9 +70,15 @@ def _asked(app: "App", what: str | None, from_version: str | None) -> "Sequence[
         raise OperatorError("No pass is kept to be decided again.", hint)
     if found:
         versions = ", ".join(sorted({one.version for one in found}))
-        raise OperatorError(f"No pass of {word(asked)} was recorded by {word(from_version or '')}.", f"by: {versions}")
-    kept = f"kept are sessions {every[0].session} to {last}, such as {every[-1].id}"
-    raise OperatorError(f"No pass is kept of {word(asked)}.", kept)
+        raise OperatorError(
+            f"No pass of {word(asked or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
+        )
+    kept = f"kept are sessions {every[0].session} to {every[-1].session}, such as {every[-1].id}"
+    raise OperatorError(f"No pass is kept of {word(asked or '')}.", kept)
+
+
+def _is_session(asked: str) -> bool:
+    return DATE.fullmatch(asked) is not None
 
 
 def _date(text: str) -> date:
@@ -65,7 +91,8 @@ def _date(text: str) -> date:
 @on_bot(
     VERBS,
     "replay",
-    epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0",
+    epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"
+    "tradebot replay --state-dir state/backtests/RUN  # a backtest",
     opens=opened_as_found,
 )
 def replay(
@@ -80,6 +107,7 @@ def replay(
 ) -> Report:
     """Decide recorded passes again and compare.
 
-    Nothing is sent: prices, books and the broker's replies are those of the record.
+    Nothing is sent: prices, books and the broker's replies are those of the record. A dry run keeps no record. In a
+    backtest's folder, the run is played again from what it was made from, and each pass is compared.
     """
     return run(bot, what, from_version)

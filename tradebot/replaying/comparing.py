@@ -1,10 +1,12 @@
 """Run recorded passes again and compare: every decision and every question, and the first difference by name."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from msgspec import Struct, msgpack
 
+from tradebot.model.record import CycleRecord
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Recorded, bytes_of, decide_again
 from tradebot.replaying.tape import Asked, OffTapeError
@@ -51,6 +53,27 @@ def replay(recorded: Recorded, rules: Rules, *, only_decisions: bool = False) ->
     if outcome != recorded.outcome:
         return Replayed(next(_differences(then, _plain(outcome), ()), None), decisions)
     return Replayed(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
+
+
+def difference(then: CycleRecord | None, now: CycleRecord | None) -> Difference | None:
+    """Return the first difference of two records of a pass; None if they are equal, as numbers are whatever their form.
+
+    One of them may be missing.
+    """
+    if then == now:
+        return None
+    if then is None or now is None:
+        return Difference("the pass", *(MISSING if one is None else one.id for one in (then, now)))
+    found = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
+    return next((one for one in found if not _equal(one.recorded, one.replayed)), None)
+
+
+def _equal(*texts: str) -> bool:
+    try:
+        then, now = map(Decimal, texts)
+    except InvalidOperation:
+        return False
+    return then == now
 
 
 def _plain(outcome: bytes) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from commands.shared import recording
 from tests.bot import Bot
+from tradebot.errors import OperatorError
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +122,33 @@ def test_pass_goes_on_when_its_record_cannot_be_kept(traded: Bot) -> None:
         assert traded.says("evaluate-exits").code == 0
     (told,) = [one for one in traded.json("events")["events"] if one["event_type"] == "pass_not_kept"]
     assert told["details"]["pass"].startswith("evaluate-exits.")
+
+
+def test_positions_closed_by_hand_are_decided_again_on_each_desk_that_was_looked_at(traded: Bot) -> None:
+    traded.says("flatten", "--all", "--confirm", "ALL", "--dry-run")
+    assert traded.json("flatten", "--all", "--confirm", "ALL")["orders"] > 0
+    with closing(sqlite3.connect(traded.folder / "passes.db")) as database:
+        ((name,),) = database.execute("SELECT id FROM passes WHERE id LIKE '%flatten%'")
+    found = traded.json("replay", name)
+    assert (found["passes"], found["equal"], found["decisions"] > 0) == (1, 1, True)
+
+
+def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
+    traded: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*given: object) -> CycleRecord:
+        raise OperatorError("The desk burned down.", "call someone")
+
+    traded.says("exchange", "tick", "1m")
+    with monkeypatch.context() as broken:
+        broken.setattr(recording, "evaluate_exits", failing)
+        assert traded.says("evaluate-exits").code == 2
+    with closing(sqlite3.connect(traded.folder / "passes.db")) as database, database:
+        database.execute("DELETE FROM passes WHERE id = (SELECT id FROM passes WHERE id LIKE 'trade-once%' LIMIT 1)")
+    found = traded.json("replay")
+    assert found["equal"] == found["passes"] == 2
+    whys = {one["why"] for one in found["not_kept"] if "flatten" not in one["id"]}
+    assert {"What it read wasn't kept.", "The pass ended with an error. The desk burned down."} <= whys
+    assert "is left out: The pass ended with an error." in " ".join(traded.says("replay").out.split())
+    (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
+    assert judged["state"] == "DEGRADED"
