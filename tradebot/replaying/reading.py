@@ -31,12 +31,18 @@ from tradebot.replaying.hints import (
     names_of,
     present,
 )
-from tradebot.replaying.writing import PARTS, RecordError, digest_of
+from tradebot.replaying.writing import PARTS, RecordError
 
 LONGEST = 16_000_000
 """The most bytes that a record or a part of it may have."""
 LONGEST_NUMBER, LARGEST_EXPONENT = 64, 64
 """The longest number, so that nothing that is computed of it takes long."""
+EXACT: Mapping[Any, frozenset[type]] = {
+    **{kind: frozenset({kind}) for kind in (str, int, bool, bytes)},
+    float: frozenset({float, int}),
+}
+"""What a field is declared as, and what may stand there as it is."""
+NO_KIND: frozenset[type] = frozenset()
 Read = Callable[[Any, "Source"], Any]
 
 
@@ -85,7 +91,6 @@ class Source:
         self._parts = parts
         self.shapes = shapes
         self._shared = shared
-        self._digests: dict[int, bytes] = {}
 
     def content(self, number: object) -> bytes:
         """Return a part by its number."""
@@ -96,10 +101,7 @@ class Source:
     def part(self, number: object, kind: Any) -> Any:
         """Return the value that a part holds."""
         content = self.content(number)
-        assert isinstance(number, int), "it has just been looked up"
-        if number not in self._digests:
-            self._digests[number] = digest_of(content)
-        key = self._digests[number], kind
+        key = content, kind
         if key not in self._shared:
             self._shared[key] = self.shapes.reader(kind, inline=True)(untyped(content), self)
         return self._shared[key]
@@ -129,8 +131,8 @@ def _reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
     items = items_of(hint)
     if items is None:
         return _fixed(hint, shapes, inline)
-    container, item = items[0], _optional(shapes.reader(items[1], inline=inline))
-    return lambda value, source: container([item(one, source) for one in _list(value)])
+    container, item = items[0], shapes.reader(items[1], inline=inline)
+    return lambda value, source: container([None if one is None else item(one, source) for one in _list(value)])
 
 
 def _optional(read: Read) -> Read:
@@ -141,8 +143,12 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
     now, then = names_of(kind), shapes.names.get(name_of(kind))
     if then is None:
         return _unknown(kind)
-    readers = {name: _optional(shapes.reader(hint, inline=inline)) for name, hint in hints_of(kind).items()}
-    steps = [(name, readers.get(name)) for name in then]
+    hints = hints_of(kind)
+    readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
+    # Most fields are read as they stand, so they take no call.
+    steps: list[tuple[Read, frozenset[type]]] = [
+        (readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then
+    ]
     lacking = sorted(_required(kind) - set(then))
     in_order = now == then and getattr(kind, "__match_args__", now) == now
 
@@ -150,16 +156,21 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
         items = _list(value)
         if len(items) != len(then) or lacking:
             raise RecordError(f"{name_of(kind)} lacks {', '.join(lacking)}" if lacking else f"{name_of(kind)}: length")
-        found = {}
-        for (name, step), item in zip(steps, items, strict=True):
-            if step is not None:
-                try:
-                    found[name] = step(item, source)
-                except RecordError as error:
-                    raise RecordError(f"{name_of(kind)}.{name}: {error}") from None
-        return kind(*found.values()) if in_order else kind(**found)
+        found = list[Any]()
+        try:
+            for (step, kinds), item in zip(steps, items, strict=True):
+                found.append(item if item is None or type(item) in kinds else step(item, source))
+        except RecordError as error:
+            raise RecordError(f"{name_of(kind)}.{then[len(found)]}: {error}") from None
+        if in_order:
+            return kind(*found)
+        return kind(**{name: item for name, item in zip(then, found, strict=True) if name in readers})
 
     return read
+
+
+def _left_out(value: Any, source: Source) -> None:
+    """Read nothing of a field that this program doesn't have."""
 
 
 def _unknown(kind: Any) -> Read:
@@ -189,14 +200,13 @@ def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
 
 def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
     key, of_item = (shapes.reader(one, inline=inline) for one in hint.__args__)
-    item = _optional(of_item)
     named = by_text(hint)
 
     def read(value: Any, source: Source) -> Any:
         if named and not isinstance(value, dict):
             raise RecordError(_found(value))
         pairs = value.items() if named else map(_pair, _list(value))
-        return {key(name, source): item(one, source) for name, one in pairs}
+        return {key(name, source): None if one is None else of_item(one, source) for name, one in pairs}
 
     return read
 
@@ -217,7 +227,7 @@ def _found(value: object) -> str:
     return f"found {type(value).__name__} {value!r:.40}"
 
 
-def _exactly(*kinds: type) -> Read:
+def _exactly(kinds: frozenset[type]) -> Read:
     def read(value: Any, source: Source) -> Any:
         if type(value) not in kinds:
             raise RecordError(_found(value))
@@ -283,11 +293,7 @@ def _nothing(value: Any, source: Source) -> Any:
 
 
 _SCALARS: Mapping[Any, Read] = {
-    str: _exactly(str),
-    int: _exactly(int),
-    bool: _exactly(bool),
-    float: _exactly(float, int),
-    bytes: _exactly(bytes),
+    **{kind: _exactly(kinds) for kind, kinds in EXACT.items()},
     Decimal: _decimal,
     datetime: _moment,
     date: _converted(date),

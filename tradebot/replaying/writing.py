@@ -234,8 +234,7 @@ def _fixed(hint: Any) -> Step | None:
 def _many(step: Step | None) -> Step | None:
     if step is None:
         return lambda value, parts: value if type(value) in (tuple, list) else list(value)
-    optional = _optional(step)
-    return lambda value, parts: [optional(one, parts) for one in value]
+    return lambda value, parts: [None if one is None else step(one, parts) for one in value]
 
 
 def _unordered(value: Any, parts: Parts) -> Any:
@@ -246,9 +245,9 @@ def _mapping(hint: Any) -> Step:
     key, item = map(_step, hint.__args__)
     if by_text(hint) and item is None:
         return lambda value, parts: value if type(value) is dict else dict(value)
+    if by_text(hint) and item is not None:
+        return lambda value, parts: {n: None if one is None else item(one, parts) for n, one in value.items()}
     of_item = (lambda value, parts: value) if item is None else _optional(item)
-    if by_text(hint):
-        return lambda value, parts: {name: of_item(one, parts) for name, one in value.items()}
     of_key = (lambda value, parts: value) if key is None else key
     return lambda value, parts: [[of_key(name, parts), of_item(one, parts)] for name, one in value.items()]
 

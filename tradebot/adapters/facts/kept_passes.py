@@ -22,7 +22,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 from tradebot.replaying.reading import LONGEST
-from tradebot.replaying.writing import RecordError, Remembered, Written, digest_of
+from tradebot.replaying.writing import MOST_REMEMBERED, RecordError, Remembered, Written, digest_of
 
 QUICK = 1
 """The level of compression: half of what the best one saves, in a tenth of its time."""
@@ -60,6 +60,7 @@ class KeptPasses:
         self._database: CacheConnection | None = None
         self._session: date | None = None
         self._numbers: dict[bytes, int] = {}
+        self._read_parts: dict[int, tuple[bytes, bytes]] = {}
         self._failing = False
         self.remembered = Remembered()
 
@@ -74,6 +75,7 @@ class KeptPasses:
             self._database.close()
             self._database = None
         self._session = None
+        self._read_parts.clear()
 
     def keep(self, kept: KeptPass, written: Written) -> None:
         """Keep the record of a pass, in the place of an earlier one of it; if that fails, write an event."""
@@ -106,17 +108,24 @@ class KeptPasses:
             body, numbers = msgpack.decode(unpacked(packed), type=tuple[bytes, list[int]])
         except MsgspecError as error:
             raise RecordError(f"it was changed after it was written: {error}") from error
-        rows = self._read(
-            "SELECT number, body FROM parts WHERE number IN (SELECT value FROM json_each(?))", (json.dumps(numbers),)
-        )
-        contents = {number: unpacked(part) for number, part in rows}
-        if lacking := sorted(set(numbers) - contents.keys()):
-            raise RecordError(f"{len(lacking)} of its parts are missing")
-        parts = [contents[number] for number in numbers]
+        parts = self._parts(numbers)
         head = name, session, at, version
-        if _sum(head, body, [digest_of(part) for part in parts]) != told:
+        if _sum(head, body, [digest for digest, _ in parts]) != told:
             raise RecordError("it was changed after it was written")
-        return body, parts
+        return body, [content for _, content in parts]
+
+    def _parts(self, numbers: Sequence[int]) -> Sequence[tuple[bytes, bytes]]:
+        """Return the digest and the content of parts; each is read once, because many passes have it."""
+        if len(self._read_parts) > MOST_REMEMBERED:
+            self._read_parts.clear()
+        new = [number for number in numbers if number not in self._read_parts]
+        query = "SELECT number, body FROM parts WHERE number IN (SELECT value FROM json_each(?))"
+        for number, packed in self._read(query, (json.dumps(new),)) if new else ():
+            content = unpacked(packed)
+            self._read_parts[number] = digest_of(content), content
+        if lacking := set(new) - self._read_parts.keys():
+            raise RecordError(f"{len(lacking)} of its parts are missing")
+        return [self._read_parts[number] for number in numbers]
 
     def _keep_or_start_over(self, kept: KeptPass, written: Written) -> None:
         try:
@@ -132,6 +141,7 @@ class KeptPasses:
             if self._session != kept.session:
                 self._prune(database, session)
                 self._numbers.clear()
+                self._read_parts.clear()
             numbers = self._numbers_of(database, session, written)
             packed = zlib.compress(msgpack.encode((written.body, numbers)), QUICK)
             told = _sum((kept.id, session, at, kept.version), written.body, written.parts)
@@ -189,6 +199,7 @@ class KeptPasses:
         self.close()
         self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
         self._numbers.clear()
+        self._read_parts.clear()
         if why != "missing":
             self._events.emit(started_over(EventKind.PASSES_BEGUN_ANEW, at, why, moved_to))
 
