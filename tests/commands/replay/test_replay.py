@@ -10,7 +10,8 @@ import pytest
 
 from commands.shared import recording
 from tests.bot import Bot
-from tradebot.errors import OperatorError
+from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.errors import CannotWriteError, OperatorError
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -152,3 +153,27 @@ def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
     assert "is left out: The pass ended with an error." in " ".join(traded.says("replay").out.split())
     (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
     assert judged["state"] == "DEGRADED"
+
+
+def test_damaged_records_are_told_by_health_and_keep_no_pass_from_trading(traded: Bot) -> None:
+    (traded.folder / "passes.db").write_bytes(b"garbage!" * 1000)
+    for path in traded.folder.glob("passes.db-*"):
+        path.unlink()
+    assert "are damaged" in traded.says("replay").err
+    (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
+    assert (judged["state"], "are damaged" in judged["found"]) == ("UNKNOWN", True)
+    traded.says("exchange", "tick", "1m")
+    assert traded.says("evaluate-exits").code == 0
+    assert traded.json("replay")["equal"] == 1
+
+
+def test_pass_ends_well_where_no_record_can_be_made_at_all(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise CannotWriteError("The disk is full.", "make room")
+
+    monkeypatch.setattr(KeptPasses, "_keep", full)
+    traded.says("exchange", "tick", "1m")
+    assert traded.says("evaluate-exits").code == 0
+    (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
+    assert judged["state"] == "DEGRADED"
+    assert "no record" in judged["found"]
