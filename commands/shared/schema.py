@@ -45,6 +45,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
         "tradebot.views.funnels:BySymbol",
+        "tradebot.views.symbol_span:SymbolSpan",
     ),
     "replay": ("commands.replay.report:Again",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),

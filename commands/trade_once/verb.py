@@ -43,6 +43,7 @@ def run(
     from commands.shared.recording import traded
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
+    from tradebot.adapters.state.dry_run import keep_dry_run
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
@@ -69,6 +70,8 @@ def run(
         with recorded(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
             cycle = traded(app, world, call, for_entries(world, answer, clocks), answer, sent)
+            if dry_run:
+                keep_dry_run(app.folder.path, cycle)
             return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)
@@ -91,8 +94,8 @@ def render(console: "Console", data: "EntriesData") -> None:
     console.print(f"Entries at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
     if data.dry_run:
-        console.print("A dry run leaves no record, so why-no-orders can't explain it.")
-        console.print("Next: tradebot trade-once --dry-run --json shows every gate's answer")
+        console.print("Nothing was sent, and nothing of it is in the books.")
+        console.print("Next: tradebot why-no-orders --dry explains it, for one SYMBOL too")
         return
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")
 

@@ -77,7 +77,10 @@ def show(console: "Console", data: "Why") -> None:
     style = VERDICT_STYLE[answer.verdict]
     console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
     left_out = data.left_out if data.left_out != answer.sentence else None
-    _advice(console, {"Next": answer.remedy, "Then": answer.then, "Since then": data.now, "Left out": left_out})
+    _advice(
+        console,
+        {"Dry": data.dry, "Next": answer.remedy, "Then": answer.then, "Since then": data.now, "Left out": left_out},
+    )
     if data.last_at and data.first_at:
         span = f"the pass at {when(data.last_at)}, slot {slot_for_reader(data.last_slot or '', data.last_at)}"
         if answer.funnel.passes > 1:
@@ -147,7 +150,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     remedy = way.remedy.replace("NAME", way.strategy or "NAME")
     left_out = way.left_out if way.left_out != way.sentence else None
-    _advice(console, {"Next": remedy, "Then": way.then, "Since then": way.now, "Left out": left_out})
+    _advice(console, {"Dry": way.dry, "Next": remedy, "Then": way.then, "Since then": way.now, "Left out": left_out})
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)
@@ -220,11 +223,12 @@ def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[
     An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
     """
 
-    cycles = with_outcomes(_recorded_cycles(app, span), lambda name: _was_found(app, name))
-    return cycles if strategy is None else of_strategy(_known_strategy(app, strategy, cycles), cycles)
+    cycles = with_outcomes(_recorded_cycles(app, span), lambda name: was_found(app, name))
+    return cycles if strategy is None else of_strategy(known_strategy(app, strategy, cycles), cycles)
 
 
-def _was_found(app: "App", client_order_id: str) -> bool:
+def was_found(app: "App", client_order_id: str) -> bool:
+    """Return True if the venue turned out to have an order whose outcome wasn't known when its pass ended."""
     record = app.ledger_view.intent(client_order_id)
     return record is not None and record.state is IntentState.ACKED
 
@@ -235,17 +239,18 @@ def counted_by_symbol(app: "App", span: Span, strategy: str | None = None) -> "B
     OperatorError for an unknown strategy.
     """
     facts, lacking = app.recorded, left_out_of(app)
-    known = strategy and _known_strategy(app, strategy, cycles_of(app, Span(last=SEARCHED)))
+    known = strategy and known_strategy(app, strategy, cycles_of(app, Span(last=SEARCHED)))
     newest = facts.cycles(job=JOB, last=1) if facts else ()
     if facts is None or not newest:
         return by_symbol(EndedPasses(0, None, None, ()), lambda name: False, lacking)
     since = newest[0].at - timedelta(seconds=span.since_s) if span.since_s else None
     last = span.last if since is None and not span.session else -1
     seen = facts.ended(JOB, last=last, since=since, session=newest[0].session if span.session else None, strategy=known)
-    return by_symbol(seen, lambda name: _was_found(app, name), lacking)
+    return by_symbol(seen, lambda name: was_found(app, name), lacking)
 
 
-def _known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
+def known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
+    """Return a strategy in use or in these passes; OperatorError for any other."""
     known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
     if strategy not in known:
         raise OperatorError(
@@ -268,8 +273,8 @@ def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
     return [cycle for cycle in found if not span.session or cycle.session == newest[0].session]
 
 
-def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
-    """Return the answer over these passes."""
+def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
+    """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
     last, lacking = cycles[-1] if cycles else None, left_out_of(app)
     return Why(
         explanation=without_records(_remedied(app, why_no_orders(cycles), last), lacking),
@@ -279,8 +284,13 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
         now=_changed_since(app, last),
         waiting=last.waiting if last else (),
         left_out=lacking,
-        missed=_missed(app, {cycle.session for cycle in cycles}),
+        missed=_missed(app, {session} if session and not cycles else {cycle.session for cycle in cycles}),
     )
+
+
+def has_passes(app: "App") -> bool:
+    """Return True if any pass of trade-once is recorded."""
+    return bool(app.recorded and app.recorded.cycles(job=JOB, last=1))
 
 
 def left_out_of(app: "App") -> str | None:
@@ -372,6 +382,11 @@ def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = No
     ways = way_of(symbol, cycles)
     if not ways and span == Span():
         ways = _newest(way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy)))
+    return way_in(app, symbol, cycles, ways)
+
+
+def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]") -> "SymbolWhy":
+    """Return what happened to one symbol in these passes, by the last of its ways through them."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:

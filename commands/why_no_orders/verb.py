@@ -25,9 +25,11 @@ def run_by_symbol(app: "App", span: Span, strategy: str | None = None) -> Report
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
+    from commands.why_no_orders.others import dry_pass, run_dry, run_span
     from commands.why_no_orders.report import (
         cycles_of,
         explained,
+        has_passes,
         known_symbol,
         left_out_of,
         show,
@@ -46,6 +48,10 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
         if lacking := left_out_of(app):
             raise OperatorError(lacking, PLAY_AGAIN)
         return why_reason.run(app, code_of_reason, cycles)
+    if span == Span() and not has_passes(app) and dry_pass(app) is not None:
+        return run_dry(app, symbol, strategy)
+    if symbol is not None and span != Span():
+        return run_span(app, symbol, span, strategy)
     if symbol is None:
         data = explained(app, cycles_of(app, span, strategy))
         traded = data.explanation.verdict == "traded"
@@ -61,7 +67,8 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, s
     VERBS,
     "why-no-orders",
     epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h\n"
-    "tradebot why-no-orders --by-symbol --since 30d",
+    "tradebot why-no-orders --by-symbol --since 30d\n"
+    "tradebot why-no-orders AAPL --session 2026-11-16 --at 10:32",
 )
 def why_no_orders(
     bot: "App",
@@ -82,12 +89,34 @@ def why_no_orders(
     by_symbol: Annotated[
         bool, typer.Option("--by-symbol", help="Show how many candidates each gate refused, symbol by symbol.")
     ] = False,
+    session: Annotated[str | None, typer.Option("--session", metavar="DATE", help="Cover this session.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Show the pass in force then, such as 10:32 [last session]."),
+    ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Explain the last dry run of trade-once, or else the last score.")
+    ] = False,
 ) -> Report:
     """Explain why the bot did or didn't trade.
 
     Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
     """
     span = span_of(last, since)
+    past = session is not None or at is not None
+    if (past or dry) and (by_symbol or reason is not None or span != Span() or (past and dry)):
+        raise OperatorError(
+            "--session and --at, or --dry, can only be combined with a symbol and --strategy",
+            "tradebot why-no-orders SYMBOL --session 2026-11-16 --at 10:32",
+        )
+    if past:
+        from commands.why_no_orders.others import run_session
+
+        return run_session(bot, symbol, session, at, strategy)
+    if dry:
+        from commands.why_no_orders.others import run_dry
+
+        return run_dry(bot, symbol, strategy)
     if by_symbol:
         if symbol is not None or reason is not None:
             raise OperatorError("--by-symbol shows all symbols and all reasons", "tradebot why-no-orders --by-symbol")

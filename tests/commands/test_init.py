@@ -295,8 +295,12 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     assert place.says("reconcile").code == 0
     said = place.says("trade-once", "--dry-run")
     assert said.code == 0
-    assert "A dry run leaves no record, so why-no-orders can't explain it." in said.out
-    assert "tradebot why-no-orders" not in said.out
+    assert "Next: tradebot why-no-orders --dry explains it" in said.out
+    assert place.shown("why-no-orders").count("This was a dry run at ") == 1
+    assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == (
+        False,
+        False,
+    )
 
 
 def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from tradebot.model.bar import Waiting
 from tradebot.model.candidate import Component
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
@@ -54,7 +55,8 @@ class Why(Struct, frozen=True):
 
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
     `left_out` says in a sentence what a backtest didn't record.
-    `missed` are the slots that nobody ran in the sessions of these passes.
+    `missed` are the slots that nobody ran in the sessions of these passes. `dry` says in a sentence that the pass was a
+    dry run, or one that only scored.
     """
 
     explanation: Explanation
@@ -65,6 +67,7 @@ class Why(Struct, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     left_out: str | None = None
     missed: tuple[MissedSlots, ...] = ()
+    dry: str | None = None
 
 
 class SymbolWhy(Struct, frozen=True, kw_only=True):
@@ -73,7 +76,7 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
     `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
     with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
-    backtest didn't record.
+    backtest didn't record, `dry` that the pass was a dry run, or one that only scored.
     """
 
     symbol: str
@@ -94,6 +97,14 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     then: str | None = None
     now: str | None
     left_out: str | None = None
+    dry: str | None = None
+
+
+def unsent(cycle: CycleRecord) -> CycleRecord:
+    """Return a pass that only scored or was dry, with no candidate as an order: each that passed ends at DRY_RUN."""
+    end = Decision(Gate.SEND, DecisionVerdict.FAIL, Reason.DRY_RUN)
+    ended = (r if r.terminal else replace(r, decisions=(*r.decisions, end)) for r in cycle.candidates)
+    return replace(cycle, candidates=tuple(ended), dry_run=True)
 
 
 def left_out(unrecorded: Unrecorded | None) -> str | None:

@@ -14,6 +14,7 @@ from tradebot.adapters.facts.ended import ended
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
+from tradebot.adapters.facts.of_span import of_span, sessions_beside
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
@@ -172,6 +173,8 @@ class SqliteFacts(CacheStore):
     sent = _asked(history.sent)
     ends = _asked(history.ends)
     ended = _asked(ended)
+    of_span = _asked(of_span)
+    sessions_beside = _asked(sessions_beside)
     answers = _asked(history.answers)
     intakes = _asked(history.intakes)
     marks = _asked(history.marks)

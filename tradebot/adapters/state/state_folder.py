@@ -26,6 +26,8 @@ JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """What a backtest knows besides its books: trials, variants, and rates by date."""
+DRY_RUN = "dry_run.json"
+"""What the last dry run of entries decided."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 2
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -46,7 +48,7 @@ OWN_FILES = (
     CHECKED,
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
-    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, "tradebot.yaml", "demo.yaml", "demo.json"),
+    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, "tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")

@@ -1,0 +1,60 @@
+"""`why-no-orders` about a session, a pass of it, a span of a symbol, and a dry run."""
+
+import pytest
+
+from tests.bot import Bot, second_session
+
+
+@pytest.fixture
+def traded(bot: Bot) -> Bot:
+    if not bot.json("status")["positions"]:
+        second_session(bot)
+        bot.json("trade-once")
+        bot.says("exchange", "tick", "5m")
+        bot.says("trade-once")
+    return bot
+
+
+def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
+    session = traded.json("why-no-orders", "AAPL", "--session", "2026-11-17")
+    assert (session["passes"], session["looked_at"], session["session"]) == (2, 2, "2026-11-17")
+    assert session["candidates"] == session["orders"] + sum(end["count"] for end in session["ends"]) == 2
+    assert traded.json("why-no-orders", "AAPL", "--since", "1d")["passes"] == 2
+    whole = traded.json("why-no-orders", "--session", "2026-11-17")
+    assert whole["explanation"]["funnel"]["passes"] == 2
+    first = traded.json("why-no-orders", "AAPL", "--session", "2026-11-17", "--at", whole["first_at"])
+    assert (first["at"], len(first["decisions"]) > 20) == (whole["first_at"], True)
+    in_utc = whole["last_at"][11:16]
+    assert traded.json("why-no-orders", "AAPL", "--at", f"{in_utc}:59Z")["at"] == whole["last_at"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "answer"),
+    [
+        ("AAPL --session 2026-11-21", 2, "2026-11-21 is not a session of the venue"),
+        ("AAPL --session soon", 2, "--session soon is not a date"),
+        ("AAPL --session 2026-11-17 --at 07:00", 2, "no pass of trade-once had run by 2026-11-17 07:00:00 ET"),
+        ("AAPL --session 2026-11-17 --at noon", 2, "--at noon is not a time of day"),
+        ("AAPL --session 2026-11-17 --since 1d", 2, "can only be combined"),
+        ("AAPL --dry --at 10:00", 2, "can only be combined"),
+        ("AAPL --session 2026-11-18", 10, "tradebot why-no-orders --session 2026-11-17"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_with_the_next_step(traded: Bot, asked: str, code: int, answer: str) -> None:
+    said = traded.says("why-no-orders", *asked.split())
+    assert (said.code, answer in " ".join((said.out + said.err).split())) == (code, True), said.out + said.err
+
+
+def test_dry_run_is_kept_apart_and_always_said_to_be_dry(traded: Bot) -> None:
+    before = traded.json("why-no-orders", "--last", "50")["explanation"]["funnel"]["passes"]
+    ledger = (traded.folder / "ledger.db").read_bytes()
+    assert traded.says("trade-once", "--dry-run").code == 0
+    assert (traded.folder / "ledger.db").read_bytes() == ledger
+    assert traded.json("why-no-orders", "--last", "50")["explanation"]["funnel"]["passes"] == before
+    assert traded.json("why-no-orders")["dry"] is None
+    dry = traded.json("why-no-orders", "AAPL", "--dry")
+    assert (dry["dry"].startswith("This was a dry run at "), len(dry["decisions"]) > 20) == (True, True)
+    assert traded.json("why-no-orders", "--dry")["explanation"]["verdict"] != "traded"
+    (traded.folder / "dry_run.json").write_text("[]")
+    said = traded.says("why-no-orders", "--dry")
+    assert (said.code, "tradebot trade-once --dry-run" in said.err) == (2, True)

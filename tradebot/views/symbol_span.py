@@ -1,0 +1,155 @@
+"""What became of one symbol in all passes of a session or another span: which gates refused it, how often and when."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from tradebot.model.decision import Decision, Gate, Number
+from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.record import CycleRecord
+from tradebot.model.text import counted
+from tradebot.views.explain import Way, remedy_of, way_of
+
+
+class SymbolMiss(Struct, frozen=True):
+    """The pass that came closest at one gate; `failed` counts the gates that it failed, that one included."""
+
+    at: datetime
+    slot: str
+    observed: Number
+    limit: Number
+    distance: float
+    failed: int
+
+
+class SymbolEnd(Struct, frozen=True):
+    """How often one gate was the first to refuse the symbol for one reason, and between which passes.
+
+    `about` is the question's name if a strategy asks several of its own.
+    """
+
+    strategy: str
+    gate: Gate
+    about: str
+    reason: Reason
+    count: int
+    first_at: datetime
+    last_at: datetime
+    meaning: str
+    remedy: str
+    nearest: SymbolMiss | None
+
+
+class SymbolSpan(Struct, frozen=True):
+    """One symbol in all passes of a span: candidates = orders + the sum of `ends`, the most frequent first.
+
+    `passes` counts all of them, and `looked_at` those in which a strategy wanted something for the symbol. `nearest`
+    is the gate at which it came closest of all: in a pass with the fewest failed gates, by the smallest distance.
+    `elsewhere` counts the passes or answers that were refused before any candidate of it was judged, by reason.
+    `left_out` says in a sentence what a backtest didn't record.
+    """
+
+    symbol: str
+    session: date | None
+    first_at: datetime | None
+    last_at: datetime | None
+    passes: int
+    looked_at: int
+    candidates: int
+    orders: int
+    sent_at: tuple[datetime, ...]
+    ends: tuple[SymbolEnd, ...]
+    nearest: SymbolEnd | None
+    elsewhere: dict[Reason, int]
+    sentence: str
+    remedy: str
+    left_out: str | None = None
+
+
+def symbol_span(symbol: str, cycles: Sequence[CycleRecord], session: date | None = None) -> SymbolSpan:
+    """Sum up what became of a symbol in some passes."""
+    ways = way_of(symbol, cycles)
+    ends = _ends(ways)
+    elsewhere = _elsewhere(symbol, cycles)
+    sent = tuple(way.at for way in ways if way.record.terminal is None)
+    nearest = min(filter(lambda end: end.nearest, ends), key=_closeness, default=None)
+    sentence, remedy = _told(ways, cycles, ends, elsewhere)
+    return SymbolSpan(
+        symbol=symbol,
+        session=session,
+        first_at=cycles[0].at if cycles else None,
+        last_at=cycles[-1].at if cycles else None,
+        passes=len(cycles),
+        looked_at=len({way.at for way in ways}),
+        candidates=len(ways),
+        orders=len(sent),
+        sent_at=sent,
+        ends=ends,
+        nearest=nearest,
+        elsewhere=elsewhere,
+        sentence=sentence,
+        remedy=remedy,
+    )
+
+
+def _ends(ways: Sequence[Way]) -> tuple[SymbolEnd, ...]:
+    groups = defaultdict[tuple[str, Gate, str, Reason], list[tuple[Way, Decision]]](list)
+    for way in ways:
+        end = way.record.terminal
+        if end is not None and end.reason is not None:
+            groups[way.record.candidate.strategy, end.gate, end.about, end.reason].append((way, end))
+    rows = (_end(*key, found) for key, found in groups.items())
+    return tuple(sorted(rows, key=lambda row: (-row.count, row.gate.place, row.reason, row.strategy)))
+
+
+def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tuple[Way, Decision]]) -> SymbolEnd:
+    misses = (_miss(way, end) for way, end in found)
+    nearest = min(filter(None, misses), key=lambda miss: (miss.failed, miss.distance, miss.at), default=None)
+    times, row = [way.at for way, _ in found], REASONS[reason]
+    remedy = remedy_of(reason, [end for _, end in found])
+    return SymbolEnd(
+        strategy, gate, about, reason, len(found), min(times), max(times), row.meaning, remedy, nearest
+    )  # fmt: skip
+
+
+def _miss(way: Way, end: Decision) -> SymbolMiss | None:
+    if isinstance(end.observed, str | None) or isinstance(end.limit, str | None) or end.distance is None:
+        return None
+    failed = sum(not decision.passed for decision in way.record.decisions)
+    return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, failed)
+
+
+def _closeness(end: SymbolEnd) -> tuple[int, float, datetime]:
+    assert end.nearest is not None, "only ends with numbers are compared"
+    return end.nearest.failed, end.nearest.distance, end.nearest.at
+
+
+def _elsewhere(symbol: str, cycles: Sequence[CycleRecord]) -> dict[Reason, int]:
+    counts = defaultdict[Reason, int](int)
+    for cycle in cycles:
+        answers = (each.decision for each in cycle.refused_strategies if each.symbol in (None, symbol))
+        for decision in (cycle.job_decision, *answers):
+            if decision and decision.reason:
+                counts[decision.reason] += 1
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _told(
+    ways: Sequence[Way], cycles: Sequence[CycleRecord], ends: Sequence[SymbolEnd], elsewhere: dict[Reason, int]
+) -> tuple[str, str]:
+    looked, sent = counted(len(cycles), "pass", "passes"), len(ways) - sum(end.count for end in ends)
+    broken = next((reason for reason in elsewhere if REASONS[reason].cause is Cause.BROKEN), None)
+    also = f" Besides, {elsewhere[broken]} ended at {broken}: {REASONS[broken].meaning}" if broken else ""
+    if not ways and elsewhere:
+        reason = broken or next(iter(elsewhere))
+        meaning, times = REASONS[reason].meaning, counted(elsewhere[reason], "time")
+        return f"Nothing of it was judged in {looked}; {times} because of {reason}: {meaning}", REASONS[reason].remedy
+    if not ways:
+        return f"No strategy wanted anything for it in {looked}.", "tradebot score"
+    many = counted(len(ways), "candidate")
+    if sent:
+        return f"{sent} of its {many} became {'an order' if sent == 1 else 'orders'}.{also}", "tradebot orders --all"
+    most = ends[0]
+    return f"None of its {many} became an order; {most.count} ended at {most.reason}: {most.meaning}{also}", most.remedy
