@@ -1,18 +1,17 @@
 """Read which session and which pass a person asks about, and say clearly if there is nothing of it."""
 
-from collections.abc import Sequence
+import re
 from datetime import date, datetime, timedelta
 
 from commands.shared.plain import clean
-from commands.shared.times import moment
+from commands.shared.times import CLOCK, MINUTE, moment, stamp, when, zone
+from commands.why_no_orders.reading import JOB
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-from tradebot.model.record import CycleRecord, Job
 from tradebot.views.explain import Explanation, Verdict, funnel
 
-JOB = Job.TRADE_ONCE
-DAY = timedelta(days=1)
+DAY, MINUTE_LONG = timedelta(days=1), timedelta(minutes=1)
 NEAR = timedelta(days=10)
 
 
@@ -44,40 +43,56 @@ def session_asked(app: App, text: str | None) -> date | None:
 def time_asked(app: App, session: date, text: str) -> datetime:
     """Return the moment of a session that a person typed, by the venue's clock or with a Z in UTC.
 
-    A date may stand before it. A session that begins on the evening before has that evening too. OperatorError for
-    what can't be read.
+    A minute is asked for until its end, and so is a second. A date may stand before the time. A session that begins on
+    the evening before has that evening too. OperatorError for what can't be read.
     """
     if text[4:5] == "-":
-        return moment(text)
+        return moment(text) + _rest(text)
     try:
-        at = moment(f"{session} {text}")
+        at = moment(f"{session} {text.zfill(len(text) + 1) if text[1:2] == ':' else text}")
     except OperatorError:
         raise OperatorError(f"--at {word(text)} is not a time of day", "write --at 10:32, or 15:32Z in UTC") from None
     found = app.ledger_view.sessions(session, session)
-    return at - DAY if found and not found[0].contains(at) and found[0].contains(at - DAY) else at
+    at = at - DAY if found and not found[0].contains(at) and found[0].contains(at - DAY) else at
+    return at + _rest(text)
 
 
-def in_force(cycles: Sequence[CycleRecord], session: date, at: datetime) -> CycleRecord:
-    """Return the last pass at or before a moment; OperatorError that names the first one if there is none yet."""
-    from commands.shared.times import SECOND, when
+def _rest(text: str) -> timedelta:
+    """Return how long the minute or second that was typed lasts; of a moment with a fraction, nothing is left."""
+    clock = re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", text)
+    if "." in clock:
+        return timedelta(0)
+    return timedelta(seconds=1 if clock.count(":") > 1 else 60, microseconds=-1)
 
-    found = [cycle for cycle in cycles if cycle.at <= at]
-    if found:
-        return found[-1]
-    first = f"the first pass of session {session} was at {when(cycles[0].at, SECOND)}"
-    raise OperatorError(
-        f"no pass of trade-once had run by {when(at, SECOND)}: {first}", f"--session {session} sums all of them up"
+
+def asked_for(session: date, at: datetime, found: datetime, after: datetime | None) -> str | None:
+    """Say which passes are around a time at which none ran; None if one did."""
+    if at - found < MINUTE_LONG:
+        return None
+    rest = f"the next one ran at {when(after)}" if after else f"it is the last one of session {session}"
+    return f"No pass ran at {when(at, MINUTE)}. This is the last one before that; {rest}."
+
+
+def too_early(session: date, at: datetime, first: datetime | None, symbol: str | None) -> OperatorError:
+    """Return the error for a time before the first pass of a session."""
+    assert first is not None, "a session without passes has its own answer"
+    typed = stamp(first, CLOCK) + ("Z" if zone() == "UTC" else "")
+    subject = f"{clean(symbol)} " if symbol else ""
+    return OperatorError(
+        f"no pass of trade-once had run by {when(at, MINUTE)}: the first one of session {session} was at {when(first)}",
+        f"tradebot why-no-orders {subject}--session {session} --at {typed}",
     )
 
 
-def nothing_of(app: App, facts: SqliteFacts | None, session: date | None) -> Explanation:
+def nothing_of(facts: SqliteFacts | None, session: date | None, symbol: str | None = None) -> Explanation:
     """Return that no pass of a session is recorded, with the nearest sessions of which some are."""
     empty = funnel(())
-    if facts is None or session is None:
+    before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)
+    if before is None and after is None:
         return Explanation(
             Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", empty
         )
-    beside = [day for day in facts.sessions_beside(JOB, session) if day]
-    kept = "tradebot config show storage tells how long passes are kept"
-    named = " or ".join(f"tradebot why-no-orders --session {day}" for day in beside) or clean(kept)
-    return Explanation(Verdict.UNKNOWN, f"No pass of trade-once is on record in session {session}.", named, empty)
+    only = "" if before and after else f": the {'last' if before else 'first'} one is of session {before or after}"
+    subject = f"{clean(symbol)} " if symbol else ""
+    named = " or ".join(f"tradebot why-no-orders {subject}--session {day}" for day in (before, after) if day)
+    return Explanation(Verdict.UNKNOWN, f"No pass of trade-once is on record in session {session}{only}.", named, empty)

@@ -1,64 +1,62 @@
 """Answer about a past session, one of its passes, all passes of a span for one symbol, or the last dry run."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
-from commands.shared.days import UNITS, Span
+from commands.shared.days import Span
 from commands.shared.surface import Report
 from commands.shared.times import when
-from commands.why_no_orders.asked import JOB, in_force, nothing_of, session_asked, time_asked
+from commands.why_no_orders.asked import asked_for, nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.by_pass import show as show_span
-from commands.why_no_orders.report import (
-    explained,
-    known_strategy,
-    known_symbol,
-    left_out_of,
-    show,
-    show_symbol,
-    was_found,
-    way_in,
-)
+from commands.why_no_orders.reading import JOB, cycles_of, ends_of, known_symbol, only
+from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in
+from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.dry_run import read_dry_run
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.views.explain import Verdict, of_strategy, way_of, with_outcomes
+from tradebot.views.explain import Verdict, way_of
 from tradebot.views.symbol_span import symbol_span
 from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
     """Explain a session, or the pass of it that was in force at a time; exit 0 if an order was sent, otherwise 10."""
-    day = session_asked(app, session)
-    facts = app.recorded
-    cycles: Sequence[CycleRecord] = (
-        facts.of_span(JOB, session=day, symbol=None if at else symbol) if facts and day else ()
-    )
-    cycles = _of(app, cycles, strategy)
-    if not cycles or day is None:
-        return _answered(_without_passes(app, day))
-    name = known_symbol(app, symbol) if symbol and not way_of(symbol.upper(), cycles) else symbol and symbol.upper()
+    day, facts = session_asked(app, session), app.recorded
+    if day is None or facts is None:
+        return without_passes(app, day, symbol)
     if at is not None:
-        one = in_force(cycles, day, time_asked(app, day, at))
-        return _one(app, name, one, changed=one is cycles[-1])
-    if name is None:
-        return _answered(_of_whole_session(explained(app, cycles)))
-    return _spanned(app, name, cycles, day)
+        return _run_pass(app, facts, day, at, symbol, strategy)
+    if symbol is None:
+        seen = ends_of(app, Span(), strategy, day)
+        return _answered(_of_whole_session(explained_ends(app, seen))) if seen.passes else without_passes(app, day)
+    name = known_symbol(app, symbol)
+    cycles = cycles_of(app, Span(), strategy, session=day, symbol=name)
+    return _spanned(app, name, cycles, day) if cycles else without_passes(app, day, name)
+
+
+def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
+    at = time_asked(app, day, text)
+    found, after = facts.pass_at(JOB, day, at)
+    if found is None and after is None:
+        return without_passes(app, day, symbol)
+    if found is None:
+        raise too_early(day, at, after, symbol)
+    (cycle,) = only(app, (found,), strategy)
+    return _one(app, symbol, cycle, asked=asked_for(day, at, found.at, after), changed=after is None)
 
 
 def run_span(app: App, symbol: str, span: Span, strategy: str | None) -> Report:
     """Sum up what became of a symbol in all passes of a span."""
-    facts, newest = app.recorded, app.recorded.cycles(job=JOB, last=1) if app.recorded else ()
     name = known_symbol(app, symbol)
-    cycles: Sequence[CycleRecord] = ()
-    if facts and newest:
-        since = newest[0].at - timedelta(seconds=span.since_s or UNITS["d"]) if span.since_s else None
-        session = newest[0].session if span.session else None
-        last = -1 if since or session else span.last
-        cycles = facts.of_span(JOB, session=session, since=since, last=last, symbol=name)
-    return _spanned(app, name, _of(app, cycles, strategy), None)
+    return _spanned(app, name, cycles_of(app, span, strategy, symbol=name), None)
+
+
+def run_all(app: App, span: Span, strategy: str | None) -> Report:
+    """Sum up all passes of a span."""
+    return _answered(explained_ends(app, ends_of(app, span, strategy)))
 
 
 def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
@@ -79,22 +77,20 @@ def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
     found = dry_pass(app)
     if found is None:
         raise OperatorError("no dry run is on record", "tradebot trade-once --dry-run")
-    cycle, told = found
-    (cycle,) = _of(app, (cycle,), strategy)
-    name = known_symbol(app, symbol) if symbol and not way_of(symbol.upper(), (cycle,)) else symbol and symbol.upper()
-    return _one(app, name, cycle, told)
+    (cycle,) = only(app, (found[0],), strategy)
+    return _one(app, symbol, cycle, dry=found[1])
 
 
-def _of(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
-    found = with_outcomes(cycles, lambda name: was_found(app, name))
-    return found if strategy is None else of_strategy(known_strategy(app, strategy, found), found)
-
-
-def _one(app: App, name: str | None, cycle: CycleRecord, dry: str | None = None, *, changed: bool = True) -> Report:
-    if name is None:
-        why = replace(explained(app, (cycle,)), dry=dry)
+def _one(
+    app: App, symbol: str | None, cycle: CycleRecord, *, dry: str | None = None, asked: str | None = None,
+    changed: bool = True,
+) -> Report:  # fmt: skip
+    """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
+    if symbol is None:
+        why = replace(explained(app, (cycle,)), dry=dry, asked=asked)
         return _answered(why if changed else replace(why, now=None))
-    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry)
+    name = known_symbol(app, symbol, (cycle,))
+    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
     way = way if changed else replace(way, now=None)
     code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
@@ -108,9 +104,11 @@ def _spanned(app: App, name: str, cycles: Sequence[CycleRecord], session: date |
     return Report("why-no-orders", data, show_span, ExitCode.DONE if data.orders else ExitCode.FINDINGS)
 
 
-def _without_passes(app: App, session: date | None) -> Why:
-    why = replace(explained(app, (), session), explanation=nothing_of(app, app.recorded, session))
-    return _of_whole_session(why)
+def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
+    """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
+    name = known_symbol(app, symbol) if symbol else None
+    why = replace(explained(app, (), session), explanation=nothing_of(app.recorded, session, name))
+    return _answered(_of_whole_session(why))
 
 
 def _of_whole_session(why: Why) -> Why:

@@ -1,30 +1,28 @@
 """Explain from the records why the bot did or didn't buy; no gate is asked again."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.days import UNITS, Span
+from commands.shared.days import Span
 from commands.shared.drawing import bar, in_units, measured, off_by, signed, usd
 from commands.shared.not_run import not_due, remedy_of
 from commands.shared.notes import cause_of_halt
-from commands.shared.plain import clean, did_you_mean
+from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
-from commands.shared.universe import symbol_named
+from commands.why_no_orders.reading import cycles_of, ended, was_found
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.app.wiring import App
-from tradebot.errors import OperatorError, word
 from tradebot.model import decision as gates
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, units_of
-from tradebot.model.intent import IntentState
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import CycleRecord, EndedPasses, Job
+from tradebot.model.record import CycleRecord, Job, SpanEnds
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode, TradingState
 from tradebot.model.values import replace
@@ -36,11 +34,8 @@ from tradebot.views.explain import (
     ReasonCount,
     Verdict,
     Way,
-    funnel,
-    of_strategy,
     way_of,
     why_no_orders,
-    with_outcomes,
 )
 from tradebot.views.funnels import BySymbol, by_symbol
 from tradebot.views.why_no_orders import (
@@ -79,7 +74,14 @@ def show(console: "Console", data: "Why") -> None:
     left_out = data.left_out if data.left_out != answer.sentence else None
     _advice(
         console,
-        {"Dry": data.dry, "Next": answer.remedy, "Then": answer.then, "Since then": data.now, "Left out": left_out},
+        {
+            "Dry": data.dry,
+            "Asked": data.asked,
+            "Next": answer.remedy,
+            "Then": answer.then,
+            "Since then": data.now,
+            "Left out": left_out,
+        },
     )
     if data.last_at and data.first_at:
         span = f"the pass at {when(data.last_at)}, slot {slot_for_reader(data.last_slot or '', data.last_at)}"
@@ -150,7 +152,17 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     remedy = way.remedy.replace("NAME", way.strategy or "NAME")
     left_out = way.left_out if way.left_out != way.sentence else None
-    _advice(console, {"Dry": way.dry, "Next": remedy, "Then": way.then, "Since then": way.now, "Left out": left_out})
+    _advice(
+        console,
+        {
+            "Dry": way.dry,
+            "Asked": way.asked,
+            "Next": remedy,
+            "Then": way.then,
+            "Since then": way.now,
+            "Left out": left_out,
+        },
+    )
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)
@@ -211,73 +223,21 @@ def _text(value: object, unit: Unit) -> str:
     return escape(clean(measured(value, unit)))
 
 
-JOB = "trade-once"
 MANY_MISSED = 3
 SEARCHED = 20
 """How many passes are searched for the last one that looked at a symbol."""
 
 
-def cycles_of(app: "App", span: Span, strategy: str | None = None) -> "Sequence[CycleRecord]":
-    """Return the passes of a span, with everything in them or only what one strategy wanted.
-
-    An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
-    """
-
-    cycles = with_outcomes(_recorded_cycles(app, span), lambda name: was_found(app, name))
-    return cycles if strategy is None else of_strategy(known_strategy(app, strategy, cycles), cycles)
-
-
-def was_found(app: "App", client_order_id: str) -> bool:
-    """Return True if the venue turned out to have an order whose outcome wasn't known when its pass ended."""
-    record = app.ledger_view.intent(client_order_id)
-    return record is not None and record.state is IntentState.ACKED
-
-
-def counted_by_symbol(app: "App", span: Span, strategy: str | None = None) -> "BySymbol":
-    """Return where the candidates of a span ended by question and symbol, without reading them one by one.
-
-    OperatorError for an unknown strategy.
-    """
-    facts, lacking = app.recorded, left_out_of(app)
-    known = strategy and known_strategy(app, strategy, cycles_of(app, Span(last=SEARCHED)))
-    newest = facts.cycles(job=JOB, last=1) if facts else ()
-    if facts is None or not newest:
-        return by_symbol(EndedPasses(0, None, None, ()), lambda name: False, lacking)
-    since = newest[0].at - timedelta(seconds=span.since_s) if span.since_s else None
-    last = span.last if since is None and not span.session else -1
-    seen = facts.ended(JOB, last=last, since=since, session=newest[0].session if span.session else None, strategy=known)
-    return by_symbol(seen, lambda name: was_found(app, name), lacking)
-
-
-def known_strategy(app: "App", strategy: str, cycles: "Sequence[CycleRecord]") -> str:
-    """Return a strategy in use or in these passes; OperatorError for any other."""
-    known = {*app.settings.strategies.in_use(), *(part.strategy for part in funnel(cycles).by_strategy)}
-    if strategy not in known:
-        raise OperatorError(
-            f"no strategy is named {word(strategy)}", f"known: {', '.join(sorted(known))}; tradebot strategy list"
-        )
-    return strategy
-
-
-def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
-    facts = app.recorded
-    if facts is None:
-        return ()
-    if span.since_s is None and not span.session:
-        return facts.cycles(job=JOB, last=span.last)
-    newest = facts.cycles(job=JOB, last=1)
-    if not newest:
-        return ()
-    reach_s = UNITS["d"] if span.since_s is None else span.since_s
-    found = facts.cycles(job=JOB, since=newest[0].at - timedelta(seconds=reach_s))
-    return [cycle for cycle in found if not span.session or cycle.session == newest[0].session]
-
-
 def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
     """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
-    last, lacking = cycles[-1] if cycles else None, left_out_of(app)
+    return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
+
+
+def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
+    """Return the same for passes with candidates that stand for all of theirs."""
+    cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
     return Why(
-        explanation=without_records(_remedied(app, why_no_orders(cycles), last), lacking),
+        explanation=without_records(_remedied(app, why_no_orders(cycles, seen.standing), last), lacking),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
@@ -288,9 +248,12 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None 
     )
 
 
-def has_passes(app: "App") -> bool:
-    """Return True if any pass of trade-once is recorded."""
-    return bool(app.recorded and app.recorded.cycles(job=JOB, last=1))
+def counted_by_symbol(app: "App", span: Span, strategy: str | None = None, session: date | None = None) -> "BySymbol":
+    """Return where the candidates of a span or a session ended by question and symbol, without reading each of them.
+
+    OperatorError for an unknown strategy.
+    """
+    return by_symbol(ended(app, span, strategy, session), lambda name: was_found(app, name), left_out_of(app))
 
 
 def left_out_of(app: "App") -> str | None:
@@ -353,35 +316,17 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
     return frozenset(decision.reason for record in cycle.candidates for decision in record.decisions)
 
 
-def known_symbol(app: "App", symbol: str) -> str:
-    """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol_named(app.door, symbol), app.rules.universe
-    if name in universe or _recorded(app, name):
-        return name
-    near = did_you_mean(name, universe)
-    meant = near or f"it looks at {', '.join(universe[:5])} …;"
-    raise OperatorError(
-        f"this bot doesn't look at a symbol {word(name)}",
-        f"{meant} all symbols: tradebot config show universe",
-    )
-
-
-def _recorded(app: "App", symbol: str) -> bool:
-    """Return True if the last passes looked at the symbol: one that has left the universe can still be shown."""
-    return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
-
-
 def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
     """Return the ways through the last pass: one for each strategy that looked at the symbol."""
     return tuple(way for way in ways if way.at == ways[-1].at)
 
 
-def way_of_symbol(app: "App", symbol: str, span: Span, strategy: str | None = None) -> "SymbolWhy":
-    """Return what happened to one symbol in the last pass of the span that looked at it, by one strategy or any."""
-    cycles = cycles_of(app, span, strategy)
-    ways = way_of(symbol, cycles)
-    if not ways and span == Span():
-        ways = _newest(way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy)))
+def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
+    """Return what happened to one symbol in the last pass that looked at it, by one strategy or any."""
+    cycles = cycles_of(app, Span(), strategy)
+    ways = way_of(symbol, cycles) or _newest(
+        way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy, symbol=symbol))
+    )
     return way_in(app, symbol, cycles, ways)
 
 

@@ -1,5 +1,6 @@
 """`tradebot why-no-orders`: explain from the records why the bot did or didn't buy; no gate is asked again."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,51 +14,92 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-def run_by_symbol(app: "App", span: Span, strategy: str | None = None) -> Report:
+CONFLICTS = (
+    (
+        "--dry",
+        ("--session", "--at", "--last", "--since", "--reason", "--by-symbol"),
+        "it explains one pass, the last dry run",
+        "tradebot why-no-orders --dry, or tradebot why-no-orders SYMBOL --dry",
+    ),
+    (
+        "--at",
+        ("--last", "--since", "--reason", "--by-symbol"),
+        "it shows one pass",
+        "tradebot why-no-orders SYMBOL --session 2026-11-16 --at 10:32",
+    ),
+    (
+        "--session",
+        ("--last", "--since"),
+        "it covers one session as a whole",
+        "tradebot why-no-orders SYMBOL --session 2026-11-16",
+    ),
+    (
+        "--by-symbol",
+        ("a symbol", "--reason"),
+        "it counts all symbols and all reasons",
+        "tradebot why-no-orders --by-symbol, or tradebot why-no-orders SYMBOL --since 30d",
+    ),
+)
+"""Options, what each can't be combined with, why not, and what to type instead."""
+
+
+def require_one_question(given: Mapping[str, object]) -> None:
+    """Raise OperatorError if options ask two questions at once; what isn't given is None or False."""
+    for option, others, why, instead in CONFLICTS:
+        for other in others:
+            if given[option] and given[other]:
+                raise OperatorError(f"{option} and {other} can't be combined: {option} stands alone, {why}", instead)
+
+
+def run_by_symbol(app: "App", span: Span, session: str | None, strategy: str | None = None) -> Report:
     """Count the recorded candidates by gate and symbol; exit 0 if an order was sent, otherwise 10."""
+    from commands.why_no_orders.asked import session_asked
     from commands.why_no_orders.by_symbol import show
+    from commands.why_no_orders.others import without_passes
     from commands.why_no_orders.report import counted_by_symbol
 
-    data = counted_by_symbol(app, span, strategy)
+    day = session_asked(app, session) if session else None
+    data = counted_by_symbol(app, span, strategy, day)
+    if day and not data.passes:
+        return without_passes(app, day)
     return Report("why-no-orders", data, show, ExitCode.DONE if data.orders else ExitCode.FINDINGS)
 
 
-def run(app: "App", symbol: str | None, span: Span, reason: str | None = None, strategy: str | None = None) -> Report:
-    """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
+def run_reason(
+    app: "App", reason: str, symbol: str | None, span: Span, session: str | None, strategy: str | None = None
+) -> Report:
+    """List the candidates that were refused for a reason; exit 10 if there are any."""
     from commands.why_no_orders import reason as why_reason
-    from commands.why_no_orders.others import dry_pass, run_dry, run_span
-    from commands.why_no_orders.report import (
-        cycles_of,
-        explained,
-        has_passes,
-        known_symbol,
-        left_out_of,
-        show,
-        show_symbol,
-        way_of_symbol,
-    )
+    from commands.why_no_orders.asked import session_asked
+    from commands.why_no_orders.reading import cycles_of
+    from commands.why_no_orders.report import left_out_of
     from tradebot.views.why_no_orders import PLAY_AGAIN
 
-    if reason is not None:
-        cycles = cycles_of(app, span, strategy)
-        code_of_reason = why_reason.reason_of(reason, cycles)
-        if symbol is not None:
-            raise OperatorError(
-                "a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code_of_reason}"
-            )
-        if lacking := left_out_of(app):
-            raise OperatorError(lacking, PLAY_AGAIN)
-        return why_reason.run(app, code_of_reason, cycles)
+    cycles = cycles_of(app, span, strategy, session=session_asked(app, session) if session else None)
+    code = why_reason.reason_of(reason, cycles)
+    if symbol is not None:
+        raise OperatorError("a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code}")
+    if lacking := left_out_of(app):
+        raise OperatorError(lacking, PLAY_AGAIN)
+    return why_reason.run(app, code, cycles)
+
+
+def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None) -> Report:
+    """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
+    from commands.why_no_orders.others import dry_pass, run_all, run_dry, run_span
+    from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
+    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol
+
     if span == Span() and not has_passes(app) and dry_pass(app) is not None:
         return run_dry(app, symbol, strategy)
-    if symbol is not None and span != Span():
-        return run_span(app, symbol, span, strategy)
+    if span != Span():
+        return run_all(app, span, strategy) if symbol is None else run_span(app, symbol, span, strategy)
     if symbol is None:
         data = explained(app, cycles_of(app, span, strategy))
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, show, code)
-    way = way_of_symbol(app, known_symbol(app, symbol), span, strategy)
+    way = way_of_symbol(app, known_symbol(app, symbol), strategy)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda c, _: show_symbol(c, way), code)
@@ -103,22 +145,18 @@ def why_no_orders(
     Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
     """
     span = span_of(last, since)
-    past = session is not None or at is not None
-    if (past or dry) and (by_symbol or reason is not None or span != Span() or (past and dry)):
-        raise OperatorError(
-            "--session and --at, or --dry, can only be combined with a symbol and --strategy",
-            "tradebot why-no-orders SYMBOL --session 2026-11-16 --at 10:32",
-        )
-    if past:
-        from commands.why_no_orders.others import run_session
-
-        return run_session(bot, symbol, session, at, strategy)
+    given = {"a symbol": symbol, "--last": last, "--since": since, "--reason": reason, "--by-symbol": by_symbol}
+    require_one_question({**given, "--session": session, "--at": at, "--dry": dry})
     if dry:
         from commands.why_no_orders.others import run_dry
 
         return run_dry(bot, symbol, strategy)
     if by_symbol:
-        if symbol is not None or reason is not None:
-            raise OperatorError("--by-symbol shows all symbols and all reasons", "tradebot why-no-orders --by-symbol")
-        return run_by_symbol(bot, span, strategy)
-    return run(bot, symbol, span, reason, strategy)
+        return run_by_symbol(bot, span, session, strategy)
+    if reason is not None:
+        return run_reason(bot, reason, symbol, span, session, strategy)
+    if session is not None or at is not None:
+        from commands.why_no_orders.others import run_session
+
+        return run_session(bot, symbol, session, at, strategy)
+    return run(bot, symbol, span, strategy)

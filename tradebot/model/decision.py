@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.text import plain
 
 Number = Decimal | float | int
 
@@ -151,6 +152,18 @@ class Decision(Struct, frozen=True):
     @property
     def passed(self) -> bool:
         return self.verdict is Verdict.PASS
+
+    @property
+    def oldness_s(self) -> float | None:
+        """Return how old the data was, for an answer about its age: `age_s`, or what was observed; None without any."""
+        if self.age_s is not None:
+            return self.age_s
+        return None if isinstance(self.observed, str | None) else float(self.observed)
+
+    @property
+    def is_above_zero(self) -> bool | None:
+        """Return whether there was anything to compare with the limit, to four decimals; None if there is no number."""
+        return None if self.distance is None else plain(self.observed) != "0"
 
     @property
     def units(self) -> tuple[Unit, Unit]:

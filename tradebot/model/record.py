@@ -229,6 +229,25 @@ class Ended(NamedTuple):
     candidates: int
 
 
+class Standing(NamedTuple):
+    """A candidate of a pass at a time that stands for `number` candidates that ended as it did, itself among them.
+
+    Of a few that matter besides the first, such as the one with the oldest data, the number is 0.
+    """
+
+    at: datetime
+    record: CandidateRecord
+    number: int
+
+
+class SpanEnds(NamedTuple):
+    """The passes of a span without candidates, and a few candidates that stand for all; the last pass is `whole`."""
+
+    passes: tuple[CycleRecord, ...]
+    standing: tuple[Standing, ...]
+    whole: CycleRecord | None
+
+
 class EndedPasses(NamedTuple):
     """Where the candidates of so many passes ended; the times are None without a pass."""
 

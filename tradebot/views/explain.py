@@ -12,8 +12,8 @@ from msgspec import Struct
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
-from tradebot.model.text import counted, noun, plain, span
+from tradebot.model.record import CandidateRecord, CycleRecord, Standing, StrategyRefusal
+from tradebot.model.text import counted, noun, span
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
@@ -68,12 +68,16 @@ class Funnel(Struct, frozen=True):
 
 
 class End(NamedTuple):
-    """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order."""
+    """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order.
+
+    It stands for a `number` that ended alike.
+    """
 
     strategy: str | None
     symbol: str
     at: datetime
     decision: Decision | None
+    number: int = 1
 
     @property
     def reason(self) -> Reason | None:
@@ -101,48 +105,66 @@ class Explanation(Struct, frozen=True):
     """Where most candidates would end next, if the deciding reason went away; None if nothing else stops them."""
 
 
-def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
-    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate."""
-    ends = [end for cycle in cycles for end in _ends(cycle)]
+def funnel(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Funnel:
+    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate.
+
+    Candidates that stand for those of the passes come on top of what the passes themselves have.
+    """
+    ends = list(_ends(cycles, standing))
     lost = defaultdict[Reason, list[End]](list)
     for end in ends:
         if end.reason:
             lost[end.reason].append(end)
-    orders = sum(end.decision is None for end in ends)
+    count, orders = (sum(end.number for end in some) for some in (ends, [end for end in ends if not end.decision]))
     reasons = sorted(map(_count, lost, lost.values()), key=lambda row: (-row.count, row.reason))
-    assert len(ends) == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
+    assert count == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
     refused = sum(cycle.job_decision is not None for cycle in cycles)
     parts = _by_strategy(ends)
-    assert len(ends) == refused + sum(part.candidates for part in parts), "a candidate belongs to no strategy"
-    return Funnel(len(cycles), refused, len(ends), orders, tuple(reasons), parts)
+    assert count == refused + sum(part.candidates for part in parts), "a candidate belongs to no strategy"
+    return Funnel(len(cycles), refused, count, orders, tuple(reasons), parts)
 
 
-def _ends(cycle: CycleRecord) -> Iterator[End]:
-    if cycle.job_decision is not None:
-        yield End(None, "", cycle.at, cycle.job_decision)
-    for refusal in cycle.refused_strategies:
-        yield End(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
-    for record in cycle.candidates:
-        yield End(record.candidate.strategy, record.candidate.symbol, cycle.at, record.terminal)
+def _ends(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> Iterator[End]:
+    for cycle in cycles:
+        if cycle.job_decision is not None:
+            yield End(None, "", cycle.at, cycle.job_decision)
+        for refusal in cycle.refused_strategies:
+            yield End(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
+    for at, record, count in (*_each(cycles), *standing):
+        yield End(record.candidate.strategy, record.candidate.symbol, at, record.terminal, count)
+
+
+def _each(cycles: Sequence[CycleRecord]) -> Iterator[Standing]:
+    """Yield the candidates of passes, each standing for itself."""
+    for cycle in cycles:
+        for record in cycle.candidates:
+            yield Standing(cycle.at, record, 1)
 
 
 def _by_strategy(ends: Sequence[End]) -> tuple[StrategyFunnel, ...]:
-    candidates = Counter(end.strategy for end in ends if end.strategy is not None)
-    lost = {name: Counter(end.reason for end in ends if end.reason and end.strategy == name) for name in candidates}
+    candidates, lost = Counter[str](), defaultdict[str, Counter[Reason]](Counter)
+    for end in ends:
+        if end.strategy is not None:
+            candidates[end.strategy] += end.number
+            if end.reason:
+                lost[end.strategy][end.reason] += end.number
     return tuple(
-        StrategyFunnel(name, count, count - lost[name].total(), dict(lost[name].most_common()))
+        StrategyFunnel(name, count, count - lost[name].total(), dict(_most_first(lost[name])))
         for name, count in sorted(candidates.items())
     )
 
 
+def _most_first(counts: Counter[Reason]) -> list[tuple[Reason, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
     """Return the passes, counting each order with an unknown outcome as sent if the venue was `found` to have it."""
-    return [
-        replace(cycle, candidates=tuple(_settled(record, found) for record in cycle.candidates)) for cycle in cycles
-    ]
+    return [replace(cycle, candidates=tuple(settled(record, found) for record in cycle.candidates)) for cycle in cycles]
 
 
-def _settled(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
+def settled(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
+    """Return what became of a candidate, counting an order with an unknown outcome as sent if it was `found`."""
     terminal, name = record.terminal, record.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
         return record
@@ -158,7 +180,7 @@ def _reason(decision: Decision) -> Reason:
 def _count(reason: Reason, ends: Sequence[End]) -> ReasonCount:
     row, remedy = REASONS[reason], remedy_of(reason, [end.decision for end in ends if end.decision])
     nearest = min(filter(None, map(_miss, ends)), key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
-    return ReasonCount(reason, row.cause, len(ends), row.meaning, remedy, nearest)
+    return ReasonCount(reason, row.cause, sum(end.number for end in ends), row.meaning, remedy, nearest)
 
 
 def _miss(end: End) -> NearMiss | None:
@@ -174,19 +196,20 @@ ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREAC
 _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
-def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
+def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
     Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
     TRADED; otherwise the worst cause decides. Data that was too old is named with its age.
+    Candidates that stand for those of the passes come on top of what the passes themselves have.
     """
-    seen = funnel(cycles)
+    seen = funnel(cycles, standing)
     if not cycles:
         return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
     # A failed strategy is mentioned even if others traded.
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
-    stale = _stale(cycles)
+    stale = _stale(cycles, standing)
     if seen.orders:
         return _traded(seen, failed, stale)
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
@@ -205,7 +228,7 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         share = f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
     first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
     sentence = " ".join(filter(None, (first, _most(seen, deciding), blame, stale)))
-    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, deciding.reason))
+    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, standing, deciding.reason))
 
 
 def _traded(seen: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
@@ -232,19 +255,13 @@ STALE = frozenset(
 """Reasons that say that data was too old; what they observed is its age."""
 
 
-def _stale(cycles: Sequence[CycleRecord]) -> str:
+def _stale(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> str:
     """Say how much ended because data was too old, and how old it was; empty if nothing did."""
     ages = defaultdict[Reason, list[float]](list)
-    for end in (end for cycle in cycles for end in _ends(cycle)):
-        if end.decision and end.reason in STALE and (age_s := _age_s(end.decision)) is not None:
+    for end in _ends(cycles, standing):
+        if end.decision and end.reason in STALE and (age_s := end.decision.oldness_s) is not None:
             ages[end.reason].append(age_s)
     return " ".join(f"{reason}: the oldest was {span(max(old))} old." for reason, old in sorted(ages.items()))
-
-
-def _age_s(decision: Decision) -> float | None:
-    if decision.age_s is not None:
-        return decision.age_s
-    return None if isinstance(decision.observed, str | None) else float(decision.observed)
 
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
@@ -254,8 +271,8 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reas
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
     """Return what would let the nearest of the decisions that gave this reason pass; sometimes no setting would."""
-    observed = [decision.observed for decision in decisions if decision.distance is not None]
-    without_signal = bool(observed) and all(plain(each) == "0" for each in observed)
+    above = {decision.is_above_zero for decision in decisions} - {None}
+    without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
 
 
@@ -276,16 +293,20 @@ def next_refusal(record: CandidateRecord) -> Decision | None:
     return failures[1] if len(failures) > 1 else None
 
 
-def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
+def _then(cycles: Sequence[CycleRecord], standing: Sequence[Standing], reason: Reason) -> str | None:
     """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
-    records = (record for cycle in cycles for record in cycle.candidates)
-    ended = [record for record in records if record.terminal is not None and record.terminal.reason is reason]
-    following = [refusal for record in ended if (refusal := next_refusal(record))]
+    each = (*_each(cycles), *standing)
+    ended = [one for one in each if one.record.terminal is not None and one.record.terminal.reason is reason]
+    following, counts = defaultdict[Reason, list[Decision]](list), Counter[Reason]()
+    for one in ended:
+        if refusal := next_refusal(one.record):
+            following[_reason(refusal)].append(refusal)
+            counts[_reason(refusal)] += one.number
     if not following:
         return None
-    worst, count = Counter(map(_reason, following)).most_common(1)[0]
-    remedy = remedy_of(worst, [refusal for refusal in following if refusal.reason is worst])
-    return f"{count} of these {len(ended)} would end next at {worst}: {remedy}"
+    worst, count = _most_first(counts)[0]
+    remedy = remedy_of(worst, following[worst])
+    return f"{count} of these {sum(one.number for one in ended)} would end next at {worst}: {remedy}"
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:

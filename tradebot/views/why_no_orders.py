@@ -56,7 +56,7 @@ class Why(Struct, frozen=True):
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
     `left_out` says in a sentence what a backtest didn't record.
     `missed` are the slots that nobody ran in the sessions of these passes. `dry` says in a sentence that the pass was a
-    dry run, or one that only scored.
+    dry run, or one that only scored, and `asked` which passes are around a time that was asked for.
     """
 
     explanation: Explanation
@@ -68,6 +68,7 @@ class Why(Struct, frozen=True):
     left_out: str | None = None
     missed: tuple[MissedSlots, ...] = ()
     dry: str | None = None
+    asked: str | None = None
 
 
 class SymbolWhy(Struct, frozen=True, kw_only=True):
@@ -76,7 +77,8 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
     `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
     with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
-    backtest didn't record, `dry` that the pass was a dry run, or one that only scored.
+    backtest didn't record, `dry` that the pass was a dry run, or one that only scored, and `asked` which
+    passes are around a time that was asked for.
     """
 
     symbol: str
@@ -98,6 +100,7 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     now: str | None
     left_out: str | None = None
     dry: str | None = None
+    asked: str | None = None
 
 
 def unsent(cycle: CycleRecord) -> CycleRecord:

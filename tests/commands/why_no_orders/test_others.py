@@ -24,6 +24,8 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
     assert whole["explanation"]["funnel"]["passes"] == 2
     first = traded.json("why-no-orders", "AAPL", "--session", "2026-11-17", "--at", whole["first_at"])
     assert (first["at"], len(first["decisions"]) > 20) == (whole["first_at"], True)
+    by_symbol = traded.json("why-no-orders", "--by-symbol", "--session", "2026-11-17")
+    assert (by_symbol["passes"], by_symbol["orders"]) == (2, whole["explanation"]["funnel"]["orders"])
     in_utc = whole["last_at"][11:16]
     assert traded.json("why-no-orders", "AAPL", "--at", f"{in_utc}:59Z")["at"] == whole["last_at"]
 
@@ -33,11 +35,20 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
     [
         ("AAPL --session 2026-11-21", 2, "2026-11-21 is not a session of the venue"),
         ("AAPL --session soon", 2, "--session soon is not a date"),
-        ("AAPL --session 2026-11-17 --at 07:00", 2, "no pass of trade-once had run by 2026-11-17 07:00:00 ET"),
+        ("AAPL --session 2026-11-17 --at 07:00", 2, "no pass of trade-once had run by 2026-11-17 07:00 ET"),
         ("AAPL --session 2026-11-17 --at noon", 2, "--at noon is not a time of day"),
-        ("AAPL --session 2026-11-17 --since 1d", 2, "can only be combined"),
-        ("AAPL --dry --at 10:00", 2, "can only be combined"),
-        ("AAPL --session 2026-11-18", 10, "tradebot why-no-orders --session 2026-11-17"),
+        ("AAPL --session 2026-11-17 --since 1d", 2, "--session and --since can't be combined"),
+        ("AAPL --dry --at 10:00", 2, "--dry and --at can't be combined"),
+        ("--by-symbol --at 10:00", 2, "--at and --by-symbol can't be combined"),
+        ("AAPL --by-symbol", 2, "--by-symbol and a symbol can't be combined"),
+        (
+            "AAPL --session 2026-11-18",
+            10,
+            "the last one is of session 2026-11-17. Next: tradebot why-no-orders AAPL --s",
+        ),
+        ("--by-symbol --session 2026-11-18", 10, "tradebot why-no-orders --session 2026-11-17"),
+        ("ZZZ --session 2026-11-17", 2, "this bot doesn't look at a symbol ZZZ"),
+        ("aapl --session 2026-11-17 --at 23:59", 10, "it is the last one of session 2026-11-17"),
     ],
 )
 def test_what_cannot_be_answered_is_said_with_the_next_step(traded: Bot, asked: str, code: int, answer: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from tradebot.adapters.facts.ends import ends_of
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.state_folder import FACTS
@@ -40,3 +41,6 @@ def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
     if rows:
         query = "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)"
         database.executemany(query, rows)
+        database.execute(
+            "INSERT INTO main.ends (cycle, body) VALUES (?, ?)", (row, json_text(ends_of(cycle.candidates)))
+        )

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from tradebot.adapters.facts import checked, coins, history
 from tradebot.adapters.facts.bulk import insert_pass
 from tradebot.adapters.facts.ended import ended
+from tradebot.adapters.facts.ends import span_ends
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
-from tradebot.adapters.facts.of_span import of_span, sessions_beside
+from tradebot.adapters.facts.of_span import of_span, pass_at, sessions_beside, was_judged
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
@@ -174,6 +175,9 @@ class SqliteFacts(CacheStore):
     ends = _asked(history.ends)
     ended = _asked(ended)
     of_span = _asked(of_span)
+    span_ends = _asked(span_ends)
+    pass_at = _asked(pass_at)
+    was_judged = _asked(was_judged)
     sessions_beside = _asked(sessions_beside)
     answers = _asked(history.answers)
     intakes = _asked(history.intakes)

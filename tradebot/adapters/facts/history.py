@@ -87,6 +87,8 @@ INTAKES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, re
 HEADS = "SELECT sequence, body FROM cycles WHERE sequence IN (SELECT value FROM json_each(?))"
 FORGET_CANDIDATES = """DELETE FROM main.candidates WHERE cycle IN
     (SELECT value FROM json_each(?1)) AND at < ?2"""
+FORGET_ENDS = """DELETE FROM main.ends WHERE cycle IN
+    (SELECT sequence FROM main.cycles WHERE at < ?2 AND sequence IN (SELECT value FROM json_each(?1)))"""
 JUDGED = """SELECT job, candidates.at, candidates.symbol,
     json_extract(candidates.body, '$[0][0]', '$[0][2]', '$[0][5]', '$[0][7]'),
     (SELECT decision.value ->> 0 FROM json_each(candidates.body, '$[1]') AS decision
@@ -243,8 +245,10 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
     days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
-    kept = json.dumps([sequence for _, *two in days for sequence in two])
+    # A session without prices has no pass that saw some, and nothing is "not in" a list with a null.
+    kept = json.dumps([sequence for _, *two in days for sequence in two if sequence is not None])
     database.execute(FORGET_CANDIDATES, (kept, before))
+    database.execute(FORGET_ENDS, (kept, before))
     database.execute(
         "DELETE FROM main.cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
     )

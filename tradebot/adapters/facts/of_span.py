@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from tradebot.adapters.text.canonical import time_text
@@ -38,22 +38,64 @@ def of_span(
     symbol: str | None = None,
 ) -> Sequence[CycleRecord]:
     """Return the passes of a job in a session or since a time, oldest first; of a symbol, only its candidates."""
+    passes = heads_of(database, job, session=session, since=since, last=last)
+    if not passes:
+        return ()
+    times = [one.at for one in passes.values()]
+    span = (symbol, time_text(min(times)), time_text(max(times))) if symbol else ()
+    found = candidates_of(database, passes, OF_SYMBOL if symbol else OF_ALL, *span)
+    return tuple(with_candidates(one, found[number]) for number, one in passes.items())
+
+
+def heads_of(
+    database: sqlite3.Connection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+) -> dict[int, CycleRecord]:
+    """Return the passes of a job by their numbers, oldest first, without candidates and prices."""
     first, until = since or FIRST, LAST
     if session is not None:
         midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
         first, until = midnight - APART, midnight + APART
     day = session.isoformat() if session else None
     heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
-    passes = dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
-    if not passes:
-        return ()
-    times = [one.at for one in passes.values()]
-    span = (symbol, time_text(min(times)), time_text(max(times))) if symbol else ()
-    rows = database.execute(OF_SYMBOL if symbol else OF_ALL, (json.dumps(list(passes)), *span)).fetchall()
+    return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
+
+
+def candidates_of(
+    database: sqlite3.Connection, passes: Iterable[int], query: str = OF_ALL, *values: object
+) -> Mapping[int, list[CandidateRecord]]:
+    """Return the candidates of passes by the numbers of these; a pass that has none has an empty list."""
+    rows = database.execute(query, (json.dumps(list(passes)), *values)).fetchall()
     found = defaultdict[int, list[CandidateRecord]](list)
     for row, record in zip(rows, unpack_all(CandidateRecord, [body for _, body in rows]), strict=True):
         found[row[0]].append(record)
-    return tuple(replace(one, candidates=tuple(found[number])) for number, one in passes.items())
+    return found
+
+
+def with_candidates(one: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
+    """Return a pass with its candidates."""
+    return replace(one, candidates=tuple(candidates))
+
+
+def pass_at(
+    database: sqlite3.Connection, job: str, session: date, at: datetime
+) -> tuple[CycleRecord | None, datetime | None]:
+    """Return the last pass of a session at or before a time, and when the one after that ran; None for none."""
+    heads = heads_of(database, job, session=session)
+    number = max((number for number, one in heads.items() if one.at <= at), default=None, key=list(heads).index)
+    after = next((one.at for one in heads.values() if one.at > at), None)
+    if number is None:
+        return None, after
+    return with_candidates(heads[number], candidates_of(database, [number])[number]), after
+
+
+def was_judged(database: sqlite3.Connection, symbol: str) -> bool:
+    """Return True if anything wanted for a symbol is recorded, however long ago."""
+    return database.execute("SELECT 1 FROM candidates WHERE symbol = ? LIMIT 1", (symbol,)).fetchone() is not None
 
 
 def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tuple[date | None, date | None]:

@@ -45,7 +45,11 @@ TABLES = (
     """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
         WHERE json_array_length(body, '$[10]') > 0""",
 )
-FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE, coins.DISCOVERY)))
+# Of each pass with candidates, how these ended, summed up: a month of many symbols would take seconds to read.
+ENDS = """CREATE TABLE ends (
+    cycle INTEGER PRIMARY KEY REFERENCES cycles ON DELETE CASCADE, body TEXT NOT NULL
+)"""
+FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE, coins.DISCOVERY, ENDS)))
 
 
 def check(path: Path, *, pages: bool) -> None:
