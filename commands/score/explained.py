@@ -162,12 +162,13 @@ def scores_of(strategy: Strategy, seen: Seen, symbol: str) -> Iterator[Explained
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)
         return
     proposed = seen.unmet or strategy.propose(seen.view)
+    given = () if isinstance(proposed, Decision) else proposed
+    wants = [want for want in given if isinstance(want, Open) and want.symbol == symbol]
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
-        return
-    wants = [want for want in proposed if isinstance(want, Open) and want.symbol == symbol]
-    if not wants and symbol in seen.view.lots:
-        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (HELD,), left_out=True)
+    elif not wants and symbol in seen.view.lots:
+        held = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (held,), left_out=True)
     yield from (_explained(strategy, want, seen.view) for want in wants)
 
 
@@ -280,7 +281,6 @@ def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-HELD = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
 HALF = 10

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.facts.kept_passes import KeptPass
+from tradebot.adapters.state.dry_run import keep_dry_run
 from tradebot.cycle import evaluate_exits, flatten, trade_once
 from tradebot.desk.snapshot import take
 from tradebot.replaying.passes import Taking
@@ -24,8 +25,12 @@ UNWRITABLE = (RecordError, TypeError, ValueError, AttributeError, LookupError)
 def traded(
     app: "App", world: "World", call: "Call", desk: "Desk", proposed: "Proposals", sent: "dict[str, CandidateRecord]"
 ) -> "CycleRecord":
-    """Run a pass of entries, and keep what it saw; a dry run keeps nothing."""
-    if world.dry_run or not app.passes.keeps:
+    """Run a pass of entries, and keep what it saw; a dry run keeps only what it decided, apart from the rest."""
+    if world.dry_run:
+        cycle = trade_once(world, call, desk, proposed, sent)
+        keep_dry_run(app.folder.path, cycle)
+        return cycle
+    if not app.passes.keeps:
         return trade_once(world, call, desk, proposed, sent)
     universe = None if world.rules is app.in_force.last else tuple(world.rules.universe)
     taking = Taking(world, call, desk, proposed, sent, universe)

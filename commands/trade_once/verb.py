@@ -43,7 +43,6 @@ def run(
     from commands.shared.recording import traded
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
-    from tradebot.adapters.state.dry_run import keep_dry_run
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
@@ -70,8 +69,6 @@ def run(
         with recorded(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
             cycle = traded(app, world, call, for_entries(world, answer, clocks), answer, sent)
-            if dry_run:
-                keep_dry_run(app.folder.path, cycle)
             return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)

@@ -300,12 +300,12 @@ def _look(life: Life) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     for line in (
-        *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "live status"),
+        *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "replay"),
         *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
         *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
         *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),
-        *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail"),
+        *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail", "live status"),
         *("upgrade --check", "upgrade", "deploy verify"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
