@@ -61,7 +61,7 @@ def of_status(data: Data) -> Iterator[str]:
 
 
 def of_positions(data: Data) -> Iterator[str]:
-    """Yield each position with its profit and its nearest stop."""
+    """Yield each position with its profit and its nearest exit."""
     found = data["positions"]
     yield f"{counted(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
     for one in found:

@@ -183,7 +183,7 @@ def _show_today(console: "Console", data: "Status") -> None:
 def _positions(console: "Console", data: "Status") -> None:
     console.print(counted(len(data.positions), "position"))
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
-    table = Table("symbol", *numbers, "nearest stop", number("age"), "strategy")
+    table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
     for one in data.positions:
         gain = "" if one.gain is None else f"{one.gain:+.2%}"
         age = "" if one.age_s is None else duration(one.age_s)

@@ -17,6 +17,7 @@ from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
+from tradebot.model.trade import GaveWay
 from tradebot.views.performance.history import History
 from tradebot.views.performance.pnl import fees_not_counted
 from tradebot.views.performance.swaps import SwapRow, swaps_of
@@ -51,7 +52,7 @@ class Swaps(Struct, frozen=True):
 def read(app: "App", choice: "Choice") -> Swaps:
     """Return the swaps of an account, from what the books kept when they were decided."""
     history, rows = all_rows(app)
-    asked = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each.intent.whose, choice))
+    asked = tuple(each for each in app.ledger_view.past.gave_way() if _chosen(each, choice))
     prices = _prices(app, history, {each.intent.key.symbol for each in asked})
     rules = app.settings.auction
     within = timedelta(seconds=rules.cooldown_s) if rules else LATELY
@@ -69,8 +70,10 @@ def assumed(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterat
         yield from fees_not_counted(sum(row.unknown_fees for row in trades if row.id in shown), {})
 
 
-def _chosen(whose: tuple[str, str], choice: "Choice") -> bool:
-    return all(wish in (None, name) for wish, name in zip((choice.strategy, choice.symbol), whose, strict=True))
+def _chosen(one: "GaveWay", choice: "Choice") -> bool:
+    intent = one.intent
+    both = intent.key.symbol, intent.displaced_by
+    return choice.strategy in (None, intent.key.strategy) and (choice.symbol is None or choice.symbol in both)
 
 
 def _prices(app: "App", history: "History", symbols: set[str]) -> Mapping[str, Decimal]:

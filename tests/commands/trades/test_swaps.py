@@ -4,11 +4,13 @@ from decimal import Decimal
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
-from commands.trades.swaps import EARNED, VALUES, Swaps, assumed, show
+from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, assumed, show
 from tests.builders import NOW, ago, fill
+from tests.views.performance.test_swaps import gave_way
 from tests.views.performance.test_trades import MARKET, past
 from tradebot.model.values import replace
 from tradebot.views.performance.swaps import SwapRow
+from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.trades import rows_of
 
 D = Decimal
@@ -57,3 +59,11 @@ def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> N
     assert list(assumed([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
     assert list(assumed([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
     assert list(assumed([], [untold])) == []
+
+
+def test_a_symbol_chooses_swaps_on_either_side() -> None:
+    one = gave_way()
+    closed, newcomer, strategy = one.intent.key.symbol, one.intent.displaced_by, one.intent.key.strategy
+    for symbol, chosen in ((closed, True), (newcomer, True), ("IWM", False)):
+        assert _chosen(one, Choice(strategy=strategy, symbol=symbol)) is chosen
+    assert not _chosen(one, Choice(strategy="another", symbol=newcomer))
