@@ -283,8 +283,7 @@ def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
 
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
-HALF = 10
-"""How wide a bar is on each side of zero."""
+HALF = 10  # the width of a bar on each side of zero
 
 
 def render(out: Console, data: Explained) -> None:
