@@ -233,7 +233,8 @@ class PassData(Struct, frozen=True):
 
     Those with the reason APPROVAL_WAITING aren't refused yet: they wait for a person's yes.
 
-    `notes` are warnings about exits. `waiting` are the strategies that weren't asked, because they weren't due.
+    `notes` are warnings about exits, or say why entries are closed. `waiting` are the strategies that weren't asked,
+    because they weren't due.
     """
 
     id: str
@@ -254,6 +255,8 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
     """Return the report of a pass."""
     from collections import Counter
 
+    from tradebot.views.closed import closed
+
     rows = tuple(_row(record) for record in cycle.candidates)
     ended = Counter(row.reason for row in rows if row.reason is not None)
     return PassData(
@@ -267,9 +270,17 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
         rows=rows,
         not_run=not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
         refused_strategies=cycle.refused_strategies,
-        notes=(),
+        notes=tuple(map(_shut, closed([cycle]))),
         waiting=cycle.waiting,
     )
+
+
+def _shut(decision: "Decision") -> str:
+    """Return a sentence with a limit that refuses every entry, and what would change that."""
+    from tradebot.views.closed import row_of, sentence_of
+
+    row = row_of(decision)
+    return f"{row.cause.capitalize()}: {sentence_of(decision)} Next: {row.remedy}"
 
 
 def _row(record: "CandidateRecord") -> CandidateRow:

@@ -90,6 +90,8 @@ def render(console: "Console", data: "EntriesData") -> None:
         return
     console.print(f"Entries at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
+    for note in data.notes:
+        console.print(note, style="yellow", markup=False)
     if data.dry_run:
         console.print("Nothing was sent, and nothing of it is in the books.")
         console.print("Next: tradebot why-no-orders --dry explains it, for one SYMBOL too")

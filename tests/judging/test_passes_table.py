@@ -33,6 +33,7 @@ from tradebot.model.values import replace
 BOUGHT, SOLD = fill(1), fill(2, side=Side.SELL)
 ANOTHER = fill(3, side=Side.SELL)
 KEY = ("flow", "AAPL")
+FALLEN = Decision(Gate.MAX_DRAWDOWN, Answer.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 
 
 def entering(*fills: OwnedFill) -> Books:
@@ -250,6 +251,18 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ),
     ("exits", past(cycles=[cycle(at=ago(60), refused_strategies=(STUCK,)), cycle()]), State.OK, "2 passes finished"),
     ("entries", past(cycles=()), State.FAILED, "0 passes finished"),
+    (
+        "entries",
+        past(cycles=[cycle(Job.TRADE_ONCE, closed=(FALLEN,))]),
+        State.DEGRADED,
+        "1 pass finished; entries are closed (DRAWDOWN_STAYS, 12.34% against 10.00%)",
+    ),
+    (
+        "entries",
+        past(cycles=[cycle(Job.TRADE_ONCE, at=ago(60), closed=(FALLEN,)), cycle(Job.TRADE_ONCE)]),
+        State.OK,
+        "",
+    ),
     ("entries", past(cycles=[cycle(Job.TRADE_ONCE)], claims=[MISSED]), State.OK, "0 of 1 slot claimed"),
     ("signals", seen.Signals(60, NOW, "premium is text"), State.DEGRADED, "premium is text"),
     ("prices", seen.Prices(30, NOW, 2, ("AAPL",)), State.DEGRADED, "none for AAPL"),

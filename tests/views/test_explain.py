@@ -315,3 +315,50 @@ def test_entry_that_lacks_only_a_yes_decides_unless_something_is_broken(lacking:
     assert told.remedy == REASONS[lacking].remedy
     assert "approv" in told.remedy
     assert why_no_orders([ended(*others, lacking, Reason.PASS_FAILED)]).verdict is Why.BROKEN
+
+
+FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
+SHUT = "Entries are closed (DRAWDOWN_STAYS, 12.34% against 10.00%)"
+TOLD, DECIDE = f"{SHUT}: {REASONS[Reason.DRAWDOWN_STAYS].meaning}", REASONS[Reason.DRAWDOWN_STAYS].remedy
+ALL_OF = f"1 of 1 candidate ended at HALTED: {REASONS[Reason.HALTED].meaning} {TOLD}"
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "sentence", "remedy", "then"),
+    [
+        (ended(Reason.COOLDOWN), Why.BLOCKED,
+         f"{TOLD} 1 of 1 candidate ended at COOLDOWN: {REASONS[Reason.COOLDOWN].meaning}", DECIDE, None),
+        (cycle(), Why.BLOCKED, f"{TOLD} The strategy proposed nothing.", DECIDE, None),
+        (cycle(record("AAPL")), Why.BLOCKED, f"{TOLD} 1 of 1 candidate became an order.", DECIDE, None),
+        (ended(Reason.HALTED), Why.BLOCKED, ALL_OF, REASONS[Reason.HALTED].remedy, DECIDE),
+        (replace(cycle(), refused_strategies=(BROKEN,)), Why.BROKEN, f"{BLAMED} {TOLD}",
+         REASONS[Reason.STRATEGY_FAILED].remedy, DECIDE),
+        (ended(Reason.DRAWDOWN_STAYS), Why.BLOCKED,
+         f"1 of 1 candidate ended at DRAWDOWN_STAYS: {REASONS[Reason.DRAWDOWN_STAYS].meaning} {SHUT}.", DECIDE, None),
+    ],
+    ids=["idle", "nothing proposed", "a close was sent", "halted", "broken", "told already"],
+)  # fmt: skip
+def test_limit_that_closes_entries_blocks_whatever_else_refused_them(
+    seen: CycleRecord, verdict: Why, sentence: str, remedy: str, then: str | None
+) -> None:
+    told = why_no_orders([replace(seen, closed=(FALLEN,))])
+    assert (told.verdict, told.sentence, told.remedy, told.then) == (verdict, sentence, remedy, then)
+
+
+def test_limit_that_closed_entries_counts_until_an_order_was_sent_after_it() -> None:
+    shut, opened = replace(ended(Reason.COOLDOWN), closed=(FALLEN,)), ended(Reason.COOLDOWN)
+    assert why_no_orders([shut, opened]).verdict is Why.BLOCKED
+    assert why_no_orders([shut, cycle(record("AAPL"))]).verdict is Why.TRADED
+
+
+def test_each_limit_that_closes_entries_is_told_once_as_the_last_pass_saw_it() -> None:
+    floor = Decision(Gate.EQUITY_FLOOR, Verdict.FAIL, Reason.EQUITY_BELOW_FLOOR, Decimal(79_000), Decimal(80_000))
+    streak = Decision(Gate.LOSS_STREAK, Verdict.FAIL, Reason.LOSS_STREAK, 4, 4)
+    before = replace(FALLEN, observed=Decimal("0.11"))
+    told = why_no_orders([replace(cycle(), closed=(before,)), replace(cycle(), closed=(FALLEN, floor, streak))])
+    said = [part.partition(")")[0] for part in told.sentence.split("Entries are closed (")[1:]]
+    assert said == [
+        "DRAWDOWN_STAYS, 12.34% against 10.00%",
+        "EQUITY_BELOW_FLOOR, 79,000 USD against 80,000 USD",
+        "LOSS_STREAK, 4 round trips against 4 round trips",
+    ]

@@ -11,6 +11,7 @@ from decimal import Decimal
 from tradebot.desk.notable import gap_began, tell
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.kind import exit_price
+from tradebot.gates.book import closed_by
 from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -46,6 +47,7 @@ def conclude(
         refused_strategies=proposed.refused,
         waiting=proposed.own.waiting,
         code=proposed.code,
+        closed=tuple(closed_by(desk.book, world.rules.limits, desk.now)),
     )
     tell(world, desk, cycle)
     opened = () if world.dry_run else tuple(_opened(world, desk, cycle).values())

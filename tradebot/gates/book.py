@@ -184,11 +184,22 @@ def open_risk(book: Book, limits: Limits) -> Decision | None:
 
 
 def max_drawdown(book: Book, limits: Limits) -> Decision | None:
-    """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot."""
+    """Compare the drawdown from peak equity with the limit that closes entries, below the one that halts the bot.
+
+    Nothing but held positions can bring the equity back.
+    """
     limit = limits.max_drawdown_fraction
     if limit is None:
         return None
-    return _drawdown(book, Gate.MAX_DRAWDOWN, limit, Reason.DRAWDOWN_CLOSES_ENTRIES)
+    recovers = book.held or book.foreign
+    reason = Reason.DRAWDOWN_CLOSES_ENTRIES if recovers else Reason.DRAWDOWN_STAYS
+    return _drawdown(book, Gate.MAX_DRAWDOWN, limit, reason)
+
+
+def closed_by(book: Book, limits: Limits, now: datetime) -> Iterator[Decision]:
+    """Yield the limits on the account that refuse every entry now, whatever it is."""
+    asked = (daily_loss(book, limits), max_drawdown(book, limits), equity_floor(book, limits))
+    yield from (decision for decision in (*asked, loss_streak(book, limits, now)) if decision and not decision.passed)
 
 
 def equity_floor(book: Book, limits: Limits) -> Decision | None:

@@ -12,9 +12,9 @@ from tradebot.judging import parts
 from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Replays, Unread
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Gate, compared
 from tradebot.model.position import Position
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import SlotClaim
@@ -63,6 +63,10 @@ def of_job(job: Job) -> Judge:
         if gaps and last:
             bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN])
             return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+        if looked and looked.closed:
+            why = "; ".join(f"entries are closed ({one.reason}, {compared(one)})" for one in looked.closed)
+            remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
+            return Verdict(DEGRADED, f"{found}; {why}", len(done), fresh, remedy)
         return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
 
     return judge

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import plain
+from tradebot.model.text import noun, plain
 
 Number = Decimal | float | int
 
@@ -188,6 +188,20 @@ def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
     """Return the units of a gate's `observed` and `limit`."""
     own = REASONS[reason].units if reason else None
     return own or (gate.unit, gate.unit)
+
+
+def compared(decision: Decision) -> str:
+    """Return what a gate observed and its limit with their units, as in a sentence: 12.34% against 10.00%."""
+    values = zip((decision.observed, decision.limit), decision.units, strict=True)
+    return " against ".join(_with_unit(value, unit) for value, unit in values)
+
+
+def _with_unit(value: Number | str | None, unit: Unit) -> str:
+    if isinstance(value, str | None) or unit is Unit.NONE:
+        return plain(value)
+    return (
+        f"{value:.2%}" if unit is Unit.SHARE_OF_WHOLE else f"{plain(value)} {noun(1 if value == 1 else 2, *unit.value)}"
+    )
 
 
 def first_failure(decisions: tuple[Decision, ...]) -> Decision | None:

@@ -359,8 +359,13 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.DRAWDOWN_CLOSES_ENTRIES: blocked(
         "Equity has fallen so far below its highest value that no position is opened.",
-        "Wait for the open positions to recover. If there are none, decide whether the bot should go on, and raise "
+        "Wait for the open positions to recover; or decide whether the bot should go on, and raise "
         f"limits.max_drawdown_fraction: {_APPROVE}",
+    ),
+    Reason.DRAWDOWN_STAYS: blocked(
+        "Equity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
+        "recover by itself.",
+        f"Decide whether the bot should go on, and raise limits.max_drawdown_fraction: {_APPROVE}",
     ),
     Reason.EQUITY_BELOW_FLOOR: blocked(
         "Equity is below the level at which positions may be opened.",

@@ -250,6 +250,7 @@ class Reason(StrEnum):
     DAILY_LOSS_HALT = auto()
     DRAWDOWN_REACHED = auto()
     DRAWDOWN_CLOSES_ENTRIES = auto()
+    DRAWDOWN_STAYS = auto()
     EQUITY_BELOW_FLOOR = auto()
     EQUITY_FLOOR_HALT = auto()
     LOSS_STREAK = auto()

@@ -171,7 +171,7 @@ class CycleRecord(Struct, frozen=True):
     a pass of exits left in the protection at the broker; None if nobody looked. `code` has the digest of the code of
     each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
     account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
-    buys.
+    buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
     """
 
     id: str
@@ -192,6 +192,7 @@ class CycleRecord(Struct, frozen=True):
     code: Mapping[str, str] | None = None
     last_close: Decimal | None = None
     margin: MarginSeen | None = None
+    closed: tuple[Decision, ...] = ()
 
 
 AT_CLOSE = "close"

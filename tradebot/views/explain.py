@@ -17,6 +17,7 @@ from tradebot.model.text import counted, noun, span
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
+from tradebot.views.closed import closed, row_of, sentence_of
 
 
 class NearMiss(Struct, frozen=True):
@@ -193,16 +194,35 @@ def _miss(end: End) -> NearMiss | None:
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
 """Reasons for an error, whose message the pass recorded."""
-_ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
+BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
+"""Causes from the worst to the best."""
 
 
 def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
     Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
-    TRADED; otherwise the worst cause decides. Data that was too old is named with its age.
-    Candidates that stand for those of the passes come on top of what the passes themselves have.
+    TRADED; otherwise the worst cause decides. Data that was too old is named with its age. A limit on the account that
+    refuses every entry is always named, and no verdict is better than it. Candidates that stand for those of the
+    passes come on top of what the passes themselves have.
     """
+    answer = _by_reasons(cycles, standing)
+    # What was sent since has shown that such a limit doesn't hold any more.
+    shut = closed(cycles[-1:] if answer.funnel.orders else cycles)
+    if not shut:
+        return answer
+    worst = min(map(row_of, shut), key=lambda row: BLAME.index(row.cause))
+    said = " ".join(sentence_of(decision, answer.sentence) for decision in shut)
+    if answer.verdict in (Verdict.BROKEN, Verdict.BLOCKED):
+        then = answer.then if answer.remedy == worst.remedy else worst.remedy
+        return replace(answer, sentence=f"{answer.sentence} {said}", then=then)
+    return replace(
+        answer, verdict=Verdict(worst.cause.value), sentence=f"{said} {answer.sentence}", remedy=worst.remedy
+    )
+
+
+def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> Explanation:
+    """Explain passes by where their candidates ended."""
     seen = funnel(cycles, standing)
     if not cycles:
         return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
@@ -325,7 +345,7 @@ def decisive(reasons: Mapping[Reason, int]) -> Reason:
     Unless something is broken, an entry decides for which only a yes is missing.
     """
     missing = next((reason for reason in reasons if reason in _FOR_A_YES), None)
-    worst = min((REASONS[reason].cause for reason in reasons), key=_ORDER_OF_BLAME.index)
+    worst = min((REASONS[reason].cause for reason in reasons), key=BLAME.index)
     if missing and worst is not Cause.BROKEN:
         return missing
     return max((reason for reason in reasons if REASONS[reason].cause is worst), key=lambda reason: reasons[reason])

@@ -63,19 +63,19 @@ def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_
     assert facts.last_pass() == minutes(1)
 
 
-def test_only_a_pass_of_an_account_with_margin_has_a_field_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
+def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
     seen = margin({"AAPL": "10"}).seen(Decimal(1000))
     paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)
-    facts.record(paid)
-    facts.record(with_margin)
-    assert facts.cycles(job="trade-once") == (paid, with_margin)
+    fallen = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.12"), Decimal("0.1"))
+    shut = replace(make_cycle("c3", minutes(2)), closed=(fallen,))
+    for one in (paid, with_margin, shut):
+        facts.record(one)
+    assert facts.cycles(job="trade-once") == (paid, with_margin, shut)
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
-    assert CycleRecord.__struct_fields__[-1] == "margin"
-    assert [len(body) for body in bodies] == [
-        len(CycleRecord.__struct_fields__) - 1,
-        len(CycleRecord.__struct_fields__),
-    ]
+    names = CycleRecord.__struct_fields__
+    assert names[-2:] == ("margin", "closed")
+    assert [len(body) for body in bodies] == [len(names) - 2, len(names) - 1, len(names)]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:

@@ -44,6 +44,12 @@ SEEN = Seen(
     accepted=(),
     restarts=(),
 )
+FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
+SHUT = replace(ENTRIES, closed=(FALLEN,))
+CLOSED = (
+    "Entries are closed (equity has fallen so far below its highest value that no position is opened, and nothing is "
+    "held, so it can't recover by itself, 12.34% against 10.00%)."
+)
 MONEY = Money(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
 
 
@@ -86,6 +92,14 @@ def refused(reason: Reason) -> Decision:
             "It sent no order: flow was not due, in 1 pass.",
         ),
         ({}, "It sent no order: no strategy wanted any, in 1 pass."),
+        (
+            {"passes": (SHUT,), "ends": (30, {Reason.SCORE_BELOW_MIN: 30})},
+            f"It sent no order, because something blocked it. {CLOSED} In 1 pass it weighed 30 candidates and refused "
+            "each, because the score is too weak.",
+        ),
+        ({"passes": (SHUT,)}, f"It sent no order: no strategy wanted any, in 1 pass. {CLOSED}"),
+        ({"passes": (SHUT,), "ends": (1, {})}, f"1 candidate: 1 became an order. {CLOSED}"),
+        ({"passes": (SHUT, ENTRIES), "ends": (1, {})}, "1 candidate: 1 became an order."),
     ],
 )
 def test_what_it_did_says_what_decided(change: dict[str, Any], sentence: str) -> None:

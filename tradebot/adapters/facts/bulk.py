@@ -31,8 +31,9 @@ def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
     """Insert a pass with its candidates, in the caller's transaction."""
     whole = replace(cycle, candidates=()) if cycle.candidates else cycle
     fields: list[object] = pack(whole)
-    # The last field is margin, which most accounts don't have.
-    head, at = json_text(fields if cycle.margin else fields[:-1]), time_text(cycle.at)
+    # The last fields are margin, which most accounts don't have, and what closed entries, which is rare.
+    unset = 0 if cycle.closed else 1 if cycle.margin else 2
+    head, at = json_text(fields[: len(fields) - unset]), time_text(cycle.at)
     row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
     rows = [
         (row, position, record.candidate.symbol, at, json_text(pack(record)))

@@ -18,7 +18,8 @@ from tradebot.model.text import counted, noun
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.explain import decisive
+from tradebot.views.closed import closed, row_of, sentence_of
+from tradebot.views.explain import BLAME, decisive
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.performance.trade_row import rule_of, side_of
 from tradebot.views.status import quota
@@ -223,6 +224,10 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
     if not known.passes:
         yield "No pass looked for entries." if not seen.so_far else "No pass has looked for entries yet."
         return
+    entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
+    shut = closed(entries[-1:] if known.orders else entries)
+    # The reason is told in words, which are its meaning.
+    said = [in_words(sentence_of(one, row_of(one).meaning)) for one in shut]
     looked = f"In {counted(known.passes, 'pass', 'passes')} it weighed {counted(known.candidates, 'candidate')}"
     waited = sum(one.count for one in known.refusals if one.reason is Reason.APPROVAL_WAITING)
     refused = known.candidates - known.orders - waited
@@ -230,17 +235,21 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
     if known.orders:
         rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
         yield f"{looked}: {known.orders:,} became {noun(known.orders, 'an order', 'orders')}{waits}{rest}."
+        yield from said
         return
     if not known.refusals:
         waiting = sorted({one.strategy for cycle in seen.passes for one in cycle.waiting})
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
         yield f"It sent no order: {why}, in {counted(known.passes, 'pass', 'passes')}."
+        yield from said
         return
     counts = {one.reason: one.count for one in known.refusals}
     reason = decisive(counts)
     share = "each" if counts[reason] == known.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
-    yield f"{VERDICTS[row.cause]}. {looked} and refused {share}, because {inner(row.meaning)}"
+    cause = min((row.cause, *(row_of(one).cause for one in shut)), key=BLAME.index)
+    refused_by = f"{looked} and refused {share}, because {inner(row.meaning)}"
+    yield " ".join((f"{VERDICTS[cause]}.", *said, refused_by))
 
 
 def _trades(known: Summary) -> Iterator[str]:

@@ -1,0 +1,79 @@
+"""A limit on the account that refuses every entry is told by each verb that tells a verdict, whatever refused first."""
+
+from contextlib import closing
+from decimal import Decimal
+
+import pytest
+
+from tests.bot import Bot, second_session
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.account import EquityPeak
+
+MEANING = (
+    "quity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
+    "recover by itself"
+)
+SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
+IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
+REMEDY = (
+    "Decide whether the bot should go on, and raise limits.max_drawdown_fraction: tradebot config check shows whether "
+    "it fits the other limits, and tradebot config accept approves it."
+)
+TRADED = f"""\
+Entries at 2026-11-17 10:00:00 ET, slot open+27m
+  4 candidates = 0 sent + 4 refused
+symbol  side   score  ended at  observed       limit  reason
+AMZN    sell  -0.195  score       0.1954        0.99  SCORE_BELOW_MIN
+NVDA    buy   +0.153  strategy  0 alerts     1 alert  CLUSTER_TOO_SMALL
+MSFT    buy   +0.077  strategy  1 family  2 families  FAMILIES_TOO_FEW
+AAPL    buy   +0.047  strategy  0 alerts     1 alert  CLUSTER_TOO_SMALL
+  CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster window.
+  SCORE_BELOW_MIN: The score is too weak.
+  FAMILIES_TOO_FEW: Too few independent kinds of data agree with the score's direction.
+Blocked: {SAID} Next: {REMEDY}
+Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol"""
+EXPLAINED = f"""\
+BLOCKED  {SAID} 2 of 4 candidates ended at CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster \
+window.
+Next: {REMEDY}
+Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do; or measure first, then lower \
+strategies.NAME.limits.min_score (above 0) and run tradebot config accept
+
+Looked at: the pass at 2026-11-17 10:00:00 ET, slot open+27m
+Funnel: 4 candidates = 0 orders + 2 + 1 + 1 refused
+reason             count            nearest miss  observed       limit  off by  meaning
+CLUSTER_TOO_SMALL      2  ████████  AAPL          0 alerts     1 alert    100%  Too few alerts point the same way \
+within the cluster window.
+FAMILIES_TOO_FEW       1  ████      MSFT          1 family  2 families     50%  Too few independent kinds of data \
+agree with the score's direction.
+SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak."""
+SUMMED_UP = (
+    f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
+    "them, because too few alerts point the same way within the cluster window."
+)
+HEALTH = (
+    "DEGRADED  entries     1 of 81 slots claimed; 1 pass finished; entries are closed (DRAWDOWN_STAYS, 8.00% against "
+    f"5.00%) (1 pass)\n                      next: {REMEDY}\n"
+)
+
+
+@pytest.fixture
+def fallen(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Bot:
+    """Return a bot that holds nothing, whose equity was higher once, and whose candidates are all too weak."""
+    second_session(bot)
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_DRAWDOWN_FRACTION", "0.05")
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LIMITS__MIN_SCORE", "0.99")
+    with closing(SqliteLedger.open(bot.folder)) as ledger:
+        ledger.put_equity_peak(EquityPeak(Decimal(100_000) / Decimal("0.92"), Decimal(0)))
+    return bot
+
+
+def test_each_verdict_is_blocked_by_the_limit_though_all_candidates_are_too_weak(fallen: Bot) -> None:
+    assert fallen.shown("trade-once") == TRADED
+    assert fallen.shown("why-no-orders") == EXPLAINED
+    summary = fallen.shown("summary")
+    assert SUMMED_UP in summary
+    assert f"1 pass finished; e{IN_WORDS}. Next: {REMEDY}" in summary
+    assert HEALTH in fallen.shown("health")
+    assert f"entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%). Next: {REMEDY}" in fallen.shown("status")
