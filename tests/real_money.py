@@ -8,8 +8,9 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
@@ -59,6 +60,22 @@ def bent_to(url: str) -> Iterator[list[str]]:
         # These bots trade in real time: to them, the machine's clock has to be the exchange's.
         patch.setattr(App, "second_time", lambda app: LockStepClock(url).now_or_none())
         yield turned
+
+
+@contextmanager
+def made_in_its_time(url: str) -> Iterator[None]:
+    """Let `init` of paper or live take the exchange's clock for this machine's too."""
+
+    class Exchanges(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            found = LockStepClock(url).now_or_none()
+            assert found is not None
+            return cls.fromtimestamp(found.timestamp(), tz)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("commands.init.verb.datetime", Exchanges)
+        yield
 
 
 def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:

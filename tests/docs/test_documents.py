@@ -19,6 +19,7 @@ from tradebot.app.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOUR = (ROOT / "docs" / "TOUR.md").read_text(encoding="utf-8")
 AGENTS = (ROOT / "docs" / "AGENTS.md").read_text(encoding="utf-8")
 MIGRATING = (ROOT / "docs" / "MIGRATING.md").read_text(encoding="utf-8")
 OFFLINE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
@@ -72,7 +73,7 @@ def there(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.campaign
 def test_the_commands_of_the_guides_run(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = re.findall(r"^\$ (tradebot [^#\n]+)", README + OFFLINE, flags=re.MULTILINE)
+    commands = re.findall(r"^\$ (tradebot [^#\n]+)", README + TOUR + OFFLINE, flags=re.MULTILINE)
     assert len(commands) >= 12
     with ExitStack() as terminals:
         for command in commands:
@@ -111,7 +112,7 @@ def test_the_loop_for_programs_runs_and_prints_documents(there: Path, capsys: py
 
 def test_every_verb_that_a_guide_names_exists() -> None:
     known = VERBS | {verb.split()[0] for verb in VERBS}
-    for guide in (README, MODES, MIGRATING, AGENTS):
+    for guide in (README, TOUR, MODES, MIGRATING, AGENTS):
         named = re.findall(r"[`$|*] ?tradebot ((?:[a-z][a-z-]+)(?: (?:show|check|serve|tick|new|list))?)", guide)
         assert named
         for verb in named:

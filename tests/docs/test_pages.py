@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 READ = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "internals"]
 """The pages that people read; those in internals are for looking things up."""
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 MOST_WORDS = 2_500
 VERBS = {verb for verbs in PURPOSES.values() for verb in verbs}
 
@@ -95,23 +96,37 @@ def test_every_exit_code_is_explained_once_and_in_order() -> None:
     assert set(codes) == set(ExitCode)
 
 
+def test_the_list_of_all_pages_has_each_of_them_once() -> None:
+    folder = ROOT / "docs"
+    linked = re.findall(r"\]\(((?:guides/)?\w[\w-]*\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    pages = [str(page.relative_to(folder)) for page in READ if page.name != "README.md"]
+    assert sorted(linked) == sorted(pages)
+
+
+def test_each_guide_is_followed_by_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "docs").glob("test_*.py"))
+    followed = set(re.findall(r'follow\("([\w-]+)"|"guides" / "([\w-]+)\.md"', tests))
+    assert {name or read for name, read in followed} == {page.stem for page in GUIDES}
+
+
 def options(text: str) -> set[str]:
     return set(re.findall(r"--[a-z-]+", text))
 
 
-REFERENCE = [
+IN_TROUBLE = [
     ROOT / "docs" / name
     for name in ("RUNBOOK.md", "internals/SYMPTOMS.md", "internals/HEALTH.md", "internals/STORES.md")
 ]
 
 
-@pytest.mark.parametrize("page", REFERENCE, ids=lambda page: page.stem)
-def test_every_command_to_type_in_trouble_has_that_verb_and_those_options(
-    page: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    in_a_sentence_or_block = r"`tradebot ([a-z][^`\n]+)`|^tradebot ([a-z][^#\n]+?) +#"
-    found = re.findall(in_a_sentence_or_block, page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    commands = {quoted or typed_alone for quoted, typed_alone in found}
+@pytest.mark.parametrize("page", [*IN_TROUBLE, ROOT / "docs" / "TOUR.md", *GUIDES], ids=lambda page: page.stem)
+def test_every_command_to_type_has_that_verb_and_those_options(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_a_sentence_or_block = (
+        r"`tradebot ([a-z][^`\n]+)`|^tradebot ([a-z][^#\n]+?) +#|^\$(?: [^(\n]*)?(?:bin/| )tradebot ([a-z][^#\n]+)"
+    )
+    # What stands between quotation marks is a value, such as a chore with a verb of its own.
+    text = re.sub(r"'[^'\n]*'(?=\n)", "VALUE", page.read_text(encoding="utf-8"))
+    commands = {"".join(found) for found in re.findall(in_a_sentence_or_block, text, flags=re.MULTILINE)}
     assert commands
     for command in sorted(commands):
         first, _, rest = command.partition(" ")
