@@ -19,12 +19,13 @@ from typing import Any
 import hypothesis
 import pytest
 import xdist
+from hypothesis.internal.conjecture import providers
 from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import hints
 from tests import calendars, tiers
 
-pytest_plugins = ["tests.bot_fixtures"]
+pytest_plugins = ["tests.bot_fixtures", "tests.by_file"]
 # What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
 gc.set_threshold(50_000)
 
@@ -116,6 +117,9 @@ def pytest_configure(config: pytest.Config) -> None:
             option.seed = random.SystemRandom().randint(0, tiers.LARGEST_SEED) if chosen is None else chosen
         option.hypothesis_profile, option.hypothesis_seed = "campaigns", str(option.seed)
     tiers.begin(option.seed if option.campaigns else None)
+    if option.hypothesis_profile == "suite":
+        # Examples would depend on every constant in the code, and each worker would read all files for them.
+        providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -177,9 +181,13 @@ def import_tests(worker: int, workers: int) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while the tests are read: that makes many objects and drops none. Never scan those again."""
+    from tests import by_file
+
     gc.disable()
     try:
-        if xdist.is_xdist_worker(session) and session.config.args == session.config.getini("testpaths"):
+        if by_file.applies(session.config):
+            by_file.import_code()
+        elif xdist.is_xdist_worker(session) and session.config.args == session.config.getini("testpaths"):
             workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
             import_tests(int(xdist.get_xdist_worker_id(session).removeprefix("gw")), workers)
         return (yield)
