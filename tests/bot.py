@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,6 +89,12 @@ class Bot:
 
     def _place(self, arguments: Sequence[str]) -> list[str]:
         return [] if "--state-dir" in arguments else ["--state-dir", str(self.folder)]
+
+
+def passes_in(folder: Path) -> list[str]:
+    """Return the ids of the passes that are kept in a bot's folder, oldest first."""
+    with closing(sqlite3.connect(folder / "passes.db")) as database:
+        return [name for (name,) in database.execute("SELECT id FROM passes ORDER BY at, id")]
 
 
 def typed(capture: pytest.CaptureFixture[str], *arguments: str) -> Said:

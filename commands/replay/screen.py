@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from commands.shared.plain import clean
 from commands.shared.times import when
 from tradebot.model.text import counted
 
@@ -18,13 +19,15 @@ def render(console: "Console", data: "Again") -> None:
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
     console.print(f"  {equal}, {counted(data.decisions, 'decision')} compared; nothing was sent", markup=False)
     if others := [one for one in data.recorded_by if one != data.version]:
-        console.print(f"  recorded by {', '.join(others)}, decided now by {data.version}", markup=False)
+        console.print(f"  recorded by {clean(', '.join(others))}, decided now by {data.version}", markup=False)
     for one in data.first:
-        console.print(f"  {one.id} ({when(one.at)}): {_difference(one)}", markup=False, style="red")
+        console.print(f"  {clean(one.id)} ({when(one.at)}): {clean(_difference(one))}", markup=False, style="red")
     if data.changed > len(data.first):
         console.print(f"  … and {data.changed - len(data.first):,} more that differ", markup=False)
     for lost in data.unreadable:
-        console.print(f"  {lost.id} ({when(lost.at)}) can't be decided again: {lost.why}", markup=False, style="red")
+        console.print(
+            f"  {clean(lost.id)} ({when(lost.at)}) can't be decided again: {clean(lost.why)}", markup=False, style="red"
+        )
     for left in data.not_kept:
         console.print(f"  {left.id} ({when(left.at)}) is left out: {left.why}", markup=False)
     if data.other_code:

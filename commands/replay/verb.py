@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, on_bot, opened_as_found, progress_bar
+from commands.shared.surface import (
+    VERBS,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    finish,
+    identity,
+    opened_as_found,
+    progress_bar,
+)
 from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,26 +99,49 @@ def _date(text: str) -> date:
         raise OperatorError(f"{word(text)} is not a date", "write it as 2026-11-16") from error
 
 
-@on_bot(
-    VERBS,
+def of_file(file: str, from_version: str | None) -> Report:
+    """Decide the pass of an incident's file again; exit 10 if it isn't equal."""
+    from pathlib import Path
+
+    from commands.replay.of_file import decided_again_from
+    from commands.replay.screen import render
+
+    data = decided_again_from(Path(file), from_version)
+    return Report("replay", data, render, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
+
+
+@VERBS.command(
     "replay",
     epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"
+    "tradebot replay incident.txt  # from tradebot incident, without a bot\n"
     "tradebot replay --state-dir state/backtests/RUN  # a backtest",
-    opens=opened_as_found,
 )
 def replay(
-    bot: "App",
     what: Annotated[
-        str | None, typer.Argument(metavar="[PASS|SESSION]", help="A pass by its id, or a session by its date.")
+        str | None,
+        typer.Argument(
+            metavar="[PASS|SESSION|FILE]", help="A pass by its id, a session by its date, or an incident's file."
+        ),
     ] = None,
     from_version: Annotated[
         str | None,
         typer.Option("--from-version", help="Only passes of this version: what an upgrade would decide otherwise."),
     ] = None,
-) -> Report:
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """Decide recorded passes again and compare.
 
     Nothing is sent: prices, books and the broker's replies are those of the record. A dry run keeps no record. In a
-    backtest's folder, the run is played again from what it was made from, and each pass is compared.
+    backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
+    incident needs no bot's folder, and may come from anyone.
     """
-    return run(bot, what, from_version)
+    from commands.replay.of_file import is_file
+
+    if what and is_file(what):
+        finish(of_file(what, from_version), as_json)
+        return
+    with opened_as_found(state_dir, config) as bot:
+        report = replace(run(bot, what, from_version), whose=identity(bot))
+    finish(report, as_json)

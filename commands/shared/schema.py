@@ -48,6 +48,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.symbol_span:SymbolSpan",
     ),
     "replay": ("commands.replay.report:Again",),
+    "incident": ("commands.incident.verb:Incident",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
     "doctor": ("commands.doctor.report:Health",),

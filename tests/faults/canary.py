@@ -25,7 +25,7 @@ from commands.serve import web
 from commands.serve.watch import Stop
 from tests.accepting import accept
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
-from tests.bot import made
+from tests.bot import made, passes_in
 from tests.mounts import table
 from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
 from tests.tiers import sized
@@ -300,6 +300,10 @@ def _look(life: Life) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     for line in (
+        *(
+            f"incident {name} --out {life.place}/incident-{number}"
+            for number, name in enumerate(passes_in(life.folder))
+        ),
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "replay"),
         *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),

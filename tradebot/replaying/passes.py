@@ -128,8 +128,13 @@ def bytes_of(outcome: CycleRecord) -> bytes:
     return written(outcome)
 
 
-def read_record(body: bytes, parts: Sequence[bytes], shared: dict[tuple[bytes, Any], Any]) -> Recorded:
-    """Return the record that these bytes are; raise RecordError if they aren't one. `shared` may hold parts' values."""
+def read_record(
+    body: bytes, parts: Sequence[bytes], shared: dict[tuple[bytes, Any], Any], kind: type[Tape] = Tape
+) -> Recorded:
+    """Return the record that these bytes are; raise RecordError if they aren't one.
+
+    `shared` may hold parts' values. Its tape is of this `kind`.
+    """
     found = untyped(body)
     if not (isinstance(found, list) and found):
         raise RecordError("it isn't the record of a pass")
@@ -142,7 +147,7 @@ def read_record(body: bytes, parts: Sequence[bytes], shared: dict[tuple[bytes, A
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
-    return Recorded(source.read(Given, given), outcome, around, lambda: tape_of(told, source))
+    return Recorded(source.read(Given, given), outcome, around, lambda: tape_of(told, source, kind))
 
 
 def _content(parts: Sequence[bytes], number: object) -> bytes:

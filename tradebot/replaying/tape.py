@@ -171,10 +171,13 @@ class Tape:
             (self.outcome,) = asked
         digest = b"" if name == RECORD else asked_digest(asked)
         self.asked.append(Asked(name, digest))
+        one = self.reply(name, digest)
+        return self._unknown(name) if one is None else self._told(one)
+
+    def reply(self, name: str, digest: bytes) -> list[Any] | None:
+        """Return the next reply to a question; None if it wasn't asked then."""
         known = self._known.get((name, b"" if name in CLOCKS else digest))
-        if known:
-            return self._told(known.popleft())
-        return self._unknown(name)
+        return known.popleft() if known else None
 
     def _told(self, one: list[Any]) -> Any:
         if len(one) > 4:
@@ -214,14 +217,26 @@ class _NoLock:
         return nullcontext()
 
 
-def tape_of(written: object, source: Source) -> Tape:
+class InOrder(Tape):
+    """A tape whose replies are played in their order, for a record in which texts were replaced."""
+
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+        super().__init__(told, constants, source)
+        self._left = deque(told)
+
+    def reply(self, name: str, digest: bytes) -> list[Any] | None:
+        """Return the next reply if it is to a question of this name."""
+        return self._left.popleft() if self._left and self._left[0][0] == name else None
+
+
+def tape_of(written: object, source: Source, kind: type[Tape] = Tape) -> Tape:
     """Return the tape that a record has; raise RecordError if it has none."""
     if not (isinstance(written, list) and len(written) == 2 and isinstance(written[1], dict)):
         raise RecordError("it has no tape")
     told, constants = written
     if not (isinstance(told, list) and all(map(_is_reply, told))):
         raise RecordError("its tape can't be read")
-    return Tape(told, constants, source)
+    return kind(told, constants, source)
 
 
 def _is_reply(one: object) -> bool:

@@ -23,7 +23,7 @@ from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
 from tests.accepting import configure
 from tests.backtest.playing import configured, traded_by
-from tests.bot import Bot, Said, made, order_by_hand, second_session
+from tests.bot import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.receiver import receiving
@@ -205,6 +205,9 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(
         "replay",
         "replay 2020-01-01",
+        f"incident {passes_in(bot.folder)[-1]} --out {lines.with_name('incident.txt')}",
+        f"replay {lines.with_name('incident.txt')}",
+        f"incident nonsense --out {lines.with_name('incident.txt')}",
         "why-no-orders NOPE",
         "schedule --next 5",
         "adopt NOPE",

@@ -1,0 +1,178 @@
+"""Gather what a bot knows of one pass or order: its record, what became of it, and what the logs say around it."""
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
+
+from tradebot import __version__
+from tradebot.errors import OperatorError, TradebotError, word
+
+if TYPE_CHECKING:
+    from tradebot.adapters.facts.kept_passes import KeptPass
+    from tradebot.app.wiring import App
+    from tradebot.model.intent import IntentRecord
+    from tradebot.model.record import CycleRecord
+
+T = TypeVar("T")
+AROUND = timedelta(minutes=10)
+MOST_LINES = 2_000
+"""The most lines of the journal, of events and of the log that a file has, each."""
+SERVE_LOG = "serve.log"
+
+
+class Found(Struct, frozen=True):
+    """What is known of a pass or of an order; `at` is when the pass began, and None if nobody knows.
+
+    `lacking` says what couldn't be read, and why.
+    """
+
+    pass_id: str
+    order: str | None
+    at: datetime | None
+    kept: "KeptPass | None"
+    cycle: "CycleRecord | None"
+    intents: "tuple[IntentRecord, ...]"
+    every_intent: "tuple[IntentRecord, ...]"
+    lacking: tuple[str, ...]
+
+
+def found_of(app: "App", asked: str) -> Found:
+    """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
+    lacking = list[str]()
+    every = tuple(_tried(lacking, "orders", app.ledger_view.intents, ()))
+    order = next((one for one in every if one.intent.client_order_id == asked), None)
+    name = order.intent.cycle_id if order else asked
+    kept = next((one for one in _tried(lacking, "records of passes", app.passes.passes, ()) if one.id == name), None)
+    facts = app.recorded
+    cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None, None)
+    intents = tuple(one for one in every if one.intent.cycle_id == name)
+    if not (kept or cycle or intents):
+        hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
+        raise OperatorError(f"No pass and no order is known as {word(asked)}.", hint)
+    at = kept.at if kept else cycle.at if cycle else intents[0].intent.at
+    return Found(name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking))
+
+
+def _tried(lacking: list[str], what: str, read: Callable[[], T], otherwise: T) -> T:
+    try:
+        return read()
+    except TradebotError as error:
+        lacking.append(f"{what}: {error.message}")
+        return otherwise
+
+
+def versions() -> dict[str, Any]:
+    """Return the versions of the program, of what it runs on, and of the forms in which it writes."""
+    from tradebot.adapters.ledger.journal import SCHEMA as JOURNAL
+    from tradebot.adapters.state.state_folder import LEDGER_VERSION
+    from tradebot.replaying.passes import SCHEMA as RECORD
+
+    forms = {"journal": JOURNAL, "ledger": LEDGER_VERSION, "record of a pass": RECORD}
+    system = f"{platform.system()} {platform.machine()}"
+    return {
+        "tradebot": __version__, "python": platform.python_version(), "system": system, "libraries": _libraries(),
+        "forms": forms,
+    }  # fmt: skip
+
+
+def _libraries() -> dict[str, str]:
+    import re
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    found = dict[str, str]()
+    try:
+        needed = requires("tradebot") or []
+    except PackageNotFoundError:
+        return found
+    for line in needed:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of the file besides the pass's own record, by name."""
+    from commands.shared.surface import jsonable
+    from tradebot.adapters.text.codec import encode
+
+    if found.cycle:
+        yield "decisions", encode(found.cycle)
+    names = {one.intent.client_order_id for one in found.intents}
+    if found.intents:
+        orders = [one for one in app.ledger_view.orders() if one.client_order_id in names]
+        ids = {one.venue_id for one in orders}
+        fills = [one for one in app.ledger_view.fills() if one.fill.venue_order_id in ids]
+        yield (
+            "orders",
+            {
+                "intents": [encode(one) for one in found.intents],
+                "orders": [encode(one) for one in orders],
+                "fills": [encode(one) for one in fills],
+            },
+        )
+        names |= ids
+    if journal := _journal(app, {found.pass_id, *names}):
+        yield "journal", journal
+    if found.at:
+        yield "events", [jsonable(one) for one in _events(app, found.at)]
+        if lines := _log(app, found.at):
+            yield "log", lines
+
+
+def _journal(app: "App", names: set[str]) -> list[Any]:
+    """Return the journal's records that name the pass or one of its orders."""
+    from tradebot.adapters.ledger.journal import Record
+    from tradebot.adapters.ledger.journal_reading import read
+    from tradebot.adapters.state.state_folder import JOURNAL
+
+    lines, wanted = list[Any](), [name.encode() for name in sorted(names)]
+
+    def look(record: Record) -> None:
+        if len(lines) < MOST_LINES and any(name in record.payload for name in wanted):
+            head = {"seq": record.head.sequence, "at": record.at, "kind": record.kind}
+            lines.append({**head, "payload": json.loads(record.payload)})
+
+    return lines if _tried([], "journal", lambda: read(app.folder.path / JOURNAL, each=look), None) else []
+
+
+def _events(app: "App", at: datetime) -> Sequence[Any]:
+    from tradebot.adapters.state.events import last_events
+    from tradebot.adapters.state.state_folder import EVENTS
+
+    found, _ = last_events(app.folder.path / EVENTS, 100_000)
+    return [one for one in found if abs(one.timestamp - at) <= AROUND][-MOST_LINES:]
+
+
+def _log(app: "App", at: datetime) -> Sequence[Any]:
+    """Return what `serve` wrote around a time of trading, if it keeps its log in the bot's folder."""
+    from tradebot.adapters.state.plain_files import NotPlainError, read_plain
+
+    try:
+        lines = read_plain(app.folder.path / SERVE_LOG).splitlines()
+    except (OSError, NotPlainError):
+        return []
+    return [row for row in map(_row, lines) if row and _is_near(row, at)][-MOST_LINES:]
+
+
+def _row(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
+    from tradebot.adapters.text.canonical import parse_time
+
+    try:
+        return abs(parse_time(row.get("trading_time") or row["timestamp"]) - at) <= AROUND
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return False

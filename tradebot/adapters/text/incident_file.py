@@ -1,0 +1,93 @@
+"""The file of an incident: text that anybody can read, each part on a line, with the SHA-256 of every line before them.
+
+The first line has the digest of the second, and that has the name, length and digest of each part. A file may come from
+anyone: it isn't compressed, it holds no paths, and its size and depth are bounded.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
+from tradebot.errors import OperatorError
+
+NAME = b"tradebot-incident/"
+FORM = "tradebot-incident/1"
+LARGEST = 64 * 1_000_000
+MOST_PARTS = 16
+LONGEST_HEAD = 100_000
+AGAIN = "ask whoever made it to send it again, or to make it again with tradebot incident"
+
+
+def content_of(parts: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a file with these parts, which are JSON; equal parts make equal bytes."""
+    lines = {name: _line(value) for name, value in parts.items()}
+    told = [{"name": name, "bytes": len(line), "sha256": _sum(line)} for name, line in lines.items()]
+    head = _line({"parts": told})
+    return b"".join(line + b"\n" for line in (f"{FORM} {_sum(head)}".encode(), head, *lines.values()))
+
+
+def parts_of(path: Path) -> Mapping[str, Any]:
+    """Return the parts of a file by name; raise OperatorError, naming the part, if it isn't as it was made."""
+    content = _content(path)
+    first, _, rest = content.partition(b"\n")
+    if not first.startswith(NAME):
+        raise OperatorError(f"{path} isn't the file of an incident.", "such a file is made by tradebot incident")
+    form, _, told = first.partition(b" ")
+    if form != FORM.encode():
+        raise OperatorError(f"{path} has another form, and this program reads {FORM}.", "use the version that made it")
+    head, _, rest = rest.partition(b"\n")
+    if len(head) > LONGEST_HEAD or _sum(head).encode() != told:
+        raise _damaged(path, "its list of parts")
+    return _parts(path, _json(path, head, "its list of parts"), rest)
+
+
+def _parts(path: Path, head: Any, rest: bytes) -> Mapping[str, Any]:
+    try:
+        rows = [(str(row["name"]), int(row["bytes"]), str(row["sha256"])) for row in head["parts"]]
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
+        raise _damaged(path, "its list of parts") from error
+    if len(rows) > MOST_PARTS or len({name for name, *_ in rows}) < len(rows):
+        raise OperatorError(f"{path} lists more than {MOST_PARTS} parts, or one of them twice.", AGAIN)
+    found, place = dict[str, Any](), 0
+    for name, length, told in rows:
+        line = rest[place : place + length] if length >= 0 else b""
+        place += length + 1
+        if _sum(line) != told or rest[place - 1 : place] != b"\n":
+            raise _damaged(path, f"its part {name!r:.40}")
+        found[name] = _json(path, line, f"its part {name!r:.40}")
+    if rest[place:]:
+        raise _damaged(path, "what follows its last part")
+    return found
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with opened_plain(path) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise OperatorError(f"{path} has more than {LARGEST // 1_000_000} MB, and isn't read.", AGAIN)
+            return file.read(LARGEST)
+    except (OSError, NotPlainError) as error:
+        raise OperatorError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}", AGAIN) from error
+
+
+def _json(path: Path, line: bytes, what: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise OperatorError(f"{path} can't be read: {what} isn't JSON, or too deep.", AGAIN) from error
+
+
+def _damaged(path: Path, what: str) -> OperatorError:
+    return OperatorError(f"{path} is damaged: {what} isn't what was written.", AGAIN)
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _sum(line: bytes) -> str:
+    return sha256(line).hexdigest()
