@@ -97,6 +97,8 @@ def document_of(finished: Finished) -> dict[str, Any]:
         "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
         "complete": finished.run.is_complete,
         "assumptions": jsonable(finished.assumptions),
+        # It changes no result, only which passes there are, so it isn't part of the identity.
+        **({"every_pass": True} if finished.run.plan.every_pass else {}),
         "result": jsonable(result_of(finished.run)),
     }
 

@@ -40,6 +40,17 @@ def test_each_pass_is_decided_as_the_run_kept_it(rotated: Rotated) -> None:
     assert (found["other_code"], found["sessions"]) == ([], ["2025-02-26", "2025-03-03"])
 
 
+def test_run_with_every_pass_is_played_with_every_pass_again(
+    rotated: Rotated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = rotated.days.parent
+    words = ("--every-pass", "--name", "every", "--state-dir", str(place / "state"))
+    assert typed(capsys, "backtest", *rotation(place), *words).code == 0
+    every = rotated.run.with_name("every")
+    found = typed(capsys, "replay", "--state-dir", str(every), "--json").data
+    assert found["equal"] == found["passes"] > json.loads(rotated.replays("--json").out)["data"]["passes"]
+
+
 def test_gate_that_decides_otherwise_now_is_shown_for_the_session_that_is_asked_for(
     rotated: Rotated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
