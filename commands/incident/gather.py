@@ -43,12 +43,13 @@ class Found(Struct, frozen=True):
 def found_of(app: "App", asked: str) -> Found:
     """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
     lacking = list[str]()
-    every = tuple(_tried(lacking, "orders", app.ledger_view.intents, ()))
+    every = tuple(_tried(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
     order = next((one for one in every if one.intent.client_order_id == asked), None)
     name = order.intent.cycle_id if order else asked
-    kept = next((one for one in _tried(lacking, "records of passes", app.passes.passes, ()) if one.id == name), None)
+    passes = _tried(lacking, "records of passes", app.passes.passes) or ()
+    kept = next((one for one in passes if one.id == name), None)
     facts = app.recorded
-    cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None, None)
+    cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(one for one in every if one.intent.cycle_id == name)
     if not (kept or cycle or intents):
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
@@ -57,12 +58,12 @@ def found_of(app: "App", asked: str) -> Found:
     return Found(name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking))
 
 
-def _tried(lacking: list[str], what: str, read: Callable[[], T], otherwise: T) -> T:
+def _tried(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:
     try:
         return read()
     except TradebotError as error:
         lacking.append(f"{what}: {error.message}")
-        return otherwise
+        return None
 
 
 def versions() -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _journal(app: "App", names: set[str]) -> list[Any]:
             head = {"seq": record.head.sequence, "at": record.at, "kind": record.kind}
             lines.append({**head, "payload": json.loads(record.payload)})
 
-    return lines if _tried([], "journal", lambda: read(app.folder.path / JOURNAL, each=look), None) else []
+    return lines if _tried([], "journal", lambda: read(app.folder.path / JOURNAL, each=look)) else []
 
 
 def _events(app: "App", at: datetime) -> Sequence[Any]:

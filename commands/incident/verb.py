@@ -56,7 +56,7 @@ def run(app: "App", what: str, out: str) -> Report:
     from commands.incident.gather import found_of
     from commands.incident.hiding import redactor_of
     from commands.shared.files import replacing
-    from tradebot.adapters.text.incident_file import content_of
+    from tradebot.adapters.state.incident_file import content_of
 
     found = found_of(app, what)
     redactor = redactor_of(app, found, os.environ)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.replay.report import Again, Changed, Unreadable, changed_in, told
+from tradebot.adapters.state.incident_file import AGAIN, parts_of
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.text.incident_file import AGAIN, parts_of
 from tradebot.app.replays import rules_of_record
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.replaying.comparing import Replayed, replay

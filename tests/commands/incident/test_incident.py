@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from commands.replay.of_file import decided_again_from
 from tests.bot import Bot, Said, typed
-from tradebot.adapters.text.incident_file import AGAIN, content_of, parts_of
+from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
 from tradebot.errors import OperatorError
 
 HOST, KEY = "canary-machine-7", "PKCANARY7Q4WZ8X2M5T1"
