@@ -19,10 +19,29 @@ import jobs
 import tradebot
 
 
-def applies(config: pytest.Config) -> bool:
-    """Return whether this process is a worker that runs all fast tests: what selects tests has to see each of them."""
+class FilesBegun(set[Any]):
+    """What the progress of a run is counted in, where nobody knows how many tests there are: files, for their tests."""
+
+    def add(self, test: Any) -> None:
+        super().add(test.path)
+
+
+def runs_all(config: pytest.Config) -> bool:
+    """Return whether all fast tests run: what selects some of them has to see each."""
     selected = any(config.getoption(name, False) for name in ("campaigns", "keyword", "markexpr", "lf", "stepwise"))
-    return hasattr(config, "workerinput") and config.args == config.getini("testpaths") and not selected
+    return config.args == config.getini("testpaths") and not selected
+
+
+def applies(config: pytest.Config) -> bool:
+    """Return whether this process is a worker of a run of all fast tests."""
+    return hasattr(config, "workerinput") and runs_all(config)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Show how many of the files are begun: what a worker lists are files."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and runs_all(session.config) and session.config.getoption("dist") != "no":
+        reporter._progress_nodeids_reported = FilesBegun()
 
 
 def import_code() -> None:

@@ -14,14 +14,15 @@ FILES = {
     "one/test_long.py": "import pytest\n\n@pytest.mark.campaign\ndef test_long():\n    assert False\n",
     "two/test_bad.py": "def test_bad():\n    assert False, 'seen'\n\ndef test_after_it():\n    pass\n",
     "two/test_broken.py": "import no_such_module\n",
-    "two/test_last.py": "def test_last():\n    pass\n",
+    "two/test_last.py": "import pytest\n\n@pytest.mark.parametrize('number', range(90))\n"
+    "def test_last(number):\n    pass\n",
 }
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("words", "said"),
-    [((), {"1 failed", "4 passed", "1 error"}), (("-k", "good or last"), {"3 passed", "1 error"})],
+    [((), {"1 failed", "93 passed", "1 error"}), (("-k", "good or last"), {"92 passed", "1 error"})],
     ids=["all", "selected"],
 )
 def test_files_read_late_report_each_test_failure_and_file_that_cannot_be_read(
@@ -37,7 +38,10 @@ def test_files_read_late_report_each_test_failure_and_file_that_cannot_be_read(
     done = subprocess.run(
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert said <= set(re.findall(r"\d (?:passed|failed|error)", done.stdout.splitlines()[-1]))
+    assert said <= set(re.findall(r"\d+ (?:passed|failed|error)", done.stdout.splitlines()[-1]))
     assert ("1 failed" in said) is ("AssertionError: seen" in done.stdout)
     assert "no_such_module" in done.stdout
+    shares = [int(share) for share in re.findall(r"\[ *(\d+)%\]", done.stdout)]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] <= shares[-1] <= 100
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
