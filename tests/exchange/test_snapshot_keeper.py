@@ -27,7 +27,7 @@ from tradebot.exchange.snapshot.state import read_snapshot
 from tradebot.exchange.state import SNAPSHOT_FILE
 
 NewFolder = Callable[[], Path]
-KILLS = hypothesis.settings().max_examples // 16
+KILLS = max(hypothesis.settings().max_examples // 16, 1)
 OFTEN = """
 import sys
 from tradebot.exchange import __main__

@@ -309,7 +309,16 @@ def _look(life: Life) -> None:
         *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
         *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
         *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),
-        *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail", "live status"),
+        *(
+            "journal verify",
+            "backup --list",
+            "notify list",
+            "notify last",
+            "drill list",
+            "summary",
+            "tail",
+            "live status",
+        ),
         *("upgrade --check", "upgrade", "deploy verify"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     ):
