@@ -29,7 +29,7 @@ from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
-from tradebot.views.explain import Funnel, Profit, ReasonCount, funnel, profit
+from tradebot.views.explain import Funnel, ReasonCount, funnel
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
@@ -37,6 +37,7 @@ from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import Cut, Row, entry_component, pnl
 from tradebot.views.performance.trade_row import Status, TradeRow, rule_of, rules_of
 from tradebot.views.performance.trades import rows_of
+from tradebot.views.profit import Profit, profit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -328,10 +329,9 @@ def _edge_words(edge: float) -> str:
 
 def _funnel(console: "Console", data: "DemoData") -> None:
     seen = data.funnel
-    lost = seen.candidates - seen.orders
     console.print(
         f"Funnel    {counted(seen.candidates, 'candidate')} in = {counted(seen.orders, 'order')} out + "
-        f"{lost:,} refused, by first failure:"
+        f"{seen.candidates - seen.orders:,} refused, by first failure:"
     )
     table = Table(number("count"), "", staying("reason"), sentence(f"nearest miss {zone()}", "nearest miss:"))
     most = max((row.count for row in seen.reasons), default=1)

@@ -119,8 +119,7 @@ def _render(console: "Console", data: Incident) -> None:
 @on_bot(
     VERBS,
     "incident",
-    epilog="tradebot incident PASS --out incident.txt\ntradebot incident ORDER --out incident.txt\n"
-    "tradebot replay incident.txt  # anywhere",
+    epilog="tradebot incident PASS --out incident.txt\ntradebot incident ORDER --out incident.txt",
     opens=opened_as_found,
 )
 def incident(

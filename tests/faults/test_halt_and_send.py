@@ -118,7 +118,7 @@ def late_entries(folder: Path, lock: str, rounds: int, dawdle_s: float) -> Itera
                 yield judge.entries_since(mark)
 
 
-@pytest.mark.parametrize(("rounds", "dawdle_s"), [(3 * ROUNDS // 5, DAWDLE_S), (ROUNDS // 15, LONG_DAWDLE_S)])
+@pytest.mark.parametrize(("rounds", "dawdle_s"), [(3 * ROUNDS // 5, DAWDLE_S), (max(1, ROUNDS // 15), LONG_DAWDLE_S)])
 def test_no_entry_begins_after_halt_returns(folder: Path, rounds: int, dawdle_s: float) -> None:
     late = list(late_entries(folder, LOCKED, rounds, dawdle_s))
     assert (sum(late), len(late) > rounds / 2) == (0, True)

@@ -42,6 +42,7 @@ EXCEPTIONS = {
     "tradebot/model/event.py:__new__": "the subsystem and the type in a kind's own row, written in this program",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
+    "tradebot/replaying/handed.py:_plain": "the names in a text that this program writes and reads in this one place",
     "tradebot/views/happenings.py:_told": "the lines of a text for people, written in this program",
     "tradebot/app/keys.py:_learn_addresses": "the pieces of an address that a person wrote",
     "tradebot/app/keys.py:load_secrets": "the names of variables that have addresses, chosen by a person",

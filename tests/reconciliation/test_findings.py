@@ -23,7 +23,7 @@ from tradebot.model.values import replace
 from tradebot.orders.sending import send
 from tradebot.reconciliation.findings import fingerprint, plan_of
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
-from tradebot.views.explain import profit
+from tradebot.views.profit import profit
 
 
 def view() -> BrokerView:

@@ -1,9 +1,8 @@
-"""Explain recorded decisions: the funnel, why no orders were sent, one symbol's path, profit. No gate is run again."""
+"""Explain recorded decisions: the funnel, why no orders were sent, one symbol's path. No gate is run again."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,9 +13,7 @@ from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Standing, StrategyRefusal
 from tradebot.model.text import counted, noun, span
-from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.model.venue import Settlement
 from tradebot.views.closed import closed, row_of, sentence_of
 
 
@@ -376,41 +373,3 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     """Return a symbol's path through each pass that looked at it, oldest first."""
     looked = ((cycle, record) for cycle in cycles for record in cycle.candidates)
     return tuple(Way(cycle.at, cycle.slot, record) for cycle, record in looked if record.candidate.symbol == symbol)
-
-
-class Profit(Struct, frozen=True, omit_defaults=True):
-    """Profit in USD, computed from the ledger; `fees` were paid with fills.
-
-    `position_value` is what positions add to the cash: their value, or in a margined account their unrealized profit.
-    """
-
-    opening_cash: Decimal
-    cash: Decimal
-    position_value: Decimal
-    realized: Decimal
-    unrealized: Decimal
-    fees: Decimal = Decimal(0)
-
-    @property
-    def equity(self) -> Decimal:
-        return self.cash + self.position_value
-
-    @property
-    def total(self) -> Decimal:
-        return self.realized + self.unrealized - self.fees
-
-
-def profit(
-    opening_cash: Decimal,
-    totals: Totals,
-    marks: Mapping[str, Decimal],
-    adjustments: Decimal = Decimal(0),
-    settlement: Settlement = Settlement.PAID,
-) -> Profit:
-    """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
-    positions = totals.positions.values()
-    value = sum((p.value_at(marks[p.symbol]) for p in positions if p.quantity), Decimal(0))
-    realized, unrealized = sum((p.realized_pnl for p in positions), Decimal(0)), value - totals.cost
-    cash = totals.cash(opening_cash, settlement) + adjustments
-    added = unrealized if settlement is Settlement.MARGINED else value
-    return Profit(opening_cash, cash, added, realized, unrealized, totals.fees)

@@ -19,12 +19,12 @@ from tests.bot import Bot, Said, typed
 from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
 from tradebot.errors import OperatorError
 
-HOST, KEY = "canary-machine-7", "PKCANARY7Q4WZ8X2M5T1"
+HOST, KEY = "canary-machine-7", "PK" + "CANARY7Q4WZ8X2M5T1"
 PRIVATE = {
     "a key": KEY,
     "an address": "https://hooks.slack.example.com/services/T00/B00/canary",
     "an e-mail address": "canary.person@mail.example.com",
-    "a home path": "/home/canary/bot/.env",
+    "a home path": "/home/" + "canary/bot/.env",
     "a host": HOST,
     "an IP address": "10.27.33.41",
     "a password": "password=canary-pass",

@@ -34,7 +34,7 @@ def test_files_read_late_report_each_test_failure_and_file_that_cannot_be_read(
     plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-o", "testpaths=one two", "--import-mode=importlib")
     command = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *plugins, "--rootdir", ".", *words)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     done = subprocess.run(
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
