@@ -25,6 +25,7 @@ from tradebot.app.wiring import App, opened
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
+from tradebot.replaying.writing import Remembered
 
 MORNINGS = 4
 TIMETABLE = """
@@ -80,10 +81,12 @@ class Scales:
 
 
 def empty_bounded_caches() -> None:
-    """Empty each cache of a module that can't grow for ever; what others keep counts."""
+    """Empty each cache that can't grow for ever; what others keep counts."""
     for found in [found for module in [*sys.modules.values()] for found in vars(module).values()]:
         if isinstance(found, functools._lru_cache_wrapper) and found.cache_info().maxsize is not None:
             found.cache_clear()
+    for remembered in [found for found in gc.get_objects() if isinstance(found, Remembered)]:
+        remembered.forget()
 
 
 @pytest.fixture

@@ -64,8 +64,12 @@ class Remembered:
     def forget_if_many(self) -> None:
         """Forget everything if it has become much. One record needs its parts until it is kept."""
         if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-            self.content.clear()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+        self.content.clear()
 
     def digest(self, value: Struct) -> bytes:
         """Return the digest of a part's content; it is written if it wasn't yet."""

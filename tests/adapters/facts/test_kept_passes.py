@@ -11,6 +11,7 @@ import pytest
 from tests.adapters.samples import DAY, NOW
 from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses, unpacked
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.errors import OperatorError
 from tradebot.replaying.reading import LONGEST
 from tradebot.replaying.writing import RecordError, Written, digest_of
 
@@ -108,3 +109,17 @@ def test_content_that_would_become_too_long_is_refused() -> None:
 
 def test_bot_that_keeps_no_session_keeps_nothing(tmp_path: Path) -> None:
     assert not KeptPasses(tmp_path, MemoryEvents(), 0).keeps
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite"])
+def test_file_whose_creator_was_killed_has_no_passes_yet_and_any_other_content_is_damage(
+    kept: KeptPasses, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "passes.db").write_bytes(content)
+    if content:
+        with pytest.raises(OperatorError, match=r"are damaged: .+\."):
+            kept.passes()
+        return
+    assert (list(kept.passes()), kept.record("a")) == ([], None)
+    keep(kept, "a", b"one")
+    assert [one.id for one in kept.passes()] == ["a"]

@@ -49,7 +49,7 @@ def steady(text: str) -> str:
     text = re.sub(r"\(\d+ versions", "(N versions", text)
     text = re.sub(r"[\d,]+ of [\d,]+ MB free[^()]*(?= \()", "ROOM", text)
     text = re.sub(r"\d+ settings", "N settings", text)
-    text = re.sub(r"\(1 backup, \d+ s old\)", "(1 backup)", text)
+    text = re.sub(r"\(1 backup, \d+ (s|min) old\)", "(1 backup)", text)
     text = re.sub(r"answers in \d+ ms", "answers in N ms", text)
     text = re.sub(r"no /\S+/\.env", "no ENV", text)
     text = re.sub(r"by user \w+/\d+: armed", "by WHO: armed", text)

@@ -55,6 +55,15 @@ def order(shared_trader: Bot, kept: Path) -> tuple[Bot, str]:
     return shared_trader, _last_order(shared_trader)
 
 
+@pytest.fixture
+def packed(order: tuple[Bot, str], kept: Path) -> Path:
+    """Return the file of an order's incident."""
+    file = kept / "packed.txt"
+    if not file.exists():
+        order[0].json("incident", order[1], "--out", str(file))
+    return file
+
+
 def _alone(capture: pytest.CaptureFixture[str], *line: str) -> Said:
     return typed(capture, *line)
 
@@ -139,9 +148,9 @@ def test_nothing_private_is_in_the_file_wherever_it_stood(
 
 
 def test_damaged_byte_is_told_by_the_part_that_it_is_in(
-    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = (kept / "incident.txt").read_bytes()
+    content = packed.read_bytes()
     place = content.index(b'"in_order"')
     file = tmp_path / "incident.txt"
     file.write_bytes(content[:place] + b"'" + content[place + 1 :])
@@ -171,8 +180,8 @@ def _whole(file: Path) -> tuple[str, list[tuple[Any, ...]]]:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_hostile_file_is_refused_without_a_trace(kept: Path, data: st.DataObject) -> None:
-    text, places = _whole(kept / "incident.txt")
+def test_hostile_file_is_refused_without_a_trace(packed: Path, data: st.DataObject) -> None:
+    text, places = _whole(packed)
     parts = json.loads(text)
     for _ in range(data.draw(st.integers(1, 3))):
         *path, last = data.draw(st.sampled_from(places[1:]))
@@ -183,7 +192,7 @@ def test_hostile_file_is_refused_without_a_trace(kept: Path, data: st.DataObject
             inner[last] = data.draw(JSON)
         except (LookupError, TypeError):
             continue
-    file = kept / "hostile.txt"
+    file = packed.with_name("hostile.txt")
     file.write_bytes(content_of(parts))
     with suppress(OperatorError):
         assert decided_again_from(file, None).passes == 1
@@ -191,12 +200,12 @@ def test_hostile_file_is_refused_without_a_trace(kept: Path, data: st.DataObject
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_file_of_other_bytes_is_refused(kept: Path, data: st.DataObject) -> None:
-    content = (kept / "incident.txt").read_bytes()
+def test_file_of_other_bytes_is_refused(packed: Path, data: st.DataObject) -> None:
+    content = packed.read_bytes()
     place = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 200))
     cut = data.draw(st.integers(0, 3))
     other = content[:place] + data.draw(st.binary(max_size=3)) + content[place + cut :]
-    file = kept / "other.txt"
+    file = packed.with_name("other.txt")
     file.write_bytes(other)
     if other != content:
         with pytest.raises(OperatorError):

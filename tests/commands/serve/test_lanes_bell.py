@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlencode
 
 import pytest
@@ -62,12 +63,14 @@ def in_real_time(bot: Bot, until: int) -> list[Line]:
 
     Once it has begun to listen, exits run twice; after that, somebody cancels the stop.
     """
-    folder, canceled = state_folder.open_state(bot.folder, {}), list[str]()
+    folder, canceled, one_by_one = state_folder.open_state(bot.folder, {}), list[str](), Lock()
 
     def done(lines: list[Line]) -> bool:
-        if len(passes(lines)) > 1 and not canceled:
-            canceled.append(stops(bot)[0][0])
-            cancel(bot, canceled[0])
+        # Each lane asks, maybe at the same time.
+        with one_by_one:
+            if len(passes(lines)) > 1 and not canceled:
+                canceled.append(stops(bot)[0][0])
+                cancel(bot, canceled[0])
         return len(stops(bot)) > 1 or len(claims(bot, Job.EVALUATE_EXITS)) >= until
 
     with closing(App(folder, load_for(folder, Options(), {}), {})) as app:

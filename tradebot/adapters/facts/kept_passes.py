@@ -15,7 +15,13 @@ from typing import Any
 
 from msgspec import MsgspecError, Struct, msgpack
 
-from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError, started_over
+from tradebot.adapters.state.cache_database import (
+    CacheConnection,
+    CacheDatabase,
+    DamagedError,
+    UnfinishedError,
+    started_over,
+)
 from tradebot.adapters.state.state_folder import PASSES
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TradebotError
@@ -214,6 +220,8 @@ class KeptPasses:
                 self._database = self._quick(FILE.open(self._path))
             with FILE.translated(self._path):
                 yield from self._database.execute(query, values)
+        except UnfinishedError:
+            return
         except DamagedError as error:
             raise OperatorError(
                 f"The records of passes in {self._path} are damaged: {error}.",

@@ -36,6 +36,10 @@ class DamagedError(Exception):
     """Raised when the file is missing or is not what it should be; the text says why."""
 
 
+class UnfinishedError(DamagedError):
+    """Raised when nothing was ever written to the file; what created it may have been killed."""
+
+
 class EarlierVersionError(DamagedError):
     """Raised when the file is one that an earlier version of this program made, with tables that it has no more."""
 
@@ -177,6 +181,8 @@ class CacheDatabase(NamedTuple):
         marks = [database.execute(f"PRAGMA {name}").fetchone() for name in MARKS]
         if marks[0] == (self.application_id,) and 0 < marks[1][0] < self.version:
             raise EarlierVersionError(f"{self.holds} of version {marks[1][0]}, and this program has {self.version}")
+        if marks == [(0,), (0,)] and not _statements(database):
+            raise UnfinishedError(f"nothing was written to the file of {self.holds} yet")
         if marks != [(self.application_id,), (self.version,)]:
             raise DamagedError(f"not a file of {self.holds} of this version")
         if not _statements(database).issuperset(expected):
