@@ -345,9 +345,9 @@ def _nearest(row: "ReasonCount") -> str:
     miss = row.nearest
     if miss is None:
         return ""
-    seen, allowed = units_of(miss.gate, row.reason)
-    numbers = f"{measured(miss.observed, seen)} against {measured(miss.limit, allowed)}"
-    return f"{miss.symbol} {stamp(miss.at, '%H:%M')}: {numbers}, off by {off_by(miss.distance)}"
+    units = units_of(miss.gate, row.reason, miss.unit)
+    numbers = " against ".join(measured(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+    return f"{miss.symbol} {stamp(miss.at, '%H:%M')}: {numbers}, off by {off_by(miss.observed, miss.limit, units)}"
 
 
 def _positions(console: "Console", data: "DemoData") -> None:

@@ -160,9 +160,24 @@ def _clocked(seconds: Decimal) -> str:
     return ("-" if seconds < 0 else "") + " ".join(f"{count:,} {unit}" for count, unit in parts if count)
 
 
-def off_by(distance: float) -> str:
-    """Return how far a number was from its limit, given as a fraction of the limit."""
-    return "under 1%" if 0 < distance < 0.01 else f"{distance:.0%}"
+def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
+    """Return how far a number was from its limit; empty if one of them is no number.
+
+    Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Anything else is off by a
+    percentage of its limit.
+    """
+    from tradebot.model.reason_codes import Unit
+
+    number, most = _number(observed), _number(limit)
+    if number is None or most is None:
+        return ""
+    gap = abs(number - most)
+    if of == (Unit.SHARE_OF_WHOLE, Unit.SHARE_OF_WHOLE):
+        return "under 0.01 points" if 0 < gap < Decimal("0.0001") else f"{gap * 100:,.2f} points"
+    if not most:
+        return measured(gap, of[0])
+    distance = gap / abs(most)
+    return "under 1%" if 0 < distance < Decimal("0.01") else f"{distance:.0%}"
 
 
 def _number(value: object) -> Decimal | None:

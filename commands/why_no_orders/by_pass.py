@@ -44,7 +44,7 @@ def _sent(console: Console, data: SymbolSpan) -> None:
 def _nearest(console: Console, data: SymbolSpan, end: SymbolEnd) -> None:
     miss = end.nearest
     assert miss is not None, "the nearest end has numbers"
-    units = units_of(end.gate, end.reason)
+    units = units_of(end.gate, end.reason, miss.unit)
     seen, limit = (clean(measured(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
     others = f"; it failed {counted(miss.failed - 1, 'other gate')} too" if miss.failed > 1 else ""
     told = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {seen} against {limit}{others}"
@@ -61,10 +61,11 @@ def _table(data: SymbolSpan) -> Table:
     numbers = (number(name) for name in ("nearest", "limit", "off by"))
     table = Table(*who, "gate", "reason", number("count"), f"first {zone()}", "last", *numbers, sentence("meaning"))
     for end in data.ends:
-        units, miss = units_of(end.gate, end.reason), end.nearest
         cells = ("", "", "")
-        if miss:
-            cells = measured(miss.observed, units[0]), measured(miss.limit, units[1]), off_by(miss.distance)
+        if miss := end.nearest:
+            units = units_of(end.gate, end.reason, miss.unit)
+            seen, limit = (measured(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+            cells = seen, limit, off_by(miss.observed, miss.limit, units)
         name = (escape(end.strategy),) if several else ()
         times = stamp(end.first_at, DAY_MINUTE), stamp(end.last_at, DAY_MINUTE)
         gate, meaning = escape(clean(end.about or end.gate)), in_units(end.meaning)

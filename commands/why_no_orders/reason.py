@@ -26,7 +26,10 @@ NAMED = 3
 
 
 class EndedRow(Struct, frozen=True):
-    """One such candidate; `distance` is how far it was from passing, as a fraction of the limit."""
+    """One such candidate; `distance` is how far it was from passing, as a fraction of the limit.
+
+    `unit` is the code of the numbers' unit if a strategy's own filter gave them.
+    """
 
     symbol: str
     at: datetime
@@ -34,6 +37,7 @@ class EndedRow(Struct, frozen=True):
     observed: "Number | str | None"
     limit: "Number | str | None"
     distance: float | None
+    unit: str
 
 
 class Ended(Struct, frozen=True):
@@ -83,7 +87,10 @@ def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report
 def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
     """Return the candidates of some passes that ended with a reason."""
     ends = list(_ends(reason, cycles))
-    rows = (EndedRow(symbol, at, end.gate.value, end.observed, end.limit, end.distance) for symbol, at, end in ends)
+    rows = (
+        EndedRow(symbol, at, end.gate.value, end.observed, end.limit, end.distance, end.unit)
+        for symbol, at, end in ends
+    )
     nearest_first = sorted(rows, key=lambda row: (row.distance is None, row.distance or 0.0, row.at, row.symbol))
     remedy = remedy_of(reason, [end for _, _, end in ends])
     return Ended(reason.value, REASONS[reason].meaning, remedy, len(cycles), tuple(nearest_first))
@@ -114,9 +121,9 @@ def show(console: "Console", data: Ended) -> None:
         common = ""
     for rows in lines[:SHOWN]:
         row = rows[0]
-        units = units_of(Gate(row.gate), Reason(data.reason))
+        units = units_of(Gate(row.gate), Reason(data.reason), row.unit)
         seen, limit = (escape(clean(measured(*each))) for each in zip((row.observed, row.limit), units, strict=True))
-        off = "" if row.distance is None else off_by(row.distance)
+        off = off_by(row.observed, row.limit, units)
         table.row(escape(_symbols(rows)), stamp(row.at, MINUTE), row.gate, "" if common else seen, limit, off)
     if data.rows:
         console.print(table)

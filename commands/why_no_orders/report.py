@@ -142,8 +142,9 @@ def by_strategy(console: "Console", seen: Funnel) -> None:
 def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
     if miss is None:
         return "", "", "", ""
-    observed, limit = units_of(miss.gate, row.reason)
-    return escape(miss.symbol), _text(miss.observed, observed), _text(miss.limit, limit), off_by(miss.distance)
+    units = units_of(miss.gate, row.reason, miss.unit)
+    seen, limit = (_text(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+    return escape(miss.symbol), seen, limit, off_by(miss.observed, miss.limit, units)
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:

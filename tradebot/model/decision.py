@@ -168,8 +168,7 @@ class Decision(Struct, frozen=True):
     @property
     def units(self) -> tuple[Unit, Unit]:
         """Return the units of `observed` and of `limit`."""
-        own = UNITS.get(self.unit)
-        return (own, own) if own else units_of(self.gate, self.reason)
+        return units_of(self.gate, self.reason, self.unit)
 
     @property
     def distance(self) -> float | None:
@@ -184,10 +183,11 @@ class Decision(Struct, frozen=True):
 Decisions = tuple[Decision, ...]
 
 
-def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
-    """Return the units of a gate's `observed` and `limit`."""
-    own = REASONS[reason].units if reason else None
-    return own or (gate.unit, gate.unit)
+def units_of(gate: Gate, reason: Reason | None, code: str = "") -> tuple[Unit, Unit]:
+    """Return the units of a gate's `observed` and `limit`; `code` is that of a strategy's own filter, if it has one."""
+    if own := UNITS.get(code):
+        return own, own
+    return (REASONS[reason].units if reason else None) or (gate.unit, gate.unit)
 
 
 def compared(decision: Decision) -> str:

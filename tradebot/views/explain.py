@@ -20,7 +20,8 @@ from tradebot.views.closed import closed, row_of, sentence_of
 class NearMiss(Struct, frozen=True):
     """The candidate that came closest to passing the gate it failed.
 
-    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
+    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit, or the gap itself if that
+    is zero. `unit` is the code of their unit if a strategy's own filter gave them.
     """
 
     symbol: str
@@ -29,6 +30,7 @@ class NearMiss(Struct, frozen=True):
     observed: Number
     limit: Number
     distance: float
+    unit: str
 
 
 class ReasonCount(Struct, frozen=True):
@@ -186,7 +188,7 @@ def _miss(end: End) -> NearMiss | None:
     if decision is None or isinstance(decision.observed, str | None) or isinstance(decision.limit, str | None):
         return None
     numbers, distance = (decision.observed, decision.limit), decision.distance
-    return None if distance is None else NearMiss(end.symbol, end.at, decision.gate, *numbers, distance)
+    return None if distance is None else NearMiss(end.symbol, end.at, decision.gate, *numbers, distance, decision.unit)
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})

@@ -14,7 +14,10 @@ from tradebot.views.explain import Way, remedy_of, way_of
 
 
 class SymbolMiss(Struct, frozen=True):
-    """The pass that came closest at one gate; `failed` counts the gates that it failed, that one included."""
+    """The pass that came closest at one gate; `failed` counts the gates that it failed, that one included.
+
+    `unit` is the code of the numbers' unit if a strategy's own filter gave them.
+    """
 
     at: datetime
     slot: str
@@ -22,6 +25,7 @@ class SymbolMiss(Struct, frozen=True):
     limit: Number
     distance: float
     failed: int
+    unit: str
 
 
 class SymbolEnd(Struct, frozen=True):
@@ -118,7 +122,7 @@ def _miss(way: Way, end: Decision) -> SymbolMiss | None:
     if isinstance(end.observed, str | None) or isinstance(end.limit, str | None) or end.distance is None:
         return None
     failed = sum(not decision.passed for decision in way.record.decisions)
-    return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, failed)
+    return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, failed, end.unit)
 
 
 def _closeness(end: SymbolEnd) -> tuple[int, float, datetime]:

@@ -25,6 +25,7 @@ from commands.shared.drawing import (
     gain,
     in_units,
     measured,
+    off_by,
     show_traded,
     sparkline,
     tinted,
@@ -101,6 +102,28 @@ def test_duration_shows_its_two_largest_units() -> None:
 )
 def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, unit: Unit, text: str) -> None:
     assert measured(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("observed", "limit", "units", "text"),
+    [
+        (Decimal("-0.0197"), 0, (Unit.SHARE_OF_WHOLE,) * 2, "1.97 points"),
+        (0.1234, Decimal("0.1"), (Unit.SHARE_OF_WHOLE,) * 2, "2.34 points"),
+        (0.10004, 0.1, (Unit.SHARE_OF_WHOLE,) * 2, "under 0.01 points"),
+        (0.1, 0.1, (Unit.SHARE_OF_WHOLE,) * 2, "0.00 points"),
+        (-0.0197, 0, (Unit.NONE,) * 2, "0.0197"),
+        (3, 0, (Unit.ORDERS,) * 2, "3 orders"),
+        (90, 60, (Unit.SECONDS,) * 2, "50%"),
+        (0.1981, 0.2, (Unit.NONE,) * 2, "under 1%"),
+        (-150, -100, (Unit.USD,) * 2, "50%"),
+        ("unknown", 0.2, (Unit.NONE,) * 2, ""),
+        (0.2, None, (Unit.NONE,) * 2, ""),
+    ],
+)
+def test_miss_is_in_points_for_rates_in_its_unit_from_zero_and_else_a_part_of_the_limit(
+    observed: object, limit: object, units: tuple[Unit, Unit], text: str
+) -> None:
+    assert off_by(observed, limit, units) == text
 
 
 def test_price_shows_cents_or_hundredths_of_a_cent_below_a_dollar() -> None:
