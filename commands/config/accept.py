@@ -158,7 +158,7 @@ def _render(screen: "Console", data: Accepted) -> None:
     tighter = len(data.differences) - looser
     changes = f": {looser} looser, {tighter} tighter" if data.before else ""
     screen.print(f"[green]Accepted[/green]: this configuration is in force from now on{changes}")
-    screen.print("  a running serve keeps the configuration it started with: reload or restart it", style="dim")
+    screen.print("  a running serve keeps the configuration that it read last: reload it", style="dim")
 
 
 @on_bot(

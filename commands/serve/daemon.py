@@ -73,7 +73,8 @@ class Reloading(Struct):
         self.watch.trouble(SUBSYSTEM, None)
         changed = changes(self.now.settings, loaded.settings)
         self._tell(EventKind.CONFIG_RELOADED, described(changed))
-        if changed:
+        # A file that couldn't be read closes entries, even if it says what was accepted once it can be.
+        if changed or self.now.unread:
             self.taken = loaded
             self.stop.reload()
         else:

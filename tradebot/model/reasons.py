@@ -118,8 +118,8 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CONFIG_LOOSENED: blocked(
         "A setting is looser than in the accepted configuration: entries are closed, exits continue.",
-        "Run tradebot config accept to review each one, or set it back. Restart serve afterward: it keeps the "
-        "configuration it started with.",
+        "Run tradebot config accept to review each one, or set it back. Then reload serve if it runs: it keeps the "
+        "configuration that it read last.",
     ),
     Reason.CONFIG_NOT_ACCEPTED: blocked(
         "Nobody has accepted a configuration for these books: entries are closed, exits continue.",
@@ -127,8 +127,8 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CONFIG_UNREADABLE: broken(
         "The configuration can't be read: entries are closed, and exits follow the accepted one.",
-        "Run tradebot config check to see what is wrong, and fix it. Restart serve afterward: it keeps the "
-        "configuration it started with.",
+        "Run tradebot config check to see what is wrong, and fix it. Then reload serve if it runs: it keeps the "
+        "configuration that it read last.",
     ),
     Reason.DISK_LOW: blocked(
         "The disk of the state folder is nearly full: entries are closed, exits continue.",

@@ -24,6 +24,8 @@ from tradebot.adapters.state.serving import is_running, read_serving
 from tradebot.adapters.state.starts import MOST, note_start
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
+from tradebot.errors import ConfigurationError
+from tradebot.model.values import replace
 
 PLAIN = "shadow: false"
 
@@ -89,6 +91,15 @@ def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: Desk, text: s
     assert desk.trouble() is None
     assert desk.scene.events.emitted[-1].details["message"].endswith("nothing in it changed")
     assert desk.asked == []
+
+
+def test_reload_of_a_file_that_could_not_be_read_counts_even_if_it_says_what_was_accepted(desk: Desk) -> None:
+    desk.reloading.now = replace(desk.reloading.now, unread=ConfigurationError("nonsense"))
+    desk.rewrite(PLAIN)
+    taken = desk.reloading.take()
+    assert desk.asked == ["asked"]
+    assert taken is not None
+    assert taken.unread is None, "entries may be opened again"
 
 
 def test_service_manager_hears_the_beginning_and_end_of_a_reload(desk: Desk) -> None:
