@@ -3,30 +3,27 @@
 import getpass
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.text.handing_out import ACCOUNT, NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.adapters.text.handing_out import NAMED, PUBLIC, URL, Redactor, host_of
 from tradebot.errors import TradebotError
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from commands.incident.gather import Found
     from tradebot.app.wiring import App
+    from tradebot.model.intent import IntentKey
 
 
 def redactor_of(app: "App", found: "Found", environ: Mapping[str, str]) -> Redactor:
     """Return what hides everything private of a bot."""
     _learn(app, environ)
     account = app.folder.account_number
-    ids = {
-        one.intent.client_order_id: replace(one.intent.key, account=ACCOUNT).client_order_id()
-        for one in found.every_intent
-        if one.intent.key.account == account
-    }
     host = platform.node()
     given = {**_env_file(), **environ}
     hosts = {host, *_hosts(given.values()), *_hosts([app.settings.model_dump_json()])}
@@ -35,7 +32,23 @@ def redactor_of(app: "App", found: "Found", environ: Mapping[str, str]) -> Redac
     secrets = [value for name, value in given.items() if NAMED.search(name)]
     folder = str(app.folder.path.absolute())
     kept = {name: by for name, by in names.items() if name.lower() not in words}
-    return Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
+    ids = dict[str, str]()
+    redactor = Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
+    text = cache(redactor.text)
+    ids.update(
+        (one.intent.client_order_id, hidden_id(one.intent.key, text))
+        for one in found.every_intent
+        if one.intent.key.account == account
+    )
+    return redactor
+
+
+def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
+    """Return the id that an order has if every text that it is made of is hidden, as `text` hides it."""
+    account, strategy, slot = text(key.account), text(key.strategy), text(key.slot)
+    symbol, target = text(key.symbol), text(key.target)
+    anew = replace(key, account=account, strategy=strategy, slot=slot, symbol=symbol, target=target)
+    return anew.client_order_id()
 
 
 def _learn(app: "App", environ: Mapping[str, str]) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.text.handing_out import Redactor
 from tradebot.replaying.comparing import replay
-from tradebot.replaying.handed import record_of, told_anew, tree_of
+from tradebot.replaying.handed import record_of, told_anew, tree_of, without_digests
 from tradebot.replaying.passes import Recorded, read_record
+from tradebot.replaying.tape import InOrder
 from tradebot.replaying.writing import RecordError
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ def packed(
     tree = redacted(tree_of(body, parts), redactor)
     new_body, new_parts = record_of(tree)
     anew = None if difference else told_anew(new_body, new_parts, rules)
-    if anew is not None:
-        tree = tree_of(anew, new_parts)
+    # The digest of a question would still tell somebody who guesses what stood in it.
+    tree = tree_of(anew or without_digests(new_body), new_parts)
+    if anew is None and difference is None:
+        hidden = read_record(*record_of(tree), {}, InOrder)
+        difference = replay(hidden, rules(hidden), only_decisions=True).difference
     told = {"id": one.id, "session": one.session.isoformat(), "at": one.at.isoformat(), "version": one.version}
     record = {**redactor.tree(told), "in_order": anew is None, "record": tree}
     if difference is None:
@@ -44,9 +48,10 @@ def packed(
 def redacted(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     """Return a record with nothing private in it."""
     parts = [
-        {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part) for part in tree["parts"]
+        {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part, named=False)
+        for part in tree["parts"]
     ]
-    return {"body": redactor.tree(tree["body"]), "outcome": redactor.tree(tree["outcome"]), "parts": parts}
+    return {**{name: redactor.tree(tree[name], named=False) for name in ("body", "outcome")}, "parts": parts}
 
 
 def _of_json(text: str, redactor: Redactor) -> str:

@@ -18,6 +18,10 @@ from commands.replay.of_file import decided_again_from
 from tests.bot import Bot, Said, typed
 from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
 from tradebot.errors import OperatorError
+from tradebot.gates import entry
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.replaying.handed import TOLD
 
 HOST, KEY = "canary-machine-7", "PK" + "CANARY7Q4WZ8X2M5T1"
 PRIVATE = {
@@ -159,7 +163,40 @@ def test_damaged_byte_is_told_by_the_part_that_it_is_in(
     assert "is damaged: its part 'pass' isn't what was written." in " ".join(said.err.split())
     file.write_bytes(content[:100] + b"'" + content[101:])
     assert "its list of parts isn't" in " ".join(_alone(capsys, "replay", str(file)).err.split())
-    assert "can't be read" in _alone(capsys, "replay", str(tmp_path / "absent.txt")).err
+
+
+def test_file_that_is_not_there_or_no_file_is_told_with_what_to_name_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = _alone(capsys, "replay", "nothere.txt")
+    assert (said.code, said.err.splitlines()[0]) == (2, "error: There is no file nothere.txt.")
+    assert "tradebot replay 2026-11-16" in said.err
+    said = _alone(capsys, "replay", str(tmp_path))
+    assert (said.code, "it is a folder" in said.err, "name a regular file" in said.err) == (2, True, True)
+
+
+def test_pass_that_is_decided_otherwise_here_is_packed_and_differs_in_the_same_place_from_its_file(
+    order: tuple[Bot, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot, name = order
+
+    def refused(gate: Gate, passed: bool, reason: Reason, *numbers: Any) -> Decision:
+        return Decision(gate, Verdict.FAIL, reason, *numbers)
+
+    file = tmp_path / "incident.txt"
+    with monkeypatch.context() as patch:
+        patch.setattr(entry, "answer", refused)
+        data = bot.json("incident", name, "--out", str(file))
+        assert (data["replay"], "PASS, now FAIL" in data["why"]) == ("differs", True)
+        there = _alone(capsys, "replay", str(file), "--json")
+        first = there.data["first"][0]
+        assert (there.code, first["recorded"], first["replayed"]) == (10, "PASS", "FAIL")
+    part = parts_of(file)["pass"]
+    assert part["in_order"], "questions are answered in their order, because their texts are hidden"
+    assert {one[1]["$bytes"] for one in part["record"]["body"][TOLD][0]} == {""}, "no digest of what was asked"
+    found = _alone(capsys, "replay", str(file), "--json").data
+    assert (found["passes"], found["equal"]) == (1, 1), "the program that recorded it decides as it did"
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: (

@@ -20,6 +20,11 @@ LARGEST = 64 * 1_000_000
 MOST_PARTS = 16
 LONGEST_HEAD = 100_000
 AGAIN = "ask whoever made it to send it again, or to make it again with tradebot incident"
+ABSENT = (
+    "name the file that tradebot incident wrote; tradebot replay alone decides the last session again, and "
+    "tradebot replay 2026-11-16 that one"
+)
+UNREADABLE = "name a regular file that you may read"
 
 
 def content_of(parts: Mapping[str, Any]) -> bytes:
@@ -70,8 +75,10 @@ def _content(path: Path) -> bytes:
             if os.fstat(file.fileno()).st_size > LARGEST:
                 raise OperatorError(f"{path} has more than {LARGEST // 1_000_000} MB, and isn't read.", AGAIN)
             return file.read(LARGEST)
+    except FileNotFoundError as error:
+        raise OperatorError(f"There is no file {path}.", ABSENT) from error
     except (OSError, NotPlainError) as error:
-        raise OperatorError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}", AGAIN) from error
+        raise OperatorError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}", UNREADABLE) from error
 
 
 def _json(path: Path, line: bytes, what: str) -> Any:

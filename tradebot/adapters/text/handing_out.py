@@ -86,20 +86,24 @@ class Redactor:
             text = form.sub(by or _host, text)
         return self._names.sub(lambda found: self._by[found[0].lower()], text) if self._names else text
 
-    def tree(self, value: Any) -> Any:
-        """Return a value of JSON without what is private."""
+    def tree(self, value: Any, *, named: bool = True) -> Any:
+        """Return a value of JSON without what is private.
+
+        Texts under a name such as `token` are hidden whatever they are, unless names aren't those of fields (`named`):
+        a record has those of symbols and strategies there.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.tree(one) for one in value]
+            return [self.tree(one, named=named) for one in value]
         if isinstance(value, dict):
-            return dict(self._items(value))
+            return dict(self._items(value, named))
         return value
 
-    def _items(self, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def _items(self, value: Mapping[str, Any], named: bool) -> Iterator[tuple[str, Any]]:
         for name, item in value.items():
-            hidden = NAMED.search(name) and isinstance(item, str) and item
-            yield self.text(name), HIDDEN if hidden else self.tree(item)
+            hidden = named and NAMED.search(name) and isinstance(item, str) and item
+            yield self.text(name), HIDDEN if hidden else self.tree(item, named=named)
 
     def _id(self, found: re.Match[str]) -> str:
         known = self._ids.get(found[0])
