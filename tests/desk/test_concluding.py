@@ -23,7 +23,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus, Reply
-from tradebot.model.position import Origin, OwnedFill
+from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.values import replace
 from tradebot.model.view import Close
@@ -186,6 +186,36 @@ def test_a_refused_exit_begins_and_ends_a_gap_within_its_pass() -> None:
     assert gaps(found, "open+300m") == ()
     assert found.told(BEGAN)[0]["since"] == ended(found)["since"]
     assert ended(found)["ended"] == "stop"
+
+
+def sold_by_hand(found: Scene, entry: Intent, shares: Decimal) -> None:
+    """Let a person cancel what rests and sell some shares past the bot, which doesn't take that over."""
+    for name, order in tuple(found.venue.book.items()):
+        if not order.status.terminal:
+            found.venue.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=found.venue.now)
+    sale = fill(9, strategy=FOREIGN, side=Side.SELL, quantity=str(shares), price="100")
+    found.ledger.apply_fills([sale], found.venue.now)
+    found.venue.held["AAPL"] = entry.quantity - shares
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_shares_that_a_person_sold_by_hand_are_no_gap_whatever_the_books_have(kept: int) -> None:
+    found, entry = protected(later_s=60)
+    sold_by_hand(found, entry, entry.quantity - kept)
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.later(60)
+    assert [gap.shares for gap in gaps(found, "open+33m") or ()] == [kept] * bool(kept)
+    assert [Decimal(one["shares"]) for one in found.told(BEGAN)] == [kept] * bool(kept)
+
+
+def test_a_gap_ends_when_a_person_sells_its_shares_by_hand() -> None:
+    found, entry = protected(later_s=60)
+    stop_shown_as(found, OrderStatus.ACCEPTED)
+    assert [gap.shares for gap in gaps(found, "open+33m") or ()] == [entry.quantity]
+    found.later(60)
+    sold_by_hand(found, entry, entry.quantity)
+    assert gaps(found, "open+34m") == ()
+    assert ended(found)["ended"] == "closed"
 
 
 def test_a_stop_that_the_broker_refuses_is_a_gap_until_one_rests() -> None:

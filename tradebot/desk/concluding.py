@@ -23,12 +23,13 @@ from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRec
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.protection import gaps
+from tradebot.reconciliation.protection import closed_by_others, gaps
 from tradebot.reconciliation.read_books import read_books
 
 LOOKED_BACK = (3, 3_000)
 """How many records are searched for the last pass that looked, first and then if the broker was away in all of them."""
 DAY = timedelta(days=1)
+NOTHING = Decimal(0)
 WHY_FREED: Mapping[Reason | None, str] = {
     Reason.EXIT_NEEDS_SHARES: EXITING,
     Reason.STOP_TIGHTENED: OrderStatus.CANCELED.value,
@@ -106,7 +107,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
     passing = {whose: gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)}
     # A stop that was sent ends a gap that is told once a report shows that it rests.
-    lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk.now)}
+    lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk)}
     awaited = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
     left = {**{whose: gap for whose, gap in lasting.items() if whose in awaited}, **left}
     on = {whose for whose in told if whose in left and whose in lasting}
@@ -115,7 +116,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
     for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
-        world.events.emit(_ended(gap, books, at))
+        world.events.emit(_ended(gap, books, desk, at))
     return replace(cycle, gaps=now)
 
 
@@ -146,7 +147,9 @@ def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
 
 def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
     rules = world.rules
-    found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of)
+    # Shares that a person sold by hand are in our books until that is accepted, and need no stop.
+    closed = closed_by_others(books, desk.net)
+    found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
     return {(gap.strategy, gap.symbol): gap for gap in found}
 
 
@@ -155,18 +158,21 @@ def _is_told(world: World, gap: Gap, ended: datetime) -> bool:
     return gap.why != NOT_PLACED or ended - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
 
 
-def _is_closed(gap: Gap, books: Books, now: datetime) -> bool:
+def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
     """Return True if the shares of a gap are gone; those that are held may have been bought since.
 
     A position that was opened after `now` wasn't bought since: the clock is behind.
     """
     position = books.totals.positions.get((gap.strategy, gap.symbol))
-    return position is None or not position.quantity or gap.since < position.opened_at <= now
+    if position is None or not position.quantity or gap.since < position.opened_at <= desk.now:
+        return True
+    own = abs(books.totals.own_quantities().get(gap.symbol, NOTHING))
+    return bool(own) and closed_by_others(books, desk.net)[gap.symbol] >= own
 
 
-def _ended(gap: Gap, books: Books, now: datetime) -> SystemEvent:
+def _ended(gap: Gap, books: Books, desk: Desk, now: datetime) -> SystemEvent:
     """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests."""
-    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, now)
+    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
     at = position.closed_at if position and position.closed_at else now
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}

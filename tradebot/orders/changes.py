@@ -23,7 +23,7 @@ from tradebot.model.resting import Resting, Whose
 from tradebot.model.values import replace
 from tradebot.orders.sending import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.protection import gaps
+from tradebot.reconciliation.protection import closed_by_others, gaps
 
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
@@ -222,7 +222,8 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
     """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
     whose, rules = rest.record.intent.whose, world.rules
-    known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
+    closed = closed_by_others(desk.books, desk.net)
+    known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
     began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
 

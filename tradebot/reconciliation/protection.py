@@ -80,14 +80,18 @@ def gaps(
             yield _gap(books, position, bare, whole)
 
 
-def closed_by_others(books: Books, view: BrokerView) -> Mapping[str, Decimal]:
+def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     """Return how many of our shares others have closed, unsigned, by symbol, as far as both their fills, which are in
-    the books, and the venue's positions say so.
+    the books, and what is `held` at the venue (signed, by symbol) say so.
     """
-    told = (books.quantities(), {one.symbol: one.quantity for one in view.positions})
+    told = (books.quantities(), held)
     own = books.totals.own_quantities().items()
     left = {symbol: max(each.get(symbol, Decimal(0)) * held for each in told) / abs(held) for symbol, held in own}
     return {symbol: max(abs(held) - max(left[symbol], Decimal(0)), Decimal(0)) for symbol, held in own}
+
+
+def _held(view: BrokerView) -> Mapping[str, Decimal]:
+    return {one.symbol: one.quantity for one in view.positions}
 
 
 def _need(position: Position, protected: Decimal, closed: dict[str, Decimal]) -> Decimal:
@@ -247,7 +251,10 @@ def unprotected(
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
     busy, state = _busy_symbols(view, books), books.state.state
-    missed, closed = last_exits < clock.now - timedelta(seconds=watch.life_s), dict(closed_by_others(books, view))
+    missed, closed = (
+        last_exits < clock.now - timedelta(seconds=watch.life_s),
+        dict(closed_by_others(books, _held(view))),
+    )
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
@@ -266,7 +273,7 @@ def _rests_for_all(books: Books, position: Position, closed: dict[str, Decimal])
 
 def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
-    resting, closed = resting_among(books, books.working), closed_by_others(books, view)
+    resting, closed = resting_among(books, books.working), closed_by_others(books, _held(view))
     for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
             ours = books.totals.positions[gap.strategy, gap.symbol]
