@@ -69,7 +69,7 @@ def _render(console: "Console", data: Positions) -> None:
 
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
-    held, fills = counted(len(ours), "position"), counted(data.fills, "fill")
+    held, fills = counted(sum(row.is_held for row in ours), "position"), counted(data.fills, "fill")
     console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours)
     for trade in data.trades:
@@ -82,7 +82,12 @@ def _render(console: "Console", data: Positions) -> None:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
             told = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
-            console.print(f"{clean(row.symbol)} {row.quantity:,f} {told}", markup=False)
+            closed = sum((one.closed_by_others for one in ours if one.symbol == row.symbol), Decimal(0))
+            quantity = row.quantity - closed.copy_sign(row.quantity)
+            if closed:
+                console.print(f"{clean(row.symbol)}: somebody else closed {closed:,f}{ACCEPT}", markup=False)
+            if quantity:
+                console.print(f"{clean(row.symbol)} {quantity:,f} {told}", markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -152,7 +157,7 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
         )
     if rows:
         console.print(table)
-    if rows and not rests:
+    if any(row.is_held for row in rows) and not rests:
         console.print("No stop rests at the broker; the bot's own rules close these positions")
     _show_own_rules(console, rows, with_owner=bool(owners))
 
@@ -167,6 +172,7 @@ def _show_own_rules(console: "Console", rows: "Iterable[Holding]", *, with_owner
         console.print(f"Set by the strategy when it opened the position: {'; '.join(own)}", markup=False)
 
 
+ACCEPT = " of it at the broker. Next: tradebot reconcile, whose plan books that"
 NOT_OURS = "was not opened by the bot, which leaves it alone"
 WHY = {
     "no_stop_rule": "no stop rule is in force",

@@ -16,7 +16,7 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished import unfinished_close
-from tradebot.views.holdings import Holding, UnfinishedClose, holdings, prices
+from tradebot.views.holdings import Holding, UnfinishedClose, gone, holdings, prices
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.trade_row import exit_reason
 
@@ -61,9 +61,8 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
     closes = unfinished_closes(ledger, own, now)
     going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
-    return holdings(
-        own, foreign, kept, exits_of, prices(passes), now, work, gaps, at_venue=at_venue, unfinished=going_on
-    )
+    seen, closed = (kept, exits_of, prices(passes), now, work, gaps), gone(totals)
+    return holdings(own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=closed)
 
 
 def unfinished_closes(

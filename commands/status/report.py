@@ -29,15 +29,13 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
+from tradebot.views.profit import DayProfit, begun, day_profit
 from tradebot.views.status import (
-    DayProfit,
     LastPass,
     LookedAt,
     NextSlot,
     OpenOrder,
     Status,
-    begun,
-    day_profit,
     drawdown,
     equity,
     last_pass,
@@ -194,7 +192,9 @@ def _positions(console: "Console", data: "Status") -> None:
 
 
 def nearest_rule(held: "Holding") -> str:
-    """Return the closest exit rule and how far it is; empty if no price is known."""
+    """Return the closest exit rule and how far it is; empty if no price is known or nothing is held."""
+    if held.closed_by_others and not held.is_held:
+        return "closed by somebody else"
     stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
     if stop is None:
         return ""

@@ -26,7 +26,7 @@ from tradebot.judging.passes import judged, missed
 from tradebot.model.account import CashKind
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
-from tradebot.model.position import Position
+from tradebot.model.position import FOREIGN
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.series import DAY
 from tradebot.model.totals import Totals
@@ -34,10 +34,10 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.holdings import Holding, Priced, holdings
+from tradebot.views.holdings import Holding, Priced, gone, holdings
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
-from tradebot.views.status import begun, belongs
+from tradebot.views.profit import begun, belongs
 from tradebot.views.summary.values import Money, Seen, Summary
 from tradebot.views.summary.view import summary
 
@@ -231,8 +231,8 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
         fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
         totals = Totals.of(fills)
         starts = begun(totals, day, calendar.knowing(ledger, app.day))
-        rows = _held_then(totals.own_positions(), next((end for end in ends if end.session == day), None))
-    since, ours = place.since, trades(one for one in fills if belongs(one, starts))
+        rows = _held_then(totals, next((end for end in ends if end.session == day), None))
+    since, ours = place.since, trades(one for one in fills if one.strategy != FOREIGN and belongs(one, starts))
     closed = [one for one in ours if one.closed_at and one.closed_at > since]
     reasons = exit_reasons(app, {order for one in closed for order in one.exit_orders})
     told = [replace(one, reasons=tuple(filter(None, map(reasons.get, one.exit_orders)))) for one in closed]
@@ -240,12 +240,13 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
     return Book(opened, told, rows, _money(app, ledger, facts, place, ends))
 
 
-def _held_then(positions: Sequence[Position], end: SessionEnd | None) -> Sequence[Holding]:
+def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
     """Return what was held at an earlier close, at the last prices seen then; which stops there were isn't kept."""
     marks = end.marks if end else {}
     at = end.marked_at if end else None
     priced = {symbol: Priced(price, at) for symbol, price in marks.items()} if at else {}
-    return holdings(positions, {}, {}, lambda _: (), priced, at, {}, (), at_venue=False)
+    own = totals.own_positions()
+    return holdings(own, {}, {}, lambda _: (), priced, at, {}, (), at_venue=False, closed=gone(totals))
 
 
 def _money(

@@ -9,11 +9,13 @@ from rich.console import Console
 
 from commands import positions
 from commands.status import report
-from tests.builders import EXITS, LISTED, NOW, ago
+from tests.builders import EXITS, LISTED, NOW, ago, fill
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import parse
+from tradebot.model.candidate import Side
 from tradebot.model.lifecycle import NOTHING
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import FOREIGN, Kept, Lot, Position
+from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.views import holdings
 from tradebot.views.holdings import Holding, Priced, protection_of
@@ -115,6 +117,27 @@ def test_scale_out_shows_its_next_level_and_other_rules_none() -> None:
         (row,) = holdings.stop_rows(Held(position, Decimal(100)), rules, Decimal(100), NOW, rules)
         assert (row.rule, row.price, row.own) == ("SCALE_OUT", Decimal(price), False)
         assert row.distance == Decimal(price) / 100 - 1
+
+
+def test_shares_that_others_closed_are_taken_from_one_position_after_the_other_at_their_price() -> None:
+    own = [fill(n, strategy=name, at=ago(600)) for n, name in enumerate(("flow", "momentum"), 1)]
+    others = fill(3, strategy=FOREIGN, side=Side.SELL, quantity="15", price="90", at=ago(300))
+    totals = Totals.of([*own, others])
+    closed = holdings.gone(totals)
+    assert closed == {"AAPL": holdings.Gone(Decimal(15), Decimal(90), others.fill.at)}
+    seen = {"AAPL": Priced(Decimal(110), NOW)}
+    first, second = holdings.holdings(
+        totals.own_positions(), {}, {}, lambda _: LISTED, seen, NOW, {}, (), at_venue=True, closed=closed
+    )
+    assert (first.closed_by_others, first.is_held, first.state) == (Decimal(10), False, "closed")
+    assert (first.price, first.unrealized_usd) == (Decimal(90), Decimal(-100))
+    assert not first.stops
+    assert first.protection is None
+    assert (second.closed_by_others, second.is_held, second.price) == (Decimal(5), True, Decimal(110))
+    assert second.unrealized_usd == 5 * 10 - 5 * 10
+    assert second.protection is not None
+    more = fill(4, strategy=FOREIGN, at=ago(300))
+    assert holdings.gone(Totals.of([*own, more])) == {}, "others hold more of it, and closed nothing"
 
 
 def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:

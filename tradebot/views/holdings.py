@@ -15,9 +15,12 @@ from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.margin import Liquidation
-from tradebot.model.position import ADOPTED, Kept, Position
+from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
 from tradebot.model.record import CycleRecord, Gap
+from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+
+NO_SHARES = Decimal(0)
 
 
 class Uncovered(StrEnum):
@@ -51,16 +54,23 @@ class Protection(Struct, frozen=True):
 
 
 def protection_of(
-    held: Held, work: Work, rules: Exits, gap: Gap | None, now: datetime | None, *, at_venue: bool
+    held: Held,
+    work: Work,
+    rules: Exits,
+    gap: Gap | None,
+    now: datetime | None,
+    *,
+    at_venue: bool,
+    closed: Decimal = NO_SHARES,
 ) -> Protection:
     """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
 
     `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
-    the broker.
+    the broker. `closed` is how many of its shares others have closed: they need no stop.
     """
     position = held.position
-    covered, quantity = work.covered(position.quantity), abs(position.quantity)
-    if covered == quantity:
+    covered, quantity = work.covered(position.quantity), abs(position.quantity) - closed
+    if covered >= quantity:
         return Protection(covered, work.resting, None, None, None)
     rule, since = _nearest_stop(held, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
@@ -133,6 +143,10 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     passed or nearest. Everything that needs a price is None if none was recorded. `state` is where the position is in
     its life, see `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. What they
     are worth is quantity x price x `multiplier`. `unfinished` is a close that the next pass of exits goes on with.
+
+    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker, which nobody has
+    accepted yet: they are worth what was paid for them then. If those are all, `price` is that price, nothing protects
+    the position, and its `state` is "closed".
     """
 
     symbol: str
@@ -153,6 +167,31 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     protection: Protection | None
     multiplier: Decimal = ONE
     unfinished: UnfinishedClose | None = None
+    closed_by_others: Decimal = Decimal(0)
+
+    @property
+    def is_held(self) -> bool:
+        """Return True if the broker still holds some of it."""
+        return abs(self.quantity) > self.closed_by_others
+
+
+class Gone(Struct, frozen=True):
+    """Shares of ours that somebody else has closed: how many (unsigned), at which average price in USD, since when."""
+
+    shares: Decimal
+    price: Decimal
+    at: datetime
+
+
+def gone(totals: Totals) -> dict[str, Gone]:
+    """Return what others have closed of our positions, by symbol, as long as nobody has accepted that."""
+    found = dict[str, Gone]()
+    for symbol, quantity in totals.own_quantities().items():
+        other = totals.positions.get((FOREIGN, symbol))
+        if other and other.quantity * quantity < 0:
+            shares = min(abs(quantity), abs(other.quantity))
+            found[symbol] = Gone(shares, other.average_price, other.opened_at)
+    return found
 
 
 class Priced(Struct, frozen=True):
@@ -179,22 +218,29 @@ def holdings(
     *,
     at_venue: bool,
     unfinished: Mapping[tuple[str, str], UnfinishedClose] = {},
+    closed: Mapping[str, Gone] = {},
 ) -> tuple[Holding, ...]:
     """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
 
     What the ledger keeps of a position and its orders are by strategy and symbol. `gaps` are those that the last pass
     of exits left in the protection at the broker; `at_venue` is False if the configuration wants no stops there.
-    `unfinished` are closes that passes of exits go on with.
+    `unfinished` are closes that passes of exits go on with, and `closed` what others have closed, by symbol.
     """
+    unseen = {symbol: one.shares for symbol, one in closed.items()}
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
         of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
         held, rules = Held(position, best_price(position, None, of_one.best), of_one), exits_of(position.strategy)
         gap, watching = left.get(position.whose), in_force(rules, of_one)
-        protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue)
+        shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
+        protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
         row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
-        rows.append(replace(row, unfinished=unfinished.get(position.whose)))
+        row = replace(row, unfinished=unfinished.get(position.whose))
+        if shares:
+            unseen[position.symbol] -= shares
+            row = _without(row, held, closed[position.symbol], shares)
+        rows.append(row)
     # We know nothing of the owner's plans, and none of our rules closes what is foreign.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
     return (
@@ -235,6 +281,18 @@ def _own(
         protection=of,
         multiplier=position.multiplier,
     )
+
+
+def _without(row: Holding, held: Held, by: Gone, shares: Decimal) -> Holding:
+    """Return the row of a position of which others have closed some shares, or all."""
+    position, part = held.position, shares / abs(held.position.quantity)
+    there = position.value_at(by.price) * part
+    if part == 1:
+        worth, gained = there - position.cost, held.gain(by.price)
+        row = replace(row, price=by.price, price_at=by.at, gain=gained, unrealized_usd=worth, stops=(), nearest=None)
+        return replace(row, state=State.CLOSED.value, protection=None, closed_by_others=shares)
+    rest = None if row.price is None else position.value_at(row.price) * (1 - part)
+    return replace(row, unrealized_usd=None if rest is None else there + rest - position.cost, closed_by_others=shares)
 
 
 def stop_rows(

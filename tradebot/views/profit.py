@@ -1,12 +1,23 @@
-"""Profit of an account, computed from its ledger."""
+"""Profit of an account, computed from its ledger: of all its time, and of the last day of the books."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 
 from msgspec import Struct
 
+from tradebot.model.account import CashMovement
+from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.record import SessionEnd
 from tradebot.model.totals import Totals
 from tradebot.model.venue import Settlement
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.performance.days import Days
+from tradebot.views.performance.history import History
+from tradebot.views.performance.lots import Owner
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, pnl
+from tradebot.views.performance.trade_row import Choice
 
 
 class Profit(Struct, frozen=True, omit_defaults=True):
@@ -45,3 +56,79 @@ def profit(
     cash = totals.cash(opening_cash, settlement) + adjustments
     added = unrealized if settlement is Settlement.MARGINED else value
     return Profit(opening_cash, cash, added, realized, unrealized, totals.fees)
+
+
+class DayProfit(Struct, frozen=True, omit_defaults=True):
+    """What the account made on one day, in signed USD; transfers apart. What others traded in it counts too.
+
+    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
+    moved cash. `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain isn't in
+    it, and `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if
+    any.
+    """
+
+    day: date
+    realized_usd: Decimal
+    open_usd: Decimal
+    fees_usd: Decimal
+    other_usd: Decimal
+    total_usd: Decimal
+    trades_closed: int
+    unpriced: tuple[str, ...]
+    unknown_fees: int = 0
+    funding_usd: Decimal | None = None
+
+
+def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
+    """Return when each position was opened that is held, or was closed on a day; the earliest of several.
+
+    What others traded is told from the beginning of the day, if it isn't older.
+    """
+    held = [position.key for position in totals.own_positions()]
+    trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
+    ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
+    # Of several, the earliest comes last, and stays.
+    ours = {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
+    return {**ours, **dict(_of_others(totals, day, venue))}
+
+
+def _of_others(totals: Totals, day: date, venue: VenueDay) -> Iterator[tuple[Owner, datetime]]:
+    """Yield since when others have what they hold or closed on a day; nobody keeps each of their trades apart."""
+    start = venue.begins(day)
+    for one in totals.positions.values():
+        is_of_day = one.quantity or (one.closed_at and venue.date_of(one.closed_at) == day)
+        if one.strategy == FOREIGN and is_of_day and one.entered_at:
+            yield one.whose, min(one.entered_at, start)
+
+
+def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
+    """Return True if a fill is of a position in `begun`, and not of one that was closed before it."""
+    at = since.get((owned.strategy, owned.fill.symbol))
+    return at is not None and owned.fill.at >= at
+
+
+def day_profit(
+    totals: Totals,
+    day: date,
+    venue: VenueDay,
+    fills: Iterable[OwnedFill],
+    cash: Sequence[CashMovement],
+    ends: Sequence[SessionEnd],
+) -> DayProfit | None:
+    """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
+
+    `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
+    """
+    since = begun(totals, day, venue)
+    of_day = [owned for owned in fills if belongs(owned, since)]
+    if not of_day and not any(venue.date_of(one.at) == day for one in cash):
+        return None
+    known = Totals.of(of_day)
+    if (known.own_quantities(), known.quantities({})) != (totals.own_quantities(), totals.quantities({})):
+        return None
+    history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
+    found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
+    row, funding = found.total, found.total.funding_usd
+    other = row.dividends_usd + row.interest_usd + funding + row.other_usd
+    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, row.total_usd
+    return DayProfit(day, *amounts, row.trades_closed, row.unpriced, found.unknown_fees, funding or None)

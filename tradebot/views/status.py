@@ -1,93 +1,23 @@
 """What the bot holds, may do and did last, as values that a screen, a page or a notice can show."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.model.account import CashMovement, EquityPeak
+from tradebot.model.account import EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.model.record import CycleRecord, Job, SessionEnd
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
-from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
-from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import AccountMargin, Holding
-from tradebot.views.performance.days import Days
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import Owner
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.profit import DayProfit
 from tradebot.views.thinning import thinned
-
-
-class DayProfit(Struct, frozen=True, omit_defaults=True):
-    """What the bot's positions and the account's cash made on one day, in signed USD; transfers apart.
-
-    `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
-    moved cash. `unpriced` are symbols without a price of the day, whose gain isn't in it, and `unknown_fees` counts
-    fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if any.
-    """
-
-    day: date
-    realized_usd: Decimal
-    open_usd: Decimal
-    fees_usd: Decimal
-    other_usd: Decimal
-    total_usd: Decimal
-    trades_closed: int
-    unpriced: tuple[str, ...]
-    unknown_fees: int = 0
-    funding_usd: Decimal | None = None
-
-
-def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
-    """Return when each of our positions was opened that is held, or was closed on a day; the earliest of several."""
-    held = [position.key for position in totals.own_positions()]
-    trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
-    ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
-    # Of several, the earliest comes last, and stays.
-    return {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
-
-
-def day_profit(
-    totals: Totals,
-    day: date,
-    venue: VenueDay,
-    fills: Iterable[OwnedFill],
-    cash: Sequence[CashMovement],
-    ends: Sequence[SessionEnd],
-) -> DayProfit | None:
-    """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
-
-    `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
-    """
-    since = begun(totals, day, venue)
-    of_day = [owned for owned in fills if belongs(owned, since)]
-    if not of_day and not any(venue.date_of(one.at) == day for one in cash):
-        return None
-    if Totals.of(of_day).own_quantities() != totals.own_quantities():
-        return None
-    history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
-    found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
-    row, funding = found.total, found.total.funding_usd
-    other = row.dividends_usd + row.interest_usd + funding + row.other_usd
-    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, row.total_usd
-    return DayProfit(day, *amounts, row.trades_closed, row.unpriced, found.unknown_fees, funding or None)
-
-
-def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
-    """Return True if a fill is of a position in `begun`, and not of one that was closed before it."""
-    at = since.get((owned.strategy, owned.fill.symbol))
-    return owned.strategy != FOREIGN and at is not None and owned.fill.at >= at
-
 
 PLOTTED = 60
 

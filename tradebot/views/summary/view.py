@@ -49,7 +49,7 @@ def summary(seen: Seen) -> Summary:
         refusals=refusals,
         closed=tuple(map(_closed, seen.closed)),
         money=seen.money,
-        positions=tuple(_held(one) for one in seen.holdings or () if one.strategy != FOREIGN_OWNER),
+        positions=tuple(_held(one) for one in seen.holdings or () if _is_ours(one)),
         missed=_missed(seen.missed),
         health={state.value: count for state, count in Counter(one.state for one in seen.judgments).items()},
         quota=quota(seen.passes),
@@ -101,6 +101,11 @@ def _rule(why: str) -> str:
         if newcomer := next((part.symbol for part in parse(why)[:1]), ""):
             return f"a swap for {newcomer}"
     return rule_of(why).replace("_", " ").lower()
+
+
+def _is_ours(one: Holding) -> bool:
+    """Return True for what the bot holds; the broker doesn't have what somebody else has closed."""
+    return one.strategy != FOREIGN_OWNER and one.is_held
 
 
 def _held(one: Holding) -> Held:
@@ -306,7 +311,16 @@ def _positions(known: Summary, seen: Seen) -> Iterator[str]:
         yield f"It {'holds' if seen.judgments else 'held'} {counted(len(known.positions), 'position')}{worth}."
     if seen.judgments and known.positions:
         yield from _stops(known.positions)
-    if others := [one.symbol for one in seen.holdings if one.strategy == FOREIGN_OWNER]:
+    shares, gains = dict[str, Decimal](), list[Decimal]()
+    for one in seen.holdings:
+        if one.closed_by_others:
+            shares[one.symbol] = shares.get(one.symbol, Decimal(0)) + one.closed_by_others
+            gains += [one.unrealized_usd] if not one.is_held and one.unrealized_usd is not None else []
+    if shares:
+        made = f", which made {signed(sum(gains, Decimal(0)))}" if gains else ""
+        yield f"Somebody else closed {names(list(shares))} at the broker{made}. tradebot reconcile can book that."
+    foreign = (one for one in seen.holdings if one.strategy == FOREIGN_OWNER)
+    if others := [one.symbol for one in foreign if abs(one.quantity) > shares.get(one.symbol, Decimal(0))]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
