@@ -56,9 +56,9 @@ def read(app: "App", choice: "Choice") -> Swaps:
     prices = _prices(app, history, {each.intent.key.symbol for each in asked})
     rules = app.settings.auction
     within = timedelta(seconds=rules.cooldown_s) if rules else LATELY
-    swaps = tuple(
-        each for each in swaps_of(asked, rows.trades, prices, within) if choice.days.has(each.at, history.day)
-    )
+    working = {order.client_order_id for order in app.ledger_view.orders(working=True)}
+    found = swaps_of(asked, rows.trades, prices, within, working)
+    swaps = tuple(each for each in found if choice.days.has(each.at, history.day))
     return Swaps(history.at, choice.days.first, choice.days.last, swaps, tuple(assumed(swaps, rows.trades)))
 
 
@@ -104,8 +104,23 @@ def show(console: "Console", data: Swaps) -> None:
     if len(data.swaps) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --from and --json show others", markup=False)
     console.print(_table(data.swaps[-SHOWN:]))
+    for row in data.swaps[-SHOWN:]:
+        if row.held or row.closes > 1:
+            console.print(_unfinished(row), markup=False)
     for line in data.assumptions:
         console.print(line, markup=False, style="dim")
+
+
+def _unfinished(row: "SwapRow") -> str:
+    """Return how far a position was closed whose first close didn't do it."""
+    which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
+    tries = counted(row.closes, "close")
+    if not row.held:
+        return f"{which}: it took {tries} to close {row.quantity:,f}" if row.held is not None else f"{which}: {tries}"
+    left = f"{row.held:,f} of {row.quantity:,f} are still held after {tries}"
+    if row.works:
+        return f"{which}: {left}, of which one works"
+    return f"{which}: {left}. The broker ended the last one early; the rest is open until an exit or a swap closes it"
 
 
 def _table(rows: "Sequence[SwapRow]") -> Table:

@@ -1,6 +1,9 @@
 """`trades --swaps` on screens of two widths: a row for each swap, with both values."""
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
@@ -18,7 +21,7 @@ ROW = SwapRow(
     at=NOW, strategy="smart_money", symbol="PF_XRPUSD", newcomer="PF_TRXUSD", score=D("0.5"), gained=D("0.1"),
     cost=D("0.02"), r=D(2), value=D("0.58"), value_of_newcomer=D("0.88"), needed=D("0.68"), advantage=D("0.3"),
     threshold=D("0.1"), trade_id="lj3ue55", closed_usd=D("312.8"), newcomer_id=None, newcomer_usd=None,
-    last=D("2.1"), left_usd=D("-70"),
+    last=D("2.1"), left_usd=D("-70"), quantity=D(10), closes=1, held=D(0), works=False,
 )  # fmt: skip
 
 
@@ -45,6 +48,24 @@ def test_amounts_move_under_their_swap_on_a_narrow_screen() -> None:
     assert lines[2].startswith("11-16 15:00  PF_XRPUSD  PF_TRXUSD")
     assert max(map(len, lines)) <= 80
     assert "left behind -70.00" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"held": D(4)}, "4 of 10 are still held after 1 close. The broker ended the last one early; the rest is"),
+        ({"held": D(4), "closes": 2, "works": True}, "4 of 10 are still held after 2 closes, of which one works"),
+        ({"closes": 2}, "it took 2 closes to close 10"),
+        ({"closes": 2, "held": None}, "2 closes"),
+        ({}, None),
+    ],
+)
+def test_swap_whose_close_ended_early_says_what_is_still_held(changes: Any, said: str | None) -> None:
+    lines = [
+        line for line in shown(200, replace(ROW, **changes)) if line.startswith("PF_XRPUSD for PF_TRXUSD at 11-16")
+    ]
+    assert [said in line for line in lines if said] == [True] * bool(said)
+    assert len(lines) == bool(said)
 
 
 def test_no_swap_is_said() -> None:

@@ -12,6 +12,7 @@ from tests.views.performance.test_trades import MARKET, past
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import IntentState, Operation
+from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
 from tradebot.model.values import replace
@@ -66,6 +67,28 @@ def test_displacement_by_scores_keeps_only_how_far_they_were_apart() -> None:
 def test_newcomer_that_did_not_come_in_time_has_no_trade() -> None:
     row = swap(gave_way(), within=timedelta(seconds=39))
     assert (row.newcomer_id, row.newcomer_usd) == (None, None)
+
+
+def test_close_that_the_venue_ended_half_filled_is_told_with_what_is_held_and_what_was_sent_after_it() -> None:
+    half = [FILLS[0], fill(1, side=Side.SELL, quantity="4", price="103", at=ago(90)), FILLS[2]]
+    first = gave_way()
+    again = gave_way(observed="its close ended", limit=None, client_order_id="tb1.again", at=ago(80))
+    moved = gave_way("", "moved", None, operation=Operation.REPLACE, client_order_id="tb1.moved", at=ago(70))
+    other = gave_way(observed="its close ended", limit=None, displaced_by="JPM", at=ago(75))
+
+    def told(fills: list[OwnedFill], *records: GaveWay, working: str = "") -> tuple[object, ...]:
+        rows = rows_of(past(fills), MARKET).trades
+        (row,) = swaps_of(records, rows, {}, timedelta(hours=1), {working})
+        return row.quantity, row.closes, row.held, row.works
+
+    quantity = first.intent.quantity
+    assert told(FILLS, first) == (quantity, 1, D(0), False)
+    assert told(half, first) == (quantity, 1, D(6), False)
+    assert told(half, first, other, again, moved, working="tb1.moved") == (quantity, 2, D(6), True)
+    assert told(half, first, again._replace(state=IntentState.REJECTED)) == (quantity, 1, D(6), False)
+    at_target = gave_way(operation=Operation.REPLACE)
+    assert told(FILLS, at_target) == (quantity, 1, D(0), False), "the target that rests got another price"
+    assert told([], first) == (quantity, 1, None, False)
 
 
 @pytest.mark.parametrize(

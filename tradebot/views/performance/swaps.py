@@ -1,6 +1,6 @@
 """Swaps: which position was closed for which newcomer, what both were worth then, and what became of both."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -26,6 +26,10 @@ class SwapRow(Struct, frozen=True):
     The USD are after fees: `closed_usd` is what the closed position earned until then, `newcomer_usd` what the newcomer
     has earned since, open or closed, and `left_usd` what the closed one would have made from its exit to the `last`
     price, before fees; None if the trade or the price isn't known. The ids are those of `tradebot trades`.
+
+    The first close was for `quantity` shares, and `closes` counts it with those that were sent after it. `held` is how
+    many shares of the closed position are still held, None if the trade isn't known, and `works` tells whether a close
+    works. If none does although some are held, the broker ended it early, and they wait for an exit or another swap.
     """
 
     at: datetime
@@ -47,6 +51,10 @@ class SwapRow(Struct, frozen=True):
     newcomer_usd: Decimal | None
     last: Decimal | None
     left_usd: Decimal | None
+    quantity: Decimal
+    closes: int
+    held: Decimal | None
+    works: bool
 
 
 def swaps_of(
@@ -54,16 +62,14 @@ def swaps_of(
     trades: Sequence[TradeRow],
     prices: Mapping[str, Decimal],
     within: timedelta,
+    working: Collection[str] = (),
 ) -> Iterator[SwapRow]:
     """Yield the swaps among what was sent, oldest first.
 
     `prices` are the last ones known by symbol. A newcomer is the first position that was opened in its symbol `within`
-    so long after the decision.
+    so long after the decision. `working` are our ids of the orders that work.
     """
-    for record in records:
-        why = _decided(record)
-        if why is None:
-            continue
+    for record, why, after in _with_what_followed(records):
         intent = record.intent
         closed = next((row for row in trades if _was_held(row, *intent.whose, intent.at)), None)
         opened = next((row for row in trades if _came(row, intent.displaced_by, intent.at, within)), None)
@@ -80,19 +86,41 @@ def swaps_of(
             newcomer_usd=_earned(opened) if opened else None,
             last=last,
             left_usd=_left(closed, last) if closed and last is not None else None,
+            quantity=intent.quantity,
+            closes=1 + sum(_came_out(one) and one.intent.operation is Operation.SUBMIT for one in after),
+            held=closed.quantity - closed.closed_quantity if closed else None,
+            works=any(one.intent.client_order_id in working for one in (record, *after)),
         )
+
+
+def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
+    """Yield each record of a swap with what decided it, and with what was sent for it later."""
+    found, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
+    for record in records:
+        key, why = (*record.intent.whose, record.intent.displaced_by), _decided(record)
+        if why is not None:
+            last[key] = []
+            found.append((record, why, last[key]))
+        elif key in last:
+            last[key].append(record)
+    yield from found
 
 
 def _decided(record: GaveWay) -> Decision | None:
     """Return what decided that a position gives way; None for anything else, and for a close that is sent once more.
 
-    A close that the venue refused, or that never reached it, closed nothing.
+    A close is an order of its own, or a target that rests already and gets the price of a close. One that the venue
+    refused, or that never reached it, closed nothing.
     """
-    intent, came = record.intent, record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
-    if not (came and intent.displaced_by and intent.operation is Operation.SUBMIT):
+    intent = record.intent
+    if not (_came_out(record) and intent.displaced_by and intent.operation is not Operation.CANCEL):
         return None
     whys = (each for each in record.verdicts if each.gate is Gate.EXIT and each.reason is Reason.DISPLACED)
     return next((each for each in whys if not isinstance(each.observed, str)), None)
+
+
+def _came_out(record: GaveWay) -> bool:
+    return record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
 
 
 def _worth(why: Decision) -> Mapping[str, Decimal | None]:
