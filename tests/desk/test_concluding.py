@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.apart import SLOW, Bot, capabilities
 from tests.builders import DAY, ago, fill
 from tests.orders.test_protecting import (
     entered,
@@ -26,6 +27,7 @@ from tradebot.model.order import OrderStatus, Reply
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.values import replace
+from tradebot.model.venue import Edit
 from tradebot.model.view import Close
 
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"
@@ -330,3 +332,19 @@ def test_a_gap_that_is_told_does_not_end_with_a_stop_that_is_only_sent() -> None
         found.venue.book[order.client_order_id] = replace(order, status=OrderStatus.NEW, updated_at=found.venue.now)
     assert gaps(found, "open+33m") == ()
     assert (len(found.told(BEGAN)), ended(found)["lasted_s"]) == (1, "180.000")
+
+
+def test_a_gap_is_over_once_its_stop_rests_although_another_stop_is_on_its_way_to_replace_that() -> None:
+    bot = Bot(capabilities(Edit.NONE, reduce_only=True)).held()
+    bot.venue.suspend(bot.venue.stops()[0])
+    bot.venue.fates = ["", SLOW]
+    bot.exits()
+    assert [len(bot.scene.told(kind)) for kind in (BEGAN, ENDED)] == [1, 0], "the new stop was only sent"
+    bot.venue.catch_up()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates = [SLOW]
+    bot.exits()
+    assert [stop.status for stop in bot.venue.stops()] == [OrderStatus.NEW, OrderStatus.PENDING_NEW]
+    assert ended(bot.scene)["lasted_s"] == "120.000"
+    bot.exits()
+    assert [len(bot.scene.told(kind)) for kind in (BEGAN, ENDED)] == [1, 1]

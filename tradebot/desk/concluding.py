@@ -108,7 +108,9 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     passing = {whose: gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)}
     # A stop that was sent ends a gap that is told once a report shows that it rests.
     lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk)}
-    awaited = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
+    # A gap that was over when this pass began stays over, although a stop that moves is on its way again.
+    arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
+    awaited = arriving & {*met, *opened}
     left = {**{whose: gap for whose, gap in lasting.items() if whose in awaited}, **left}
     on = {whose for whose in told if whose in left and whose in lasting}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
