@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoints, PackageMetadata, PathDistribution, entry_points
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,27 @@ def installed_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(plugin, "entry_points", asked)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Parse what an installed package says of itself once, while its file is the same: each has its whole README."""
+    parse = PathDistribution.metadata.fget  # type: ignore[attr-defined]
+    parsed: dict[tuple[str, int, int], PackageMetadata] = {}
+
+    def metadata(of: PathDistribution) -> PackageMetadata:
+        try:
+            file = os.stat(f"{of._path}/METADATA")
+        except OSError:
+            return parse(of)  # type: ignore[no-any-return]
+        key = str(of._path), file.st_mtime_ns, file.st_size
+        if key not in parsed:
+            parsed[key] = parse(of)
+        return parsed[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PathDistribution, "metadata", property(metadata))
         yield
 
 

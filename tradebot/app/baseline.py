@@ -45,9 +45,14 @@ def values_of(settings: Frozen) -> dict[str, Any]:
     return {".".join(path): value for path, value in leaves(effective(settings)).items()}
 
 
-def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
-    """Return each setting whose value differs from the approved one, in the order of the configuration."""
-    now, approved = effective(settings), with_earlier(baseline.values)
+def differences(
+    settings: Frozen, baseline: Baseline, origins: Mapping[str, str], values: dict[str, Any] | None = None
+) -> tuple[Difference, ...]:
+    """Return each setting whose value differs from the approved one, in the order of the configuration.
+
+    `values` are the effective ones of the settings, if they are known.
+    """
+    now, approved = effective(settings) if values is None else values, with_earlier(baseline.values)
     if _same(approved, now):
         return ()
     return tuple(_differences(type(settings), leaves(now), leaves(approved), origins))

@@ -56,7 +56,7 @@ def permission_inputs_of(
         gates = dict(load_gates(environ, file))
     except TradebotError as error:
         unread = error.message
-    differ = differences(loaded.settings, accepted, loaded.origins) if accepted else None
+    differ = differences(loaded.settings, accepted, loaded.origins, loaded.effective) if accepted else None
     network = None if mode is Mode.SANDBOX else network_kind(folder.path)
     read = describe_sources(file) if file else None
     unconfigured = loaded.unread.message if loaded.unread else None

@@ -8,7 +8,9 @@ import re
 import reprlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from pydantic import (
@@ -19,7 +21,7 @@ from pydantic import (
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
-from tradebot.app.baseline import VENUES, section_of, with_earlier
+from tradebot.app.baseline import VENUES, effective, section_of, with_earlier
 from tradebot.app.candidates import SECTION as REGISTRY
 from tradebot.app.candidates import (
     pinned_outside,
@@ -65,7 +67,7 @@ class Settings(Sections):
         return self
 
 
-class Loaded(Struct, frozen=True):
+class Loaded(Struct, frozen=True, dict=True):
     """The settings, the source of each value by its dotted name, and the mode that the user's own file names."""
 
     settings: Settings
@@ -81,8 +83,12 @@ class Loaded(Struct, frozen=True):
     @property
     def count(self) -> int:
         """Return how many settings have a source; a section isn't one, even if it is empty."""
-        sections = {name.rpartition(".")[0] for name in self.origins} | EMPTY_SECTIONS
-        return len(self.origins.keys() - sections)
+        return len(self.origins.keys() - {name.rpartition(".")[0] for name in self.origins} - EMPTY_SECTIONS)
+
+    @cached_property
+    def effective(self) -> dict[str, Any]:
+        """Return all values of the settings as a baseline stores them, not to be changed: each pass compares them."""
+        return effective(self.settings)
 
 
 def shipped(name: str) -> Path:
@@ -287,13 +293,9 @@ def _section(values: dict[str, object], sections: list[str], name: str) -> dict[
 def _scalar(text: str) -> object:
     """Parse an environment value: true, false, null, a list in brackets, or text, which may be a number."""
     stripped = text.strip()
-    if stripped in ("true", "false"):
-        return stripped == "true"
-    if stripped == "null":
-        return None
     if re.fullmatch(r"\[.*\]", stripped):
         return [part.strip() for part in stripped[1:-1].split(",") if part.strip()]
-    return stripped
+    return {"true": True, "false": False, "null": None}.get(stripped, stripped)
 
 
 def merge(
@@ -314,7 +316,7 @@ def merge(
             # The times alone: the rest of the line stays as it is.
             merge(into, {name: {"when": value}}, source, origins, prefix)
             continue
-        if isinstance(value, Mapping) and isinstance(held, dict | None):
+        if isinstance(value, Mapping) and (held is None or isinstance(held, dict)):
             nested: dict[str, object] = dict(held or {})
             merge(nested, value, source, origins, f"{path}.")
             into[name] = nested

@@ -1,6 +1,7 @@
 """What we ship is read by a quicker parser, which makes the same of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,3 +16,13 @@ SHIPPED = sorted(shipped("").rglob("*.yaml"))
 )
 def test_both_parsers_make_the_same_of_a_shipped_file(path: Path) -> None:
     assert repr(load_yaml(path, shipped=True)) == repr(load_yaml(path))
+
+
+def test_what_one_reader_changes_the_next_one_does_not_see(tmp_path: Path) -> None:
+    file = tmp_path / "tradebot.yaml"
+    file.write_text("limits: {symbols: [AAPL, {deep: [1]}]}\n")
+    first: Any = load_yaml(file)
+    first["limits"]["symbols"][1]["deep"].append(2)
+    first["limits"]["symbols"].append("MSFT")
+    first["limits"]["more"] = 1
+    assert load_yaml(file) == {"limits": {"symbols": ["AAPL", {"deep": [1]}]}}

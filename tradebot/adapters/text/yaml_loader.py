@@ -1,7 +1,6 @@
 """Load YAML the way people mean it: `no` is a word, keys are unique, numbers are decimals, and nothing is executed."""
 
 import re
-from copy import deepcopy
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -97,7 +96,7 @@ def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     """Return the file's value with exact decimals; raise ConfigurationError naming file, line and what to change."""
     text = read_text(path)
     try:
-        return deepcopy(_parsed(text, _ShippedLoader if shipped else _Loader))
+        return _copied(_parsed(text, _ShippedLoader if shipped else _Loader))
     except yaml.YAMLError as bad:
         problem, cure = problem_and_cure(bad)
         raise ConfigurationError(f"{path}: {problem}", cure) from None
@@ -110,6 +109,13 @@ def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
 def _parsed(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
     """Parse a text once per process: the shipped files are long, and each start reads a person's file three times."""
     return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders above are safe
+
+
+def _copied(value: object) -> object:
+    """Return a value that may be changed; without aliases, no part of it stands in two places."""
+    if isinstance(value, dict):
+        return {key: _copied(item) if isinstance(item, dict | list) else item for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def read_text(path: Path) -> str:
