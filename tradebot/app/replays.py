@@ -8,14 +8,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from tradebot import __version__
-from tradebot.app.baseline import with_earlier
+from tradebot.adapters.text.yaml_edit import changed
+from tradebot.app.baseline import plain, with_earlier
 from tradebot.app.rules import in_force
-from tradebot.app.settings import Settings
+from tradebot.app.settings import Settings, checked
 from tradebot.model.trading import Baseline
+from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Surroundings
 from tradebot.replaying.writing import RecordError
 
+Changes = Sequence[tuple[tuple[str, ...], object]]
 NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -41,6 +44,23 @@ def rules_of_record(around: Surroundings) -> Rules:
     """Return the rules that a recorded pass decided by; raise RecordError if this program can't make them."""
     accepted = Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
     return in_force(settings_of(around), accepted, around.discovered)
+
+
+def with_settings(around: Surroundings, values: Changes, origin: str) -> Surroundings:
+    """Return surroundings in which some settings have other values, as if a person had accepted these.
+
+    `values` are the settings' paths with their values, and `origin` is where they come from, for messages. Raises
+    ConfigurationError if such settings wouldn't load, and RecordError if those of the record can't be read.
+    """
+    if not values:
+        return around
+    settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
+    approved = _values(around.accepted) if around.accepted else None
+    for path, value in values:
+        settings = changed(settings, path, plain(value))
+        approved = approved and changed(approved, path, plain(value))
+    checked(settings, {".".join(path): origin for path, _ in values})
+    return replace(around, settings=_text(settings), accepted=_text(approved) if approved else b"")
 
 
 def _text(values: Mapping[str, Any]) -> bytes:

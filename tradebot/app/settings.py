@@ -144,12 +144,13 @@ def load(
     trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
-    settings = _checked(merged, origins, purpose)
+    settings = checked(merged, origins, purpose)
     warnings += pinned_outside(settings, origins)
     return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
 
 
-def _checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object) -> Settings:
+def checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:
+    """Return settings of merged values; raise ConfigurationError naming each wrong one and its origin."""
     try:
         settings = Settings.model_validate(merged, context=purpose)
         _require_sound_weights(settings, origins)

@@ -61,12 +61,15 @@ class Surroundings(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """A record that was read: what the pass was given, and the bytes of what it decided; its tape plays once."""
+    """A record that was read: what the pass was given, and the bytes of what it decided.
+
+    `tape` returns a fresh tape, which plays once; it is of the kind that is asked for, or else that of the reader.
+    """
 
     given: Given
     outcome: bytes
     surroundings: Surroundings
-    tape: Callable[[], Tape]
+    tape: Callable[..., Tape]
 
 
 class Taking:
@@ -147,7 +150,11 @@ def read_record(
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
-    return Recorded(source.read(Given, given), outcome, around, lambda: tape_of(told, source, kind))
+
+    def tape(wanted: type[Tape] = kind) -> Tape:
+        return tape_of(told, source, wanted)
+
+    return Recorded(source.read(Given, given), outcome, around, tape)
 
 
 def _content(parts: Sequence[bytes], number: object) -> bytes:

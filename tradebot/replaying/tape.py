@@ -172,7 +172,7 @@ class Tape:
         digest = b"" if name == RECORD else asked_digest(asked)
         self.asked.append(Asked(name, digest))
         one = self.reply(name, digest)
-        return self._unknown(name) if one is None else self._told(one)
+        return self.unknown(name, asked) if one is None else self._told(one)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply to a question; None if it wasn't asked then."""
@@ -187,7 +187,8 @@ class Tape:
             self._clocks[one[0]] = reply
         return reply
 
-    def _unknown(self, name: str) -> Any:
+    def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return the reply to a question that wasn't asked then; raise OffTapeError if nobody knows it."""
         if name in self._clocks:
             return self._clocks[name]
         if name == "ledger.promise":

@@ -1,0 +1,119 @@
+"""Decide a recorded pass by other rules, or on another desk: what then happens that didn't, happens as in a simulation.
+
+What the pass asks as it did then is answered as then. An order that wasn't sent then is accepted and goes nowhere. What
+nobody asked then is answered from the desk, or with nothing if nothing of it is known.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, NoneType
+from typing import Any, get_args
+
+from msgspec import msgpack
+
+from tradebot.model.desk import Desk
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.reason_codes import Reason
+from tradebot.model.record import CycleRecord
+from tradebot.model.trading import SlotClaim
+from tradebot.model.values import replace
+from tradebot.ports.world import Rules
+from tradebot.replaying.hints import CLOCKS, is_mapping, is_union, items_of, reply_hint
+from tradebot.replaying.passes import Recorded, decide_again
+from tradebot.replaying.reading import Source
+from tradebot.replaying.tape import PASSED_ON, OffTapeError, Tape
+from tradebot.replaying.writing import RecordError
+
+ACCEPTED = Reply(Outcome.ACCEPTED)
+
+
+class Supposed(Tape):
+    """A tape that also answers what wasn't asked then, as a simulation would on the `desk` of the pass."""
+
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+        super().__init__(told, constants, source)
+        self._last = {(one[0], one[1]): one for one in told}
+        self._promised: frozenset[str] = frozenset()
+        self.desk: Desk | None = None
+
+    def on(self, desk: Desk, promised: frozenset[str]) -> None:
+        """Set the desk that the pass decides on, and our ids of the orders that were promised before it."""
+        self.desk, self._promised = desk, promised
+
+    def reply(self, name: str, digest: bytes) -> list[Any] | None:
+        """Return the next reply to a question; one that is asked more often than then gets its last reply again."""
+        return super().reply(name, digest) or (None if name in CLOCKS else self._last.get((name, digest)))
+
+    def attribute(self, name: str) -> Any:
+        """Return what stands under a name of a port."""
+        if name == "market.rejected_quotes" and name not in self._constants:
+            return self._known_desk.rejected_quotes
+        return super().attribute(name)
+
+    def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return what a simulation replies to a question that wasn't asked then."""
+        if name in PASSED_ON:
+            return ACCEPTED
+        if name == "ledger.promise":
+            return asked[0].client_order_id not in self._promised
+        if name in KNOWN:
+            return KNOWN[name](self._known_desk, asked)
+        hint = reply_hint(name) if name not in CLOCKS else None
+        if hint is not None and (is_mapping(hint) or items_of(hint)):
+            return MappingProxyType({}) if is_mapping(hint) else ()
+        if is_union(hint) and NoneType in get_args(hint):
+            return None
+        return super().unknown(name, asked)
+
+    @property
+    def _known_desk(self) -> Desk:
+        assert self.desk is not None, "a supposed pass has a desk"
+        return self.desk
+
+
+def _claimed(desk: Desk, asked: tuple[Any, ...]) -> SlotClaim:
+    job, session, slot, by, at = asked
+    return SlotClaim(job, session, slot, by, at, won=True)
+
+
+KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
+    "reader.clock": lambda desk, asked: desk.clock,
+    "reader.account": lambda desk, asked: desk.account,
+    "ledger.trading_state": lambda desk, asked: desk.state,
+    "ledger.claim_slot": _claimed,
+    "ledger.promised": lambda desk, asked: {
+        one: desk.books.promised[one] for one in asked[0] if one in desk.books.promised
+    },
+    "ledger.apply_orders": lambda desk, asked: 0,
+    "market.quotes": lambda desk, asked: {one: desk.quotes[one] for one in asked[0] if one in desk.quotes},
+    "stopwatch": lambda desk, asked: desk.taken_s,
+    "second_clock": lambda desk, asked: desk.now,
+}
+"""What the desk says about a question that wasn't asked then."""
+
+
+def suppose(recorded: Recorded, rules: Rules) -> CycleRecord:
+    """Return what a recorded pass decides by these rules, on the desk and the answers of strategies that it is given.
+
+    Nothing is sent. With the rules of the record and what it was given then, this is the record of then. A record can
+    be decided as often as wanted. RecordError if the pass asks what nobody can know.
+    """
+    given = recorded.given
+    tape = recorded.tape(Supposed)
+    assert isinstance(tape, Supposed)
+    tape.on(given.desk, promised_before(recorded))
+    try:
+        return decide_again(recorded, rules, tape)
+    except OffTapeError as error:
+        raise RecordError(f"with this change it asks for {error}, and nobody knows the answer") from error
+
+
+def promised_before(recorded: Recorded) -> frozenset[str]:
+    """Return our ids of the orders that were found to be promised before this pass, so that it didn't send them."""
+    found = msgpack.decode(recorded.outcome)
+    decisions = (one for candidate in found["candidates"] for one in candidate["decisions"])
+    return frozenset(str(one["observed"]) for one in decisions if one["reason"] == Reason.DUPLICATE_INTENT.value)
+
+
+def given_other(recorded: Recorded, **changes: Any) -> Recorded:
+    """Return a record whose pass is given something else: another `desk`, other `proposed`."""
+    return replace(recorded, given=replace(recorded.given, **changes))
