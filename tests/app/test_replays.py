@@ -20,20 +20,18 @@ def around() -> Surroundings:
 
 
 def test_changed_setting_is_in_the_rules_and_all_others_are_as_recorded(around: Surroundings) -> None:
-    before, after = (
-        rules_of_record(around),
-        rules_of_record(with_settings(around, [(("limits", "max_open_positions"), 12)], ORIGIN)),
-    )
-    assert (before.limits.max_open_positions, after.limits.max_open_positions) != (12, 12)
-    assert after.limits.model_dump() == {**before.limits.model_dump(), "max_open_positions": 12}
-    assert after.halts == before.halts
-    assert with_settings(around, (), ORIGIN) == around
+    before, put = rules_of_record(around), with_settings(around, [(("limits", "max_open_positions"), 12)], ORIGIN)
+    assert before.limits.max_open_positions != 12
+    assert put.rules.limits.model_dump() == {**before.limits.model_dump(), "max_open_positions": 12}
+    assert put.rules.halts == before.halts
+    assert put.settings.limits == put.rules.limits
+    same = with_settings(around, (), ORIGIN)
+    assert same == (settings_of(around), before)
 
 
 def test_changed_exit_rule_counts_as_accepted(around: Surroundings) -> None:
-    changed = with_settings(around, [(("exits", "stop_loss_fraction"), 0.02)], ORIGIN)
-    assert str(rules_of_record(changed).exits.stop_loss_fraction) == "0.02"
-    assert str(settings_of(changed).exits.stop_loss_fraction) == "0.02"
+    put = with_settings(around, [(("exits", "stop_loss_fraction"), 0.02)], ORIGIN)
+    assert str(put.rules.exits.stop_loss_fraction) == str(put.settings.exits.stop_loss_fraction) == "0.02"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -13,7 +13,6 @@ from tradebot.app.baseline import plain, with_earlier
 from tradebot.app.rules import in_force
 from tradebot.app.settings import Settings, checked
 from tradebot.model.trading import Baseline
-from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Surroundings
 from tradebot.replaying.writing import RecordError
@@ -46,21 +45,27 @@ def rules_of_record(around: Surroundings) -> Rules:
     return in_force(settings_of(around), accepted, around.discovered)
 
 
-def with_settings(around: Surroundings, values: Changes, origin: str) -> Surroundings:
-    """Return surroundings in which some settings have other values, as if a person had accepted these.
+class Put(NamedTuple):
+    """Settings with some of them changed, and the rules that follow from them."""
+
+    settings: Settings
+    rules: Rules
+
+
+def with_settings(around: Surroundings, values: Changes, origin: str) -> Put:
+    """Return a record's settings in which some have other values, as if a person had accepted these.
 
     `values` are the settings' paths with their values, and `origin` is where they come from, for messages. Raises
     ConfigurationError if such settings wouldn't load, and RecordError if those of the record can't be read.
     """
-    if not values:
-        return around
     settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
     approved = _values(around.accepted) if around.accepted else None
     for path, value in values:
         settings = changed(settings, path, plain(value))
         approved = approved and changed(approved, path, plain(value))
-    checked(settings, {".".join(path): origin for path, _ in values})
-    return replace(around, settings=_text(settings), accepted=_text(approved) if approved else b"")
+    found = checked(settings, {".".join(path): origin for path, _ in values})
+    accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
+    return Put(found, in_force(found, accepted, around.discovered))
 
 
 def _text(values: Mapping[str, Any]) -> bytes:

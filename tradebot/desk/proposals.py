@@ -1,9 +1,10 @@
 """Ask each strategy what it wants, and turn its wants into candidates."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from typing import NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
@@ -63,32 +64,56 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
     candidates, refused, failed = list[Candidate](), list[StrategyRefusal](), list(planned.refused)
     answered = list[StrategySlot]()
     for strategy, slot in planned.strategies:
-        seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
-        refused.extend(seen.left_out)
-        result = seen.unmet or answer_of(strategy, seen.view, world.rules.of(strategy.name).wants)
-        if isinstance(result, Decision):
-            failed.append(StrategyRefusal(strategy.name, result))
-        else:
-            named = _named(strategy, now, slot)
-            for want in result:
-                listing = sights.listing_of(want.symbol, seen.view.lots.get(want.symbol))
-                if listing is None:
-                    refused.append(StrategyRefusal(strategy.name, NOT_LISTED, want.symbol))
-                else:
-                    candidates.append(_candidate(named, seen.view.lots, listing, want))
-            # A strategy whose needs are met for no symbol gets another chance while its slot is due.
-            answered.extend([slot] if slot and seen.view.universe else [])
+        answer = ask(world, now, sights, strategy, slot)
+        candidates.extend(answer.candidates)
+        refused.extend(answer.refused)
+        failed.extend([StrategyRefusal(strategy.name, answer.failed)] if answer.failed else [])
+        # A strategy whose needs are met for no symbol gets another chance while its slot is due.
+        answered.extend([slot] if slot and answer.looked else [])
     if not world.dry_run:
         for refusal in failed:
             result = refusal.decision
             details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
             world.events.emit(EventKind.PROPOSAL_REFUSED.at(now, details))
     reads = {strategy.name: strategy.needs.facts for strategy, _ in planned.strategies if strategy.needs.facts}
-    strongest = sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy))
+    strongest = strongest_first(candidates)
     own = planned._replace(strategies=(), asked=tuple(answered))
     opens = any(candidate.purpose is Purpose.OPEN for candidate in candidates)
     moves = moves_before(world, now) if opens else None
-    return Proposals(tuple(strongest), (*failed, *refused), own, reads, world.code(), moves)
+    return Proposals(strongest, (*failed, *refused), own, reads, world.code(), moves)
+
+
+def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return candidates in the order in which they are judged."""
+    return tuple(sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy)))
+
+
+class Answer(NamedTuple):
+    """What a strategy proposed and which symbols were left out; or why its whole answer `failed`.
+
+    `looked` is False if its needs were met for no symbol.
+    """
+
+    candidates: Sequence[Candidate] = ()
+    refused: Sequence[StrategyRefusal] = ()
+    failed: Decision | None = None
+    looked: bool = False
+
+
+def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Answer:
+    """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
+    seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
+    result = seen.unmet or answer_of(strategy, seen.view, world.rules.of(strategy.name).wants)
+    if isinstance(result, Decision):
+        return Answer((), seen.left_out, result)
+    named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(seen.left_out)
+    for want in result:
+        listing = sights.listing_of(want.symbol, seen.view.lots.get(want.symbol))
+        if listing is None:
+            refused.append(StrategyRefusal(strategy.name, NOT_LISTED, want.symbol))
+        else:
+            candidates.append(_candidate(named, seen.view.lots, listing, want))
+    return Answer(candidates, refused, None, bool(seen.view.universe))
 
 
 def answer_of(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:

@@ -1,9 +1,9 @@
 """Port to a strategy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
-from tradebot.model.candidate import ComponentInputs, OptionContract
+from tradebot.model.candidate import Candidate, ComponentInputs, OptionContract
 from tradebot.model.decision import Decision
 from tradebot.model.view import Needs, StrategyView, Want
 
@@ -63,6 +63,24 @@ class VariedStrategy(Protocol):
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
         """Return what passes its own filters as it is, and then with each change that it has to offer."""
+
+
+@runtime_checkable
+class RefilteringStrategy(Protocol):
+    """A strategy whose own filters can answer again from what is recorded of a candidate. This is optional."""
+
+    @property
+    def filter_settings(self) -> Mapping[str, Sequence[str]]:
+        """Return the settings that each of its filters compares with, by the filter's name.
+
+        What is recorded of a candidate is enough to tell what it would be with other values of these.
+        """
+
+    def filtered(self, candidate: Candidate) -> Candidate:
+        """Return a recorded candidate as it would be proposed with these settings, however they were then.
+
+        The options behind it are left out: only those of a candidate that passed are recorded.
+        """
 
 
 @runtime_checkable

@@ -97,14 +97,18 @@ def suppose(recorded: Recorded, rules: Rules) -> CycleRecord:
     Nothing is sent. With the rules of the record and what it was given then, this is the record of then. A record can
     be decided as often as wanted. RecordError if the pass asks what nobody can know.
     """
-    given = recorded.given
-    tape = recorded.tape(Supposed)
-    assert isinstance(tape, Supposed)
-    tape.on(given.desk, promised_before(recorded))
     try:
-        return decide_again(recorded, rules, tape)
+        return decide_again(recorded, rules, supposed_tape(recorded))
     except OffTapeError as error:
         raise RecordError(f"with this change it asks for {error}, and nobody knows the answer") from error
+
+
+def supposed_tape(recorded: Recorded) -> Supposed:
+    """Return a tape of a pass that knows its desk."""
+    tape = recorded.tape(Supposed)
+    assert isinstance(tape, Supposed)
+    tape.on(recorded.given.desk, promised_before(recorded))
+    return tape
 
 
 def promised_before(recorded: Recorded) -> frozenset[str]:

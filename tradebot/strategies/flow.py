@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import repeat
+from types import MappingProxyType
 
-from tradebot.model.candidate import Component, ComponentInputs, OptionContract, Side
+from tradebot.model.candidate import Candidate, Component, ComponentInputs, OptionContract, Side
 from tradebot.model.decision import Decision
 from tradebot.model.flow import FlowAlert
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.signals.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.signals.scoring import Known, ScoreComponent
@@ -26,6 +28,13 @@ class FlowStrategy:
 
     name = "flow"
     times = ""
+    filter_settings: Mapping[str, Sequence[str]] = MappingProxyType(
+        {
+            SIDE.name: ("long_only",),
+            FAMILIES.name: ("min_families", "min_family_contribution"),
+            CLUSTER.name: ("min_cluster",),
+        }
+    )
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = FlowSettings.model_validate(settings)
@@ -77,7 +86,7 @@ class FlowStrategy:
 
     def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
-        decisions = self._decisions(known.alerts, score, components)
+        decisions = self._decisions(score, components, self._cluster(known.alerts, score))
         passed = all(decision.passed for decision in decisions)
         return Open(
             known.facts.symbol,
@@ -90,15 +99,23 @@ class FlowStrategy:
             contracts=contracts_behind(known.alerts, 1 if score > 0 else -1) if passed else (),
         )
 
-    def _decisions(
-        self, alerts: Sequence[FlowAlert], score: float, components: Sequence[Component]
-    ) -> tuple[Decision, ...]:
+    def filtered(self, candidate: Candidate) -> Candidate:
+        """Return a recorded candidate as it would be proposed with these settings, without the options behind it."""
+        sizes = (each.observed for each in candidate.decisions if each.about == CLUSTER.name)
+        cluster = next((size for size in sizes if isinstance(size, int)), 0)
+        decisions = self._decisions(candidate.score or 0.0, candidate.components, cluster)
+        return replace(candidate, decisions=decisions, contracts=())
+
+    def _cluster(self, alerts: Sequence[FlowAlert], score: float) -> int:
+        """Return how many alerts of the score's direction came within the window; a score without one has none."""
+        return max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0) if score else 0
+
+    def _decisions(self, score: float, components: Sequence[Component], cluster: int) -> tuple[Decision, ...]:
         """Return the answers of all filters, in their order."""
         if not score:
             return self._without_side
         least = self._settings.min_family_contribution
         families = len(agreeing(components, self._families, score, least))
-        cluster = max(sizes(alerts, self._cluster_window, 1 if score > 0 else -1), default=0)
         return self._side(score), *self._enough(families, cluster)
 
     def _side(self, score: float) -> Decision:

@@ -70,22 +70,25 @@ def strategies(
     wanted: Mapping[str, Mapping[str, object]],
     surroundings: Surroundings,
     installed_as: Mapping[str, str] = MappingProxyType({}),
+    among: Mapping[str, EntryPoint] | None = None,
 ) -> tuple[Strategy, ...]:
     """Return the strategies that the configuration names, each with its own settings and name.
 
-    `installed_as` gives the name under which one is installed if that isn't its own; several may share it.
-    OperatorError if one is not installed.
+    `installed_as` gives the name under which one is installed if that isn't its own; several may share it. `among` are
+    those that are installed, if they were looked for before. OperatorError if one is not installed.
     """
-    available = require_installed({name: installed_as.get(name, name) for name in wanted})
+    available = require_installed({name: installed_as.get(name, name) for name in wanted}, among)
     return tuple(
         _strategy(name, available[installed_as.get(name, name)], settings, surroundings)
         for name, settings in wanted.items()
     )
 
 
-def require_installed(wanted: Mapping[str, str]) -> dict[str, EntryPoint]:
+def require_installed(
+    wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
+) -> Mapping[str, EntryPoint]:
     """Return the installed strategies by name. OperatorError if one of those that sections want is not among them."""
-    available = installed()
+    available = installed() if among is None else among
     for name, point in wanted.items():
         if point not in available:
             by_name = "with this name" if point == name else f"named {point}"

@@ -1,0 +1,151 @@
+"""What strategies would have answered to a recorded pass with other settings.
+
+Filters that compare what is recorded are asked again with other numbers. Whatever else has changed, a strategy is asked
+again for what it wants, on the facts and bars that are stored from then. Its answer counts only if, asked with the
+settings of the record, it answers as recorded: then what it read is still there.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from tradebot.desk.proposals import Answer, Proposals, ask, strongest_first
+from tradebot.desk.views import Sights
+from tradebot.model.desk import Desk
+from tradebot.model.position import Kept, Key
+from tradebot.model.record import StrategyRefusal
+from tradebot.model.totals import Totals
+from tradebot.model.values import replace
+from tradebot.ports.stores import Bars, Facts, Ledger
+from tradebot.ports.strategy import RefilteringStrategy, Strategy
+from tradebot.ports.world import Rules
+from tradebot.replaying.passes import Recorded
+from tradebot.replaying.supposed import given_other, supposed_tape
+
+
+class Answering(Struct, frozen=True):
+    """A strategy as it was and as it would be; None where it isn't in use. `settings` are those of its own that differ.
+
+    `sees` is True if something else differs that it sees: its universe, say.
+    """
+
+    name: str
+    before: Strategy | None
+    after: Strategy | None
+    settings: frozenset[str] = frozenset()
+    sees: bool = False
+
+    @property
+    def refilters(self) -> RefilteringStrategy | None:
+        """Return the strategy with its other settings if only its filters read what differs."""
+        after = self.after
+        if self.before is None or after is None or self.sees or not isinstance(after, RefilteringStrategy):
+            return None
+        known = {name for names in after.filter_settings.values() for name in names}
+        return after if self.settings <= known else None
+
+
+class Stored(Struct, frozen=True):
+    """The stores in which something of the time of a pass still is. Nothing is written or fetched."""
+
+    facts: Facts
+    bars: Bars
+    ledger: Ledger
+
+
+class Answers:
+    """The answers of strategies to one recorded pass, as often as wanted; what they see is read once."""
+
+    def __init__(self, recorded: Recorded, rules: Rules, stored: Stored | None) -> None:
+        self._recorded = recorded
+        self._rules = rules
+        self._stored = stored
+        self._as_then: dict[str, bool] = {}
+
+    def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
+        """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
+
+        Those stay as they were. `rules` are the changed ones.
+        """
+        proposed, unknown = self._recorded.given.proposed, set[str]()
+        if proposed is None or not changes:
+            return self._recorded, frozenset()
+        for one in changes:
+            again = self._again(proposed, one, rules)
+            if again is None:
+                unknown.add(one.name)
+            else:
+                proposed = again
+        return given_other(self._recorded, proposed=proposed), frozenset(unknown)
+
+    def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals | None:
+        if one.after is None:
+            return _with(proposed, one.name, Answer())
+        if filters := one.refilters:
+            kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
+            return replace(proposed, candidates=strongest_first(kept))
+        if self._stored is None or not self._is_as_then(one):
+            return None
+        return _with(proposed, one.name, self._asked(one.after, one.name, rules))
+
+    def _is_as_then(self, one: Answering) -> bool:
+        """Return True if a strategy, with the settings of then, answers what is recorded."""
+        if one.before is None:
+            return True
+        if one.name not in self._as_then:
+            proposed = self._recorded.given.proposed
+            assert proposed is not None, "a pass of entries has proposals"
+            answer = self._asked(one.before, one.name, self._rules)
+            then = [each for each in proposed.candidates if each.strategy == one.name]
+            refused = [each for each in proposed.refused if each.strategy == one.name]
+            same = [*strongest_first(answer.candidates)] == then
+            self._as_then[one.name] = same and [*_refusals(one.name, answer)] == refused
+        return self._as_then[one.name]
+
+    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
+        given = self._recorded.given
+        proposed, stored = given.proposed, self._stored
+        assert proposed is not None
+        assert stored is not None, "there is something to ask on"
+        now = min((one.at for one in proposed.candidates), default=given.desk.now)
+        books: Any = _Then(stored.ledger, given.desk)
+        world = replace(
+            supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
+            ledger=books,
+            facts=stored.facts,
+            bars=stored.bars,
+            strategies=(strategy,),
+        )
+        slot = next((each for each in proposed.own.asked if each.strategy == name), None)
+        return ask(world, now, Sights(world, now, [strategy]), strategy, slot)
+
+
+class _Then:
+    """The ledger as a pass found it, as far as strategies see it."""
+
+    def __init__(self, ledger: Ledger, desk: Desk) -> None:
+        self._desk = desk
+        self.sessions = ledger.sessions
+        self.listings = ledger.listings
+
+    def totals(self) -> Totals:
+        """Return what the fills added up to."""
+        return self._desk.books.totals
+
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return what was kept of these positions."""
+        return {key: kept for key, kept in self._desk.books.kept.items() if key in held}
+
+
+def _with(proposed: Proposals, name: str, answer: Answer) -> Proposals:
+    """Return proposals with another answer of one strategy."""
+    candidates = [*(each for each in proposed.candidates if each.strategy != name), *answer.candidates]
+    refused = (*(each for each in proposed.refused if each.strategy != name), *_refusals(name, answer))
+    return replace(proposed, candidates=strongest_first(candidates), refused=refused)
+
+
+def _refusals(name: str, answer: Answer) -> Iterator[StrategyRefusal]:
+    if answer.failed:
+        yield StrategyRefusal(name, answer.failed)
+    yield from answer.refused
