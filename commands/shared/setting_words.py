@@ -24,16 +24,16 @@ def path_of(key: str) -> tuple[str, ...]:
     return (TIMETABLE, job, *parts[2:]) if job in set(Job) else parts
 
 
-def assignments(typed: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each KEY=VALUE; raise OperatorError for a text without both."""
+def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[str, str]]:
+    """Yield name and value of each KEY=VALUE of an option; raise OperatorError for a text without both."""
     for text in typed:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            message = f"--set {clean(text)[:60]} isn't KEY=VALUE"
-            raise OperatorError(message, "--set limits.max_open_positions=5")
+            message = f"{option} {clean(text)[:60]} isn't KEY=VALUE"
+            raise OperatorError(message, f"{option} limits.max_open_positions=5")
         if not value.strip():
             raise OperatorError(
-                f"--set {clean(text)[:60]} has no value", f"write {clean(key)[:60]}=null to turn it off"
+                f"{option} {clean(text)[:60]} has no value", f"write {clean(key)[:60]}=null to turn it off"
             )
         yield key.strip(), value.strip()
 

@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy; no gate is asked again."""
+"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +32,12 @@ CONFLICTS = (
         ("--last", "--since"),
         "it covers one session as a whole",
         "tradebot why-no-orders SYMBOL --session 2026-11-16",
+    ),
+    (
+        "--what-if",
+        ("--dry", "--reason", "--by-symbol", "--strategy"),
+        "it decides recorded passes again",
+        "tradebot why-no-orders SYMBOL --what-if limits.max_open_positions=12",
     ),
     (
         "--by-symbol",
@@ -110,7 +116,8 @@ def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None)
     "why-no-orders",
     epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h\n"
     "tradebot why-no-orders --by-symbol --since 30d\n"
-    "tradebot why-no-orders AAPL --session 2026-11-16 --at 10:32",
+    "tradebot why-no-orders AAPL --session 2026-11-16 --at 10:32\n"
+    "tradebot why-no-orders AAPL --what-if limits.max_open_positions=12",
 )
 def why_no_orders(
     bot: "App",
@@ -139,14 +146,25 @@ def why_no_orders(
     dry: Annotated[
         bool, typer.Option("--dry", help="Explain the last dry run of trade-once, or else the last score.")
     ] = False,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--what-if", metavar="CHANGE", help="Decide again with a setting, price or time changed."),
+    ] = None,
 ) -> Report:
     """Explain why the bot did or didn't trade.
 
     Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
+    With --what-if, recorded passes are decided again with something changed: a setting (NAME=VALUE), price:AAPL=230,
+    'no position:MSFT' or at=10:32. Nothing is sent.
     """
     span = span_of(last, since)
     given = {"a symbol": symbol, "--last": last, "--since": since, "--reason": reason, "--by-symbol": by_symbol}
-    require_one_question({**given, "--session": session, "--at": at, "--dry": dry})
+    others = {"--session": session, "--at": at, "--dry": dry, "--strategy": strategy, "--what-if": changed}
+    require_one_question({**given, **others})
+    if changed:
+        from commands.why_no_orders.what_if import run as run_what_if
+
+        return run_what_if(bot, symbol, changed, session=session, at=at, span=span)
     if dry:
         from commands.why_no_orders.others import run_dry
 

@@ -102,7 +102,7 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
     sent = len(scene.venue.submitted)
     replay(taken.record, taken.rules)
     assert len(scene.venue.submitted) == sent
-    world = Tape((), {}, taken.record.tape()._source).world(
+    world = Tape((), {}, taken.record.tape().source).world(
         taken.rules, taken.record.given.permission, sends=True, shadow=False
     )
     assert world.orders is not None

@@ -12,8 +12,12 @@ from tradebot.model.decision import Gate
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import bytes_of
-from tradebot.replaying.supposed import given_other, suppose
+from tradebot.replaying.passes import Recorded, bytes_of
+from tradebot.replaying.supposed import decided, given_other
+
+
+def suppose(record: Recorded, rules: Rules) -> CycleRecord:
+    return decided(record, rules).cycle
 
 
 def with_limits(rules: Rules, **limits: Any) -> Rules:

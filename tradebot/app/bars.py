@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.bars.stored import StoredBars
+from tradebot.errors import TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.model.bar import Session
     from tradebot.model.venue_day import VenueDay
+
+
+def bars_at_rest(
+    folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
+) -> StoredBars | None:
+    """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
+    from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
+
+    def nowhere() -> BarSource:
+        raise TemporaryError("these bars aren't stored", "tradebot bars fetch")
+
+    is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
+    return stored_bars(folder, events, nowhere, sessions, day) if is_stored else None
 
 
 def stored_bars(

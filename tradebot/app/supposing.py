@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from tradebot.adapters.plugins.plugin import close, installed, strategies
@@ -16,7 +15,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.limits import OwnRules
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
-from tradebot.replaying.answering import Answering
+from tradebot.replaying.answering import Answering, Supposition, Unanswered
 from tradebot.replaying.passes import Surroundings
 
 WHAT_IF = "--what-if"
@@ -42,22 +41,6 @@ AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
 """Limits that need to know what positions lose at their stops."""
 
 
-class Unanswered(NamedTuple):
-    """A setting that a what-if can't change, or only in part, and why."""
-
-    setting: str
-    why: str
-
-
-class Supposition(NamedTuple):
-    """The rules of a record and those of the what-if, with the strategies that would answer otherwise."""
-
-    before: Rules
-    after: Rules
-    strategies: tuple[Answering, ...]
-    unanswered: tuple[Unanswered, ...]
-
-
 class Then(NamedTuple):
     """What a record decided by."""
 
@@ -77,7 +60,7 @@ class Supposing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, one: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._closing.close()
 
     def then(self, around: Surroundings) -> Then:

@@ -6,6 +6,7 @@ settings of the record, it answers as recorded: then what it read is still there
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +16,10 @@ from tradebot.desk.views import Sights
 from tradebot.model.desk import Desk
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import StrategyRefusal
+from tradebot.model.series import Series
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
 from tradebot.ports.strategy import RefilteringStrategy, Strategy
 from tradebot.ports.world import Rules
@@ -46,11 +49,27 @@ class Answering(Struct, frozen=True):
         return after if self.settings <= known else None
 
 
+class Unanswered(Struct, frozen=True):
+    """A setting that a what-if can't change, or only in part, and why."""
+
+    setting: str
+    why: str
+
+
+class Supposition(Struct, frozen=True):
+    """The rules of a record and those of the what-if, with the strategies that would answer otherwise."""
+
+    before: Rules
+    after: Rules
+    strategies: tuple[Answering, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
+
+
 class Stored(Struct, frozen=True):
     """The stores in which something of the time of a pass still is. Nothing is written or fetched."""
 
     facts: Facts
-    bars: Bars
+    bars: Bars | None
     ledger: Ledger
 
 
@@ -114,11 +133,19 @@ class Answers:
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
             ledger=books,
             facts=stored.facts,
-            bars=stored.bars,
+            bars=stored.bars or _NoBars(),
             strategies=(strategy,),
         )
         slot = next((each for each in proposed.own.asked if each.strategy == name), None)
         return ask(world, now, Sights(world, now, [strategy]), strategy, slot)
+
+
+class _NoBars:
+    """Where no bars are stored."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return none."""
+        return {}
 
 
 class _Then:

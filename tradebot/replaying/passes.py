@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from msgspec import Struct, msgpack
+from msgspec import MsgspecError, Raw, Struct, msgpack
 
 from tradebot import cycle
 from tradebot.desk.proposals import Proposals
+from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.trading import Permission
@@ -132,11 +133,17 @@ def bytes_of(outcome: CycleRecord) -> bytes:
 
 
 def read_record(
-    body: bytes, parts: Sequence[bytes], shared: dict[tuple[bytes, Any], Any], kind: type[Tape] = Tape
+    body: bytes,
+    parts: Sequence[bytes],
+    shared: dict[tuple[bytes, Any], Any],
+    kind: type[Tape] = Tape,
+    *,
+    only_passing: bool = False,
 ) -> Recorded:
     """Return the record that these bytes are; raise RecordError if they aren't one.
 
-    `shared` may hold parts' values. Its tape is of this `kind`.
+    `shared` may hold parts' values. Its tape is of this `kind`. With `only_passing`, candidates that the own filters of
+    their strategy refused are left out.
     """
     found = untyped(body)
     if not (isinstance(found, list) and found):
@@ -150,11 +157,48 @@ def read_record(
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
+    if only_passing:
+        given = _only_passing(given, source.shapes.names)
 
     def tape(wanted: type[Tape] = kind) -> Tape:
         return tape_of(told, source, wanted)
 
     return Recorded(source.read(Given, given), outcome, around, tape)
+
+
+def _only_passing(given: Any, names: Mapping[str, tuple[str, ...]]) -> Any:
+    """Return what a pass was given, as it is written, without candidates that their strategies' filters refused."""
+    try:
+        place, of_candidates, of_decisions, of_verdict = (
+            names[name].index(field)
+            for name, field in (
+                ("passes.Given", "proposed"), ("proposals.Proposals", "candidates"),
+                ("candidate.Candidate", "decisions"), ("decision.Decision", "verdict"),
+            )
+        )  # fmt: skip
+        proposed = given[place]
+        if proposed is None:
+            return given
+        passing = [
+            one
+            for one in proposed[of_candidates]
+            if all(decision[of_verdict] == Verdict.PASS.value for decision in one[of_decisions])
+        ]
+    except (LookupError, TypeError, ValueError) as error:
+        raise RecordError("it isn't the record of a pass") from error
+    left = [*proposed[:of_candidates], passing, *proposed[of_candidates + 1 :]]
+    return [*given[:place], left, *given[place + 1 :]]
+
+
+def outcome_in(body: bytes) -> bytes:
+    """Return the bytes of what a pass decided, without reading the rest; RecordError if they aren't its record."""
+    try:
+        *rest, outcome = msgpack.decode(body, type=list[Raw])
+        if len(rest) != 8 or msgpack.decode(rest[0]) != SCHEMA:
+            raise RecordError("it isn't the record of a pass")
+        return msgpack.decode(outcome, type=bytes)
+    except (MsgspecError, ValueError) as error:
+        raise RecordError(f"it can't be read: {error}") from error
 
 
 def _content(parts: Sequence[bytes], number: object) -> bytes:

@@ -42,6 +42,8 @@ EXACT: Mapping[Any, frozenset[type]] = {
     float: frozenset({float, int}),
 }
 """What a field is declared as, and what may stand there as it is."""
+MOST_KINDS = 1_000
+"""How many sorts of items are remembered of a class; a record may come from anyone."""
 NO_KIND: frozenset[type] = frozenset()
 Read = Callable[[Any, "Source"], Any]
 
@@ -145,23 +147,34 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
         return _unknown(kind)
     hints = hints_of(kind)
     readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
-    # Most fields are read as they stand, so they take no call.
-    steps: list[tuple[Read, frozenset[type]]] = [
-        (readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then
-    ]
+    steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
     lacking = sorted(_required(kind) - set(then))
     in_order = now == then and getattr(kind, "__match_args__", now) == now
+    # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
+    known = dict[tuple[type, ...], list[tuple[int, Read]]]()
 
     def read(value: Any, source: Source) -> Any:
         items = _list(value)
-        if len(items) != len(then) or lacking:
-            raise RecordError(f"{name_of(kind)} lacks {', '.join(lacking)}" if lacking else f"{name_of(kind)}: length")
-        found = list[Any]()
+        kinds = tuple(map(type, items))
+        todo = known.get(kinds)
+        if todo is None:
+            if len(items) != len(then) or lacking:
+                raise RecordError(
+                    f"{name_of(kind)} lacks {', '.join(lacking)}" if lacking else f"{name_of(kind)}: length"
+                )
+            todo = [
+                (place, step)
+                for place, (step, exact) in enumerate(steps)
+                if kinds[place] is not NoneType and kinds[place] not in exact
+            ]
+            if len(known) < MOST_KINDS:
+                known[kinds] = todo
+        found, place = (list(items) if todo else items), 0
         try:
-            for (step, kinds), item in zip(steps, items, strict=True):
-                found.append(item if item is None or type(item) in kinds else step(item, source))
+            for place, step in todo:
+                found[place] = step(items[place], source)
         except RecordError as error:
-            raise RecordError(f"{name_of(kind)}.{then[len(found)]}: {error}") from None
+            raise RecordError(f"{name_of(kind)}.{then[place]}: {error}") from None
         if in_order:
             return kind(*found)
         return kind(**{name: item for name, item in zip(then, found, strict=True) if name in readers})

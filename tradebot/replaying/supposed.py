@@ -4,13 +4,15 @@ What the pass asks as it did then is answered as then. An order that wasn't sent
 nobody asked then is answered from the desk, or with nothing if nothing of it is known.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType, NoneType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from msgspec import msgpack
 
 from tradebot.model.desk import Desk
+from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.reason_codes import Reason
 from tradebot.model.record import CycleRecord
@@ -23,21 +25,46 @@ from tradebot.replaying.reading import Source
 from tradebot.replaying.tape import PASSED_ON, OffTapeError, Tape
 from tradebot.replaying.writing import RecordError
 
+SUBMIT = "orders.submit"
+DUPLICATE = Reason.DUPLICATE_INTENT.encode()
 ACCEPTED = Reply(Outcome.ACCEPTED)
 
 
 class Supposed(Tape):
-    """A tape that also answers what wasn't asked then, as a simulation would on the `desk` of the pass."""
+    """A tape that also answers what wasn't asked then, as a simulation would on the `desk` of the pass.
+
+    `sent` are the new orders that were accepted.
+    """
 
     def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
         super().__init__(told, constants, source)
         self._last = {(one[0], one[1]): one for one in told}
-        self._promised: frozenset[str] = frozenset()
+        self._outcome = b""
+        self.sent: list[Intent] = []
         self.desk: Desk | None = None
 
-    def on(self, desk: Desk, promised: frozenset[str]) -> None:
-        """Set the desk that the pass decides on, and our ids of the orders that were promised before it."""
-        self.desk, self._promised = desk, promised
+    def on(self, desk: Desk, outcome: bytes) -> None:
+        """Set the desk that the pass decides on, and what it decided then."""
+        self.desk, self._outcome = desk, outcome
+
+    @cached_property
+    def _promised(self) -> frozenset[str]:
+        return promised_before(self._outcome)
+
+    @property
+    def sent_then(self) -> Iterator[Intent]:
+        """Yield the new orders that were accepted when the pass was recorded."""
+        read = self.source.shapes.reader(Intent, inline=True)
+        for one in self._last.values():
+            if one[0] == SUBMIT and len(one) == 4 and self.source.read(Reply, one[3]).outcome is Outcome.ACCEPTED:
+                yield read(one[2][0], self.source)
+
+    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return the reply to a question, and note the orders that are accepted."""
+        reply = super().answer(name, asked)
+        if name == SUBMIT and reply.outcome is Outcome.ACCEPTED:
+            self.sent.append(asked[0])
+        return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply to a question; one that is asked more often than then gets its last reply again."""
@@ -91,14 +118,23 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
 """What the desk says about a question that wasn't asked then."""
 
 
-def suppose(recorded: Recorded, rules: Rules) -> CycleRecord:
+class Decided(NamedTuple):
+    """What a pass decides, and the new orders that it has accepted then."""
+
+    cycle: CycleRecord
+    sent: tuple[Intent, ...]
+
+
+def decided(recorded: Recorded, rules: Rules) -> Decided:
     """Return what a recorded pass decides by these rules, on the desk and the answers of strategies that it is given.
 
-    Nothing is sent. With the rules of the record and what it was given then, this is the record of then. A record can
-    be decided as often as wanted. RecordError if the pass asks what nobody can know.
+    Nothing is sent. With the rules of the record and what it was given then, this is the record of then: its orders are
+    accepted or not as they were. A record can be decided as often as wanted. RecordError if the pass asks what nobody
+    can know.
     """
+    tape = supposed_tape(recorded)
     try:
-        return decide_again(recorded, rules, supposed_tape(recorded))
+        return Decided(decide_again(recorded, rules, tape), tuple(tape.sent))
     except OffTapeError as error:
         raise RecordError(f"with this change it asks for {error}, and nobody knows the answer") from error
 
@@ -107,15 +143,16 @@ def supposed_tape(recorded: Recorded) -> Supposed:
     """Return a tape of a pass that knows its desk."""
     tape = recorded.tape(Supposed)
     assert isinstance(tape, Supposed)
-    tape.on(recorded.given.desk, promised_before(recorded))
+    tape.on(recorded.given.desk, recorded.outcome)
     return tape
 
 
-def promised_before(recorded: Recorded) -> frozenset[str]:
-    """Return our ids of the orders that were found to be promised before this pass, so that it didn't send them."""
-    found = msgpack.decode(recorded.outcome)
-    decisions = (one for candidate in found["candidates"] for one in candidate["decisions"])
-    return frozenset(str(one["observed"]) for one in decisions if one["reason"] == Reason.DUPLICATE_INTENT.value)
+def promised_before(outcome: bytes) -> frozenset[str]:
+    """Return our ids of the orders that a pass found promised before it, so that it didn't send them."""
+    if DUPLICATE not in outcome:
+        return frozenset()
+    decisions = (one for candidate in msgpack.decode(outcome)["candidates"] for one in candidate["decisions"])
+    return frozenset(str(one["observed"]) for one in decisions if one["reason"] == Reason.DUPLICATE_INTENT)
 
 
 def given_other(recorded: Recorded, **changes: Any) -> Recorded:

@@ -135,7 +135,7 @@ class Tape:
     """
 
     def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
-        self._source = source
+        self.source = source
         self._constants = constants
         self._known: dict[tuple[str, bytes], deque[list[Any]]] = defaultdict(deque)
         self.recorded = tuple([Asked(one[0], one[1]) for one in told])
@@ -160,13 +160,14 @@ class Tape:
     def attribute(self, name: str) -> Any:
         """Return what stands under a name of a port."""
         if name in self._constants:
-            return self._source.read(reply_hint(name), self._constants[name])
+            return self.source.read(reply_hint(name), self._constants[name])
         return self._asking(name)
 
     def _asking(self, name: str) -> Callable[..., Any]:
-        return lambda *asked, **named: self._answer(name, (*[_kept(one) for one in asked], *named.items()))
+        return lambda *asked, **named: self.answer(name, (*[_kept(one) for one in asked], *named.items()))
 
-    def _answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return the reply to a question, and note what is asked."""
         if name == RECORD:
             (self.outcome,) = asked
         digest = b"" if name == RECORD else asked_digest(asked)
@@ -182,7 +183,7 @@ class Tape:
     def _told(self, one: list[Any]) -> Any:
         if len(one) > 4:
             raise RAISED.get(one[4], TradebotError)(str(one[5]), str(one[6]))
-        reply = self._source.read(reply_hint(one[0]), one[3])
+        reply = self.source.read(reply_hint(one[0]), one[3])
         if one[0] in CLOCKS:
             self._clocks[one[0]] = reply
         return reply

@@ -65,6 +65,18 @@ def heads_of(
     return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
 
 
+def heads(
+    database: sqlite3.Connection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+) -> Sequence[CycleRecord]:
+    """Return the passes of a job in a session or since a time, oldest first, without candidates and prices."""
+    return tuple(heads_of(database, job, session=session, since=since, last=last).values())
+
+
 def candidates_of(
     database: sqlite3.Connection, passes: Iterable[int], query: str = OF_ALL, *values: object
 ) -> Mapping[int, list[CandidateRecord]]:

@@ -1,0 +1,248 @@
+"""`tradebot why-no-orders --what-if`: decide a recorded pass again with something changed, and compare the two."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from commands.shared.days import Span
+from commands.shared.surface import Report
+from commands.shared.times import MINUTE, when
+from commands.why_no_orders.asked import session_asked, time_asked, too_early
+from commands.why_no_orders.changes import OPTION, Changes, changes_of
+from commands.why_no_orders.reading import JOB, known_symbol
+from commands.why_no_orders.what_if_screen import show
+from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app.bars import bars_at_rest
+from tradebot.app.baseline import values_of
+from tradebot.app.supposing import Supposing
+from tradebot.app.wiring import App
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.record import CycleRecord
+from tradebot.model.text import in_yaml
+from tradebot.model.values import replace
+from tradebot.replaying.answering import Answers, Stored, Supposition
+from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
+from tradebot.replaying.over_span import Body
+from tradebot.replaying.passes import Recorded, bytes_of, read_record
+from tradebot.replaying.supposed import decided, given_other
+from tradebot.replaying.writing import RecordError
+from tradebot.views.what_if import Change, WhatIf, what_if
+
+NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
+
+
+class Asked(NamedTuple):
+    """The pass that is asked about, and the time that it is moved to, if it is."""
+
+    head: CycleRecord
+    moved: datetime | None = None
+
+
+class Asking:
+    """Decides recorded passes with something changed; what several of them share is read once."""
+
+    def __init__(self, app: App, changes: Changes) -> None:
+        self.app, self.changes = app, changes
+        self._closing = ExitStack()
+        self._shared: dict[tuple[bytes, Any], Any] = {}
+        self._known: dict[object, Supposition] = {}
+        self.supposing = self._closing.enter_context(Supposing(app.folder.path, os.environ))
+
+    def __enter__(self) -> "Asking":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._closing.close()
+
+    def recorded(self, head: CycleRecord) -> Recorded:
+        """Return what is kept of a pass; RecordError if nothing is, or if it can't be used."""
+        return self.read(self.body(head))
+
+    def body(self, head: CycleRecord) -> Body:
+        """Return the record of a pass as it is kept; RecordError if none is."""
+        found = self.app.passes.record(head.id)
+        if found is None:
+            raise RecordError("what it read isn't kept")
+        return found
+
+    def read(self, body: Body, *, only_passing: bool = False) -> Recorded:
+        """Return a record; RecordError if it can't be used."""
+        return read_record(*body, self._shared, only_passing=only_passing)
+
+    def supposition(self, recorded: Recorded) -> Supposition:
+        """Return what the changed settings make of those of a record."""
+        around = recorded.surroundings
+        if around not in self._known:
+            self._known[around] = self.supposing.of(around, self.changes.settings)
+        return self._known[around]
+
+    @property
+    def asks_strategies(self) -> bool:
+        """Return True if strategies may answer otherwise; nobody knows before the first record was read."""
+        return any(one.strategies for one in self._known.values())
+
+    def changed(self, recorded: Recorded) -> tuple[Recorded, frozenset[str]]:
+        """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
+        supposed = self.supposition(recorded)
+        answered, unasked = Answers(recorded, supposed.before, self._stored).to(supposed.strategies, supposed.after)
+        desk = with_words(answered.given.desk, supposed.after) if self.changes.settings else answered.given.desk
+        for symbol in self.changes.gone:
+            desk = without_position(desk, symbol)
+        for symbol, price in self.changes.prices:
+            desk = with_price(desk, symbol, price)
+        return given_other(answered, desk=desk), unasked
+
+    @property
+    def _stored(self) -> Stored | None:
+        facts = self.app.recorded
+        return Stored(facts, self.bars, self.app.ledger_view) if facts else None
+
+    @cached_property
+    def bars(self) -> StoredBars | None:
+        """Return the bars that are stored; None if none ever were."""
+        app = self.app
+        found = bars_at_rest(app.folder.path, app.events, app.ledger_view.sessions, app.day)
+        if found:
+            self._closing.callback(found.close)
+        return found
+
+
+def run(
+    app: App,
+    symbol: str | None,
+    typed: Sequence[str],
+    *,
+    session: str | None = None,
+    at: str | None = None,
+    span: Span,
+) -> Report:
+    """Answer a what-if about one pass or a span; exit 0 if it lets an order through, otherwise 10.
+
+    OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
+    """
+    changes = changes_of(app, typed)
+    name = known_symbol(app, symbol) if symbol else None
+    with Asking(app, changes) as asking:
+        if span != Span() or (session is not None and at is None and changes.at is None):
+            from commands.why_no_orders.what_if_span import run as run_over_span
+
+            return run_over_span(asking, name, span, session_asked(app, session) if session else None)
+        data = _of_pass(asking, name, session, at)
+    return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
+
+
+def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
+    head, moved = _head(asking, symbol, session, at)
+    try:
+        recorded = asking.recorded(head)
+        supposed = asking.supposition(recorded)
+        then = decided(recorded, supposed.before)
+        changed, unasked = asking.changed(recorded)
+        now = decided(_moved(changed, moved) if moved else changed, supposed.after)
+    except RecordError as error:
+        raise not_kept(head, str(error)) from error
+    require_held(asking.changes, held_in(recorded))
+    data = what_if(
+        then.cycle,
+        now.cycle,
+        (then.sent, now.sent),
+        [*changes_in(asking, recorded, moved)],
+        symbol=symbol,
+        left_out=supposed.unanswered,
+        unasked=sorted(unasked),
+    )
+    return replace(data, otherwise=bytes_of(then.cycle) != recorded.outcome)
+
+
+def not_kept(head: CycleRecord, why: str) -> OperatorError:
+    """Return the error for a pass that can't be decided again."""
+    return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", NOT_KEPT)
+
+
+def _head(
+    asking: Asking, symbol: str | None, session: str | None, at: str | None
+) -> tuple[CycleRecord, datetime | None]:
+    """Return the pass that is asked about, and the time that it is moved to, if it is."""
+    app, changes = asking.app, asking.changes
+    facts, day = app.recorded, session_asked(app, session)
+    heads = facts.heads(JOB, session=day) if facts and day else ()
+    if facts is None or day is None or not heads:
+        raise nothing_recorded(facts, day)
+    asked = at or changes.at
+    if asked is None:
+        return Asked(heads[-1])
+    until = time_asked(app, day, asked)
+    found = [one for one in heads if one.at <= until]
+    if not found:
+        raise too_early(day, until, heads[0].at, symbol)
+    head = found[-1]
+    if changes.at is None:
+        return Asked(head)
+    until = time_asked(app, day, changes.at)
+    began = until.replace(second=0, microsecond=0) if changes.at.count(":") < 2 else until
+    _require_open(app, day, until)
+    return Asked(head, None if began <= head.at <= until else began)
+
+
+def _require_open(app: App, day: date, at: datetime) -> None:
+    sessions = app.ledger_view.sessions(day, day)
+    if sessions and not sessions[0].contains(at):
+        opens, closes = (when(one, MINUTE) for one in (sessions[0].open, sessions[0].close))
+        raise OperatorError(
+            f"{OPTION} at={when(at, MINUTE)} is outside of session {day}, which is open from {opens} to {closes}",
+            "name a time within it, or another session: tradebot why-no-orders --session 2026-11-16 --what-if at=10:32",
+        )
+
+
+def nothing_recorded(facts: SqliteFacts | None, day: date | None) -> OperatorError:
+    """Return the error for a session, or a bot, without recorded passes."""
+    before, after = facts.sessions_beside(JOB, day) if facts and day else (None, None)
+    if before is None and after is None:
+        return OperatorError("nothing is on record: trade-once hasn't run", "tradebot trade-once")
+    others = " or ".join(f"tradebot why-no-orders --session {one}" for one in (before, after) if one)
+    return OperatorError(f"no pass of trade-once is on record in session {day}", others)
+
+
+def _moved(recorded: Recorded, at: datetime) -> Recorded:
+    return replace(recorded, given=at_time(recorded.given, at))
+
+
+def held_in(recorded: Recorded) -> set[str]:
+    """Return the symbols that the account held in a pass."""
+    return {name for name, shares in recorded.given.desk.net.items() if shares}
+
+
+def require_held(changes: Changes, held: Collection[str]) -> None:
+    """Raise OperatorError if a position that is to be absent is none of those that were held."""
+    for symbol in changes.gone:
+        if symbol not in held:
+            raise OperatorError(
+                f"nobody held {symbol} then",
+                f"held: {', '.join(held)}" if held else "nothing was held: tradebot positions",
+            )
+
+
+def changes_in(asking: Asking, recorded: Recorded, moved: datetime | None = None) -> Iterator[Change]:
+    """Yield what is changed of a pass, with what it was."""
+    changes, desk = asking.changes, recorded.given.desk
+    if changes.settings:
+        known = values_of(asking.supposing.then(recorded.surroundings).settings)
+        for path, value in changes.settings:
+            name = ".".join(path)
+            yield Change(name, _shown(known, name), in_yaml(value))
+    for symbol, price in changes.prices:
+        quote = desk.quotes.get(symbol)
+        yield Change(f"price of {symbol}", f"{quote.middle:f} USD" if quote else "unknown", f"{price:f} USD")
+    for symbol in changes.gone:
+        yield Change(f"position in {symbol}", f"{desk.net.get(symbol, 0):f}", "none")
+    if moved:
+        yield Change("time", when(desk.now), when(moved))
+
+
+def _shown(known: dict[str, Any], name: str) -> str:
+    inner = {key.removeprefix(f"{name}."): value for key, value in known.items() if key.startswith(f"{name}.")}
+    return in_yaml(known.get(name, inner or None))

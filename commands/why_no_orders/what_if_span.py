@@ -1,0 +1,101 @@
+"""Decide the passes of a session, or since a time, with something changed, and sum up what differs."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from commands.shared.days import Span
+from commands.shared.surface import Report, progress_bar
+from commands.why_no_orders.changes import OPTION
+from commands.why_no_orders.later_prices import later_prices
+from commands.why_no_orders.reading import JOB, bounds_of
+from commands.why_no_orders.what_if import Asking, changes_in, held_in, not_kept, nothing_recorded, require_held
+from commands.why_no_orders.what_if_span_screen import show
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.record import CycleRecord
+from tradebot.replaying.over_span import Body, Changed, Ends, OverSpan, Passed, by_filters_alone, compares
+from tradebot.replaying.passes import Recorded
+from tradebot.replaying.writing import RecordError
+from tradebot.views.what_if_span import Lacking, WhatIfSpan, what_if_span
+
+
+def run(asking: Asking, symbol: str | None, span: Span, session: date | None) -> Report:
+    """Answer a what-if about a span; exit 0 if it lets an order through, otherwise 10."""
+    if asking.changes.at is not None:
+        raise OperatorError(
+            f"{OPTION} at= moves one pass, and this is a span", f"tradebot why-no-orders {OPTION} at=10:32"
+        )
+    facts = asking.app.recorded
+    heads = facts.heads(JOB, **bounds_of(facts, span, session)._asdict()) if facts else ()
+    if facts is None or not heads:
+        raise nothing_recorded(facts, session)
+    deciding = _Deciding(asking)
+    with progress_bar("deciding again") as progress:
+        for number, head in enumerate(heads):
+            progress(number, len(heads))
+            deciding.decide(head)
+    data = deciding.summed_up(symbol, session, heads)
+    return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
+
+
+class _Deciding:
+    """Decides the passes of one span, and sums up what differs."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._over = OverSpan(self._changed, self._touches)
+        self._decided: list[tuple[CycleRecord, Passed]] = []
+        self._lacking: list[Lacking] = []
+        self._unasked: set[str] = set()
+        self._held: set[str] = set()
+        self._first: Recorded | None = None
+
+    def decide(self, head: CycleRecord) -> None:
+        """Decide the next pass; one whose record can't be used is left out."""
+        try:
+            body = self._asking.body(head)
+            if self._first is None:
+                self._first = self._asking.read(body)
+                self._asking.supposition(self._first)
+            self._decided.append((head, self._over.passed(body)))
+        except RecordError as error:
+            self._lacking.append(Lacking(head.id, head.at, str(error)))
+
+    def _touches(self, then: Ends) -> bool:
+        changes = self._asking.changes
+        if self._asking.asks_strategies or self._compares or changes.gone:
+            return True
+        return not by_filters_alone(then)
+
+    @property
+    def _compares(self) -> bool:
+        assert self._first is not None, "the first record is read before any is decided"
+        return compares(self._asking.supposition(self._first).after)
+
+    def _changed(self, body: Body) -> Changed:
+        asking = self._asking
+        whole = asking.asks_strategies or self._compares
+        recorded = asking.read(body, only_passing=not whole)
+        self._held |= held_in(recorded) if asking.changes.gone else set()
+        changed, unasked = asking.changed(recorded)
+        self._unasked |= unasked
+        return Changed(changed, asking.supposition(recorded).after, whole)
+
+    def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
+        """Return what differs; OperatorError if no pass could be decided again."""
+        if self._first is None or not self._decided:
+            raise not_kept(heads[-1], self._lacking[-1].why)
+        asking = self._asking
+        require_held(asking.changes, self._held)
+        assert self._first is not None
+        passes = [one for _, one in self._decided]
+        return what_if_span(
+            passes,
+            (heads[0].at, heads[-1].at),
+            changes_in(asking, self._first),
+            lambda orders: later_prices(asking, orders),
+            symbol=symbol,
+            session=session,
+            left_out=asking.supposition(self._first).unanswered,
+            unasked=sorted(self._unasked),
+            lacking=self._lacking,
+        )

@@ -1,0 +1,292 @@
+"""The desk of a pass with something else on it: another price, a position less, and orders that were or weren't sent.
+
+What follows from it for the book follows here too: exposure, equity, buying power, entries. The margin of what is held
+stays as the venue reported it.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.desk import Book, Desk, Entered, Span, Stake
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill
+from tradebot.model.position import Kept, OwnedFill, Position
+from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
+from tradebot.ports.world import Rules
+from tradebot.replaying.passes import Given
+
+NONE = Decimal(0)
+
+
+class Filled(Struct, frozen=True):
+    """An order as if it had filled as a whole at once, at `price` in its instrument's currency."""
+
+    intent: Intent
+    price: Decimal
+
+    @property
+    def symbol(self) -> str:
+        return self.intent.instrument.symbol
+
+    @property
+    def signed(self) -> Decimal:
+        """Return its shares, those of a sale below zero."""
+        return self.intent.quantity * self.intent.side.sign
+
+    @property
+    def fill(self) -> OwnedFill:
+        """Return the fill that the books would have."""
+        intent = self.intent
+        name, symbol, multiplier = intent.client_order_id, intent.instrument.symbol, intent.instrument.multiplier
+        of = Fill(f"supposed {name}", name, symbol, intent.side, intent.quantity, self.price, intent.at, multiplier)
+        return OwnedFill(intent.key.strategy, of)
+
+
+def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
+    """Return the desk with another price of a symbol: its spread stays as wide as a share of the price, and as old."""
+    before = desk.quotes.get(symbol)
+    if before is None:
+        now = Quote(symbol, desk.now, price, price, price, None, "")
+    else:
+        by = price / before.middle
+        now = replace(before, bid=before.bid * by, ask=before.ask * by, last=before.last * by)
+    rejected = {name: why for name, why in desk.rejected_quotes.items() if name != symbol}
+    priced = replace(desk, quotes={**desk.quotes, symbol: now}, rejected_quotes=rejected)
+    held, listing = desk.net.get(symbol, NONE), desk.listings.get(symbol)
+    if not held or before is None or listing is None:
+        return priced
+    was, becomes = (listing.instrument.notional(held, one.middle) for one in (before, now))
+    return _worth_more(replace(priced, book=_revalued(priced, symbol, was, becomes)), symbol, becomes - was)
+
+
+def without_position(desk: Desk, symbol: str) -> Desk:
+    """Return the desk as if nobody held a symbol in this account; what was sold for it is cash at its price."""
+    for position in desk.positions:
+        if position.symbol == symbol:
+            desk = _less(desk, position.whose, abs(position.quantity))
+    if foreign := desk.net.get(symbol, NONE):
+        desk = _with_net(desk, symbol, -foreign)
+    return replace(desk, book=replace(desk.book, foreign=desk.book.foreign - {symbol}))
+
+
+def at_time(given: Given, at: datetime) -> Given:
+    """Return what a pass is given if it had run at another time of its session, with data as old as it was.
+
+    What happened before, such as fills, stays where it is.
+    """
+    desk = given.desk
+    by, proposed = at - desk.now, given.proposed
+    is_open = desk.session is not None and desk.session.contains(at)
+    moved = replace(
+        desk,
+        now=at,
+        clock=replace(desk.clock, now=at, is_open=is_open),
+        quotes={symbol: replace(quote, at=quote.at + by) for symbol, quote in desk.quotes.items()},
+        facts={
+            symbol: replace(one, alerts_fetched_at=one.alerts_fetched_at and one.alerts_fetched_at + by)
+            for symbol, one in desk.facts.items()
+        },
+        reconcile=desk.reconcile and replace(desk.reconcile, at=desk.reconcile.at + by),
+    )
+    if proposed is not None:
+        later = tuple([replace(one, at=one.at + by) for one in proposed.candidates])
+        proposed = replace(proposed, candidates=later)
+    return replace(given, desk=moved, proposed=proposed)
+
+
+def with_filled(desk: Desk, filled: Filled) -> Desk:
+    """Return the desk as if an order of an earlier pass had filled, valued at the desk's prices."""
+    intent, symbol = filled.intent, filled.intent.instrument.symbol
+    totals = desk.books.totals.after((filled.fill,))
+    if intent.purpose is not Purpose.OPEN:
+        closed = _less(desk, intent.whose, intent.quantity)
+        return replace(closed, books=replace(closed.books, totals=totals))
+    position = totals.positions[intent.whose]
+    kept = Kept(
+        stop_loss_fraction=intent.stop_loss_fraction,
+        profit_target_fraction=intent.profit_target_fraction,
+        entry_score=intent.score,
+        components=intent.components,
+        targets=intent.targets,
+        instrument=intent.instrument,
+        atr_fraction=intent.atr_fraction,
+        invalid_fraction=intent.invalid_fraction,
+        cluster=intent.cluster,
+        worst_price=intent.worst_price,
+    )
+    others = (one for one in desk.positions if one.whose != position.whose)
+    held = replace(
+        desk,
+        positions=(*others, position),
+        net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed},
+        books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: kept}),
+        book=_with_bought(desk, filled),
+    )
+    price = _price(desk, symbol, filled.price)
+    gain = intent.instrument.notional(filled.signed, price) - intent.instrument.notional(filled.signed, filled.price)
+    return _worth_more(held, symbol, gain)
+
+
+def without_order(desk: Desk, filled: Filled) -> Desk:
+    """Return the desk as if an order of an earlier pass had not been sent: without what it bought, or while it works.
+
+    What has been closed since stays closed.
+    """
+    intent, symbol = filled.intent, filled.intent.instrument.symbol
+    strategy = intent.key.strategy
+    entries = [one for one in desk.book.entries if (one.strategy, one.symbol, one.at) != (strategy, symbol, intent.at)]
+    desk = replace(desk, book=replace(desk.book, entries=tuple(entries)))
+    working = [
+        one for one in desk.book.own_orders if (one.strategy, one.symbol, one.side) == (*intent.whose, intent.side)
+    ]
+    for one in working:
+        desk = _without_working(desk, symbol, intent.instrument.notional(one.shares, filled.price), intent.side)
+    if working:
+        left = tuple(one for one in desk.book.own_orders if one not in working)
+        stakes = tuple(one for one in desk.book.stakes if one.held or (one.strategy, one.symbol) != intent.whose)
+        names = desk.book.working - ({symbol} - {one.symbol for one in left})
+        desk = replace(desk, book=replace(desk.book, own_orders=left, stakes=stakes, working=names))
+    held = next((one for one in desk.positions if one.whose == intent.whose), None)
+    bought = sum((abs(lot.quantity) for lot in held.lots if lot.at >= intent.at), NONE) if held else NONE
+    return _less(desk, intent.whose, min(bought, intent.quantity)) if bought else desk
+
+
+def _with_bought(desk: Desk, filled: Filled) -> Book:
+    intent, symbol, before = filled.intent, filled.intent.instrument.symbol, desk.book
+    strategy, price = intent.key.strategy, _price(desk, symbol, filled.price)
+    usd = abs(intent.instrument.notional(filled.signed, price))
+    entered = Entered(strategy, symbol, intent.side, intent.at)
+    today = desk.session is not None and desk.session.date == intent.key.session
+    counted = before.with_order(entered) if today else before
+    after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
+    return replace(
+        after,
+        new_entries=before.new_entries,
+        working=before.working,
+        held=before.held | {symbol},
+        stakes=(*before.stakes, Stake(strategy, symbol, intent.side, usd, True)),
+        last_fill_at={**before.last_fill_at, symbol: intent.at},
+        own_fill_at={**before.own_fill_at, (strategy, symbol): intent.at},
+    )
+
+
+def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
+    """Return the desk with so many shares less of a position, unsigned, sold at the desk's price."""
+    strategy, symbol = whose
+    position = next((one for one in desk.positions if one.whose == whose), None)
+    if position is None:
+        return desk
+    shares = min(shares, abs(position.quantity))
+    signed = shares if position.quantity > 0 else -shares
+    left = _reduced(position, shares)
+    others = [left if one is position else one for one in desk.positions]
+    side, keeps = Side.of(position.quantity), 1 - shares / abs(position.quantity)
+    stakes = (
+        replace(one, usd=one.usd * keeps, risk_usd=one.risk_usd and one.risk_usd * keeps)
+        if one.held and (one.strategy, one.symbol, one.side) == (strategy, symbol, side)
+        else one
+        for one in desk.book.stakes
+    )
+    positions = tuple(one for one in others if one.lots)
+    held = desk.book.held if any(one.symbol == symbol for one in positions) else desk.book.held - {symbol}
+    book = replace(desk.book, stakes=tuple(one for one in stakes if one.usd), held=held)
+    totals = replace(desk.books.totals, positions={**desk.books.totals.positions, whose: left})
+    fewer = replace(desk, positions=positions, book=book, books=replace(desk.books, totals=totals))
+    return _with_net(fewer, symbol, -signed)
+
+
+def _reduced(position: Position, shares: Decimal) -> Position:
+    lots = list(position.lots)
+    while shares and lots:
+        lot = lots.pop()
+        taken = min(shares, abs(lot.quantity))
+        shares -= taken
+        if rest := abs(lot.quantity) - taken:
+            lots.append(replace(lot, quantity=rest if lot.quantity > 0 else -rest))
+    return replace(position, lots=tuple(lots))
+
+
+def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
+    """Return the desk with another net position of a symbol, and what that is in the book."""
+    was = desk.net.get(symbol, NONE)
+    listing, price = desk.listings.get(symbol), _price(desk, symbol, NONE)
+    net = {**desk.net, symbol: was + change}
+    if listing is None:
+        return replace(desk, net=net)
+    value = listing.instrument.notional
+    book = _revalued(desk, symbol, value(was, price), value(was + change, price))
+    if desk.account.settlement is not Settlement.MARGINED:
+        book = replace(book, buying_power=book.buying_power - value(change, price))
+    return replace(desk, net=net, book=book)
+
+
+def _revalued(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
+    """Return the book with another value in USD of what is held of a symbol, signed."""
+    book = desk.book
+    more, span = abs(becomes) - abs(was), book.spans.get(symbol, Span())
+    return replace(
+        book,
+        exposure=_added(book.exposure, symbol, more),
+        sector_exposure=_added(book.sector_exposure, desk.sectors.get(symbol, ""), more),
+        gross=book.gross + more,
+        spans={**book.spans, symbol: Span(span.lowest + becomes - was, span.highest + becomes - was)},
+    )
+
+
+def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
+    """Return the desk of an account that is worth so many USD more, because of what it holds of a symbol."""
+    book, equity = desk.book, desk.book.equity + gain
+    worth = replace(book.worth, total=book.worth.total + gain) if book.worth else None
+    owners = [one for one in desk.positions if one.symbol == symbol]
+    all_held = sum((abs(one.quantity) for one in owners), NONE)
+    results = dict(book.day_results)
+    for one in owners:
+        if (result := results.get(one.strategy, NONE)) is not None:
+            results[one.strategy] = result + gain * abs(one.quantity) / all_held
+    loss = max(desk.account.last_equity - equity, NONE)
+    changed = replace(book, equity=equity, day_loss=loss, worth=worth, day_results=results)
+    return replace(desk, book=changed, account=replace(desk.account, equity=equity))
+
+
+def _without_working(desk: Desk, symbol: str, usd: Decimal, side: Side) -> Desk:
+    book, span = desk.book, desk.book.spans.get(symbol, Span())
+    less = min(usd, book.exposure.get(symbol, NONE))
+    narrower = Span(span.lowest, span.highest - less) if side is Side.BUY else Span(span.lowest + less, span.highest)
+    return replace(
+        desk,
+        book=replace(
+            book,
+            exposure=_added(book.exposure, symbol, -less),
+            sector_exposure=_added(book.sector_exposure, desk.sectors.get(symbol, ""), -less),
+            gross=book.gross - less,
+            spans={**book.spans, symbol: narrower},
+        ),
+    )
+
+
+def _added(amounts: Mapping[str, Decimal], name: str, more: Decimal) -> Mapping[str, Decimal]:
+    return {**amounts, name: amounts.get(name, NONE) + more}
+
+
+def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:
+    """Return a symbol's price on a desk: its quote's midpoint, or else what was last paid for it."""
+    quote = desk.quotes.get(symbol)
+    return quote.middle if quote else desk.books.totals.last_price.get(symbol, otherwise)
+
+
+def with_words(desk: Desk, rules: Rules) -> Desk:
+    """Return the desk with the sectors, themes and betas of other rules."""
+    book, sectors = desk.book, rules.sectors
+    if (sectors, rules.themes, rules.betas) == (desk.sectors, book.themes, book.betas):
+        return desk
+    by_sector = dict[str, Decimal]()
+    for symbol, usd in book.exposure.items():
+        by_sector[sectors.get(symbol, "")] = by_sector.get(sectors.get(symbol, ""), NONE) + usd
+    changed = replace(book, sector_exposure=by_sector, themes=rules.themes, betas=rules.betas)
+    return replace(desk, sectors=sectors, book=changed)

@@ -1,0 +1,241 @@
+"""What a pass would have decided with something changed, beside what it decided: who gets through, and who stops it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, Number
+from tradebot.model.intent import Intent
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.replaying.answering import Unanswered
+
+Key = tuple[str, str, Purpose]
+"""Strategy, symbol and purpose of a candidate."""
+
+
+class Change(Struct, frozen=True):
+    """One thing that is changed: a setting, a price, a position or the time; before and after, as people write it."""
+
+    what: str
+    before: str
+    after: str
+
+
+class End(Struct, frozen=True):
+    """Where a candidate ended: the gate that refused it first, with what it saw."""
+
+    gate: str
+    about: str
+    reason: str
+    meaning: str
+    observed: Number | str | None
+    limit: Number | str | None
+
+
+class Order(Struct, frozen=True):
+    """A new order: unsigned shares, its limit price (None at the market), and what it is worth in USD."""
+
+    strategy: str
+    symbol: str
+    side: Side
+    purpose: Purpose
+    quantity: Decimal
+    price: Decimal | None
+    notional_usd: Decimal | None
+    client_order_id: str
+
+
+class Fate(Struct, frozen=True):
+    """What became of a candidate: `sent`, or where it ended; `others` are the gates that refuse it too.
+
+    `absent` if there is no such candidate.
+    """
+
+    sent: bool = False
+    end: End | None = None
+    others: tuple[End, ...] = ()
+    order: Order | None = None
+    absent: bool = False
+
+
+class Outcome(Struct, frozen=True):
+    """A candidate, what became of it then, and what would become of it."""
+
+    strategy: str
+    symbol: str
+    side: Side
+    purpose: Purpose
+    then: Fate
+    now: Fate
+
+    @property
+    def same(self) -> bool:
+        """Return True if it ends where it ended, with the same order."""
+        return _what(self.then) == _what(self.now)
+
+
+class WhatIf(Struct, frozen=True):
+    """One pass with something changed.
+
+    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies whose answer to their
+    changed settings nobody knows. `about` are the outcomes of the symbol that was asked about, `changed` all that
+    differ, and `same` how many don't. `otherwise` is True if this program decides the pass otherwise even as it was.
+    """
+
+    id: str
+    session: date
+    at: datetime
+    symbol: str | None
+    sentence: str
+    remedy: str
+    changes: tuple[Change, ...]
+    left_out: tuple[Unanswered, ...]
+    unasked: tuple[str, ...]
+    about: tuple[Outcome, ...]
+    changed: tuple[Outcome, ...]
+    same: int
+    orders_then: int
+    orders_now: int
+    otherwise: bool = False
+
+    @property
+    def lets_through(self) -> bool:
+        """Return True if an order goes out that didn't, of the symbol if one was asked about."""
+        asked = self.about if self.symbol else self.changed
+        return any(one.now.sent and not one.then.sent for one in asked)
+
+
+def what_if(
+    then: CycleRecord,
+    now: CycleRecord,
+    sent: tuple[Sequence[Intent], Sequence[Intent]],
+    changes: Sequence[Change],
+    *,
+    symbol: str | None = None,
+    left_out: Sequence[Unanswered] = (),
+    unasked: Sequence[str] = (),
+) -> WhatIf:
+    """Return what differs between a pass as it was and as it would be; `sent` are the orders of both."""
+    outcomes = list(outcomes_of(then, now, sent))
+    changed = tuple(one for one in outcomes if not one.same)
+    about = tuple(one for one in outcomes if one.symbol == symbol)
+    data = WhatIf(
+        id=then.id,
+        session=then.session,
+        at=now.at,
+        symbol=symbol,
+        sentence="",
+        remedy="",
+        changes=tuple(changes),
+        left_out=tuple(left_out),
+        unasked=tuple(unasked),
+        about=about,
+        changed=changed,
+        same=len(outcomes) - len(changed),
+        orders_then=sum(one.then.sent for one in outcomes),
+        orders_now=sum(one.now.sent for one in outcomes),
+    )
+    said, remedy = _of_symbol(symbol, about, now) if symbol else _of_pass(data, now)
+    return replace(data, sentence=said, remedy=remedy)
+
+
+def outcomes_of(
+    then: CycleRecord, now: CycleRecord, sent: tuple[Sequence[Intent], Sequence[Intent]]
+) -> Iterator[Outcome]:
+    """Yield every candidate of either, in the order in which they would be judged."""
+    before, after = (_by_key(one, orders) for one, orders in zip((then, now), sent, strict=True))
+    known = {key_of(one.candidate): one.candidate for cycle in (then, now) for one in cycle.candidates}
+    for key in dict.fromkeys((*after, *before)):
+        candidate = known[key]
+        nothing = Fate(absent=True)
+        yield Outcome(
+            candidate.strategy, candidate.symbol, candidate.side, candidate.purpose,
+            before.get(key, nothing), after.get(key, nothing),
+        )  # fmt: skip
+
+
+def key_of(candidate: Candidate) -> Key:
+    """Return what a candidate is known by in its pass."""
+    return candidate.strategy, candidate.symbol, candidate.purpose
+
+
+def _by_key(cycle: CycleRecord, sent: Sequence[Intent]) -> Mapping[Key, Fate]:
+    orders = {intent.client_order_id: intent for intent in sent}
+    return {key_of(one.candidate): _fate(one, orders.get(one.client_order_id or "")) for one in cycle.candidates}
+
+
+def _fate(record: CandidateRecord, intent: Intent | None) -> Fate:
+    failed = [end_of(one) for one in record.decisions if not one.passed]
+    order = order_of(intent) if intent else None
+    return Fate(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
+
+
+def end_of(decision: Decision) -> End:
+    """Return where a candidate ends by a decision that didn't pass."""
+    reason = decision.reason
+    meaning = REASONS[reason].meaning if reason else ""
+    return End(decision.gate, decision.about, reason or "", meaning, decision.observed, decision.limit)
+
+
+def order_of(intent: Intent) -> Order:
+    """Return a new order as people see it."""
+    price = intent.limit_price if intent.limit_price is not None else intent.send_mid
+    notional = None if price is None else intent.instrument.notional(intent.quantity, price)
+    return Order(
+        intent.key.strategy, intent.instrument.symbol, intent.side, intent.purpose, intent.quantity,
+        intent.limit_price, notional, intent.client_order_id,
+    )  # fmt: skip
+
+
+def _what(fate: Fate) -> tuple[object, ...]:
+    end, order = fate.end, fate.order
+    told = (end.gate, end.about, end.reason) if end else ()
+    return fate.absent, fate.sent, told, (order.quantity, order.price, order.side) if order and fate.sent else ()
+
+
+def _of_symbol(symbol: str, about: Sequence[Outcome], now: CycleRecord) -> tuple[str, str]:
+    if not about:
+        return f"No strategy proposed {symbol} in this pass, and with this change none would.", "tradebot score"
+    best = max(about, key=lambda one: (one.now.sent, one.purpose is Purpose.OPEN))
+    then, end = best.then, best.now.end
+    if best.now.sent:
+        return ("It was sent then, and would be again." if then.sent else "Its order would be sent."), ""
+    if best.now.absent or end is None:
+        return f"With this change nobody would propose {symbol}.", ""
+    if then.sent:
+        return f"Its order wouldn't be sent: {end.gate} would refuse it. {end.meaning}", _remedy(end)
+    if best.same:
+        return f"Nothing changes for it: {_named(end)} refuses it as before. {end.meaning}", _remedy(end)
+    return f"It would still be refused, by {_named(end)} next. {end.meaning}", _remedy(end)
+
+
+def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
+    refused = now.job_decision
+    if refused is not None and refused.reason is not None:
+        reason = REASONS[refused.reason]
+        return f"The pass itself would be refused. {reason.meaning}", reason.remedy
+    if not data.changed:
+        return "Nothing changes: every candidate ends where it ended.", ""
+    more = sum(one.now.sent and not one.then.sent for one in data.changed)
+    fewer = sum(one.then.sent and not one.now.sent for one in data.changed)
+    others = len(data.changed) - more - fewer
+    parts = (
+        f"{counted(more, 'more order')} would be sent" if more else "",
+        f"{counted(fewer, 'order')} wouldn't be" if fewer else "",
+        f"{counted(others, 'candidate')} would end {'elsewhere' if others > 1 else 'somewhere else'}" if others else "",
+    )
+    return f"{', '.join(part for part in parts if part)}.".capitalize(), ""
+
+
+def _named(end: End) -> str:
+    return f"{end.gate}: {end.about}" if end.about else end.gate
+
+
+def _remedy(end: End) -> str:
+    return REASONS[Reason(end.reason)].remedy if end.reason else ""

@@ -1,0 +1,228 @@
+"""What the passes of a span would have done with something changed: more orders, in which symbols, what stops the rest,
+and what the orders that only the change sends have earned since.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from statistics import fmean
+
+from msgspec import Struct
+
+from tradebot.auditing.intervals import estimate, fewest_sessions
+from tradebot.auditing.outcomes import WORTH_SEEING
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Gate
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.text import counted
+from tradebot.replaying.answering import Unanswered
+from tradebot.replaying.desk_changes import Filled
+from tradebot.replaying.over_span import SENT, Ended, Passed
+from tradebot.views.what_if import Change, Order, order_of
+
+SHOWN = 50
+"""How many orders a document has; the others are counted."""
+HORIZONS = (1, 5, 20)
+"""After how many sessions it is asked what an order has earned."""
+FOLLOWS = frozenset({Gate.POSITIONED, Gate.WORKING, Gate.UNRESOLVED, Gate.COOLDOWN, Gate.DUPLICATE})
+"""Gates that refuse a symbol because it was just bought: what the change sends, and no limit that binds next."""
+
+
+class SymbolOrders(Struct, frozen=True):
+    """How many orders of a symbol were sent then, and would be."""
+
+    symbol: str
+    then: int
+    now: int
+
+
+class Stop(Struct, frozen=True):
+    """How many candidates ended at a question for a reason then, and would; `sent` if it is that of orders."""
+
+    gate: str
+    about: str
+    reason: str
+    meaning: str
+    then: int
+    now: int
+
+
+class Earned(Struct, frozen=True):
+    """What the orders that only the change sends earned after some sessions, as a mean of session means, before costs.
+
+    It is a fraction of what was paid. `low` and `high` bound its 95% interval. Without an interval there is no mean
+    either: it takes `needed` sessions with such orders, and there are `of_sessions`. `unpriced` orders have no price
+    yet, or none is stored.
+    """
+
+    sessions: int
+    orders: int
+    of_sessions: int
+    needed: int
+    unpriced: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class SentAt(Struct, frozen=True):
+    """An order that only the change sends, and when."""
+
+    at: datetime
+    order: Order
+
+
+class Lacking(Struct, frozen=True):
+    """A pass of the span that couldn't be decided again, and why; it was left out."""
+
+    id: str
+    at: datetime
+    why: str
+
+
+class WhatIfSpan(Struct, frozen=True):
+    """The passes of a span with something changed, each after the ones before it.
+
+    `left_out` are settings that it can't change, or only in part, and `unasked` the strategies of which some answer
+    isn't known. `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that
+    differs; with a `symbol`, only where it did. `next` is the limit that refuses most of the rest. `orders` are the
+    first that only the change sends.
+    """
+
+    symbol: str | None
+    session: date | None
+    first_at: datetime
+    last_at: datetime
+    passes: int
+    sentence: str
+    changes: tuple[Change, ...]
+    left_out: tuple[Unanswered, ...]
+    unasked: tuple[str, ...]
+    orders_then: int
+    orders_now: int
+    more: int
+    fewer: int
+    symbols: tuple[SymbolOrders, ...]
+    stops: tuple[Stop, ...]
+    next: Stop | None
+    orders: tuple[SentAt, ...]
+    earned: tuple[Earned, ...]
+    lacking: tuple[Lacking, ...]
+
+    @property
+    def lets_through(self) -> bool:
+        """Return True if an order goes out that didn't, of the symbol if one was asked about."""
+        return any(self.symbol in (None, one.order.symbol) for one in self.orders)
+
+
+Later = Mapping[tuple[str, date, int], Decimal]
+"""The price of a symbol some sessions after another one; what isn't known is absent."""
+
+
+def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[Stop, ...]:
+    """Return where candidates ended, most refused first, as far as that differs."""
+    then, now = Counter[Ended](), Counter[Ended]()
+    for one in passes:
+        for count, ends in ((then, one.then), (now, one.now)):
+            count.update(end for (_, name, _), end in ends.items() if symbol in (None, name))
+    found = [_stop(end, then[end], now[end]) for end in {**then, **now} if then[end] != now[end]]
+    return tuple(sorted(found, key=lambda one: (-one.now, -one.then, one.gate, one.reason)))
+
+
+def _stop(end: Ended, then: int, now: int) -> Stop:
+    meaning = REASONS[Reason(end.reason)].meaning if end.reason else ""
+    return Stop(end.gate or "sent", end.about, end.reason, meaning, then, now)
+
+
+def next_limit(stops: Sequence[Stop]) -> Stop | None:
+    """Return the limit that refuses most candidates more than then; None if no limit does."""
+    names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
+    more = [one for one in stops if one.now > one.then and one.gate not in names]
+    return max(more, key=lambda one: one.now - one.then, default=None)
+
+
+def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
+    """Return the symbols whose orders differ, those with the most more first."""
+    more, fewer, sent = Counter[str](), Counter[str](), Counter[str]()
+    for one in passes:
+        sent.update(name for (_, name, _), end in one.then.items() if end == SENT)
+        more.update(each.symbol for each in one.more)
+        fewer.update(each.symbol for each in one.fewer)
+    names = {name for name in (*more, *fewer) if more[name] != fewer[name]}
+    rows = [SymbolOrders(name, sent[name], sent[name] + more[name] - fewer[name]) for name in names]
+    return tuple(sorted(rows, key=lambda one: (one.then - one.now, one.symbol)))
+
+
+def earned_by(entries: Sequence[Filled], later: Later) -> tuple[Earned, ...]:
+    """Return what orders earned after each number of sessions, with its interval or without a mean."""
+    return tuple(_earned(entries, later, sessions) for sessions in HORIZONS)
+
+
+def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> Earned:
+    by_session = defaultdict[date, list[float]](list)
+    for one in entries:
+        session = one.intent.key.session
+        price = later.get((one.symbol, session, sessions))
+        if price is not None:
+            by_session[session].append(float(one.intent.side.sign * (price / one.price - 1)))
+    orders, needed = sum(map(len, by_session.values())), fewest_sessions(sessions + 1)
+    counts = (sessions, orders, len(by_session), needed, len(entries) - orders)
+    if len(by_session) < needed:
+        return Earned(*counts)
+    found = estimate([fmean(by_session[day]) for day in sorted(by_session)], sessions + 1, WORTH_SEEING)
+    return Earned(*counts, None if found.low is None else found.mean, found.low, found.high)
+
+
+def what_if_span(
+    passes: Sequence[Passed],
+    span: tuple[datetime, datetime],
+    changes: Iterable[Change],
+    later: Callable[[Sequence[Filled]], Later],
+    *,
+    symbol: str | None = None,
+    session: date | None = None,
+    left_out: Sequence[Unanswered] = (),
+    unasked: Sequence[str] = (),
+    lacking: Sequence[Lacking] = (),
+) -> WhatIfSpan:
+    """Return what differs in these passes; `later` tells what symbols were worth after the sessions of these orders."""
+    more, fewer = (
+        [each for orders in found for each in orders if symbol in (None, each.symbol)]
+        for found in ([one.more for one in passes], [one.fewer for one in passes])
+    )
+    stops = stops_of(passes, symbol)
+    then = sum(end == SENT for one in passes for (_, name, _), end in one.then.items() if symbol in (None, name))
+    opened = [one for one in more if one.intent.purpose is Purpose.OPEN]
+    return WhatIfSpan(
+        symbol=symbol,
+        session=session,
+        first_at=span[0],
+        last_at=span[1],
+        passes=len(passes),
+        sentence=_sentence(symbol, len(more), len(fewer), sum(max(one.now - one.then, 0) for one in stops)),
+        changes=tuple(changes),
+        left_out=tuple(left_out),
+        unasked=tuple(unasked),
+        orders_then=then,
+        orders_now=then + len(more) - len(fewer),
+        more=len(more),
+        fewer=len(fewer),
+        symbols=symbols_of(passes),
+        stops=stops,
+        next=next_limit(stops),
+        orders=tuple(SentAt(one.intent.at, order_of(one.intent)) for one in more[:SHOWN]),
+        earned=earned_by(opened, later(opened)) if opened else (),
+        lacking=tuple(lacking),
+    )
+
+
+def _sentence(symbol: str | None, more: int, fewer: int, moved: int) -> str:
+    whose = f" of {symbol}" if symbol else ""
+    if more or fewer:
+        would = [f"{counted(more, 'more order')}{whose} would be sent"] if more else []
+        would += [f"{counted(fewer, 'order')}{whose} wouldn't"] if fewer else []
+        return f"{', and '.join(would)}."
+    if moved:
+        return f"No other order{whose} would be sent; {counted(moved, 'candidate')} would end elsewhere."
+    return "Nothing changes: every candidate ends where it ended."
