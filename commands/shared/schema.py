@@ -46,6 +46,8 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "commands.why_no_orders.reason:Ended",
         "tradebot.views.funnels:BySymbol",
         "tradebot.views.symbol_span:SymbolSpan",
+        "tradebot.views.what_if:WhatIf",
+        "tradebot.views.what_if_span:WhatIfSpan",
     ),
     "replay": ("commands.replay.report:Again",),
     "incident": ("commands.incident.verb:Incident",),

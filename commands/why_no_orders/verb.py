@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
+OneReason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
+    ),
+]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="Show the pass in force then, such as 10:32 [last session].")
+]
+Changed = Annotated[
+    list[str] | None,
+    typer.Option("--what-if", metavar="CHANGE", help="Decide again with a setting, price or time changed."),
+]
 CONFLICTS = (
     (
         "--dry",
@@ -126,12 +139,7 @@ def why_no_orders(
     ] = None,
     last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N passes.")] = None,
     since: Since = None,
-    reason: Annotated[
-        str | None,
-        typer.Option(
-            "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
-        ),
-    ] = None,
+    reason: OneReason = None,
     strategy: Annotated[
         str | None, typer.Option("--strategy", help="Cover only this strategy.", autocompletion=strategies)
     ] = None,
@@ -139,17 +147,11 @@ def why_no_orders(
         bool, typer.Option("--by-symbol", help="Show how many candidates each gate refused, symbol by symbol.")
     ] = False,
     session: Annotated[str | None, typer.Option("--session", metavar="DATE", help="Cover this session.")] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="Show the pass in force then, such as 10:32 [last session]."),
-    ] = None,
+    at: At = None,
     dry: Annotated[
         bool, typer.Option("--dry", help="Explain the last dry run of trade-once, or else the last score.")
     ] = False,
-    changed: Annotated[
-        list[str] | None,
-        typer.Option("--what-if", metavar="CHANGE", help="Decide again with a setting, price or time changed."),
-    ] = None,
+    changed: Changed = None,
 ) -> Report:
     """Explain why the bot did or didn't trade.
 

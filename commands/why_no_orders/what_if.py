@@ -1,6 +1,7 @@
 """`tradebot why-no-orders --what-if`: decide a recorded pass again with something changed, and compare the two."""
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
@@ -20,7 +21,7 @@ from tradebot.app.bars import bars_at_rest
 from tradebot.app.baseline import values_of
 from tradebot.app.supposing import Supposing
 from tradebot.app.wiring import App
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml
 from tradebot.model.values import replace
@@ -32,6 +33,10 @@ from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if import Change, WhatIf, what_if
 
+TOGETHER = (
+    "name settings that need each other together: --what-if KEY=VALUE --what-if KEY=VALUE; "
+    "all settings: tradebot config show"
+)
 NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
 
 
@@ -77,7 +82,10 @@ class Asking:
         """Return what the changed settings make of those of a record."""
         around = recorded.surroundings
         if around not in self._known:
-            self._known[around] = self.supposing.of(around, self.changes.settings)
+            try:
+                self._known[around] = self.supposing.of(around, self.changes.settings)
+            except ConfigurationError as wrong:
+                raise ConfigurationError(wrong.message, TOGETHER) from None
         return self._known[around]
 
     @property
@@ -155,7 +163,16 @@ def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | 
         left_out=supposed.unanswered,
         unasked=sorted(unasked),
     )
-    return replace(data, otherwise=bytes_of(then.cycle) != recorded.outcome)
+    remedy = data.remedy or (_to_make_it_so(asking.changes) if data.lets_through else "")
+    return replace(data, remedy=remedy, otherwise=bytes_of(then.cycle) != recorded.outcome)
+
+
+def _to_make_it_so(changes: Changes) -> str:
+    """Return the command that sets the settings of a what-if, if they are all that it changes."""
+    if changes.prices or changes.gone or changes.at or not changes.settings:
+        return ""
+    pairs = " ".join(f"{'.'.join(path)} {shlex.quote(in_yaml(value))}" for path, value in changes.settings)
+    return f"tradebot config set {pairs} --dry-run shows what that would write"
 
 
 def not_kept(head: CycleRecord, why: str) -> OperatorError:

@@ -1,6 +1,6 @@
 """Show what the passes of a span would have done with something changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -41,8 +41,8 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     if data.stops:
         console.print(_by_stop(data.stops))
     _orders(console, data.orders, data.more)
-    for one in data.earned:
-        console.print(f"  {_earned(one)}", markup=False)
+    for line in _earned(data.earned):
+        console.print(f"  {line}", markup=False)
     if data.more or data.fewer:
         console.print(
             "An order counts as filled at once. What it opens is held until one of its exit rules closes it by price "
@@ -85,10 +85,23 @@ def _orders(console: "Console", orders: "Sequence[SentAt]", more: int) -> None:
     console.print("What these have earned since, before costs:", markup=False)
 
 
-def _earned(one: "Earned") -> str:
+def _earned(earned: "Sequence[Earned]") -> Iterator[str]:
+    """Yield a line for each number of sessions, and one for all of which no price is known yet."""
+    later = [one for one in earned if not one.orders]
+    for one in earned:
+        if one.orders:
+            yield _told(one)
+    if later:
+        *first, last = (str(one.sessions) for one in later)
+        after = f"{', '.join(first)} and {last}" if first else last
+        orders = counted(later[0].unpriced, "order")
+        yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
+
+
+def _told(one: "Earned") -> str:
     after = f"after {counted(one.sessions, 'session')}: "
     cases = f"{counted(one.orders, 'order')} in {counted(one.of_sessions, 'session')}"
     if one.mean is None or one.low is None or one.high is None:
-        unpriced = f"; {one.unpriced:,} {noun(one.unpriced, 'has', 'have')} no price by then" if one.unpriced else ""
+        unpriced = f"; {one.unpriced:,} {noun(one.unpriced, 'has', 'have')} no price yet" if one.unpriced else ""
         return f"{after}{cases}, too few to say: it takes {one.needed} sessions{unpriced}"
     return f"{after}{one.mean:+.2%} a trade, {one.low:+.2%} to {one.high:+.2%} (95%), {cases}"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import DAY, NOW, ago, alert, fetched_facts, there
+from tests.builders import DAY, NOW, ago, alert, candidate, fetched_facts, there
 from tradebot.model.candidate import Component, ComponentInputs, Input, Side
 from tradebot.model.decision import Decision, Verdict, first_failure
 from tradebot.model.flow import FlowAlert
@@ -203,6 +203,21 @@ def test_every_filter_answers_whatever_the_others_say_and_what_they_say_together
     }
     if said["side"].passed and all(tries.values()):
         assert first_failure(proposed(with_alerts(*alerts), **{**changes, **tries}).decisions) is None
+
+
+@given(
+    st.lists(st.builds(alert, st.integers(1, 29), st.sampled_from(Right)), max_size=4),
+    st.tuples(st.integers(1, 5), st.integers(1, 4), st.booleans(), st.sampled_from((0.0, 0.02, 0.3))),
+)
+def test_filters_answer_from_a_recorded_candidate_as_if_it_were_proposed_with_their_settings(
+    alerts: list[FlowAlert], values: tuple[int, int, bool, float]
+) -> None:
+    changes = dict(zip(("min_families", "min_cluster", "long_only", "min_family_contribution"), values, strict=True))
+    then, now = proposed(with_alerts(*alerts)), proposed(with_alerts(*alerts), **changes)
+    strategy = FlowStrategy({**SETTINGS, **changes})
+    assert {name for names in strategy.filter_settings.values() for name in names} == set(changes)
+    recorded = replace(candidate(), score=then.score, components=then.components, decisions=then.decisions)
+    assert strategy.filtered(recorded) == replace(recorded, decisions=now.decisions, contracts=())
 
 
 def test_nothing_agrees_with_a_score_of_zero_so_every_filter_refuses_it() -> None:

@@ -30,8 +30,11 @@ BEFORE: Mapping[str, str] = {
     "sandbox": "the market was made before the pass",
 }
 """Sections that a pass, or what ran before it, had read by then."""
-UNREAD = frozenset({"alpaca", "serve", "health", "notify", "chat", "storage", "report", "backtest", "tax", "funds"})
-"""Sections that no decision of a pass reads."""
+READ = frozenset({
+    "universe", "sectors", "themes", "betas", "strategies", "limits", "displacement", "auction", "approval", "halts",
+    "execution", "costs", "exits",
+})  # fmt: skip
+"""Sections that the decisions of a pass read, or that strategies are asked again for; no other section is."""
 SHOCKS = frozenset({
     "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
     "shock_wait_s",
@@ -132,7 +135,7 @@ def _why_unanswered(path: tuple[str, ...], before: Rules) -> str:
     section, last = path[0], path[-1]
     if section in BEFORE:
         return BEFORE[section]
-    if section in UNREAD:
+    if section not in READ:
         return "no decision of a pass reads it"
     if section == "exits" or path[2:3] == ("exits",):
         return "entries are sized by it here; which positions it would close is decided in passes of evaluate-exits"

@@ -136,8 +136,10 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
 def without_order(desk: Desk, filled: Filled) -> Desk:
     """Return the desk as if an order of an earlier pass had not been sent: without what it bought, or while it works.
 
-    What has been closed since stays closed.
+    What has been closed since stays closed, and so does what the order itself closed.
     """
+    if filled.intent.purpose is not Purpose.OPEN:
+        return desk
     intent, symbol = filled.intent, filled.intent.instrument.symbol
     strategy = intent.key.strategy
     entries = [one for one in desk.book.entries if (one.strategy, one.symbol, one.at) != (strategy, symbol, intent.at)]
@@ -153,8 +155,17 @@ def without_order(desk: Desk, filled: Filled) -> Desk:
         names = desk.book.working - ({symbol} - {one.symbol for one in left})
         desk = replace(desk, book=replace(desk.book, own_orders=left, stakes=stakes, working=names))
     held = next((one for one in desk.positions if one.whose == intent.whose), None)
-    bought = sum((abs(lot.quantity) for lot in held.lots if lot.at >= intent.at), NONE) if held else NONE
-    return _less(desk, intent.whose, min(bought, intent.quantity)) if bought else desk
+    lots = [lot for lot in held.lots if lot.at >= intent.at] if held else []
+    bought = min(sum((abs(lot.quantity) for lot in lots), NONE), intent.quantity)
+    if not bought:
+        return desk
+    price, part = _price(desk, symbol, filled.price), bought / sum((abs(lot.quantity) for lot in lots), NONE)
+    gains = (intent.instrument.notional(lot.quantity, price - lot.price) for lot in lots)
+    gain = sum(gains, NONE) * part
+    fewer = _less(_worth_more(desk, symbol, -gain), intent.whose, bought)
+    if fewer.account.settlement is Settlement.MARGINED:
+        return fewer
+    return replace(fewer, book=replace(fewer.book, buying_power=fewer.book.buying_power - gain))
 
 
 def _with_bought(desk: Desk, filled: Filled) -> Book:
@@ -165,8 +176,12 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
     today = desk.session is not None and desk.session.date == intent.key.session
     counted = before.with_order(entered) if today else before
     after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
+    paid, value = intent.instrument.notional(filled.signed, filled.price), usd * intent.side.sign
+    margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, Span())
     return replace(
         after,
+        buying_power=after.buying_power if margined else before.buying_power - abs(paid),
+        spans={**before.spans, symbol: Span(span.lowest + value, span.highest + value)},
         new_entries=before.new_entries,
         working=before.working,
         held=before.held | {symbol},

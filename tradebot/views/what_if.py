@@ -9,11 +9,12 @@ from msgspec import Struct
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Number
 from tradebot.model.intent import Intent
-from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.reasons import REASONS
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.replaying.answering import Unanswered
+from tradebot.views.explain import remedy_of
 
 Key = tuple[str, str, Purpose]
 """Strategy, symbol and purpose of a candidate."""
@@ -208,11 +209,12 @@ def _of_symbol(symbol: str, about: Sequence[Outcome], now: CycleRecord) -> tuple
         return ("It was sent then, and would be again." if then.sent else "Its order would be sent."), ""
     if best.now.absent or end is None:
         return f"With this change nobody would propose {symbol}.", ""
+    remedy = _remedy(best, now)
     if then.sent:
-        return f"Its order wouldn't be sent: {end.gate} would refuse it. {end.meaning}", _remedy(end)
+        return f"Its order wouldn't be sent: {_named(end)} would refuse it. {end.meaning}", remedy
     if best.same:
-        return f"Nothing changes for it: {_named(end)} refuses it as before. {end.meaning}", _remedy(end)
-    return f"It would still be refused, by {_named(end)} next. {end.meaning}", _remedy(end)
+        return f"Nothing changes for it: {_named(end)} refuses it as before. {end.meaning}", remedy
+    return f"It would still be refused, by {_named(end)} next. {end.meaning}", remedy
 
 
 def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
@@ -225,17 +227,17 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
     more = sum(one.now.sent and not one.then.sent for one in data.changed)
     fewer = sum(one.then.sent and not one.now.sent for one in data.changed)
     others = len(data.changed) - more - fewer
-    parts = (
-        f"{counted(more, 'more order')} would be sent" if more else "",
-        f"{counted(fewer, 'order')} wouldn't be" if fewer else "",
-        f"{counted(others, 'candidate')} would end {'elsewhere' if others > 1 else 'somewhere else'}" if others else "",
-    )
-    return f"{', '.join(part for part in parts if part)}.".capitalize(), ""
+    parts = [f"{counted(more, 'more order')} would be sent"] if more else []
+    parts += [f"{counted(fewer, 'order')} wouldn't be sent"] if fewer else []
+    parts += [f"{counted(others, 'other candidate' if parts else 'candidate')} would end elsewhere"] if others else []
+    return f"{', and '.join((', '.join(parts[:-1]), parts[-1])) if parts[1:] else parts[0]}.", ""
 
 
 def _named(end: End) -> str:
     return f"{end.gate}: {end.about}" if end.about else end.gate
 
 
-def _remedy(end: End) -> str:
-    return REASONS[Reason(end.reason)].remedy if end.reason else ""
+def _remedy(one: Outcome, now: CycleRecord) -> str:
+    found = (each for each in now.candidates if key_of(each.candidate) == (one.strategy, one.symbol, one.purpose))
+    end = next(found).terminal
+    return remedy_of(end.reason, [end]) if end and end.reason else ""

@@ -200,7 +200,7 @@ def what_if_span(
         first_at=span[0],
         last_at=span[1],
         passes=len(passes),
-        sentence=_sentence(symbol, len(more), len(fewer), sum(max(one.now - one.then, 0) for one in stops)),
+        sentence=_sentence(len(more), len(fewer), sum(max(one.now - one.then, 0) for one in stops)),
         changes=tuple(changes),
         left_out=tuple(left_out),
         unasked=tuple(unasked),
@@ -217,12 +217,11 @@ def what_if_span(
     )
 
 
-def _sentence(symbol: str | None, more: int, fewer: int, moved: int) -> str:
-    whose = f" of {symbol}" if symbol else ""
+def _sentence(more: int, fewer: int, moved: int) -> str:
     if more or fewer:
-        would = [f"{counted(more, 'more order')}{whose} would be sent"] if more else []
-        would += [f"{counted(fewer, 'order')}{whose} wouldn't"] if fewer else []
+        would = [f"{counted(more, 'more order')} would be sent"] if more else []
+        would += [f"{counted(fewer, 'order')} wouldn't{' be sent' * (not more)}"] if fewer else []
         return f"{', and '.join(would)}."
     if moved:
-        return f"No other order{whose} would be sent; {counted(moved, 'candidate')} would end elsewhere."
+        return f"No other order would be sent; {counted(moved, 'candidate')} would end elsewhere."
     return "Nothing changes: every candidate ends where it ended."

@@ -1,0 +1,195 @@
+"""`why-no-orders --what-if`: a pass or a session with something changed, and each way of asking wrongly."""
+
+from typing import Any
+
+import pytest
+
+from tests.bot import Bot
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.model.record import SymbolFacts
+
+FEWER = "strategies.flow.min_cluster=30"
+MORE = "strategies.flow.min_families=1"
+
+
+@pytest.fixture
+def traded(shared_trader: Bot) -> Bot:
+    """Return a bot after two passes: the first bought AMZN, the second refuses all that it looks at."""
+    bot = shared_trader
+    if not bot.says("positions", "--json").data["positions"]:
+        assert bot.json("trade-once")["orders"] == 1
+        bot.says("exchange", "tick", "5m")
+        bot.says("fetch-flow")
+        assert bot.json("trade-once", "--force-slot")["orders"] == 0
+    return bot
+
+
+def asked(bot: Bot, *words: str) -> list[str]:
+    return bot.shown("why-no-orders", *words).splitlines()
+
+
+def test_pass_shows_who_gets_through_then_and_now_and_what_sets_it(traded: Bot) -> None:
+    assert asked(traded, "--what-if", MORE) == [
+        "1 more order would be sent.",
+        "Next: tradebot config set strategies.flow.min_families 1 --dry-run shows what that would write",
+        "What if: strategies.flow.min_families 1 (was 2)",
+        "",
+        "Decided again: the pass at 2026-11-17 10:05:00 ET; nothing was sent",
+        "Changed:",
+        "symbol  then                                           now",
+        "MSFT    FAMILIES_TOO_FEW, 1 family against 2 families  sent: buy 14 shares at 353.77, 4,952.78 USD",
+        "3 candidates as before; orders: 0 then, 1 now",
+    ]
+    said = traded.says("why-no-orders", "--what-if", MORE)
+    assert (said.code, traded.json("positions")["positions"][0]["symbol"]) == (0, "AMZN")
+
+
+def test_symbol_shows_its_way_and_what_else_gets_through(traded: Bot) -> None:
+    assert asked(traded, "amzn", "--what-if", FEWER, "--what-if", "no position:AMZN") == [
+        "AMZN  It would still be refused, by strategy: cluster next. Too few alerts point the same way within the "
+        "cluster window.",
+        "Next: Nothing to do; or lower strategies.flow.min_cluster (at least 1), then run tradebot config accept",
+        "What if: strategies.flow.min_cluster 30 (was 1)",
+        "What if: position in AMZN none (was -33)",
+        "",
+        "Decided again: the pass at 2026-11-17 10:05:00 ET; nothing was sent",
+        "  flow, then: ALREADY_POSITIONED",
+        "  flow, now:  CLUSTER_TOO_SMALL, 5 alerts against 30 alerts",
+        "    refused by COOLDOWN, 4 min against 30 min too",
+        "Besides it, nothing changes.",
+        "3 candidates as before; orders: 0 then, 0 now",
+    ]
+    said = traded.json("why-no-orders", "MSFT", "--what-if", MORE)
+    (one,) = said["about"]
+    assert (one["then"]["end"]["reason"], one["now"]["sent"]) == ("FAMILIES_TOO_FEW", True)
+    assert traded.says("why-no-orders", "AAPL", "--what-if", MORE).code == 10
+
+
+@pytest.mark.parametrize(
+    "change", ["strategies.flow.min_families=2", "limits.max_open_positions=20", "at=10:05", "limits.min_score=0.01"]
+)
+def test_what_if_without_a_change_is_the_record(traded: Bot, change: str) -> None:
+    found = traded.json("why-no-orders", "--what-if", change)
+    assert (found["changed"], found["same"], found["otherwise"]) == ([], 4, False)
+    assert found["sentence"] == "Nothing changes: every candidate ends where it ended."
+    if not change.startswith("at="):
+        span = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", change)
+        assert (span["stops"], span["more"], span["fewer"], span["passes"]) == ([], 0, 0, 2)
+
+
+def test_price_and_time_are_changed_alone(traded: Bot) -> None:
+    found = traded.json("why-no-orders", "MSFT", "--what-if", MORE, "--what-if", "price:MSFT=350", "--at", "10:05")
+    (order,) = (one["now"]["order"] for one in found["about"])
+    assert (order["quantity"], order["price"]) == ("14", "350.74")
+    assert [one["what"] for one in found["changes"]] == ["strategies.flow.min_families", "price of MSFT"]
+    later = traded.json("why-no-orders", "--what-if", "at=15:00")
+    assert later["at"] == "2026-11-17T20:00:00Z"
+    assert later["same"] == 4
+
+
+def test_strategy_is_asked_again_on_the_facts_of_then(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("why-no-orders", "--what-if", "strategies.flow.lookback_s=600")
+    found = traded.json(*words)
+    assert (found["unasked"], len(found["changed"]) > 0) == ([], True)
+
+    def nothing(*asked: Any) -> dict[str, SymbolFacts]:
+        return {}
+
+    monkeypatch.setattr(SqliteFacts, "load", nothing)
+    lost = traded.says(*words)
+    assert "Not in it: what flow would have answered: what it read then isn't stored any more" in lost.out
+    assert traded.json(*words)["unasked"] == ["flow"]
+
+
+def test_what_was_read_before_the_record_is_said(traded: Bot) -> None:
+    lines = asked(traded, "--what-if", "unusual_whales.reserve_fraction=0.2")
+    assert lines[0] == "Nothing changes: every candidate ends where it ended."
+    assert lines[2] == (
+        "Not in it: unusual_whales.reserve_fraction: what was fetched of flow, and when, was decided before the pass"
+    )
+
+
+def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded: Bot) -> None:
+    more = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", MORE)
+    assert (more["passes"], more["orders_then"], more["orders_now"], more["lacking"]) == (2, 1, 2, [])
+    assert more["symbols"] == [{"symbol": "MSFT", "then": 0, "now": 1}]
+    held = traded.json("why-no-orders", "MSFT", "--what-if", MORE, "--since", "1d")
+    stops = {one["reason"]: (one["then"], one["now"]) for one in held["stops"]}
+    assert stops == {"FAMILIES_TOO_FEW": (2, 0), "CLUSTER_TOO_SMALL": (0, 1), "": (0, 1)}
+    assert [(one["sessions"], one["orders"], one["needed"], one["mean"]) for one in held["earned"]] == [
+        (1, 0, 8, None), (5, 0, 24, None), (20, 0, 84, None),
+    ]  # fmt: skip
+    fewer = asked(traded, "--session", "2026-11-17", "--what-if", FEWER)
+    assert fewer == [
+        "1 order wouldn't be sent.",
+        "What if: strategies.flow.min_cluster 30 (was 1)",
+        "",
+        "Decided again: 2 passes of session 2026-11-17, 2026-11-17 10:00 ET to 2026-11-17 10:05 ET; nothing was sent",
+        "Orders: 1 then, 0 now",
+        "symbol  then  now",
+        "AMZN       1    0",
+        "ended at            then  now  meaning",
+        "CLUSTER_TOO_SMALL      4    6  Too few alerts point the same way within the cluster window.",
+        "ALREADY_POSITIONED     1    0  The strategy already holds this symbol.",
+        "sent                   1    0",
+        "An order counts as filled at once. What it opens is held until one of its exit rules closes it by price or "
+        "time.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "why", "hint"),
+    [
+        (["--what-if", "more"], "--what-if 'more' says no change", "--what-if limits.max_open_positions=12"),
+        (["--what-if", "limits.max_open_positions="], "has no value", "limits.max_open_positions=null"),
+        (["--what-if", "limits.foo=1"], "limits.foo (--what-if): there is no such setting", "tradebot config show"),
+        (
+            ["--what-if", "limits.max_open_positions=1"],
+            "max_new_entries 5 is above max_open_positions 1: one pass could never open",
+            "name settings that need each other together",
+        ),
+        (["--what-if", "mode=live"], "a what-if can't change mode: it would be another bot", "why-no-orders --help"),
+        (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),
+        (["--what-if", "price:AAPL=-1"], "'price:AAPL=-1' has no price in USD", "--what-if price:AAPL=230"),
+        (["--what-if", "price:=3"], "'price:=3' names no symbol", "--what-if price:AAPL=230"),
+        (["--what-if", "price:ZZZZ=3"], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
+        (["ZZZZ", "--what-if", MORE], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
+        (["--what-if", "no position:AAPL"], "nobody held AAPL then", "held: AMZN"),
+        (["--what-if", "at="], "'at=' has no time", "--what-if at=10:32"),
+        (["--what-if", "at=25:00"], "25:00 is not a time of day", "write --at 10:32"),
+        (["--what-if", "at=08:00"], "no pass of trade-once had run by 2026-11-17 08:00 ET", "--at 10:00:00"),
+        (["--what-if", "at=16:30"], "is outside of session 2026-11-17", "name a time within it"),
+        (["--what-if", "at=10:05", "--what-if", "at=10:06"], "--what-if names two times", "name one"),
+        (["--what-if", MORE, "--at", "08:00"], "no pass of trade-once had run", "--at 10:00:00"),
+        (["--what-if", MORE, "--session", "2026-11-18"], "no pass of trade-once is on record", "--session 2026-11-17"),
+        (["--what-if", MORE, "--dry"], "--what-if and --dry can't be combined", "why-no-orders SYMBOL --what-if"),
+        (
+            ["--what-if", MORE, "--by-symbol"],
+            "--what-if and --by-symbol can't be combined",
+            "why-no-orders SYMBOL --what-if",
+        ),
+        (["--what-if", "at=10:05", "--since", "1d"], "--what-if at= moves one pass", "--what-if at=10:32"),
+    ],
+)
+def test_wrong_question_is_refused_with_the_next_command(traded: Bot, words: list[str], why: str, hint: str) -> None:
+    said = traded.says("why-no-orders", *words)
+    text = " ".join(said.err.split())
+    assert (said.code, why in text, hint in text) == (2, True, True), said.err
+
+
+def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*asked: Any) -> None:
+        return None
+
+    monkeypatch.setattr("tradebot.adapters.facts.kept_passes.KeptPasses.record", nothing)
+    said = traded.says("why-no-orders", "--what-if", MORE)
+    assert said.code == 2
+    assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: what it read isn't kept" in said.err
+    span = traded.says("why-no-orders", "--session", "2026-11-17", "--what-if", MORE)
+    assert (span.code, "can't be decided again" in span.err) == (2, True)
+
+
+def test_pass_that_this_program_decides_otherwise_says_so(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commands.why_no_orders.what_if.bytes_of", lambda cycle: b"")
+    lines = asked(traded, "--what-if", MORE)
+    assert any(line.startswith("This program decides that pass otherwise even as it was") for line in lines)

@@ -1,0 +1,110 @@
+"""Strategies answer again with other settings: their filters from the record, all else on what is stored from then."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.replaying.recorded import Taken, trade_once
+from tests.venues import NoBars
+from tests.worlds import Scene, call
+from tradebot.model.candidate import Candidate, Side
+from tradebot.model.decision import Decision
+from tradebot.model.flow import Intake
+from tradebot.model.reason_codes import Reason
+from tradebot.model.values import replace
+from tradebot.model.view import Needs, Open, StrategyView
+from tradebot.replaying.answering import Answering, Answers, Stored
+from tradebot.replaying.supposed import decided
+from tradebot.strategies.filters import Filter
+
+STRENGTH = Filter("strength")
+FIRST = ["AAPL", "JPM", "MSFT"]
+"""What a pass sends of four equally strong candidates: its limit on new entries allows three."""
+
+
+class Strength:
+    """Wants each symbol that it has facts of, as strong as its settings say, if that is enough."""
+
+    name, times = "flow", ""
+    needs = Needs(frozenset({"flow_alerts"}))
+    filter_settings: Mapping[str, Sequence[str]] = {STRENGTH.name: ("least",)}
+
+    def __init__(self, least: float, score: float = 0.5) -> None:
+        self.least, self.score = least, score
+
+    def propose(self, view: StrategyView) -> Sequence[Open]:
+        known = [symbol for symbol in view.universe if symbol in view.facts and view.facts[symbol].alerts_fetched_at]
+        return [Open(symbol, Side.BUY, self.score, 1.0, decisions=(self._answer(self.score),)) for symbol in known]
+
+    def filtered(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, decisions=(self._answer(candidate.score or 0.0),))
+
+    def _answer(self, score: float) -> Decision:
+        return STRENGTH.answer(score >= self.least, Reason.STRATEGY_DECLINED, score, self.least)
+
+
+def played(strategy: Strength) -> tuple[Taken, Stored]:
+    scene = Scene()
+    taken = trade_once(replace(scene.world(), strategies=[strategy]), call())
+    return taken, Stored(scene.facts, NoBars(), scene.ledger)
+
+
+def sent(taken: Taken, stored: Stored | None, one: Answering) -> tuple[list[str], frozenset[str]]:
+    """Return what is sent with a strategy's other answer, and whose answer nobody knows."""
+    answered, unknown = Answers(taken.record, taken.rules, stored).to([one], taken.rules)
+    found = decided(answered, taken.rules)
+    return sorted(each.instrument.symbol for each in found.sent), unknown
+
+
+def test_filter_answers_from_the_record_without_any_store() -> None:
+    taken, _ = played(Strength(0.6))
+    one = Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"}))
+    assert sent(taken, None, one) == (FIRST, frozenset())
+    stricter = Answering("flow", Strength(0.4), Strength(0.6), frozenset({"least"}))
+    assert sent(played(Strength(0.4))[0], None, stricter) == ([], frozenset())
+
+
+def test_other_setting_is_asked_for_on_what_is_stored() -> None:
+    taken, stored = played(Strength(0.6))
+    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    assert sent(taken, stored, one) == (FIRST, frozenset())
+    assert sent(taken, None, one) == ([], frozenset({"flow"}))
+    seen = Answering("flow", Strength(0.6), Strength(0.6), sees=True)
+    assert sent(taken, stored, seen) == ([], frozenset())
+
+
+def test_answer_is_unknown_if_what_the_strategy_read_is_not_as_it_was() -> None:
+    taken, stored = played(Strength(0.6))
+    lied = Answering("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
+    assert sent(taken, stored, lied) == ([], frozenset({"flow"}))
+
+
+def test_strategy_that_is_off_proposes_nothing_and_a_new_one_is_asked() -> None:
+    taken, stored = played(Strength(0.4))
+    off = Answering("flow", Strength(0.4), None)
+    assert sent(taken, stored, off) == ([], frozenset())
+    new = Answering("flow", None, Strength(0.4, 0.9))
+    assert sent(taken, stored, new) == (FIRST, frozenset())
+
+
+def test_what_arrived_later_is_not_seen() -> None:
+    scene = Scene()
+    taken = trade_once(replace(scene.world(), strategies=[Strength(0.6)]), call())
+    scene.later(3600)
+    scene.facts.store(Intake("flow_alerts", "AAPL", scene.venue.now, 10, (), 0, 0, ()))
+    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    assert sent(taken, Stored(scene.facts, None, scene.ledger), one) == (FIRST, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("one", "refilters"),
+    [
+        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"})), True),
+        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least", "score"})), False),
+        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"}), sees=True), False),
+        (Answering("flow", None, Strength(0.4)), False),
+        (Answering("flow", Strength(0.4), None), False),
+    ],
+)
+def test_only_what_filters_compare_with_is_answered_from_the_record(one: Answering, refilters: bool) -> None:
+    assert (one.refilters is not None) is refilters

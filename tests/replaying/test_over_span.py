@@ -1,0 +1,168 @@
+"""A span with a limit changed is decided as a bot with that limit would have: later passes see what was sent."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.replaying.recorded import Taken, trade_once
+from tests.worlds import Scene, call, wanted
+from tradebot.model.candidate import Purpose
+from tradebot.model.desk import Desk, Span
+from tradebot.model.record import CycleRecord
+from tradebot.model.values import replace
+from tradebot.ports.world import Rules
+from tradebot.replaying.over_span import (
+    SENT,
+    Body,
+    Carrying,
+    Changed,
+    Ended,
+    OverSpan,
+    Passed,
+    by_filters_alone,
+    ended_in,
+)
+from tradebot.replaying.passes import outcome_in, read_record
+from tradebot.replaying.writing import RecordError
+
+STRICT, LOOSE = 0.55, 0.01
+WANTED = ("AAPL", "MSFT", "JPM", "XOM")
+
+
+def played(least: float, *, fill_at: str = "100.00", passes: int = 3, **limits: Any) -> list[Taken]:
+    """Return passes of a bot with a least score; whatever is sent fills at once."""
+    scene, taken = Scene(), list[Taken]()
+    scene.limits = scene.limits.model_copy(update={"min_score": least, **limits})
+    for number in range(passes):
+        candidates = [wanted(symbol, 0.5) for symbol in WANTED[: number + 1]]
+        taken.append(trade_once(scene.world(*candidates), call(slot=f"open+{30 + number}m")))
+        for name, order in [*scene.venue.book.items()]:
+            if order.open_quantity:
+                scene.venue.fill(name, fill_at)
+        scene.later(60)
+    return taken
+
+
+def body(taken: Taken) -> Body:
+    return taken.written.body, [taken.written.contents[one] for one in taken.written.parts]
+
+
+def with_limits(rules: Rules, **limits: Any) -> Rules:
+    return replace(rules, limits=rules.limits.model_copy(update=limits))
+
+
+def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> list[Passed]:
+    rules = with_limits(taken[0].rules, **limits)
+
+    def change(one: Body) -> Changed:
+        return Changed(read_record(*one, {}, only_passing=not whole), rules, whole)
+
+    deciding = OverSpan(change, lambda ends: True)
+    return [deciding.passed(body(one)) for one in taken]
+
+
+def ends(cycle: CycleRecord) -> dict[str, str]:
+    return {one.candidate.symbol: one.terminal.gate.value if one.terminal else "" for one in cycle.candidates}
+
+
+def named(found: Passed) -> dict[str, str]:
+    return {symbol: end.gate for (_, symbol, _), end in found.now.items()}
+
+
+def test_span_with_another_limit_ends_as_a_bot_with_that_limit_did() -> None:
+    strict, loose = played(STRICT), played(LOOSE)
+    assert all(set(ends(one.outcome).values()) == {"score"} for one in strict)
+    found = what_if(strict, min_score=LOOSE)
+    assert [named(one) for one in found] == [ends(one.outcome) for one in loose]
+    assert [[each.symbol for each in one.more] for one in found] == [["AAPL"], ["MSFT"], ["JPM"]]
+    assert all(not one.fewer for one in found)
+
+
+def test_carried_desk_is_that_of_a_bot_that_bought() -> None:
+    strict, loose = played(STRICT), played(LOOSE)
+    carrying, bought = Carrying(), [one.more[0] for one in what_if(strict, min_score=LOOSE)][:2]
+    carrying.after(bought, ())
+    desk, real = carrying.onto(strict[2].record.given.desk, strict[2].rules), loose[2].record.given.desk
+    assert sheet(desk) == sheet(real)
+    back = Carrying()
+    back.after((), bought)
+    assert sheet(back.onto(real, strict[2].rules)) == sheet(strict[2].record.given.desk)
+
+
+def sheet(desk: Desk) -> dict[str, Any]:
+    """Return what gates read of the book and the positions; what isn't held any more counts as none."""
+    book = desk.book
+    amounts = {name: dict(getattr(book, name)) for name in ("exposure", "sector_exposure", "spans")}
+    return {
+        **{name: {key: one for key, one in found.items() if one not in (0, Span())} for name, found in amounts.items()},
+        **{name: getattr(book, name) for name in ("equity", "buying_power", "gross", "held", "working")},
+        "entries": sorted((one.strategy, one.symbol, one.at) for one in book.entries),
+        "stakes": sorted((one.symbol, one.side, one.usd, one.held) for one in book.stakes),
+        "positions": sorted((one.symbol, one.quantity, one.cost) for one in desk.positions),
+        "net": {symbol: shares for symbol, shares in desk.net.items() if shares},
+        "worth": book.worth and book.worth.total,
+    }
+
+
+def test_tighter_limit_keeps_orders_back_and_later_passes_do_not_hold_them() -> None:
+    strict, loose = played(STRICT), played(LOOSE)
+    found = what_if(loose, min_score=STRICT)
+    assert [named(one) for one in found] == [ends(one.outcome) for one in strict]
+    assert [[each.symbol for each in one.fewer] for one in found] == [["AAPL"], ["MSFT"], ["JPM"]]
+
+
+def test_limit_on_positions_binds_after_what_the_change_sent() -> None:
+    found = what_if(played(STRICT), min_score=LOOSE, max_open_positions=1, max_new_entries=1)
+    assert [named(one) for one in found] == [
+        {"AAPL": ""},
+        {"AAPL": "positioned", "MSFT": "open_positions"},
+        {"AAPL": "positioned", "JPM": "open_positions", "MSFT": "open_positions"},
+    ]
+
+
+@pytest.mark.parametrize("least", [STRICT, LOOSE])
+def test_span_without_a_change_is_the_record(least: float) -> None:
+    taken = played(least)
+    for one, found in zip(taken, what_if(taken), strict=True):
+        assert found.then == found.now == ended_in(one.record.outcome)
+        assert (found.more, found.fewer) == ((), ())
+
+
+def test_position_of_the_change_is_closed_once_its_stop_is_reached() -> None:
+    scene, taken = Scene(), list[Taken]()
+    scene.limits = scene.limits.model_copy(update={"min_score": STRICT, "cooldown_s": 0})
+    for price in ("100", "50", "50"):
+        scene.price("AAPL", price)
+        taken.append(trade_once(scene.world(wanted("AAPL", 0.5)), call(slot=f"at {len(taken)}")))
+        scene.later(60)
+    found = what_if(taken, min_score=LOOSE)
+    assert [named(one)["AAPL"] != "positioned" for one in found] == [True, True, True]
+    held = what_if(taken[:1] + taken[:1], min_score=LOOSE)
+    assert named(held[1])["AAPL"] == "positioned"
+
+
+def test_what_strategies_filters_refused_is_left_out_and_ends_as_it_did() -> None:
+    taken = played(STRICT)
+    assert what_if(taken, whole=False, min_score=LOOSE) == what_if(taken, min_score=LOOSE)
+    key = ("flow", "AAPL", Purpose.OPEN)
+    assert by_filters_alone({key: Ended("strategy", "cluster", "CLUSTER_TOO_SMALL")})
+    assert by_filters_alone({})
+    assert not by_filters_alone({key: SENT})
+
+
+@pytest.mark.parametrize("content", [b"\xc1", b"\x90", b"\x93\x01\x01\x01"])
+def test_body_that_is_no_record_is_refused(content: bytes) -> None:
+    with pytest.raises(RecordError):
+        outcome_in(content)
+    with pytest.raises(RecordError):
+        ended_in(content)
+
+
+def test_pass_that_the_change_cannot_touch_is_not_read() -> None:
+    def never(one: Body) -> Changed:
+        raise AssertionError("it was read")
+
+    touches: Callable[[Any], bool] = lambda ends: False  # noqa: E731
+    (found,) = [OverSpan(never, touches).passed(body(one)) for one in played(STRICT, passes=1)]
+    assert found.then == found.now
