@@ -216,9 +216,10 @@ class Anew(InOrder):
         super().__init__(*told)
         self.told, self.intents = list[list[Any]](), list[Intent]()
 
-    def _answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Answer as the parent does, and keep the orders that are asked about."""
         self.intents += [one for one in asked if isinstance(one, Intent)]
-        return super()._answer(name, asked)
+        return super().answer(name, asked)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply, as its parent does; a write that wasn't asked then is done."""
@@ -259,7 +260,7 @@ class Canaries(NamedTuple):
 def with_canaries(taken: Taken, at: str) -> Canaries | None:
     """Let the pass decide with canaries in one field of all that it was given and told; None if it has no text."""
     found, recorded, parts = msgpack.decode(taken.written.body), taken.record, Parts(Remembered())
-    source = recorded.tape()._source
+    source = recorded.tape().source
 
     def reply(name: str, written: Any) -> Any:
         hint = reply_hint(name)
