@@ -88,6 +88,9 @@ def _render(console: "Console", data: Positions) -> None:
                 console.print(f"{clean(row.symbol)}: somebody else closed {closed:,f}{ACCEPT}", markup=False)
             if quantity:
                 console.print(f"{clean(row.symbol)} {quantity:,f} {told}", markup=False)
+    for row in ours:
+        if row.suspended:
+            console.print(_suspended(row, data.as_of), markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -96,7 +99,9 @@ def _render(console: "Console", data: Positions) -> None:
         cost = sum((abs(row.cost_usd) for row in priced if row.cost_usd is not None), Decimal(0))
         seen = max(row.price_at for row in priced if row.price_at is not None)
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
-        console.print(f"Unrealized {gain}, at prices of {when(seen)}")
+        older = [clean(row.symbol) for row in priced if row.price_at and row.price_at < seen and row.is_held]
+        but = f", or older for {', '.join(older)}" if older else ""
+        console.print(f"Unrealized {gain}, at prices of {when(seen)}{but}", markup=False)
     show_margin(console, data.margin)
     show_funding(console, data.funding)
     if ours and data.acts_from:
@@ -105,6 +110,14 @@ def _render(console: "Console", data: Positions) -> None:
         )
     for line in data.notes:
         console.print(line, markup=False)
+
+
+def _suspended(row: "Holding", now: datetime | None) -> str:
+    what = f"{clean(row.symbol)}: the broker has suspended its trading, so no stop acts and nothing can close it"
+    if row.price is None or row.price_at is None:
+        return f"{what}. No price was seen before"
+    age = f", {duration((now - row.price_at).total_seconds())} old" if now else ""
+    return f"{what}. {usd(row.price, row.symbol)} is its last price, of {when(row.price_at)}{age}"
 
 
 def _unfinished(row: "Holding", close: "UnfinishedClose") -> str:

@@ -16,7 +16,7 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished import unfinished_close
-from tradebot.views.holdings import Holding, UnfinishedClose, gone, holdings, prices
+from tradebot.views.holdings import Holding, Priced, UnfinishedClose, gone, holdings, prices, suspended_in
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.trade_row import exit_reason
 
@@ -61,8 +61,18 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
     closes = unfinished_closes(ledger, own, now)
     going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
-    seen, closed = (kept, exits_of, prices(passes), now, work, gaps), gone(totals)
-    return holdings(own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=closed)
+    seen, stopped = (kept, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
+    return holdings(own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=gone(totals), suspended=stopped)
+
+
+def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, Priced]":
+    """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
+    found, facts = prices(passes), app.recorded
+    for position in own:
+        if facts and position.symbol not in found:
+            earlier = facts.last_marked(position.symbol, position.opened_at)
+            found |= {} if earlier is None else {position.symbol: prices([earlier])[position.symbol]}
+    return found
 
 
 def unfinished_closes(

@@ -9,6 +9,7 @@ from tests.gates.test_entry import REFUSALS
 from tradebot.gates.common import closable, still_held
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
+from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Entered
@@ -122,6 +123,8 @@ def test_a_gate_observes_why_the_venue_refused_a_quote() -> None:
     refused = desk(rejected_quotes={"AAPL": "bid above ask", "MSFT": "no bid"})
     decision = said(ask(quote=None, desk=refused))[Gate.QUOTE_FRESH]
     assert (decision.verdict, decision.observed) == (Verdict.UNKNOWN, "bid above ask")
+    closed = said(ask(quote=None, desk=desk(rejected_quotes={"AAPL": SUSPENDED})))[Gate.QUOTE_FRESH]
+    assert (closed.verdict, closed.reason, closed.observed) == (Verdict.UNKNOWN, Reason.TRADING_SUSPENDED, None)
 
 
 def test_without_rows_the_contract_of_the_flow_has_seen_none_foreign() -> None:

@@ -6,10 +6,12 @@ from decimal import Decimal
 import pytest
 
 from tests.apart import FATES, REFUSED, SLOW, Bot, capabilities
-from tests.worlds import call
+from tests.venues import FakeVenue
+from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
+from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation
@@ -101,6 +103,22 @@ def test_it_waits_while_permission_is_closed() -> None:
     bot.scene.permission = open_again
     bot.exits()
     assert closes(bot) == [Decimal(10), Decimal(6)]
+
+
+@pytest.mark.parametrize("why", [SUSPENDED, "no bid"])
+def test_exit_of_a_symbol_without_a_quote_says_whether_its_trading_is_suspended(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
+    scene.later(60)
+    del scene.venue.prices["AAPL"]
+    monkeypatch.setattr(FakeVenue, "rejected_quotes", {"AAPL": why})
+    (record,) = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m")).candidates
+    assert record.terminal is not None
+    expected = Reason.TRADING_SUSPENDED if why == SUSPENDED else Reason.QUOTE_MISSING
+    assert (record.terminal.gate, record.terminal.reason) == (Gate.EXIT, expected)
 
 
 def test_a_close_that_the_venue_ended_by_itself_and_a_position_opened_again_are_left_alone() -> None:

@@ -9,12 +9,15 @@ from rich.console import Console
 
 from commands import positions
 from commands.status import report
-from tests.builders import EXITS, LISTED, NOW, ago, fill
+from tests.builders import EXITS, LISTED, NOW, ago, candidate, fill
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.lifecycle import NOTHING
 from tradebot.model.position import FOREIGN, Kept, Lot, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.views import holdings
@@ -138,6 +141,18 @@ def test_shares_that_others_closed_are_taken_from_one_position_after_the_other_a
     assert second.protection is not None
     more = fill(4, strategy=FOREIGN, at=ago(300))
     assert holdings.gone(Totals.of([*own, more])) == {}, "others hold more of it, and closed nothing"
+
+
+def test_symbol_is_suspended_if_the_last_pass_of_exits_said_so() -> None:
+    def seen(at: int, reason: Reason, job: Job = Job.EVALUATE_EXITS) -> CycleRecord:
+        ended = CandidateRecord(candidate("AAPL"), (Decision(Gate.EXIT, Verdict.UNKNOWN, reason),))
+        return CycleRecord(f"c{at}", job, NOW.date(), "slot", ago(at), "sandbox", (ended,))
+
+    before, after = seen(120, Reason.TRADING_SUSPENDED), seen(60, Reason.HOLD)
+    assert holdings.suspended_in([before]) == {"AAPL"}
+    assert holdings.suspended_in([before, after]) == set()
+    assert holdings.suspended_in([after, replace(before, job=Job.TRADE_ONCE), before]) == set()
+    assert holdings.suspended_in([]) == set()
 
 
 def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:

@@ -24,7 +24,7 @@ from tradebot.gates.common import (
 from tradebot.gates.costs import Plan
 from tradebot.gates.registry import enough_healthy
 from tradebot.gates.sizing import Size
-from tradebot.model.bar import Quote
+from tradebot.model.bar import SUSPENDED, Quote
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
@@ -180,7 +180,8 @@ def _flow_fresh(ask: Ask) -> Decision:
 def _quote_fresh(ask: Ask) -> Decision:
     if ask.quote is None:
         why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
-        return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+        reason = Reason.TRADING_SUSPENDED if why == SUSPENDED else Reason.QUOTE_MISSING
+        return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, reason, None if why == SUSPENDED else why)
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 

@@ -41,6 +41,10 @@ class Bar(Struct, frozen=True):
     volume: Decimal
 
 
+SUSPENDED = "suspended"
+"""Why a symbol has no quote if the venue has suspended its trading: nothing in it fills, stops included."""
+
+
 class Quote(Struct, frozen=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 

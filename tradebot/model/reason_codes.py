@@ -113,6 +113,7 @@ class Reason(StrEnum):
     FLOW_STALE = auto()
     FLOW_FROM_FUTURE = auto()
     QUOTE_MISSING = auto()
+    TRADING_SUSPENDED = auto()
     PREVIOUS_CLOSE_MISSING = auto()
     QUOTE_STALE = auto()
     QUOTE_FROM_FUTURE = auto()

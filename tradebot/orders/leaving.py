@@ -8,6 +8,7 @@ from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
 from tradebot.gates.common import clocks_agree
+from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -47,7 +48,15 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     listing = desk.listing_of(position)
     session = desk.session_of(listing.instrument) if listing else desk.session
     why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
+    if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
+        why = replace(why, decision=_suspended(why.decision), unknown=tuple(map(_suspended, why.unknown)))
     return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
+
+
+def _suspended(decision: Decision) -> Decision:
+    """Return a decision that lacks a price with the reason for that."""
+    lacks = decision.reason is Reason.QUOTE_MISSING
+    return replace(decision, reason=Reason.TRADING_SUSPENDED) if lacks else decision
 
 
 def _go_on(world: World, call: Call, desk: Desk, position: Position, unfinished: Intent) -> Records:

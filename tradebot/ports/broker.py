@@ -142,4 +142,4 @@ class Market(Protocol):
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
-        """Return why each absent symbol is missing from the last result of `quotes`."""
+        """Return why each absent symbol is missing from the last result of `quotes`; SUSPENDED for that one reason."""

@@ -1,6 +1,6 @@
 """The positions held, where their exit rules act at the prices that recorded passes saw, and the account's margin."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +16,8 @@ from tradebot.model.intent import Intent
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
 from tradebot.model.margin import Liquidation
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
-from tradebot.model.record import CycleRecord, Gap
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Gap, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 
@@ -147,6 +148,9 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker, which nobody has
     accepted yet: they are worth what was paid for them then. If those are all, `price` is that price, nothing protects
     the position, and its `state` is "closed".
+
+    If it is `suspended`, the venue had suspended trading in it when the last pass of exits looked: no stop acts, and
+    `price` is the last one from before.
     """
 
     symbol: str
@@ -168,6 +172,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     multiplier: Decimal = ONE
     unfinished: UnfinishedClose | None = None
     closed_by_others: Decimal = Decimal(0)
+    suspended: bool = False
 
     @property
     def is_held(self) -> bool:
@@ -206,6 +211,13 @@ def prices(passes: Iterable[CycleRecord]) -> dict[str, Priced]:
     return {mark.symbol: Priced(mark.price, cycle.at) for cycle in passes for mark in cycle.marks}
 
 
+def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
+    """Return the symbols of which the last pass of exits among these said that their trading is suspended."""
+    last = max((one for one in passes if one.job is Job.EVALUATE_EXITS), key=lambda one: one.at, default=None)
+    ends = ((one.candidate.symbol, one.terminal) for one in (last.candidates if last else ()))
+    return frozenset(symbol for symbol, end in ends if end and end.reason is Reason.TRADING_SUSPENDED)
+
+
 def holdings(
     own: Iterable[Position],
     foreign: Mapping[str, Decimal],
@@ -219,12 +231,14 @@ def holdings(
     at_venue: bool,
     unfinished: Mapping[tuple[str, str], UnfinishedClose] = {},
     closed: Mapping[str, Gone] = {},
+    suspended: Collection[str] = (),
 ) -> tuple[Holding, ...]:
     """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
 
     What the ledger keeps of a position and its orders are by strategy and symbol. `gaps` are those that the last pass
     of exits left in the protection at the broker; `at_venue` is False if the configuration wants no stops there.
     `unfinished` are closes that passes of exits go on with, and `closed` what others have closed, by symbol.
+    `suspended` are the symbols in which nothing trades.
     """
     unseen = {symbol: one.shares for symbol, one in closed.items()}
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
@@ -236,7 +250,7 @@ def holdings(
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
         row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
-        row = replace(row, unfinished=unfinished.get(position.whose))
+        row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)
         if shares:
             unseen[position.symbol] -= shares
             row = _without(row, held, closed[position.symbol], shares)

@@ -63,6 +63,15 @@ def test_passes_without_their_prices_lack_nothing_else_and_the_newest_says_when_
     assert facts.last_pass() == minutes(1)
 
 
+def test_last_pass_that_saw_a_price_of_a_symbol_is_found_however_many_saw_others_since(facts: SqliteFacts) -> None:
+    for number, symbols in enumerate((["AAPL", "MSFT"], ["AAPL"], ["MSFT"], [])):
+        marks = tuple(Mark(symbol, Decimal(number)) for symbol in symbols)
+        facts.record(replace(make_cycle(f"c{number}", minutes(number), job=Job.EVALUATE_EXITS), marks=marks))
+    found = {symbol: facts.last_marked(symbol, NOW) for symbol in ("AAPL", "MSFT", "KO")}
+    assert {symbol: cycle and cycle.id for symbol, cycle in found.items()} == {"AAPL": "c1", "MSFT": "c2", "KO": None}
+    assert facts.last_marked("AAPL", minutes(2)) is None, "it is from before that"
+
+
 def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
     seen = margin({"AAPL": "10"}).seen(Decimal(1000))
     paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)

@@ -23,6 +23,7 @@ from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import ActivityKind
+from tradebot.model.bar import SUSPENDED
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 
@@ -184,8 +185,9 @@ def test_fills_that_the_venue_makes_itself_are_told_by_their_type(word: str, by_
 def test_a_ticker_that_is_no_quote_is_refused(change: dict[str, object]) -> None:
     ticker = {"symbol": "PF_XBTUSD", "bid": 10, "ask": 11, "last": 10, "suspended": False}
     assert quote(ticker, AT, DriftTally()).middle == Decimal("10.5")
-    with pytest.raises(RowError):
+    with pytest.raises(RowError) as refused:
         quote(ticker | change, AT, DriftTally())
+    assert (str(refused.value) == SUSPENDED) is ("suspended" in change)
 
 
 @pytest.mark.parametrize(

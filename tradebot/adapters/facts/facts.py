@@ -183,6 +183,7 @@ class SqliteFacts(CacheStore):
     answers = _asked(history.answers)
     intakes = _asked(history.intakes)
     marks = _asked(history.marks)
+    last_marked = _asked(history.last_marked)
     last_read = _asked(history.last_read)
     session_ends = _asked(history.session_ends)
     stored = _asked(history.stored)

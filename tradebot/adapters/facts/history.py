@@ -41,6 +41,10 @@ UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
+LAST_MARK = """SELECT body FROM main.cycles INDEXED BY cycles_with_marks, json_each(body, '$[10]') AS mark
+    WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' >= ? AND at >= ? AND mark.value ->> '$[0]' = ?
+    ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
+"""Select the last pass since a session and a time that saw a price of a symbol, without reading those before it."""
 READ = """SELECT body FROM main.cycles INDEXED BY cycles_with_equity WHERE body ->> '$[9]' IS NOT NULL AND job = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
 """Select the last pass of a job that read the account, however many were refused since."""
@@ -214,6 +218,13 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
     }
+
+
+def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> CycleRecord | None:
+    """Return the last pass since a time that saw a price of a symbol, without its candidates; None if none did."""
+    first = (since - SAME_PASS).date().isoformat()
+    heads = [body for (body,) in database.execute(LAST_MARK, (first, time_text(since), symbol))]
+    return next(iter(unpack_all(CycleRecord, heads)), None)
 
 
 def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:

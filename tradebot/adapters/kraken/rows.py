@@ -11,7 +11,7 @@ from tradebot.adapters.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, 
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind
-from tradebot.model.bar import Depth, Level, Quote
+from tradebot.model.bar import SUSPENDED, Depth, Level, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce, fee_id
@@ -214,7 +214,7 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     """
     row = Row("ticker", raw, tally)
     if row.value("suspended") is True:
-        raise RowError("suspended", "is true")
+        raise RowError(SUSPENDED, "")
     bid, ask = row.positive("bid"), row.positive("ask")
     if bid > ask:
         raise RowError("bid", "is above the ask")
