@@ -16,7 +16,7 @@ from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.registry import look_at_coins
 from tradebot.desk.shocks import Moves, moves_before
 from tradebot.desk.views import Sights
-from tradebot.gates.common import permission_to_enter, trading_state
+from tradebot.gates.common import permission_to_enter, trading_state, unquoted
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -237,8 +237,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     held = held_by(desk, candidate.strategy, candidate.symbol)
     wanted = _wanted_shares(candidate, desk, own)
     if wanted is None:
-        why = desk.rejected_quotes.get(candidate.symbol)
-        unpriced = Decision(Gate.TARGET, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+        unpriced = unquoted(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
         return replace(candidate, decisions=(*candidate.decisions, unpriced))
     if _is_reached(candidate, desk, own, held, wanted):
         reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held, wanted)

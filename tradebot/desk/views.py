@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tradebot.desk.listing import NOT_LISTED, listed_for
 from tradebot.errors import TradebotError
+from tradebot.gates.common import unquoted
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
@@ -104,8 +105,7 @@ class Sights:
             if need.max_age_s is not None and (age_s := self._age_s(found, until)) > need.max_age_s:
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, need.max_age_s, age_s)
         if strategy.needs.quotes and symbol not in self._quotes:
-            why = self._world.market.rejected_quotes.get(symbol)
-            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+            return unquoted(Gate.NEEDS, self._world.market.rejected_quotes.get(symbol))
         return None
 
     def _age_s(self, series: Series, until: datetime) -> float:

@@ -8,6 +8,7 @@ Exits by price, `flatten` and cancels continue.
 from datetime import datetime
 from decimal import Decimal
 
+from tradebot.model.bar import SUSPENDED
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
@@ -181,6 +182,13 @@ def unresolved(book: Book, symbol: str) -> Decision:
 
 def position_of(desk: Desk, whose: Whose) -> Position | None:
     return next((position for position in desk.positions if position.whose == whose), None)
+
+
+def unquoted(gate: Gate, why: str | None) -> Decision:
+    """Return that a gate can't tell without a quote; `why` is what the venue says of that, if anything."""
+    if why == SUSPENDED:
+        return Decision(gate, Verdict.UNKNOWN, Reason.TRADING_SUSPENDED)
+    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
 
 
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:

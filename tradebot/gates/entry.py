@@ -18,13 +18,14 @@ from tradebot.gates.common import (
     rested,
     session_open,
     trading_state,
+    unquoted,
     unresolved,
     working_for_entry,
 )
 from tradebot.gates.costs import Plan
 from tradebot.gates.registry import enough_healthy
 from tradebot.gates.sizing import Size
-from tradebot.model.bar import SUSPENDED, Quote
+from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
@@ -179,9 +180,7 @@ def _flow_fresh(ask: Ask) -> Decision:
 
 def _quote_fresh(ask: Ask) -> Decision:
     if ask.quote is None:
-        why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
-        reason = Reason.TRADING_SUSPENDED if why == SUSPENDED else Reason.QUOTE_MISSING
-        return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, reason, None if why == SUSPENDED else why)
+        return unquoted(Gate.QUOTE_FRESH, ask.desk.rejected_quotes.get(ask.candidate.symbol))
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 

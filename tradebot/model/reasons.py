@@ -218,7 +218,8 @@ REASONS: dict[Reason, ReasonRow] = {
         "The broker gave no usable quote.", "Look up the symbol at the broker. The bot never buys without a quote."
     ),
     Reason.TRADING_SUSPENDED: unknown(
-        "The broker has suspended trading in it: nothing fills, stops included.", "Wait until it is traded again."
+        "The broker has suspended trading in it: nothing fills, stops included.",
+        "Look up the symbol at the broker, and wait until it is traded again.",
     ),
     Reason.PREVIOUS_CLOSE_MISSING: unknown(
         "The broker has no previous close to compare the price with.",
