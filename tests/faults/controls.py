@@ -41,7 +41,7 @@ from tradebot.model.order import Order, Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING
-from tradebot.model.trading import TradingStateRecord
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
 from tradebot.orders import entering, protecting, sending, working_orders
@@ -231,6 +231,19 @@ def gaps_cut_short() -> None:
     vars(concluding)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
 
 
+def halts_cancel_what_rests() -> None:
+    """Cancel all that rests in each pass of exits while the bot is halted, stops and targets too."""
+    honest = vars(working_orders)["_due"]
+
+    def everything(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator[Any]:
+        if desk.state.state is TradingState.ACTIVE:
+            yield from honest(world, desk, symbols_to_close)
+        else:
+            yield from ((*ours, Reason.HALTED) for ours in working_orders.our_working_orders(world, desk))
+
+    vars(working_orders)["_due"] = everything
+
+
 def loosen() -> None:
     """Move stops away from profit, a thousandth of the price at a time."""
     honest = edit_intent
@@ -318,6 +331,7 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
             no_pairs,
             gaps_untold,
             gaps_cut_short,
+            halts_cancel_what_rests,
             loosen,
             fate_not_asked,
             believe_the_orders,

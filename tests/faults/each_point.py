@@ -15,7 +15,7 @@ from contextlib import closing
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
-from tests.faults import auctioned, judge, pairs, protection, swaps, verdicts
+from tests.faults import auctioned, judge, kept, pairs, protection, swaps, verdicts
 from tests.faults.ground import KILLED, OTHER, SYMBOLS, Day, Ground, Killed
 from tests.faults.schedules import standing
 from tests.faults.venue import AT, REPLAY
@@ -60,6 +60,7 @@ def killed(ground: Ground, begins: str, number: int) -> tuple[Kill | None, list[
     events = list(day.events())
     told = day.number, day.folder, day.exchange.market.calendar
     problems = [*day.problems, *_broken(day, events), *protection.broken(events, *told, disturbed=[disturbed])]
+    problems += kept.broken(events, day.number, [disturbed])
     problems += [f"a verb ended with {code}" for code in codes - FINDINGS]
     day.close()
     return kill, problems

@@ -8,7 +8,7 @@ import json
 import random
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, pairs, protection
+from tests.faults import judge, kept, pairs, protection
 from tests.faults.controls import CONTROLS
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
@@ -247,10 +247,11 @@ class Campaign:
         """Note that something befell a bot by now."""
         self.disturbed[bot.name].append(self._now)
 
-    def _protection(self, bot: Bot, events: Iterable[judge.Event], **judged: Any) -> Iterator[str]:
+    def _protection(self, bot: Bot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
         judged |= {"disturbed": self.disturbed[bot.name], "unable": self.unable[bot.name]}
         sessions = protection.sessions_of(self.stage.exchange)
-        return protection.broken(events, bot.number, bot.folder, sessions, **judged)
+        yield from protection.broken(events, bot.number, bot.folder, sessions, **judged)
+        yield from kept.broken(events, bot.number, self.disturbed[bot.name])
 
     def _run(self, runs: list[Run]) -> list[End]:
         """Run verbs in a child."""

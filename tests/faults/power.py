@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,7 +127,7 @@ class Power(Campaign):
             except TradebotError as error:
                 self.tally.note(bot, [error.message])
 
-    def _protection(self, bot: Bot, events: Iterable[judge.Event], **judged: Any) -> Iterator[str]:
+    def _protection(self, bot: Bot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
         lines = dict.fromkeys([*self._heard[bot.name], *told(bot.folder)])
         (bot.folder / state_folder.EVENTS).write_text("\n".join(lines))
         return super()._protection(bot, events, **judged)

@@ -31,7 +31,7 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import auctioned, judge, pairs, protection, verdicts
+from tests.faults import auctioned, judge, kept, pairs, protection, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
@@ -39,6 +39,7 @@ from tests.faults.replays import decided_otherwise
 from tests.faults.troubles import (
     CARDS,
     DATES,
+    HALTS,
     LIMITS,
     RULES,
     SKEWS,
@@ -99,6 +100,9 @@ UNTIL_ALL_HAS_ARRIVED_S = 13 * 60
 LAST_MINUTES_S = 10 * 60
 BETWEEN_EXITS_S = 360
 """Longer than an exit of unknown fate is only looked up."""
+BETWEEN_LOOKS_S = 61
+FLATTENED, HALTED = 0, 2
+"""In one schedule of four, a person flattens after all trouble, and in another one only halts."""
 PASSES = 2
 MOST_TO_CATCH = 400
 """In so many schedules a bot that is broken on purpose must be seen."""
@@ -211,6 +215,7 @@ class Schedule:
         self._findings: Sequence[Any] = ()
         self._disturbed: list[datetime] = []
         self._misdated: list[datetime] = []
+        self._befallen: list[datetime] = []
 
     def play(self) -> list[str]:
         """Play the acts, then what comes after trouble; return what was broken."""
@@ -238,6 +243,7 @@ class Schedule:
         self.day.problems += verdicts.outside(events, sessions)
         told = events, self.day.number, self.day.folder, sessions
         self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
+        self.day.problems += kept.broken(events, self.day.number, self._befallen)
         self.day.close()
         again = list(decided_otherwise(self.day.folder))
         self.day.problems += filter(None, again)
@@ -273,6 +279,7 @@ class Schedule:
         befell = {self._names[name] for name in fired(self.day) - before} | fate.happened
         befell |= {trouble.name for trouble in act.troubles if trouble.name in (*LIMITS, *DATES)}
         self._disturbed += [self.day.now] if befell else []
+        self._befallen += [self.day.now] if befell - set(HALTS) else []
         self._misdated += [self.day.now + SKEWS[name] for name in befell if name in SKEWS]
         end = ENDS.get(code, str(code))
         self.tally.pairs.update((name, end) for name in befell)
@@ -337,6 +344,8 @@ class Schedule:
             return
         self._judge_books()
         if trading and any(self._held().values()):
+            if self.seed % 4 == HALTED:
+                self._halt()
             self._leave()
 
     def _held(self) -> Mapping[str, Decimal]:
@@ -350,19 +359,29 @@ class Schedule:
             ledger.tallies.compare_journal()
         self.day.problems += verdicts.unexplained(self._findings, account, self.day.events())
 
+    def _halt(self) -> None:
+        """Let a person halt the bot, and passes of exits go by, in which everything that rests stays."""
+        self.day.halt(TradingState.REDUCE_ONLY)
+        for number in range(PASSES):
+            self.day.tick(seconds=BETWEEN_LOOKS_S * number)
+            self._exit_calmly()
+
     def _leave(self) -> None:
         """Let passes of exits go by while a position lacks one that it should have; none may lack it after two."""
-        flat = self.seed % 4 == 0
+        flat = self.seed % 4 == FLATTENED
         if flat:
             self.day.halt(TradingState.FLATTEN)
         for number in range(PASSES):
             if not self._bare(flat):
                 return
             self.day.tick(seconds=BETWEEN_EXITS_S * number)
-            code = self._run("exits", {})
-            if code != 0:
-                self.day.problems.append(f"after all trouble a pass of exits ended with {code}")
+            self._exit_calmly()
         self.day.problems += self._bare(flat)
+
+    def _exit_calmly(self) -> None:
+        code = self._run("exits", {})
+        if code != 0:
+            self.day.problems.append(f"after all trouble a pass of exits ended with {code}")
 
     def _bare(self, flat: bool) -> list[str]:
         return list(verdicts.unprotected(self.day, list(self.day.events()), flat))

@@ -39,6 +39,7 @@ CAUGHT = {
     "no-pairs": 61,
     "gaps-untold": 2,
     "gaps-cut-short": 10,
+    "halts-cancel-what-rests": 6,
     "loosen": 152,
     "believe-the-orders": 127,
     "believe-the-positions": 251,
@@ -55,6 +56,7 @@ CAUGHT_ELSEWHERE = {
     "no-pairs": 99,
     "gaps-untold": 1,
     "gaps-cut-short": 15,
+    "halts-cancel-what-rests": 30,
     "entries-without-a-yes": 7,
     "decided-by-the-machine-clock": 1,
 }
@@ -62,6 +64,7 @@ CAUGHT_ELSEWHERE = {
 CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "no-pairs": 193,
     "gaps-cut-short": 163,
+    "halts-cancel-what-rests": 6,
     "open-before-the-close": 6,
     "stops-replaced-by-looser-ones": 6,
     "old-stops-go-first": 30,
@@ -69,10 +72,11 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
 ELSEWHERE_COUNT = sized(6, 5 * ROUND)
 KRAKEN_COUNT = 5 * ROUND
 DECIDED_OTHERWISE = "is decided otherwise again"
+KEEPS_NOTHING = "halts-cancel-what-rests"
 SAMPLED_ELSEWHERE = ("retry-on-post", "gaps-untold")
 SAMPLED = (
     *("retry-on-post", "reconcile-that-flattens", "one-fill-an-order", "no-stop", "gaps-untold"),
-    "decided-by-the-machine-clock",
+    *("decided-by-the-machine-clock", KEEPS_NOTHING),
 )
 
 
@@ -108,6 +112,8 @@ def test_schedules_keep_every_promise_and_each_broken_bot_is_caught(
         judged = [problem for problem in found["caught"].get(silent, ()) if DECIDED_OTHERWISE not in problem]
         assert all("had no stop from" in problem for problem in judged), "another judge saw it"
         assert judged or silent not in broken
+    canceled = found["caught"].get(KEEPS_NOTHING, ())
+    assert all("was canceled for nothing" in problem for problem in canceled), "another judge saw it"
     assert found["protection"]["gaps seen"] > 0
     assert found["approved"] > 0 or not in_campaigns()
     record_property("entries of schedules that a person approved", found["approved"])

@@ -25,7 +25,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, protection
+from tests.faults import judge, kept, protection
 from tests.faults.ground import URL
 from tests.faults.stage import Bot, Stage, Verb, set_up
 from tests.faults.wire import Wire
@@ -193,9 +193,10 @@ class Trader:
             found = [*told.doubles, *judge.turned(told), *judge.lost_fills(told, ledger)]
         found += judge.unpromised(told, judge.Promises(self.folder).now())
         sessions = protection.sessions_of(self.stage.exchange)
-        events, number = self.stage.log(self.bot.number), self.bot.number
+        events, number = list(self.stage.log(self.bot.number)), self.bot.number
         gaps = protection.broken(events, number, self.folder, sessions, unable=unable)
         found += gaps if told_in_time else ()
+        found += kept.broken(events, number)
         assert found == [], found
 
 
