@@ -28,7 +28,7 @@ from tradebot.model.values import replace
 from tradebot.replaying.answering import Answers, Stored, Supposition
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
 from tradebot.replaying.over_span import Body
-from tradebot.replaying.passes import Recorded, bytes_of, read_record
+from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
 from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if import Change, WhatIf, what_if
@@ -54,7 +54,7 @@ class Asking:
         self.app, self.changes = app, changes
         self._closing = ExitStack()
         self._shared: dict[tuple[bytes, Any], Any] = {}
-        self._known: dict[object, Supposition] = {}
+        self._known: dict[Surroundings, Supposition] = {}
         self.supposing = self._closing.enter_context(Supposing(app.folder.path, os.environ))
 
     def __enter__(self) -> "Asking":
@@ -78,9 +78,8 @@ class Asking:
         """Return a record; RecordError if it can't be used."""
         return read_record(*body, self._shared, only_passing=only_passing)
 
-    def supposition(self, recorded: Recorded) -> Supposition:
+    def supposition(self, around: Surroundings) -> Supposition:
         """Return what the changed settings make of those of a record."""
-        around = recorded.surroundings
         if around not in self._known:
             try:
                 self._known[around] = self.supposing.of(around, self.changes.settings)
@@ -88,14 +87,9 @@ class Asking:
                 raise ConfigurationError(wrong.message, TOGETHER) from None
         return self._known[around]
 
-    @property
-    def asks_strategies(self) -> bool:
-        """Return True if strategies may answer otherwise; nobody knows before the first record was read."""
-        return any(one.strategies for one in self._known.values())
-
     def changed(self, recorded: Recorded) -> tuple[Recorded, frozenset[str]]:
         """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
-        supposed = self.supposition(recorded)
+        supposed = self.supposition(recorded.surroundings)
         answered, unasked = Answers(recorded, supposed.before, self._stored).to(supposed.strategies, supposed.after)
         desk = with_words(answered.given.desk, supposed.after) if self.changes.settings else answered.given.desk
         for symbol in self.changes.gone:
@@ -147,7 +141,7 @@ def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | 
     head, moved = _head(asking, symbol, session, at)
     try:
         recorded = asking.recorded(head)
-        supposed = asking.supposition(recorded)
+        supposed = asking.supposition(recorded.surroundings)
         then = decided(recorded, supposed.before)
         changed, unasked = asking.changed(recorded)
         now = decided(_moved(changed, moved) if moved else changed, supposed.after)

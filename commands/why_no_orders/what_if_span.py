@@ -13,7 +13,7 @@ from commands.why_no_orders.what_if_span_screen import show
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.replaying.over_span import Body, Changed, Ends, OverSpan, Passed, by_filters_alone, compares
-from tradebot.replaying.passes import Recorded
+from tradebot.replaying.passes import Recorded, Surroundings, glance
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if_span import Lacking, WhatIfSpan, what_if_span
 
@@ -43,7 +43,7 @@ class _Deciding:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
         self._over = OverSpan(self._changed, self._touches)
-        self._decided: list[tuple[CycleRecord, Passed]] = []
+        self._decided: list[Passed] = []
         self._lacking: list[Lacking] = []
         self._unasked: set[str] = set()
         self._held: set[str] = set()
@@ -53,32 +53,27 @@ class _Deciding:
         """Decide the next pass; one whose record can't be used is left out."""
         try:
             body = self._asking.body(head)
-            if self._first is None:
-                self._first = self._asking.read(body)
-                self._asking.supposition(self._first)
-            self._decided.append((head, self._over.passed(body)))
+            self._first = self._first or self._asking.read(body)
+            self._decided.append(self._over.passed(body))
         except RecordError as error:
             self._lacking.append(Lacking(head.id, head.at, str(error)))
 
-    def _touches(self, then: Ends) -> bool:
-        changes = self._asking.changes
-        if self._asking.asks_strategies or self._compares or changes.gone:
-            return True
-        return not by_filters_alone(then)
+    def _touches(self, around: Surroundings, then: Ends) -> bool:
+        return bool(self._asking.changes.gone) or self._is_whole(around) or not by_filters_alone(then)
 
-    @property
-    def _compares(self) -> bool:
-        assert self._first is not None, "the first record is read before any is decided"
-        return compares(self._asking.supposition(self._first).after)
+    def _is_whole(self, around: Surroundings) -> bool:
+        """Return True if candidates matter that their strategy's own filters refused."""
+        supposed = self._asking.supposition(around)
+        return bool(supposed.strategies) or compares(supposed.after)
 
     def _changed(self, body: Body) -> Changed:
-        asking = self._asking
-        whole = asking.asks_strategies or self._compares
+        asking, around = self._asking, glance(*body).surroundings
+        whole = self._is_whole(around)
         recorded = asking.read(body, only_passing=not whole)
         self._held |= held_in(recorded) if asking.changes.gone else set()
         changed, unasked = asking.changed(recorded)
         self._unasked |= unasked
-        return Changed(changed, asking.supposition(recorded).after, whole)
+        return Changed(changed, asking.supposition(around).after, whole)
 
     def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
         """Return what differs; OperatorError if no pass could be decided again."""
@@ -87,15 +82,14 @@ class _Deciding:
         asking = self._asking
         require_held(asking.changes, self._held)
         assert self._first is not None
-        passes = [one for _, one in self._decided]
         return what_if_span(
-            passes,
+            self._decided,
             (heads[0].at, heads[-1].at),
             changes_in(asking, self._first),
             lambda orders: later_prices(asking, orders),
             symbol=symbol,
             session=session,
-            left_out=asking.supposition(self._first).unanswered,
+            left_out=asking.supposition(self._first.surroundings).unanswered,
             unasked=sorted(self._unasked),
             lacking=self._lacking,
         )

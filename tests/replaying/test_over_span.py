@@ -23,7 +23,7 @@ from tradebot.replaying.over_span import (
     by_filters_alone,
     ended_in,
 )
-from tradebot.replaying.passes import outcome_in, read_record
+from tradebot.replaying.passes import glance, read_record
 from tradebot.replaying.writing import RecordError
 
 STRICT, LOOSE = 0.55, 0.01
@@ -58,7 +58,7 @@ def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> lis
     def change(one: Body) -> Changed:
         return Changed(read_record(*one, {}, only_passing=not whole), rules, whole)
 
-    deciding = OverSpan(change, lambda ends: True)
+    deciding = OverSpan(change, lambda around, ends: True)
     return [deciding.passed(body(one)) for one in taken]
 
 
@@ -154,7 +154,7 @@ def test_what_strategies_filters_refused_is_left_out_and_ends_as_it_did() -> Non
 @pytest.mark.parametrize("content", [b"\xc1", b"\x90", b"\x93\x01\x01\x01"])
 def test_body_that_is_no_record_is_refused(content: bytes) -> None:
     with pytest.raises(RecordError):
-        outcome_in(content)
+        glance(content, ())
     with pytest.raises(RecordError):
         ended_in(content)
 
@@ -163,6 +163,6 @@ def test_pass_that_the_change_cannot_touch_is_not_read() -> None:
     def never(one: Body) -> Changed:
         raise AssertionError("it was read")
 
-    touches: Callable[[Any], bool] = lambda ends: False  # noqa: E731
+    touches: Callable[[Any, Any], bool] = lambda around, ends: False  # noqa: E731
     (found,) = [OverSpan(never, touches).passed(body(one)) for one in played(STRICT, passes=1)]
     assert found.then == found.now

@@ -21,7 +21,7 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.desk_changes import Filled, with_filled, without_order
-from tradebot.replaying.passes import Recorded, outcome_in
+from tradebot.replaying.passes import Recorded, Surroundings, glance
 from tradebot.replaying.supposed import decided, supposed_tape
 from tradebot.replaying.writing import RecordError
 
@@ -135,18 +135,19 @@ Body = tuple[bytes, Sequence[bytes]]
 class OverSpan:
     """Decides the passes of a span, oldest first, each on what the ones before it would have left.
 
-    `change` reads a pass and changes it. It is only asked for passes that the change `touches`, by where candidates
-    ended.
+    `change` reads a pass and changes it. It is only asked for passes that the change `touches`, by what they decided by
+    and where their candidates ended.
     """
 
-    def __init__(self, change: Callable[[Body], Changed], touches: Callable[[Ends], bool]) -> None:
+    def __init__(self, change: Callable[[Body], Changed], touches: Callable[[Surroundings, Ends], bool]) -> None:
         self._change, self._touches = change, touches
         self._carrying = Carrying()
 
     def passed(self, body: Body) -> Passed:
         """Return what becomes of the next pass; RecordError if its record can't be used, which changes nothing."""
-        then = ended_in(outcome_in(body[0]))
-        return self._passed(self._change(body), then) if self._touches(then) else Passed(then, then)
+        around, outcome = glance(*body)
+        then = ended_in(outcome)
+        return self._passed(self._change(body), then) if self._touches(around, then) else Passed(then, then)
 
     def _passed(self, changed: Changed, then: Ends) -> Passed:
         recorded, rules, carrying = changed.recorded, changed.rules, self._carrying

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Raw, Struct, msgpack
 
@@ -19,7 +19,7 @@ from tradebot.replaying.reading import Source, shapes_of, untyped
 from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of
 from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
 
-SCHEMA = 1
+SCHEMA, LENGTH = 1, 9
 """The form of records. Another one means that this program can't read them."""
 
 
@@ -150,7 +150,7 @@ def read_record(
         raise RecordError("it isn't the record of a pass")
     if found[0] != SCHEMA:
         raise RecordError(f"its form is {found[0]!r:.40}, and this program reads form {SCHEMA}")
-    if len(found) != 9 or not isinstance(found[8], bytes):
+    if len(found) != LENGTH or not isinstance(found[8], bytes):
         raise RecordError("it isn't the record of a pass")
     _, shape, settings, accepted, discovered, version, given, told, outcome = found
     source = Source(parts, shapes_of(_content(parts, shape)), shared)
@@ -190,13 +190,22 @@ def _only_passing(given: Any, names: Mapping[str, tuple[str, ...]]) -> Any:
     return [*given[:place], left, *given[place + 1 :]]
 
 
-def outcome_in(body: bytes) -> bytes:
-    """Return the bytes of what a pass decided, without reading the rest; RecordError if they aren't its record."""
+class Glance(NamedTuple):
+    """What a record says at a glance: what the pass decided by, and the bytes of what it decided."""
+
+    surroundings: Surroundings
+    outcome: bytes
+
+
+def glance(body: bytes, parts: Sequence[bytes]) -> Glance:
+    """Return what a record says without reading the rest; RecordError if it isn't the record of a pass."""
     try:
-        *rest, outcome = msgpack.decode(body, type=list[Raw])
-        if len(rest) != 8 or msgpack.decode(rest[0]) != SCHEMA:
+        found = msgpack.decode(body, type=list[Raw])
+        if len(found) != LENGTH or msgpack.decode(found[0]) != SCHEMA:
             raise RecordError("it isn't the record of a pass")
-        return msgpack.decode(outcome, type=bytes)
+        settings, accepted = (_content(parts, msgpack.decode(found[place])) for place in (2, 3))
+        discovered, version = msgpack.decode(found[4], type=tuple[str, ...]), msgpack.decode(found[5], type=str)
+        return Glance(Surroundings(settings, accepted, discovered, version), msgpack.decode(found[8], type=bytes))
     except (MsgspecError, ValueError) as error:
         raise RecordError(f"it can't be read: {error}") from error
 
