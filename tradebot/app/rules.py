@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
+from tradebot.app.sections import Sections
 from tradebot.app.settings import Settings
 from tradebot.app.venues import door_to
 from tradebot.model.discovery import UNSORTED
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tradebot.replaying.passes import Surroundings
 
 
-def rules_of(settings: Settings, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
+def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
     """Return the part of the settings that the core needs, with the exit rules in force.
 
     With `asks` False there is no person whose approval an entry could wait for. `discovered` symbols take the place of
@@ -99,7 +100,7 @@ def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) ->
     return stored.discovery().symbols if stored else ()
 
 
-def _own(settings: Settings, everything: Sequence[str], *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
+def _own(settings: Sections, everything: Sequence[str], *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
     """Yield the rules of each strategy in use."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():

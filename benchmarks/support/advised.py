@@ -1,0 +1,149 @@
+"""Take advice at its word: make exactly the change that it tells, as a person types it, and decide the pass again."""
+
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from commands.shared.setting_words import values_of
+from tradebot.app.advising import Advising, Whose, let_through, said_of
+from tradebot.app.searched import every_setting, typed_value
+from tradebot.app.supposing import Supposing
+from tradebot.errors import ConfigurationError
+from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.replaying.advice import Advice, Changes
+from tradebot.replaying.answering import Answers
+from tradebot.replaying.nearest import Setting, Value
+from tradebot.replaying.passes import Recorded
+from tradebot.replaying.supposed import suppose
+
+PER_SETTING = 16
+"""How many values of each setting brute force tries, besides both ends."""
+
+
+class Refusal(NamedTuple):
+    """An entry that a recorded pass refused."""
+
+    recorded: Recorded
+    whose: Whose
+
+
+class Typed:
+    """Decides recorded passes again with settings as they are typed, by the way of a what-if and not of advice."""
+
+    def __init__(self, folder: Path) -> None:
+        self._supposing = Supposing(folder, os.environ)
+
+    def decided(self, recorded: Recorded, changes: Changes) -> CycleRecord | None:
+        """Return the pass with these changes; None if they don't load."""
+        words = values_of([(key, typed_value(value)) for key, value in changes.items()])
+        try:
+            supposed = self._supposing.of(recorded.surroundings, words)
+        except ConfigurationError:
+            return None
+        answered, unknown = Answers(recorded, supposed.before, None).to(supposed.strategies, supposed.after)
+        assert not unknown, f"nobody knows what {unknown} would answer to {changes}"
+        return suppose(answered, supposed.after)
+
+    def sends(self, refusal: Refusal, changes: Changes) -> bool:
+        """Return True if the refused entry's order goes out with these changes."""
+        cycle = self.decided(refusal.recorded, changes)
+        found = record_of(cycle, refusal.whose) if cycle else None
+        return found is not None and found.terminal is None and found.client_order_id is not None
+
+
+def record_of(cycle: CycleRecord, whose: Whose) -> CandidateRecord | None:
+    """Return what a pass decided about an entry."""
+    found = (one for one in cycle.candidates if (one.candidate.strategy, one.candidate.symbol) == whose)
+    return next(reversed([*found]), None)
+
+
+def refusals(passes: Sequence[Recorded]) -> Iterator[Refusal]:
+    """Yield the entries that these passes refused."""
+    for recorded in passes:
+        for whose, record in Advising(recorded).entries.items():
+            if not said_of(record).through:
+                yield Refusal(recorded, whose)
+
+
+class Tally(NamedTuple):
+    """What became of advice that was taken at its word: how many of `advised` changes sent the order, how many did so
+    one step nearer, and how many were of one setting.
+
+    `wrong` describes each refusal for which something else came out than advised.
+    """
+
+    advised: int
+    singles: int
+    sent: int
+    nearer_sent: int
+    wrong: tuple[str, ...]
+
+
+def taken(typed: Typed, refused: Sequence[Refusal], most: int) -> Tally:
+    """Take the advice about the first of these refusals that have some, at most so many."""
+    singles, sent, too_soon, advised, wrong = 0, 0, 0, 0, list[str]()
+    for refusal in refused:
+        found = Advising(refusal.recorded).of(refusal.whose)
+        if not found.changes or advised == most:
+            continue
+        advised, singles = advised + 1, singles + (len(found.changes) == 1)
+        goes = typed.sends(refusal, found.values)
+        soon = any(typed.sends(refusal, changes) for changes in nearer(found))
+        sent, too_soon = sent + goes, too_soon + soon
+        if soon or not goes:
+            wrong.append(f"{refusal.recorded.given.call.cycle_id} {refusal.whose}: {found.values}")
+    return Tally(advised, singles, sent, too_soon, tuple(wrong))
+
+
+def nearer(advice: Advice) -> Iterator[Changes]:
+    """Yield the advised changes with each of them one step nearer to what was."""
+    for change in advice.changes:
+        yield {**advice.values, change.setting.key: change.nearer}
+
+
+def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
+    """Return what brute force over the settings finds for a refused entry that still sends what the pass sent.
+
+    Each setting is tried alone at many values, and `pairs` random pairs at their ends; None if nothing helps.
+    """
+    advising, chance = Advising(refusal.recorded), random.Random(seed)  # noqa: S311 - replayable
+    before = advising.decided({})
+    assert before is not None
+    strategy = refusal.whose[0]
+    settings = [*every_setting(advising.settings, strategy, advising.filter_settings(strategy))]
+    drawn = [tuple(chance.sample(settings, 2)) for _ in range(pairs)]
+    for changes in (*_singles(settings), *({a.key: v, b.key: w} for a, b in drawn for v in _ends(a) for w in _ends(b))):
+        after = advising.decided(changes)
+        found = record_of(after, refusal.whose) if after else None
+        if after is None or found is None or not said_of(found).through or not advising.loads(changes):
+            continue
+        if not let_through(before, after, refusal.whose).instead:
+            return changes
+    return None
+
+
+def _singles(settings: Sequence[Setting]) -> Iterator[Mapping[str, Value]]:
+    for setting in settings:
+        for value in _values(setting):
+            yield {setting.key: value}
+
+
+def _values(setting: Setting) -> Iterator[Value]:
+    yield from _ends(setting)
+    scale = setting.scale
+    if scale is not None and isinstance(setting.value, Decimal):
+        width = (scale.last - scale.first) / (PER_SETTING + 1)
+        yield from (scale.at(scale.first + round(width * step)) for step in range(1, PER_SETTING + 1))
+        here = scale.next_to(setting.value, 1)
+        yield from (scale.at(here + step) for step in (-40, -10, -2, 0, 10, 40))
+
+
+def _ends(setting: Setting) -> Sequence[Value]:
+    if isinstance(setting.value, bool):
+        return (not setting.value,)
+    assert setting.scale is not None
+    ends = setting.scale.at(setting.scale.first), setting.scale.at(setting.scale.last)
+    return (*ends, None) if setting.may_be_off else ends

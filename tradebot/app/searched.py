@@ -1,0 +1,202 @@
+"""The settings that advice tries: which of them a question reads in a configuration, and what each may be set to."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from tradebot.app.sections import Sections
+from tradebot.gates.reads import FIT, NOTHING, READS, SIZED, Reads
+from tradebot.model.decision import Gate
+from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
+from tradebot.replaying.advice import Changes, Question
+from tradebot.replaying.nearest import Setting, Value
+from tradebot.replaying.scale import Scale, typed
+
+Path = tuple[str, ...]
+LOOSER = 1
+PRICING = frozenset({"limit_offset_fraction"})
+"""What makes an order's price, so that a tighter value may help as well."""
+SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
+
+
+def reads(settings: Sections, strategy: str, question: Question, filters: Mapping[str, Sequence[str]]) -> list[Setting]:
+    """Return the settings that a question about a strategy's candidate reads; first those that are its very limit.
+
+    `filters` are the settings that the strategy's own filters read, by the filter's name.
+    """
+    if question.gate is Gate.STRATEGY:
+        found = NOTHING
+        limits: list[Path] = [("strategies", strategy, name) for name in filters.get(question.about, ())]
+    else:
+        found = READS[question.gate]
+        limits = [*_paths(settings, strategy, found)]
+    fits = settings.execution_of(strategy if strategy in settings.strategies.sections() else None).fit_to_room
+    sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], found.sized, fits=fits)]
+    tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
+    settings_found = (setting_at(settings, path, way) for path, way in tried)
+    return list({one.key: one for one in settings_found if one}.values())
+
+
+def every_setting(settings: Sections, strategy: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
+    """Yield all settings that advice could ever tell about a strategy's candidates, whatever refuses them."""
+    own = settings.strategies.sections()[strategy]
+    sections: tuple[tuple[Path, Iterable[str]], ...] = (
+        (("limits",), type(settings.limits).model_fields),
+        (("execution",), type(settings.execution).model_fields),
+        (_own(strategy), type(own.limits).model_fields),
+        (("strategies", strategy, "execution"), type(own.execution).model_fields),
+        (("strategies", strategy), ["allotment_fraction", *(name for names in filters.values() for name in names)]),
+    )
+    for section, names in sections:
+        yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
+
+
+def typed_value(value: Value) -> str:
+    """Return a value as it is typed."""
+    if value is None:
+        return "null"
+    return ("true" if value else "false") if isinstance(value, bool) else typed(value)
+
+
+def _sizes(name: str, way: int, *, fits: bool) -> bool:
+    """Return True if a setting can make an order larger (`way` 1) or smaller (-1); some only `fits` it to the room."""
+    if name == "max_symbol_fraction":
+        return fits and way != 0
+    return way != 0 and (name != "fit_to_room" or fits is (way > 0))
+
+
+def related(settings: Sections, setting: Setting) -> list[Setting]:
+    """Return the limits that have to fit to a limit; none for another setting."""
+    *section, name = setting.key.split(".")
+    if section[-1] != "limits":
+        return []
+    pairs = [{*pair} for pair in NESTED if name in pair] + [{*group} for group in FIT if name in group]
+    names = sorted({one for group in pairs for one in group} - {name})
+    own = (("strategies", one, "limits") for one in settings.strategies.sections())
+    paths = [(*where, one) for where in (("limits",), *own) for one in names]
+    return list(filter(None, (setting_at(settings, path) for path in paths)))
+
+
+def _paths(settings: Sections, strategy: str, found: Reads) -> Iterator[Path]:
+    own = ("strategies", strategy)
+    yield from (("limits", name) for name in found.account)
+    for name in found.own:
+        yield from _in_force(settings, strategy, name)
+    for name in found.execution:
+        yield (*own, "execution", name)
+        yield ("execution", name)
+    if SHARES & {*found.own}:
+        yield (*own, "allotment_fraction")
+
+
+def _in_force(settings: Sections, strategy: str, name: str) -> Iterator[Path]:
+    """Yield what a limit in force for a strategy follows from: its own one, the account's, and what it has to fit in.
+
+    Only where the strategy has none of its own, it has to fit into the larger ones.
+    """
+    section = settings.strategies.sections().get(strategy)
+    yield from ((*_own(strategy), name), ("limits", name))
+    if section is not None and getattr(section.limits, name, None) is None:
+        yield from ((*_own(strategy), larger) for larger in _larger(name))
+
+
+def _own(strategy: str) -> Path:
+    return "strategies", strategy, "limits"
+
+
+@cache
+def _larger(name: str) -> tuple[str, ...]:
+    """Return the limits that one fits into, and those that they fit into."""
+    outer = [large for small, large in NESTED if small == name]
+    return tuple(dict.fromkeys((*outer, *(one for each in outer for one in _larger(each)))))
+
+
+def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
+    """Return the setting at a path if it has a value, and one that can be searched: a number or a switch.
+
+    `way` is LOOSER (1) if only looser values can help, and -1 if only tighter ones can.
+    """
+    model: Any = settings
+    for part in path[:-1]:
+        model = (
+            model.sections().get(part) if path[0] == "strategies" and part == path[1] else getattr(model, part, None)
+        )
+        if not isinstance(model, Frozen):
+            return None
+    owner: type[Frozen] = type(model)
+    value, field = getattr(model, path[-1], None), owner.model_fields.get(path[-1])
+    if field is None or not isinstance(value, int | float | Decimal):
+        return None
+    key = ".".join(path)
+    if isinstance(value, bool):
+        return Setting(key, value)
+    # What a strategy doesn't have for itself isn't off: then the account's counts.
+    may_be_off = path[0] != "strategies" and type(None) in _kinds(field)
+    scale, toward = _scale(owner, path[-1]), 0 if path[-1] in PRICING else way * _looser(field)
+    return Setting(key, Decimal(str(value)), scale, may_be_off, toward)
+
+
+def with_values(settings: Sections, changes: Changes) -> Sections:
+    """Return settings with other values, each of which may be set by itself; whether they fit together isn't asked."""
+    for key, value in changes.items():
+        settings = _with_value(settings, tuple(key.split(".")), value)
+    return settings
+
+
+def _with_value(model: Any, path: Path, value: Value) -> Any:
+    name, *rest = path
+    if rest:
+        return model.model_copy(update={name: _with_value(getattr(model, name), tuple(rest), value)})
+    if isinstance(value, Decimal):
+        kinds = _kinds(type(model).model_fields[name])
+        return model.model_copy(
+            update={name: int(value) if int in kinds else float(value) if float in kinds else value}
+        )
+    return model.model_copy(update={name: value})
+
+
+def _looser(field: FieldInfo) -> int:
+    """Return 1 if higher values of a setting allow more, -1 if lower ones do, and 0 if neither."""
+    return 1 if Tighter.LOWER in field.metadata else -1 if Tighter.HIGHER in field.metadata else 0
+
+
+@cache
+def _scale(model: type[Frozen], name: str) -> Scale:
+    field = model.model_fields[name]
+    least, most, above = Decimal(0), Decimal(10) ** 8, False
+    for mark in _marks(field):
+        least = _decimal(getattr(mark, "ge", None), getattr(mark, "gt", None), least)
+        most = _decimal(getattr(mark, "le", None), getattr(mark, "lt", None), most)
+        above = above or getattr(mark, "gt", None) is not None
+    return Scale(int in _kinds(field), least, most, above)
+
+
+def _decimal(*values: Any) -> Decimal:
+    return next(Decimal(str(value)) for value in values if value is not None)
+
+
+def _marks(field: FieldInfo) -> Iterator[Any]:
+    """Yield what an annotation says about a value, however deep."""
+    yield from field.metadata
+    yield from _inner_marks(field.annotation)
+
+
+def _inner_marks(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Annotated:
+        for mark in annotation.__metadata__:
+            yield from mark.metadata if isinstance(mark, FieldInfo) else (mark,)
+    for inner in get_args(annotation):
+        yield from _inner_marks(inner)
+
+
+def _kinds(field: FieldInfo) -> frozenset[Any]:
+    return frozenset(_inner_kinds(field.annotation))
+
+
+def _inner_kinds(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _inner_kinds(inner)

@@ -1,0 +1,122 @@
+"""Which settings each gate compares with: the one table of it, from which advice knows what to try.
+
+A gate that is left to a person has none: permission, halts, a registry, an auction, an approval. Nor has one that no
+number opens, such as a position that is held already.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from tradebot.gates.book import OWN_GATES
+from tradebot.model.decision import Gate
+
+LARGER, SMALLER = 1, -1
+
+
+class Reads(Struct, frozen=True):
+    """The names of settings that one gate reads: of `limits`, the account's or those in force for the strategy, which
+    follow from both, and of `execution`.
+
+    If `sized` isn't 0, it also reads those that the size of an order follows from: 1 if a larger order helps, and -1 if
+    a smaller one does.
+    """
+
+    account: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    execution: tuple[str, ...] = ()
+    sized: int = 0
+
+
+SIZED = Reads(
+    own=(
+        "max_order_fraction",
+        "max_order_notional_usd",
+        "limit_offset_fraction",
+        "max_risk_fraction",
+        "max_stop_loss_usd",
+        "max_symbol_fraction",
+    ),
+    execution=("fit_to_room",),
+)
+"""What the size of an order follows from."""
+NOTHING = Reads()
+
+_OF_ACCOUNT: Mapping[Gate, Reads] = {
+    Gate.OPEN_POSITIONS: Reads(("max_open_positions",)),
+    Gate.NEW_ENTRIES: Reads(("max_new_entries",)),
+    Gate.SESSION_ENTRIES: Reads(("max_session_entries",)),
+    Gate.ORDER_RATE: Reads(("max_orders_per_second", "max_orders_per_minute")),
+    Gate.SYMBOL_NOTIONAL: Reads(("max_symbol_fraction",), sized=SMALLER),
+    Gate.SECTOR_NOTIONAL: Reads(("max_sector_fraction",), sized=SMALLER),
+    Gate.GROSS_NOTIONAL: Reads(("max_gross_fraction",), sized=SMALLER),
+    Gate.THEME_NOTIONAL: Reads(("max_theme_fraction",), sized=SMALLER),
+    Gate.NET_NOTIONAL: Reads(("max_net_fraction",), sized=SMALLER),
+    Gate.BETA_NOTIONAL: Reads(("max_beta_fraction",), sized=SMALLER),
+    Gate.CONCENTRATION: Reads(("max_concentration",), sized=SMALLER),
+    Gate.OPEN_RISK: Reads(("max_open_risk_fraction",), sized=SMALLER),
+    Gate.DAILY_LOSS: Reads(("max_daily_loss_fraction",)),
+    Gate.LOSS_STREAK: Reads(("max_loss_streak", "loss_streak_wait_s")),
+}
+"""Gates that a strategy may also have for itself, with its own limits."""
+
+READS: Mapping[Gate, Reads] = MappingProxyType({
+    **dict.fromkeys(Gate, NOTHING),
+    **_OF_ACCOUNT,
+    **{OWN_GATES[gate]: Reads(own=reads.account, sized=reads.sized) for gate, reads in _OF_ACCOUNT.items()},
+    Gate.SESSION: Reads(own=("max_clock_disagreement_s",)),
+    Gate.RECONCILED: Reads(own=("max_reconcile_age_s", "max_clock_skew_s")),
+    Gate.FLOW_CONTRACT: Reads(own=("max_foreign_share",)),
+    Gate.FLOW_FRESH: Reads(own=("max_flow_age_s", "max_clock_skew_s")),
+    Gate.QUOTE_FRESH: Reads(own=("max_quote_age_s", "max_clock_skew_s")),
+    Gate.CANDIDATE_FRESH: Reads(own=("max_candidate_age_s", "max_clock_skew_s")),
+    Gate.COVERAGE: Reads(own=("min_coverage",)),
+    Gate.TARGET: Reads(own=("target_tolerance_fraction",)),
+    Gate.SCORE: Reads(own=("min_score",)),
+    Gate.SIZE: Reads(sized=LARGER),
+    Gate.PRICE_COLLAR: Reads(own=("price_collar_fraction", "limit_offset_fraction")),
+    Gate.SPREAD: Reads(own=("max_spread_fraction",)),
+    Gate.BASIS: Reads(own=("max_basis_fraction",)),
+    Gate.SHOCK: Reads(("shock_wait_s", "max_basis_shock_fraction")),
+    Gate.LIQUIDITY: Reads(execution=("max_quote_share",), sized=SMALLER),
+    Gate.DEPTH: Reads(own=("max_slippage_fraction",), sized=SMALLER),
+    Gate.SYMBOL_ENTRIES: Reads(own=("max_symbol_entries",)),
+    Gate.ORDER_NOTIONAL: Reads(own=("min_order_notional_usd",), sized=LARGER),
+    Gate.COST: Reads(own=("max_cost_fraction",)),
+    Gate.COST_OF_STOP: Reads(own=("max_cost_of_stop_fraction",)),
+    Gate.FUNDING: Reads(own=("max_funding_fraction",)),
+    Gate.REWARD: Reads(own=("min_reward_ratio",)),
+    Gate.EDGE: Reads(own=("min_edge_ratio",)),
+    Gate.RISK: Reads(own=("max_risk_fraction",), sized=SMALLER),
+    Gate.STOP_LOSS: Reads(own=("max_stop_loss_usd",), sized=SMALLER),
+    Gate.BUYING_POWER: Reads(sized=SMALLER),
+    Gate.INITIAL_MARGIN: Reads(("max_margin_fraction",), sized=SMALLER),
+    Gate.FREE_MARGIN: Reads(("min_free_margin_fraction",), sized=SMALLER),
+    Gate.MAINTENANCE_MARGIN: Reads(sized=SMALLER),
+    Gate.LIQUIDATION: Reads(("min_liquidation_fraction",), sized=SMALLER),
+    Gate.MAX_DRAWDOWN: Reads(("max_drawdown_fraction",)),
+    Gate.EQUITY_FLOOR: Reads(("min_equity_usd",)),
+    Gate.COOLDOWN: Reads(own=("cooldown_s",)),
+    Gate.LOSS_COOLDOWN: Reads(own=("loss_cooldown_s",)),
+    Gate.WASH_SALE: Reads(("wash_sale_days",)),
+    Gate.DUPLICATE: Reads(own=("duplicate_window_s",)),
+})  # fmt: skip
+"""What each gate reads; a strategy's own filters say it themselves."""
+
+FIT: tuple[frozenset[str], ...] = tuple(map(frozenset, (
+    ("max_order_notional_usd", "min_order_notional_usd"),
+    ("max_risk_fraction", "max_daily_loss_fraction"),
+    ("max_order_fraction", "max_concentration"),
+    ("max_loss_streak", "loss_streak_wait_s"),
+    ("max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
+     "shock_wait_s"),
+    ("loss_cooldown_s", "cooldown_s"),
+    ("max_funding_fraction", "max_cost_fraction"),
+    ("max_gross_fraction", "max_daily_loss_fraction", "max_spread_fraction", "limit_offset_fraction",
+     "max_drawdown_fraction"),
+    ("min_free_margin_fraction", "max_margin_fraction"),
+    ("max_gross_fraction", "min_free_margin_fraction", "max_margin_fraction"),
+    ("min_liquidation_fraction", "max_spread_fraction", "limit_offset_fraction"),
+)))  # fmt: skip
+"""Limits that have to fit together besides those that fit into each other (`model.limits.NESTED`)."""
