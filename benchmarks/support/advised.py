@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from commands.shared.setting_words import values_of
 from tradebot.app.advising import Advising, Whose, let_through, said_of
-from tradebot.app.searched import every_setting, typed_value
+from tradebot.app.searched import every_setting
 from tradebot.app.supposing import Supposing
 from tradebot.errors import ConfigurationError
 from tradebot.model.record import CandidateRecord, CycleRecord
@@ -17,7 +17,8 @@ from tradebot.replaying.advice import Advice, Changes
 from tradebot.replaying.answering import Answers
 from tradebot.replaying.nearest import Setting, Value
 from tradebot.replaying.passes import Recorded
-from tradebot.replaying.supposed import suppose
+from tradebot.replaying.supposed import decided
+from tradebot.views.advised import text_of
 
 PER_SETTING = 16
 """How many values of each setting brute force tries, besides both ends."""
@@ -38,14 +39,14 @@ class Typed:
 
     def decided(self, recorded: Recorded, changes: Changes) -> CycleRecord | None:
         """Return the pass with these changes; None if they don't load."""
-        words = values_of([(key, typed_value(value)) for key, value in changes.items()])
+        words = values_of([(key, text_of(value)) for key, value in changes.items()])
         try:
             supposed = self._supposing.of(recorded.surroundings, words)
         except ConfigurationError:
             return None
         answered, unknown = Answers(recorded, supposed.before, None).to(supposed.strategies, supposed.after)
         assert not unknown, f"nobody knows what {unknown} would answer to {changes}"
-        return suppose(answered, supposed.after)
+        return decided(answered, supposed.after).cycle
 
     def sends(self, refusal: Refusal, changes: Changes) -> bool:
         """Return True if the refused entry's order goes out with these changes."""

@@ -13,6 +13,8 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
+from commands.why_no_orders.advice_screen import show_advice, show_advice_of_pass
+from commands.why_no_orders.advising import advice_in, advice_on
 from commands.why_no_orders.reading import cycles_of, ended, was_found
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
@@ -94,6 +96,7 @@ def show(console: "Console", data: "Why") -> None:
     _show_missed(console, data)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
+    show_advice_of_pass(console, data.advice)
 
 
 def _advice(console: "Console", lines: Mapping[str, str | None]) -> None:
@@ -164,6 +167,8 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
             "Left out": left_out,
         },
     )
+    if way.advice:
+        show_advice(console, way.advice)
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)
@@ -232,6 +237,13 @@ SEARCHED = 20
 def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
     """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
+
+
+def with_advice(app: "App", why: "Why", cycles: "Sequence[CycleRecord]") -> "Why":
+    """Return the answer about a single pass with what would have let its refused candidates through."""
+    if len(cycles) != 1 or why.left_out:
+        return why
+    return replace(why, advice=tuple(advice_in(app, cycles[0])))
 
 
 def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
@@ -331,12 +343,17 @@ def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "Symb
     return way_in(app, symbol, cycles, ways)
 
 
-def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]") -> "SymbolWhy":
-    """Return what happened to one symbol in these passes, by the last of its ways through them."""
+def way_in(
+    app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]", *, advise: bool = True
+) -> "SymbolWhy":
+    """Return what happened to one symbol in these passes, by the last of its ways; with advice if asked."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
         way = unseen(symbol, cycles, _remedied(app, why_no_orders(cycles), last), now)
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
-    return replace(seen(ways, halt, now), left_out=lacking)
+    way = replace(seen(ways, halt, now), left_out=lacking)
+    if not advise or lacking or way.reason is None or way.strategy is None:
+        return way
+    return replace(way, advice=advice_on(app, ways[-1].id, way.strategy, symbol))

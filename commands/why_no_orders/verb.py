@@ -107,14 +107,15 @@ def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None)
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders.others import dry_pass, run_all, run_dry, run_span
     from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
-    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol
+    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol, with_advice
 
     if span == Span() and not has_passes(app) and dry_pass(app) is not None:
         return run_dry(app, symbol, strategy)
     if span != Span():
         return run_all(app, span, strategy) if symbol is None else run_span(app, symbol, span, strategy)
     if symbol is None:
-        data = explained(app, cycles_of(app, span, strategy))
+        cycles = cycles_of(app, span, strategy)
+        data = with_advice(app, explained(app, cycles), cycles)
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, show, code)

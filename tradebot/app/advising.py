@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from tradebot.adapters.text.yaml_edit import changed
-from tradebot.app.replays import rules_of_record, settings_of
+from tradebot.app.baseline import differences
+from tradebot.app.replays import accepted_of, rules_of_record, settings_of
 from tradebot.app.rules import rules_of
 from tradebot.app.searched import reads, related, with_values
 from tradebot.app.sections import Sections
@@ -24,10 +25,10 @@ from tradebot.ports.world import Rules
 from tradebot.replaying.advice import Advice, Asking, Changes, Question, Said, advice
 from tradebot.replaying.nearest import Value
 from tradebot.replaying.passes import Recorded
-from tradebot.replaying.scale import typed
-from tradebot.replaying.supposed import given_other, suppose
+from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
 from tradebot.strategies.settings import BUILT_IN
+from tradebot.views.advised import Advised, advised, text_of
 
 NOT_SENT = frozenset({Reason.SHADOW, Reason.DRY_RUN})
 """Why a pass that sends nothing ends a candidate which no gate refuses."""
@@ -50,9 +51,9 @@ class Advising:
         self._filters: dict[str, Mapping[str, Sequence[str]]] = {}
 
     @property
-    def passes(self) -> int:
-        """Return how often the pass was decided again."""
-        return len(self._decided)
+    def work(self) -> int:
+        """Return how many candidates were decided on until now, each time that it was done."""
+        return sum(len(cycle.candidates) for cycle in self._decided.values() if cycle)
 
     @cached_property
     def entries(self) -> Mapping[Whose, CandidateRecord]:
@@ -67,6 +68,24 @@ class Advising:
         if whole is None or (found.changes and not whole.through):
             found = self._searched(whose, None)
         return found
+
+    def told(self, whose: Whose) -> Advised:
+        """Return advice about a refused candidate, with what else the change does in the pass."""
+        found, failed = self.of(whose), said_of(self.entries[whose]).failed
+        before, after = self.decided({}), self.decided(found.values)
+        if not found.changes or before is None or after is None:
+            return advised(whose, found, failed, looser=False)
+        besides = let_through(before, after, whose)
+        also, instead = ([_named(one, whose) for one in some] for some in (besides.also, besides.instead))
+        sends = self._recorded.given.sends and not self._rules.of(whose[0]).approval
+        looser = self.loosens(found.values)
+        return advised(whose, found, failed, looser=looser, sends=sends, also=also, instead=instead)
+
+    def loosens(self, changes: Changes) -> bool:
+        """Return True if somebody has to accept a change: it allows more than what was accepted of the settings."""
+        accepted = accepted_of(self._recorded.surroundings)
+        settings = with_values(self.settings, changes)
+        return accepted is None or any(one.looser for one in differences(settings, accepted, {}))
 
     def _searched(self, whose: Whose, only: Whose | None) -> Advice:
         strategy = whose[0]
@@ -109,7 +128,7 @@ class Advising:
     def _decide(self, changes: Changes, only: Whose | None) -> CycleRecord | None:
         try:
             settings = with_values(self.settings, changes)
-            return suppose(self._answered(settings, changes, only), self._rules_of(settings))
+            return decided(self._answered(settings, changes, only), self._rules_of(settings)).cycle
         except RecordError:
             return None
 
@@ -122,7 +141,7 @@ class Advising:
     def _with(self, changes: Changes) -> dict[str, Any]:
         values = self._values
         for key, value in changes.items():
-            values = changed(values, key.split("."), value if isinstance(value, bool | None) else typed(value))
+            values = changed(values, key.split("."), value if isinstance(value, bool | None) else text_of(value))
         return values
 
     def _answered(self, settings: Sections, changes: Changes, only: Whose | None) -> Recorded:
@@ -168,6 +187,11 @@ class Advising:
             filters = _refiltering(self.settings, name)
             self._filters[name] = filters.filter_settings if filters else {}
         return self._filters[name]
+
+
+def _named(one: Whose, asked: Whose) -> str:
+    """Return a symbol, with its strategy if that is another one."""
+    return one[1] if one[0] == asked[0] else f"{one[1]} of {one[0]}"
 
 
 def _refiltering(settings: Sections, name: str) -> RefilteringStrategy | None:

@@ -41,8 +41,12 @@ def settings_of(around: Surroundings) -> Settings:
 
 def rules_of_record(around: Surroundings) -> Rules:
     """Return the rules that a recorded pass decided by; raise RecordError if this program can't make them."""
-    accepted = Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
-    return in_force(settings_of(around), accepted, around.discovered)
+    return in_force(settings_of(around), accepted_of(around), around.discovered)
+
+
+def accepted_of(around: Surroundings) -> Baseline | None:
+    """Return what was accepted of a record's settings; None if nothing was."""
+    return Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
 
 
 class Put(NamedTuple):

@@ -13,7 +13,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.replaying.advice import Changes, Question
 from tradebot.replaying.nearest import Setting, Value
-from tradebot.replaying.scale import Scale, typed
+from tradebot.replaying.scale import Scale
 
 Path = tuple[str, ...]
 LOOSER = 1
@@ -52,13 +52,6 @@ def every_setting(settings: Sections, strategy: str, filters: Mapping[str, Seque
     )
     for section, names in sections:
         yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
-
-
-def typed_value(value: Value) -> str:
-    """Return a value as it is typed."""
-    if value is None:
-        return "null"
-    return ("true" if value else "false") if isinstance(value, bool) else typed(value)
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:

@@ -351,11 +351,12 @@ def decisive(reasons: Mapping[Reason, int]) -> Reason:
 
 
 class Way(Struct, frozen=True):
-    """One symbol's path through one pass: every gate's decision, and where it ended."""
+    """One symbol's path through one pass: every gate's decision, and where it ended; `id` is that of the pass."""
 
     at: datetime
     slot: str
     record: CandidateRecord
+    id: str = ""
 
 
 def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecord]:
@@ -374,4 +375,6 @@ def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecor
 def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     """Return a symbol's path through each pass that looked at it, oldest first."""
     looked = ((cycle, record) for cycle in cycles for record in cycle.candidates)
-    return tuple(Way(cycle.at, cycle.slot, record) for cycle, record in looked if record.candidate.symbol == symbol)
+    return tuple(
+        Way(cycle.at, cycle.slot, record, cycle.id) for cycle, record in looked if record.candidate.symbol == symbol
+    )

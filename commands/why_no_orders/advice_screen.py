@@ -1,0 +1,41 @@
+"""Show what would have let refused candidates through."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from commands.shared.plain import clean
+from tradebot.model.text import counted
+from tradebot.views.advised import NONE_HELPS, Advised
+
+SHOWN = 5
+"""How many changes are shown for a pass; a symbol shows its own."""
+
+
+def show_advice(console: Console, one: Advised) -> None:
+    """Print the change that would have let a candidate through, and the commands that make it."""
+    console.print(f"Advice: {clean(one.sentence)}", markup=False)
+    for command in one.commands:
+        console.print(f"  {clean(command)}", markup=False, soft_wrap=True)
+
+
+def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
+    """Print the smallest changes that would have let candidates of a pass through, and how many nothing helps."""
+    helped = [one for one in advice if one.changes]
+    if advice:
+        console.print("\nWhat would have let them through, the smallest change first:", markup=False)
+    for one in helped[:SHOWN]:
+        console.print(f"  {clean(one.symbol)}: {clean(_change(one))}", markup=False)
+    if len(helped) > SHOWN:
+        console.print(f"  … and changes for {len(helped) - SHOWN} more", markup=False)
+    if rest := len(advice) - len(helped):
+        console.print(f"  {NONE_HELPS}: {counted(rest, 'candidate')}", markup=False)
+    if advice:
+        console.print("tradebot why-no-orders SYMBOL shows the command, or what stands in the way.", markup=False)
+
+
+def _change(one: Advised) -> str:
+    told = ", ".join(f"{change.key} {change.value} (it was {change.value_before})" for change in one.changes)
+    also = f"; {', '.join(one.also)} too" if one.also else ""
+    instead = f"; not {', '.join(one.instead)}" if one.instead else ""
+    return f"{told}{also}{instead}"

@@ -1,0 +1,57 @@
+"""Search what would have let refused candidates of a recorded pass through; the pass is decided again for it."""
+
+from collections.abc import Sequence
+
+from tradebot.app.advising import Advising, said_of
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+from tradebot.model.record import CycleRecord
+from tradebot.replaying.passes import read_record
+from tradebot.replaying.writing import RecordError
+from tradebot.views.advised import Advised, unsearched
+
+WORK = 6000
+"""How many candidates may be decided on, before advice about a whole pass is left at what was found."""
+
+
+def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
+    """Return what would have let a refused candidate through; without its record, a sentence that says so."""
+    whose = strategy, symbol
+    try:
+        advising = _opened(app, pass_id)
+        if whose in advising.entries:
+            return advising.told(whose)
+        return unsearched(whose, "nothing was to be opened")
+    except RecordError as error:
+        return unsearched(whose, str(error))
+
+
+def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
+    """Return what would have let each refused candidate of a pass through, the smallest change first.
+
+    In a pass with very many candidates, only those are looked at that the fewest questions refuse.
+    """
+    try:
+        advising = _opened(app, cycle.id)
+    except RecordError:
+        return ()
+    refused = {whose: said_of(one).failed for whose, one in advising.entries.items() if not said_of(one).through}
+    found = list[tuple[float, Advised]]()
+    for whose in sorted(refused, key=lambda one: len(refused[one])):
+        if advising.work > WORK:
+            break
+        found.append((advising.of(whose).size, advising.told(whose)))
+    return [one for _, one in sorted(found, key=lambda each: (not each[1].changes, each[0]))]
+
+
+def _opened(app: App, pass_id: str) -> Advising:
+    try:
+        found = app.passes.record(pass_id)
+    except OperatorError as damaged:
+        raise RecordError(damaged.message) from damaged
+    if found is None:
+        raise RecordError("what the pass read isn't kept")
+    advising = Advising(read_record(*found, {}))
+    if advising.decided({}) is None:
+        raise RecordError("this program can't decide the pass again")
+    return advising
