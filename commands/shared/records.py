@@ -67,7 +67,8 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
 
 def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, Priced]":
     """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
-    found, facts = prices(passes), app.recorded
+    # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
+    found, facts = prices(passes), app.recorded if passes else None
     for position in own:
         if facts and position.symbol not in found:
             earlier = facts.last_marked(position.symbol, position.opened_at)
