@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.replay.of_file import decided_again_from
+from tests.accepting import configure
 from tests.bot import Bot, Said, typed
 from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
 from tradebot.errors import OperatorError
@@ -149,6 +150,29 @@ def test_nothing_private_is_in_the_file_wherever_it_stood(
     assert [text[max(0, at - 60) : at + 30] for at in range(len(text)) if text[at : at + 6].lower() == "canary"] == []
     assert not [what for what, one in PRIVATE.items() if one in text]
     assert _account(bot) not in text
+
+
+def test_nothing_private_of_the_settings_is_in_the_file_and_the_pass_is_decided_as_it_was(
+    trader: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: HOST)
+    host, home = f"bots.{HOST}.example.com", "/home/" + "canary"
+    private = {
+        "health": {"hosts": [host, f"{HOST}.local"]},
+        "storage": {"backup_to": f"{home}/backups"},
+        "chat": {"telegram": {"url": f"https://{host}"}},
+        "sectors": {"AAPL": f"of {HOST}", "MSFT": f"see {home}/sectors.csv", "NVDA": KEY, "AMZN": _account(trader)},
+        "themes": {"AAPL": "canary.person@mail.example.com"},
+    }  # fmt: skip
+    configure(trader.folder, "".join(f"{name}: {json.dumps(value)}\n" for name, value in private.items()))
+    assert trader.json("trade-once", "--force-slot")["orders"] > 0
+    out = tmp_path / "incident.txt"
+    assert trader.json("incident", _last_order(trader), "--out", str(out))["replay"] == "equal"
+    text = out.read_text()
+    assert [text[max(0, at - 60) : at + 30] for at in range(len(text)) if text[at : at + 6].lower() == "canary"] == []
+    assert _account(trader) not in text
+    found = _alone(capsys, "replay", str(out), "--json").data
+    assert (found["passes"], found["equal"]) == (1, 1)
 
 
 def test_damaged_byte_is_told_by_the_part_that_it_is_in(
