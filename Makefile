@@ -26,7 +26,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 
 test: $(VENV)/.dev  ## run the fast tests and a sample of each campaign (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
 	$(COMPILED) $(CODE) benchmarks $(TESTS)

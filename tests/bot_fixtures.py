@@ -22,10 +22,12 @@ from tradebot.app.settings import Settings
 from tradebot.exchange import process
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def wide() -> Iterator[None]:
     """Let no line be broken, so that the length of a temporary folder's name decides nothing."""
-    monkeypatch.setenv("COLUMNS", "500")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("COLUMNS", "500")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

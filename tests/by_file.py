@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 import commands
 import jobs
@@ -88,9 +89,12 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run the tests of a file in place of its item; leave any other item to pytest."""
-    if not isinstance(item, WholeFile):
+    """Run the tests of a file in place of its item; leave any item to pytest where files aren't read so."""
+    if not applies(item.config):
         return None
+    if not isinstance(item, WholeFile):
+        _run_telling_little(item, nextitem)
+        return True
     session, tests = item.session, item.tests()
     place = session.items.index(item)
     for test, following in zip(tests, [*tests[1:], nextitem], strict=False):
@@ -101,3 +105,10 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             break
     session.items[place] = item
     return True
+
+
+def _run_telling_little(test: pytest.Item, following: pytest.Item | None) -> None:
+    """Run a test, and report its call and what went wrong alone: the other messages take seconds of each run."""
+    for report in runtestprotocol(test, nextitem=following, log=False):
+        if report.when == "call" or not report.passed:
+            test.ihook.pytest_runtest_logreport(report=report)

@@ -87,9 +87,15 @@ def skip_reasons(config: pytest.Config) -> list[str]:
     return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
 
 
-@pytest.fixture(autouse=True)
-def no_folder_in_mind() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
     """Forget which state folder the last command line of another test acted on: messages would name it."""
+    hints.aim(())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Forget which state folder what the test needs was made in."""
     hints.aim(())
 
 
@@ -264,7 +270,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as
 # many new ones, and the campaigns more, from their seed.
 hypothesis.settings.register_profile(
-    "suite", max_examples=10, deadline=None, database=None, print_blob=True, derandomize=True
+    "suite", max_examples=6, deadline=None, database=None, print_blob=True, derandomize=True
 )
-hypothesis.settings.register_profile("fresh", max_examples=10, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("fresh", max_examples=6, deadline=None, database=None, print_blob=True)
 hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)
