@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from operator import methodcaller
 from typing import Any, NamedTuple
 
@@ -65,12 +65,13 @@ class Written(Bars):
         self._extended = extended
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        start_us = CALENDAR.market[index].open_us
-        made = ((minute, self._of(minute if index == 0 else minute + 1000)) for minute in range(390))
-        return tuple(bar_of(start_us + minute * MINUTE, *one) for minute, one in made if one is not None)
-
-    def _of(self, minute: int) -> tuple[Quad, int] | None:
-        return self._written.get(minute, (100.0, 10_000))
+        start_us, before = CALENDAR.market[index].open_us, 0 if index == 0 else 1000
+        made: list[Bar | None] = [*_quiet(index)]
+        for minute in range(390):
+            if minute + before in self._written:
+                one = self._written[minute + before]
+                made[minute] = None if one is None else bar_of(start_us + minute * MINUTE, *one)
+        return tuple(bar for bar in made if bar is not None)
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         start_us = CALENDAR.market[index].open_us
@@ -82,6 +83,13 @@ def bar_of(start_us: int, quad: Quad, volume: int = 10_000) -> Bar:
     prices = quad if isinstance(quad, tuple) else (quad,) * 4
     opening, high, low, close = map(units, prices)
     return Bar(start_us, opening, high, low, close, volume)
+
+
+@cache
+def _quiet(index: int) -> tuple[Bar, ...]:
+    """Return a session of which nothing is written."""
+    start_us = CALENDAR.market[index].open_us
+    return tuple(bar_of(start_us + minute * MINUTE, 100.0) for minute in range(390))
 
 
 class Pit:
