@@ -5,13 +5,21 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SESSION, book, books, desk, fill, listing, quote
-from tests.replaying.recorded import trade_once
-from tests.worlds import Scene, call, wanted
-from tradebot.model.candidate import Side
+from tests.builders import NOW, SESSION, ago, book, books, desk, fill, listing, quote
+from tests.replaying import recorded
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Desk, Span, Stake
 from tradebot.model.values import replace
-from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
+from tradebot.replaying.desk_changes import (
+    Filled,
+    at_time,
+    with_filled,
+    with_price,
+    with_round_trip,
+    with_words,
+    without_position,
+)
 
 D = Decimal
 
@@ -72,6 +80,42 @@ def test_without_a_position_its_exposure_is_gone_and_its_worth_is_cash(quantity:
     assert after.book.equity == before.book.equity
 
 
+def order(quantity: str, price: str = "100", *, minutes: int = 10) -> Filled:
+    """Return an order for AAPL of an earlier pass, filled at a price; a sale has a quantity below zero."""
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    (intent,) = scene.venue.submitted
+    side, shares = (Side.BUY if D(quantity) > 0 else Side.SELL), abs(D(quantity))
+    return Filled(replace(intent, side=side, quantity=shares, at=ago(60 * minutes)), D(price))
+
+
+@pytest.mark.parametrize(("held", "bought", "left"), [("10", "-4", 6), ("10", "-10", 0), ("-10", "4", -6)])
+def test_order_against_what_is_held_closes_that_first(held: str, bought: str, left: int) -> None:
+    after = with_filled(holding(held), order(bought))
+    assert after.net["AAPL"] == left
+    assert sum(one.quantity for one in after.positions) == left
+    assert after.book.exposure["AAPL"] == abs(left) * 100
+
+
+def test_order_larger_than_what_is_held_against_it_turns_the_position() -> None:
+    after = with_filled(holding("10"), order("-15"))
+    assert (after.net["AAPL"], [one.quantity for one in after.positions]) == (D(-5), [D(-5)])
+    assert after.book.stakes == (Stake("flow", "AAPL", Side.SELL, D(500), True),)
+
+
+@pytest.mark.parametrize(("side", "close", "profit"), [("10", "103", 30), ("10", "98", -20), ("-10", "98", 20)])
+def test_round_trip_leaves_its_profit_and_its_times(side: str, close: str, profit: int) -> None:
+    before, entry = holding(), order(side, minutes=30)
+    closing = Filled(replace(entry.intent, purpose=Purpose.CLOSE, at=ago(60)), D(close))
+    after = with_round_trip(before, entry, closing)
+    assert after.book.equity - before.book.equity == after.book.buying_power - before.book.buying_power == profit
+    assert (after.positions, after.net, after.book.exposure) == (before.positions, before.net, before.book.exposure)
+    assert after.book.last_fill_at["AAPL"] == ago(60)
+    assert [one.profit for one in after.book.round_trips] == [profit]
+    assert (("flow", "AAPL") in after.book.lost_at) is (profit < 0)
+    assert len(after.book.entries) == len(before.book.entries) + 1
+
+
 def test_foreign_position_goes_too() -> None:
     before = replace(holding(), positions=(), book=replace(holding().book, foreign=frozenset({"AAPL"}), stakes=()))
     after = without_position(before, "AAPL")
@@ -79,7 +123,7 @@ def test_foreign_position_goes_too() -> None:
 
 
 def test_another_time_keeps_the_age_of_data_and_asks_the_session() -> None:
-    given = trade_once(Scene().world(wanted("AAPL")), call()).record.given
+    given = recorded.trade_once(Scene().world(wanted("AAPL")), call()).record.given
     later = at_time(given, NOW + timedelta(hours=1))
     assert later.desk.now == later.desk.clock.now == NOW + timedelta(hours=1)
     assert later.desk.quotes["AAPL"].age_s(later.desk.now) == given.desk.quotes["AAPL"].age_s(given.desk.now)
@@ -93,7 +137,7 @@ def test_another_time_keeps_the_age_of_data_and_asks_the_session() -> None:
 
 
 def test_other_sectors_are_summed_up_anew_and_the_same_change_nothing() -> None:
-    taken = trade_once(Scene().world(wanted("AAPL")), call())
+    taken = recorded.trade_once(Scene().world(wanted("AAPL")), call())
     before = replace(holding(), sectors=taken.rules.sectors)
     after = with_words(before, replace(taken.rules, sectors={"AAPL": "toys", "MSFT": "technology"}))
     assert after.book.sector_exposure == {"toys": D(1000), "technology": D(500)}

@@ -7,6 +7,7 @@ settings of the record, it answers as recorded: then what it read is still there
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -80,6 +81,7 @@ class Answers:
         self._recorded = recorded
         self._rules = rules
         self._stored = stored
+        self._facts: Any = _ReadOnce(stored.facts) if stored else None
         self._as_then: dict[str, bool] = {}
 
     def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
@@ -132,12 +134,19 @@ class Answers:
         world = replace(
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
             ledger=books,
-            facts=stored.facts,
+            facts=self._facts,
             bars=stored.bars or _NoBars(),
             strategies=(strategy,),
         )
         slot = next((each for each in proposed.own.asked if each.strategy == name), None)
         return ask(world, now, Sights(world, now, [strategy]), strategy, slot)
+
+
+class _ReadOnce:
+    """The facts that strategies read in one pass: the same question is asked of the store only once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.load, self.market = cache(facts.load), cache(facts.market)
 
 
 class _NoBars:

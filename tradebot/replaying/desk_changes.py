@@ -15,7 +15,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book, Desk, Entered, Span, Stake
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, OwnedFill, Position
+from tradebot.model.position import Kept, OwnedFill, Position, RoundTrip
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Rules
@@ -102,11 +102,15 @@ def at_time(given: Given, at: datetime) -> Given:
 
 def with_filled(desk: Desk, filled: Filled) -> Desk:
     """Return the desk as if an order of an earlier pass had filled, valued at the desk's prices."""
-    intent, symbol = filled.intent, filled.intent.instrument.symbol
+    intent, symbol = filled.intent, filled.symbol
+    against = _held_against(desk, intent)
+    if against or intent.purpose is not Purpose.OPEN:
+        desk = _less(desk, intent.whose, intent.quantity)
+        if intent.purpose is not Purpose.OPEN or against >= intent.quantity:
+            return desk
+        intent = replace(intent, quantity=intent.quantity - against)
+        filled = replace(filled, intent=intent)
     totals = desk.books.totals.after((filled.fill,))
-    if intent.purpose is not Purpose.OPEN:
-        closed = _less(desk, intent.whose, intent.quantity)
-        return replace(closed, books=replace(closed.books, totals=totals))
     position = totals.positions[intent.whose]
     kept = Kept(
         stop_loss_fraction=intent.stop_loss_fraction,
@@ -131,6 +135,19 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     price = _price(desk, symbol, filled.price)
     gain = intent.instrument.notional(filled.signed, price) - intent.instrument.notional(filled.signed, filled.price)
     return _worth_more(held, symbol, gain)
+
+
+def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
+    """Return the desk as if a position had been opened and closed again: with its profit, and the times of both."""
+    (strategy, symbol), at = entry.intent.whose, close.intent.at
+    shares, value = close.intent.quantity * entry.intent.side.sign, entry.intent.instrument.notional
+    profit, cost = value(shares, close.price) - value(shares, entry.price), abs(value(shares, entry.price))
+    book = _with_times(_counted(desk, entry.intent), strategy, symbol, at)
+    trip = RoundTrip(strategy, symbol, at, profit, cost, entry.intent.at)
+    lost = {**book.lost_at, (strategy, symbol): at} if profit < 0 else book.lost_at
+    richer = book.buying_power + profit
+    book = replace(book, round_trips=(*book.round_trips, trip), lost_at=lost, buying_power=richer)
+    return _worth_more(replace(desk, book=book), symbol, profit)
 
 
 def without_order(desk: Desk, filled: Filled) -> Desk:
@@ -173,8 +190,7 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
     strategy, price = intent.key.strategy, _price(desk, symbol, filled.price)
     usd = abs(intent.instrument.notional(filled.signed, price))
     entered = Entered(strategy, symbol, intent.side, intent.at)
-    today = desk.session is not None and desk.session.date == intent.key.session
-    counted = before.with_order(entered) if today else before
+    counted = _with_times(_counted(desk, intent), strategy, symbol, intent.at)
     after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
     paid, value = intent.instrument.notional(filled.signed, filled.price), usd * intent.side.sign
     margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, Span())
@@ -186,8 +202,29 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
         working=before.working,
         held=before.held | {symbol},
         stakes=(*before.stakes, Stake(strategy, symbol, intent.side, usd, True)),
-        last_fill_at={**before.last_fill_at, symbol: intent.at},
-        own_fill_at={**before.own_fill_at, (strategy, symbol): intent.at},
+    )
+
+
+def _held_against(desk: Desk, intent: Intent) -> Decimal:
+    """Return how many shares are held on the side that an order closes, unsigned."""
+    held = next((one.quantity for one in desk.positions if one.whose == intent.whose), NONE)
+    return abs(held) if held * intent.side.sign < 0 else NONE
+
+
+def _counted(desk: Desk, entry: Intent) -> Book:
+    """Return the book with an entry among those of its session, if that is the desk's."""
+    today = desk.session is not None and desk.session.date == entry.key.session
+    entered = Entered(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
+    return desk.book.with_order(entered) if today else desk.book
+
+
+def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
+    """Return the book with the time of a fill, unless later ones are known."""
+    last, own = book.last_fill_at.get(symbol, at), book.own_fill_at.get((strategy, symbol), at)
+    return replace(
+        book,
+        last_fill_at={**book.last_fill_at, symbol: max(last, at)},
+        own_fill_at={**book.own_fill_at, (strategy, symbol): max(own, at)},
     )
 
 

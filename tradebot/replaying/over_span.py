@@ -5,7 +5,7 @@ it in a later pass; one that the change keeps back was never sent. Candidates th
 again: they end where they ended.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Struct, msgpack
@@ -16,11 +16,10 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Gate, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
-from tradebot.model.position import Position
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.desk_changes import Filled, with_filled, without_order
+from tradebot.replaying.desk_changes import Filled, with_filled, with_round_trip, without_order
 from tradebot.replaying.passes import Recorded, Surroundings, glance
 from tradebot.replaying.supposed import decided, supposed_tape
 from tradebot.replaying.writing import RecordError
@@ -54,56 +53,57 @@ class Carrying:
     """What the passes so far would have left otherwise: orders that fill, and those that were never sent."""
 
     def __init__(self) -> None:
-        self._filled: list[Filled] = []
+        self._open: list[Filled] = []
+        self._closed: list[tuple[Filled, Filled]] = []
         self._unsent: list[Filled] = []
         self._best: dict[str, Any] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._filled or self._unsent)
+        return bool(self._open or self._closed or self._unsent)
 
     def onto(self, desk: Desk, rules: Rules) -> Desk:
         """Return the desk of a later pass as they would have left it; what a rule closes by now is closed."""
         for one in self._unsent:
             desk = without_order(desk, one)
-        for one in self._filled:
+        for entry, close in self._closed:
+            desk = with_round_trip(desk, entry, close)
+        bought = desk
+        for one in self._open:
+            bought = with_filled(bought, one)
+        found = [(one, self._close(bought, one, rules)) for one in self._open]
+        closed = [(entry, close) for entry, close in found if close]
+        if not closed:
+            return bought
+        gone = [entry for entry, _ in closed]
+        self._open = [one for one in self._open if one not in gone]
+        self._closed += closed
+        for entry, close in closed:
+            desk = with_round_trip(desk, entry, close)
+        for one in self._open:
             desk = with_filled(desk, one)
-        closes = [*self._closed(desk, rules)]
-        for one in closes:
-            desk = with_filled(desk, one)
-        self._filled += closes
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled]) -> None:
         """Take over the orders that only one of both sends."""
-        self._filled += more
+        self._open += more
         self._unsent += fewer
 
-    def _closed(self, desk: Desk, rules: Rules) -> Iterator[Filled]:
-        for one in [each for each in self._filled if each.intent.purpose is Purpose.OPEN]:
-            position = next((each for each in desk.positions if each.whose == one.intent.whose), None)
-            quote = desk.quotes.get(one.intent.instrument.symbol)
-            if position is None or quote is None:
-                continue
-            kept = desk.books.kept_of(position)
-            best = best_price(position, quote, self._best.get(one.intent.client_order_id, kept.best))
-            self._best[one.intent.client_order_id] = best
-            held = Held(position, best, replace(kept, best=best))
-            exits = rules.exits_watching(position, kept)
-            call = judge(held, quote, desk.now, exits, TradingState.ACTIVE, session=desk.session)
-            if call.decision.passed:
-                shares = min(call.shares or one.intent.quantity, one.intent.quantity)
-                yield Filled(_closing(one.intent, position, shares, desk), exit_price(position, quote))
-
-
-def _closing(entry: Intent, position: Position, shares: Any, desk: Desk) -> Intent:
-    return replace(
-        entry,
-        client_order_id=f"{entry.client_order_id} closed",
-        purpose=Purpose.CLOSE,
-        side=Side.of(-position.quantity),
-        quantity=shares,
-        at=desk.now,
-    )
+    def _close(self, desk: Desk, one: Filled, rules: Rules) -> Filled | None:
+        """Return the order that closes a position by now, if a rule of price or time would; None if none would."""
+        intent = one.intent
+        position = next((each for each in desk.positions if each.whose == intent.whose), None)
+        quote = desk.quotes.get(one.symbol)
+        if position is None or quote is None or intent.purpose is not Purpose.OPEN:
+            return None
+        kept = desk.books.kept_of(position)
+        best = best_price(position, quote, self._best.get(intent.client_order_id, kept.best))
+        self._best[intent.client_order_id] = best
+        held, exits = Held(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
+        call = judge(held, quote, desk.now, exits, TradingState.ACTIVE, session=desk.session)
+        if not call.decision.passed:
+            return None
+        closing = replace(intent, purpose=Purpose.CLOSE, side=Side.of(-position.quantity), at=desk.now)
+        return Filled(closing, exit_price(position, quote))
 
 
 def _touch(desk: Desk, intent: Intent) -> Any:

@@ -1,7 +1,8 @@
 """Facts of one session as they were known at any time, summed up by symbol and kind, and only again if they changed."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ class SessionFacts:
         self._newest: dict[str, datetime] = {}
         self._condensed: dict[str, SymbolFacts] = {}
         self._values: dict[tuple[str, str], object] = {}
+        self._times: dict[tuple[str, str], list[datetime]] = {}
+        self._earlier: dict[tuple[str, str], tuple[int, object]] = {}
 
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
         """Add a fact, or a new version of one, of a day that counts in this session."""
@@ -35,6 +38,8 @@ class SessionFacts:
         self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
         self._condensed.pop(symbol, None)
         self._values.pop((symbol, kind.name), None)
+        self._times.pop((symbol, kind.name), None)
+        self._earlier.pop((symbol, kind.name), None)
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
@@ -55,9 +60,24 @@ class SessionFacts:
 
     def _as_of(self, symbol: str, now: datetime) -> Iterator[tuple[str, object]]:
         for name, versions in self._versions.get(symbol, {}).items():
-            known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
-            if known:
-                yield name, kinds()[name].condense(known)
+            key = symbol, name
+            if key not in self._times:
+                self._times[key] = sorted(_times_of(versions.values()))
+            # Between two answers of the source, what was known stays the same.
+            place = bisect_right(self._times[key], now)
+            if place and self._earlier.get(key, (0, None))[0] != place:
+                known = [version.fact for newest in versions.values() if (version := _version_at(newest, now))]
+                self._earlier[key] = place, kinds()[name].condense(known)
+            if place:
+                yield name, self._earlier[key][1]
+
+
+def _times_of(versions: Iterable[Version]) -> Iterator[datetime]:
+    for newest in versions:
+        version: Version | None = newest
+        while version:
+            yield version.known_at
+            version = version.before
 
 
 def _version_at(newest: Version, now: datetime) -> Version | None:
