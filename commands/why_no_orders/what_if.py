@@ -17,13 +17,14 @@ from commands.why_no_orders.reading import JOB, known_symbol
 from commands.why_no_orders.what_if_screen import show
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.bars import bars_at_rest
 from tradebot.app.baseline import values_of
 from tradebot.app.supposing import Supposing
 from tradebot.app.wiring import App
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import in_yaml
+from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
 from tradebot.replaying.answering import Answers, Stored, Supposition
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
@@ -37,6 +38,7 @@ TOGETHER = (
     "name settings that need each other together: --what-if KEY=VALUE --what-if KEY=VALUE; "
     "all settings: tradebot config show"
 )
+AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
 NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
 
 
@@ -126,6 +128,8 @@ def run(
 
     OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
     """
+    if app.folder.kind == BACKTEST:
+        raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
     changes = changes_of(app, typed)
     name = known_symbol(app, symbol) if symbol else None
     with Asking(app, changes) as asking:
@@ -141,13 +145,13 @@ def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | 
     head, moved = _head(asking, symbol, session, at)
     try:
         recorded = asking.recorded(head)
+        require_held(asking.changes, held_in(recorded))
         supposed = asking.supposition(recorded.surroundings)
         then = decided(recorded, supposed.before)
         changed, unasked = asking.changed(recorded)
         now = decided(_moved(changed, moved) if moved else changed, supposed.after)
     except RecordError as error:
         raise not_kept(head, str(error)) from error
-    require_held(asking.changes, held_in(recorded))
     data = what_if(
         then.cycle,
         now.cycle,
@@ -237,8 +241,10 @@ def require_held(changes: Changes, held: Collection[str]) -> None:
             )
 
 
-def changes_in(asking: Asking, recorded: Recorded, moved: datetime | None = None) -> Iterator[Change]:
-    """Yield what is changed of a pass, with what it was."""
+def changes_in(
+    asking: Asking, recorded: Recorded, moved: datetime | None = None, *, each: bool = False
+) -> Iterator[Change]:
+    """Yield what is changed of a pass, or of `each` of several, with what it was if that is one thing."""
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
         known = values_of(asking.supposing.then(recorded.surroundings).settings)
@@ -247,9 +253,10 @@ def changes_in(asking: Asking, recorded: Recorded, moved: datetime | None = None
             yield Change(name, _shown(known, name), in_yaml(value))
     for symbol, price in changes.prices:
         quote = desk.quotes.get(symbol)
-        yield Change(f"price of {symbol}", f"{quote.middle:f} USD" if quote else "unknown", f"{price:f} USD")
+        before = "" if each else f"{plain(quote.middle)} USD" if quote else "unknown"
+        yield Change(f"price of {symbol}", before, f"{plain(price)} USD")
     for symbol in changes.gone:
-        yield Change(f"position in {symbol}", f"{desk.net.get(symbol, 0):f}", "none")
+        yield Change(f"position in {symbol}", "" if each else plain(desk.net[symbol]), "none")
     if moved:
         yield Change("time", when(desk.now), when(moved))
 

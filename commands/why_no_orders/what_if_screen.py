@@ -55,7 +55,8 @@ def told(
 ) -> None:
     """Print what is changed, and what of it isn't in the answer."""
     for change in changes:
-        console.print(f"What if: {clean(change.what)} {clean(change.after)} (was {clean(change.before)})", markup=False)
+        was = f" (was {clean(change.before)})" if change.before else " in each pass"
+        console.print(f"What if: {clean(change.what)} {clean(change.after)}{was}", markup=False)
     for one in left_out:
         console.print(f"Not in it: {one.setting}: {one.why}", markup=False, style="yellow")
     for name in unasked:

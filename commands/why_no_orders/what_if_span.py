@@ -85,7 +85,7 @@ class _Deciding:
         return what_if_span(
             self._decided,
             (heads[0].at, heads[-1].at),
-            changes_in(asking, self._first),
+            changes_in(asking, self._first, each=True),
             lambda orders: later_prices(asking, orders),
             symbol=symbol,
             session=session,

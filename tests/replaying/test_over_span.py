@@ -166,3 +166,12 @@ def test_pass_that_the_change_cannot_touch_is_not_read() -> None:
     touches: Callable[[Any, Any], bool] = lambda around, ends: False  # noqa: E731
     (found,) = [OverSpan(never, touches).passed(body(one)) for one in played(STRICT, passes=1)]
     assert found.then == found.now
+
+
+def test_order_that_shadow_holds_back_counts_as_sent() -> None:
+    scene = Scene()
+    taken = trade_once(replace(scene.world(wanted("AAPL")), orders=None, shadow=True), call())
+    found = what_if([taken])[0]
+    assert found.then == found.now == {("flow", "AAPL", Purpose.OPEN): SENT}
+    refused = what_if([taken], min_score=STRICT)[0]
+    assert named(refused) == {"AAPL": "score"}

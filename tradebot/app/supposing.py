@@ -125,12 +125,13 @@ def _seen(own: OwnRules) -> tuple[Any, ...]:
 
 
 def _unanswered(values: Changes, before: Rules) -> Iterator[Unanswered]:
-    for path, _ in values:
-        if why := _why_unanswered(path, before):
+    for path, value in values:
+        fewer = isinstance(value, list) and set(value) <= set(before.every_symbol)
+        if why := _why_unanswered(path, before, fewer=fewer):
             yield Unanswered(".".join(path), why)
 
 
-def _why_unanswered(path: tuple[str, ...], before: Rules) -> str:
+def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str:
     """Return why a setting isn't in the what-if, or only in part; empty if all of it is."""
     section, last = path[0], path[-1]
     if section in BEFORE:
@@ -142,7 +143,7 @@ def _why_unanswered(path: tuple[str, ...], before: Rules) -> str:
     if section == "halts":
         return "a halt that was in force stays in force: it was set before the pass"
     if section == "universe" or path[2:3] == ("universe",):
-        return "symbols that nobody looked at then have no quote and no flow"
+        return "" if fewer else "symbols that nobody looked at then have no quote and no flow"
     if path[2:3] == ("times",):
         return "which strategies were due was decided before the pass"
     if last in SHOCKS and "limits" in path:

@@ -13,9 +13,10 @@ from msgspec import MsgspecError, Struct, msgpack
 from tradebot.exits.kind import Held, best_price, exit_price
 from tradebot.exits.rules import judge
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.decision import Gate, first_failure
+from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
+from tradebot.model.reason_codes import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
@@ -36,7 +37,8 @@ class Ended(NamedTuple):
     reason: str = ""
 
 
-SENT = Ended()
+SENT, SHADOW = Ended(), Reason.SHADOW.value
+"""Where an order ends that goes out; in shadow it gets as far, and nothing is ever sent."""
 Ends = Mapping[Key, Ended]
 
 
@@ -188,9 +190,11 @@ def _key(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.purpose
 
 
-def _end(decisions: Sequence[Any]) -> Ended:
-    failed = first_failure(decisions)  # type: ignore[arg-type]
-    return SENT if failed is None else Ended(failed.gate.value, failed.about, failed.reason or "")
+def _end(decisions: Sequence[Decision]) -> Ended:
+    failed = first_failure(tuple(decisions))
+    if failed is None or failed.reason is Reason.SHADOW:
+        return SENT
+    return Ended(failed.gate.value, failed.about, failed.reason.value if failed.reason else "")
 
 
 class _Decision(Struct):
@@ -239,7 +243,7 @@ def ended_in(outcome: bytes) -> Ends:
 def _raw_end(decisions: Sequence[_Decision]) -> Ended:
     for one in decisions:
         if one.verdict != "PASS":
-            return Ended(one.gate, one.about, one.reason or "")
+            return SENT if one.reason == SHADOW else Ended(one.gate, one.about, one.reason or "")
     return SENT
 
 

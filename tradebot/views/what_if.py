@@ -9,7 +9,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Number
 from tradebot.model.intent import Intent
-from tradebot.model.reasons import REASONS
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -21,7 +21,10 @@ Key = tuple[str, str, Purpose]
 
 
 class Change(Struct, frozen=True):
-    """One thing that is changed: a setting, a price, a position or the time; before and after, as people write it."""
+    """One thing that is changed: a setting, a price, a position or the time; before and after, as people write it.
+
+    `before` is empty if it differs from pass to pass.
+    """
 
     what: str
     before: str
@@ -172,7 +175,8 @@ def _by_key(cycle: CycleRecord, sent: Sequence[Intent]) -> Mapping[Key, Fate]:
 
 
 def _fate(record: CandidateRecord, intent: Intent | None) -> Fate:
-    failed = [end_of(one) for one in record.decisions if not one.passed]
+    # In shadow an order gets as far as this, and nothing is ever sent.
+    failed = [end_of(one) for one in record.decisions if not one.passed and one.reason is not Reason.SHADOW]
     order = order_of(intent) if intent else None
     return Fate(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
 

@@ -1,9 +1,11 @@
 """`why-no-orders --what-if`: a pass or a session with something changed, and each way of asking wrongly."""
 
+import json
 from typing import Any
 
 import pytest
 
+from commands.why_no_orders import what_if
 from tests.bot import Bot
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.model.record import SymbolFacts
@@ -193,3 +195,9 @@ def test_pass_that_this_program_decides_otherwise_says_so(traded: Bot, monkeypat
     monkeypatch.setattr("commands.why_no_orders.what_if.bytes_of", lambda cycle: b"")
     lines = asked(traded, "--what-if", MORE)
     assert any(line.startswith("This program decides that pass otherwise even as it was") for line in lines)
+
+
+def test_backtest_is_played_again_instead(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(what_if, "BACKTEST", json.loads((traded.folder / "state.id").read_text()).get("kind", "bot"))
+    said = traded.says("why-no-orders", "--what-if", MORE)
+    assert (said.code, "tradebot backtest --config mine.yaml" in said.err) == (2, True), said.err
