@@ -31,12 +31,18 @@ class KnownFacts:
         self.symbols = frozenset(symbols)
         self._cursors: dict[str, int] = {}
         self._facts = SessionFacts(session)
+        self._seen: tuple[object, ...] = ()
 
     def read(self, database: sqlite3.Connection) -> None:
-        """Read the rows stored since the last call."""
+        """Read the rows stored since the last call; if nobody has written since then, there are none."""
+        ((version,),) = database.execute("PRAGMA data_version")
+        seen = database, version, database.total_changes
+        if seen == self._seen:
+            return
         symbols = json.dumps(sorted(self.symbols))
         for kind in kinds().values():
             self._read(kind, database, symbols)
+        self._seen = seen
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`."""
