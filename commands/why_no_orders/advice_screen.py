@@ -21,17 +21,21 @@ def show_advice(console: Console, one: Advised) -> None:
 
 def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
     """Print the smallest changes that would have let candidates of a pass through, and how many nothing helps."""
+    if not advice:
+        return
     helped = [one for one in advice if one.changes]
-    if advice:
-        console.print("\nWhat would have let them through, the smallest change first:", markup=False)
+    if not helped:
+        console.print(f"\n{NONE_HELPS}: {counted(len(advice), 'refused candidate')}.", markup=False)
+        console.print("tradebot why-no-orders SYMBOL says what stands in the way.", markup=False)
+        return
+    console.print("\nWhat would have let them through, the smallest change first:", markup=False)
     for one in helped[:SHOWN]:
         console.print(f"  {clean(one.symbol)}: {clean(_change(one))}", markup=False)
     if len(helped) > SHOWN:
         console.print(f"  … and changes for {len(helped) - SHOWN} more", markup=False)
     if rest := len(advice) - len(helped):
         console.print(f"  {NONE_HELPS}: {counted(rest, 'candidate')}", markup=False)
-    if advice:
-        console.print("tradebot why-no-orders SYMBOL shows the command, or what stands in the way.", markup=False)
+    console.print("tradebot why-no-orders SYMBOL shows the command, or what stands in the way.", markup=False)
 
 
 def _change(one: Advised) -> str:

@@ -193,9 +193,8 @@ def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
 
 
 @pytest.mark.parametrize(("observed", "helps"), [(0, False), (1, True)])
-def test_remedy_names_a_setting_only_if_it_could_help(observed: int, helps: bool) -> None:
+def test_without_any_signal_the_remedy_says_that_no_setting_helps(observed: int, helps: bool) -> None:
     told = why_no_orders([cycle(record("AAPL", failed(Reason.CLUSTER_TOO_SMALL, observed, 2)))])
-    assert ("strategies.flow.min_cluster" in told.remedy) is helps
     assert told.remedy == (REASONS[Reason.CLUSTER_TOO_SMALL].remedy if helps else FROM_NOTHING)
 
 

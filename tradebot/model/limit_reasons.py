@@ -93,15 +93,13 @@ DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
 }
 
 
-_APPROVE = "tradebot config check shows whether it fits the other limits, and tradebot config accept approves it."
-_SIZE_LIMIT = f"Wait for positions to close, or raise the limit: {_APPROVE}"
-_OWN_SIZE_LIMIT = f"Wait for its positions to close, or raise the limit under strategies.NAME.limits: {_APPROVE}"
+_SIZE_LIMIT = "Wait for positions to close."
+_OWN_SIZE_LIMIT = "Wait for its positions to close."
 
 LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.SCORE_BELOW_MIN: idle(
         "The score is too weak.",
-        "Nothing to do; or measure first, then lower strategies.NAME.limits.min_score (above 0) and run "
-        "tradebot config accept.",
+        _WAIT,
     ),
     Reason.COVERAGE_BELOW_MIN: broken(
         "Too much of the score's data is absent.",
@@ -109,22 +107,20 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SIZE_BELOW_ONE: idle(
         "One share costs more than an order may, or the strategy wants less than one share.",
-        f"Remove the symbol from universe:, or raise strategies.NAME.limits.max_order_fraction: {_APPROVE}",
+        "Nothing to do; a symbol that is too dear for the account can leave universe:.",
     ),
     Reason.PRICE_MOVED: blocked(
         "The price is too far from the previous close.",
-        f"Look at the news; or raise limits.price_collar_fraction: {_APPROVE}",
+        "Look at the news; entries go on once the price is nearer to the previous close.",
     ),
-    Reason.SPREAD_TOO_WIDE: idle(
-        "The spread would cost too much.", f"Wait; or raise limits.max_spread_fraction: {_APPROVE}"
-    ),
+    Reason.SPREAD_TOO_WIDE: idle("The spread would cost too much.", "Wait until it is narrower."),
     Reason.BASIS_TOO_WIDE: idle(
         "The contract's mark price is too far from the price of the coin itself.",
-        f"Wait until they meet again; or raise max_basis_fraction: {_APPROVE}",
+        "Wait until they meet again.",
     ),
     Reason.BASIS_UNKNOWN: unknown(
         "max_basis_fraction is set, and the broker didn't say the contract's mark price or the coin's own.",
-        "Wait for both. A market that has neither never gets an entry: set max_basis_fraction to null for it.",
+        "Wait for both. A market that has neither never gets an entry while that limit is set.",
     ),
     Reason.BASIS_SHOCK: idle(
         "The contract's mark price is so far from the price of the coin itself that entries in it wait.",
@@ -145,18 +141,17 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.QUOTE_TOO_THIN: idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
-        f"Wait; or raise execution.max_quote_share: {_APPROVE}",
+        "Wait until more is shown.",
     ),
     Reason.DEPTH_TOO_THIN: idle(
         "Too little rests on the other side, near its best price, for an order of this size.",
-        "Wait; or make orders smaller; or raise limits.max_slippage_fraction, which counts as far as the coin's tier "
-        f"allows: {_APPROVE}",
+        "Wait until more rests there.",
     ),
     Reason.DEPTH_UNKNOWN: unknown(
         "limits.max_slippage_fraction is set, and the broker didn't say what rests on the other side, or we couldn't "
         "parse it.",
         "Wait for it; tradebot doctor shows whether the broker answers. Where a broker never says it, no entry is ever "
-        "sent: set max_slippage_fraction to null there.",
+        "sent while that limit is set.",
     ),
     Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: idle(
@@ -177,7 +172,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.ORDER_NOTIONAL_ABOVE_MAX: blocked("The order is larger than a single order may be.", _SIZE_LIMIT),
     Reason.ORDER_NOTIONAL_BELOW_MIN: idle(
         "The order is too small to be worth sending.",
-        "Lower min_order_notional_usd (above 0) where it is set, then run tradebot config accept.",
+        "Nothing to do: it isn't worth its cost.",
     ),
     Reason.SYMBOL_NOTIONAL_ABOVE_MAX: idle("The symbol would take up too much of the equity.", _SIZE_LIMIT),
     Reason.SECTOR_NOTIONAL_ABOVE_MAX: idle("The sector would take up too much of the equity.", _SIZE_LIMIT),
@@ -239,23 +234,21 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.COST_ABOVE_MAX: idle(
         "Entering, holding and leaving would cost too much.",
-        f"{_WAIT} Lower costs need a shorter hold or less funding; or raise max_cost_fraction: {_APPROVE}",
+        f"{_WAIT} Lower costs need a shorter hold or less funding.",
     ),
     Reason.COST_ABOVE_SHARE_OF_STOP: idle(
         "The costs would be too large beside what is lost at the stop.",
-        f"{_WAIT} A farther stop makes them smaller; or raise max_cost_of_stop_fraction: {_APPROVE}",
+        f"{_WAIT} A farther stop makes them smaller.",
     ),
     Reason.FUNDING_ABOVE_MAX: idle(
         "Holding the position for as long as expected would cost too much funding.",
-        f"{_WAIT} Or raise max_funding_fraction: {_APPROVE}",
+        _WAIT,
     ),
     Reason.REWARD_BELOW_MIN: idle(
         "The farthest target earns too little for what is lost at the stop.",
-        f"{_WAIT} Or lower min_reward_ratio: {_APPROVE}",
+        _WAIT,
     ),
-    Reason.EDGE_BELOW_MIN: idle(
-        "The nearest target is too near for what the trade costs.", f"{_WAIT} Or lower min_edge_ratio: {_APPROVE}"
-    ),
+    Reason.EDGE_BELOW_MIN: idle("The nearest target is too near for what the trade costs.", _WAIT),
     Reason.COST_UNKNOWN: unknown(
         "A limit on costs is set, but what the trade costs isn't known: there are no costs in the configuration, the "
         "broker told no funding rate, or nobody says how long the position is held.",
@@ -263,15 +256,15 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.TARGET_UNKNOWN: blocked(
         "A limit on what the trade earns is set, and neither the strategy's exits nor the entry itself has a target.",
-        "Add a profit_target to the strategy's exits, or set min_reward_ratio and min_edge_ratio to null.",
+        "Add a profit_target to the strategy's exits.",
     ),
     Reason.RISK_ABOVE_MAX: blocked(
         "The entry would lose more at its stop than one entry may.",
-        f"Give the strategy a closer stop, or raise max_risk_fraction: {_APPROVE}",
+        "Give the strategy a closer stop.",
     ),
     Reason.STOP_LOSS_ABOVE_MAX: blocked(
         "The position would lose more dollars at its stop than one position may.",
-        f"Give the strategy a closer stop, or raise max_stop_loss_usd: {_APPROVE}",
+        "Give the strategy a closer stop.",
     ),
     Reason.OPEN_RISK_ABOVE_MAX: idle(
         "If every stop were hit, the account would lose more than its positions may risk together.", _SIZE_LIMIT
@@ -284,8 +277,7 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.STOP_UNKNOWN: blocked(
         "A limit on what is lost at a stop is set, and neither the strategy's exits nor the entry itself has a stop; "
         "or a position has none.",
-        "Add a stop_loss to the strategy's exits, or set max_risk_fraction, max_stop_loss_usd and "
-        "max_open_risk_fraction to null.",
+        "Add a stop_loss to the strategy's exits.",
     ),
     Reason.BUYING_POWER_SHORT: blocked(
         "The account's buying power doesn't cover the order.", "Close positions or add cash."
@@ -308,11 +300,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.FREE_MARGIN_BELOW_MIN: idle(
         "Too little of the margin would be left for more orders.",
-        f"Wait for positions to close, add money, or lower limits.min_free_margin_fraction: {_APPROVE}",
+        "Wait for positions to close, or add money.",
     ),
     Reason.LIQUIDATION_TOO_NEAR: blocked(
         "The price of a position would be too near to where the broker liquidates it.",
-        "Wait for positions to close or to recover, add money, or lower limits.min_liquidation_fraction: " + _APPROVE,
+        "Wait for positions to close or to recover, or add money.",
     ),
     Reason.MARGIN_HALT: blocked(
         "The maintenance margin came too near to the equity, at which the broker liquidates.",
@@ -359,17 +351,16 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.DRAWDOWN_CLOSES_ENTRIES: blocked(
         "Equity has fallen so far below its highest value that no position is opened.",
-        "Wait for the open positions to recover; or decide whether the bot should go on, and raise "
-        f"limits.max_drawdown_fraction: {_APPROVE}",
+        "Wait for the open positions to recover, or decide whether the bot should go on.",
     ),
     Reason.DRAWDOWN_STAYS: blocked(
         "Equity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
         "recover by itself.",
-        f"Decide whether the bot should go on, and raise limits.max_drawdown_fraction: {_APPROVE}",
+        "Decide whether the bot should go on.",
     ),
     Reason.EQUITY_BELOW_FLOOR: blocked(
         "Equity is below the level at which positions may be opened.",
-        f"Add money, or lower limits.min_equity_usd: {_APPROVE}",
+        "Add money.",
     ),
     Reason.EQUITY_FLOOR_HALT: blocked(
         "Equity fell below the level at which the bot halts.",
@@ -378,12 +369,10 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.LOSS_STREAK: blocked(
         "As many round trips in a row have lost money as the account may lose.",
-        "Wait: entries open again limits.loss_streak_wait_s after the last loss. To open them now, raise "
-        f"limits.max_loss_streak: {_APPROVE}",
+        "Wait: entries open again limits.loss_streak_wait_s after the last loss.",
     ),
     Reason.OWN_LOSS_STREAK: blocked(
         "As many of the strategy's round trips in a row have lost money as its own limits allow.",
-        "Wait: its entries open again loss_streak_wait_s after its last loss. To open them now, raise its "
-        f"max_loss_streak: {_APPROVE}",
+        "Wait: its entries open again loss_streak_wait_s after its last loss.",
     ),
 }

@@ -16,7 +16,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.WASH_SALE: idle(
         "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
-        "Wait; or set limits.wash_sale_days to null and run tradebot config accept.",
+        "Wait until it no longer would be.",
     ),
     Reason.DUPLICATE_INTENT: idle(
         "This exact order was already promised.", "Nothing to do: an order is never sent twice."

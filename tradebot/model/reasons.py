@@ -236,12 +236,12 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.FAMILIES_TOO_FEW: idle(
         "Too few independent kinds of data agree with the score's direction.",
-        "Nothing to do; or lower strategies.flow.min_families (at least 1), then run tradebot config accept.",
+        "Nothing to do: the symbol is scored again in the next pass.",
         Unit.FAMILIES,
     ),
     Reason.LONG_ONLY: idle(
         "The signal is bearish, and the strategy is only allowed to buy.",
-        "Set strategies.flow.long_only: false to allow shorts, then run tradebot config accept.",
+        "Nothing to do: the strategy is set to buy only.",
     ),
     Reason.CANDIDATE_STALE: idle(
         "The candidate's own timestamp is too old.",
@@ -255,7 +255,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CLUSTER_TOO_SMALL: idle(
         "Too few alerts point the same way within the cluster window.",
-        "Nothing to do; or lower strategies.flow.min_cluster (at least 1), then run tradebot config accept.",
+        "Nothing to do: the symbol is scored again in the next pass.",
         Unit.ALERTS,
     ),
     Reason.STRATEGY_DECLINED: idle(

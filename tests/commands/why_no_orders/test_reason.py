@@ -12,7 +12,7 @@ from commands.why_no_orders import reason as of_reason
 from tests.builders import DAY, NOW, candidate
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision, Gate, Number, Verdict
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.views.explain import FROM_NOTHING, funnel
 
@@ -64,7 +64,8 @@ def test_remedy_is_that_of_the_nearest_candidate() -> None:
     without = [waits(symbol, 0, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL) for symbol in ("AAPL", "MSFT")]
     one = waits("AMD", 1, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL)
     assert of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without)]).remedy == FROM_NOTHING
-    assert "min_cluster" in of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without, one)]).remedy
+    again = of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without, one)])
+    assert again.remedy == REASONS[Reason.CLUSTER_TOO_SMALL].remedy
 
 
 @pytest.mark.parametrize("name", ["score", "Score", " SCORE "])

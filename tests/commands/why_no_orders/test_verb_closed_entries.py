@@ -15,10 +15,7 @@ MEANING = (
 )
 SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
 IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
-REMEDY = (
-    "Decide whether the bot should go on, and raise limits.max_drawdown_fraction: tradebot config check shows whether "
-    "it fits the other limits, and tradebot config accept approves it."
-)
+REMEDY = "Decide whether the bot should go on."
 TRADED = f"""\
 Entries at 2026-11-17 10:00:00 ET, slot open+27m
   4 candidates = 0 sent + 4 refused
@@ -36,8 +33,8 @@ EXPLAINED = f"""\
 BLOCKED  {SAID} 2 of 4 candidates ended at CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster \
 window.
 Next: {REMEDY}
-Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do; or measure first, then lower \
-strategies.NAME.limits.min_score (above 0) and run tradebot config accept
+Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do: the candidate is judged again whenever \
+its strategy proposes it.
 
 Looked at: the pass at 2026-11-17 10:00:00 ET, slot open+27m
 Funnel: 4 candidates = 0 orders + 2 + 1 + 1 refused
@@ -46,7 +43,12 @@ CLUSTER_TOO_SMALL      2  ████████  AAPL          0 alerts     1
 within the cluster window.
 FAMILIES_TOO_FEW       1  ████      MSFT          1 family  2 families     50%  Too few independent kinds of data \
 agree with the score's direction.
-SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak."""
+SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak.
+
+What would have let them through, the smallest change first:
+  AMZN: limits.max_drawdown_fraction 0.081 (it was 0.05), strategies.flow.limits.min_score 0.195 (it was 0.99)
+  No change of one setting, or of two, lets it through: 3 candidates
+tradebot why-no-orders SYMBOL shows the command, or what stands in the way."""
 SUMMED_UP = (
     f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
     "them, because too few alerts point the same way within the cluster window."

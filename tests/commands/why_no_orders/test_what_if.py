@@ -50,7 +50,7 @@ def test_symbol_shows_its_way_and_what_else_gets_through(traded: Bot) -> None:
     assert asked(traded, "amzn", "--what-if", FEWER, "--what-if", "no position:AMZN") == [
         "AMZN  It would still be refused, by strategy: cluster next. Too few alerts point the same way within the "
         "cluster window.",
-        "Next: Nothing to do; or lower strategies.flow.min_cluster (at least 1), then run tradebot config accept",
+        "Next: Nothing to do: the symbol is scored again in the next pass.",
         "What if: strategies.flow.min_cluster 30 (was 1)",
         "What if: position in AMZN none (was -33)",
         "",
