@@ -2,12 +2,15 @@
 
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from commands.shared.setting_words import values_of
+from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.advising import Advising, Whose, let_through, said_of
 from tradebot.app.searched import every_setting
 from tradebot.app.supposing import Supposing
@@ -16,12 +19,38 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.replaying.advice import Advice, Changes
 from tradebot.replaying.answering import Answers
 from tradebot.replaying.nearest import Setting, Value
-from tradebot.replaying.passes import Recorded
+from tradebot.replaying.passes import Recorded, read_record
 from tradebot.replaying.supposed import decided
 from tradebot.views.advised import text_of
 
 PER_SETTING = 16
 """How many values of each setting brute force tries, besides both ends."""
+
+
+LOOSE = (
+    "strategies.flow.min_cluster=1", "strategies.flow.min_families=1", "strategies.flow.limits.min_score=0.05",
+    "limits.min_score=0.01",
+)  # fmt: skip
+FULL = (
+    *LOOSE, "strategies.flow.limits.max_open_positions=4", "limits.max_open_positions=6",
+    "strategies.flow.limits.max_new_entries=2", "limits.max_new_entries=3",
+    "strategies.flow.limits.max_sector_fraction=0.11", "limits.max_sector_fraction=0.22",
+)  # fmt: skip
+SMALL = (
+    *LOOSE, "limits.max_order_notional_usd=400", "limits.min_order_notional_usd=300", "limits.max_theme_fraction=0.2",
+    "limits.max_net_fraction=0.101", "limits.max_spread_fraction=0.0003", "limits.max_risk_fraction=0.0001",
+    "execution.max_quote_share=0.04",
+)  # fmt: skip
+"""Settings under which limits on a full book refuse, and those on orders that are too small."""
+
+
+def passes_of(folder: Path) -> list[Recorded]:
+    """Return the passes of entries that a bot kept."""
+    with closing(KeptPasses(folder, MemoryEvents(), 1)) as kept:
+        names = [one.id for one in kept.passes() if one.id.startswith("trade-once")]
+        found = [kept.record(name) for name in names]
+    shared: dict[tuple[bytes, object], object] = {}
+    return [read_record(*one, shared) for one in found if one]
 
 
 class Refusal(NamedTuple):
@@ -39,7 +68,7 @@ class Typed:
 
     def decided(self, recorded: Recorded, changes: Changes) -> CycleRecord | None:
         """Return the pass with these changes; None if they don't load."""
-        words = values_of([(key, text_of(value)) for key, value in changes.items()])
+        words = values_of([(".".join(path), text_of(value)) for path, value in changes.items()])
         try:
             supposed = self._supposing.of(recorded.surroundings, words)
         except ConfigurationError:
@@ -102,7 +131,7 @@ def taken(typed: Typed, refused: Sequence[Refusal], most: int) -> Tally:
 def nearer(advice: Advice) -> Iterator[Changes]:
     """Yield the advised changes with each of them one step nearer to what was."""
     for change in advice.changes:
-        yield {**advice.values, change.setting.key: change.nearer}
+        yield {**advice.values, change.setting.path: change.nearer}
 
 
 def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
@@ -116,7 +145,10 @@ def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
     strategy = refusal.whose[0]
     settings = [*every_setting(advising.settings, strategy, advising.filter_settings(strategy))]
     drawn = [tuple(chance.sample(settings, 2)) for _ in range(pairs)]
-    for changes in (*_singles(settings), *({a.key: v, b.key: w} for a, b in drawn for v in _ends(a) for w in _ends(b))):
+    for changes in (
+        *_singles(settings),
+        *({a.path: v, b.path: w} for a, b in drawn for v in _ends(a) for w in _ends(b)),
+    ):
         after = advising.decided(changes)
         found = record_of(after, refusal.whose) if after else None
         if after is None or found is None or not said_of(found).through or not advising.loads(changes):
@@ -126,10 +158,10 @@ def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
     return None
 
 
-def _singles(settings: Sequence[Setting]) -> Iterator[Mapping[str, Value]]:
+def _singles(settings: Sequence[Setting]) -> Iterator[Changes]:
     for setting in settings:
         for value in _values(setting):
-            yield {setting.key: value}
+            yield {setting.path: value}
 
 
 def _values(setting: Setting) -> Iterator[Value]:

@@ -1,44 +1,17 @@
 """Advice taken at its word: exactly the change that is told lets the order out, and one step nearer doesn't."""
 
 import random
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from benchmarks.support.advised import Tally, Typed, helpful, refusals, taken
+from benchmarks.support.advised import FULL, SMALL, Tally, Typed, helpful, passes_of, refusals, taken
 from tests.bot import Bot, discard, typed
 from tests.tiers import drawn
-from tradebot.adapters.facts.kept_passes import KeptPasses
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.advising import Advising, LetThrough, let_through
-from tradebot.replaying.passes import Recorded, read_record
 
-LOOSE = (
-    "strategies.flow.min_cluster=1", "strategies.flow.min_families=1", "strategies.flow.limits.min_score=0.05",
-    "limits.min_score=0.01",
-)  # fmt: skip
-FULL = (
-    *LOOSE, "strategies.flow.limits.max_open_positions=4", "limits.max_open_positions=6",
-    "strategies.flow.limits.max_new_entries=2", "limits.max_new_entries=3",
-    "strategies.flow.limits.max_sector_fraction=0.11", "limits.max_sector_fraction=0.22",
-)  # fmt: skip
-SMALL = (
-    *LOOSE, "limits.max_order_notional_usd=400", "limits.min_order_notional_usd=300", "limits.max_theme_fraction=0.2",
-    "limits.max_net_fraction=0.101", "limits.max_spread_fraction=0.0003", "limits.max_risk_fraction=0.0001",
-    "execution.max_quote_share=0.04",
-)  # fmt: skip
 TIGHT = ("limits.min_order_notional_usd", "6000", "strategies.flow.limits.min_score", "0.9")
 SEEDS = drawn("advice", [7], range(1, 100_000), 1)
-
-
-def passes_of(folder: Path) -> list[Recorded]:
-    """Return the passes of entries that a bot kept."""
-    with closing(KeptPasses(folder, MemoryEvents(), 1)) as kept:
-        names = [one.id for one in kept.passes() if one.id.startswith("trade-once")]
-        found = [kept.record(name) for name in names]
-    shared: dict[tuple[bytes, object], object] = {}
-    return [read_record(*one, shared) for one in found if one]
 
 
 AMZN = ("flow", "AMZN")
@@ -53,7 +26,9 @@ def test_each_advice_about_a_pass_lets_its_order_out(shared_trader: Bot) -> None
     refused = [*refusals((first, second))]
     tally = taken(Typed(shared_trader.folder), refused, 100)
     assert tally == Tally(advised=2, singles=1, sent=2, nearer_sent=0, wrong=())
-    assert [*Advising(first).of(AMZN).values] == ["strategies.flow.limits.min_score", "limits.min_order_notional_usd"]
+    assert [*Advising(first).of(AMZN).values] == [
+        ("strategies", "flow", "limits", "min_score"), ("limits", "min_order_notional_usd"),
+    ]  # fmt: skip
     without = [one for one in refused if not Advising(one.recorded).of(one.whose).changes]
     assert {whose for _, whose in without} == {("flow", "NVDA"), ("flow", "MSFT"), ("flow", "AAPL")}
     assert helpful(without[0], pairs=5, seed=1) is None

@@ -12,7 +12,7 @@ from tradebot.app.settings import Settings, load
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.replaying.advice import Question
-from tradebot.replaying.nearest import Value
+from tradebot.replaying.nearest import Path, Value
 
 
 def settings(**own: Any) -> Settings:
@@ -83,11 +83,11 @@ def test_what_has_no_value_or_is_no_number_is_not_searched() -> None:
 
 
 def test_changed_values_have_the_types_that_the_loader_gives_them() -> None:
-    changes: dict[str, Value] = {
-        "limits.max_open_positions": Decimal(21),
-        "strategies.flow.limits.min_score": Decimal("0.1"),
-        "limits.max_sector_fraction": Decimal("0.41"),
-        "strategies.flow.long_only": True,
+    changes: dict[Path, Value] = {
+        ("limits", "max_open_positions"): Decimal(21),
+        ("strategies", "flow", "limits", "min_score"): Decimal("0.1"),
+        ("limits", "max_sector_fraction"): Decimal("0.41"),
+        ("strategies", "flow", "long_only"): True,
     }
     found = with_values(settings(), changes)
     loaded = load(
@@ -116,11 +116,11 @@ def test_what_makes_a_change_load_is_related_to_it(name: str) -> None:
         return
     known = {one.key for one in related(whole, setting)}
     for factor in (Decimal("0.3"), Decimal(3)):
-        first = {setting.key: setting.scale.at(setting.scale.place(setting.value * factor, ROUND_FLOOR))}
+        first = {setting.path: setting.scale.at(setting.scale.place(setting.value * factor, ROUND_FLOOR))}
         if not [*relations.problems(with_values(whole, first))]:
             continue
         for other in filter(None, found.values()):
             if other.key != setting.key and other.scale is not None:
                 ends = (other.scale.at(place) for place in (other.scale.first, other.scale.last))
-                loads = any(not [*relations.problems(with_values(whole, {**first, other.key: end}))] for end in ends)
+                loads = any(not [*relations.problems(with_values(whole, {**first, other.path: end}))] for end in ends)
                 assert not loads or other.key in known, f"{other.key} lets {first} load"

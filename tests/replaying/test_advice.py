@@ -13,7 +13,7 @@ from tradebot.replaying.scale import Scale
 
 SCALE = Scale(whole=False, least=Decimal(0), most=Decimal(1000), above=True)
 COUNT = Scale(whole=True, least=Decimal(1), most=Decimal(1000))
-A, B, C = (Setting(name, Decimal(10), COUNT) for name in "abc")
+A, B, C = (Setting((name,), Decimal(10), COUNT) for name in "abc")
 Rule = Callable[[Mapping[str, Decimal]], bool]
 NAMES = {"open": Gate.OPEN_POSITIONS, "new": Gate.NEW_ENTRIES, "score": Gate.SCORE}
 
@@ -25,7 +25,7 @@ class Book:
         self.rules, self.fits, self.asked = rules, fits, 0
 
     def now(self, changes: Changes) -> dict[str, Decimal]:
-        return {one.key: Decimal(str(changes.get(one.key, one.value))) for one in (A, B, C)}
+        return {one.key: Decimal(str(changes.get(one.path, one.value))) for one in (A, B, C)}
 
     def ask(self, changes: Changes) -> Said:
         self.asked += 1
@@ -76,7 +76,7 @@ def test_the_smallest_change_that_opens_everything_is_found(
     if expected:
         assert book.ask(found.values).through
         for change in found.changes:
-            assert not book.ask({**found.values, change.setting.key: change.nearer}).through
+            assert not book.ask({**found.values, change.setting.path: change.nearer}).through
 
 
 def test_what_a_change_makes_refuse_is_opened_by_the_second_one() -> None:
@@ -118,7 +118,7 @@ def test_the_making_of_room_is_no_question_of_its_own() -> None:
     }
 
     def ask(changes: Changes) -> Said:
-        full = Decimal(str(changes.get("a", 10))) < 11
+        full = Decimal(str(changes.get(("a",), 10))) < 11
         return Said(failed if full else {}, not full)
 
     reads = {Gate.OPEN_POSITIONS: (A,), Gate.DISPLACEMENT: ()}

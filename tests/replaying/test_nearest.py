@@ -10,7 +10,7 @@ from tradebot.replaying.nearest import Change, Guess, Setting, Value, nearest
 from tradebot.replaying.scale import Scale
 
 FRACTION = Scale(whole=False, least=Decimal(0), most=Decimal(1), above=True)
-SCORE = Setting("min_score", Decimal("0.2"), FRACTION)
+SCORE = Setting(("min_score",), Decimal("0.2"), FRACTION)
 guesses = st.one_of(st.none(), st.builds(Guess, st.decimals(0, 1, places=4), st.booleans()))
 
 
@@ -39,7 +39,7 @@ def test_a_good_guess_needs_two_questions() -> None:
         asked.append(value)
         return isinstance(value, Decimal) and value <= Decimal("0.1981")
 
-    score = Setting("min_score", Decimal("0.2"), FRACTION, toward=-1)
+    score = Setting(("min_score",), Decimal("0.2"), FRACTION, toward=-1)
     change = nearest(score, holds, Guess(Decimal("0.1981"), likely=True))
     assert change == Change(score, Decimal("0.198"), Decimal("0.199"))
     assert len(asked) == 2
@@ -47,7 +47,7 @@ def test_a_good_guess_needs_two_questions() -> None:
 
 @pytest.mark.parametrize(("toward", "found"), [(1, "0.31"), (-1, "0.1"), (0, "0.31")])
 def test_only_the_side_that_can_help_is_searched_and_of_both_the_nearer(toward: int, found: str) -> None:
-    setting = Setting("x", Decimal("0.2"), FRACTION, toward=toward)
+    setting = Setting(("x",), Decimal("0.2"), FRACTION, toward=toward)
     change = nearest(
         setting, lambda value: value is not None and (value <= Decimal("0.1") or value >= Decimal("0.305"))
     )
@@ -56,16 +56,16 @@ def test_only_the_side_that_can_help_is_searched_and_of_both_the_nearer(toward: 
 
 
 def test_a_limit_is_turned_off_only_if_no_number_helps() -> None:
-    setting = Setting("max_beta_fraction", Decimal("0.5"), FRACTION, may_be_off=True)
+    setting = Setting(("max_beta_fraction",), Decimal("0.5"), FRACTION, may_be_off=True)
     assert nearest(setting, lambda value: value is None) == Change(setting, None, Decimal(1))
     found = nearest(setting, lambda value: value is None or value >= Decimal("0.7"))
     assert found is not None
     assert found.value == Decimal("0.7")
-    assert nearest(Setting("x", None, FRACTION, may_be_off=True), lambda value: True) is None
+    assert nearest(Setting(("x",), None, FRACTION, may_be_off=True), lambda value: True) is None
 
 
 def test_a_switch_is_flipped() -> None:
-    switch = Setting("long_only", value=True)
+    switch = Setting(("long_only",), value=True)
     assert nearest(switch, lambda value: value is False) == Change(switch, value=False, nearer=True)
     assert nearest(switch, lambda value: value is True) is None
 

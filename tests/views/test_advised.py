@@ -9,8 +9,8 @@ from tradebot.replaying.nearest import Change, Setting
 from tradebot.views.advised import advised, text_of, unsearched
 
 WHOSE = ("flow", "NVDA")
-SCORE = Change(Setting("limits.min_score", Decimal("0.2")), Decimal("0.190"), Decimal("0.191"))
-CLUSTER = Change(Setting("strategies.flow.min_cluster", Decimal(2)), Decimal(1), Decimal(2))
+SCORE = Change(Setting(("limits", "min_score"), Decimal("0.2")), Decimal("0.190"), Decimal("0.191"))
+CLUSTER = Change(Setting(("strategies", "flow", "min_cluster"), Decimal(2)), Decimal(1), Decimal(2))
 FAILED = {
     Question(Gate.STRATEGY, "cluster"): Decision(
         Gate.STRATEGY, Verdict.FAIL, Reason.CLUSTER_TOO_SMALL, 0, 2, about="cluster", unit="alerts"

@@ -23,7 +23,7 @@ from tradebot.model.values import replace
 from tradebot.ports.strategy import RefilteringStrategy
 from tradebot.ports.world import Rules
 from tradebot.replaying.advice import Advice, Asking, Changes, Question, Said, advice
-from tradebot.replaying.nearest import Value
+from tradebot.replaying.nearest import Path, Value
 from tradebot.replaying.passes import Recorded
 from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
@@ -46,8 +46,8 @@ class Advising:
         self.settings = settings_of(recorded.surroundings)
         self._rules = rules_of_record(recorded.surroundings)
         self._values: dict[str, Any] = self.settings.model_dump(mode="json", exclude_unset=True)
-        self._decided: dict[tuple[Whose | None, frozenset[tuple[str, Value]]], CycleRecord | None] = {}
-        self._loads: dict[frozenset[tuple[str, Value]], bool] = {}
+        self._decided: dict[tuple[Whose | None, frozenset[tuple[Path, Value]]], CycleRecord | None] = {}
+        self._loads: dict[frozenset[tuple[Path, Value]], bool] = {}
         self._filters: dict[str, Mapping[str, Sequence[str]]] = {}
 
     @property
@@ -140,8 +140,8 @@ class Advising:
 
     def _with(self, changes: Changes) -> dict[str, Any]:
         values = self._values
-        for key, value in changes.items():
-            values = changed(values, key.split("."), value if isinstance(value, bool | None) else text_of(value))
+        for path, value in changes.items():
+            values = changed(values, path, value if isinstance(value, bool | None) else text_of(value))
         return values
 
     def _answered(self, settings: Sections, changes: Changes, only: Whose | None) -> Recorded:
@@ -151,7 +151,7 @@ class Advising:
             return recorded
         if only and not self._compares:
             proposed = replace(proposed, candidates=tuple(self._that_matter(proposed.candidates, only)))
-        for name in {key.split(".")[1] for key in changes if key.startswith("strategies.") and key.count(".") == 2}:
+        for name in {path[1] for path in changes if path[0] == "strategies" and len(path) == 3}:
             filters = _refiltering(settings, name)
             if filters is not None:
                 kept = [filters.filtered(one) if one.strategy == name else one for one in proposed.candidates]

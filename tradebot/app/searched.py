@@ -12,10 +12,9 @@ from tradebot.gates.reads import FIT, NOTHING, READS, SIZED, Reads
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.replaying.advice import Changes, Question
-from tradebot.replaying.nearest import Setting, Value
+from tradebot.replaying.nearest import Path, Setting, Value
 from tradebot.replaying.scale import Scale
 
-Path = tuple[str, ...]
 LOOSER = 1
 PRICING = frozenset({"limit_offset_fraction"})
 """What makes an order's price, so that a tighter value may help as well."""
@@ -37,7 +36,7 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
     sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], found.sized, fits=fits)]
     tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
     settings_found = (setting_at(settings, path, way) for path, way in tried)
-    return list({one.key: one for one in settings_found if one}.values())
+    return list({one.path: one for one in settings_found if one}.values())
 
 
 def every_setting(settings: Sections, strategy: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
@@ -63,7 +62,7 @@ def _sizes(name: str, way: int, *, fits: bool) -> bool:
 
 def related(settings: Sections, setting: Setting) -> list[Setting]:
     """Return the limits that have to fit to a limit; none for another setting."""
-    *section, name = setting.key.split(".")
+    *section, name = setting.path
     if section[-1] != "limits":
         return []
     pairs = [{*pair} for pair in NESTED if name in pair] + [{*group} for group in FIT if name in group]
@@ -123,19 +122,18 @@ def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
     value, field = getattr(model, path[-1], None), owner.model_fields.get(path[-1])
     if field is None or not isinstance(value, int | float | Decimal):
         return None
-    key = ".".join(path)
     if isinstance(value, bool):
-        return Setting(key, value)
+        return Setting(path, value)
     # What a strategy doesn't have for itself isn't off: then the account's counts.
     may_be_off = path[0] != "strategies" and type(None) in _kinds(field)
     scale, toward = _scale(owner, path[-1]), 0 if path[-1] in PRICING else way * _looser(field)
-    return Setting(key, Decimal(str(value)), scale, may_be_off, toward)
+    return Setting(path, Decimal(str(value)), scale, may_be_off, toward)
 
 
 def with_values(settings: Sections, changes: Changes) -> Sections:
     """Return settings with other values, each of which may be set by itself; whether they fit together isn't asked."""
-    for key, value in changes.items():
-        settings = _with_value(settings, tuple(key.split(".")), value)
+    for path, value in changes.items():
+        settings = _with_value(settings, path, value)
     return settings
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.model.decision import Decision, Gate
-from tradebot.replaying.nearest import Change, Guess, Setting, Value, nearest
+from tradebot.replaying.nearest import Change, Guess, Path, Setting, Value, nearest
 
-Changes = Mapping[str, Value]
-"""New values of settings by their dotted names."""
+Changes = Mapping[Path, Value]
+"""New values of settings by their paths."""
 
 
 class Question(NamedTuple):
@@ -53,7 +53,7 @@ class Advice(Struct, frozen=True):
 
     @property
     def values(self) -> Changes:
-        return {change.setting.key: change.value for change in self.changes}
+        return {change.setting.path: change.value for change in self.changes}
 
     @property
     def size(self) -> float:
@@ -84,8 +84,8 @@ class _Search:
 
     def __init__(self, asking: Asking, said: Said, reads: Mapping[Question, Sequence[Setting]]) -> None:
         self._asking, self._said, self._reads, self._failed = asking, said, reads, tuple(reads)
-        self._firsts: dict[tuple[str, tuple[Question, ...]], Change | None] = {}
-        self._settings = {setting.key: setting for some in reads.values() for setting in some}
+        self._firsts: dict[tuple[Path, tuple[Question, ...]], Change | None] = {}
+        self._settings = {setting.path: setting for some in reads.values() for setting in some}
 
     def unread(self) -> Question | None:
         """Return a question that reads no setting at all."""
@@ -142,12 +142,12 @@ class _Search:
     def _is_corner(self, first: Change, second: Change) -> bool:
         """Return True if more of the first change needs no less of the second one, so that there is one answer."""
         ends = (value for value in _ends(first.setting) if _beyond(first, value))
-        values = ({first.setting.key: value, second.setting.key: second.nearer} for value in ends)
+        values = ({first.setting.path: value, second.setting.path: second.nearer} for value in ends)
         return not any(self._opened(each, self._failed) for each in values)
 
     def _at_ends(self, first: Setting, second: Setting, questions: Collection[Question]) -> bool:
         """Return True if none of these questions refuses with two settings at ends of what they may be."""
-        values = ({first.key: one, second.key: other} for one in _ends(first) for other in _ends(second))
+        values = ({first.path: one, second.path: other} for one in _ends(first) for other in _ends(second))
         return any(self._opened(each, questions) for each in values)
 
     def _opened(self, changes: Changes, questions: Collection[Question]) -> bool:
@@ -159,16 +159,16 @@ class _Search:
     ) -> tuple[Change, Change] | None:
         """Return the least of the first setting with which the second one opens these questions, and that one."""
         for far in _ends(second):
-            change = self._opening({second.key: far}, first, questions, self._said, inf)
+            change = self._opening({second.path: far}, first, questions, self._said, inf)
             if change is not None:
-                other = self._opening({first.key: change.value}, second, questions, self._said, inf)
+                other = self._opening({first.path: change.value}, second, questions, self._said, inf)
                 if other is not None:
                     return change, other
         return None
 
     def _seconds(self, first: Change, within: float) -> Iterator[Change]:
         """Yield the changes of a second setting that let the candidate through after a first change."""
-        base = {first.setting.key: first.value}
+        base = {first.setting.path: first.value}
         said = self._asking.ask(base)
         if said is None or first.size >= within:
             return
@@ -181,7 +181,7 @@ class _Search:
             changes = (
                 self._opening(base, one, left, said, within - first.size)
                 for one in _in_all(list(reads.values()))
-                if one.key != first.setting.key
+                if one.path != first.setting.path
             )
         for change in changes:
             if change and change.size + first.size < within and self._fits((first, change)):
@@ -191,10 +191,10 @@ class _Search:
     def _fitting(self, base: Changes, setting: Setting, first: Change) -> Change | None:
         """Return the smallest change of a setting with which a first change loads."""
         guess = Guess(first.value, likely=True) if isinstance(first.value, Decimal) else None
-        return nearest(setting, lambda value: self._asking.loads({**base, setting.key: value}), guess)
+        return nearest(setting, lambda value: self._asking.loads({**base, setting.path: value}), guess)
 
     def _first(self, setting: Setting, questions: tuple[Question, ...]) -> Change | None:
-        key = setting.key, questions
+        key = setting.path, questions
         if key not in self._firsts:
             self._firsts[key] = self._opening({}, setting, questions, self._said, inf)
         return self._firsts[key]
@@ -204,7 +204,7 @@ class _Search:
     ) -> Change | None:
         """Return the smallest change of a setting, on top of others, with which none of these questions refuses."""
         guess = _guess(said, questions, setting)
-        return nearest(setting, lambda value: self._opened({**base, setting.key: value}, questions), guess, within)
+        return nearest(setting, lambda value: self._opened({**base, setting.path: value}, questions), guess, within)
 
     def _fits(self, changes: tuple[Change, ...]) -> bool:
         """Return True if the candidate goes through with these changes, and they load."""
@@ -215,14 +215,14 @@ class _Search:
     def _of(self, setting: Setting) -> tuple[Question, ...]:
         """Return the questions that read a setting."""
         return tuple(
-            question for question in self._failed if any(one.key == setting.key for one in self._reads[question])
+            question for question in self._failed if any(one.path == setting.path for one in self._reads[question])
         )
 
 
 def _in_all(some: Sequence[Sequence[Setting]]) -> Sequence[Setting]:
     """Return the settings that stand in each of these lists, in the order of the first."""
     first, *others = some or ((),)
-    return [one for one in first if all(any(one.key == each.key for each in other) for other in others)]
+    return [one for one in first if all(any(one.path == each.path for each in other) for other in others)]
 
 
 def _guess(said: Said, questions: Collection[Question], setting: Setting) -> Guess | None:

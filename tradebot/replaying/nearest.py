@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from tradebot.replaying.scale import Scale
 
+Path = tuple[str, ...]
+"""The names of the sections that a setting is in, and its own."""
 Value = Decimal | bool | None
 """A number, a switch, or None for a limit that is off."""
 FAR = 100.0
@@ -18,16 +20,21 @@ TO_ZERO = 50.0
 
 
 class Setting(Struct, frozen=True):
-    """A setting by its dotted name, with its value now; a switch has no scale, and a limit may be off.
+    """A setting by its path, with its value now; a switch has no scale, and a limit may be off.
 
     `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell.
     """
 
-    key: str
+    path: Path
     value: Value
     scale: Scale | None = None
     may_be_off: bool = False
     toward: int = 0
+
+    @property
+    def key(self) -> str:
+        """Return its dotted name."""
+        return ".".join(self.path)
 
 
 class Change(Struct, frozen=True):

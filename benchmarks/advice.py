@@ -1,0 +1,93 @@
+"""Measure the search for advice about refused candidates, and take a hundred pieces of advice at their word.
+
+Three sessions are played: as shipped, with a full book, and with small orders. Each candidate is searched anew, from
+the record of its pass on. Of those with advice, a hundred at random are decided again with exactly the change that is
+told, as a person types it, and then with each number of it one step nearer to what it was.
+"""
+
+import gc
+import os
+import random
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.support.advised import FULL, SMALL, Refusal, Tally, Typed, passes_of, refusals, taken
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
+from commands.demo import verb as demo
+from commands.init.symbols import symbol_flags
+from commands.shared.setting_words import values_of
+from tradebot.__main__ import UNCOLLECTED
+from tradebot.adapters.text.yaml_edit import changed
+from tradebot.app.advising import Advising
+from tradebot.exchange import process
+
+MINUTES, TAKEN = sized(120, 10), sized(100, 5)
+BOUND_MS, SEED = 300, 7
+STATE = Path(__file__).parents[1] / "state"
+
+
+def play(folder: Path, settings: tuple[str, ...]) -> list[Refusal]:
+    """Play a session with these settings; return what its passes refused."""
+    flags: Any = {"mode": "sandbox", **symbol_flags(None)}
+    for path, value in values_of([(key, value) for key, _, value in (one.partition("=") for one in settings)]):
+        flags = changed(flags, path, value)
+    try:
+        demo.run(str(folder), flags, MINUTES, lambda done, total: None)
+    finally:
+        process.stop(folder / "exchange")
+    return [*refusals(passes_of(folder))]
+
+
+def searched_ms(refused: list[Refusal]) -> list[float]:
+    """Return the processor milliseconds that the search about each candidate takes."""
+    found = list[float]()
+    for refusal in refused:
+        began = time.process_time()
+        Advising(refusal.recorded).told(refusal.whose)
+        found.append((time.process_time() - began) * 1e3)
+    return sorted(found)
+
+
+def main() -> None:
+    """Measure and print."""
+    gc.set_threshold(UNCOLLECTED)
+    STATE.mkdir(exist_ok=True)
+    chance, spent, tallies = random.Random(SEED), list[float](), list[Tally]()  # noqa: S311 - replayable
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
+        for number, settings in enumerate(((), FULL, SMALL)):
+            folder = Path(place) / f"demo{number}"
+            refused = play(folder, settings)
+            spent += searched_ms(refused)
+            chance.shuffle(refused)
+            tallies.append(taken(Typed(folder), refused, TAKEN - sum(one.advised for one in tallies)))
+    figures(sorted(spent), tallies)
+
+
+def figures(spent: list[float], tallies: list[Tally]) -> None:
+    """Print what was measured."""
+    advised, singles, sent, nearer = (
+        sum(getattr(one, name) for one in tallies) for name in ("advised", "singles", "sent", "nearer_sent")
+    )
+    show(
+        f"{len(spent)} refused candidates of 20 symbols, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores",
+        [
+            Figure("search, one candidate", "median", statistics.median(spent), "ms", BOUND_MS),
+            Figure("", "95 of 100", spent[int(len(spent) * 0.95)], "ms", BOUND_MS),
+            Figure("", "longest", spent[-1], "ms", BOUND_MS),
+            Figure("advice taken", f"{singles} of one setting, {advised - singles} of two", advised, "changes"),
+            Figure("its order went out", f"{sent} of {advised}"),
+            Figure("one step nearer, it went out", f"{nearer} of {advised}"),
+        ],
+    )
+    for one in tallies:
+        for wrong in one.wrong:
+            print(f"otherwise than advised: {wrong}")
+
+
+if __name__ == "__main__":
+    main()
