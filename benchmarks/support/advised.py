@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +12,14 @@ from commands.shared.setting_words import values_of
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.advising import Advising, Whose, let_through, said_of
-from tradebot.app.searched import every_setting
+from tradebot.app.searched import setting_at
+from tradebot.app.settings import Settings
 from tradebot.app.supposing import Supposing
 from tradebot.errors import ConfigurationError
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.replaying.advice import Advice, Changes
 from tradebot.replaying.answering import Answers
+from tradebot.replaying.nearest import Path as Names
 from tradebot.replaying.nearest import Setting, Value
 from tradebot.replaying.passes import Recorded, read_record
 from tradebot.replaying.supposed import decided
@@ -156,6 +158,20 @@ def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
         if not let_through(before, after, refusal.whose).instead:
             return changes
     return None
+
+
+def every_setting(settings: Settings, strategy: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
+    """Yield all settings that advice could ever tell about a strategy's candidates, whatever refuses them."""
+    own = settings.strategies.sections()[strategy]
+    sections: tuple[tuple[Names, Iterable[str]], ...] = (
+        (("limits",), type(settings.limits).model_fields),
+        (("execution",), type(settings.execution).model_fields),
+        (("strategies", strategy, "limits"), type(own.limits).model_fields),
+        (("strategies", strategy, "execution"), type(own.execution).model_fields),
+        (("strategies", strategy), ["allotment_fraction", *(name for names in filters.values() for name in names)]),
+    )
+    for section, names in sections:
+        yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
 
 
 def _singles(settings: Sequence[Setting]) -> Iterator[Changes]:

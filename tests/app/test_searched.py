@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.support.advised import every_setting
 from tests import tiers
 from tradebot.app import relations
-from tradebot.app.searched import every_setting, reads, related, setting_at, with_values
+from tradebot.app.searched import reads, related, setting_at, with_values
 from tradebot.app.settings import Settings, load
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits

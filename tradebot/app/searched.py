@@ -1,6 +1,6 @@
 """The settings that advice tries: which of them a question reads in a configuration, and what each may be set to."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -37,20 +37,6 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
     tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
     settings_found = (setting_at(settings, path, way) for path, way in tried)
     return list({one.path: one for one in settings_found if one}.values())
-
-
-def every_setting(settings: Sections, strategy: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
-    """Yield all settings that advice could ever tell about a strategy's candidates, whatever refuses them."""
-    own = settings.strategies.sections()[strategy]
-    sections: tuple[tuple[Path, Iterable[str]], ...] = (
-        (("limits",), type(settings.limits).model_fields),
-        (("execution",), type(settings.execution).model_fields),
-        (_own(strategy), type(own.limits).model_fields),
-        (("strategies", strategy, "execution"), type(own.execution).model_fields),
-        (("strategies", strategy), ["allotment_fraction", *(name for names in filters.values() for name in names)]),
-    )
-    for section, names in sections:
-        yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:
