@@ -61,8 +61,7 @@ class Settings(Sections):
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
-        problems = list(relations.problems(self, flow_must_fit=info.context is not PLANNING))
-        if problems:
+        if problems := list(relations.problems(self, flow_must_fit=info.context is not PLANNING)):
             raise ValueError("\n".join(problems))
         return self
 
