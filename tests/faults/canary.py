@@ -57,6 +57,17 @@ LONGEST_S = 30
 """How long a fork may live before it counts as hanging."""
 FEW_PASSES = "timetable: {score: at open+30m, trade-once: at open+30m}\n"
 """A backtest starts the plug-in anew in each pass that asks it, because it fails each time."""
+LOOKS = (
+    *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "replay"),
+    *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
+    *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
+    *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
+    *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),
+    *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail", "live status"),
+    *("upgrade --check", "upgrade", "deploy verify"),
+    *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
+)
+"""What is asked in the middle of a life, in turn; the sample asks every fifth of it."""
 PLUGIN = """
 import os, pathlib
 from tradebot.ports import Needs
@@ -299,29 +310,8 @@ def _wants(life: Life, symbol: str, *flags: str) -> int:
 def _look(life: Life) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
-    for line in (
-        *(
-            f"incident {name} --out {life.place}/incident-{number}"
-            for number, name in enumerate(passes_in(life.folder))
-        ),
-        *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "replay"),
-        *("health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
-        *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary"),
-        *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
-        *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),
-        *(
-            "journal verify",
-            "backup --list",
-            "notify list",
-            "notify last",
-            "drill list",
-            "summary",
-            "tail",
-            "live status",
-        ),
-        *("upgrade --check", "upgrade", "deploy verify"),
-        *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
-    ):
+    incidents = (f"incident {name} --out {life.place}/incident-{at}" for at, name in enumerate(passes_in(life.folder)))
+    for line in (*incidents, *sized(LOOKS[::5], LOOKS)):
         life.says(*line.split(), "--json")
 
 
