@@ -8,8 +8,11 @@ import pytest
 from tests.replaying.recorded import Taken, trade_once
 from tests.worlds import Scene, call, wanted
 from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Span
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
+from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.over_span import (
@@ -175,3 +178,22 @@ def test_order_that_shadow_holds_back_counts_as_sent() -> None:
     assert found.then == found.now == {("flow", "AAPL", Purpose.OPEN): SENT}
     refused = what_if([taken], min_score=STRICT)[0]
     assert named(refused) == {"AAPL": "score"}
+
+
+DECLINED = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, 1, 2)
+
+
+@pytest.mark.parametrize("closed", [(), ((Reason.DRY_RUN, "by hand"),)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_candidate_that_a_filter_refuses_ends_where_it_ended_and_is_not_read(
+    closed: tuple[tuple[Reason, str], ...], whole: bool
+) -> None:
+    scene = Scene(permission=Permission(closed=closed))
+    declined = replace(wanted("MSFT"), decisions=(DECLINED,))
+    taken = trade_once(scene.world(wanted("AAPL"), declined), call())
+    found = what_if([taken], whole=whole)[0]
+    assert found.then == found.now == ended_in(taken.record.outcome)
+    assert found.now["flow", "MSFT", Purpose.OPEN].gate == ("permission" if closed else "strategy")
+    given = read_record(*body(taken), {}, only_passing=True).given
+    assert given.proposed is not None
+    assert [one.symbol for one in given.proposed.candidates] == ["AAPL"]

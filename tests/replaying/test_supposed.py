@@ -8,12 +8,13 @@ import pytest
 from tests.replaying.recorded import Taken, evaluate_exits, trade_once
 from tests.worlds import Scene, call, wanted
 from tradebot.errors import TemporaryError
-from tradebot.model.decision import Gate
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Recorded, bytes_of
-from tradebot.replaying.supposed import decided, given_other
+from tradebot.replaying.supposed import decided, given_other, promised_before, supposed_tape
 
 
 def suppose(record: Recorded, rules: Rules) -> CycleRecord:
@@ -78,6 +79,20 @@ def test_the_next_candidate_sees_what_the_change_sent_before_it() -> None:
 def test_order_that_was_promised_before_the_pass_stays_unsent_whatever_changes() -> None:
     _, again = promised_twice(Scene())
     assert ends(again.outcome) == ends(suppose(again.record, with_limits(again.rules, max_new_entries=1)))
+
+
+def test_order_that_another_pass_promised_meanwhile_is_not_promised_with_a_change_either() -> None:
+    (taken,) = entries(Scene())
+    sent = decided(taken.record, taken.rules).sent[0]
+    lost = Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, sent.client_order_id)
+    first, *others = taken.outcome.candidates
+    outcome = replace(taken.outcome, candidates=(replace(first, decisions=(*first.decisions[:-1], lost)), *others))
+    assert promised_before(bytes_of(outcome)) == {sent.client_order_id}
+    record = replace(taken.record, outcome=bytes_of(outcome))
+    tape = supposed_tape(record)
+    world = tape.world(taken.rules, record.given.permission, sends=True, shadow=False)
+    assert not world.ledger.promise(sent, ())
+    assert world.ledger.promise(replace(sent, client_order_id="another"), ())
 
 
 def test_pass_can_be_decided_on_another_desk() -> None:

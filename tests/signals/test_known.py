@@ -14,15 +14,21 @@ from tradebot.signals.known import SessionFacts
 minutes = st.integers(0, 6)
 
 
-@given(st.lists(st.tuples(minutes, st.integers(1, 5), minutes), min_size=1, max_size=12))
-def test_what_was_known_is_all_that_had_arrived_by_then(steps: list[tuple[int, int, int]]) -> None:
-    facts, arrived = SessionFacts(DAY), dict[int, list[tuple[int, FlowAlert]]]()
-    for at, number, asked in sorted(steps):
-        fact = alert(number + at, Right.CALL)
+@given(st.lists(st.tuples(minutes, minutes), min_size=1, max_size=12))
+def test_what_was_known_is_all_that_had_arrived_by_then(steps: list[tuple[int, int]]) -> None:
+    facts, arrived = SessionFacts(DAY), list[tuple[int, FlowAlert]]()
+    for number, (at, asked) in enumerate(steps):
+        fact = alert(number + 1, Right.CALL)
         facts.add(KIND, "AAPL", str(number), NOW + timedelta(minutes=at), fact)
-        arrived.setdefault(number, []).append((at, KIND.lean(fact)))
-        facts.add(KIND, "MSFT", "1", NOW + timedelta(minutes=9), alert(1, Right.CALL))
+        arrived.append((at, KIND.lean(fact)))
         for _ in range(2):
-            newest = [[fact for when, fact in each if when <= asked] for each in arrived.values()]
-            expected = KIND.condense([each[-1] for each in newest if each])
+            expected = KIND.condense([fact for when, fact in arrived if when <= asked])
             assert facts.symbol_facts("AAPL", NOW + timedelta(minutes=asked)).alerts == expected
+
+
+def test_earlier_version_of_a_fact_is_known_until_the_next_one_arrives() -> None:
+    facts, one, other = SessionFacts(DAY), alert(1, Right.CALL), alert(1, Right.PUT)
+    facts.add(KIND, "AAPL", "id", NOW, one)
+    facts.add(KIND, "AAPL", "id", NOW + timedelta(minutes=2), other)
+    seen = [facts.symbol_facts("AAPL", NOW + timedelta(minutes=minute)).alerts for minute in (-1, 0, 1, 2)]
+    assert seen == [(), *(KIND.condense([KIND.lean(each)]) for each in (one, one, other))]
