@@ -136,10 +136,11 @@ def nearer(advice: Advice) -> Iterator[Changes]:
         yield {**advice.values, change.setting.path: change.nearer}
 
 
-def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
+def helpful(refusal: Refusal, *, pairs: int, seed: int, each: int = PER_SETTING) -> Changes | None:
     """Return what brute force over the settings finds for a refused entry that still sends what the pass sent.
 
-    Each setting is tried alone at many values, and `pairs` random pairs at their ends; None if nothing helps.
+    Each setting is tried alone at `each` values of its whole range and at some near its own, and so many random `pairs`
+    at their ends; None if nothing helps.
     """
     advising, chance = Advising(refusal.recorded), random.Random(seed)  # noqa: S311 - replayable
     before = advising.decided({})
@@ -148,7 +149,7 @@ def helpful(refusal: Refusal, *, pairs: int, seed: int) -> Changes | None:
     settings = [*every_setting(advising.settings, strategy, advising.filter_settings(strategy))]
     drawn = [tuple(chance.sample(settings, 2)) for _ in range(pairs)]
     for changes in (
-        *_singles(settings),
+        *_singles(settings, each),
         *({a.path: v, b.path: w} for a, b in drawn for v in _ends(a) for w in _ends(b)),
     ):
         after = advising.decided(changes)
@@ -174,18 +175,18 @@ def every_setting(settings: Settings, strategy: str, filters: Mapping[str, Seque
         yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
 
 
-def _singles(settings: Sequence[Setting]) -> Iterator[Changes]:
+def _singles(settings: Sequence[Setting], each: int) -> Iterator[Changes]:
     for setting in settings:
-        for value in _values(setting):
+        for value in _values(setting, each):
             yield {setting.path: value}
 
 
-def _values(setting: Setting) -> Iterator[Value]:
+def _values(setting: Setting, each: int) -> Iterator[Value]:
     yield from _ends(setting)
     scale = setting.scale
     if scale is not None and isinstance(setting.value, Decimal):
-        width = (scale.last - scale.first) / (PER_SETTING + 1)
-        yield from (scale.at(scale.first + round(width * step)) for step in range(1, PER_SETTING + 1))
+        width = (scale.last - scale.first) / (each + 1)
+        yield from (scale.at(scale.first + round(width * step)) for step in range(1, each + 1))
         here = scale.next_to(setting.value, 1)
         yield from (scale.at(here + step) for step in (-40, -10, -2, 0, 10, 40))
 

@@ -31,7 +31,7 @@ def test_each_advice_about_a_pass_lets_its_order_out(shared_trader: Bot) -> None
     ]  # fmt: skip
     without = [one for one in refused if not Advising(one.recorded).of(one.whose).changes]
     assert {whose for _, whose in without} == {("flow", "NVDA"), ("flow", "MSFT"), ("flow", "AAPL")}
-    assert helpful(without[0], pairs=5, seed=1) is None
+    assert helpful(without[0], pairs=2, seed=1, each=1) is None
 
 
 def test_what_else_a_change_lets_through_is_told_and_what_it_keeps_out(shared_trader: Bot) -> None:
