@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.adapters.text.yaml_edit import CannotEditError, changed, in_one_line, value_of, with_value
+from tradebot.adapters.text.yaml_edit import CannotEditError, changed, in_lines, in_one_line, value_of, with_value
 from tradebot.adapters.text.yaml_loader import parsed
 from tradebot.errors import ConfigurationError
 
@@ -112,3 +112,10 @@ def test_values_are_read_as_in_a_file() -> None:
     for wrong in ("[1", "*a", "1" * 5000):
         with pytest.raises(ConfigurationError):
             value_of(wrong)
+
+
+def test_one_object_in_two_settings_is_written_twice() -> None:
+    """As an alias, it couldn't be read back."""
+    same = Decimal("0.05")
+    written = in_lines({"limits": {"min_score": same}, "execution": {"max_quote_share": same}})
+    assert parsed(written) == {"limits": {"min_score": same}, "execution": {"max_quote_share": same}}

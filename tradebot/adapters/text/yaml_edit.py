@@ -30,7 +30,11 @@ class CannotEditError(Exception):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes decimals as the numbers that they are."""
+    """Writes decimals as the numbers that they are, and each value where it belongs: an alias isn't read back."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Return True: one object may be the value of two settings."""
+        return True
 
 
 _Dumper.add_representer(
