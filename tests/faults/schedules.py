@@ -193,6 +193,7 @@ class Tally:
     approved: int = 0
     swaps: int = 0
     decided_again: int = 0
+    equal: set[bytes] = field(default_factory=set)
     events: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -245,7 +246,7 @@ class Schedule:
         self.day.problems += protection.broken(*told, disturbed=self._disturbed, unable=self._misdated)
         self.day.problems += kept.broken(events, self.day.number, self._befallen)
         self.day.close()
-        again = list(decided_otherwise(self.day.folder))
+        again = list(decided_otherwise(self.day.folder, self.tally.equal))
         self.day.problems += filter(None, again)
         self.tally.decided_again += len(again)
         self.tally.schedules += 1
