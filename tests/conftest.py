@@ -31,6 +31,8 @@ gc.set_threshold(50_000)
 
 LONG = (
     "tests/faults/test_schedules.py",
+    # The tests of a file stay with one process, and one of these plays a day of 1,440 minutes three times.
+    "tests/scenarios/test_kraken_verbs.py",
     "tests/faults/",
     "tests/signals/structures/test_structures_causality.py",
     "tests/year/",
