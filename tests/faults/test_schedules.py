@@ -62,6 +62,8 @@ CAUGHT_ELSEWHERE = {
 }
 """The same at a venue that is everything Alpaca is not."""
 CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
+    "unknown-is-rejected": 31,
+    "fate-not-asked": 31,
     "no-pairs": 193,
     "gaps-cut-short": 163,
     "halts-cancel-what-rests": 6,
