@@ -272,7 +272,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as
 # many new ones, and the campaigns more, from their seed.
 hypothesis.settings.register_profile(
-    "suite", max_examples=6, deadline=None, database=None, print_blob=True, derandomize=True
+    "suite", max_examples=10, deadline=None, database=None, print_blob=True, derandomize=True
 )
-hypothesis.settings.register_profile("fresh", max_examples=6, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("fresh", max_examples=10, deadline=None, database=None, print_blob=True)
 hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)
