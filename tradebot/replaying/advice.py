@@ -128,7 +128,9 @@ class _Search:
         """Return the smallest change of two settings that open something only together."""
         found: Advice | None = None
         for pair in combinations(self._settings.values(), 2):
-            if not self._at_ends(*pair, self._failed):
+            # What one of them opens alone was tried with a second one before.
+            alone = any(self._firsts.get((setting.path, self._failed)) for setting in pair)
+            if alone or not self._at_ends(*pair, self._failed):
                 continue
             for first, second in (pair, pair[::-1]):
                 changes = self._together(first, second, self._failed)
