@@ -26,7 +26,12 @@ def redactor_of(app: "App", found: "Found", environ: Mapping[str, str]) -> Redac
     account = app.folder.account_number
     host = platform.node()
     given = {**_env_file(), **environ}
-    hosts = {host, *_hosts(given.values()), *_hosts([app.settings.model_dump_json()])}
+    hosts = {
+        host,
+        *_hosts(given.values()),
+        *_hosts([app.settings.model_dump_json()]),
+        *(set(app.settings.health.hosts) - PUBLIC),
+    }
     names = {name: "host" for one in hosts for name in (one, one.partition(".")[0])} | {_user(): "someone"}
     words = {*_words(app.settings.model_dump(mode="json")), *_enumerated()}
     secrets = [value for name, value in given.items() if NAMED.search(name)]

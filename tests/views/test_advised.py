@@ -44,8 +44,8 @@ def test_a_tighter_change_needs_no_approval_and_an_order_that_waits_is_not_calle
 def test_without_a_change_the_sentence_says_what_stands_in_the_way() -> None:
     closed = advised(WHOSE, Advice(closed=Question(Gate.STRATEGY, "cluster")), FAILED, looser=False)
     assert closed.sentence == (
-        "No change of one setting, or of two, lets it through: nothing opens strategy: cluster (CLUSTER_TOO_SMALL, "
-        "0 alerts against 2 alerts)."
+        "No change of one or two of its gates' settings lets it through: nothing opens strategy: cluster "
+        "(CLUSTER_TOO_SMALL, 0 alerts against 2 alerts)."
     )
     assert not closed.through
     several = advised(WHOSE, Advice(), FAILED, looser=False)

@@ -11,6 +11,7 @@ from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.values import replace
+from tradebot.replaying.answering import Unanswered
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.over_span import SENT, Ended, Passed
 from tradebot.views.what_if_span import Later, earned_by, what_if_span
@@ -79,6 +80,19 @@ def test_span_without_a_difference_says_so() -> None:
         [passed({"AAPL": SENT}, {"AAPL": FULL}, fewer=[Filled(AAPL, Decimal(1))])], (NOW, NOW), (), nothing
     )
     assert fewer.sentence == "1 order wouldn't be sent."
+    half = Filled(replace(AAPL, quantity=AAPL.quantity / 2), Decimal(1))
+    both = [passed({"AAPL": SENT}, {"AAPL": SENT}, half, fewer=[Filled(AAPL, Decimal(1))])]
+    smaller = what_if_span(both, (NOW, NOW), (), nothing)
+    assert smaller.sentence == "1 order would have another size or price."
+    assert (smaller.resized, smaller.more, smaller.fewer, smaller.lets_through) == (1, 0, 0, False)
+
+
+def test_span_whose_change_is_not_all_in_it_does_not_say_that_nothing_changes() -> None:
+    same = [passed({"AAPL": WEAK}, {"AAPL": WEAK})]
+    exits = Unanswered("exits.time_exit_s", "it closes positions")
+    unasked = what_if_span(same, (NOW, NOW), (), nothing, unasked=["mine"])
+    for found in (unasked, what_if_span(same, (NOW, NOW), (), nothing, left_out=[exits])):
+        assert found.sentence.startswith("What this changes can't be told")
 
 
 def orders(count: int, side: Side = Side.BUY) -> list[Filled]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tradebot.adapters.plugins.plugin import close, installed, strategies
+from tradebot.app.baseline import leaves
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.replays import Changes, rules_of_record, settings_of, with_settings
 from tradebot.app.settings import Settings
@@ -80,6 +81,7 @@ class Supposing:
         for path, _ in values:
             if path[0] in FIXED:
                 raise OperatorError(f"a what-if can't change {path[0]}: it would be another bot", HELP)
+        values = [(part, item) for path, value in values for part, item in leaves(value, path).items()]
         then = self.then(around)
         if not values:
             return Supposition(then.rules, then.rules, (), ())

@@ -12,7 +12,7 @@ from tradebot.replaying.nearest import Value
 from tradebot.replaying.scale import typed
 
 ACCEPT = "tradebot config accept"
-NONE_HELPS = "No change of one setting, or of two, lets it through"
+NONE_HELPS = "No change of one or two of its gates' settings lets it through"
 
 
 class AdvisedChange(Struct, frozen=True):

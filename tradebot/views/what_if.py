@@ -227,14 +227,23 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
         reason = REASONS[refused.reason]
         return f"The pass itself would be refused. {reason.meaning}", reason.remedy
     if not data.changed:
-        return "Nothing changes: every candidate ends where it ended.", ""
+        return unchanged(whole=not (data.left_out or data.unasked)), ""
     more = sum(one.now.sent and not one.then.sent for one in data.changed)
     fewer = sum(one.then.sent and not one.now.sent for one in data.changed)
-    others = len(data.changed) - more - fewer
+    resized = sum(one.then.sent and one.now.sent for one in data.changed)
+    others = len(data.changed) - more - fewer - resized
     parts = [f"{counted(more, 'more order')} would be sent"] if more else []
     parts += [f"{counted(fewer, 'order')} wouldn't be sent"] if fewer else []
+    parts += [f"{counted(resized, 'order')} would have another size or price"] if resized else []
     parts += [f"{counted(others, 'other candidate' if parts else 'candidate')} would end elsewhere"] if others else []
     return f"{', and '.join((', '.join(parts[:-1]), parts[-1])) if parts[1:] else parts[0]}.", ""
+
+
+def unchanged(*, whole: bool) -> str:
+    """Say that nothing differs; not `whole` if some of the change isn't in what was decided."""
+    if whole:
+        return "Nothing changes: every candidate ends where it ended."
+    return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
 
 
 def _named(end: End) -> str:

@@ -19,7 +19,7 @@ from tradebot.model.text import counted
 from tradebot.replaying.answering import Unanswered
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.over_span import SENT, Ended, Passed
-from tradebot.views.what_if import Change, Order, order_of
+from tradebot.views.what_if import Change, Order, order_of, unchanged
 
 SHOWN = 50
 """How many orders a document has; the others are counted."""
@@ -86,8 +86,8 @@ class WhatIfSpan(Struct, frozen=True):
 
     `left_out` are settings that it can't change, or only in part, and `unasked` the strategies of which some answer
     isn't known. `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that
-    differs; with a `symbol`, only where it did. `next` is the limit that refuses most of the rest. `orders` are the
-    first that only the change sends.
+    differs; with a `symbol`, only where it did. `resized` orders are sent either way, with another size or price.
+    `next` is the limit that refuses most of the rest. `orders` are the first that only the change sends.
     """
 
     symbol: str | None
@@ -103,6 +103,7 @@ class WhatIfSpan(Struct, frozen=True):
     orders_now: int
     more: int
     fewer: int
+    resized: int
     symbols: tuple[SymbolOrders, ...]
     stops: tuple[Stop, ...]
     next: Stop | None
@@ -187,10 +188,7 @@ def what_if_span(
     lacking: Sequence[Lacking] = (),
 ) -> WhatIfSpan:
     """Return what differs in these passes; `later` tells what symbols were worth after the sessions of these orders."""
-    more, fewer = (
-        [each for orders in found for each in orders if symbol in (None, each.symbol)]
-        for found in ([one.more for one in passes], [one.fewer for one in passes])
-    )
+    more, fewer, resized = _apart(passes, symbol)
     stops = stops_of(passes, symbol)
     then = sum(end == SENT for one in passes for (_, name, _), end in one.then.items() if symbol in (None, name))
     opened = [one for one in more if one.intent.purpose is Purpose.OPEN]
@@ -200,7 +198,13 @@ def what_if_span(
         first_at=span[0],
         last_at=span[1],
         passes=len(passes),
-        sentence=_sentence(len(more), len(fewer), sum(max(one.now - one.then, 0) for one in stops)),
+        sentence=_sentence(
+            len(more),
+            len(fewer),
+            resized,
+            sum(max(one.now - one.then, 0) for one in stops),
+            whole=not (left_out or unasked),
+        ),
         changes=tuple(changes),
         left_out=tuple(left_out),
         unasked=tuple(unasked),
@@ -208,6 +212,7 @@ def what_if_span(
         orders_now=then + len(more) - len(fewer),
         more=len(more),
         fewer=len(fewer),
+        resized=resized,
         symbols=symbols_of(passes),
         stops=stops,
         next=next_limit(stops),
@@ -217,11 +222,24 @@ def what_if_span(
     )
 
 
-def _sentence(more: int, fewer: int, moved: int) -> str:
-    if more or fewer:
+def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
+    """Return the orders that only one of both sends, and how many are sent either way, but not alike."""
+    more, fewer = (
+        [each for orders in found for each in orders if symbol in (None, each.symbol)]
+        for found in ([one.more for one in passes], [one.fewer for one in passes])
+    )
+    # The id of an order doesn't tell its size or price.
+    both = {one.intent.client_order_id for one in more} & {one.intent.client_order_id for one in fewer}
+    more, fewer = ([one for one in orders if one.intent.client_order_id not in both] for orders in (more, fewer))
+    return more, fewer, len(both)
+
+
+def _sentence(more: int, fewer: int, resized: int, moved: int, *, whole: bool) -> str:
+    if more or fewer or resized:
         would = [f"{counted(more, 'more order')} would be sent"] if more else []
         would += [f"{counted(fewer, 'order')} wouldn't{' be sent' * (not more)}"] if fewer else []
-        return f"{', and '.join(would)}."
+        would += [f"{counted(resized, 'order')} would have another size or price"] if resized else []
+        return f"{', and '.join((', '.join(would[:-1]), would[-1])) if would[1:] else would[0]}."
     if moved:
         return f"No other order would be sent; {counted(moved, 'candidate')} would end elsewhere."
-    return "Nothing changes: every candidate ends where it ended."
+    return unchanged(whole=whole)

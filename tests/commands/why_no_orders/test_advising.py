@@ -39,8 +39,8 @@ def test_symbol_shows_the_smallest_change_and_its_command(refused: Bot) -> None:
 
 def test_symbol_that_nothing_helps_says_what_stands_in_the_way(refused: Bot) -> None:
     assert (
-        "Advice: No change of one setting, or of two, lets it through: it is refused by strategy: cluster, score and "
-        "order_notional." in refused.shown("why-no-orders", "NVDA")
+        "Advice: No change of one or two of its gates' settings lets it through: it is refused by "
+        "strategy: cluster, score and order_notional." in refused.shown("why-no-orders", "NVDA")
     )
 
 
@@ -49,7 +49,7 @@ def test_the_pass_lists_all_changes_the_smallest_first(refused: Bot) -> None:
     told = shown[shown.index("What would have let them through") :].splitlines()
     assert told[1].startswith("  AMZN: strategies.flow.limits.min_score 0.195 (it was 0.9), limits.min_order_notional")
     assert told[2:] == [
-        "  No change of one setting, or of two, lets it through: 3 candidates",
+        "  No change of one or two of its gates' settings lets it through: 3 candidates",
         "tradebot why-no-orders SYMBOL shows the command, or what stands in the way.",
     ]
     assert refused.json("why-no-orders")["advice"][0]["symbol"] == "AMZN"

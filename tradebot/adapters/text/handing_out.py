@@ -37,6 +37,8 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/(?:home|Users)/[^\s/\"':,;)\]]+"), "/home/someone"),
     (re.compile(r"(?i)\b[a-z]:\\+Users\\+[^\s\\\"':,;)]+"), "/home/someone"),
     (re.compile(r"/root\b"), "/home/someone"),
+    # Who acted is told as verb, person and process: "unhalt ann/5115".
+    (re.compile(r"(?:^|(?<=[a-z] ))(?!\d)[\w.-]{1,32}/(\d{1,7})(?![\w/.-])"), r"someone/\1"),
     (re.compile(r"\bPA[A-Z0-9]{8,12}\b"), ACCOUNT),
     (re.compile(r"\b(?:PK|AK|CK)[A-Z0-9]{14,}\b|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
     (re.compile(r"\b\d{6,12}:[\w-]{30,}"), HIDDEN),
