@@ -1,6 +1,5 @@
 """Answer about a past session, one of its passes, all passes of a span for one symbol, or the last dry run."""
 
-from collections.abc import Sequence
 from datetime import date
 
 from commands.shared.days import Span
@@ -8,14 +7,14 @@ from commands.shared.surface import Report
 from commands.shared.times import when
 from commands.why_no_orders.asked import asked_for, nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.by_pass import show as show_span
-from commands.why_no_orders.reading import JOB, cycles_of, ends_of, known_symbol, only
+from commands.why_no_orders.reading import JOB, ends_of, known_symbol, only, outcomes_of
 from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in, with_advice
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.dry_run import read_dry_run
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.reasons import REASONS, Cause
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.values import replace
 from tradebot.views.explain import Verdict, way_of
 from tradebot.views.symbol_span import symbol_span
@@ -30,11 +29,11 @@ def run_session(app: App, symbol: str | None, session: str | None, at: str | Non
     if at is not None:
         return _run_pass(app, facts, day, at, symbol, strategy)
     if symbol is None:
-        seen = ends_of(app, Span(), strategy, day)
-        return _answered(_of_whole_session(explained_ends(app, seen))) if seen.passes else without_passes(app, day)
+        ends = ends_of(app, Span(), strategy, day)
+        return _answered(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
     name = known_symbol(app, symbol)
-    cycles = cycles_of(app, Span(), strategy, session=day, symbol=name)
-    return _spanned(app, name, cycles, day) if cycles else without_passes(app, day, name)
+    seen = outcomes_of(app, Span(), name, strategy, session=day)
+    return _spanned(app, name, seen, day) if seen.passes else without_passes(app, day, name)
 
 
 def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
@@ -51,7 +50,7 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
 def run_span(app: App, symbol: str, span: Span, strategy: str | None) -> Report:
     """Sum up what became of a symbol in all passes of a span."""
     name = known_symbol(app, symbol)
-    return _spanned(app, name, cycles_of(app, span, strategy, symbol=name), None)
+    return _spanned(app, name, outcomes_of(app, span, name, strategy), None)
 
 
 def run_all(app: App, span: Span, strategy: str | None) -> Report:
@@ -97,8 +96,8 @@ def _one(
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
 
 
-def _spanned(app: App, name: str, cycles: Sequence[CycleRecord], session: date | None) -> Report:
-    data, lacking = symbol_span(name, cycles, session), left_out_of(app)
+def _spanned(app: App, name: str, seen: SymbolOutcomes, session: date | None) -> Report:
+    data, lacking = symbol_span(name, seen, session), left_out_of(app)
     if lacking:
         data = replace(data, left_out=lacking)
         data = data if data.orders else replace(data, sentence=lacking, remedy=PLAY_AGAIN)

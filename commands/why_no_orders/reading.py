@@ -11,10 +11,11 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.intent import IntentState
-from tradebot.model.record import CycleRecord, EndedPasses, Job, SpanEnds
-from tradebot.views.explain import funnel, of_strategy, settled, way_of, with_outcomes
+from tradebot.model.record import CycleRecord, EndedPasses, Job, SpanEnds, SymbolOutcomes
+from tradebot.views.explain import funnel, of_strategy, settled, settled_outcome, way_of, with_outcomes
 
 JOB = Job.TRADE_ONCE
+NOTHING = SymbolOutcomes((), ())
 
 
 class Bounds(NamedTuple):
@@ -47,6 +48,26 @@ def cycles_of(
     facts = app.recorded
     found = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
     return only(app, found, strategy)
+
+
+def outcomes_of(
+    app: App, span: Span, symbol: str, strategy: str | None = None, *, session: date | None = None
+) -> SymbolOutcomes:
+    """Return the passes of a span or a session without candidates, and what became of a symbol's.
+
+    An order whose outcome has become known since counts by that outcome. OperatorError for an unknown strategy.
+    """
+    facts = app.recorded
+    seen = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
+    passes, outcomes = (
+        seen.passes,
+        tuple(settled_outcome(one, lambda name: was_found(app, name)) for one in seen.outcomes),
+    )
+    if strategy is None:
+        return SymbolOutcomes(passes, outcomes)
+    of_it = tuple(one for one in outcomes if one.strategy == strategy)
+    known = strategy if of_it else known_strategy(app, strategy, passes)
+    return SymbolOutcomes(tuple(of_strategy(known, passes)), of_it)
 
 
 def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:

@@ -3,8 +3,9 @@
 from tests.builders import DAY, ago, candidate, there
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Outcome, SymbolOutcomes
 from tradebot.model.values import replace
+from tradebot.views.explain import way_of
 from tradebot.views.symbol_span import symbol_span
 
 
@@ -17,11 +18,24 @@ def cycle(seconds: int, *decisions: Decision, symbol: str = "NVDA") -> CycleReco
     return CycleRecord(f"id{seconds}", Job.TRADE_ONCE, DAY, f"at {seconds}", ago(seconds), "sandbox", records)
 
 
+def seen_in(*cycles: CycleRecord, symbol: str = "NVDA") -> SymbolOutcomes:
+    """Return what a store reads of these passes about a symbol."""
+    ways = [(way, tuple(each for each in way.record.decisions if not each.passed)) for way in way_of(symbol, cycles)]
+    return SymbolOutcomes(
+        tuple(replace(one, candidates=()) for one in cycles),
+        tuple(
+            Outcome(way.at, way.slot, way.record.candidate.strategy, refusals, way.record.client_order_id)
+            for way, refusals in ways
+        ),
+    )
+
+
 def test_passes_of_a_symbol_are_summed_up_with_the_nearest_miss() -> None:
     weak, wide = failed(Reason.SCORE_BELOW_MIN, 0.1), failed(Reason.SPREAD_TOO_WIDE, 0.3, Gate.SPREAD)
     closest = failed(Reason.SCORE_BELOW_MIN, 0.24)
     seen = symbol_span(
-        "NVDA", [cycle(400, weak), cycle(300, wide), cycle(200, closest, wide), cycle(100), cycle(50, symbol="AAPL")]
+        "NVDA",
+        seen_in(cycle(400, weak), cycle(300, wide), cycle(200, closest, wide), cycle(100), cycle(50, symbol="AAPL")),
     )
     assert (seen.passes, seen.looked_at, seen.candidates, seen.orders) == (5, 4, 4, 1)
     assert [(end.reason, end.count) for end in seen.ends] == [
@@ -34,9 +48,9 @@ def test_passes_of_a_symbol_are_summed_up_with_the_nearest_miss() -> None:
 
 
 def test_symbol_that_nobody_wanted_and_one_of_broken_passes_are_told_apart() -> None:
-    unwanted = symbol_span("NVDA", [cycle(50, symbol="AAPL")])
+    unwanted = symbol_span("NVDA", seen_in(cycle(50, symbol="AAPL")))
     assert (unwanted.sentence, unwanted.remedy) == ("No strategy wanted anything for it in 1 pass.", "tradebot score")
     broken = replace(cycle(50), candidates=(), job_decision=failed(Reason.VENUE_UNREACHABLE, 1, Gate.JOB))
-    told = symbol_span("NVDA", [broken, replace(broken, at=ago(10))])
+    told = symbol_span("NVDA", seen_in(broken, replace(broken, at=ago(10))))
     assert told.sentence.startswith("Nothing of it was judged in 2 passes; 2 times because of VENUE_UNREACHABLE: ")
     assert told.elsewhere == {Reason.VENUE_UNREACHABLE: 2}

@@ -77,6 +77,24 @@ class CandidateRecord(Struct, frozen=True):
         return first_failure(self.decisions)
 
 
+class Outcome(NamedTuple):
+    """What became of one candidate in one pass: the answers that refused it, in the order of asking; none for an order.
+
+    `slot` is that of the pass. `client_order_id` is None if no order was promised.
+    """
+
+    at: datetime
+    slot: str
+    strategy: str
+    refusals: tuple[Decision, ...]
+    client_order_id: str | None
+
+    @property
+    def terminal(self) -> Decision | None:
+        """Return the first answer that refused it, or None if an order was sent and accepted."""
+        return self.refusals[0] if self.refusals else None
+
+
 class Scored(NamedTuple):
     """The score that a strategy gave a symbol in one pass, in -1..1."""
 
@@ -247,6 +265,13 @@ class SpanEnds(NamedTuple):
     passes: tuple[CycleRecord, ...]
     standing: tuple[Standing, ...]
     whole: CycleRecord | None
+
+
+class SymbolOutcomes(NamedTuple):
+    """The passes of a span without candidates, oldest first, and what became of those of one symbol, in their order."""
+
+    passes: tuple[CycleRecord, ...]
+    outcomes: tuple[Outcome, ...]
 
 
 class EndedPasses(NamedTuple):

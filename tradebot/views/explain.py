@@ -11,7 +11,7 @@ from msgspec import Struct
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Standing, StrategyRefusal
+from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, Standing, StrategyRefusal
 from tradebot.model.text import counted, noun, span
 from tradebot.model.values import replace
 from tradebot.views.closed import closed, row_of, sentence_of
@@ -170,6 +170,14 @@ def settled(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateR
         return record
     sent = Decision(Gate.SEND, DecisionVerdict.PASS, Reason.SENT, "found at the broker later")
     return replace(record, decisions=(*record.decisions[:-1], sent))
+
+
+def settled_outcome(one: Outcome, found: Callable[[str], bool]) -> Outcome:
+    """Return what became of a candidate, as `settled` does, if only the answers that refused it were read."""
+    terminal, name = one.terminal, one.client_order_id
+    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
+        return one
+    return one._replace(refusals=one.refusals[:-1])
 
 
 def _reason(decision: Decision) -> Reason:

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.reasons import REASONS, Cause, Reason
-from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord, Outcome, SymbolOutcomes
 from tradebot.model.text import counted
-from tradebot.views.explain import Way, remedy_of, way_of
+from tradebot.views.explain import remedy_of
 
 
 class SymbolMiss(Struct, frozen=True):
@@ -72,12 +72,12 @@ class SymbolSpan(Struct, frozen=True):
     left_out: str | None = None
 
 
-def symbol_span(symbol: str, cycles: Sequence[CycleRecord], session: date | None = None) -> SymbolSpan:
+def symbol_span(symbol: str, seen: SymbolOutcomes, session: date | None = None) -> SymbolSpan:
     """Sum up what became of a symbol in some passes."""
-    ways = way_of(symbol, cycles)
+    cycles, ways = seen
     ends = _ends(ways)
     elsewhere = _elsewhere(symbol, cycles)
-    sent = tuple(way.at for way in ways if way.record.terminal is None)
+    sent = tuple(way.at for way in ways if way.terminal is None)
     nearest = min(filter(lambda end: end.nearest, ends), key=_closeness, default=None)
     sentence, remedy = _told(ways, cycles, ends, elsewhere)
     return SymbolSpan(
@@ -98,17 +98,17 @@ def symbol_span(symbol: str, cycles: Sequence[CycleRecord], session: date | None
     )
 
 
-def _ends(ways: Sequence[Way]) -> tuple[SymbolEnd, ...]:
-    groups = defaultdict[tuple[str, Gate, str, Reason], list[tuple[Way, Decision]]](list)
+def _ends(ways: Sequence[Outcome]) -> tuple[SymbolEnd, ...]:
+    groups = defaultdict[tuple[str, Gate, str, Reason], list[tuple[Outcome, Decision]]](list)
     for way in ways:
-        end = way.record.terminal
+        end = way.terminal
         if end is not None and end.reason is not None:
-            groups[way.record.candidate.strategy, end.gate, end.about, end.reason].append((way, end))
+            groups[way.strategy, end.gate, end.about, end.reason].append((way, end))
     rows = (_end(*key, found) for key, found in groups.items())
     return tuple(sorted(rows, key=lambda row: (-row.count, row.gate.place, row.reason, row.strategy)))
 
 
-def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tuple[Way, Decision]]) -> SymbolEnd:
+def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tuple[Outcome, Decision]]) -> SymbolEnd:
     misses = (_miss(way, end) for way, end in found)
     nearest = min(filter(None, misses), key=lambda miss: (miss.failed, miss.distance, miss.at), default=None)
     times, row = [way.at for way, _ in found], REASONS[reason]
@@ -118,11 +118,10 @@ def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tupl
     )  # fmt: skip
 
 
-def _miss(way: Way, end: Decision) -> SymbolMiss | None:
+def _miss(way: Outcome, end: Decision) -> SymbolMiss | None:
     if isinstance(end.observed, str | None) or isinstance(end.limit, str | None) or end.distance is None:
         return None
-    failed = sum(not decision.passed for decision in way.record.decisions)
-    return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, failed, end.unit)
+    return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, len(way.refusals), end.unit)
 
 
 def _closeness(end: SymbolEnd) -> tuple[int, float, datetime]:
@@ -141,7 +140,7 @@ def _elsewhere(symbol: str, cycles: Sequence[CycleRecord]) -> dict[Reason, int]:
 
 
 def _told(
-    ways: Sequence[Way], cycles: Sequence[CycleRecord], ends: Sequence[SymbolEnd], elsewhere: dict[Reason, int]
+    ways: Sequence[Outcome], cycles: Sequence[CycleRecord], ends: Sequence[SymbolEnd], elsewhere: dict[Reason, int]
 ) -> tuple[str, str]:
     looked, sent = counted(len(cycles), "pass", "passes"), len(ways) - sum(end.count for end in ends)
     broken = next((reason for reason in elsewhere if REASONS[reason].cause is Cause.BROKEN), None)

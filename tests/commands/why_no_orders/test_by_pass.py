@@ -6,7 +6,7 @@ from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.by_pass import show
 from tests.builders import DAY, candidate
-from tests.views.test_symbol_span import cycle, failed
+from tests.views.test_symbol_span import cycle, failed, seen_in
 from tradebot.model.reasons import Reason
 from tradebot.views.symbol_span import symbol_span
 
@@ -17,7 +17,7 @@ def test_gates_and_the_nearest_miss_fit_the_screen(width: int) -> None:
     passes = [cycle(400, failed(Reason.SCORE_BELOW_MIN, 0.2)), cycle(300, failed(Reason.SCORE_BELOW_MIN, 0.1))]
     screen = Screen(width=width, highlight=False)
     with screen.capture() as text:
-        show(screen, symbol_span(candidate("NVDA").symbol, passes, DAY))
+        show(screen, symbol_span(candidate("NVDA").symbol, seen_in(*passes), DAY))
     shown = text.get()
     assert all(len(line) <= width for line in shown.splitlines())
     words = " ".join(shown.split())

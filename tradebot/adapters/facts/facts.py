@@ -16,6 +16,7 @@ from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.of_span import heads, of_span, pass_at, sessions_beside, was_judged
+from tradebot.adapters.facts.outcomes import outcomes
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
@@ -175,6 +176,7 @@ class SqliteFacts(CacheStore):
     ends = _asked(history.ends)
     ended = _asked(ended)
     of_span = _asked(of_span)
+    outcomes = _asked(outcomes)
     heads = _asked(heads)
     span_ends = _asked(span_ends)
     pass_at = _asked(pass_at)

@@ -41,9 +41,7 @@ def of_span(
     passes = heads_of(database, job, session=session, since=since, last=last)
     if not passes:
         return ()
-    times = [one.at for one in passes.values()]
-    span = (symbol, time_text(min(times)), time_text(max(times))) if symbol else ()
-    found = candidates_of(database, passes, OF_SYMBOL if symbol else OF_ALL, *span)
+    found = _unpacked(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
     return tuple(with_candidates(one, found[number]) for number, one in passes.items())
 
 
@@ -77,11 +75,23 @@ def heads(
     return tuple(heads_of(database, job, session=session, since=since, last=last).values())
 
 
-def candidates_of(
-    database: sqlite3.Connection, passes: Iterable[int], query: str = OF_ALL, *values: object
-) -> Mapping[int, list[CandidateRecord]]:
+def rows_of_symbol(
+    database: sqlite3.Connection, passes: Mapping[int, CycleRecord], symbol: str
+) -> Sequence[tuple[int, str]]:
+    """Return a symbol's candidates as they were packed, each with the number of its pass."""
+    if not passes:
+        return ()
+    times = [one.at for one in passes.values()]
+    span = symbol, time_text(min(times)), time_text(max(times))
+    return database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
+
+
+def candidates_of(database: sqlite3.Connection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
     """Return the candidates of passes by the numbers of these; a pass that has none has an empty list."""
-    rows = database.execute(query, (json.dumps(list(passes)), *values)).fetchall()
+    return _unpacked(database.execute(OF_ALL, (json.dumps(list(passes)),)).fetchall())
+
+
+def _unpacked(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:
     found = defaultdict[int, list[CandidateRecord]](list)
     for row, record in zip(rows, unpack_all(CandidateRecord, [body for _, body in rows]), strict=True):
         found[row[0]].append(record)
