@@ -59,6 +59,7 @@ class Remembered:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, bytes]] = {}
+        self._texts: dict[bytes, bytes] = {}
         self.content: dict[bytes, bytes] = {}
 
     def forget_if_many(self) -> None:
@@ -69,6 +70,7 @@ class Remembered:
     def forget(self) -> None:
         """Forget everything."""
         self._known.clear()
+        self._texts.clear()
         self.content.clear()
 
     def digest(self, value: Struct) -> bytes:
@@ -77,6 +79,14 @@ class Remembered:
         if known is not None and known[0] is value:
             return known[1]
         return self._new(value)
+
+    def text(self, content: bytes) -> bytes:
+        """Return the digest of a content, which is computed once: the settings are the same for many passes."""
+        digest = self._texts.get(content)
+        if digest is None:
+            digest = self._texts[content] = digest_of(content)
+            self.content[digest] = content
+        return digest
 
     def _new(self, value: Struct) -> bytes:
         content = _write(_struct(type(value), True)(value, Parts(self, inline=True)))
@@ -108,17 +118,14 @@ class Parts:
 
     def number(self, value: Struct) -> int:
         """Return the number of a value among the parts."""
-        return self.add(self.remembered.digest(value))
-
-    def add(self, digest: bytes) -> int:
-        """Return the number of a part that has this digest."""
-        return self.numbers.setdefault(digest, len(self.numbers))
+        return self._add(self.remembered.digest(value))
 
     def text(self, content: bytes) -> int:
         """Return the number of a part with this content."""
-        digest = digest_of(content)
-        self.remembered.content[digest] = content
-        return self.add(digest)
+        return self._add(self.remembered.text(content))
+
+    def _add(self, digest: bytes) -> int:
+        return self.numbers.setdefault(digest, len(self.numbers))
 
 
 def written(value: object) -> bytes:
@@ -129,16 +136,24 @@ def written(value: object) -> bytes:
         raise RecordError(f"it can't be written: {error}") from error
 
 
-def asked_digest(arguments: object) -> bytes:
+def asked_digest(arguments: tuple[object, ...]) -> bytes:
     """Return a short digest of what a port was asked, which is the same in every process."""
+    return _asked_digest(arguments) if arguments else _NOTHING_ASKED
+
+
+def _asked_digest(arguments: object) -> bytes:
     return blake2b(written(plain(arguments)), digest_size=8).digest()
 
 
 _ALONE = Remembered()
+_ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, date})
+"""Types of values that msgspec writes by itself; others are looked at more closely."""
 
 
 def plain(value: Any) -> Any:
     """Return any value of ours in the form in which it is written, without parts."""
+    if type(value) in _ALONE_WRITTEN:
+        return value
     if isinstance(value, Struct):
         return _struct(type(value), True)(value, Parts(_ALONE, inline=True))
     if isinstance(value, Mapping):
@@ -146,6 +161,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted((plain(one) for one in value), key=_write)
     return [plain(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+_NOTHING_ASKED = _asked_digest(())
 
 
 def step_for(hint: Any) -> Step:
