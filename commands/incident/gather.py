@@ -38,6 +38,8 @@ class Found(Struct, frozen=True):
     intents: "tuple[IntentRecord, ...]"
     every_intent: "tuple[IntentRecord, ...]"
     lacking: tuple[str, ...]
+    unread: bool = False
+    """True if the file of the records can't be read."""
 
 
 def found_of(app: "App", asked: str) -> Found:
@@ -46,8 +48,8 @@ def found_of(app: "App", asked: str) -> Found:
     every = tuple(_tried(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
     order = next((one for one in every if one.intent.client_order_id == asked), None)
     name = order.intent.cycle_id if order else asked
-    passes = _tried(lacking, "records of passes", app.passes.passes) or ()
-    kept = next((one for one in passes if one.id == name), None)
+    passes = _tried(lacking, "records of passes", app.passes.passes)
+    kept = next((one for one in passes or () if one.id == name), None)
     facts = app.recorded
     cycle = _tried(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(one for one in every if one.intent.cycle_id == name)
@@ -55,7 +57,7 @@ def found_of(app: "App", asked: str) -> Found:
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
         raise OperatorError(f"No pass and no order is known as {word(asked)}.", hint)
     at = kept.at if kept else cycle.at if cycle else intents[0].intent.at
-    return Found(name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking))
+    return Found(name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking), passes is None)
 
 
 def _tried(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.text.handing_out import Redactor
     from tradebot.app.wiring import App
 
+UNREAD = "the records of passes can't be read; tradebot recover says what to do"
 OLD = "no record of it is kept; storage.replay_sessions says for how many sessions they are"
 OF_BACKTEST = "a backtest keeps no records: tradebot replay plays it again in its own folder"
 
@@ -79,7 +80,8 @@ def _parts(app: "App", found: "Found", redactor: "Redactor") -> tuple[str, str, 
     from tradebot.app.replays import rules_of_record
     from tradebot.replaying.writing import RecordError
 
-    replay, why, record = NONE, OF_BACKTEST if app.folder.kind == BACKTEST else OLD, None
+    replay, record = NONE, None
+    why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if found.unread else OLD
     if found.kept:
         try:
             rules = lambda recorded: rules_of_record(recorded.surroundings)  # noqa: E731

@@ -19,6 +19,8 @@ WRITTEN = r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)"
 """A date and time in UTC, as it is written in sentences of records and checks."""
 
 
+YEARS = range(1970, 2200)
+"""Which years a time that somebody types may be in: what is stored is looked for some days around it."""
 CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 """A time of day in UTC, as in the name of a slot outside the timetable."""
 
@@ -72,6 +74,8 @@ def moment(text: str) -> datetime:
     except ValueError:
         message = f"{text[:40]!r} is not a date and time"
         raise OperatorError(message, "write it as '2026-11-16 11:30' or 2026-11-16T16:30Z") from None
+    if at.year not in YEARS:
+        raise OperatorError(f"{text[:40]!r} is outside the years {YEARS[0]} to {YEARS[-1]}", "check the year")
     return (at if at.tzinfo else at.replace(tzinfo=_zone())).astimezone(UTC)
 
 

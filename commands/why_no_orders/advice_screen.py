@@ -23,6 +23,9 @@ def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
     """Print the smallest changes that would have let candidates of a pass through, and how many nothing helps."""
     if not advice:
         return
+    if not advice[0].symbol:
+        console.print(f"\n{clean(advice[0].sentence)}", markup=False)
+        return
     helped = [one for one in advice if one.changes]
     if not helped:
         console.print(f"\n{NONE_HELPS}: {counted(len(advice), 'refused candidate')}.", markup=False)

@@ -14,6 +14,10 @@ WORK = 6000
 """How many candidates may be decided on, before advice about a whole pass is left at what was found."""
 
 
+class NotKeptError(RecordError):
+    """Raised for a pass of which no record is kept, as of one long ago."""
+
+
 def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
     """Return what would have let a refused candidate through; without its record, a sentence that says so."""
     whose = strategy, symbol
@@ -29,12 +33,15 @@ def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
 def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
     """Return what would have let each refused candidate of a pass through, the smallest change first.
 
-    In a pass with very many candidates, only those are looked at that the fewest questions refuse.
+    In a pass with very many candidates, only those are looked at that the fewest questions refuse. One without symbol
+    says why there is no other.
     """
     try:
         advising = _opened(app, cycle.id)
-    except RecordError:
+    except NotKeptError:
         return ()
+    except RecordError as error:
+        return (unsearched(("", ""), str(error)),)
     refused = {whose: said_of(one).failed for whose, one in advising.entries.items() if not said_of(one).through}
     found = list[tuple[float, Advised]]()
     for whose in sorted(refused, key=lambda one: len(refused[one])):
@@ -48,9 +55,9 @@ def _opened(app: App, pass_id: str) -> Advising:
     try:
         found = app.passes.record(pass_id)
     except OperatorError as damaged:
-        raise RecordError(damaged.message) from damaged
+        raise RecordError("the records of passes can't be read; tradebot recover says what to do") from damaged
     if found is None:
-        raise RecordError("what the pass read isn't kept")
+        raise NotKeptError("what the pass read isn't kept")
     advising = Advising(read_record(*found, {}))
     if advising.decided({}) is None:
         raise RecordError("this program can't decide the pass again")

@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime, timedelta
 
 from commands.shared.plain import clean
-from commands.shared.times import CLOCK, MINUTE, moment, stamp, when, zone
+from commands.shared.times import CLOCK, MINUTE, YEARS, moment, stamp, when, zone
 from commands.why_no_orders.reading import JOB
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
@@ -29,7 +29,11 @@ def session_asked(app: App, text: str | None) -> date | None:
         raise OperatorError(
             f"--session {word(text)} is not a date", "write --session 2026-11-16; tradebot schedule lists sessions"
         ) from None
-    around = app.ledger_view.sessions(max(day, date.min + NEAR) - NEAR, min(day, date.max - NEAR) + NEAR)
+    if day.year not in YEARS:
+        raise OperatorError(
+            f"--session {day} is outside the years {YEARS[0]} to {YEARS[-1]}", "check the year; tradebot schedule"
+        )
+    around = app.ledger_view.sessions(day - NEAR, day + NEAR)
     known = [session.date for session in around]
     if known and min(known) < day < max(known) and day not in known:
         before, after = max(d for d in known if d < day), min(d for d in known if d > day)

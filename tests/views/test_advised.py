@@ -36,8 +36,8 @@ def test_a_tighter_change_needs_no_approval_and_an_order_that_waits_is_not_calle
     told = advised(WHOSE, Advice((SCORE,)), FAILED, looser=False, sends=False)
     assert told.commands == ("tradebot config set limits.min_score 0.19",)
     assert told.sentence == (
-        "With limits.min_score 0.19 (it was 0.2), NVDA would have passed every gate. Nothing else in that pass would "
-        "change."
+        "With limits.min_score 0.19 (it was 0.2), NVDA would have passed every gate. No other order in that pass "
+        "would change."
     )
 
 

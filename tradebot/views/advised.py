@@ -79,7 +79,8 @@ def advised(
 
 def unsearched(whose: tuple[str, str], why: str) -> Advised:
     """Return that nothing was searched for a candidate, and why."""
-    return Advised(*whose, f"What would have let it through can't be searched: {why}.")
+    it = "it" if whose[1] else "them"
+    return Advised(*whose, f"What would have let {it} through can't be searched: {why}.")
 
 
 def _besides(also: Sequence[str], instead: Sequence[str]) -> Iterator[str]:
@@ -88,7 +89,7 @@ def _besides(also: Sequence[str], instead: Sequence[str]) -> Iterator[str]:
     if instead:
         yield f"But not {_listed(instead)}."
     if not also and not instead:
-        yield "Nothing else in that pass would change."
+        yield "No other order in that pass would change."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -301,3 +301,11 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
         in_order |= {at} if record["in_order"] else set()
     assert len(planted_in) > 30
     assert not in_order, "every question was asked anew"
+
+
+def test_people_and_addresses_are_hidden_by_their_form() -> None:
+    found = Redactor(ACCOUNT, FOLDER, {}, ids={}, salt="s")
+    said = "halted by unhalt ann.lee/5115 from fe80::1 or 10.1.2.3 at 10:30 for AAPL 3/4"
+    assert found.text(said) == (
+        "halted by unhalt someone/5115 from hidden.invalid or hidden.invalid at 10:30 for AAPL 3/4"
+    )

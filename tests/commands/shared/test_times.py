@@ -7,6 +7,7 @@ import pytest
 
 from commands.shared import times
 from commands.shared.times import for_reader, moment, show_utc, show_venue, slot_for_reader, stamp, when, zone
+from tradebot.errors import OperatorError
 from tradebot.model.venue_day import VenueDay
 
 AT = datetime(2026, 11, 16, 14, 31, 7, tzinfo=UTC)
@@ -71,3 +72,9 @@ def test_a_machine_without_time_zones_shows_utc() -> None:
     show_venue(VenueDay("Nowhere/At_all"))
     assert (when(AT), stamp(AT)) == ("2026-11-16 14:31:07 UTC", "2026-11-16 14:31:07")
     assert moment("2026-11-16 09:31").time() == time(9, 31)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:30", "0001-01-01T00:00Z"])
+def test_time_in_no_year_of_ours_is_refused(text: str) -> None:
+    with pytest.raises(OperatorError, match="outside the years 1970 to 2199"):
+        moment(text)

@@ -26,7 +26,7 @@ def test_symbol_shows_the_smallest_change_and_its_command(refused: Bot) -> None:
     # It was accepted with values that allow more, so nothing has to be accepted.
     assert shown[at : at + 3] == [
         "Advice: With strategies.flow.limits.min_score 0.195 (it was 0.9) and limits.min_order_notional_usd 4900 (it "
-        "was 6000), AMZN would have gone out. Nothing else in that pass would change.",
+        "was 6000), AMZN would have gone out. No other order in that pass would change.",
         f"  tradebot config set {CHANGE}",
         "",
     ]
@@ -72,6 +72,16 @@ def test_a_pass_whose_record_is_gone_is_explained_without_advice(refused: Bot) -
         assert "What would have" not in refused.shown("why-no-orders")
     finally:
         shutil.move(kept.with_suffix(".away"), kept)
+
+
+def test_damaged_records_are_told_in_place_of_advice(refused: Bot) -> None:
+    kept = refused.folder / "passes.db"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:512] + bytes(len(whole) - 512))
+    try:
+        assert "What would have let them through can't be searched: " in refused.shown("why-no-orders")
+    finally:
+        kept.write_bytes(whole)
 
 
 def test_a_dry_run_has_no_advice(refused: Bot) -> None:

@@ -35,6 +35,8 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
     [
         ("AAPL --session 2026-11-21", 2, "2026-11-21 is not a session of the venue"),
         ("AAPL --session soon", 2, "--session soon is not a date"),
+        ("AAPL --session 0001-01-03", 2, "--session 0001-01-03 is outside the years 1970 to 2199"),
+        ("AAPL --session 9999-12-30", 2, "--session 9999-12-30 is outside the years 1970 to 2199"),
         ("AAPL --session 2026-11-17 --at 07:00", 2, "no pass of trade-once had run by 2026-11-17 07:00 ET"),
         ("AAPL --session 2026-11-17 --at noon", 2, "--at noon is not a time of day"),
         ("AAPL --session 2026-11-17 --since 1d", 2, "--session and --since can't be combined"),
