@@ -1,5 +1,6 @@
 """Every gate, once passing and once refusing with its numbers; and the order in which all are asked."""
 
+import gc
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
@@ -472,3 +473,12 @@ def test_gates_of_the_account_asked_once_for_many_candidates_say_what_they_say_t
     afresh = replace(asked.account).of(asked.candidate.strategy, rules)
     for other in (*others, replace(asked, quote=None, size=None)):
         assert decide(other) == decide(replace(other, strategy=afresh))
+
+
+def test_what_gates_were_asked_leaves_memory_by_itself() -> None:
+    gc.collect()
+    asked = ask()
+    again = asked.account.of(asked.candidate.strategy, OwnRules((), asked.limits))
+    assert decide(replace(asked, strategy=again)) == decide(asked)
+    del asked, again
+    assert gc.collect() == 0, "what refers to itself stays until it is looked for, which takes a third of a second"

@@ -54,29 +54,36 @@ class AccountAsk(Struct, frozen=True, dict=True):
         return (*(gate(self) for gate in _OF_ACCOUNT.values()), *of_data)
 
     @cached_property
-    def _strategies(self) -> "dict[str, StrategyAsk]":
+    def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
+        # Not what is asked itself: that refers to this, and a circle would stay in memory until it is looked for.
         return {}
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
         """Return what a gate may look at if it judges one strategy, whatever the candidate."""
-        asked = self._strategies.get(strategy)
-        if asked is None:
-            equity = rules.allotment_fraction * self.book.equity
-            book = self.book.own(strategy, equity, self.desk.sectors)
-            asked = self._strategies[strategy] = StrategyAsk(self, book, rules.limits)
+        known = self._strategies.get(strategy)
+        if known is not None:
+            book, decided = known
+            return StrategyAsk(self, book, rules.limits, decided)
+        equity = rules.allotment_fraction * self.book.equity
+        asked = StrategyAsk(self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
+        self._strategies[strategy] = asked.book, asked.decisions
         return asked
 
 
 class StrategyAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges one strategy: its own book, and the limits in force for it."""
+    """What a gate may look at if it judges one strategy: its own book, and the limits in force for it.
+
+    `decided` is what was decided about it already.
+    """
 
     account: AccountAsk
     book: Book
     limits: Limits
+    decided: tuple[Decision, ...] = ()
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(gate(self) for gate in _OF_STRATEGY.values())
+        return self.decided or tuple(gate(self) for gate in _OF_STRATEGY.values())
 
 
 class Ask(Struct, frozen=True):
