@@ -100,7 +100,7 @@ class Asking:
             desk = with_price(desk, symbol, price)
         return given_other(answered, desk=desk), unasked
 
-    @property
+    @cached_property
     def _stored(self) -> Stored | None:
         facts = self.app.recorded
         return Stored(facts, self.bars, self.app.ledger_view) if facts else None

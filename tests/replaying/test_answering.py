@@ -1,6 +1,8 @@
 """Strategies answer again with other settings: their filters from the record, all else on what is stored from then."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -94,6 +96,30 @@ def test_what_arrived_later_is_not_seen() -> None:
     scene.facts.store(Intake("flow_alerts", "AAPL", scene.venue.now, 10, (), 0, 0, ()))
     one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     assert sent(taken, Stored(scene.facts, None, scene.ledger), one) == (FIRST, frozenset())
+
+
+class Counting:
+    """A ledger that counts how often its calendar and its listings are read."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger, self.read = ledger, Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        def counted(*asked: Any) -> Any:
+            self.read[name] += 1
+            return getattr(self._ledger, name)(*asked)
+
+        return counted
+
+
+def test_calendar_and_listings_are_read_once_for_all_passes() -> None:
+    taken, stored = played(Strength(0.6))
+    ledger: Any = Counting(stored.ledger)
+    once = replace(stored, ledger=ledger)
+    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    for _ in range(3):
+        assert sent(taken, once, one) == (FIRST, frozenset())
+    assert ledger.read == {"sessions": 1, "listings": 1}
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,18 @@ again for what it wants, on the facts and bars that are stored from then. Its an
 settings of the record, it answers as recorded: then what it read is still there.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from msgspec import Struct
 
 from tradebot.desk.proposals import Answer, Proposals, ask, strongest_first
 from tradebot.desk.views import Sights
+from tradebot.model.bar import Session
 from tradebot.model.desk import Desk
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Kept, Key
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.series import Series
@@ -66,12 +68,23 @@ class Supposition(Struct, frozen=True):
     unanswered: tuple[Unanswered, ...] = ()
 
 
-class Stored(Struct, frozen=True):
-    """The stores in which something of the time of a pass still is. Nothing is written or fetched."""
+class Stored(Struct, frozen=True, dict=True):
+    """The stores in which something of the time of a pass still is. Nothing is written or fetched.
+
+    The calendar and what is listed are read once for all passes.
+    """
 
     facts: Facts
     bars: Bars | None
     ledger: Ledger
+
+    @cached_property
+    def sessions(self) -> Callable[..., Sequence[Session]]:
+        return cache(self.ledger.sessions)
+
+    @cached_property
+    def listings(self) -> Callable[[tuple[str, ...]], Mapping[str, ListingRecord]]:
+        return cache(self.ledger.listings)
 
 
 class Answers:
@@ -130,7 +143,7 @@ class Answers:
         assert proposed is not None
         assert stored is not None, "there is something to ask on"
         now = min((one.at for one in proposed.candidates), default=given.desk.now)
-        books: Any = _Then(stored.ledger, given.desk)
+        books: Any = _Then(stored, given.desk)
         world = replace(
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
             ledger=books,
@@ -160,10 +173,14 @@ class _NoBars:
 class _Then:
     """The ledger as a pass found it, as far as strategies see it."""
 
-    def __init__(self, ledger: Ledger, desk: Desk) -> None:
+    def __init__(self, stored: Stored, desk: Desk) -> None:
         self._desk = desk
-        self.sessions = ledger.sessions
-        self.listings = ledger.listings
+        self.sessions = stored.sessions
+        self._listings = stored.listings
+
+    def listings(self, symbols: Iterable[str]) -> Mapping[str, ListingRecord]:
+        """Return what is listed of these symbols."""
+        return self._listings(tuple(symbols))
 
     def totals(self) -> Totals:
         """Return what the fills added up to."""

@@ -135,6 +135,14 @@ def test_kind_without_a_recent_reply_is_absent(facts: Facts, age_s: int, known: 
     assert "market_tide" not in facts.market(DAY, NOW - timedelta(seconds=1)), "and before that it wasn't known"
 
 
+def test_a_reply_counts_until_its_limit_in_whatever_order_times_are_asked_about(facts: Facts) -> None:
+    limit, second = timedelta(seconds=LIMIT_S), timedelta(seconds=1)
+    facts.store(make_intake("market_tide", make_tick("1", minutes(-4)), symbol=None))
+    facts.store(make_intake("market_tide", symbol=None, at=NOW + 2 * limit))
+    times = (NOW, NOW + limit, NOW + limit + second, NOW + 2 * limit, NOW + limit + second, NOW + second)
+    assert ["market_tide" in facts.market(DAY, at) for at in times] == [True, True, False, True, False, True]
+
+
 def test_market_returns_the_session_tide_oldest_first(facts: Facts) -> None:
     first, second, old = (
         make_tick("1", minutes(-9)),

@@ -234,7 +234,7 @@ class SqliteFacts(CacheStore):
         with self._guard(*UNFIT):
             known.read(self._database)
             found = {symbol: known.symbol_facts(symbol, now) for symbol in symbols}
-            return without_old(self._database, found, now)
+            return without_old(self._database, found, now, known.heard)
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed, if facts of their kind ever change."""

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from tradebot.adapters.facts.too_old import Heard
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import unpack
 from tradebot.model.kind import AnyKind
@@ -29,6 +30,7 @@ class KnownFacts:
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
         self.session = session
         self.symbols = frozenset(symbols)
+        self.heard: Heard = {}
         self._cursors: dict[str, int] = {}
         self._facts = SessionFacts(session)
         self._seen: tuple[object, ...] = ()

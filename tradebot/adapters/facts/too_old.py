@@ -11,21 +11,28 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 
-UNHEARD = """SELECT asked.value ->> 0, asked.value ->> 1 FROM json_each(?1) AS asked WHERE NOT EXISTS (
-    SELECT 1 FROM intakes WHERE endpoint = asked.value ->> 0 AND symbol = asked.value ->> 1
-    AND at BETWEEN asked.value ->> 2 AND ?2)"""
+LAST_HEARD = """SELECT asked.value ->> 0, asked.value ->> 1, (
+    SELECT max(at) FROM intakes WHERE endpoint = asked.value ->> 0 AND symbol = asked.value ->> 1
+    AND at BETWEEN asked.value ->> 2 AND ?2) FROM json_each(?1) AS asked"""
+Heard = dict[tuple[str, str], str]
+"""When a reply about a kind and symbol came, as far as it was looked up."""
 
 
 def without_old(
-    database: sqlite3.Connection, found: Mapping[str, SymbolFacts], now: datetime
+    database: sqlite3.Connection, found: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
     """Return what is known by symbol without the kinds whose last reply is older than their freshness limit.
 
-    Alerts stay: when they were fetched is known with them, and whoever reads them judges by that.
+    Alerts stay: when they were fetched is known with them, and whoever reads them judges by that. A reply that is in
+    `heard`, and still counts, isn't looked for again.
     """
-    old: dict[str, set[str]] = {}
-    for kind, symbol in database.execute(UNHEARD, (json.dumps(list(_asked(found.values(), now))), time_text(now))):
-        old.setdefault(symbol, set()).add(kind)
+    until, old = time_text(now), dict[str, set[str]]()
+    asked = [one for one in _asked(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]
+    for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(asked), until)) if asked else ():
+        if at is None:
+            old.setdefault(symbol, set()).add(kind)
+        else:
+            heard[kind, symbol] = at
     return {**found, **{symbol: _without(found[symbol], kinds) for symbol, kinds in old.items()}}
 
 
