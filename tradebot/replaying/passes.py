@@ -16,11 +16,13 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.hints import PORTS, reply_hint, shapes
 from tradebot.replaying.reading import Source, shapes_of, untyped
-from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of
+from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of, told_in
 from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
 
 SCHEMA, LENGTH = 1, 9
 """The form of records. Another one means that this program can't read them."""
+TOLD = 6
+"""The place of the tape, after the form: most of it is what the pass had recorded before, and few ever read that."""
 
 
 class ByHand(Struct, frozen=True):
@@ -145,14 +147,19 @@ def read_record(
     `shared` may hold parts' values. Its tape is of this `kind`. With `only_passing`, candidates that the own filters of
     their strategy refused are left out.
     """
-    found = untyped(body)
+    found = untyped(body, list[Raw] | dict[str, Raw])
     if not (isinstance(found, list) and found):
         raise RecordError("it isn't the record of a pass")
-    if found[0] != SCHEMA:
-        raise RecordError(f"its form is {found[0]!r:.40}, and this program reads form {SCHEMA}")
-    if len(found) != LENGTH or not isinstance(found[8], bytes):
+    form, *rest = found
+    if (schema := untyped(form)) != SCHEMA:
+        raise RecordError(f"its form is {schema!r:.40}, and this program reads form {SCHEMA}")
+    if len(found) != LENGTH:
         raise RecordError("it isn't the record of a pass")
-    _, shape, settings, accepted, discovered, version, given, told, outcome = found
+    shape, settings, accepted, discovered, version, given, told, outcome = (
+        one if place == TOLD else untyped(one) for place, one in enumerate(rest)
+    )
+    if not isinstance(outcome, bytes):
+        raise RecordError("it isn't the record of a pass")
     source = Source(parts, shapes_of(_content(parts, shape)), shared)
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
@@ -160,8 +167,10 @@ def read_record(
     if only_passing:
         given = _only_passing(given, source.shapes.names)
 
+    told_once = cache(lambda: told_in(told))
+
     def tape(wanted: type[Tape] = kind) -> Tape:
-        return tape_of(told, source, wanted)
+        return tape_of(told_once(), source, wanted)
 
     return Recorded(source.read(Given, given), outcome, around, tape)
 

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any
 
 import msgspec
-from msgspec import NODEFAULT, msgpack
+from msgspec import NODEFAULT, Raw, msgpack
 from msgspec.structs import fields
 
 from tradebot.replaying.hints import (
@@ -76,12 +76,15 @@ def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def untyped(content: bytes) -> Any:
-    """Return the lists, texts and numbers of a content; raise RecordError if it is too long or none."""
+def untyped(content: bytes | Raw, kind: Any = Any) -> Any:
+    """Return the lists, texts and numbers of a content; raise RecordError if it is too long, none, or no `kind`.
+
+    What is Raw in that kind stays as it is written, so that it costs nothing until it is read.
+    """
     if len(content) > LONGEST:
         raise RecordError(f"a part has {len(content):,} bytes; at most {LONGEST:,} are read")
     try:
-        return msgpack.decode(content)
+        return msgpack.decode(content, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RecordError(f"it can't be read: {error}") from error
 
@@ -110,6 +113,7 @@ class Source:
 
     def read(self, hint: Any, value: object) -> Any:
         """Return the value of a type that was written as `value`; raise RecordError naming what doesn't fit."""
+        value = untyped(value) if type(value) is Raw else value
         return None if value is None else self.shapes.reader(hint, inline=False)(value, self)
 
 

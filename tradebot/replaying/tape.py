@@ -7,9 +7,9 @@ are frozen; they are written once the pass is over.
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 from tradebot.model.intent import Intent
@@ -17,11 +17,13 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
 from tradebot.replaying.hints import CLOCKS, PORTS, reply_hint
-from tradebot.replaying.reading import Source
+from tradebot.replaying.reading import Source, untyped
 from tradebot.replaying.writing import Parts, RecordError, asked_digest, plain, step_for
 
 PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
 """What is kept of a question in full, and not by its digest alone: what was sent."""
+REPLY = 3
+"""The place of the reply to a question that was written."""
 RECORD = "facts.record"
 """How a pass ends: its record is what is compared."""
 RAISED: Mapping[str, type[TradebotError]] = {
@@ -231,14 +233,30 @@ class InOrder(Tape):
         return self._left.popleft() if self._left and self._left[0][0] == name else None
 
 
-def tape_of(written: object, source: Source, kind: type[Tape] = Tape) -> Tape:
-    """Return the tape that a record has; raise RecordError if it has none."""
-    if not (isinstance(written, list) and len(written) == 2 and isinstance(written[1], dict)):
+class Told(NamedTuple):
+    """What a record has of its tape: questions with their replies, which stay as they are written, and constants."""
+
+    replies: Sequence[list[Any]]
+    constants: Mapping[str, Any]
+
+
+def told_in(written: Raw) -> Told:
+    """Return what a record tells; raise RecordError if it has no tape."""
+    found = untyped(written, list[Raw])
+    if len(found) != 2 or not isinstance(constants := untyped(found[1]), dict):
         raise RecordError("it has no tape")
-    told, constants = written
-    if not (isinstance(told, list) and all(map(_is_reply, told))):
+    replies = [
+        [one if place == REPLY else untyped(one) for place, one in enumerate(reply)]
+        for reply in untyped(found[0], list[list[Raw]])
+    ]
+    if not all(map(_is_reply, replies)):
         raise RecordError("its tape can't be read")
-    return kind(told, constants, source)
+    return Told(replies, constants)
+
+
+def tape_of(told: Told, source: Source, kind: type[Tape] = Tape) -> Tape:
+    """Return the tape of what a record tells."""
+    return kind(told.replies, told.constants, source)
 
 
 def _is_reply(one: object) -> bool:
