@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from msgspec import msgpack
+from msgspec import Raw, msgpack
 
 from tests.replaying.recorded import Taken, evaluate_exits, trade_once
 from tests.worlds import Scene, call, wanted
@@ -126,6 +126,18 @@ def test_a_file_that_is_no_record_is_refused_with_the_reason(change: Callable[[l
     parts = [taken.written.contents[one] for one in taken.written.parts]
     with pytest.raises(RecordError, match=why):
         read_record(change(msgpack.decode(taken.written.body)), parts, {}).tape()
+
+
+def test_reply_that_can_not_be_read_matters_only_to_whoever_asks_for_it() -> None:
+    (taken,) = entries(Scene())
+    body = msgpack.decode(taken.written.body)
+    first = body[7][0][0]
+    first[3] = Raw(b"\xa1\xff")  # a text that is none
+    parts = [taken.written.contents[one] for one in taken.written.parts]
+    record = read_record(msgpack.encode(body), parts, {})
+    assert record.tape().recorded[0].name == first[0]
+    with pytest.raises(RecordError, match="can't be read"):
+        replay(record, taken.rules)
 
 
 def test_the_same_difference_is_told_each_time() -> None:
