@@ -32,8 +32,6 @@ from tradebot.replaying.writing import MOST_REMEMBERED, RecordError, Remembered,
 
 QUICK = 1
 """The level of compression: half of what the best one saves, in a tenth of its time."""
-WINDOW, MEMORY = 15, 9
-"""With the most memory, zlib takes a quarter less time for a record."""
 BUSY_MS = 200
 """How long a pass waits for another one that is writing, at the most."""
 TABLES = (
@@ -151,7 +149,7 @@ class KeptPasses:
                 self._numbers.clear()
                 self._read_parts.clear()
             numbers = self._numbers_of(database, session, written)
-            packed = _packed(msgpack.encode((written.body, numbers)))
+            packed = zlib.compress(msgpack.encode((written.body, numbers)), QUICK)
             told = _sum((kept.id, session, at, kept.version), written.body, written.parts)
             database.execute(
                 "INSERT OR REPLACE INTO passes (id, session, at, version, body, sum) VALUES (?, ?, ?, ?, ?, ?)",
@@ -176,7 +174,7 @@ class KeptPasses:
     def _add(self, database: CacheConnection, session: str, digest: bytes, contents: Mapping[bytes, bytes]) -> int:
         number = database.execute(
             "INSERT INTO parts (session, digest, body) VALUES (?, ?, ?)",
-            (session, digest, _packed(contents[digest])),
+            (session, digest, zlib.compress(contents[digest], QUICK)),
         ).lastrowid
         assert number is not None, "a row was added"
         return number
@@ -239,11 +237,6 @@ def unpacked(packed: bytes) -> bytes:
     if not unpacking.eof:
         raise RecordError(f"it is cut off, or longer than {LONGEST:,} bytes")
     return content
-
-
-def _packed(content: bytes) -> bytes:
-    packing = zlib.compressobj(QUICK, zlib.DEFLATED, WINDOW, MEMORY)
-    return packing.compress(content) + packing.flush()
 
 
 def _sum(head: Sequence[str], body: bytes, parts: Sequence[bytes]) -> bytes:
