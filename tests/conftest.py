@@ -22,7 +22,7 @@ import xdist
 from hypothesis.internal.conjecture import providers
 from xdist.scheduler import LoadScopeScheduling
 
-from commands.shared import hints
+from commands.shared import drawing, hints, times
 from tests import calendars, tiers
 
 pytest_plugins = ["tests.bot_fixtures", "tests.by_file"]
@@ -87,6 +87,13 @@ def skip_reasons(config: pytest.Config) -> list[str]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_opened() -> None:
+    """Forget whose bot the tests of another module opened: by it, times and quantities are shown."""
+    times._Reader.in_utc, times._Reader.day = False, None
+    drawing.show_traded("share", {})
 
 
 @pytest.hookimpl(tryfirst=True)
