@@ -199,11 +199,13 @@ def test_a_demo_a_backtest_and_serve_make_the_same_fills_and_equity_of_a_day(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1")
+    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    (tmp_path / "sparse.yaml").write_text(SPARSE)
+    options = ("--venue", VENUE, "--symbols", "5", "--sessions", "1", "--config", "sparse.yaml", "--json")
     demo, bot, served = (str(tmp_path / name) for name in ("demo", "bot", "served"))
     ended = [
-        typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", demo, "--json"),
-        typed(capsys, "backtest", *options, "--name", "day", "--state-dir", bot, "--json"),
+        typed(capsys, "demo", *options, "--minutes", "1440", "--state-dir", demo),
+        typed(capsys, "backtest", *options, "--name", "day", "--state-dir", bot),
         typed(capsys, "init", *options, "--state-dir", served),
         typed(capsys, "serve", "--speed", "1000000", "--state-dir", served, "--json"),
     ]
