@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import NamedTuple
 
 from tradebot.exchange.engine.account import Account, Position
 from tradebot.exchange.engine.floor import Floor
@@ -31,22 +30,25 @@ class NetPosition(Position):
     since_us: int = 0
 
 
-class Standing(NamedTuple):
-    """What a margined account is worth at the marks, in its currency.
-
-    `initial` and `maintenance` are the margins of its positions; `ordered` is the initial margin if open orders fill at
-    their worst.
-    """
+@dataclass(slots=True)
+class Margins:
+    """What a margined account is worth at the marks, and the margins of its positions, in its currency."""
 
     cash: Decimal
     unrealized: Decimal
     initial: Decimal
     maintenance: Decimal
-    ordered: Decimal
 
     @property
     def equity(self) -> Decimal:
         return self.cash + self.unrealized
+
+
+@dataclass(slots=True)
+class Standing(Margins):
+    """The same, and in `ordered` the initial margin if open orders fill at their worst."""
+
+    ordered: Decimal
 
     @property
     def available(self) -> Decimal:
@@ -88,8 +90,8 @@ def _part(cost: Decimal, closed: Decimal, held: Decimal) -> Decimal:
     return (cost * abs(closed) / abs(held)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
 
 
-def standing(floor: Floor, account: Account) -> Standing:
-    unrealized = initial = maintenance = ordered = _ZERO
+def margins(floor: Floor, account: Account) -> Margins:
+    unrealized = initial = maintenance = _ZERO
     for held in net_positions(account):
         grid, mark = floor.market.grids[held.symbol], floor.price(held.symbol)
         value = grid.notional(held.qty, mark)
@@ -97,9 +99,13 @@ def standing(floor: Floor, account: Account) -> Standing:
         unrealized += value - held.cost
         initial += abs(value) * level.initial
         maintenance += abs(value) * level.maintenance
-    for symbol in {*account.positions, *(order.symbol for order in account.open.values())}:
-        ordered += initial_margin(floor, account, symbol)
-    return Standing(account.cash, unrealized, initial, maintenance, ordered)
+    return Margins(account.cash, unrealized, initial, maintenance)
+
+
+def standing(floor: Floor, account: Account) -> Standing:
+    now, symbols = margins(floor, account), {*account.positions, *(order.symbol for order in account.open.values())}
+    ordered = sum((initial_margin(floor, account, symbol) for symbol in symbols), _ZERO)
+    return Standing(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
 
 
 def initial_margin(floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO) -> Decimal:

@@ -25,7 +25,7 @@ from tradebot.exchange.engine.orders import (
     Settled,
 )
 from tradebot.exchange.margined import admission, funding, liquidation
-from tradebot.exchange.margined.accounts import net_position, standing, trade
+from tradebot.exchange.margined.accounts import margins, net_position, standing, trade
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.instruments import CASH_UNIT
 from tradebot.exchange.market.sessions import Session
@@ -88,7 +88,7 @@ class Plain:
         life.end_due(floor, floor.now_us)
         if mark.kind == "close":
             for account in floor.accounts.values():
-                now = standing(floor, account)
+                now = margins(floor, account)
                 account.close_day(Balances(now.cash, now.unrealized, _ZERO))
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:

@@ -14,7 +14,7 @@ from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.engine.orders import LIQUIDATION, SETTLEMENT, Order, OrderRequest
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.margined.accounts import NetPosition, Standing, net_positions, standing
+from tradebot.exchange.margined.accounts import Margins, NetPosition, margins, net_positions
 
 NO_MARGIN, ENDED = "not_enough_margin", "contract_expired"
 """Why an order is canceled here."""
@@ -25,12 +25,12 @@ def review(floor: Floor, part: Decimal) -> None:
     for account in floor.accounts.values():
         if not account.positions:
             continue
-        now = standing(floor, account)
+        now = margins(floor, account)
         if now.equity < now.initial:
             _withdraw(floor, account, now)
         while account.positions and now.equity <= now.maintenance:
             _liquidate(floor, account, part)
-            now = standing(floor, account)
+            now = margins(floor, account)
 
 
 def reduces(account: Account, symbol: str, side: int, qty: Decimal) -> bool:
@@ -38,7 +38,7 @@ def reduces(account: Account, symbol: str, side: int, qty: Decimal) -> bool:
     return qty <= -account.qty(symbol) * side
 
 
-def _withdraw(floor: Floor, account: Account, now: Standing) -> None:
+def _withdraw(floor: Floor, account: Account, now: Margins) -> None:
     risky = [order for order in account.open.values() if order.opens and not _only_reduces(account, order)]
     if not risky:
         return
