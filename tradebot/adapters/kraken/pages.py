@@ -7,6 +7,7 @@ orders costs no more than what is asked about one.
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import is_not
 from typing import Any
 
 from msgspec import Struct
@@ -41,6 +42,7 @@ class Pages:
         self._client, self._number, self._tally = client, number, tally
         self._lists: dict[str, _Told] = {}
         self._sizes: Mapping[tuple[str, datetime | None], Decimal] = {}
+        self._read: tuple[tuple[_Told, ...], Past] | None = None
 
     def account(self) -> str:
         """Return the account's number, which only answers of the history have."""
@@ -53,10 +55,12 @@ class Pages:
 
         Of the venue's time `now`, pages that were read just before may be used; without it, they are read anew.
         """
-        orders, triggers, executions = (self._told(name, since, now) for name in ("orders", "triggers", "executions"))
-        oldest = min(orders.told_at, triggers.told_at, executions.told_at)
-        events = [*orders.elements, *triggers.elements]
-        return past(events, executions.elements, oldest, self._number.known, self._tally)
+        told = tuple(self._told(name, since, now) for name in ("orders", "triggers", "executions"))
+        if self._read is None or any(map(is_not, told, self._read[0])):
+            orders, triggers, executions = told
+            oldest, events = min(one.told_at for one in told), [*orders.elements, *triggers.elements]
+            self._read = told, past(events, executions.elements, oldest, self._number.known, self._tally)
+        return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
         """Return the quantities of triggers that don't say them, by the venue's ids, as far as the history has them.
