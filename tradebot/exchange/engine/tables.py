@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence, ValuesView
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple, TypeVar, overload
 
@@ -79,6 +80,10 @@ class PastUpdates:
             yield from map(_unpacked, reversed(_rows(block)))
 
 
+_READ_AGAIN = 1_000
+"""So many updates are kept unpacked: who pages through a history asks for the newest ones again and again."""
+
+
 def _packed_decimal(value: object) -> msgpack.ExtType:
     assert isinstance(value, Decimal), value
     return msgpack.ExtType(_DECIMAL, str(value).encode())
@@ -92,6 +97,7 @@ def _rows(block: bytes) -> list[bytes]:
     return rows
 
 
+@lru_cache(maxsize=_READ_AGAIN)
 def _unpacked(row: bytes) -> PastUpdate:
     place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
     then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
