@@ -42,7 +42,7 @@ ROOMY = {
     "max_orders_per_second": 100,
     "max_orders_per_minute": 1_000,
 }
-IN_FUNDS = ("backtrader rotation --refuge TLT",)
+IN_FUNDS = sized(("backtrader rotation --refuge TLT",), ())
 FOREIGN = all(importlib.util.find_spec(name) for name in ("backtrader", "backtesting"))
 MB = 1024
 

@@ -1,5 +1,6 @@
 """A face of a plain venue for tests: orders, an account and its history in as few words as possible."""
 
+from dataclasses import asdict
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
@@ -69,7 +70,7 @@ def _serve(serving: Serving) -> Parts:
     def account(call: Call) -> Reply:
         owner = account_of(call, engine)
         now = standing(engine, owner)
-        money = {name: plain(value) for name, value in now._asdict().items()}
+        money = {name: plain(value) for name, value in asdict(now).items()}
         return ok(money | {"equity": plain(now.equity), "positions": _positions(owner)})
 
     def entries(call: Call) -> Reply:

@@ -8,7 +8,12 @@ from tests.bot import Bot, made
 from tests.receiver import receiving
 from tests.telling import flaws
 
-SETTINGS = "notify: {channels: {phone: {most_an_hour: 1000}}}"
+SETTINGS = """
+notify: {channels: {phone: {most_an_hour: 1000}}}
+timetable: {fetch-flow: every 10m from open+2m until close, evaluate-exits: every 15m from open+1m until close,
+            trade-once: every 15m from open+7m until close, reconcile: every 30m from open+1m until close}
+"""
+"""As few passes as load, so that a week doesn't take long."""
 
 
 @pytest.mark.campaign
