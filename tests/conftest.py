@@ -44,6 +44,8 @@ LONG = (
     "tests/deploy/",
 )
 """Where the tests stand that take long."""
+TOGETHER = ("tests/scenarios/test_verbs_at_another_venue.py", "tests/package/test_wheel.py")
+"""Files whose tests share what takes longer to make than they do."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 DONT_WRITE_BYTECODE = sys.dont_write_bytecode
 PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- its own folder is made there
@@ -176,7 +178,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     if not config.option.campaigns:
         return None
     scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = lambda nodeid: nodeid if nodeid.endswith("]") else nodeid.partition("::")[0]
+    scheduler._split_scope = lambda nodeid: (
+        nodeid if nodeid.endswith("]") and not nodeid.startswith(TOGETHER) else nodeid.partition("::")[0]
+    )
     return scheduler
 
 
