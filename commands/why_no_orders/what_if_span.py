@@ -1,6 +1,6 @@
 """Decide the passes of a session, or since a time, with something changed, and sum up what differs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from commands.shared.days import Span
@@ -10,9 +10,10 @@ from commands.why_no_orders.later_prices import later_prices
 from commands.why_no_orders.reading import JOB, bounds_of
 from commands.why_no_orders.what_if import Asking, changes_in, held_in, not_kept, nothing_recorded, require_held
 from commands.why_no_orders.what_if_span_screen import show
+from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.record import CycleRecord
-from tradebot.replaying.over_span import Body, Changed, Ends, OverSpan, Passed, by_filters_alone, compares
+from tradebot.model.record import CycleRecord, Job
+from tradebot.replaying.over_span import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
 from tradebot.replaying.passes import Recorded, Surroundings, glance
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if_span import Lacking, WhatIfSpan, what_if_span
@@ -28,7 +29,7 @@ def run(asking: Asking, symbol: str | None, span: Span, session: date | None) ->
     heads = facts.heads(JOB, **bounds_of(facts, span, session)._asdict()) if facts else ()
     if facts is None or not heads:
         raise nothing_recorded(facts, session)
-    deciding = _Deciding(asking)
+    deciding = _Deciding(asking, tuple(_looks(asking, facts, heads)))
     with progress_bar("deciding again") as progress:
         for number, head in enumerate(heads):
             progress(number, len(heads))
@@ -37,12 +38,21 @@ def run(asking: Asking, symbol: str | None, span: Span, session: date | None) ->
     return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 
 
+def _looks(asking: Asking, facts: SqliteFacts, heads: Sequence[CycleRecord]) -> Iterator[Look]:
+    """Yield the passes of exits in a span that weren't refused."""
+    first, last = heads[0], heads[-1]
+    sessions = {one.date: one for one in asking.app.ledger_view.sessions(first.session, last.session)}
+    for one in facts.heads(Job.EVALUATE_EXITS, since=first.at):
+        if one.job_decision is None and one.at <= last.at:
+            yield Look(one.at, sessions.get(one.session))
+
+
 class _Deciding:
     """Decides the passes of one span, and sums up what differs."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, looks: Sequence[Look]) -> None:
         self._asking = asking
-        self._over = OverSpan(self._changed, self._touches)
+        self._over = OverSpan(self._changed, self._touches, looks)
         self._decided: list[Passed] = []
         self._lacking: list[Lacking] = []
         self._unasked: set[str] = set()

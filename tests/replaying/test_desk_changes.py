@@ -13,11 +13,13 @@ from tradebot.model.desk import Desk, Span, Stake
 from tradebot.model.values import replace
 from tradebot.replaying.desk_changes import (
     Filled,
+    Unsent,
     at_time,
     with_filled,
     with_price,
     with_round_trip,
     with_words,
+    without_order,
     without_position,
 )
 
@@ -114,6 +116,18 @@ def test_round_trip_leaves_its_profit_and_its_times(side: str, close: str, profi
     assert [one.profit for one in after.book.round_trips] == [profit]
     assert (("flow", "AAPL") in after.book.lost_at) is (profit < 0)
     assert len(after.book.entries) == len(before.book.entries) + 1
+
+
+@pytest.mark.parametrize("close", ["103", "98"])
+def test_without_an_order_nothing_of_its_round_trip_is_left(close: str) -> None:
+    before, entry = holding(), order("10", minutes=30)
+    before = replace(before, positions=(), book=replace(before.book, last_fill_at={"AAPL": ago(7200)}))
+    closing = Filled(replace(entry.intent, purpose=Purpose.CLOSE, at=ago(60)), D(close))
+    closed = with_round_trip(before, entry, closing)
+    after = without_order(closed, Unsent(entry, filled_at=ago(7200)))
+    assert after.book == before.book
+    later = without_order(closed, Unsent(entry, next_at=ago(60), filled_at=ago(7200)))
+    assert later.book.last_fill_at == {"AAPL": ago(60)}
 
 
 def test_foreign_position_goes_too() -> None:

@@ -1,17 +1,20 @@
 """A span with a limit changed is decided as a bot with that limit would have: later passes see what was sent."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.builders import SESSION, exit_rules, quote
 from tests.replaying.recorded import Taken, trade_once
-from tests.worlds import Scene, call, wanted
+from tests.worlds import Scene, call, evaluate_exits, wanted
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Span
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
@@ -21,6 +24,8 @@ from tradebot.replaying.over_span import (
     Carrying,
     Changed,
     Ended,
+    Ends,
+    Look,
     OverSpan,
     Passed,
     by_filters_alone,
@@ -30,6 +35,7 @@ from tradebot.replaying.passes import glance, read_record
 from tradebot.replaying.writing import RecordError
 
 STRICT, LOOSE = 0.55, 0.01
+ONE_HOUR = exit_rules(time_exit_s=3600)
 WANTED = ("AAPL", "MSFT", "JPM", "XOM")
 
 
@@ -178,6 +184,100 @@ def test_order_that_shadow_holds_back_counts_as_sent() -> None:
     assert found.then == found.now == {("flow", "AAPL", Purpose.OPEN): SENT}
     refused = what_if([taken], min_score=STRICT)[0]
     assert named(refused) == {"AAPL": "score"}
+
+
+def lived(least: float) -> tuple[list[Taken], list[Look]]:
+    """Return the passes of entries, and those of exits, of a bot that closes after an hour and then cools down."""
+    scene, taken, looks = Scene(exits=ONE_HOUR), list[Taken](), list[Look]()
+    scene.limits = scene.limits.model_copy(update={"min_score": least, "cooldown_s": 780})
+    for number, minutes in enumerate((60, 5, 5, 5)):
+        aapl = replace(wanted("AAPL"), decisions=(DECLINED,)) if number == 1 else wanted("AAPL", 0.5)
+        taken.append(trade_once(scene.world(aapl), call(slot=f"{len(taken)}")))
+        fill_all(scene)
+        scene.later(60 * minutes)
+        looks.append(Look(scene.venue.now, SESSION))
+        evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"{len(taken)}"))
+        fill_all(scene)
+        scene.later(300)
+    return taken, looks
+
+
+def fill_all(scene: Scene) -> None:
+    for name, order in [*scene.venue.book.items()]:
+        if order.open_quantity:
+            scene.venue.fill(name, "100.00")
+
+
+def test_position_of_the_change_is_closed_by_time_in_the_pass_of_exits_in_which_the_bot_would_close_it() -> None:
+    (strict, looks), (loose, _) = lived(STRICT), lived(LOOSE)
+    assert [ends(one.outcome) for one in loose] == [
+        {"AAPL": ""}, {"AAPL": "strategy"}, {"AAPL": ""}, {"AAPL": "positioned"},
+    ]  # fmt: skip
+    touches: Callable[[Any, Ends], bool] = lambda around, found: not by_filters_alone(found)  # noqa: E731
+    rules = with_limits(strict[0].rules, min_score=LOOSE)
+    deciding = OverSpan(lambda one: Changed(read_record(*one, {}), rules), touches, looks)
+    assert [named(deciding.passed(body(one))) for one in strict] == [ends(one.outcome) for one in loose]
+
+
+def test_position_of_the_change_is_closed_at_a_price_that_only_an_untouched_pass_saw() -> None:
+    scene, taken = Scene(), list[Taken]()
+    scene.limits = scene.limits.model_copy(update={"min_score": STRICT, "cooldown_s": 0})
+    for price in ("100", "90", "100"):
+        scene.price("AAPL", price)
+        taken.append(trade_once(scene.world(wanted("AAPL", 0.5)), call(slot=f"at {len(taken)}")))
+        scene.later(60)
+    asked, rules = list[int](), with_limits(taken[0].rules, min_score=LOOSE)
+
+    def touches(around: Any, found: Ends) -> bool:
+        asked.append(len(asked))
+        return asked[-1] != 1
+
+    deciding = OverSpan(lambda one: Changed(read_record(*one, {}), rules), touches)
+    assert [named(deciding.passed(body(one)))["AAPL"] for one in taken] == ["", "score", ""]
+
+
+@pytest.mark.parametrize(("look", "closed", "price"), [(60, 60, "100"), (119, 119, "103"), (121, 120, "103")])
+def test_position_closed_between_passes_is_worth_what_the_nearest_pass_saw(look: int, closed: int, price: str) -> None:
+    (taken,) = played(STRICT, passes=1)
+    bought = what_if([taken], min_score=LOOSE)[0].more[0]
+    began, rules = bought.intent.at, replace(taken.rules, exits=ONE_HOUR)
+    carrying = Carrying([Look(began + timedelta(minutes=look), SESSION)])
+    carrying.after([bought], ())
+    for minutes, seen in ((50, "100"), (120, "103")):
+        at = began + timedelta(minutes=minutes)
+        quotes = {"AAPL": quote(bid=seen, ask=seen, at=at)}
+        desk = carrying.onto(replace(taken.record.given.desk, now=at, quotes=quotes), rules)
+    (trip,) = desk.book.round_trips
+    assert trip.closed_at == began + timedelta(minutes=closed)
+    assert trip.profit == (Decimal(price) - bought.price) * bought.intent.quantity
+    assert not carrying.holds
+
+
+def test_order_that_the_change_keeps_back_leaves_what_the_next_one_bought() -> None:
+    scene, taken = Scene(exits=ONE_HOUR), list[Taken]()
+    scene.limits = scene.limits.model_copy(update={"cooldown_s": 0})
+    for minutes in (60, 5):
+        taken.append(trade_once(scene.world(wanted("AAPL", 0.5 if minutes == 60 else 0.9)), call(slot=f"{minutes}")))
+        fill_all(scene)
+        scene.later(60 * minutes)
+        evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"{minutes}"))
+        fill_all(scene)
+    taken.append(trade_once(scene.world(wanted("AAPL", 0.9)), call(slot="last")))
+    assert [ends(one.outcome)["AAPL"] for one in taken] == ["", "", "positioned"]
+    assert [named(one)["AAPL"] for one in what_if(taken, min_score=0.7)] == ["score", "", "positioned"]
+
+
+def test_order_that_the_change_keeps_back_leaves_no_cooldown() -> None:
+    scene, taken = Scene(exits=ONE_HOUR), list[Taken]()
+    for score in (0.5, 0.9):
+        taken.append(trade_once(scene.world(wanted("AAPL", score)), call(slot=f"{score}")))
+        fill_all(scene)
+        scene.later(3600)
+        evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"{score}"))
+        fill_all(scene)
+        scene.later(10)
+    assert [ends(one.outcome)["AAPL"] for one in taken] == ["", "cooldown"]
+    assert [named(one)["AAPL"] for one in what_if(taken, min_score=0.7)] == ["score", ""]
 
 
 DECLINED = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, 1, 2)

@@ -7,6 +7,7 @@ stays as the venue reported it.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Given
 
 NONE = Decimal(0)
+Name = TypeVar("Name")
 
 
 class Filled(Struct, frozen=True):
@@ -46,6 +48,24 @@ class Filled(Struct, frozen=True):
         name, symbol, multiplier = intent.client_order_id, intent.instrument.symbol, intent.instrument.multiplier
         of = Fill(f"supposed {name}", name, symbol, intent.side, intent.quantity, self.price, intent.at, multiplier)
         return OwnedFill(intent.key.strategy, of)
+
+
+class Unsent(Struct, frozen=True):
+    """An order of an earlier pass that was sent, and wouldn't have been.
+
+    `next_at` is when its strategy sent the next one of the symbol, if it has: what was filled since isn't this order's.
+    The other times are those of the last fills, and of the last loss, that were known before it.
+    """
+
+    order: Filled
+    next_at: datetime | None = None
+    filled_at: datetime | None = None
+    own_filled_at: datetime | None = None
+    lost_at: datetime | None = None
+
+    def had(self, at: datetime | None) -> bool:
+        """Return True if what happened at a time is this order's doing."""
+        return at is not None and self.order.intent.at <= at and (self.next_at is None or at < self.next_at)
 
 
 def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
@@ -150,19 +170,25 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
     return _worth_more(replace(desk, book=book), symbol, profit)
 
 
-def without_order(desk: Desk, filled: Filled) -> Desk:
-    """Return the desk as if an order of an earlier pass had not been sent: without what it bought, or while it works.
+def without_order(desk: Desk, unsent: Unsent) -> Desk:
+    """Return the desk as if an order of an earlier pass had not been sent.
 
-    What has been closed since stays closed, and so does what the order itself closed.
+    What it bought isn't there, nor what closing that earned. Nobody waits for it or because of it.
     """
+    filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:
         return desk
     intent, symbol = filled.intent, filled.intent.instrument.symbol
     strategy = intent.key.strategy
     entries = [one for one in desk.book.entries if (one.strategy, one.symbol, one.at) != (strategy, symbol, intent.at)]
-    desk = replace(desk, book=replace(desk.book, entries=tuple(entries)))
+    desk = replace(desk, book=replace(_without_times(desk.book, unsent), entries=tuple(entries)))
+    for trip in desk.book.round_trips:
+        if (trip.strategy, trip.symbol) == intent.whose and unsent.had(trip.opened_at):
+            desk = _without_trip(desk, trip)
     working = [
-        one for one in desk.book.own_orders if (one.strategy, one.symbol, one.side) == (*intent.whose, intent.side)
+        one
+        for one in desk.book.own_orders
+        if (one.strategy, one.symbol, one.side) == (*intent.whose, intent.side) and unsent.next_at is None
     ]
     for one in working:
         desk = _without_working(desk, symbol, intent.instrument.notional(one.shares, filled.price), intent.side)
@@ -172,7 +198,7 @@ def without_order(desk: Desk, filled: Filled) -> Desk:
         names = desk.book.working - ({symbol} - {one.symbol for one in left})
         desk = replace(desk, book=replace(desk.book, own_orders=left, stakes=stakes, working=names))
     held = next((one for one in desk.positions if one.whose == intent.whose), None)
-    lots = [lot for lot in held.lots if lot.at >= intent.at] if held else []
+    lots = [lot for lot in held.lots if unsent.had(lot.at)] if held else []
     bought = min(sum((abs(lot.quantity) for lot in lots), NONE), intent.quantity)
     if not bought:
         return desk
@@ -226,6 +252,35 @@ def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
         last_fill_at={**book.last_fill_at, symbol: max(last, at)},
         own_fill_at={**book.own_fill_at, (strategy, symbol): max(own, at)},
     )
+
+
+def _without_times(book: Book, unsent: Unsent) -> Book:
+    """Return the book with the times of fills and losses that were known before an order, in the place of its own."""
+    symbol, whose = unsent.order.symbol, unsent.order.intent.whose
+    others = (at for (strategy, name), at in book.own_fill_at.items() if name == symbol and strategy != whose[0])
+    filled = max((at for at in (unsent.filled_at, *others) if at), default=None)
+    return replace(
+        book,
+        last_fill_at=_timed(book.last_fill_at, symbol, filled, unsent),
+        own_fill_at=_timed(book.own_fill_at, whose, unsent.own_filled_at, unsent),
+        lost_at=_timed(book.lost_at, whose, unsent.lost_at, unsent),
+    )
+
+
+def _timed(
+    times: Mapping[Name, datetime], name: Name, before: datetime | None, unsent: Unsent
+) -> Mapping[Name, datetime]:
+    if not unsent.had(times.get(name)):
+        return times
+    others = {other: at for other, at in times.items() if other != name}
+    return others if before is None else {**others, name: before}
+
+
+def _without_trip(desk: Desk, trip: RoundTrip) -> Desk:
+    book, profit = desk.book, trip.profit
+    trips = tuple(one for one in book.round_trips if one is not trip)
+    book = replace(book, round_trips=trips, buying_power=book.buying_power - profit)
+    return _worth_more(replace(desk, book=book), trip.symbol, -profit)
 
 
 def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
