@@ -40,13 +40,16 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
         console.print(_by_symbol(data.symbols))
     if data.stops:
         console.print(_by_stop(data.stops))
-    _orders(console, data.orders, data.more)
+    _orders(console, f"Sent only with the change ({zone()}):", data.orders, data.more)
+    if data.orders:
+        console.print("What these have earned since, before costs:", markup=False)
     for line in _earned(data.earned):
         console.print(f"  {line}", markup=False)
+    _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)
     if data.more or data.fewer:
         console.print(
-            "An order counts as filled at once. What it opens is held until one of its exit rules closes it by price "
-            "or time.",
+            "An order counts as filled at once. What it opens is held until one of its exit rules closes it: by time "
+            "when the bot asks for exits, by price when a pass of entries sees that price.",
             style="dim",
         )
 
@@ -73,16 +76,15 @@ def _by_stop(stops: "Sequence[Stop]") -> Table:
     return table
 
 
-def _orders(console: "Console", orders: "Sequence[SentAt]", more: int) -> None:
+def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count: int) -> None:
     if not orders:
         return
-    console.print(f"Sent only with the change ({zone()}):", markup=False)
+    console.print(heading, markup=False)
     for one in orders[:ORDERS]:
         text = f"  {stamp(one.at, DAY_MINUTE)}  {clean(one.order.symbol)}: {order_text(one.order)}"
         console.print(text, markup=False)
-    if more > ORDERS:
-        console.print(f"  … and {more - ORDERS:,} more", markup=False)
-    console.print("What these have earned since, before costs:", markup=False)
+    if count > ORDERS:
+        console.print(f"  … and {count - ORDERS:,} more; --json lists the first {len(orders)}", markup=False)
 
 
 def _earned(earned: "Sequence[Earned]") -> Iterator[str]:

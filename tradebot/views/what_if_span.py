@@ -67,7 +67,7 @@ class Earned(Struct, frozen=True):
 
 
 class SentAt(Struct, frozen=True):
-    """An order that only the change sends, and when."""
+    """An order that is sent only with the change, or only without it, and when."""
 
     at: datetime
     order: Order
@@ -87,7 +87,8 @@ class WhatIfSpan(Struct, frozen=True):
     `left_out` are settings that it can't change, or only in part, and `unasked` the strategies of which some answer
     isn't known. `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that
     differs; with a `symbol`, only where it did. `resized` orders are sent either way, with another size or price.
-    `next` is the limit that refuses most of the rest. `orders` are the first that only the change sends.
+    `next` is the limit that refuses most of the rest. `orders` are the first that only the change sends, and
+    `kept_back` the first that were sent and wouldn't be.
     """
 
     symbol: str | None
@@ -108,6 +109,7 @@ class WhatIfSpan(Struct, frozen=True):
     stops: tuple[Stop, ...]
     next: Stop | None
     orders: tuple[SentAt, ...]
+    kept_back: tuple[SentAt, ...]
     earned: tuple[Earned, ...]
     lacking: tuple[Lacking, ...]
 
@@ -216,10 +218,15 @@ def what_if_span(
         symbols=symbols_of(passes),
         stops=stops,
         next=next_limit(stops),
-        orders=tuple(SentAt(one.intent.at, order_of(one.intent)) for one in more[:SHOWN]),
+        orders=_shown(more),
+        kept_back=_shown(fewer),
         earned=earned_by(opened, later(opened)) if opened else (),
         lacking=tuple(lacking),
     )
+
+
+def _shown(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
+    return tuple(SentAt(one.intent.at, order_of(one.intent)) for one in orders[:SHOWN])
 
 
 def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:

@@ -134,9 +134,14 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         "CLUSTER_TOO_SMALL      4    6  Too few alerts point the same way within the cluster window.",
         "ALREADY_POSITIONED     1    0  The strategy already holds this symbol.",
         "sent                   1    0",
-        "An order counts as filled at once. What it opens is held until one of its exit rules closes it by price or "
-        "time.",
+        "Sent then, and not with the change (ET):",
+        "  11-17 10:00  AMZN: sell 33 shares at 149.67, 4,939.11 USD",
+        "An order counts as filled at once. What it opens is held until one of its exit rules closes it: by time when "
+        "the bot asks for exits, by price when a pass of entries sees that price.",
     ]
+    data = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", FEWER)
+    assert [(one["order"]["symbol"], one["order"]["side"]) for one in data["kept_back"]] == [("AMZN", "sell")]
+    assert (data["orders"], more["kept_back"]) == ([], [])
 
 
 @pytest.mark.parametrize(
