@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from commands.shared.plain import clean
 from commands.shared.times import CLOCK, MINUTE, YEARS, moment, stamp, when, zone
 from commands.why_no_orders.reading import JOB
-from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-from tradebot.views.explain import Explanation, Verdict, funnel
+from tradebot.model.trading import SlotClaim
+from tradebot.views.explain import NOTHING, Explanation, Verdict, funnel
 
 DAY, MINUTE_LONG = timedelta(days=1), timedelta(minutes=1)
 NEAR = timedelta(days=10)
@@ -88,15 +88,37 @@ def too_early(session: date, at: datetime, first: datetime | None, symbol: str |
     )
 
 
-def nothing_of(facts: SqliteFacts | None, session: date | None, symbol: str | None = None) -> Explanation:
-    """Return that no pass of a session is recorded, with the nearest sessions of which some are."""
-    empty = funnel(())
+def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Explanation:
+    """Return that no pass of a session is recorded: what became of those that ran, or the nearest sessions with some.
+
+    Without a session, it is about all passes.
+    """
+    facts, empty = app.recorded, funnel(())
     before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)
-    if before is None and after is None:
+    if ran := _ran(app, session if before or after else None):
         return Explanation(
-            Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", empty
+            Verdict.BROKEN,
+            f"The decisions of past passes are lost: facts.db has none, though trade-once ran in slot {ran.slot} of "
+            f"session {ran.session}. The books aren't affected.",
+            "Put facts.db back if you have a copy of it. Otherwise the next pass starts a new one, and what is kept of "
+            f"earlier ones can be decided again: tradebot replay {ran.session}",
+            empty,
         )
+    if before is None and after is None:
+        return Explanation(Verdict.UNKNOWN, NOTHING, "tradebot trade-once", empty)
     only = "" if before and after else f": the {'last' if before else 'first'} one is of session {before or after}"
     subject = f"{clean(symbol)} " if symbol else ""
     named = " or ".join(f"tradebot why-no-orders {subject}--session {day}" for day in (before, after) if day)
     return Explanation(Verdict.UNKNOWN, f"No pass of trade-once is on record in session {session}{only}.", named, empty)
+
+
+def _ran(app: App, session: date | None) -> SlotClaim | None:
+    """Return the last slot of a session, or else of the last one, in which a pass ran; None if none is kept of it."""
+    books = app.ledger_view
+    last = None if session else books.last_claim(JOB)
+    day = last.session if last else session
+    ran = [one for one in books.slot_claims(day) if one.job == JOB and one.missed is None] if day else []
+    try:
+        return max(ran, key=lambda one: one.at) if ran and app.passes.passes(day) else None
+    except OperatorError:
+        return ran[-1]

@@ -20,7 +20,6 @@ def show(console: Console, data: BySymbol) -> None:
     if data.left_out:
         console.print(f"Left out: {data.left_out}", markup=False)
     if data.first_at is None or data.last_at is None:
-        console.print("Nothing is on record: trade-once hasn't run. Next: tradebot trade-once", markup=False)
         return
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
     console.print(f"Looked at: {counted(data.passes, 'pass', 'passes')}, {span}", markup=False)

@@ -107,7 +107,7 @@ def _spanned(app: App, name: str, seen: SymbolOutcomes, session: date | None) ->
 def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
     """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
     name = known_symbol(app, symbol) if symbol else None
-    why = replace(explained(app, (), session), explanation=nothing_of(app.recorded, session, name))
+    why = replace(explained(app, (), session), explanation=nothing_of(app, session, name))
     return _answered(_of_whole_session(why))
 
 

@@ -15,6 +15,7 @@ from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
 from commands.why_no_orders.advice_screen import show_advice, show_advice_of_pass
 from commands.why_no_orders.advising import advice_in, advice_on
+from commands.why_no_orders.asked import nothing_of
 from commands.why_no_orders.reading import cycles_of, ended, was_found
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
@@ -249,8 +250,9 @@ def with_advice(app: "App", why: "Why", cycles: "Sequence[CycleRecord]") -> "Why
 def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
     """Return the same for passes with candidates that stand for all of theirs."""
     cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
+    answer = why_no_orders(cycles, seen.standing) if cycles else nothing_of(app, session)
     return Why(
-        explanation=without_records(_remedied(app, why_no_orders(cycles, seen.standing), last), lacking),
+        explanation=without_records(_remedied(app, answer, last), lacking),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
@@ -350,7 +352,8 @@ def way_in(
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
-        way = unseen(symbol, cycles, _remedied(app, why_no_orders(cycles), last), now)
+        answer = why_no_orders(cycles) if cycles else nothing_of(app, None)
+        way = unseen(symbol, cycles, _remedied(app, answer, last), now)
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
     way = replace(seen(ways, halt, now), left_out=lacking)

@@ -79,7 +79,7 @@ def run_by_symbol(app: "App", span: Span, session: str | None, strategy: str | N
 
     day = session_asked(app, session) if session else None
     data = counted_by_symbol(app, span, strategy, day)
-    if day and not data.passes:
+    if not data.passes:
         return without_passes(app, day)
     return Report("why-no-orders", data, show, ExitCode.DONE if data.orders else ExitCode.FINDINGS)
 
@@ -105,11 +105,14 @@ def run_reason(
 
 def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
+    from commands.why_no_orders.asked import nothing_of
     from commands.why_no_orders.others import dry_pass, run_all, run_dry, run_span
     from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
     from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol, with_advice
+    from tradebot.views.explain import Verdict
 
-    if span == Span() and not has_passes(app) and dry_pass(app) is not None:
+    only_dry = span == Span() and not has_passes(app) and dry_pass(app) is not None
+    if only_dry and nothing_of(app, None).verdict is not Verdict.BROKEN:
         return run_dry(app, symbol, strategy)
     if span != Span():
         return run_all(app, span, strategy) if symbol is None else run_span(app, symbol, span, strategy)

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from commands.shared.days import Span
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, when
-from commands.why_no_orders.asked import session_asked, time_asked, too_early
+from commands.why_no_orders.asked import nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.changes import OPTION, Changes, changes_of
 from commands.why_no_orders.reading import JOB, known_symbol
 from commands.why_no_orders.what_if_screen import show
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.bars import bars_at_rest
 from tradebot.app.baseline import values_of
@@ -186,7 +185,7 @@ def _head(
     facts, day = app.recorded, session_asked(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()
     if facts is None or day is None or not heads:
-        raise nothing_recorded(facts, day)
+        raise nothing_recorded(app, day)
     asked = at or changes.at
     if asked is None:
         return Asked(heads[-1])
@@ -213,13 +212,10 @@ def _require_open(app: App, day: date, at: datetime) -> None:
         )
 
 
-def nothing_recorded(facts: SqliteFacts | None, day: date | None) -> OperatorError:
+def nothing_recorded(app: App, day: date | None) -> OperatorError:
     """Return the error for a session, or a bot, without recorded passes."""
-    before, after = facts.sessions_beside(JOB, day) if facts and day else (None, None)
-    if before is None and after is None:
-        return OperatorError("nothing is on record: trade-once hasn't run", "tradebot trade-once")
-    others = " or ".join(f"tradebot why-no-orders --session {one}" for one in (before, after) if one)
-    return OperatorError(f"no pass of trade-once is on record in session {day}", others)
+    answer = nothing_of(app, day)
+    return OperatorError(answer.sentence, answer.remedy)
 
 
 def _moved(recorded: Recorded, at: datetime) -> Recorded:

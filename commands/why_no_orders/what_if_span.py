@@ -28,7 +28,7 @@ def run(asking: Asking, symbol: str | None, span: Span, session: date | None) ->
     facts = asking.app.recorded
     heads = facts.heads(JOB, **bounds_of(facts, span, session)._asdict()) if facts else ()
     if facts is None or not heads:
-        raise nothing_recorded(facts, session)
+        raise nothing_recorded(asking.app, session)
     deciding = _Deciding(asking, tuple(_looks(asking, facts, heads)))
     with progress_bar("deciding again") as progress:
         for number, head in enumerate(heads):

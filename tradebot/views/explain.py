@@ -204,6 +204,8 @@ ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREAC
 BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 """Causes from the worst to the best."""
 
+NOTHING = "Nothing is on record: trade-once hasn't run."
+
 
 def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
@@ -232,7 +234,7 @@ def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> 
     """Explain passes by where their candidates ended."""
     seen = funnel(cycles, standing)
     if not cycles:
-        return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
+        return Explanation(Verdict.UNKNOWN, NOTHING, "tradebot trade-once", seen)
     # A failed strategy is mentioned even if others traded.
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""

@@ -44,9 +44,6 @@ def test_refusals_move_under_their_symbol_on_a_narrow_screen() -> None:
     assert shown(30)[-5:] == [*of_aapl, "MSFT             2     1", "    rest 1"]
 
 
-def test_nothing_on_record_is_said_with_what_to_do() -> None:
+def test_what_a_backtest_left_out_is_said() -> None:
     empty = BySymbol(0, None, None, 0, 0, (), (), "This backtest recorded no candidates.")
-    assert shown(80, empty) == [
-        "Left out: This backtest recorded no candidates.",
-        "Nothing is on record: trade-once hasn't run. Next: tradebot trade-once",
-    ]
+    assert shown(80, empty) == ["Left out: This backtest recorded no candidates."]

@@ -168,7 +168,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (["--what-if", "at=16:30"], "is outside of session 2026-11-17", "name a time within it"),
         (["--what-if", "at=10:05", "--what-if", "at=10:06"], "--what-if names two times", "name one"),
         (["--what-if", MORE, "--at", "08:00"], "no pass of trade-once had run", "--at 10:00:00"),
-        (["--what-if", MORE, "--session", "2026-11-18"], "no pass of trade-once is on record", "--session 2026-11-17"),
+        (["--what-if", MORE, "--session", "2026-11-18"], "No pass of trade-once is on record", "--session 2026-11-17"),
         (["--what-if", MORE, "--dry"], "--what-if and --dry can't be combined", "why-no-orders SYMBOL --what-if"),
         (
             ["--what-if", MORE, "--by-symbol"],

@@ -136,8 +136,27 @@ def test_damaged_facts_lose_only_the_explanation(traded: Bot) -> None:
     for name in ("facts.db-wal", "facts.db-shm"):
         (traded.folder / name).unlink(missing_ok=True)
     said = traded.says("why-no-orders", "--json")
-    assert (said.code, json.loads(said.out)["data"]["explanation"]["verdict"]) == (10, "unknown")
+    assert (said.code, json.loads(said.out)["data"]["explanation"]["verdict"]) == (10, "broken")
     assert traded.says("status").code == 0
+
+
+def test_lost_facts_are_broken_while_passes_are_kept(traded: Bot) -> None:
+    for path in traded.folder.glob("facts.db*"):
+        path.unlink()
+    told = (
+        "The decisions of past passes are lost: facts.db has none, though trade-once ran in slot open+37m of session "
+        "2026-11-17. The books aren't affected."
+    )
+    for words in ((), ("--since", "1d"), ("--session", "2026-11-17"), ("--session", "2026-11-12"), ("--by-symbol",)):
+        answer = traded.json("why-no-orders", *words)["explanation"]
+        assert (answer["verdict"], answer["sentence"]) == ("broken", told)
+        assert "tradebot replay 2026-11-17" in answer["remedy"]
+    assert traded.json("why-no-orders", "AAPL")["sentence"] == told
+    said = traded.says("why-no-orders", "--what-if", "limits.max_open_positions=5")
+    assert (said.code, said.err.startswith(f"error: {told}")) == (2, True)
+    assert not (traded.folder / "facts.db").exists(), "looking made a file"
+    (traded.folder / "passes.db").unlink()
+    assert traded.json("why-no-orders")["explanation"]["verdict"] == "unknown"
 
 
 def test_remedy_does_not_repeat_an_unknown_reason(traded: Bot) -> None:
