@@ -25,7 +25,7 @@ from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Answers, Stored, Supposition
+from tradebot.replaying.answering import Answers, Stored, Supposition, Unanswered
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
 from tradebot.replaying.over_span import Body
 from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
@@ -38,6 +38,8 @@ TOGETHER = (
     "all settings: tradebot config show"
 )
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
+AT = "prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run then isn't asked"
+PRICE = "strategies aren't asked again what they want at another price"
 NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
 
 
@@ -157,11 +159,17 @@ def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | 
         (then.sent, now.sent),
         [*changes_in(asking, recorded, moved)],
         symbol=symbol,
-        left_out=supposed.unanswered,
+        left_out=left_out(asking.changes, supposed, moved),
         unasked=sorted(unasked),
     )
     remedy = data.remedy or (_to_make_it_so(asking.changes) if data.lets_through else "")
     return replace(data, remedy=remedy, otherwise=bytes_of(then.cycle) != recorded.outcome)
+
+
+def left_out(changes: Changes, supposed: Supposition, moved: datetime | None = None) -> list[Unanswered]:
+    """Return what isn't in a what-if, or only in part."""
+    prices = [Unanswered(f"price:{symbol}", PRICE) for symbol, _ in changes.prices]
+    return [*supposed.unanswered, *prices, *([Unanswered("at", AT)] if moved else [])]
 
 
 def _to_make_it_so(changes: Changes) -> str:

@@ -8,7 +8,15 @@ from commands.shared.surface import Report, progress_bar
 from commands.why_no_orders.changes import OPTION
 from commands.why_no_orders.later_prices import later_prices
 from commands.why_no_orders.reading import JOB, bounds_of
-from commands.why_no_orders.what_if import Asking, changes_in, held_in, not_kept, nothing_recorded, require_held
+from commands.why_no_orders.what_if import (
+    Asking,
+    changes_in,
+    held_in,
+    left_out,
+    not_kept,
+    nothing_recorded,
+    require_held,
+)
 from commands.why_no_orders.what_if_span_screen import show
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
@@ -99,7 +107,7 @@ class _Deciding:
             lambda orders: later_prices(asking, orders),
             symbol=symbol,
             session=session,
-            left_out=asking.supposition(self._first.surroundings).unanswered,
+            left_out=left_out(asking.changes, asking.supposition(self._first.surroundings)),
             unasked=sorted(self._unasked),
             lacking=self._lacking,
         )

@@ -84,9 +84,18 @@ def test_price_and_time_are_changed_alone(traded: Bot) -> None:
     (order,) = (one["now"]["order"] for one in found["about"])
     assert (order["quantity"], order["price"]) == ("14", "350.74")
     assert [one["what"] for one in found["changes"]] == ["strategies.flow.min_families", "price of MSFT"]
+    assert [one["setting"] for one in found["left_out"]] == ["price:MSFT"]
+    over = traded.json("why-no-orders", "--what-if", "price:MSFT=350", "--session", "2026-11-17")
+    assert [one["setting"] for one in over["left_out"]] == ["price:MSFT"]
     later = traded.json("why-no-orders", "--what-if", "at=15:00")
     assert later["at"] == "2026-11-17T20:00:00Z"
     assert later["same"] == 4
+    assert [one["setting"] for one in later["left_out"]] == ["at"]
+    told = (
+        "Not in it: at: prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run"
+    )
+    assert any(line.startswith(told) for line in asked(traded, "--what-if", "at=15:00"))
+    assert traded.json("why-no-orders", "--what-if", "at=10:05")["left_out"] == []
 
 
 def test_strategy_is_asked_again_on_the_facts_of_then(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
