@@ -1,5 +1,6 @@
 """Format numbers for people: with units, as bars, as a sparkline, as spans of time."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tradebot.model.reason_codes import Unit
     from tradebot.views.slippage import TotalSlippage
 
+ONE_SHARE = re.compile(r"(\d) share\b")
 HEIGHTS = "▁▂▃▄▅▆▇█"
 ALONE_S = 120
 """From so many seconds on, they are written with minutes and hours."""
@@ -91,7 +93,7 @@ def units(count: int | Decimal = 2) -> str:
 
 def in_units(sentence: str) -> str:
     """Return a sentence about shares as one about what quantities of the opened bot count."""
-    return sentence.replace("shares", units())
+    return ONE_SHARE.sub(rf"\1 {units(1)}", sentence.replace("shares", units()))
 
 
 def usd(price: Decimal | None, symbol: str = "") -> str:
@@ -161,7 +163,7 @@ def _clocked(seconds: Decimal) -> str:
 
 
 def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
-    """Return how far a number was from its limit; empty if one of them is no number.
+    """Return how far a number was from its limit; empty if one of them is no number, or both are zero.
 
     Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Anything else is off by a
     percentage of its limit.
@@ -175,7 +177,7 @@ def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
     if of == (Unit.SHARE_OF_WHOLE, Unit.SHARE_OF_WHOLE):
         return "under 0.01 points" if 0 < gap < Decimal("0.0001") else f"{gap * 100:,.2f} points"
     if not most:
-        return measured(gap, of[0])
+        return measured(gap, of[0]) if gap else ""
     distance = gap / abs(most)
     return "under 1%" if 0 < distance < Decimal("0.01") else f"{distance:.0%}"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from commands.shared.drawing import in_units
 from commands.shared.plain import clean
 from tradebot.model.text import counted
 from tradebot.views.advised import NONE_HELPS, Advised
@@ -14,7 +15,7 @@ SHOWN = 5
 
 def show_advice(console: Console, one: Advised) -> None:
     """Print the change that would have let a candidate through, and the commands that make it."""
-    console.print(f"Advice: {clean(one.sentence)}", markup=False)
+    console.print(f"Advice: {in_units(clean(one.sentence))}", markup=False)
     for command in one.commands:
         console.print(f"  {clean(command)}", markup=False, soft_wrap=True)
 

@@ -118,6 +118,16 @@ def test_reason_without_numbers_has_no_nearest_miss() -> None:
     assert funnel([ended(Reason.ORDER_WORKING)]).reasons[0].nearest is None
 
 
+def test_target_that_is_held_exactly_missed_nothing() -> None:
+    def reached(held: str, wanted: str) -> Decision:
+        return Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, Decimal(held), Decimal(wanted))
+
+    told = funnel([cycle(record("NONE", reached("0", "0")), record("NEAR", reached("579.03", "579.34")))])
+    assert there(told.reasons[0].nearest).symbol == "NEAR"
+    assert funnel([cycle(record("NONE", reached("0", "0")))]).reasons[0].nearest is None
+    assert reached("0", "0").is_above_zero is False
+
+
 def test_decision_that_ends_a_candidate_must_have_a_reason() -> None:
     with pytest.raises(AssertionError, match="without a reason"):
         funnel([cycle(record("AAPL", Decision(Gate.SCORE, Verdict.FAIL)))])

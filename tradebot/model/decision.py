@@ -163,7 +163,9 @@ class Decision(Struct, frozen=True):
     @property
     def is_above_zero(self) -> bool | None:
         """Return whether there was anything to compare with the limit, to four decimals; None if there is no number."""
-        return None if self.distance is None else plain(self.observed) != "0"
+        if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
+            return None
+        return plain(self.observed) != "0"
 
     @property
     def units(self) -> tuple[Unit, Unit]:
@@ -172,8 +174,13 @@ class Decision(Struct, frozen=True):
 
     @property
     def distance(self) -> float | None:
-        """Return the gap between `observed` and `limit` as a fraction of the limit, or None if one has no number."""
+        """Return the gap between `observed` and `limit` as a fraction of the limit.
+
+        It is None if one has no number, and for a target that is held exactly, which missed nothing.
+        """
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
+            return None
+        if self.gate is Gate.TARGET and self.observed == self.limit:
             return None
         limit = float(self.limit)
         gap = abs(float(self.observed) - limit)

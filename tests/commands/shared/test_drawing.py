@@ -113,6 +113,7 @@ def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, uni
         (0.1, 0.1, (Unit.SHARE_OF_WHOLE,) * 2, "0.00 points"),
         (-0.0197, 0, (Unit.NONE,) * 2, "0.0197"),
         (3, 0, (Unit.ORDERS,) * 2, "3 orders"),
+        (0, 0, (Unit.SHARES,) * 2, ""),
         (90, 60, (Unit.SECONDS,) * 2, "50%"),
         (0.1981, 0.2, (Unit.NONE,) * 2, "under 1%"),
         (-150, -100, (Unit.USD,) * 2, "50%"),
@@ -145,6 +146,7 @@ def test_prices_and_quantities_are_shown_as_the_opened_bots_venue_lists_them() -
         assert acts_at(None, Decimal("3.974"), "AAPL") == "stop 3.9740"
         assert [measured(count, Unit.SHARES) for count in (1, 2)] == ["1 contract", "2 contracts"]
         assert in_units("all shares entered") == "all contracts entered"
+        assert in_units("0 shares against 1 share, a share of 3%") == "0 contracts against 1 contract, a share of 3%"
     finally:
         show_traded("share", {})
 
