@@ -13,6 +13,7 @@ from msgspec import Struct
 from commands.config.accept import app
 from commands.config.reading import differences_of, report_of, values
 from commands.shared.completing import settings as setting_names
+from commands.shared.setting_words import next_after, values_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.text import counted, in_yaml
@@ -63,7 +64,6 @@ class Set(Struct, frozen=True):
 
 def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_run: bool) -> Report:
     """Change settings; raise OperatorError, with nothing written, if what comes of it wouldn't load."""
-    from commands.shared.setting_words import values_of
     from tradebot.adapters.state.person_file import held
     from tradebot.adapters.text.yaml_loader import load_yaml_value, read_text
 
@@ -146,7 +146,8 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
         loaded = _loaded(folder, file, tried)
         require_installed(loaded.settings.strategies.installed_as())
     except ConfigurationError as bad:
-        raise ConfigurationError(f"{bad.message}\n{UNWRITTEN}", _next(wanted)) from None
+        hint = next_after(bad.message, str(file), wanted, "KEY VALUE KEY VALUE")
+        raise ConfigurationError(f"{bad.message}\n{UNWRITTEN}", hint) from None
     return loaded
 
 
@@ -159,14 +160,6 @@ def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
                 f"{folder.path} was made for {own}, and a bot's {name} can't change: {UNWRITTEN}",
                 f"make another bot: tradebot init --{name} {wanted} --state-dir NEW",
             )
-
-
-def _next(wanted: Values) -> str:
-    sections = dict.fromkeys(path[0] for path, _ in wanted)
-    return (
-        f"tradebot config show {next(iter(sections))} shows what there is; settings that need each other can be set "
-        "at once: KEY VALUE KEY VALUE"
-    )
 
 
 def _loaded(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":

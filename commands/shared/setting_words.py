@@ -62,6 +62,21 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
     return values
 
 
+def next_after(message: str, origin: str, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
+    """Return what to do after settings were refused with a message.
+
+    One that names where a setting comes from is about its name or its value; any other about settings that need each
+    other, for which `together` says how to set them at once.
+    """
+    from tradebot.app.settings import Settings
+
+    sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
+    shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
+    if f"({origin})" in message:
+        return f"{shown} lists the settings that there are, with their values"
+    return f"change what it names as well, all at once: {together}; {shown} lists the values"
+
+
 def _refuse_keys(typed: Sequence[str]) -> None:
     """Refuse a key of the person's as a value: settings are kept in files that anybody may be shown."""
     from tradebot.adapters.text.redaction import hide

@@ -58,8 +58,10 @@ def _priced(app: App, text: str) -> tuple[str, Decimal]:
         price = Decimal(typed.strip()) if equals else None
     except InvalidOperation:
         price = None
-    if price is None or not price.is_finite() or not 0 < price <= HIGHEST:
+    if price is None or not price.is_finite() or price > HIGHEST:
         raise OperatorError(f"{OPTION} {clean(text)[:60]!r} has no price in USD", f"{OPTION} price:AAPL=230")
+    if price <= 0:
+        raise OperatorError(f"{OPTION} {clean(text)[:60]!r}: a price must be above zero", f"{OPTION} price:AAPL=230")
     return _symbol(app, text, name), price
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from commands.shared.days import Span
+from commands.shared.setting_words import next_after
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, when
 from commands.why_no_orders.asked import nothing_of, session_asked, time_asked, too_early
@@ -33,10 +34,7 @@ from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if import Change, WhatIf, what_if
 
-TOGETHER = (
-    "name settings that need each other together: --what-if KEY=VALUE --what-if KEY=VALUE; "
-    "all settings: tradebot config show"
-)
+TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
 AT = "prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run then isn't asked"
 PRICE = "strategies aren't asked again what they want at another price"
@@ -87,7 +85,8 @@ class Asking:
             try:
                 self._known[around] = self.supposing.of(around, self.changes.settings)
             except ConfigurationError as wrong:
-                raise ConfigurationError(wrong.message, TOGETHER) from None
+                hint = next_after(wrong.message, OPTION, self.changes.settings, TOGETHER)
+                raise ConfigurationError(wrong.message, hint) from None
         return self._known[around]
 
     def changed(self, recorded: Recorded) -> tuple[Recorded, frozenset[str]]:

@@ -332,9 +332,8 @@ def _explain(bad: ValidationError, origins: Mapping[str, str]) -> str:
 def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     location = [str(part) for part in error["loc"] if part != "[key]"]  # type: ignore[attr-defined]
     name = ".".join(location)
-    source = (
-        origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
-    )
+    around = name, ".".join(location[:-1]), *location[:1], *(key for key in origins if key.startswith(f"{name}."))
+    source = next((origins[key] for key in around if origins.get(key)), "")
     if isinstance(mistakes := _cause(error), ExitRulesError):
         return "\n".join(f"{name} ({source}): {line}" for line in mistakes.args)
     if error["type"] == "extra_forbidden":
@@ -372,7 +371,7 @@ def _suggestion(location: list[str]) -> str:
     if said := EARLIER_NAMES.get(".".join(location)):
         return f" any more; {said}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
-    near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
+    near = difflib.get_close_matches(location[-1].lower(), _keys_at(location[:-1]), 1)
     if elsewhere:
         section = min(elsewhere, key=lambda path: path.count(".")).rpartition(".")[0]
         return f"; {location[-1]} belongs {f'under {section}' if section else 'at the top level'}"

@@ -11,8 +11,9 @@ from tradebot.adapters.plugins.plugin import close, installed, strategies
 from tradebot.app.baseline import leaves
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.replays import Changes, rules_of_record, settings_of, with_settings
-from tradebot.app.settings import Settings
-from tradebot.errors import OperatorError
+from tradebot.app.settings import Settings, shipped
+from tradebot.app.universe import read_universe
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.limits import OwnRules
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
@@ -81,7 +82,7 @@ class Supposing:
         for path, _ in values:
             if path[0] in FIXED:
                 raise OperatorError(f"a what-if can't change {path[0]}: it would be another bot", HELP)
-        values = [(part, item) for path, value in values for part, item in leaves(value, path).items()]
+        values = [(part, _read(part, item)) for path, value in values for part, item in leaves(value, path).items()]
         then = self.then(around)
         if not values:
             return Supposition(then.rules, then.rules, (), ())
@@ -115,6 +116,16 @@ class Supposing:
     @cached_property
     def _installed(self) -> Mapping[str, EntryPoint]:
         return installed()
+
+
+def _read(path: tuple[str, ...], value: object) -> object:
+    """Return a setting's value, for a universe by its name or in a file its symbols; OperatorError if there is none."""
+    if path != ("universe",) or not isinstance(value, str):
+        return value
+    try:
+        return read_universe(value, shipped("universes"), Path()).symbols
+    except ConfigurationError as unknown:
+        raise OperatorError(unknown.message, unknown.hint) from None
 
 
 def _different(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[str]:

@@ -120,6 +120,12 @@ def test_what_was_read_before_the_record_is_said(traded: Bot) -> None:
     )
 
 
+def test_universe_is_changed_by_its_name(traded: Bot) -> None:
+    found = traded.json("why-no-orders", "--what-if", "universe=liquid_53")
+    assert [(one["what"], one["after"]) for one in found["changes"]] == [("universe", "liquid_53")]
+    assert [one["setting"] for one in found["left_out"]] == ["universe"]
+
+
 def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded: Bot) -> None:
     more = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", MORE)
     assert (more["passes"], more["orders_then"], more["orders_now"], more["lacking"]) == (2, 1, 2, [])
@@ -162,11 +168,23 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (
             ["--what-if", "limits.max_open_positions=1"],
             "max_new_entries 5 is above max_open_positions 1: one pass could never open",
-            "name settings that need each other together",
+            "change what it names as well, all at once: --what-if KEY=VALUE --what-if KEY=VALUE; tradebot config show",
         ),
         (["--what-if", "mode=live"], "a what-if can't change mode: it would be another bot", "why-no-orders --help"),
         (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),
-        (["--what-if", "price:AAPL=-1"], "'price:AAPL=-1' has no price in USD", "--what-if price:AAPL=230"),
+        (
+            ["--what-if", "LIMITS.foo=1"],
+            "LIMITS (--what-if): there is no such setting; did you mean limits?",
+            "show lists",
+        ),
+        (
+            ["--what-if", "limits.max_open_positions=x"],
+            "must be a whole number, not 'x'",
+            "tradebot config show limits",
+        ),
+        (["--what-if", "universe=liquid_54"], "no universe 'liquid_54'; did you mean liquid_53?", "write a list"),
+        (["--what-if", "price:AAPL=-1"], "'price:AAPL=-1': a price must be above zero", "--what-if price:AAPL=230"),
+        (["--what-if", "price:AAPL=nan"], "'price:AAPL=nan' has no price in USD", "--what-if price:AAPL=230"),
         (["--what-if", "price:=3"], "'price:=3' names no symbol", "--what-if price:AAPL=230"),
         (["--what-if", "price:ZZZZ=3"], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
         (["ZZZZ", "--what-if", MORE], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
