@@ -1,5 +1,6 @@
 """A person's file is changed completely or not at all, and never over a change of somebody else."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.timer import Timer
+from tradebot.adapters.state import person_file
 from tradebot.adapters.state.person_file import held
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -82,3 +84,38 @@ def test_read_only_file_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     for name, kind in (("pipe", "a pipe"), (".", "a folder")):
         with pytest.raises(OperatorError, match=f"is {kind}, not a regular file"), held(tmp_path / name):
             pass
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        (errno.EROFS, "its file system is read-only"),
+        (errno.EACCES, "see who may write there: ls -ld "),
+        (errno.ENOSPC, "make room"),
+    ],
+)
+def test_file_that_cannot_be_written_is_named_itself_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    def refused(draft: Path) -> None:
+        raise OSError(number, os.strerror(number), f"{draft}.593336306977561a.new")
+
+    monkeypatch.setattr(person_file, "create_draft", refused)
+    path = tmp_path / "tradebot.yaml"
+    with held(path) as own, pytest.raises(OperatorError) as told:
+        own.replace("shadow: true\n")
+    assert told.value.message == f"{path} can't be written: {os.strerror(number)}. Nothing was written."
+    assert told.value.hint.startswith(what)
+
+
+def test_file_of_a_read_only_file_system_is_not_to_be_made_writable_by_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tradebot.yaml"
+    path.write_text("")
+    found = list(os.statvfs(tmp_path))
+    found[8] |= os.ST_RDONLY
+    monkeypatch.setattr(os, "statvfs", lambda place: os.statvfs_result(found))
+    with pytest.raises(OperatorError, match="can't be written: Read-only file system") as told, held(path):
+        pass
+    assert "chmod" not in told.value.hint

@@ -1,5 +1,6 @@
 """Change a file that belongs to a person: completely or not at all, and never over a change that somebody else made."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -11,8 +12,8 @@ from shlex import quote
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.flocks import flocked_within
 from tradebot.adapters.state.plain_files import FILE_KINDS, create_draft
-from tradebot.adapters.state.state_folder import cannot_write, in_place, sync_folder
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.adapters.state.state_folder import in_place, sync_folder
+from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 
 WAIT_S, POLL_S = 5.0, 0.05
 MOST_TRIES = 20
@@ -34,7 +35,10 @@ class PersonFile:
 
         Raises OperatorError if the file can't be written, and TradebotError if somebody changed it meanwhile.
         """
-        draft, descriptor = create_draft(self.path)
+        try:
+            draft, descriptor = create_draft(self.path)
+        except OSError as error:
+            raise _cannot_change(self.path, error) from error
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(text.encode())
@@ -44,7 +48,7 @@ class PersonFile:
                     os.fsync(descriptor)
             self._put(draft)
         except OSError as error:
-            raise cannot_write(self.path, error) from error
+            raise _cannot_change(self.path, error) from error
         finally:
             with around("person_file.drop_draft"):
                 draft.unlink(missing_ok=True)
@@ -116,9 +120,22 @@ def _require_changeable(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = FILE_KINDS.get(stat.S_IFMT(found.st_mode), "a device")
         raise OperatorError(f"{path} is {kind}, not a regular file", "name a file, or change it yourself")
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise _cannot_change(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
     # The owner's bit counts for root too, who could write anyway: somebody wanted the file left as it is.
     if not found.st_mode & stat.S_IWUSR or not os.access(path, os.W_OK):
         raise OperatorError(f"{path} is read-only: nothing was written", f"chmod u+w {quote(str(path))}")
+
+
+def _cannot_change(path: Path, error: OSError) -> OperatorError:
+    """Return the error for a person's file that can't be written; it names that file, and not a draft of it."""
+    folder = quote(str(path.parent))
+    what = f"make room, or see what is in the way: df -h {folder}; ls -la {folder}"
+    if error.errno == errno.EROFS:
+        what = "its file system is read-only: mount it writable, or change the file where it comes from"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        what = f"see who may write there: ls -ld {folder}"
+    return CannotWriteError(f"{path} can't be written: {error.strerror or error}. Nothing was written.", what)
 
 
 def _read(descriptor: int) -> bytes:
