@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from commands.shared.plain import clean, note, say
 from commands.shared.surface import VERBS, Report, on_bot, opened_as_found
 from commands.shared.times import when
+from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 UNREAD = "the records of passes can't be read; tradebot recover says what to do"
 OLD = "no record of it is kept; storage.replay_sessions says for how many sessions they are"
 OF_BACKTEST = "a backtest keeps no records: tradebot replay plays it again in its own folder"
+
+
+HIDDEN = (
+    "Keys, account numbers, hosts, addresses and home paths are hidden. Symbols, amounts and your own words aren't. It "
+    "is plain text: look through it before you send it."
+)
 
 
 class PartRow(Struct, frozen=True):
@@ -52,17 +60,28 @@ class Incident(Struct, frozen=True):
     lacking: tuple[str, ...]
 
 
-def run(app: "App", what: str, out: str) -> Report:
-    """Write the file; OperatorError if nothing is known under that id, or if the file can't be written."""
+def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
+    """Write the file, or - for stdout; an existing one is only replaced with `force`.
+
+    OperatorError if nothing is known under that id, or if the file can't be written.
+    """
     from commands.incident.gather import found_of
     from commands.incident.hiding import redactor_of
-    from commands.shared.files import replacing
+    from commands.shared.files import STDOUT, replacing
     from tradebot.adapters.state.incident_file import content_of
 
+    if os.path.isfile(out) and Path(out) != STDOUT and not force:
+        raise OperatorError(f"{clean(out)} is there already, and stays as it is", "name another file, or add --force")
     found = found_of(app, what)
     redactor = redactor_of(app, found, os.environ)
     replay, why, parts = _parts(app, found, redactor)
     content = content_of(parts)
+    if Path(out) == STDOUT:
+        say(content.decode().removesuffix("\n"))
+        for lacking in found.lacking:
+            note(f"left out: {lacking}")
+        note(HIDDEN)
+        raise typer.Exit
     with replacing(Path(out)) as file:
         file.write_bytes(content)
         file.chmod(0o600)
@@ -113,8 +132,7 @@ def _render(console: "Console", data: Incident) -> None:
     console.print(f"  {said.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
     for lacking in data.lacking:
         console.print(f"  left out: {lacking}", markup=False, style="yellow")
-    console.print("  Keys, account numbers, hosts, addresses and home paths are hidden. Symbols, amounts")
-    console.print("  and your own words aren't. It is plain text: look through it before you send it.")
+    console.print(f"  {HIDDEN}", markup=False)
     console.print(f"Next: tradebot replay {data.file}", markup=False)
 
 
@@ -127,11 +145,12 @@ def _render(console: "Console", data: Incident) -> None:
 def incident(
     bot: "App",
     what: Annotated[str, typer.Argument(metavar="PASS|ORDER", help="A pass or an order by its id.")],
-    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write the file.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write the file; - for stdout.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
 ) -> Report:
     """Pack a pass or an order in a file to hand over.
 
     It has what `replay` needs, the versions, what became of the pass's orders, and what the logs say around it. Keys,
     account numbers, hosts, addresses and home paths are hidden. It is plain text: look through it before you send it.
     """
-    return run(bot, what, out)
+    return run(bot, what, out, force=force)

@@ -85,8 +85,15 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     assert (data["replay"], data["order"], data["lacking"]) == ("equal", name, [])
     assert data["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert {one["name"] for one in data["parts"]} >= {"about", "pass", "decisions", "orders", "journal", "events"}
-    bot.says("incident", name, "--out", str(other))
+    there = other.read_bytes()
+    again = bot.says("incident", name, "--out", str(other))
+    assert (again.code, "is there already" in again.err, "--force" in again.err) == (2, True, True)
+    assert other.read_bytes() == there
+    bot.json("incident", name, "--out", str(other), "--force")
     assert other.read_bytes() == file.read_bytes()
+    shown = bot.says("incident", name, "--out", "-")
+    assert (shown.code, shown.out.encode(), Path("-").exists()) == (0, file.read_bytes(), False)
+    assert shown.err.startswith("Keys, account numbers, hosts, addresses and home paths are hidden.")
     about = parts_of(file)["about"]
     assert about["versions"]["forms"] == {"journal": 2, "ledger": 2, "record of a pass": 1}
     monkeypatch.chdir(tmp_path)
