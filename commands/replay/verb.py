@@ -1,11 +1,11 @@
 """`tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
 
 import re
-from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.days import day_in
 from commands.shared.surface import (
     VERBS,
     Config,
@@ -70,7 +70,7 @@ def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | N
     if not asked:
         found = every
     elif _is_session(asked):
-        found = [one for one in every if one.session == _date(asked)]
+        found = [one for one in every if one.session == day_in(asked)]
     else:
         found = [one for one in every if one.id == asked]
     chosen = [one for one in found if from_version in (None, one.version)]
@@ -89,14 +89,9 @@ def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | N
 
 
 def _is_session(asked: str) -> bool:
-    return DATE.fullmatch(asked) is not None
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise OperatorError(f"{word(text)} is not a date", "write it as 2026-11-16") from error
+    if DATE.fullmatch(asked) and day_in(asked) is None:
+        raise OperatorError(f"{word(asked)} is not a date", "write it as 2026-11-16")
+    return day_in(asked) is not None
 
 
 def of_file(file: str, from_version: str | None) -> Report:

@@ -32,12 +32,18 @@ def days_of(first: str | None, last: str | None) -> "Days":
 
 
 def _date(option: str, text: str | None) -> date | None:
-    if text is None:
-        return None
+    day = None if text is None else day_in(text)
+    if text is not None and day is None:
+        raise OperatorError(f"{option} {word(text)} is not a date", f"write {option} 2026-11-16")
+    return day
+
+
+def day_in(text: str) -> date | None:
+    """Return the date that a person typed, such as 2026-11-16 or 20261116; None if it is none."""
     try:
         return date.fromisoformat(text)
-    except ValueError as error:
-        raise OperatorError(f"{option} {word(text)} is not a date", f"write {option} 2026-11-16") from error
+    except ValueError:
+        return None
 
 
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -62,6 +68,8 @@ def span_of(last: int | None, since: str | None) -> Span:
     found = re.fullmatch(r"(\d{1,5})([smhd])", since)
     if found is None:
         raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
+    if not int(found[1]):
+        raise OperatorError(f"--since {since} covers no time", "write 90s, 30m, 2h, 1d or session")
     return Span(since_s=int(found[1]) * UNITS[found[2]])
 
 

@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 
+from commands.shared.days import day_in
 from commands.shared.plain import clean
 from commands.shared.times import CLOCK, MINUTE, YEARS, moment, stamp, when, zone
 from commands.why_no_orders.reading import JOB
@@ -23,12 +24,11 @@ def session_asked(app: App, text: str | None) -> date | None:
     if text is None:
         newest = app.recorded.cycles(job=JOB, last=1) if app.recorded else ()
         return newest[0].session if newest else None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
+    day = day_in(text)
+    if day is None:
         raise OperatorError(
             f"--session {word(text)} is not a date", "write --session 2026-11-16; tradebot schedule lists sessions"
-        ) from None
+        )
     if day.year not in YEARS:
         raise OperatorError(
             f"--session {day} is outside the years {YEARS[0]} to {YEARS[-1]}", "check the year; tradebot schedule"

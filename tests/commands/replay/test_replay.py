@@ -57,6 +57,8 @@ def test_each_pass_is_decided_as_it_was_then(traded: Bot) -> None:
     with closing(sqlite3.connect(traded.folder / "passes.db")) as database:
         ((name,),) = database.execute("SELECT id FROM passes ORDER BY at LIMIT 1")
     assert traded.json("replay", name)["passes"] == 1
+    assert traded.json("replay", day.replace("-", ""))["passes"] == 3
+    assert "2026-02-30 is not a date" in traded.says("replay", "2026-02-30").err
 
 
 def test_gate_that_decides_otherwise_now_is_shown_with_both_numbers(

@@ -95,7 +95,9 @@ def test_unknown_symbol_is_refused_with_the_nearest(traded: Bot) -> None:
     assert UNIVERSE.replace(",", ", ") in traded.says("why-no-orders", "ZZZZZ").err
 
 
-@pytest.mark.parametrize("span", ["--since soon", "--since 2w", "--last 1 --since 2h", "--last 0"])
+@pytest.mark.parametrize(
+    "span", ["--since soon", "--since 2w", "--since 0s", "--since 00d", "--last 1 --since 2h", "--last 0"]
+)
 def test_a_span_that_cannot_be_read_is_a_usage_error(traded: Bot, span: str) -> None:
     assert traded.says("why-no-orders", *span.split()).code == 2
 
