@@ -47,6 +47,18 @@ def test_passes_of_a_symbol_are_summed_up_with_the_nearest_miss() -> None:
     assert (seen.sent_at, seen.sentence) == ((ago(100),), "1 of its 4 candidates became an order.")
 
 
+def test_row_has_the_smallest_miss_and_no_pass_without_anything_to_compare_is_nearest() -> None:
+    def few(alerts: int) -> Decision:
+        return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.CLUSTER_TOO_SMALL, alerts, 2, about="cluster")
+
+    wide = failed(Reason.SPREAD_TOO_WIDE, 0.3, Gate.SPREAD)
+    seen = symbol_span("NVDA", seen_in(cycle(300, few(0)), cycle(200, few(1), wide), cycle(100, few(0))))
+    assert [(there(end.nearest).observed, there(end.nearest).at) for end in seen.ends] == [(1, ago(200))]
+    assert there(there(seen.nearest).nearest).observed == 1
+    alone = symbol_span("NVDA", seen_in(cycle(300, few(0))))
+    assert there(alone.ends[0].nearest).observed == 0
+
+
 def test_symbol_that_nobody_wanted_and_one_of_broken_passes_are_told_apart() -> None:
     unwanted = symbol_span("NVDA", seen_in(cycle(50, symbol="AAPL")))
     assert (unwanted.sentence, unwanted.remedy) == ("No strategy wanted anything for it in 1 pass.", "tradebot score")

@@ -9,12 +9,13 @@ from msgspec import Struct
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Outcome, SymbolOutcomes
-from tradebot.model.text import counted
+from tradebot.model.text import counted, plain
+from tradebot.model.values import replace
 from tradebot.views.explain import remedy_of
 
 
 class SymbolMiss(Struct, frozen=True):
-    """The pass that came closest at one gate; `failed` counts the gates that it failed, that one included.
+    """The pass that missed one gate by the least; `failed` counts the gates that it failed, that one included.
 
     `unit` is the code of the numbers' unit if a strategy's own filter gave them.
     """
@@ -50,7 +51,7 @@ class SymbolSpan(Struct, frozen=True):
     """One symbol in all passes of a span: candidates = orders + the sum of `ends`, the most frequent first.
 
     `passes` counts all of them, and `looked_at` those in which a strategy wanted something for the symbol. `nearest`
-    is the gate at which it came closest of all: in a pass with the fewest failed gates, by the smallest distance.
+    is the gate at which it came closest of all: in a pass that had something to compare, with the fewest failed gates.
     `elsewhere` counts the passes or answers that were refused before any candidate of it was judged, by reason.
     `left_out` says in a sentence what a backtest didn't record.
     """
@@ -78,7 +79,6 @@ def symbol_span(symbol: str, seen: SymbolOutcomes, session: date | None = None) 
     ends = _ends(ways)
     elsewhere = _elsewhere(symbol, cycles)
     sent = tuple(way.at for way in ways if way.terminal is None)
-    nearest = min(filter(lambda end: end.nearest, ends), key=_closeness, default=None)
     sentence, remedy = _told(ways, cycles, ends, elsewhere)
     return SymbolSpan(
         symbol=symbol,
@@ -91,7 +91,7 @@ def symbol_span(symbol: str, seen: SymbolOutcomes, session: date | None = None) 
         orders=len(sent),
         sent_at=sent,
         ends=ends,
-        nearest=nearest,
+        nearest=_nearest(ways, ends),
         elsewhere=elsewhere,
         sentence=sentence,
         remedy=remedy,
@@ -110,7 +110,7 @@ def _ends(ways: Sequence[Outcome]) -> tuple[SymbolEnd, ...]:
 
 def _end(strategy: str, gate: Gate, about: str, reason: Reason, found: list[tuple[Outcome, Decision]]) -> SymbolEnd:
     misses = (_miss(way, end) for way, end in found)
-    nearest = min(filter(None, misses), key=lambda miss: (miss.failed, miss.distance, miss.at), default=None)
+    nearest = min(filter(None, misses), key=lambda miss: (_is_of_nothing(miss), miss.distance, miss.at), default=None)
     times, row = [way.at for way, _ in found], REASONS[reason]
     remedy = remedy_of(reason, [end for _, end in found])
     return SymbolEnd(
@@ -124,9 +124,20 @@ def _miss(way: Outcome, end: Decision) -> SymbolMiss | None:
     return SymbolMiss(way.at, way.slot, end.observed, end.limit, end.distance, len(way.refusals), end.unit)
 
 
-def _closeness(end: SymbolEnd) -> tuple[int, float, datetime]:
-    assert end.nearest is not None, "only ends with numbers are compared"
-    return end.nearest.failed, end.nearest.distance, end.nearest.at
+def _is_of_nothing(miss: SymbolMiss) -> bool:
+    """Return True if there was nothing to compare, such as no alert: it was hardly a candidate."""
+    return plain(miss.observed) == "0"
+
+
+def _nearest(ways: Sequence[Outcome], ends: Sequence[SymbolEnd]) -> SymbolEnd | None:
+    """Return the end at which the symbol came closest to an order, with the pass that did."""
+    found = [(way, end, miss) for way in ways if (end := way.terminal) and (miss := _miss(way, end))]
+    if not found:
+        return None
+    way, end, miss = min(found, key=lambda one: (_is_of_nothing(one[2]), one[2].failed, one[2].distance, one[2].at))
+    whose = way.strategy, end.gate, end.about, end.reason
+    ended = next(one for one in ends if (one.strategy, one.gate, one.about, one.reason) == whose)
+    return replace(ended, nearest=miss)
 
 
 def _elsewhere(symbol: str, cycles: Sequence[CycleRecord]) -> dict[Reason, int]:
