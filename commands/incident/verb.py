@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.text.handing_out import Redactor
     from tradebot.app.wiring import App
 
-UNREAD = "the records of passes can't be read; tradebot recover says what to do"
+UNREAD = "the records of passes can't be read; tradebot health says what to do"
 OLD = "no record of it is kept; storage.replay_sessions says for how many sessions they are"
 OF_BACKTEST = "a backtest keeps no records: tradebot replay plays it again in its own folder"
 
@@ -133,7 +133,8 @@ def _render(console: "Console", data: Incident) -> None:
     for lacking in data.lacking:
         console.print(f"  left out: {lacking}", markup=False, style="yellow")
     console.print(f"  {HIDDEN}", markup=False)
-    console.print(f"Next: tradebot replay {data.file}", markup=False)
+    if data.replay != "none":
+        console.print(f"Next: tradebot replay {data.file}", markup=False)
 
 
 @on_bot(

@@ -54,8 +54,10 @@ def _decided(tree: object, kind: type[Tape], *, only_decisions: bool) -> Replaye
     try:
         recorded = read_record(*record_of(tree), {}, kind)
         return replay(recorded, rules_of_record(recorded.surroundings), only_decisions=only_decisions)
+    except RecordError:
+        raise
     except (*SPOILED, TradebotError) as error:
-        raise RecordError(f"its values can't be decided on ({type(error).__name__}: {str(error)[:100]})") from error
+        raise RecordError("it has values that no pass ever had") from error
 
 
 def _named(path: Path, part: object) -> tuple["KeptPass", bool, object]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from commands.replay.report import Again, Changed
 
 
-def render(console: "Console", data: "Again") -> None:
-    """Print how many passes were equal, and the first ones that weren't."""
+def render(console: "Console", data: "Again", *, hint: str = "") -> None:
+    """Print how many passes were equal, and the first ones that weren't; `hint` says what to do if one is damaged."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {counted(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
@@ -28,6 +28,10 @@ def render(console: "Console", data: "Again") -> None:
         console.print(
             f"  {clean(lost.id)} ({when(lost.at)}) can't be decided again: {clean(lost.why)}", markup=False, style="red"
         )
+    if data.unreadable:
+        of = f" --session {data.sessions[0]}" if len(data.sessions) == 1 else ""
+        shows = f"no order depends on such a record; tradebot why-no-orders{of} still shows what was decided"
+        console.print(f"Next: {hint or shows}", markup=False)
     for left in data.not_kept:
         console.print(f"  {left.id} ({when(left.at)}) is left out: {left.why}", markup=False)
     if data.other_code:

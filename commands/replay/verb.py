@@ -1,6 +1,7 @@
 """`tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,9 +101,11 @@ def of_file(file: str, from_version: str | None) -> Report:
 
     from commands.replay.of_file import decided_again_from
     from commands.replay.screen import render
+    from tradebot.adapters.state.incident_file import AGAIN
 
     data = decided_again_from(Path(file), from_version)
-    return Report("replay", data, render, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
+    shown = partial(render, hint=AGAIN)
+    return Report("replay", data, shown, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
 
 
 @VERBS.command(

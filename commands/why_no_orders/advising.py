@@ -54,11 +54,15 @@ def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
 def _opened(app: App, pass_id: str) -> Advising:
     try:
         found = app.passes.record(pass_id)
+        if found is None:
+            raise NotKeptError("what the pass read isn't kept")
+        advising = Advising(read_record(*found, {}))
+    except NotKeptError:
+        raise
+    except RecordError as error:
+        raise RecordError(f"the pass can't be decided again, because {error}") from error
     except OperatorError as damaged:
-        raise RecordError("the records of passes can't be read; tradebot recover says what to do") from damaged
-    if found is None:
-        raise NotKeptError("what the pass read isn't kept")
-    advising = Advising(read_record(*found, {}))
+        raise RecordError("the records of passes can't be read; tradebot health says what to do") from damaged
     if advising.decided({}) is None:
         raise RecordError("this program can't decide the pass again")
     return advising

@@ -38,6 +38,7 @@ TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
 AT = "prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run then isn't asked"
 PRICE = "strategies aren't asked again what they want at another price"
+UNKEPT = "what it read isn't kept"
 NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
 
 
@@ -72,7 +73,7 @@ class Asking:
         """Return the record of a pass as it is kept; RecordError if none is."""
         found = self.app.passes.record(head.id)
         if found is None:
-            raise RecordError("what it read isn't kept")
+            raise RecordError(UNKEPT)
         return found
 
     def read(self, body: Body, *, only_passing: bool = False) -> Recorded:
@@ -181,7 +182,8 @@ def _to_make_it_so(changes: Changes) -> str:
 
 def not_kept(head: CycleRecord, why: str) -> OperatorError:
     """Return the error for a pass that can't be decided again."""
-    return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", NOT_KEPT)
+    hint = NOT_KEPT if why == UNKEPT else f"tradebot replay {head.session} lists the records that can't be used"
+    return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", hint)
 
 
 def _head(

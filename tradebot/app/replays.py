@@ -80,7 +80,7 @@ def _values(text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"its settings can't be read: {error}") from error
+        raise RecordError("its settings can't be read: they are damaged") from error
     if not isinstance(found, dict):
         raise RecordError("its settings can't be read")
     return found

@@ -40,7 +40,7 @@ def record_of(tree: object) -> tuple[bytes, Read]:
         parts = [one["text"].encode() if "text" in one else written(_value(one["value"])) for one in contents]
         return written([*_value(body), written(_value(outcome))]), parts
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RecordError(f"it isn't the record of a pass: {type(error).__name__}") from error
+        raise RecordError("it isn't the record of a pass") from error
 
 
 def _plain(value: Any) -> Any:

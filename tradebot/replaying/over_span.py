@@ -294,7 +294,7 @@ def ended_in(outcome: bytes) -> Ends:
     try:
         found = _read(outcome)
     except MsgspecError as error:
-        raise RecordError(f"it doesn't say what was decided: {error}") from error
+        raise RecordError("its record doesn't say what was decided: it is damaged") from error
     return {
         (one.candidate.strategy, one.candidate.instrument.symbol, one.candidate.purpose): _raw_end(one.decisions)
         for one in found.candidates

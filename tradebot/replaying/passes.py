@@ -216,7 +216,7 @@ def glance(body: bytes, parts: Sequence[bytes]) -> Glance:
         discovered, version = msgpack.decode(found[4], type=tuple[str, ...]), msgpack.decode(found[5], type=str)
         return Glance(Surroundings(settings, accepted, discovered, version), msgpack.decode(found[8], type=bytes))
     except (MsgspecError, ValueError) as error:
-        raise RecordError(f"it can't be read: {error}") from error
+        raise RecordError("its record can't be read: it is damaged") from error
 
 
 def _content(parts: Sequence[bytes], number: object) -> bytes:

@@ -86,7 +86,7 @@ def untyped(content: bytes | Raw, kind: Any = Any) -> Any:
     try:
         return msgpack.decode(content, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RecordError(f"it can't be read: {error}") from error
+        raise RecordError("its record can't be read: it is damaged") from error
 
 
 class Source:

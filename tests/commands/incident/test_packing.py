@@ -44,7 +44,7 @@ from tradebot.replaying.hints import (
 )
 from tradebot.replaying.passes import SCHEMA, Given, _methods, _shapes, bytes_of, decide_again, read_record
 from tradebot.replaying.tape import InOrder, Tape
-from tradebot.replaying.writing import Parts, Remembered, step_for, written
+from tradebot.replaying.writing import Parts, RecordError, Remembered, step_for, written
 
 HOST, USER, FOLDER = "canary-machine-7", "canaryuser", "/srv/canary-bots/state"
 PRIVATE = {
@@ -309,3 +309,9 @@ def test_people_and_addresses_are_hidden_by_their_form() -> None:
     assert found.text(said) == (
         "halted by unhalt someone/5115 from hidden.invalid or hidden.invalid at 10:30 for AAPL 3/4"
     )
+
+
+@pytest.mark.parametrize("tree", [{}, {"body": 1, "outcome": 1, "parts": [{}]}, [], {"body": [], "parts": 3}])
+def test_what_is_no_record_is_told_without_the_words_of_the_program(tree: object) -> None:
+    with pytest.raises(RecordError, match=r"^it isn't the record of a pass$"):
+        record_of(tree)

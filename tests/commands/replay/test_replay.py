@@ -94,7 +94,11 @@ def test_record_with_one_changed_byte_is_refused_by_name(traded: Bot, change: st
         database.execute(f"UPDATE passes SET {change} WHERE id = '{name}'")  # noqa: S608 - our own names
     found = traded.json("replay")
     assert (found["equal"], [one["id"] for one in found["unreadable"]]) == (2, [name])
-    assert traded.says("replay").code == 10
+    assert [one["why"] for one in found["unreadable"]] == ["its record was changed after it was written"]
+    said = traded.says("replay")
+    (day,) = found["sessions"]
+    assert f"tradebot why-no-orders --session {day} still shows what was decided" in " ".join(said.out.split())
+    assert said.code == 10
 
 
 def test_part_with_one_changed_byte_is_refused_with_each_pass_that_has_it(traded: Bot) -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from commands.why_no_orders import what_if
 from tests.bot import Bot
+from tradebot.adapters.facts import kept_passes
 from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.facts.kept_passes import unpacked
 from tradebot.model.record import SymbolFacts
 
 FEWER = "strategies.flow.min_cluster=30"
@@ -221,6 +223,19 @@ def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyP
     assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: what it read isn't kept" in said.err
     span = traded.says("why-no-orders", "--session", "2026-11-17", "--what-if", MORE)
     assert (span.code, "can't be decided again" in span.err) == (2, True)
+
+
+def test_damaged_record_is_told_as_such_with_what_lists_others(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(packed: bytes) -> bytes:
+        return unpacked(packed[:9] + bytes(9) + packed[18:])
+
+    monkeypatch.setattr(kept_passes, "unpacked", damaged)
+    said = traded.says("why-no-orders", "--what-if", MORE)
+    assert said.err == (
+        "error: the pass at 2026-11-17 10:05:00 ET can't be decided again: its record was changed after it was "
+        "written\n"
+        "  next: tradebot replay 2026-11-17 lists the records that can't be used\n"
+    )
 
 
 def test_pass_that_this_program_decides_otherwise_says_so(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ QUICK = 1
 """The level of compression: half of what the best one saves, in a tenth of its time."""
 BUSY_MS = 200
 """How long a pass waits for another one that is writing, at the most."""
+CHANGED = "its record was changed after it was written"
 TABLES = (
     """CREATE TABLE passes (id TEXT PRIMARY KEY, session TEXT NOT NULL, at TEXT NOT NULL, version TEXT NOT NULL,
         body BLOB NOT NULL, sum BLOB NOT NULL)""",
@@ -113,11 +114,11 @@ class KeptPasses:
         try:
             body, numbers = msgpack.decode(unpacked(packed), type=tuple[bytes, list[int]])
         except MsgspecError as error:
-            raise RecordError(f"it was changed after it was written: {error}") from error
+            raise RecordError(CHANGED) from error
         parts = self._parts(numbers)
         head = name, session, at, version
         if _sum(head, body, [digest for digest, _ in parts]) != told:
-            raise RecordError("it was changed after it was written")
+            raise RecordError(CHANGED)
         return body, [content for _, content in parts]
 
     def _parts(self, numbers: Sequence[int]) -> Sequence[tuple[bytes, bytes]]:
@@ -233,9 +234,9 @@ def unpacked(packed: bytes) -> bytes:
     try:
         content = unpacking.decompress(packed, LONGEST)
     except zlib.error as error:
-        raise RecordError(f"it was changed after it was written: {error}") from error
+        raise RecordError(CHANGED) from error
     if not unpacking.eof:
-        raise RecordError(f"it is cut off, or longer than {LONGEST:,} bytes")
+        raise RecordError(f"its record is cut off, or longer than {LONGEST:,} bytes")
     return content
 
 
