@@ -61,7 +61,8 @@ def told(
         console.print(f"Not in it: {one.setting}: {one.why}", markup=False, style="yellow")
     for name in unasked:
         console.print(
-            f"Not in it: what {clean(name)} would have answered: what it read then isn't stored any more",
+            f"Not in it: what {clean(name)} would have answered: the facts and bars that it read then aren't all "
+            "stored; tradebot bars list shows which bars are",
             markup=False, style="yellow",
         )  # fmt: skip
 

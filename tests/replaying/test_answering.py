@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.builders import SESSION
 from tests.replaying.recorded import Taken, trade_once
 from tests.venues import NoBars
 from tests.worlds import Scene, call
+from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision
 from tradebot.model.flow import Intake
@@ -16,7 +18,7 @@ from tradebot.model.reason_codes import Reason
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.replaying.answering import Answering, Answers, Stored
-from tradebot.replaying.supposed import decided
+from tradebot.replaying.supposed import decided, given_other
 from tradebot.strategies.filters import Filter
 
 STRENGTH = Filter("strength")
@@ -87,6 +89,17 @@ def test_strategy_that_is_off_proposes_nothing_and_a_new_one_is_asked() -> None:
     assert sent(taken, stored, off) == ([], frozenset())
     new = Answering("flow", None, Strength(0.4, 0.9))
     assert sent(taken, stored, new) == (FIRST, frozenset())
+
+
+def test_strategy_that_was_not_due_is_not_asked_again() -> None:
+    taken, stored = played(Strength(0.6))
+    proposed = taken.record.given.proposed
+    assert proposed is not None
+    slot = StrategySlot("flow", SESSION.date, "open+5m", SESSION.open, SESSION.close)
+    own = proposed.own._replace(waiting=(Waiting("flow", slot),))
+    waited = given_other(taken.record, proposed=replace(proposed, candidates=(), own=own))
+    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    assert Answers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())
 
 
 def test_what_arrived_later_is_not_seen() -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.errors import TemporaryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +22,11 @@ def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
     """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
+    from tradebot.adapters.bars.resting import RestingBars
     from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
-    def nowhere() -> BarSource:
-        raise TemporaryError("these bars aren't stored", "tradebot bars fetch")
-
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
-    return stored_bars(folder, events, nowhere, sessions, day) if is_stored else None
+    return RestingBars(_opening(folder, events), sessions, day) if is_stored else None
 
 
 def stored_bars(
@@ -40,10 +37,13 @@ def stored_bars(
     day: VenueDay,
 ) -> StoredBars:
     """Return a bot's closed bars; nothing is opened or asked before the first ones are needed."""
+    return StoredBars(_opening(folder, events), source, sessions, day)
 
+
+def _opening(folder: Path, events: JsonlEvents) -> Callable[[], SqliteBars]:
     def store() -> SqliteBars:
         from tradebot.adapters.bars.choosing import open_bars
 
         return open_bars(folder, events, datetime.now(UTC))
 
-    return StoredBars(store, source, sessions, day)
+    return store

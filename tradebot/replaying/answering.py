@@ -116,6 +116,9 @@ class Answers:
     def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals | None:
         if one.after is None:
             return _with(proposed, one.name, Answer())
+        if one.name in {each.strategy for each in proposed.own.waiting}:
+            # It wasn't due, so nobody asked it.
+            return proposed
         if filters := one.refilters:
             kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
