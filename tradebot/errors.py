@@ -64,7 +64,14 @@ class CannotWriteError(OperatorError):
 
 
 class ConfigurationError(OperatorError):
-    """Raised when the configuration file and the environment don't make valid settings."""
+    """Raised when the configuration file and the environment don't make valid settings.
+
+    It `names` a setting if that one is wrong in itself, and not only beside others.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, code: ExitCode | None = None, names: bool = False) -> None:
+        super().__init__(message, hint, code=code)
+        self.names = names
 
 
 class DamagedMarkerError(OperatorError):

@@ -13,7 +13,6 @@ from msgspec import Struct
 from commands.config.accept import app
 from commands.config.reading import differences_of, report_of, values
 from commands.shared.completing import settings as setting_names
-from commands.shared.setting_words import next_after, values_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.text import counted, in_yaml
@@ -64,6 +63,7 @@ class Set(Struct, frozen=True):
 
 def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_run: bool) -> Report:
     """Change settings; raise OperatorError, with nothing written, if what comes of it wouldn't load."""
+    from commands.shared.setting_words import values_of
     from tradebot.adapters.state.person_file import held
     from tradebot.adapters.text.yaml_loader import load_yaml_value, read_text
 
@@ -134,6 +134,7 @@ def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
 
 def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) -> "Loaded":
     """Return the settings as they would be; raise OperatorError if they aren't valid."""
+    from commands.shared.setting_words import next_after
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.adapters.text.yaml_loader import parsed
 
@@ -146,7 +147,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
         loaded = _loaded(folder, file, tried)
         require_installed(loaded.settings.strategies.installed_as())
     except ConfigurationError as bad:
-        hint = next_after(bad.message, str(file), wanted, "KEY VALUE KEY VALUE")
+        hint = next_after(bad, wanted, "KEY VALUE KEY VALUE")
         raise ConfigurationError(f"{bad.message}\n{UNWRITTEN}", hint) from None
     return loaded
 

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from commands.shared.plain import clean
-from tradebot.errors import OperatorError
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import Job
 
 OF_SYMBOLS = frozenset({"sectors", "themes", "betas"})
@@ -62,17 +62,16 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
     return values
 
 
-def next_after(message: str, origin: str, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
-    """Return what to do after settings were refused with a message.
+def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
+    """Return what to do after settings were refused.
 
-    One that names where a setting comes from is about its name or its value; any other about settings that need each
-    other, for which `together` says how to set them at once.
+    If none is wrong in itself, settings that need each other don't fit, and `together` says how to set them at once.
     """
     from tradebot.app.settings import Settings
 
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
-    if f"({origin})" in message:
+    if wrong.names:
         return f"{shown} lists the settings that there are, with their values"
     return f"change what it names as well, all at once: {together}; {shown} lists the values"
 

@@ -86,7 +86,7 @@ class Asking:
             try:
                 self._known[around] = self.supposing.of(around, self.changes.settings)
             except ConfigurationError as wrong:
-                hint = next_after(wrong.message, OPTION, self.changes.settings, TOGETHER)
+                hint = next_after(wrong, self.changes.settings, TOGETHER)
                 raise ConfigurationError(wrong.message, hint) from None
         return self._known[around]
 

@@ -154,7 +154,8 @@ def checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: o
         settings = Settings.model_validate(merged, context=purpose)
         _require_sound_weights(settings, origins)
     except ValidationError as bad:
-        raise ConfigurationError(_explain(bad, origins), CORRECT_IT) from None
+        names = any(error["loc"] for error in bad.errors())
+        raise ConfigurationError(_explain(bad, origins), CORRECT_IT, names=names) from None
     return settings
 
 
