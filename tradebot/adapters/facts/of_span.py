@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.codec import unpack_all
@@ -18,8 +19,8 @@ _SPAN = """FROM cycles WHERE job = ?1 AND at BETWEEN ?2 AND ?3 AND (?4 IS NULL O
     ORDER BY at DESC, sequence DESC LIMIT ?5"""
 PASSES = f"SELECT sequence, json_set(body, '$[10]', json('[]')) {_SPAN}"
 """Select the newest passes of a span, without prices, which are the longest part of them."""
-OF_SYMBOL = """SELECT cycle, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
-    AND cycle IN (SELECT value FROM json_each(?1)) ORDER BY cycle, position"""
+OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
+    AND cycle IN (SELECT value FROM json_each(?1))"""
 OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
     ORDER BY cycle, position"""
 BEFORE = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at < ?3 AND body ->> '$[2]' < ?2
@@ -83,7 +84,9 @@ def rows_of_symbol(
         return ()
     times = [one.at for one in passes.values()]
     span = symbol, time_text(min(times)), time_text(max(times))
-    return database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
+    found = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
+    # SQLite would copy every text to sort them.
+    return [(number, body) for number, _, body in sorted(found, key=itemgetter(0, 1))]
 
 
 def candidates_of(database: sqlite3.Connection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:

@@ -31,7 +31,7 @@ class _Judged(Struct, array_like=True):
 
 
 _decode = Decoder(_Judged).decode
-_VERDICT = Decision.__struct_fields__.index("verdict")
+_VERDICT, _PASS = Decision.__struct_fields__.index("verdict"), Verdict.PASS.value
 
 
 def outcomes(
@@ -52,5 +52,5 @@ def outcomes(
 
 
 def _outcome(one: CycleRecord, judged: _Judged) -> Outcome:
-    refusals = tuple([unpack(Decision, each) for each in judged.decisions if each[_VERDICT] != Verdict.PASS.value])
+    refusals = tuple([unpack(Decision, each) for each in judged.decisions if each[_VERDICT] != _PASS])
     return Outcome(one.at, one.slot, judged.candidate.strategy, refusals, judged.client_order_id)
