@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from tradebot import __version__
 from tradebot.app.replays import rules_of_record
 from tradebot.replaying.comparing import Difference, Replayed, replay
 from tradebot.replaying.passes import Recorded, Surroundings, read_record
+from tradebot.replaying.reading import Shared
 from tradebot.replaying.writing import RecordError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Deciding:
 
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions
-        self._shared: dict[tuple[bytes, Any], Any] = {}
+        self._shared: Shared = {}
         self._rules: dict[Surroundings, Rules] = {}
 
     def again(self, one: "KeptPass") -> Replayed:

@@ -30,6 +30,7 @@ from tradebot.replaying.answering import Answers, Stored, Supposition, Unanswere
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
 from tradebot.replaying.over_span import Body
 from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
+from tradebot.replaying.reading import Shared
 from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if import Change, WhatIf, what_if
@@ -55,7 +56,7 @@ class Asking:
     def __init__(self, app: App, changes: Changes) -> None:
         self.app, self.changes = app, changes
         self._closing = ExitStack()
-        self._shared: dict[tuple[bytes, Any], Any] = {}
+        self._shared: Shared = {}
         self._known: dict[Surroundings, Supposition] = {}
         self.supposing = self._closing.enter_context(Supposing(app.folder.path, os.environ))
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.replays import rules_of_record
 from tradebot.replaying.comparing import replay
 from tradebot.replaying.passes import read_record
+from tradebot.replaying.reading import Shared
 from tradebot.replaying.writing import RecordError, digest_of
 
 RULES = lru_cache(maxsize=16)(rules_of_record)
@@ -23,7 +23,7 @@ def decided_otherwise(folder: Path, before: set[bytes]) -> Iterator[str | None]:
     Records that are among those `before` were decided again as they were by this program, and aren't decided once more:
     each day begins with passes of the ground that it stands on.
     """
-    shared = dict[tuple[bytes, Any], Any]()
+    shared = Shared()
     with closing(KeptPasses(folder, MemoryEvents(), 1)) as kept:
         for one in kept.passes():
             try:

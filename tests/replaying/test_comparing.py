@@ -1,6 +1,8 @@
 """A recorded pass is decided again as it was, and what changes a decision is told as the first difference."""
 
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec import Raw, msgpack
@@ -13,9 +15,12 @@ from tradebot.model.order import Outcome, Reply
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.replaying.comparing import Difference, replay
-from tradebot.replaying.passes import read_record
+from tradebot.replaying.passes import glance, read_record
 from tradebot.replaying.tape import OffTapeError, Tape
 from tradebot.replaying.writing import RecordError
+
+FIRST_FORM = Path(__file__).with_name("first_form.record")
+"""What `entries` left in a program that wrote the first form, with its parts."""
 
 
 def entries(scene: Scene) -> list[Taken]:
@@ -54,6 +59,16 @@ def test_passes_are_decided_again_as_they_were(passes: Callable[[Scene], list[Ta
         found = replay(one.record, one.rules)
         assert found.difference is None
         assert found.decisions == sum(len(candidate.decisions) for candidate in one.outcome.candidates)
+
+
+def test_record_of_the_first_form_is_still_read_and_decided_as_it_was() -> None:
+    body, parts = msgpack.decode(zlib.decompress(FIRST_FORM.read_bytes()))
+    (taken,) = entries(Scene())
+    assert (msgpack.decode(body)[0], msgpack.decode(taken.written.body)[0]) == (1, 2)
+    assert glance(body, parts).outcome == taken.record.outcome
+    recorded = read_record(body, parts, {})
+    assert recorded.given == taken.record.given
+    assert replay(recorded, taken.rules).difference is None
 
 
 def test_equal_passes_have_equal_bytes() -> None:
@@ -115,7 +130,7 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
     [
         (lambda body: b"\xc1", "can't be read"),
         (lambda body: msgpack.encode({}), "isn't the record of a pass"),
-        (lambda body: msgpack.encode([2, *body[1:]]), "its form is 2, and this program reads form 1"),
+        (lambda body: msgpack.encode([3, *body[1:]]), "its form is 3, and this program reads forms 1 to 2"),
         (lambda body: msgpack.encode([*body[:6], [], *body[7:]]), "passes.Given: length"),
         (lambda body: msgpack.encode([*body[:7], [[["os.system", b""]], {}], body[8]]), "its tape can't be read"),
         (lambda body: msgpack.encode([body[0], 10**6, *body[2:]]), "which fields its values have"),

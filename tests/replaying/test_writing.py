@@ -6,7 +6,11 @@ from hashlib import blake2b
 
 import pytest
 
-from tradebot.replaying.writing import Parts, Remembered, asked_digest, digest_of, plain, written
+from tests.worlds import Scene
+from tradebot.desk.look import for_exits
+from tradebot.model.desk import Desk
+from tradebot.model.values import replace
+from tradebot.replaying.writing import Parts, Remembered, asked_digest, digest_of, plain, step_for, written
 
 
 def test_text_is_named_by_its_content_in_each_record_and_after_everything_was_forgotten() -> None:
@@ -29,3 +33,18 @@ def test_question_has_the_digest_of_what_it_was_about(asked: tuple[object, ...])
     told = written([list(one) if isinstance(one, tuple) else one for one in asked])
     assert asked_digest(asked) == blake2b(told, digest_size=8).digest()
     assert plain(asked) == [list(one) if isinstance(one, tuple) else one for one in asked]
+
+
+def test_what_seldom_changes_stands_once_for_equal_content_and_numbers_keep_their_form() -> None:
+    remembered = Remembered()
+    desk = for_exits(Scene().world())
+
+    def parts_of(filled: dict[str, Decimal]) -> list[bytes]:
+        parts = Parts(remembered)
+        step_for(Desk)(replace(desk, books=replace(desk.books, filled=filled)), parts)
+        return list(parts.numbers)
+
+    first = parts_of({"a": Decimal("1.5")})
+    assert parts_of({"a": Decimal("1.5")}) == first
+    assert len({*parts_of({"a": Decimal("1.50")})} - {*first}) == 1
+    assert parts_of({"a": Decimal("1.5")}) == first

@@ -74,7 +74,7 @@ class Account(Struct, frozen=True):
         return self.number[-4:]
 
 
-class EquityPeak(Struct, frozen=True):
+class EquityPeak(Struct, frozen=True, array_like=True):
     """The highest equity that counts, and a jump that counts only if it is seen again (zero if none), USD."""
 
     highest: Decimal
@@ -112,7 +112,7 @@ The venue computes one from the other, so a few percent may be fees and trades b
 """
 
 
-class Worth(Struct, frozen=True):
+class Worth(Struct, frozen=True, array_like=True):
     """The sum of cash and positions in USD; `at_cost` is the value of positions of which no price is known.
 
     A position that is paid for adds its value, one in a margined account only its unrealized profit.

@@ -45,7 +45,7 @@ SUSPENDED = "suspended"
 """Why a symbol has no quote if the venue has suspended its trading: nothing in it fills, stops included."""
 
 
-class Quote(Struct, frozen=True):
+class Quote(Struct, frozen=True, array_like=True):
     """The best bid and ask of one symbol, with the last trade, the previous close and the feed they came from.
 
     The sizes are what the feed shows at the two prices, in shares; None if it shows none. `day_volume_usd` is what was
@@ -108,7 +108,7 @@ class Depth(Struct, frozen=True):
         return sum((one.quantity for one in levels if (worst - one.price) * side.sign >= 0), Decimal(0))
 
 
-class Session(Struct, frozen=True):
+class Session(Struct, frozen=True, array_like=True):
     """One trading session of a calendar: its trade date at the venue, and its open and close in aware UTC.
 
     It may begin the evening before its date, or days before if the trading of a holiday belongs to it, and it may close
@@ -124,7 +124,7 @@ class Session(Struct, frozen=True):
         return self.open <= now < self.close
 
 
-class VenueClock(Struct, frozen=True):
+class VenueClock(Struct, frozen=True, array_like=True):
     """The venue's time, and what the venue says about its session."""
 
     now: datetime

@@ -26,7 +26,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.values import replace
 
 
-class Entered(Struct, frozen=True):
+class Entered(Struct, frozen=True, array_like=True):
     """One promised entry. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
@@ -58,7 +58,7 @@ class Span(NamedTuple):
         return Span(self.lowest, self.highest + usd) if side is Side.BUY else Span(self.lowest - usd, self.highest)
 
 
-class Stake(Struct, frozen=True):
+class Stake(Struct, frozen=True, array_like=True):
     """What one strategy holds of a symbol on one side, or may hold soon: its worst-case notional in USD.
 
     `held` is True for a position, False for an order that may still fill. `risk_usd` is what it loses from its

@@ -36,7 +36,7 @@ class Origin(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Outlook(Struct, frozen=True):
+class Outlook(Struct, frozen=True, array_like=True):
     """What is known about a held symbol at one moment; None and empty mean that nothing is known.
 
     `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each pass
@@ -69,7 +69,7 @@ Key = tuple[str, str, datetime]
 """What names an open position: its strategy, its symbol, and when it was opened."""
 
 
-class Lot(Struct, frozen=True):
+class Lot(Struct, frozen=True, array_like=True):
     """An open piece of a position: signed quantity, entry price, entry time."""
 
     quantity: Decimal
@@ -77,7 +77,7 @@ class Lot(Struct, frozen=True):
     at: datetime
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, array_like=True):
     """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
@@ -141,7 +141,7 @@ class Position(Struct, frozen=True):
         return self.entered_at
 
 
-class RoundTrip(Struct, frozen=True):
+class RoundTrip(Struct, frozen=True, array_like=True):
     """A position that was opened and closed again.
 
     `profit` is in USD, below zero for a loss, before the broker's fees; `cost` is what all its shares were bought or

@@ -130,7 +130,7 @@ def as_missed(by: str, reason: Reason) -> str:
     return f"{by}{AS_MISSED}: {reason}"
 
 
-class ReconcileMark(Struct, frozen=True):
+class ReconcileMark(Struct, frozen=True, array_like=True):
     """The last reconcile: when it ran, how many findings it left, and how many of those block entries."""
 
     at: datetime

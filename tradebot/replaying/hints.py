@@ -13,6 +13,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from msgspec import StructMeta
 
 import tradebot.model
+from tradebot.model.books import Books
+from tradebot.model.desk import Book, Desk
 from tradebot.model.registry import RegistryRules
 from tradebot.ports import broker, stores
 from tradebot.ports.strategy import Strategy
@@ -24,6 +26,12 @@ GIVEN = (RegistryRules,)
 """Parts of the configuration, which a record has once for all passes."""
 NEVER = (object, Strategy)
 """What no record has: fields of these types are empty when a pass decides."""
+APART: Mapping[type, frozenset[str]] = MappingProxyType({
+    Desk: frozenset({"positions", "sectors"}),
+    Books: frozenset({"chains", "filled", "intents", "orders", "promised", "totals"}),
+    Book: frozenset({"themes"}),
+})  # fmt: skip
+"""Fields that hold much and seldom change: what they hold becomes a part, whatever its type."""
 PORTS: Mapping[str, type] = MappingProxyType({
     "ledger": stores.Ledger, "facts": stores.Facts, "events": stores.Events, "approvals": stores.Approvals,
     "reader": broker.BrokerReader, "orders": broker.OrderPort, "market": broker.Market,

@@ -15,12 +15,14 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.hints import PORTS, reply_hint, shapes
-from tradebot.replaying.reading import Source, shapes_of, untyped
+from tradebot.replaying.reading import Shared, Source, shapes_of, untyped
 from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of, told_in
 from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
 
-SCHEMA, LENGTH = 1, 9
-"""The form of records. Another one means that this program can't read them."""
+SCHEMA, LENGTH = 2, 9
+"""The form of records. A later one means that this program can't read them."""
+FIRST = 1
+"""The form of records in which every field has what it holds."""
 TOLD = 6
 """The place of the tape, after the form: most of it is what the pass had recorded before, and few ever read that."""
 
@@ -137,7 +139,7 @@ def bytes_of(outcome: CycleRecord) -> bytes:
 def read_record(
     body: bytes,
     parts: Sequence[bytes],
-    shared: dict[tuple[bytes, Any], Any],
+    shared: Shared,
     kind: type[Tape] = Tape,
     *,
     only_passing: bool = False,
@@ -151,8 +153,8 @@ def read_record(
     if not (isinstance(found, list) and found):
         raise RecordError("it isn't the record of a pass")
     form, *rest = found
-    if (schema := untyped(form)) != SCHEMA:
-        raise RecordError(f"its form is {schema!r:.40}, and this program reads form {SCHEMA}")
+    if (schema := untyped(form)) not in (FIRST, SCHEMA):
+        raise RecordError(f"its form is {schema!r:.40}, and this program reads forms {FIRST} to {SCHEMA}")
     if len(found) != LENGTH:
         raise RecordError("it isn't the record of a pass")
     shape, settings, accepted, discovered, version, given, told, outcome = (
@@ -160,7 +162,7 @@ def read_record(
     )
     if not isinstance(outcome, bytes):
         raise RecordError("it isn't the record of a pass")
-    source = Source(parts, shapes_of(_content(parts, shape)), shared)
+    source = Source(parts, shapes_of(_content(parts, shape)), shared, apart=schema != FIRST)
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
@@ -210,7 +212,7 @@ def glance(body: bytes, parts: Sequence[bytes]) -> Glance:
     """Return what a record says without reading the rest; RecordError if it isn't the record of a pass."""
     try:
         found = msgpack.decode(body, type=list[Raw])
-        if len(found) != LENGTH or msgpack.decode(found[0]) != SCHEMA:
+        if len(found) != LENGTH or msgpack.decode(found[0]) not in (FIRST, SCHEMA):
             raise RecordError("it isn't the record of a pass")
         settings, accepted = (_content(parts, msgpack.decode(found[place])) for place in (2, 3))
         discovered, version = msgpack.decode(found[4], type=tuple[str, ...]), msgpack.decode(found[5], type=str)

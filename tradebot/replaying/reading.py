@@ -16,6 +16,7 @@ from msgspec import NODEFAULT, Raw, msgpack
 from msgspec.structs import fields
 
 from tradebot.replaying.hints import (
+    APART,
     GIVEN,
     NEVER,
     SCALARS,
@@ -89,13 +90,21 @@ def untyped(content: bytes | Raw, kind: Any = Any) -> Any:
         raise RecordError("its record can't be read: it is damaged") from error
 
 
-class Source:
-    """What a record is read from: its parts by number, and the values already made of parts, shared by records."""
+Shared = dict[tuple[Any, ...], Any]
+"""The values that were already made of parts, by content and type."""
 
-    def __init__(self, parts: Sequence[bytes], shapes: Shapes, shared: dict[tuple[bytes, Any], Any]) -> None:
+
+class Source:
+    """What a record is read from: its parts by number, and the values already made of parts, shared by records.
+
+    In the first form of records, no field stands `apart`.
+    """
+
+    def __init__(self, parts: Sequence[bytes], shapes: Shapes, shared: Shared, *, apart: bool = True) -> None:
         self._parts = parts
         self.shapes = shapes
         self._shared = shared
+        self.apart = apart
 
     def content(self, number: object) -> bytes:
         """Return a part by its number."""
@@ -109,6 +118,16 @@ class Source:
         key = content, kind
         if key not in self._shared:
             self._shared[key] = self.shapes.reader(kind, inline=True)(untyped(content), self)
+        return self._shared[key]
+
+    def held(self, numbers: object, kind: Any) -> Any:
+        """Return what a field holds that stands apart: its part comes first, and then those in that."""
+        number, *inner = _list(numbers)
+        content, parts = self.content(number), tuple([self.content(one) for one in inner])
+        key = content, kind, parts
+        if key not in self._shared:
+            source = Source(parts, self.shapes, self._shared)
+            self._shared[key] = source.read(kind, untyped(content))
         return self._shared[key]
 
     def read(self, hint: Any, value: object) -> Any:
@@ -151,6 +170,8 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
         return _unknown(kind)
     hints = hints_of(kind)
     readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
+    if not inline:
+        readers |= {name: _apart(hints[name], readers[name]) for name in APART.get(kind, ())}
     steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
     lacking = sorted(_required(kind) - set(then))
     in_order = now == then and getattr(kind, "__match_args__", now) == now
@@ -184,6 +205,10 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
         return kind(**{name: item for name, item in zip(then, found, strict=True) if name in readers})
 
     return read
+
+
+def _apart(hint: Any, read: Read) -> Read:
+    return lambda value, source: source.held(value, hint) if source.apart else read(value, source)
 
 
 def _left_out(value: Any, source: Source) -> None:

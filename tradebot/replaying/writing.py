@@ -2,7 +2,7 @@
 
 The steps are built once per type. Most fields need none, so a value becomes a list in one call, and msgspec does the
 rest. Orders, intents and listings are the same in many passes: each becomes a part, which is stored once and named by
-its digest. Equal values have equal bytes.
+its digest. So does what a few fields hold, which seldom changes. Equal values have equal bytes.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
+from itertools import chain
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, msgpack
 from msgspec.structs import astuple
@@ -22,6 +23,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.venue import Capabilities
 from tradebot.replaying.hints import (
+    APART,
     GIVEN,
     NEVER,
     SCALARS,
@@ -42,6 +44,7 @@ DIGEST = 16
 PARTS = frozenset({IntentRecord, Order, Listing, ListingRecord, OwnedFill, Capabilities})
 MOST_REMEMBERED = 20_000
 Step = Callable[[Any, "Parts"], Any]
+See = Callable[[Any], Any]
 _write = msgpack.Encoder().encode
 
 
@@ -54,31 +57,39 @@ def digest_of(content: bytes) -> bytes:
     return blake2b(content, digest_size=DIGEST).digest()
 
 
+class Apart(NamedTuple):
+    """What a field held when it was written last, and by what one sees that it holds the same again.
+
+    `parts` are the digests of the parts in it, which its content names by their place.
+    """
+
+    value: Any
+    seen: Any
+    content: bytes
+    digest: bytes
+    parts: tuple[bytes, ...]
+
+
 class Remembered:
     """The parts that this process has written, by the value itself, so that an unchanged one isn't written again."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, bytes]] = {}
+        self.known: dict[int, tuple[object, bytes]] = {}
+        self._apart: dict[Step, Apart] = {}
         self._texts: dict[bytes, bytes] = {}
         self.content: dict[bytes, bytes] = {}
 
     def forget_if_many(self) -> None:
         """Forget everything if it has become much. One record needs its parts until it is kept."""
-        if len(self._known) >= MOST_REMEMBERED:
+        if len(self.content) >= MOST_REMEMBERED:
             self.forget()
 
     def forget(self) -> None:
         """Forget everything."""
-        self._known.clear()
+        self.known.clear()
+        self._apart.clear()
         self._texts.clear()
         self.content.clear()
-
-    def digest(self, value: Struct) -> bytes:
-        """Return the digest of a part's content; it is written if it wasn't yet."""
-        known = self._known.get(id(value))
-        if known is not None and known[0] is value:
-            return known[1]
-        return self._new(value)
 
     def text(self, content: bytes) -> bytes:
         """Return the digest of a content, which is computed once: the settings are the same for many passes."""
@@ -88,11 +99,28 @@ class Remembered:
             self.content[digest] = content
         return digest
 
-    def _new(self, value: Struct) -> bytes:
+    def apart(self, step: Step, value: Any, see: See | None) -> Apart:
+        """Return what a field holds as a part; it is written again only if it holds something else than before."""
+        last = self._apart.get(step)
+        if last is not None and value is last.value:
+            return last
+        seen = see(value) if see else None
+        if last is not None and seen is not None and seen == last.seen:
+            return last
+        parts = Parts(self)
+        content = _write(step(value, parts))
+        same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
+        digest = last.digest if last is not None and same else digest_of(content)
+        self.content[digest] = content
+        self._apart[step] = found = Apart(value, seen, content, digest, tuple(parts.numbers))
+        return found
+
+    def new(self, value: Struct) -> bytes:
+        """Write a part, and return the digest of its content."""
         content = _write(_struct(type(value), True)(value, Parts(self, inline=True)))
         digest = digest_of(content)
         # The value is kept with its address, which no other value can have meanwhile.
-        self._known[id(value)] = value, digest
+        self.known[id(value)] = value, digest
         self.content[digest] = content
         return digest
 
@@ -113,16 +141,25 @@ class Parts:
 
     def __init__(self, remembered: Remembered, *, inline: bool = False) -> None:
         self.remembered = remembered
+        self._known = remembered.known
         self.inline = inline
         self.numbers: dict[bytes, int] = {}
 
     def number(self, value: Struct) -> int:
         """Return the number of a value among the parts."""
-        return self._add(self.remembered.digest(value))
+        # Many records have hundreds of parts, so this takes no further call for one that is known.
+        known = self._known.get(id(value))
+        digest = known[1] if known is not None and known[0] is value else self.remembered.new(value)
+        return self.numbers.setdefault(digest, len(self.numbers))
 
     def text(self, content: bytes) -> int:
         """Return the number of a part with this content."""
         return self._add(self.remembered.text(content))
+
+    def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
+        """Return the number of what a field holds, and those of the parts in that."""
+        found = self.remembered.apart(step, value, see)
+        return [self._add(found.digest), *map(self._add, found.parts)]
 
     def _add(self, digest: bytes) -> int:
         return self.numbers.setdefault(digest, len(self.numbers))
@@ -183,7 +220,8 @@ def _step(hint: Any) -> Step | None:
     if hint in (*SCALARS, *TEXTS, datetime, NoneType) or is_word(hint):
         return None
     if is_struct(hint):
-        return _struct(hint, hint not in PARTS)
+        alone = hint.__struct_config__.array_like and not _changing(hint)
+        return None if alone else _struct(hint, hint not in PARTS)
     if is_named_tuple(hint):
         return _fields(hint)
     if is_mapping(hint):
@@ -223,8 +261,34 @@ def _struct(kind: Any, inline: bool) -> Step:
 
 
 def _changing(kind: Any) -> list[tuple[int, Step]]:
-    found = ((place, _step(hint)) for place, hint in enumerate(hints_of(kind).values()))
+    apart = APART.get(kind, ())
+    found = (
+        (place, _apart(hint) if name in apart else _step(hint))
+        for place, (name, hint) in enumerate(hints_of(kind).items())
+    )
     return [(place, step) for place, step in found if step is not None]
+
+
+def _apart(hint: Any) -> Step:
+    step, see = step_for(hint), _see(hint)
+    return lambda value, parts: step(value, parts) if parts.inline else parts.apart(step, value, see)
+
+
+def _see(hint: Any) -> See | None:
+    """Return what tells parts, or mappings to them or to lists of them, from others; None for what its bytes tell."""
+    if not is_mapping(hint):
+        return (lambda value: [*map(id, value)]) if _are_parts(hint) else None
+    item = hint.__args__[1]
+    if item in PARTS:
+        return lambda value: ([*value], [*map(id, value.values())])
+    if not _are_parts(item):
+        return None
+    return lambda value: ([*value], [*map(len, value.values())], [*map(id, chain.from_iterable(value.values()))])
+
+
+def _are_parts(hint: Any) -> bool:
+    items = items_of(hint)
+    return items is not None and items[1] in PARTS
 
 
 def _fields(kind: Any) -> Step | None:

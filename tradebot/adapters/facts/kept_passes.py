@@ -160,12 +160,11 @@ class KeptPasses:
 
     def _numbers_of(self, database: CacheConnection, session: str, written: Written) -> list[int]:
         """Return where the parts of a record are kept in a session; those that aren't yet are added."""
-        for digest in written.parts:
-            if digest not in self._numbers:
-                self._numbers[digest] = self._known(database, session, digest) or self._add(
-                    database, session, digest, written.contents
-                )
-        return [self._numbers[digest] for digest in written.parts]
+        for digest in [one for one in written.parts if one not in self._numbers]:
+            self._numbers[digest] = self._known(database, session, digest) or self._add(
+                database, session, digest, written.contents
+            )
+        return [*map(self._numbers.__getitem__, written.parts)]
 
     def _known(self, database: CacheConnection, session: str, digest: bytes) -> int | None:
         query = "SELECT number FROM parts WHERE session = ? AND digest = ?"
