@@ -147,3 +147,40 @@ def test_calendar_and_listings_are_read_once_for_all_passes() -> None:
 )
 def test_only_what_filters_compare_with_is_answered_from_the_record(one: Answering, refilters: bool) -> None:
     assert (one.refilters is not None) is refilters
+
+
+class Asked(Strength):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def propose(self, view: StrategyView) -> Sequence[Open]:
+        self.asked += 1
+        return super().propose(view)
+
+
+def test_strategy_is_asked_as_then_again_only_if_it_sees_something_else_or_the_pass_knew_of_another_reply() -> None:
+    taken, stored = played(Strength(0.6))
+    then = Asked(0.6)
+    one = Answering("flow", then, Strength(0.6, 0.7), frozenset({"score"}))
+    for _ in range(3):
+        assert sent(taken, stored, one) == (FIRST, frozenset())
+    assert then.asked == 1
+    scene = Scene()
+    scene.facts.store(Intake("flow_alerts", "AAPL", scene.venue.now, 10, (), 0, 0, ()))
+    later = trade_once(replace(scene.world(), strategies=[Strength(0.6)]), call())
+    assert sent(later, stored, one) == (FIRST, frozenset())
+    assert then.asked == 2, "a reply that the pass knew of is no longer stored"
+    assert sent(later, Stored(scene.facts, NoBars(), scene.ledger, stored.verified), one) == (FIRST, frozenset())
+    assert then.asked == 3
+    other = Answering("flow", Asked(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
+    assert sent(later, stored, other) == ([], frozenset({"flow"}))
+
+
+def test_answer_that_is_not_as_recorded_is_not_taken_for_verified() -> None:
+    taken, stored = played(Strength(0.6))
+    lied = Asked(0.6, 0.55)
+    for _ in range(2):
+        changed = Answering("flow", lied, Strength(0.6, 0.7), frozenset({"score"}))
+        assert sent(taken, stored, changed) == ([], frozenset({"flow"}))
+    assert lied.asked == 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -95,66 +96,77 @@ def is_own_refusal(answer: object) -> TypeGuard[Decision]:
     return _is_own_decision(answer) and not answer.passed
 
 
-Rule = tuple[str, Callable[[], bool]]
+Rules = tuple[tuple[str, Callable[[Any], bool]], ...]
 
 
-class _WantCheck(Struct, frozen=True):
+class _WantCheck(Struct, frozen=True, dict=True):
     """The checks on every want of one strategy. Types come first, because a strategy may return anything."""
 
     universe: frozenset[str]
     held: frozenset[str]
     sources: frozenset[str]
 
-    def fault(self, want: Want) -> str | None:
-        rules_of: Mapping[type, Callable[[Any], tuple[Rule, ...]]] = {
-            Open: self._open, Target: self._target, Reduce: self._reduce, Close: self._close,
-        }  # fmt: skip
-        # A subclass could answer differently each time it is looked at.
-        if type(want) not in rules_of:
-            return "it is not an Open, a Target, a Reduce or a Close"
-        return next((fault for fault, holds in rules_of[type(want)](want) if not holds()), None)
+    @cached_property
+    def _rules(self) -> Mapping[type, Rules]:
+        return {Open: self._open(), Target: self._target(), Reduce: self._reduce(), Close: self._close()}
 
-    def _open(self, want: Open) -> tuple[Rule, ...]:
+    def fault(self, want: Want) -> str | None:
+        # A subclass could answer differently each time it is looked at.
+        rules = self._rules.get(type(want))
+        if rules is None:
+            return "it is not an Open, a Target, a Reduce or a Close"
+        for fault, holds in rules:
+            if not holds(want):
+                return fault
+        return None
+
+    def _open(self) -> Rules:
         return (
-            ("its symbol is not in the universe", lambda: _in(want.symbol, self.universe)),
-            ("its side is not a Side", lambda: type(want.side) is Side),
-            ("its score is not between -1 and 1", lambda: _within(want.score, -1, 1)),
-            ("its score and its side disagree", lambda: want.score * want.side.sign >= 0),
-            ("its coverage is not between 0 and 1", lambda: _optional(want.coverage, 0)),
-            ("its components are not all valid", lambda: _each(want.components, _is_component)),
-            ("its quantity is not a Decimal above 0", lambda: want.quantity is None or _is_quantity(want.quantity)),
-            ("its stop is not a Decimal between 0 and 1", lambda: _is_distance(want.stop_loss_fraction, 1)),
-            ("its target is not a Decimal between 0 and 10", lambda: _is_distance(want.profit_target_fraction, 10)),
-            ("its average true range is not a Decimal between 0 and 1", lambda: _is_distance(want.atr_fraction, 1)),
-            ("its invalid distance is not a Decimal between 0 and 1", lambda: _is_distance(want.invalid_fraction, 1)),
-            ("its targets are not rising levels with shares of at most 1", lambda: _are_levels(want.targets)),
-            ("its hold is not a number of seconds above 0", lambda: _is_hold(want.hold_s)),
-            ("its contracts are not all valid", lambda: _each(want.contracts, _is_contract)),
-            ("its cluster is not a text of at most 200 characters", lambda: _is_text(want.cluster)),
-            ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
-            ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
+            ("its symbol is not in the universe", lambda one: _in(one.symbol, self.universe)),
+            ("its side is not a Side", lambda one: type(one.side) is Side),
+            ("its score is not between -1 and 1", lambda one: _within(one.score, -1, 1)),
+            ("its score and its side disagree", lambda one: one.score * one.side.sign >= 0),
+            ("its coverage is not between 0 and 1", lambda one: _optional(one.coverage, 0)),
+            ("its components are not all valid", lambda one: _each(one.components, _is_component)),
+            ("its quantity is not a Decimal above 0", lambda one: one.quantity is None or _is_quantity(one.quantity)),
+            ("its stop is not a Decimal between 0 and 1", lambda one: _is_distance(one.stop_loss_fraction, 1)),
+            ("its target is not a Decimal between 0 and 10", lambda one: _is_distance(one.profit_target_fraction, 10)),
+            ("its average true range is not a Decimal between 0 and 1", lambda one: _is_distance(one.atr_fraction, 1)),
+            (
+                "its invalid distance is not a Decimal between 0 and 1",
+                lambda one: _is_distance(one.invalid_fraction, 1),
+            ),
+            ("its targets are not rising levels with shares of at most 1", lambda one: _are_levels(one.targets)),
+            ("its hold is not a number of seconds above 0", lambda one: _is_hold(one.hold_s)),
+            ("its contracts are not all valid", lambda one: _each(one.contracts, _is_contract)),
+            ("its cluster is not a text of at most 200 characters", lambda one: _is_text(one.cluster)),
+            ("its source is not 'strategy'", lambda one: any(one.source == known for known in self.sources)),
+            ("its decisions are not ones a strategy may make", lambda one: _each(one.decisions, _is_own_decision)),
         )
 
-    def _target(self, want: Target) -> tuple[Rule, ...]:
+    def _target(self) -> Rules:
         return (
-            ("its symbol is not in the universe", lambda: _in(want.symbol, self.universe | self.held)),
-            ("it needs a weight or a quantity, not both", lambda: (want.weight is None) != (want.quantity is None)),
-            ("its weight is not a Decimal between -10 and 10", lambda: _is_signed(want.weight, MOST_WEIGHT)),
+            ("its symbol is not in the universe", lambda one: _in(one.symbol, self.universe | self.held)),
+            ("it needs a weight or a quantity, not both", lambda one: (one.weight is None) != (one.quantity is None)),
+            ("its weight is not a Decimal between -10 and 10", lambda one: _is_signed(one.weight, MOST_WEIGHT)),
             (
                 "its quantity is not a Decimal of at most a trillion shares",
-                lambda: _is_signed(want.quantity, MOST_SHARES),
+                lambda one: _is_signed(one.quantity, MOST_SHARES),
             ),
-            ("its score is not between -1 and 1", lambda: _optional(want.score, -1)),
-            ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
+            ("its score is not between -1 and 1", lambda one: _optional(one.score, -1)),
+            ("its decisions are not ones a strategy may make", lambda one: _each(one.decisions, _is_own_decision)),
         )
 
-    def _reduce(self, want: Reduce) -> tuple[Rule, ...]:
-        return (*self._close(want), ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)))
+    def _reduce(self) -> Rules:
+        return (*self._close(), ("its quantity is not a Decimal above 0", lambda one: _is_quantity(one.quantity)))
 
-    def _close(self, want: Close | Reduce) -> tuple[Rule, ...]:
+    def _close(self) -> Rules:
         return (
-            ("the strategy doesn't hold its symbol", lambda: _in(want.symbol, self.held)),
-            ("its reason is not a text of 1 to 200 characters", lambda: _is_text(want.why) and bool(want.why.strip())),
+            ("the strategy doesn't hold its symbol", lambda one: _in(one.symbol, self.held)),
+            (
+                "its reason is not a text of 1 to 200 characters",
+                lambda one: _is_text(one.why) and bool(one.why.strip()),
+            ),
         )
 
 

@@ -15,7 +15,7 @@ from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.own_slots import Plan, begin, plan
 from tradebot.desk.registry import look_at_coins
 from tradebot.desk.shocks import Moves, moves_before
-from tradebot.desk.views import Sights
+from tradebot.desk.views import Seen, Sights
 from tradebot.gates.common import permission_to_enter, trading_state, unquoted
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -102,7 +102,7 @@ class Answer(NamedTuple):
 
 def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Answer:
     """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
-    seen = sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
+    seen = sees(sights, strategy, slot)
     result = seen.unmet or answer_of(strategy, seen.view, world.rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return Answer((), seen.left_out, result)
@@ -114,6 +114,11 @@ def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: S
         else:
             candidates.append(_candidate(named, seen.view.lots, listing, want))
     return Answer(candidates, refused, None, bool(seen.view.universe))
+
+
+def sees(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Seen:
+    """Return what a strategy sees, in its own slot if it has one."""
+    return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
 def answer_of(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:

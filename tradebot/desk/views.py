@@ -52,14 +52,14 @@ class Sights:
     """What was known at `now`; everything is read when the first strategy needs it, and only once."""
 
     def __init__(self, world: World, now: datetime, strategies: Sequence[Strategy]) -> None:
-        self._world = world
+        self.world = world
         self._now = now
         self._strategies = strategies
 
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
         """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
         needs, universe = strategy.needs, self._universe(strategy)
-        until, sectors = as_of or self._now, self._world.rules.sectors
+        until, sectors = as_of or self._now, self.world.rules.sectors
         now = until if sees_its_slot(needs) else self._now
         series = self._series(needs.bars, universe, until)
         if isinstance(series, Decision):
@@ -76,19 +76,19 @@ class Sights:
             series=MappingProxyType(series),
             quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
             lots=MappingProxyType(lots),
-            equity_usd=self._account_equity * self._world.rules.of(strategy.name).allotment_fraction
+            equity_usd=self._account_equity * self.world.rules.of(strategy.name).allotment_fraction
             if needs.equity
             else None,
             slot=slot,
             trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
-            costs=self._world.rules.of(strategy.name).costs,
+            costs=self.world.rules.of(strategy.name).costs,
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
             kept=MappingProxyType(self._kept_of(lots)),
         )
         return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
 
     def _universe(self, strategy: Strategy) -> Sequence[str]:
-        return self._world.rules.of(strategy.name).universe
+        return self.world.rules.of(strategy.name).universe
 
     def _absent(
         self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series], until: datetime
@@ -105,13 +105,13 @@ class Sights:
             if need.max_age_s is not None and (age_s := self._age_s(found, until)) > need.max_age_s:
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, need.max_age_s, age_s)
         if strategy.needs.quotes and symbol not in self._quotes:
-            return unquoted(Gate.NEEDS, self._world.market.rejected_quotes.get(symbol))
+            return unquoted(Gate.NEEDS, self.world.market.rejected_quotes.get(symbol))
         return None
 
     def _age_s(self, series: Series, until: datetime) -> float:
         """Return for how many seconds a session was open between the end of the newest bar and `until`."""
         end = series.start_of(-1) + (width_of(series.timeframe) or timedelta(days=1))
-        sessions = self._world.ledger.sessions(end.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
+        sessions = self.world.ledger.sessions(end.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
         open_for = (min(until, session.close) - max(end, session.open) for session in sessions)
         return sum(max(span.total_seconds(), 0.0) for span in open_for)
 
@@ -122,7 +122,7 @@ class Sights:
         together = sum([need.depth * len(need.symbols or universe) for need in needs])
         if together > MOST_BARS_TOGETHER:
             return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
-        offered = self._world.venue.bar_prices
+        offered = self.world.venue.bar_prices
         if lacking := sorted({need.price for need in needs} - offered):
             return Decision(
                 Gate.NEEDS, Verdict.FAIL, Reason.BARS_NOT_OFFERED, ", ".join(lacking), ", ".join(sorted(offered))
@@ -130,7 +130,7 @@ class Sights:
         found: dict[SeriesKey, Series] = {}
         try:
             for need in sorted(needs, key=lambda need: need.depth):
-                for symbol, series in self._world.bars.closed(need, need.symbols or universe, until).items():
+                for symbol, series in self.world.bars.closed(need, need.symbols or universe, until).items():
                     found[need.key_of(symbol)] = series.last(need.depth)
         except TradebotError as away:
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
@@ -141,7 +141,7 @@ class Sights:
 
     def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
         """Return what the books keep of positions, without best and worst prices, which change with every quote."""
-        found = self._world.ledger.kept([position.key for position in lots.values()]) if lots else {}
+        found = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
         kept = {symbol: complete(found.get(position.key), position) for symbol, position in lots.items()}
         return {symbol: replace(one, best=None, worst=None) for symbol, one in kept.items()}
 
@@ -150,14 +150,14 @@ class Sights:
         """Return what is listed of all that these strategies may want, by symbol."""
         universes = (self._universe(strategy) for strategy in self._strategies)
         held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
-        return listed_for(self._world, (*chain.from_iterable(universes), *held))
+        return listed_for(self.world, (*chain.from_iterable(universes), *held))
 
     def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
         """Return how a symbol is listed, or else what a position in it was opened as; None if nobody knows."""
         listing = self.listings.get(symbol)
         if listing or held is None:
             return listing
-        opened = self._world.ledger.kept([held.key]).get(held.key)
+        opened = self.world.ledger.kept([held.key]).get(held.key)
         return of_order(opened.instrument, self._now) if opened and opened.instrument else None
 
     @cached_property
@@ -167,18 +167,18 @@ class Sights:
 
     @cached_property
     def _facts(self) -> Mapping[str, SymbolFacts]:
-        session = last_session(self._world.ledger, self._now, self._world.venue.day)
-        return self._world.facts.load(self._flow_universe, session, self._now)
+        session = last_session(self.world.ledger, self._now, self.world.venue.day)
+        return self.world.facts.load(self._flow_universe, session, self._now)
 
     @cached_property
     def _market(self) -> Mapping[str, object]:
-        session = last_session(self._world.ledger, self._now, self._world.venue.day)
-        return self._world.facts.market(session, self._now)
+        session = last_session(self.world.ledger, self._now, self.world.venue.day)
+        return self.world.facts.market(session, self._now)
 
     @cached_property
     def _quotes(self) -> Mapping[str, Quote]:
         quoting = (self._universe(strategy) for strategy in self._strategies if strategy.needs.quotes)
-        return self._world.market.quotes(tuple(dict.fromkeys(s for universe in quoting for s in universe)))
+        return self.world.market.quotes(tuple(dict.fromkeys(s for universe in quoting for s in universe)))
 
     @cached_property
     def _positions(self) -> Sequence[Position]:
@@ -194,8 +194,8 @@ class Sights:
 
     @cached_property
     def _totals(self) -> Totals:
-        return self._world.ledger.totals()
+        return self.world.ledger.totals()
 
     @cached_property
     def _account_equity(self) -> Decimal:
-        return self._world.reader.account().equity
+        return self.world.reader.account().equity

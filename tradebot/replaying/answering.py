@@ -6,15 +6,15 @@ settings of the record, it answers as recorded: then what it read is still there
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from tradebot.desk.proposals import Answer, Proposals, ask, strongest_first
+from tradebot.desk.proposals import Answer, Proposals, ask, sees, strongest_first
 from tradebot.desk.views import Sights
-from tradebot.model.bar import Session
+from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Kept, Key
@@ -25,9 +25,12 @@ from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
 from tradebot.ports.strategy import RefilteringStrategy, Strategy
-from tradebot.ports.world import Rules
+from tradebot.ports.world import Rules, World
 from tradebot.replaying.passes import Recorded
 from tradebot.replaying.supposed import given_other, supposed_tape
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""The time of what is compared whenever it was."""
 
 
 class Answering(Struct, frozen=True):
@@ -71,12 +74,14 @@ class Supposition(Struct, frozen=True):
 class Stored(Struct, frozen=True, dict=True):
     """The stores in which something of the time of a pass still is. Nothing is written or fetched.
 
-    The calendar and what is listed are read once for all passes.
+    The calendar and what is listed are read once for all passes. `verified` has by strategy what it saw, and what was
+    recorded of its answer, when it last answered with the settings of then what is recorded.
     """
 
     facts: Facts
     bars: Bars | None
     ledger: Ledger
+    verified: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def sessions(self) -> Callable[..., Sequence[Session]]:
@@ -96,6 +101,7 @@ class Answers:
         self._stored = stored
         self._facts: Any = _ReadOnce(stored.facts) if stored else None
         self._as_then: dict[str, bool] = {}
+        self._sights_of: dict[tuple[str, bool], Sights] = {}
 
     def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
         """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
@@ -124,38 +130,73 @@ class Answers:
             return replace(proposed, candidates=strongest_first(kept))
         if self._stored is None or not self._is_as_then(one):
             return None
-        return _with(proposed, one.name, self._asked(one.after, one.name, rules))
+        sights = self._sights(one, rules if one.sees else self._rules)
+        return _with(proposed, one.name, self._asked(one.after, one.name, sights))
 
     def _is_as_then(self, one: Answering) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded."""
         if one.before is None:
             return True
         if one.name not in self._as_then:
-            proposed = self._recorded.given.proposed
-            assert proposed is not None, "a pass of entries has proposals"
-            answer = self._asked(one.before, one.name, self._rules)
-            then = [each for each in proposed.candidates if each.strategy == one.name]
-            refused = [each for each in proposed.refused if each.strategy == one.name]
-            same = [*strongest_first(answer.candidates)] == then
-            self._as_then[one.name] = same and [*_refusals(one.name, answer)] == refused
+            self._as_then[one.name] = self._answers_as_then(one.before, one.name, self._sights(one, self._rules))
         return self._as_then[one.name]
 
-    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
-        given = self._recorded.given
-        proposed, stored = given.proposed, self._stored
-        assert proposed is not None
+    def _answers_as_then(self, strategy: Strategy, name: str, sights: Sights) -> bool:
+        """Return True if a strategy, with the settings of then, answers what is recorded.
+
+        It isn't asked if it sees the same, but for the time, as in the last pass in which it did, and if the pass says
+        itself that no other reply about facts had come meanwhile. A strategy that sees bars is always asked: a bar that
+        is missing would show in nothing else.
+        """
+        proposed, stored = self._proposed, self._stored
         assert stored is not None, "there is something to ask on"
-        now = min((one.at for one in proposed.candidates), default=given.desk.now)
+        refused = [one for one in proposed.refused if one.strategy == name]
+        seen = sees(sights, strategy, self._slot(name))
+        alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
+        if not strategy.needs.bars and stored.verified.get(name) == alike:
+            return True
+        answer = self._asked(strategy, name, sights)
+        then = [one for one in proposed.candidates if one.strategy == name]
+        same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
+        if same:
+            stored.verified[name] = alike
+        return same
+
+    def _asked(self, strategy: Strategy, name: str, sights: Sights) -> Answer:
+        return ask(sights.world, self._now, sights, strategy, self._slot(name))
+
+    def _sights(self, one: Answering, rules: Rules) -> Sights:
+        """Return what a strategy sees by these rules, as it was and as it would be; it is the same if they are."""
+        key = one.name, rules is self._rules
+        if key not in self._sights_of:
+            strategies = [each for each in (one.before, one.after) if each is not None]
+            self._sights_of[key] = Sights(self._world(strategies, rules), self._now, strategies)
+        return self._sights_of[key]
+
+    @property
+    def _proposed(self) -> Proposals:
+        proposed = self._recorded.given.proposed
+        assert proposed is not None, "a pass of entries has proposals"
+        return proposed
+
+    @property
+    def _now(self) -> datetime:
+        return min((one.at for one in self._proposed.candidates), default=self._recorded.given.desk.now)
+
+    def _slot(self, name: str) -> StrategySlot | None:
+        return next((each for each in self._proposed.own.asked if each.strategy == name), None)
+
+    def _world(self, strategies: Sequence[Strategy], rules: Rules) -> World:
+        given, stored = self._recorded.given, self._stored
+        assert stored is not None, "there is something to ask on"
         books: Any = _Then(stored, given.desk)
-        world = replace(
+        return replace(
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
             ledger=books,
             facts=self._facts,
             bars=stored.bars or _NoBars(),
-            strategies=(strategy,),
+            strategies=tuple(strategies),
         )
-        slot = next((each for each in proposed.own.asked if each.strategy == name), None)
-        return ask(world, now, Sights(world, now, [strategy]), strategy, slot)
 
 
 class _ReadOnce:

@@ -3,12 +3,16 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.kinds import kinds
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+NEVER = FIRST, FIRST, SymbolFacts("")
+"""Facts that are of no time."""
 
 
 class Version(NamedTuple):
@@ -30,6 +34,7 @@ class SessionFacts:
         self._values: dict[tuple[str, str], object] = {}
         self._times: dict[tuple[str, str], list[datetime]] = {}
         self._earlier: dict[tuple[str, str], tuple[int, object]] = {}
+        self._lately: dict[str, tuple[datetime, datetime, SymbolFacts]] = {}
 
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
         """Add a fact, or a new version of one, of a day that counts in this session."""
@@ -40,12 +45,17 @@ class SessionFacts:
         self._values.pop((symbol, kind.name), None)
         self._times.pop((symbol, kind.name), None)
         self._earlier.pop((symbol, kind.name), None)
+        self._lately.pop(symbol, None)
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
         newest = self._newest.get(symbol)
         if newest is not None and newest > now:
-            return SymbolFacts(symbol, dict(self._as_of(symbol, now)))
+            since, until, facts = self._lately.get(symbol, NEVER)
+            if not since <= now < until:
+                facts = SymbolFacts(symbol, dict(self._as_of(symbol, now)))
+                self._lately[symbol] = *self._unchanged(symbol, now), facts
+            return facts
         if symbol not in self._condensed:
             self._condensed[symbol] = SymbolFacts(symbol, dict(self._newest_of(symbol)))
         return self._condensed[symbol]
@@ -70,6 +80,13 @@ class SessionFacts:
                 self._earlier[key] = place, kinds()[name].condense(known)
             if place:
                 yield name, self._earlier[key][1]
+
+    def _unchanged(self, symbol: str, now: datetime) -> tuple[datetime, datetime]:
+        """Return since when, and until when, the same is known of a symbol as at a time."""
+        times = [self._times[symbol, name] for name in self._versions[symbol]]
+        places = [bisect_right(one, now) for one in times]
+        since = max((one[place - 1] for one, place in zip(times, places, strict=True) if place), default=FIRST)
+        return since, min(one[place] for one, place in zip(times, places, strict=True) if place < len(one))
 
 
 def _times_of(versions: Iterable[Version]) -> Iterator[datetime]:

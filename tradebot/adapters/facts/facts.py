@@ -103,13 +103,14 @@ class SqliteFacts(CacheStore):
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         known = self._known_of(symbols, session, now)
+        assert self._known is not None, "it was just read"
         with self._guard(*UNFIT):
-            answers = self._last_alert_answers(symbols, now)
+            answers = self._known.answers(tuple(symbols), time_text(now), self._last_alert_answers, self._next_answer)
         return {symbol: answered(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         with self._guard(*UNFIT):
-            answers = self._last_alert_answers(symbols, now)
+            answers = self._last_alert_answers(symbols, time_text(now))
         return {symbol: answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
@@ -260,15 +261,25 @@ class SqliteFacts(CacheStore):
         )
         return dict(found)
 
-    def _last_alert_answers(self, symbols: Sequence[str], now: datetime) -> dict[str, tuple[Any, ...]]:
+    def _last_alert_answers(self, symbols: Sequence[str], now: str) -> dict[str, Sequence[Any]]:
         found = self._database.execute(
             "SELECT asked.value, at, received, foreign_rows, json_array_length(rejected)"
             " FROM json_each(?) AS asked JOIN intakes ON sequence = (SELECT sequence FROM intakes"
             " WHERE endpoint = ? AND symbol = asked.value AND at <= ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1)",
-            (json.dumps(list(symbols)), FLOW_ALERTS, time_text(now)),
+            (json.dumps(list(symbols)), FLOW_ALERTS, now),
         )
         return {symbol: counts for symbol, *counts in found}
+
+    def _next_answer(self, symbols: Sequence[str], now: str) -> str | None:
+        """Return when the first reply with alerts came after a time, about any of these symbols."""
+        at: str | None
+        ((at,),) = self._database.execute(
+            "SELECT min((SELECT min(at) FROM intakes WHERE endpoint = ? AND symbol = asked.value AND at > ?))"
+            " FROM json_each(?) AS asked",
+            (FLOW_ALERTS, now, json.dumps(list(symbols))),
+        )
+        return at
 
     def _cycle(self, sequence: int, body: str) -> CycleRecord:
         found = self._rows("SELECT body FROM candidates WHERE cycle = ? ORDER BY position", (sequence,))

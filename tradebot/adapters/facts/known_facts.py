@@ -2,10 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tradebot.adapters.facts.too_old import Heard
 from tradebot.adapters.text.canonical import parse_time
@@ -24,6 +24,23 @@ MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
 _known_at = lru_cache(maxsize=16)(parse_time)
 
 
+Answers = Mapping[str, Sequence[Any]]
+Asked = Callable[[Sequence[str], str], Any]
+
+
+class Lately(NamedTuple):
+    """The last replies about some symbols, from the time of the newest one until the next one came, if any did."""
+
+    seen: tuple[object, ...]
+    symbols: Sequence[str]
+    since: str
+    until: str | None
+    answers: Answers
+
+    def includes(self, now: str) -> bool:
+        return self.since <= now and (self.until is None or now < self.until)
+
+
 class KnownFacts:
     """What is known about some symbols for one session: its events, and the facts of earlier dates that still count."""
 
@@ -34,6 +51,7 @@ class KnownFacts:
         self._cursors: dict[str, int] = {}
         self._facts = SessionFacts(session)
         self._seen: tuple[object, ...] = ()
+        self._lately: Lately | None = None
 
     def read(self, database: sqlite3.Connection) -> None:
         """Read the rows stored since the last call; if nobody has written since then, there are none."""
@@ -45,6 +63,16 @@ class KnownFacts:
         for kind in kinds().values():
             self._read(kind, database, symbols)
         self._seen = seen
+
+    def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
+        """Return the last replies about symbols; they are looked up again once there are others, or may be."""
+        known = self._lately
+        if known is not None and (known.seen, known.symbols) == (self._seen, symbols) and known.includes(now):
+            return known.answers
+        found: Answers = last(symbols, now)
+        since = max((one[0] for one in found.values()), default="")
+        self._lately = Lately(self._seen, symbols, since, after(symbols, now), found)
+        return found
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
         """Return what was known about one symbol at `now`."""
