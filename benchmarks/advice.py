@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support.advised import FULL, SMALL, Refusal, Tally, Typed, passes_of, refusals, taken
+from benchmarks.support.advised import FULL, SMALL, Door, Refusal, Tally, passes_of, refusals, taken
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.demo import verb as demo
@@ -25,6 +25,7 @@ from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.text.yaml_edit import changed
 from tradebot.app.advising import Advising
 from tradebot.exchange import process
+from tradebot.replaying.answering import Stored
 
 MINUTES, TAKEN = sized(120, 10), sized(100, 5)
 BOUND_MS, SEED = 300, 7
@@ -43,12 +44,13 @@ def play(folder: Path, settings: tuple[str, ...]) -> list[Refusal]:
     return [*refusals(passes_of(folder))]
 
 
-def searched_ms(refused: list[Refusal]) -> list[float]:
+def searched_ms(refused: list[Refusal], stored: Stored) -> list[float]:
     """Return the processor milliseconds that the search about each candidate takes."""
     found = list[float]()
     for refusal in refused:
         began = time.process_time()
-        Advising(refusal.recorded).told(refusal.whose)
+        advising = Advising(refusal.recorded, stored)
+        advising.told(refusal.whose, advising.settings)
         found.append((time.process_time() - began) * 1e3)
     return sorted(found)
 
@@ -64,9 +66,10 @@ def main() -> None:
             refused = play(folder, settings)
             # What is only read of the records before the search belongs to none of the candidates.
             gc.freeze()
-            spent += searched_ms(refused)
-            chance.shuffle(refused)
-            tallies.append(taken(Typed(folder), refused, TAKEN - sum(one.advised for one in tallies)))
+            with Door(folder) as door:
+                spent += searched_ms(refused, door.stored)
+                chance.shuffle(refused)
+                tallies.append(taken(door, refused, TAKEN - sum(one.advised for one in tallies)))
     figures(sorted(spent), tallies)
 
 

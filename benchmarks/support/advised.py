@@ -1,33 +1,31 @@
 """Take advice at its word: make exactly the change that it tells, as a person types it, and decide the pass again."""
 
+import json
 import os
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from commands.shared.setting_words import values_of
+from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.app.advising import Advising, Whose, let_through, said_of
-from tradebot.app.searched import setting_at
-from tradebot.app.settings import Settings
+from tradebot.adapters.state.state_folder import MARKER
+from tradebot.app.advising import Advising, Whose, said_of
 from tradebot.app.supposing import Supposing
-from tradebot.errors import ConfigurationError
-from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.replaying.advice import Advice, Changes
-from tradebot.replaying.answering import Answers
-from tradebot.replaying.nearest import Path as Names
-from tradebot.replaying.nearest import Setting, Value
-from tradebot.replaying.passes import Recorded, read_record
-from tradebot.replaying.supposed import decided
+from tradebot.errors import OperatorError
+from tradebot.model.record import CycleRecord
+from tradebot.replaying.answering import Answers, Stored, Supposition
+from tradebot.replaying.asking import Advice, Changes
+from tradebot.replaying.desk_changes import with_words
+from tradebot.replaying.passes import Recorded, Surroundings, read_record
+from tradebot.replaying.supposed import decided, given_other
+from tradebot.replaying.writing import RecordError
 from tradebot.views.advised import text_of
-
-PER_SETTING = 16
-"""How many values of each setting brute force tries, besides both ends."""
-
 
 LOOSE = (
     "strategies.flow.min_cluster=1", "strategies.flow.min_families=1", "strategies.flow.limits.min_score=0.05",
@@ -55,6 +53,10 @@ def passes_of(folder: Path) -> list[Recorded]:
     return [read_record(*one, shared) for one in found if one]
 
 
+Typed = Sequence[tuple[tuple[str, ...], object]]
+"""Settings by their paths, with values as they are typed."""
+
+
 class Refusal(NamedTuple):
     """An entry that a recorded pass refused."""
 
@@ -62,40 +64,79 @@ class Refusal(NamedTuple):
     whose: Whose
 
 
-class Typed:
-    """Decides recorded passes again with settings as they are typed, by the way of a what-if and not of advice."""
+class Door:
+    """Decides recorded passes with changed settings as `why-no-orders --what-if` does, and not as advice is searched.
+
+    What several passes share is read once.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._supposing = Supposing(folder, os.environ)
+        self._closing = ExitStack()
+        facts = self._closing.enter_context(closing(SqliteFacts(folder, MemoryEvents(), datetime.now(UTC))))
+        account = json.loads((folder / MARKER).read_text())["account_number"]
+        ledger = self._closing.enter_context(closing(SqliteLedger.view(folder, account)))
+        self.stored = Stored(facts, None, ledger)
+        self._supposing = self._closing.enter_context(Supposing(folder, os.environ))
+        self._supposed: dict[tuple[Surroundings, str], Supposition | None] = {}
+        self._answers: dict[str, Answers] = {}
+        self._advising: dict[str, Advising] = {}
 
-    def decided(self, recorded: Recorded, changes: Changes) -> CycleRecord | None:
-        """Return the pass with these changes; None if they don't load."""
-        words = values_of([(".".join(path), text_of(value)) for path, value in changes.items()])
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._closing.close()
+
+    def sent(self, recorded: Recorded, changes: Typed) -> frozenset[tuple[str, str]]:
+        """Return the strategies and symbols of the entries that a pass sends with these changes; none if not loaded."""
+        supposed = self._of(recorded.surroundings, changes)
+        if supposed is None:
+            return frozenset()
+        name = recorded.given.call.cycle_id
+        answers = self._answers.setdefault(name, Answers(recorded, supposed.before, self.stored))
         try:
-            supposed = self._supposing.of(recorded.surroundings, words)
-        except ConfigurationError:
-            return None
-        answered, unknown = Answers(recorded, supposed.before, None).to(supposed.strategies, supposed.after)
-        assert not unknown, f"nobody knows what {unknown} would answer to {changes}"
-        return decided(answered, supposed.after).cycle
+            answered, unknown = answers.to(supposed.strategies, supposed.after)
+            assert not unknown, f"nobody knows what {unknown} would answer to {changes}"
+            desk = with_words(answered.given.desk, supposed.after)
+            return sent_in(decided(given_other(answered, desk=desk), supposed.after).cycle)
+        except RecordError:
+            return frozenset()
 
     def sends(self, refusal: Refusal, changes: Changes) -> bool:
-        """Return True if the refused entry's order goes out with these changes."""
-        cycle = self.decided(refusal.recorded, changes)
-        found = record_of(cycle, refusal.whose) if cycle else None
-        return found is not None and found.terminal is None and found.client_order_id is not None
+        """Return True if the refused entry's order goes out with these changes, as a person types them."""
+        typed = values_of([(".".join(path), text_of(value)) for path, value in changes.items()])
+        return refusal.whose in self.sent(refusal.recorded, typed)
+
+    def advising(self, recorded: Recorded) -> Advising:
+        """Return what searches advice about a pass; what it finds about one candidate serves the others."""
+        name = recorded.given.call.cycle_id
+        if name not in self._advising:
+            self._advising[name] = Advising(recorded, self.stored)
+        return self._advising[name]
+
+    def _of(self, around: Surroundings, changes: Typed) -> Supposition | None:
+        key = around, repr(changes)
+        if key not in self._supposed:
+            try:
+                self._supposed[key] = self._supposing.of(around, changes)
+            except OperatorError:
+                self._supposed[key] = None
+        return self._supposed[key]
 
 
-def record_of(cycle: CycleRecord, whose: Whose) -> CandidateRecord | None:
-    """Return what a pass decided about an entry."""
-    found = (one for one in cycle.candidates if (one.candidate.strategy, one.candidate.symbol) == whose)
-    return next(reversed([*found]), None)
+def sent_in(cycle: CycleRecord) -> frozenset[tuple[str, str]]:
+    """Return the entries whose orders a pass sent."""
+    return frozenset(
+        (one.candidate.strategy, one.candidate.symbol)
+        for one in cycle.candidates
+        if one.terminal is None and one.client_order_id is not None
+    )
 
 
 def refusals(passes: Sequence[Recorded]) -> Iterator[Refusal]:
     """Yield the entries that these passes refused."""
     for recorded in passes:
-        for whose, record in Advising(recorded).entries.items():
+        for whose, record in Advising(recorded, None).entries.items():
             if not said_of(record).through:
                 yield Refusal(recorded, whose)
 
@@ -114,16 +155,18 @@ class Tally(NamedTuple):
     wrong: tuple[str, ...]
 
 
-def taken(typed: Typed, refused: Sequence[Refusal], most: int) -> Tally:
-    """Take the advice about the first of these refusals that have some, at most so many."""
+def taken(door: Door, refused: Iterable[Refusal], most: float = inf) -> Tally:
+    """Take the advice about these refusals at its word, or about so many of those that have some."""
     singles, sent, too_soon, advised, wrong = 0, 0, 0, 0, list[str]()
     for refusal in refused:
-        found = Advising(refusal.recorded).of(refusal.whose)
-        if not found.changes or advised == most:
+        if advised == most:
+            break
+        found = door.advising(refusal.recorded).of(refusal.whose)
+        if not found.changes:
             continue
         advised, singles = advised + 1, singles + (len(found.changes) == 1)
-        goes = typed.sends(refusal, found.values)
-        soon = any(typed.sends(refusal, changes) for changes in nearer(found))
+        goes = door.sends(refusal, found.values)
+        soon = any(door.sends(refusal, changes) for changes in nearer(found))
         sent, too_soon = sent + goes, too_soon + soon
         if soon or not goes:
             wrong.append(f"{refusal.recorded.given.call.cycle_id} {refusal.whose}: {found.values}")
@@ -134,66 +177,3 @@ def nearer(advice: Advice) -> Iterator[Changes]:
     """Yield the advised changes with each of them one step nearer to what was."""
     for change in advice.changes:
         yield {**advice.values, change.setting.path: change.nearer}
-
-
-def helpful(refusal: Refusal, *, pairs: int, seed: int, each: int = PER_SETTING) -> Changes | None:
-    """Return what brute force over the settings finds for a refused entry that still sends what the pass sent.
-
-    Each setting is tried alone at `each` values of its whole range and at some near its own, and so many random `pairs`
-    at their ends; None if nothing helps.
-    """
-    advising, chance = Advising(refusal.recorded), random.Random(seed)  # noqa: S311 - replayable
-    before = advising.decided({})
-    assert before is not None
-    strategy = refusal.whose[0]
-    settings = [*every_setting(advising.settings, strategy, advising.filter_settings(strategy))]
-    drawn = [tuple(chance.sample(settings, 2)) for _ in range(pairs)]
-    for changes in (
-        *_singles(settings, each),
-        *({a.path: v, b.path: w} for a, b in drawn for v in _ends(a) for w in _ends(b)),
-    ):
-        after = advising.decided(changes)
-        found = record_of(after, refusal.whose) if after else None
-        if after is None or found is None or not said_of(found).through or not advising.loads(changes):
-            continue
-        if not let_through(before, after, refusal.whose).instead:
-            return changes
-    return None
-
-
-def every_setting(settings: Settings, strategy: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Setting]:
-    """Yield all settings that advice could ever tell about a strategy's candidates, whatever refuses them."""
-    own = settings.strategies.sections()[strategy]
-    sections: tuple[tuple[Names, Iterable[str]], ...] = (
-        (("limits",), type(settings.limits).model_fields),
-        (("execution",), type(settings.execution).model_fields),
-        (("strategies", strategy, "limits"), type(own.limits).model_fields),
-        (("strategies", strategy, "execution"), type(own.execution).model_fields),
-        (("strategies", strategy), ["allotment_fraction", *(name for names in filters.values() for name in names)]),
-    )
-    for section, names in sections:
-        yield from filter(None, (setting_at(settings, (*section, name)) for name in names))
-
-
-def _singles(settings: Sequence[Setting], each: int) -> Iterator[Changes]:
-    for setting in settings:
-        for value in _values(setting, each):
-            yield {setting.path: value}
-
-
-def _values(setting: Setting, each: int) -> Iterator[Value]:
-    yield from _ends(setting)
-    scale = setting.scale
-    if scale is not None and isinstance(setting.value, Decimal):
-        width = (scale.last - scale.first) / (each + 1)
-        yield from (scale.at(scale.first + round(width * step)) for step in range(1, each + 1))
-        here = scale.next_to(setting.value, 1)
-        yield from (scale.at(here + step) for step in (-40, -10, -2, 0, 10, 40))
-
-
-def _ends(setting: Setting) -> Sequence[Value]:
-    if isinstance(setting.value, bool):
-        return (not setting.value,)
-    assert setting.scale is not None
-    ends = setting.scale.at(setting.scale.first), setting.scale.at(setting.scale.last)
-    return (*ends, None) if setting.may_be_off else ends

@@ -36,9 +36,11 @@ def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
     for one in helped[:SHOWN]:
         console.print(f"  {clean(one.symbol)}: {clean(_change(one))}", markup=False)
     if len(helped) > SHOWN:
-        console.print(f"  … and changes for {len(helped) - SHOWN} more", markup=False)
-    if rest := len(advice) - len(helped):
+        console.print(f"  … and changes for {len(helped) - SHOWN} more: --json shows all", markup=False)
+    if rest := sum(one.searched for one in advice) - len(helped):
         console.print(f"  {NONE_HELPS}: {counted(rest, 'candidate')}", markup=False)
+    if left := sum(not one.searched for one in advice):
+        console.print(f"  Not searched, because there are too many: {counted(left, 'candidate')}", markup=False)
     console.print("tradebot why-no-orders SYMBOL shows the command, or what stands in the way.", markup=False)
 
 

@@ -1,6 +1,7 @@
 """Search what would have let refused candidates of a recorded pass through; the pass is decided again for it."""
 
 from collections.abc import Sequence
+from math import inf
 
 from tradebot.app.advising import Advising, said_of
 from tradebot.app.wiring import App
@@ -10,8 +11,9 @@ from tradebot.replaying.passes import read_record
 from tradebot.replaying.writing import RecordError
 from tradebot.views.advised import Advised, unsearched
 
-WORK = 6000
-"""How many candidates may be decided on, before advice about a whole pass is left at what was found."""
+WORK = 20_000
+"""How many candidates may be proposed or decided on, before advice about a whole pass is left at what was found."""
+TOO_MANY = "the pass has too many candidates; tradebot why-no-orders SYMBOL searches one of them"
 
 
 class NotKeptError(RecordError):
@@ -24,7 +26,7 @@ def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
     try:
         advising = _opened(app, pass_id)
         if whose in advising.entries:
-            return advising.told(whose)
+            return advising.told(whose, app.settings)
         return unsearched(whose, "nothing was to be opened")
     except RecordError as error:
         return unsearched(whose, str(error))
@@ -33,8 +35,8 @@ def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
 def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
     """Return what would have let each refused candidate of a pass through, the smallest change first.
 
-    In a pass with very many candidates, only those are looked at that the fewest questions refuse. One without symbol
-    says why there is no other.
+    In a pass with very many candidates, only those are looked at that the fewest questions refuse; the others say so.
+    One without symbol says why there is no other.
     """
     try:
         advising = _opened(app, cycle.id)
@@ -46,8 +48,9 @@ def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
     found = list[tuple[float, Advised]]()
     for whose in sorted(refused, key=lambda one: len(refused[one])):
         if advising.work > WORK:
-            break
-        found.append((advising.of(whose).size, advising.told(whose)))
+            found.append((inf, unsearched(whose, TOO_MANY)))
+            continue
+        found.append((advising.of(whose).size, advising.told(whose, app.settings)))
     return [one for _, one in sorted(found, key=lambda each: (not each[1].changes, each[0]))]
 
 
@@ -56,7 +59,7 @@ def _opened(app: App, pass_id: str) -> Advising:
         found = app.passes.record(pass_id)
         if found is None:
             raise NotKeptError("what the pass read isn't kept")
-        advising = Advising(read_record(*found, {}))
+        advising = Advising(read_record(*found, {}), app.stored)
     except NotKeptError:
         raise
     except RecordError as error:

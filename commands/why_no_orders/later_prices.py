@@ -26,7 +26,8 @@ def _found(asking: Asking, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str
     for symbol, session in dict.fromkeys((one.symbol, one.intent.key.session) for one in orders):
         days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
         wanted = {count: days[count] for count in HORIZONS if count < len(days)}
-        closes = asking.bars.closes(symbol, session, max(wanted.values())) if asking.bars and wanted else {}
+        bars = asking.app.bars_at_rest
+        closes = bars.closes(symbol, session, max(wanted.values())) if bars and wanted else {}
         for count, day in wanted.items():
             if day in closes:
                 yield (symbol, session, count), Decimal(str(closes[day]))

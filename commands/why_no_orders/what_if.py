@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from commands.shared.days import Span
@@ -16,9 +15,7 @@ from commands.why_no_orders.asked import nothing_of, session_asked, time_asked, 
 from commands.why_no_orders.changes import OPTION, Changes, changes_of
 from commands.why_no_orders.reading import JOB, known_symbol
 from commands.why_no_orders.what_if_screen import show
-from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.state.evidence import BACKTEST
-from tradebot.app.bars import bars_at_rest
 from tradebot.app.baseline import values_of
 from tradebot.app.supposing import Supposing
 from tradebot.app.wiring import App
@@ -26,7 +23,7 @@ from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Answers, Stored, Supposition, Unanswered
+from tradebot.replaying.answering import Answers, Supposition, Unanswered
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
 from tradebot.replaying.over_span import Body
 from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
@@ -94,27 +91,13 @@ class Asking:
     def changed(self, recorded: Recorded) -> tuple[Recorded, frozenset[str]]:
         """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
         supposed = self.supposition(recorded.surroundings)
-        answered, unasked = Answers(recorded, supposed.before, self._stored).to(supposed.strategies, supposed.after)
+        answered, unasked = Answers(recorded, supposed.before, self.app.stored).to(supposed.strategies, supposed.after)
         desk = with_words(answered.given.desk, supposed.after) if self.changes.settings else answered.given.desk
         for symbol in self.changes.gone:
             desk = without_position(desk, symbol)
         for symbol, price in self.changes.prices:
             desk = with_price(desk, symbol, price)
         return given_other(answered, desk=desk), unasked
-
-    @cached_property
-    def _stored(self) -> Stored | None:
-        facts = self.app.recorded
-        return Stored(facts, self.bars, self.app.ledger_view) if facts else None
-
-    @cached_property
-    def bars(self) -> StoredBars | None:
-        """Return the bars that are stored; None if none ever were."""
-        app = self.app
-        found = bars_at_rest(app.folder.path, app.events, app.ledger_view.sessions, app.day)
-        if found:
-            self._closing.callback(found.close)
-        return found
 
 
 def run(

@@ -1,18 +1,24 @@
 """Advice taken at its word: exactly the change that is told lets the order out, and one step nearer doesn't."""
 
 import random
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from benchmarks.support.advised import FULL, SMALL, Tally, Typed, helpful, passes_of, refusals, taken
+from benchmarks.support.advised import FULL, SMALL, Door, Tally, passes_of, refusals, taken
+from tests.app.brute_force import Leaf, leaves
 from tests.bot import Bot, discard, typed
 from tests.tiers import drawn
 from tradebot.app.advising import Advising, LetThrough, let_through
+from tradebot.app.settings import load
+from tradebot.app.unsearched import UNSEARCHED
+from tradebot.replaying.passes import Recorded
 
 TIGHT = ("limits.min_order_notional_usd", "6000", "strategies.flow.limits.min_score", "0.9")
 SEEDS = drawn("advice", [7], range(1, 100_000), 1)
+SINGLES, PAIRS = 120, 60
+"""How many changes of one setting, and of two, brute force tries on a pass in the fast tier."""
 
 
 AMZN = ("flow", "AMZN")
@@ -24,19 +30,19 @@ def test_each_advice_about_a_pass_lets_its_order_out(shared_trader: Bot) -> None
         assert shared_trader.says("config", "set", *changes).code == 0
         shared_trader.says("trade-once", "--force-slot")
     first, second = passes_of(shared_trader.folder)
-    refused = [*refusals((first, second))]
-    tally = taken(Typed(shared_trader.folder), refused, 100)
-    assert tally == Tally(advised=2, singles=1, sent=2, nearer_sent=0, wrong=())
-    assert [*Advising(first).of(AMZN).values] == [
-        ("strategies", "flow", "limits", "min_score"), ("limits", "min_order_notional_usd"),
-    ]  # fmt: skip
-    without = [one for one in refused if not Advising(one.recorded).of(one.whose).changes]
-    assert {whose for _, whose in without} == {("flow", "NVDA"), ("flow", "MSFT"), ("flow", "AAPL")}
-    assert helpful(without[0], pairs=2, seed=1, each=1) is None
+    with Door(shared_trader.folder) as door:
+        refused = [*refusals((first, second))]
+        tally = taken(door, refused)
+        assert (tally.sent, tally.nearer_sent, tally.wrong) == (tally.advised, 0, ())
+        assert tally.advised >= 2
+        assert [*door.advising(first).of(AMZN).values] == [
+            ("strategies", "flow", "limits", "min_score"), ("limits", "min_order_notional_usd"),
+        ]  # fmt: skip
+        assert [*contradicted(door, second, random.Random(1), SINGLES, PAIRS)] == []  # noqa: S311
 
 
 def test_what_else_a_change_lets_through_is_told_and_what_it_keeps_out(shared_trader: Bot) -> None:
-    advising = Advising(passes_of(shared_trader.folder)[-1])
+    advising = Advising(passes_of(shared_trader.folder)[-1], None)
     before, after = advising.decided({}), advising.decided(advising.of(AMZN).values)
     assert before is not None
     assert after is not None
@@ -45,13 +51,21 @@ def test_what_else_a_change_lets_through_is_told_and_what_it_keeps_out(shared_tr
     assert let_through(after, before, AMZN) == LetThrough(also=(), instead=(AMZN,))
 
 
+def test_brute_force_reaches_every_section_that_decides_and_names_what_is_not_searched() -> None:
+    settings = load(None, {}, {}).settings
+    found = {".".join(one.path) for one in leaves(settings, "flow")}
+    assert {"strategies.flow.flow_scale_share", "strategies.flow.filters.is_sweep", "limits.min_score"} <= found
+    assert {"strategies.flow.weights.burst", "displacement.enabled", "exits.stop_loss_fraction"} <= found
+    assert not found & {*UNSEARCHED}
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_hundred_of_a_hundred_in_sessions_of_the_demo(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A session as shipped, one with a full book, and one with small orders; where none is told, none helps."""
-    chance, wanted, found = random.Random(seed), 100, list[Tally]()  # noqa: S311 - replayable
+    chance, found = random.Random(seed), list[Tally]()  # noqa: S311 - replayable
     for name, settings in (("shipped", ()), ("full", FULL), ("small", SMALL)):
         folder = tmp_path / name
         try:
@@ -60,11 +74,43 @@ def test_a_hundred_of_a_hundred_in_sessions_of_the_demo(
             assert typed(capsys, "demo", *asked).code == 0
         finally:
             discard(folder)
-        refused = [*refusals(passes_of(folder))]
-        chance.shuffle(refused)
-        found.append(taken(Typed(folder), refused, wanted - sum(one.advised for one in found)))
-        assert found[-1].wrong == ()
-        without = (one for one in refused if not Advising(one.recorded).of(one.whose).changes)
-        assert [one.whose for one in islice(without, 4) if helpful(one, pairs=100, seed=seed)] == []
-    assert sum(one.sent for one in found) == sum(one.advised for one in found) >= wanted // 2
+        passes = passes_of(folder)
+        refused = chance.sample([*refusals(passes)], 34)
+        with Door(folder) as door:
+            found.append(taken(door, refused))
+            assert found[-1].wrong == ()
+            assert [*contradicted(door, chance.choice(passes), chance, singles=500, pairs=300)] == []
+    assert sum(one.sent for one in found) == sum(one.advised for one in found) >= 10
     assert sum(one.nearer_sent for one in found) == 0
+
+
+def contradicted(
+    door: Door, recorded: Recorded, chance: random.Random, singles: int, pairs: int
+) -> Iterator[tuple[object, ...]]:
+    """Yield each entry that brute force lets through though advice says that nothing does, or only two settings do.
+
+    Where others go first, advice doesn't claim that keeping them out or going before them wouldn't help.
+    """
+    advising = door.advising(recorded)
+    told = {one.whose: advising.of(one.whose) for one in refusals((recorded,))}
+    settings, before = [*leaves(advising.settings, "flow")], door.sent(recorded, ())
+    alone = [((one.path, value),) for one in settings for value in one.others]
+    for changes in (*chance.sample(alone, singles), *_pairs(settings, chance, pairs)):
+        sent = door.sent(recorded, changes)
+        for whose in sent - before:
+            advice = told.get(whose)
+            if advice is None or 0 < len(advice.changes) <= len(changes) or not before <= sent:
+                continue
+            if not (advice.crowded and len(changes) > 1):
+                yield whose, advice, changes
+
+
+def _pairs(
+    settings: Sequence[Leaf], chance: random.Random, count: int
+) -> Iterator[tuple[tuple[tuple[str, ...], object], ...]]:
+    """Yield changes of two settings, most of them of those that a strategy's candidates are scored by."""
+    own = [one for one in settings if one.path[0] == "strategies"]
+    for _ in range(count):
+        first, second = chance.choice(own), chance.choice(chance.choice((own, settings)))
+        if first.path != second.path:
+            yield (first.path, chance.choice(first.others)), (second.path, chance.choice(second.others))

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.support.advised import every_setting
 from tests import tiers
 from tradebot.app import relations
 from tradebot.app.searched import reads, related, setting_at, with_values
 from tradebot.app.settings import Settings, load
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
-from tradebot.replaying.advice import Question
+from tradebot.replaying.asking import Question
 from tradebot.replaying.nearest import Path, Value
 
 
@@ -26,7 +25,7 @@ def keys(gate: Gate, **own: Any) -> list[str]:
 
 def test_limits_in_force_follow_from_the_strategys_and_the_accounts() -> None:
     assert keys(Gate.SCORE) == ["strategies.flow.limits.min_score", "limits.min_score"]
-    assert keys(Gate.OPEN_POSITIONS) == ["limits.max_open_positions"]
+    assert keys(Gate.OPEN_POSITIONS) == ["limits.max_open_positions", "displacement.enabled"]
     assert keys(Gate.POSITIONED) == []
     # Without an own limit on themes, the strategy's has to fit into its own gross limit.
     themes = keys(Gate.OWN_THEME_NOTIONAL, limits={"max_theme_fraction": 0.3})
@@ -76,11 +75,8 @@ def test_ends_are_those_of_the_loader(path: tuple[str, ...], first: str, last: s
 
 
 def test_what_has_no_value_or_is_no_number_is_not_searched() -> None:
-    for path in (("limits", "max_beta_fraction"), ("execution", "style"), ("strategies", "rotation", "limits", "x")):
+    for path in (("limits", "max_beta_fraction"), ("execution", "room"), ("strategies", "rotation", "limits", "x")):
         assert setting_at(settings(), path) is None
-    every = {one.key for one in every_setting(settings(), "flow", {"cluster": ("min_cluster",)})}
-    assert {"limits.max_open_positions", "execution.fit_to_room", "strategies.flow.min_cluster"} <= every
-    assert not any(key.startswith(("halts", "exits", "sandbox")) for key in every)
 
 
 def test_changed_values_have_the_types_that_the_loader_gives_them() -> None:

@@ -49,7 +49,7 @@ def test_a_good_guess_needs_two_questions() -> None:
 def test_only_the_side_that_can_help_is_searched_and_of_both_the_nearer(toward: int, found: str) -> None:
     setting = Setting(("x",), Decimal("0.2"), FRACTION, toward=toward)
     change = nearest(
-        setting, lambda value: value is not None and (value <= Decimal("0.1") or value >= Decimal("0.305"))
+        setting, lambda value: isinstance(value, Decimal) and (value <= Decimal("0.1") or value >= Decimal("0.305"))
     )
     assert change is not None
     assert change.value == Decimal(found)
@@ -58,7 +58,7 @@ def test_only_the_side_that_can_help_is_searched_and_of_both_the_nearer(toward: 
 def test_a_limit_is_turned_off_only_if_no_number_helps() -> None:
     setting = Setting(("max_beta_fraction",), Decimal("0.5"), FRACTION, may_be_off=True)
     assert nearest(setting, lambda value: value is None) == Change(setting, None, Decimal(1))
-    found = nearest(setting, lambda value: value is None or value >= Decimal("0.7"))
+    found = nearest(setting, lambda value: not isinstance(value, Decimal) or value >= Decimal("0.7"))
     assert found is not None
     assert found.value == Decimal("0.7")
     assert nearest(Setting(("x",), None, FRACTION, may_be_off=True), lambda value: True) is None
@@ -71,8 +71,10 @@ def test_a_switch_is_flipped() -> None:
 
 
 def test_nothing_is_found_that_is_as_far_as_something_known() -> None:
-    known = nearest(SCORE, lambda value: value is not None and value <= Decimal("0.1"))
+    known = nearest(SCORE, lambda value: isinstance(value, Decimal) and value <= Decimal("0.1"))
     assert known is not None
-    assert nearest(SCORE, lambda value: value is not None and value <= Decimal("0.1"), within=known.size) is None
-    near = nearest(SCORE, lambda value: value is not None and value <= Decimal("0.101"), within=known.size)
+    assert (
+        nearest(SCORE, lambda value: isinstance(value, Decimal) and value <= Decimal("0.1"), within=known.size) is None
+    )
+    near = nearest(SCORE, lambda value: isinstance(value, Decimal) and value <= Decimal("0.101"), within=known.size)
     assert near is not None

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.replaying.advice import Advice, Question
+from tradebot.replaying.asking import Advice, Question
 from tradebot.replaying.nearest import Change, Setting
 from tradebot.views.advised import advised, text_of, unsearched
 
@@ -44,13 +44,31 @@ def test_a_tighter_change_needs_no_approval_and_an_order_that_waits_is_not_calle
 def test_without_a_change_the_sentence_says_what_stands_in_the_way() -> None:
     closed = advised(WHOSE, Advice(closed=Question(Gate.STRATEGY, "cluster")), FAILED, looser=False)
     assert closed.sentence == (
-        "No change of one or two of its gates' settings lets it through: nothing opens strategy: cluster "
+        "No change of one or two settings lets it through: nothing opens strategy: cluster "
         "(CLUSTER_TOO_SMALL, 0 alerts against 2 alerts)."
     )
     assert not closed.through
     several = advised(WHOSE, Advice(), FAILED, looser=False)
     assert several.sentence.endswith("lets it through: it is refused by strategy: cluster and score.")
+    behind = advised(WHOSE, Advice(behind=(Question(Gate.OWN_NEW_ENTRIES),), crowded=True), FAILED, looser=False)
+    assert behind.sentence == (
+        "No change of one or two settings lets it through beside the orders that go first: it is refused by strategy: "
+        "cluster and score, and with those open, by own_new_entries."
+    )
+    unknown = advised(WHOSE, Advice(known=False), FAILED, looser=False)
+    assert "lets it through, leaving out flow's own: what it would have proposed with others isn't" in unknown.sentence
+    incomplete = advised(WHOSE, Advice(complete=False), FAILED, looser=False)
+    assert "leaving out some pairs with flow's own, of which there are too many" in incomplete.sentence
     assert unsearched(WHOSE, "it isn't kept").sentence.endswith("can't be searched: it isn't kept.")
+
+
+def test_what_is_in_force_already_is_told_and_not_set_again() -> None:
+    now = {SCORE.setting.path: Decimal("0.15"), CLUSTER.setting.path: Decimal(3)}
+    told = advised(WHOSE, Advice((SCORE, CLUSTER)), FAILED, looser=False, now=now)
+    assert told.sentence.endswith("That is in force already: now, limits.min_score is 0.15.")
+    assert told.commands == ("tradebot config set strategies.flow.min_cluster 1",)
+    done = advised(WHOSE, Advice((SCORE,)), FAILED, looser=True, now={SCORE.setting.path: Decimal("0.19")})
+    assert done.commands == ()
 
 
 def test_values_are_told_as_they_are_typed() -> None:

@@ -1,7 +1,7 @@
 """Search what would let refused candidates of a recorded pass through: the pass is decided again with each change."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -10,24 +10,28 @@ from tradebot.adapters.text.yaml_edit import changed
 from tradebot.app.baseline import differences
 from tradebot.app.replays import accepted_of, rules_of_record, settings_of
 from tradebot.app.rules import rules_of
-from tradebot.app.searched import reads, related, with_values
+from tradebot.app.searched import reads, related, value_at, with_value, with_values
 from tradebot.app.sections import Sections
 from tradebot.app.settings import checked
+from tradebot.app.shaping import Reproposing, strategy_with
 from tradebot.errors import ConfigurationError
 from tradebot.gates.reads import NOTHING, READS
-from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.ports.strategy import RefilteringStrategy
 from tradebot.ports.world import Rules
-from tradebot.replaying.advice import Advice, Asking, Changes, Question, Said, advice
-from tradebot.replaying.nearest import Path, Value
+from tradebot.replaying.advice import advice
+from tradebot.replaying.answering import Stored
+from tradebot.replaying.asking import Advice, Asking, Changes, Proposing, Question, Said
+from tradebot.replaying.nearest import Path, Setting, Value
 from tradebot.replaying.passes import Recorded
+from tradebot.replaying.strength import Strength, but_strength, strength_known
 from tradebot.replaying.supposed import decided, given_other
 from tradebot.replaying.writing import RecordError
-from tradebot.strategies.settings import BUILT_IN
+from tradebot.strategies.settings import CORE_KEYS
 from tradebot.views.advised import Advised, advised, text_of
 
 NOT_SENT = frozenset({Reason.SHADOW, Reason.DRY_RUN})
@@ -41,7 +45,8 @@ Whose = tuple[str, str]
 class Advising:
     """Searches advice about the candidates of one recorded pass; what was decided with some change is kept."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, stored: Stored | None) -> None:
+        """Take what is stored from the time of the pass; without it, nobody knows what strategies would propose."""
         self._recorded = recorded
         self.settings = settings_of(recorded.surroundings)
         self._rules = rules_of_record(recorded.surroundings)
@@ -49,11 +54,17 @@ class Advising:
         self._decided: dict[tuple[Whose | None, frozenset[tuple[Path, Value]]], CycleRecord | None] = {}
         self._loads: dict[frozenset[tuple[Path, Value]], bool] = {}
         self._filters: dict[str, Mapping[str, Sequence[str]]] = {}
+        self._again = Reproposing(recorded, self.settings, self._rules, stored)
+        self._shaping: dict[str, frozenset[Path]] = {}
+        self._reads: dict[tuple[str, Question], Sequence[Setting]] = {}
+        self._proposed: dict[tuple[Whose, frozenset[tuple[Path, Value]]], Candidate | None] = {}
+        self._alone: dict[tuple[Candidate, frozenset[tuple[Path, Value]]], list[Strength]] = {}
 
     @property
     def work(self) -> int:
-        """Return how many candidates were decided on until now, each time that it was done."""
-        return sum(len(cycle.candidates) for cycle in self._decided.values() if cycle)
+        """Return how many candidates were proposed or decided on until now, each time that it was done."""
+        decided_on = sum(len(cycle.candidates) for cycle in self._decided.values() if cycle)
+        return decided_on + sum(map(len, self._alone.values())) + len(self._proposed)
 
     @cached_property
     def entries(self) -> Mapping[Whose, CandidateRecord]:
@@ -69,8 +80,11 @@ class Advising:
             found = self._searched(whose, None)
         return found
 
-    def told(self, whose: Whose) -> Advised:
-        """Return advice about a refused candidate, with what else the change does in the pass."""
+    def told(self, whose: Whose, settings_now: Sections) -> Advised:
+        """Return advice about a refused candidate, with what else the change does in the pass.
+
+        It says so if it is in force already, in the settings of now.
+        """
         found, failed = self.of(whose), said_of(self.entries[whose]).failed
         before, after = self.decided({}), self.decided(found.values)
         if not found.changes or before is None or after is None:
@@ -79,7 +93,8 @@ class Advising:
         also, instead = ([_named(one, whose) for one in some] for some in (besides.also, besides.instead))
         sends = self._recorded.given.sends and not self._rules.of(whose[0]).approval
         looser = self.loosens(found.values)
-        return advised(whose, found, failed, looser=looser, sends=sends, also=also, instead=instead)
+        now = {path: value_at(settings_now, path) for path in found.values}
+        return advised(whose, found, failed, looser=looser, now=now, sends=sends, also=also, instead=instead)
 
     def loosens(self, changes: Changes) -> bool:
         """Return True if somebody has to accept a change: it allows more than what was accepted of the settings."""
@@ -93,19 +108,85 @@ class Advising:
             Asking(
                 lambda changes: self._said(whose, changes, only),
                 self.loads,
-                lambda question: reads(self.settings, strategy, question, self.filter_settings(strategy)),
+                lambda question: self._read_by(strategy, question),
                 lambda setting: related(self.settings, setting),
+                self._proposing(whose),
             )
         )
+
+    def _read_by(self, strategy: str, question: Question) -> Sequence[Setting]:
+        key = strategy, question
+        if key not in self._reads:
+            self._reads[key] = reads(self.settings, strategy, question, self.filter_settings(strategy))
+        return self._reads[key]
+
+    def _proposing(self, whose: Whose) -> Proposing:
+        settings = self._again.settings_of(whose[0])
+        return Proposing(
+            settings or (),
+            settings is not None,
+            lambda changes: self._proposes(whose, changes),
+            lambda changes: self._decided_alone(self._proposes(whose, changes), changes),
+            lambda: self._decided_alone(_opposite(self.entries[whose].candidate), {}),
+        )
+
+    def _shapes(self, name: str, path: Path) -> bool:
+        """Return True for a setting that a strategy has to be asked again for."""
+        if name not in self._shaping:
+            self._shaping[name] = frozenset(one.path for one in self._again.settings_of(name) or ())
+        return path in self._shaping[name]
+
+    def _proposes(self, whose: Whose, changes: Changes) -> Candidate | None:
+        """Return what a strategy proposes about a symbol with changed settings."""
+        name, symbol = whose
+        own = {
+            path: value
+            for path, value in changes.items()
+            if path[:2] == ("strategies", name) and path[2] not in CORE_KEYS
+        }
+        key = whose, frozenset(own.items())
+        if key not in self._proposed:
+            if any(self._shapes(name, path) for path in own):
+                self._proposed[key] = self._again.about(name, symbol, own)
+            else:
+                self._proposed[key] = self._refiltered(whose, own)
+        return self._proposed[key]
+
+    def _refiltered(self, whose: Whose, own: Changes) -> Candidate | None:
+        given = self._answered(with_values(self.settings, own), own, None).given
+        assert given.proposed is not None, "a pass of entries has proposals"
+        return next((one for one in given.proposed.candidates if (one.strategy, one.symbol) == whose), None)
+
+    def _decided_alone(self, candidate: Candidate | None, changes: Changes) -> Said | None:
+        """Return what is decided about a candidate if nothing else is to be entered in the pass."""
+        if candidate is None or (proposed := self._recorded.given.proposed) is None:
+            return None
+        others = {path: value for path, value in changes.items() if not self._shapes(candidate.strategy, path)}
+        kept = self._alone.setdefault((but_strength(candidate), frozenset(others.items())), [])
+        found = None if self._compares else strength_known(kept, candidate)
+        if found is None:
+            left = tuple(one for one in proposed.candidates if one.purpose is not Purpose.OPEN)
+            given = given_other(self._recorded, proposed=replace(proposed, candidates=(*left, candidate)))
+            try:
+                cycle = decided(given, self._rules_of(with_values(self.settings, others), others)).cycle
+            except RecordError:
+                return None
+            record = _entries(cycle).get((candidate.strategy, candidate.symbol))
+            if record is None:
+                return None
+            found = said_of(record)
+            kept.append(Strength(abs(candidate.score or 0.0), candidate.coverage or 0.0, found))
+        return found
 
     def decided(self, changes: Changes, only: Whose | None = None) -> CycleRecord | None:
         """Return the pass as it is decided with changed settings, whether they load or not; None if nobody knows.
 
         With `only`, those candidates are left out that can't matter to this one.
         """
-        key = only, frozenset(changes.items())
+        shaped = any(self._shapes(path[1], path) for path in changes if path[0] == "strategies")
+        key = None if shaped else only, frozenset(changes.items())
         if key not in self._decided:
-            self._decided[key] = self._decide(changes, only)
+            self._decided[key] = self._decide(changes, key[0])
         return self._decided[key]
 
     def loads(self, changes: Changes) -> bool:
@@ -128,14 +209,20 @@ class Advising:
     def _decide(self, changes: Changes, only: Whose | None) -> CycleRecord | None:
         try:
             settings = with_values(self.settings, changes)
-            return decided(self._answered(settings, changes, only), self._rules_of(settings)).cycle
+            rules = self._rules_of(settings, changes)
+            name = next((path[1] for path in changes if self._shapes(path[1], path)), None)
+            given = self._again.all(settings, rules, name) if name else self._answered(settings, changes, only)
+            return decided(given, rules).cycle if given else None
         except RecordError:
             return None
 
-    def _rules_of(self, settings: Sections) -> Rules:
-        """Return the rules of changed settings; the exits are those of the record, because advice changes none."""
+    def _rules_of(self, settings: Sections, changes: Changes) -> Rules:
+        """Return the rules of changed settings; the exits are those that were accepted, but for what is changed."""
         around, then = self._recorded.surroundings, self._rules
-        rules = rules_of(settings, then.exits, discovered=around.discovered)
+        exits = then.exits
+        for path, value in changes.items():
+            exits = with_value(exits, path[1:], value) if path[0] == "exits" else exits
+        rules = rules_of(settings, exits, discovered=around.discovered)
         return replace(rules, own_exits=then.own_exits)
 
     def _with(self, changes: Changes) -> dict[str, Any]:
@@ -196,19 +283,14 @@ def _named(one: Whose, asked: Whose) -> str:
 
 def _refiltering(settings: Sections, name: str) -> RefilteringStrategy | None:
     """Return a strategy whose filters can answer again; None for one that can't, and for one from outside."""
-    own, where = settings.strategies.in_use().get(name), settings.strategies.installed_as().get(name)
-    if own is None or where not in BUILT_IN:
-        return None
-    made = _factory(where)(own)
+    made = strategy_with(settings, name)
     return made if isinstance(made, RefilteringStrategy) else None
 
 
-@cache
-def _factory(name: str) -> Callable[[Mapping[str, object]], object]:
-    from tradebot.adapters.plugins.plugin import installed
-
-    found: Callable[[Mapping[str, object]], object] = installed()[name].load()
-    return found
+def _opposite(candidate: Candidate) -> Candidate:
+    """Return a candidate for the other side."""
+    score = None if candidate.score is None else -candidate.score
+    return replace(candidate, side=Side.of(-candidate.side.sign), score=score)
 
 
 def _entries(cycle: CycleRecord) -> dict[Whose, CandidateRecord]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from tradebot.adapters.text.yaml_edit import changed
 from tradebot.app.sections import Sections
-from tradebot.gates.reads import FIT, NOTHING, READS, SIZED, Reads
+from tradebot.app.unsearched import is_searched
+from tradebot.gates.reads import FIT, NOTHING, READS, SIZED, SWITCH, Reads
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
-from tradebot.replaying.advice import Changes, Question
+from tradebot.replaying.asking import Changes, Question
 from tradebot.replaying.nearest import Path, Setting, Value
 from tradebot.replaying.scale import Scale
 
@@ -35,7 +38,7 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
     fits = settings.execution_of(strategy if strategy in settings.strategies.sections() else None).fit_to_room
     sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], found.sized, fits=fits)]
     tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
-    settings_found = (setting_at(settings, path, way) for path, way in tried)
+    settings_found = (setting_at(settings, path, way) for path, way in tried if is_searched(path))
     return list({one.path: one for one in settings_found if one}.values())
 
 
@@ -66,6 +69,14 @@ def _paths(settings: Sections, strategy: str, found: Reads) -> Iterator[Path]:
     for name in found.execution:
         yield (*own, "execution", name)
         yield ("execution", name)
+    section = settings.strategies.sections().get(strategy)
+    costs, room = (
+        (*own, name) if getattr(section, name, None) is not None else (name,) for name in ("costs", "displacement")
+    )
+    yield from ((*costs, name) for name in found.costs)
+    enabled = section is None or settings.displacement_of(strategy).enabled
+    yield from ((*room, name) for name in found.displacement if enabled or name == SWITCH)
+    yield from (("exits", name) for name in found.exits)
     if SHARES & {*found.own}:
         yield (*own, "allotment_fraction")
 
@@ -106,33 +117,76 @@ def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
             return None
     owner: type[Frozen] = type(model)
     value, field = getattr(model, path[-1], None), owner.model_fields.get(path[-1])
-    if field is None or not isinstance(value, int | float | Decimal):
+    if field is None:
+        return None
+    if isinstance(value, StrEnum):
+        return Setting(path, value.value, choices=tuple(one for one in choices_of(kinds_of(field)) if one != value))
+    if not isinstance(value, int | float | Decimal):
         return None
     if isinstance(value, bool):
         return Setting(path, value)
     # What a strategy doesn't have for itself isn't off: then the account's counts.
-    may_be_off = path[0] != "strategies" and type(None) in _kinds(field)
-    scale, toward = _scale(owner, path[-1]), 0 if path[-1] in PRICING else way * _looser(field)
+    may_be_off = path[0] != "strategies" and type(None) in kinds_of(field)
+    scale, toward = scale_of(owner, path[-1]), 0 if path[-1] in PRICING else way * _looser(field)
     return Setting(path, Decimal(str(value)), scale, may_be_off, toward)
+
+
+def choices_of(kinds: frozenset[Any]) -> Iterator[Value]:
+    """Yield the words and switches that a field of these kinds may be set to."""
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            yield from get_args(kind)
+        elif isinstance(kind, type) and issubclass(kind, StrEnum):
+            yield from (one.value for one in kind)
+    if bool in kinds:
+        yield from (True, False)
+    if type(None) in kinds and (bool in kinds or any(get_origin(kind) is Literal for kind in kinds)):
+        yield None
 
 
 def with_values(settings: Sections, changes: Changes) -> Sections:
     """Return settings with other values, each of which may be set by itself; whether they fit together isn't asked."""
     for path, value in changes.items():
-        settings = _with_value(settings, path, value)
+        settings = with_value(settings, path, value)
     return settings
 
 
-def _with_value(model: Any, path: Path, value: Value) -> Any:
+def with_value(values: Any, path: Path, value: Value) -> Any:
+    """Return a section, or a mapping in one, with a value changed or added."""
     name, *rest = path
+    if not isinstance(values, Frozen):
+        return changed(values, path, plain_of(value))
     if rest:
-        return model.model_copy(update={name: _with_value(getattr(model, name), tuple(rest), value)})
-    if isinstance(value, Decimal):
-        kinds = _kinds(type(model).model_fields[name])
-        return model.model_copy(
+        return values.model_copy(update={name: with_value(getattr(values, name, None), tuple(rest), value)})
+    if isinstance(value, Decimal) and (field := type(values).model_fields.get(name)):
+        kinds = kinds_of(field)
+        return values.model_copy(
             update={name: int(value) if int in kinds else float(value) if float in kinds else value}
         )
-    return model.model_copy(update={name: value})
+    return values.model_copy(update={name: plain_of(value)})
+
+
+def value_at(settings: Sections, path: Path) -> Value:
+    """Return the value at a path as it is compared; None for what is off, and for what isn't there."""
+    value: Any = (
+        settings.strategies.sections().get(path[1]) if path[0] == "strategies" else getattr(settings, path[0], None)
+    )
+    for name in path[2:] if path[0] == "strategies" else path[1:]:
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    number = number_of(value)
+    return number if number is not None else value if isinstance(value, bool | str) else None
+
+
+def plain_of(value: Value) -> object:
+    """Return a value as a strategy gets it from its section."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def number_of(value: object) -> Decimal | None:
+    """Return a setting's number; None for what is none."""
+    return Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
 
 def _looser(field: FieldInfo) -> int:
@@ -141,14 +195,15 @@ def _looser(field: FieldInfo) -> int:
 
 
 @cache
-def _scale(model: type[Frozen], name: str) -> Scale:
+def scale_of(model: type[Frozen], name: str) -> Scale:
+    """Return the numbers that a field may be set to."""
     field = model.model_fields[name]
     least, most, above = Decimal(0), Decimal(10) ** 8, False
     for mark in _marks(field):
         least = _decimal(getattr(mark, "ge", None), getattr(mark, "gt", None), least)
         most = _decimal(getattr(mark, "le", None), getattr(mark, "lt", None), most)
         above = above or getattr(mark, "gt", None) is not None
-    return Scale(int in _kinds(field), least, most, above)
+    return Scale(int in kinds_of(field), least, most, above)
 
 
 def _decimal(*values: Any) -> Decimal:
@@ -169,7 +224,8 @@ def _inner_marks(annotation: Any) -> Iterator[Any]:
         yield from _inner_marks(inner)
 
 
-def _kinds(field: FieldInfo) -> frozenset[Any]:
+def kinds_of(field: FieldInfo) -> frozenset[Any]:
+    """Return the kinds of values that a field may have."""
     return frozenset(_inner_kinds(field.annotation))
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.approvals import SqliteApprovals
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.model.event import SystemEvent
+    from tradebot.replaying.answering import Stored
 
 Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptReplies", "KeptPasses", "StoredBars")
 
@@ -90,6 +91,22 @@ class Stores:
     def recorded(self) -> SqliteFacts | None:
         """Return the store of facts, or None if there is none yet: a verb that only looks must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
+
+    @cached_property
+    def bars_at_rest(self) -> StoredBars | None:
+        """Return the bars that are stored, of which nothing is fetched; None if none ever were."""
+        from tradebot.app.bars import bars_at_rest
+
+        found = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
+        return found and self._kept(found)
+
+    @cached_property
+    def stored(self) -> Stored | None:
+        """Return what strategies may be asked on again about a past pass; None without facts, or without books."""
+        from tradebot.replaying.answering import Stored
+
+        facts = self.recorded
+        return Stored(facts, self.bars_at_rest, self.ledger_view) if facts else None
 
     @cached_property
     def events(self) -> JsonlEvents:

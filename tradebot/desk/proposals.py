@@ -30,7 +30,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Reduce, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy, is_outside
-from tradebot.ports.world import Call, World
+from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
 
 
@@ -102,8 +102,14 @@ class Answer(NamedTuple):
 
 def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Answer:
     """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
-    seen = sees(sights, strategy, slot)
-    result = seen.unmet or answer_of(strategy, seen.view, world.rules.of(strategy.name).wants)
+    return answered(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
+
+
+def answered(
+    rules: Rules, now: datetime, sights: Sights, seen: Seen, strategy: Strategy, slot: StrategySlot | None
+) -> Answer:
+    """Return what a strategy wants of what it sees."""
+    result = seen.unmet or answer_of(strategy, seen.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return Answer((), seen.left_out, result)
     named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(seen.left_out)

@@ -1,63 +1,20 @@
 """Search the smallest change of settings that lets a refused candidate through, by asking again what decided.
 
-Only settings are tried that a gate which refuses says it reads. One setting is changed if that is enough, or else two;
-of several answers, the one is given whose numbers change least. Nothing is looked up, so nothing can be out of date.
+Settings are tried that a gate which refuses says it reads, and those that shape what the strategy proposes. One setting
+is changed if that is enough, or else two; of several answers, the one is given whose numbers change least. Nothing is
+looked up, so nothing can be out of date.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations, combinations_with_replacement
 from math import inf
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from tradebot.model.decision import Decision, Gate
+from tradebot.model.values import replace
+from tradebot.replaying.asking import Advice, Asking, Changes, Question, Said, causes, ends_of, guess_of, in_all
 from tradebot.replaying.nearest import Change, Guess, Path, Setting, Value, nearest
-
-Changes = Mapping[Path, Value]
-"""New values of settings by their paths."""
-
-
-class Question(NamedTuple):
-    """What was asked about a candidate: a gate, or one of the filters that its strategy asks by name."""
-
-    gate: Gate
-    about: str = ""
-
-
-class Said(Struct, frozen=True):
-    """What was decided about a candidate: the questions that refuse it, in their order, and whether it goes through."""
-
-    failed: Mapping[Question, Decision]
-    through: bool
-
-
-class Asking(Struct, frozen=True):
-    """How to find out: what is decided with changes, whether they load, and which settings matter to what.
-
-    `ask` returns None if nobody can know what would be decided. `related` are the settings that have to fit to one.
-    """
-
-    ask: Callable[[Changes], Said | None]
-    loads: Callable[[Changes], bool]
-    reads: Callable[[Question], Sequence[Setting]]
-    related: Callable[[Setting], Sequence[Setting]]
-
-
-class Advice(Struct, frozen=True):
-    """The smallest change of one setting or two; without any, `closed` is a question that no setting opens, if any."""
-
-    changes: tuple[Change, ...] = ()
-    closed: Question | None = None
-
-    @property
-    def values(self) -> Changes:
-        return {change.setting.path: change.value for change in self.changes}
-
-    @property
-    def size(self) -> float:
-        return sum(change.size for change in self.changes)
+from tradebot.replaying.reshaping import Reshaping, hopeless, matters
 
 
 def advice(asking: Asking) -> Advice:
@@ -65,18 +22,47 @@ def advice(asking: Asking) -> Advice:
     said = asking.ask({})
     if said is None or not said.failed:
         return Advice()
-    search = _Search(asking, said, {question: asking.reads(question) for question in _causes(said.failed)})
-    if not search.may_help():
-        return Advice(closed=search.unread())
-    if closed := search.closed():
-        return Advice(closed=closed)
-    return search.one() or search.two() or search.two_at_once() or Advice()
+    search = _Search(asking, said, {question: asking.reads(question) for question in causes(said.failed)})
+    proposing, unread = asking.proposing, search.unread()
+    if unread and hopeless(proposing, unread):
+        return Advice(closed=unread)
+    alone = proposing.alone({})
+    shapes = Reshaping(asking) if proposing.settings and matters(proposing, alone) else None
+    closed = None if unread else search.closed() if search.may_help() else None
+    gates = not unread and closed is None and search.may_help()
+    one = search.one() if gates else None
+    if shapes:
+        one = shapes.one(one.size if one else inf) or one
+    if one:
+        return one
+    two = (search.two() or search.two_at_once()) if gates else None
+    if shapes:
+        two = shapes.two(two.size if two else inf) or two or shapes.together()
+    if two:
+        return two
+    if closed and shapes and shapes.opens(closed):
+        closed = None
+    complete = shapes is None or shapes.complete
+    behind = _behind(asking, search, alone)
+    crowded = behind.crowded or (shapes is not None and shapes.crowded)
+    return Advice((), closed or unread, behind.left, known=proposing.known, complete=complete, crowded=crowded)
 
 
-def _causes(failed: Collection[Question]) -> tuple[Question, ...]:
-    """Return what refuses by itself: a full book is asked to make room, and that is no reason of its own."""
-    full = {Gate.OPEN_POSITIONS, Gate.OWN_OPEN_POSITIONS} & {question.gate for question in failed}
-    return tuple(question for question in failed if not (full and question.gate is Gate.DISPLACEMENT))
+class _Behind(NamedTuple):
+    """What refuses once each question that can be opened alone is open, and whether only others are in the way then."""
+
+    left: tuple[Question, ...]
+    crowded: bool
+
+
+def _behind(asking: Asking, search: "_Search", alone: Said | None) -> _Behind:
+    if alone is not None:
+        reads = {question: asking.reads(question) for question in causes(alone.failed)}
+        search = _Search(replace(asking, ask=asking.proposing.alone), alone, reads)
+    opened = search.opened()
+    now, left = asking.ask(opened), asking.proposing.alone(opened)
+    behind = causes(now.failed) if now else ()
+    return _Behind(behind, left is not None and not {*behind} <= {*left.failed})
 
 
 class _Search:
@@ -104,10 +90,19 @@ class _Search:
                 return question
         return None
 
+    def opened(self) -> Changes:
+        """Return changes with which each question is open that can be opened alone."""
+        changes: dict[Path, Value] = {}
+        for question, settings in self._reads.items():
+            opening = (self._first(setting, (question,)) for setting in settings if setting.path not in changes)
+            if change := next(filter(None, opening), None):
+                changes[change.setting.path] = change.value
+        return changes
+
     def one(self) -> Advice | None:
         """Return the smallest change of one setting; None if none lets the candidate through."""
         found: Advice | None = None
-        for setting in _in_all([*self._reads.values()]):
+        for setting in in_all([*self._reads.values()]):
             change = self._first(setting, self._failed)
             if change and (found is None or change.size < found.size) and self._fits((change,)):
                 found = Advice((change,))
@@ -143,13 +138,13 @@ class _Search:
 
     def _is_corner(self, first: Change, second: Change) -> bool:
         """Return True if more of the first change needs no less of the second one, so that there is one answer."""
-        ends = (value for value in _ends(first.setting) if _beyond(first, value))
+        ends = (value for value in ends_of(first.setting) if _beyond(first, value))
         values = ({first.setting.path: value, second.setting.path: second.nearer} for value in ends)
         return not any(self._opened(each, self._failed) for each in values)
 
     def _at_ends(self, first: Setting, second: Setting, questions: Collection[Question]) -> bool:
         """Return True if none of these questions refuses with two settings at ends of what they may be."""
-        values = ({first.path: one, second.path: other} for one in _ends(first) for other in _ends(second))
+        values = ({first.path: one, second.path: other} for one in ends_of(first) for other in ends_of(second))
         return any(self._opened(each, questions) for each in values)
 
     def _opened(self, changes: Changes, questions: Collection[Question]) -> bool:
@@ -160,7 +155,7 @@ class _Search:
         self, first: Setting, second: Setting, questions: tuple[Question, ...]
     ) -> tuple[Change, Change] | None:
         """Return the least of the first setting with which the second one opens these questions, and that one."""
-        for far in _ends(second):
+        for far in ends_of(second):
             change = self._opening({second.path: far}, first, questions, self._said, inf)
             if change is not None:
                 other = self._opening({first.path: change.value}, second, questions, self._said, inf)
@@ -178,11 +173,11 @@ class _Search:
             others = self._asking.related(first.setting)
             changes = (self._fitting(base, one, first) for one in others)
         else:
-            left = _causes(said.failed)
+            left = causes(said.failed)
             reads = {question: self._asking.reads(question) for question in left}
             changes = (
                 self._opening(base, one, left, said, within - first.size)
-                for one in _in_all(list(reads.values()))
+                for one in in_all(list(reads.values()))
                 if one.path != first.setting.path
             )
         for change in changes:
@@ -205,7 +200,7 @@ class _Search:
         self, base: Changes, setting: Setting, questions: Collection[Question], said: Said, within: float
     ) -> Change | None:
         """Return the smallest change of a setting, on top of others, with which none of these questions refuses."""
-        guess = _guess(said, questions, setting)
+        guess = guess_of(said, questions, setting)
         return nearest(setting, lambda value: self._opened({**base, setting.path: value}, questions), guess, within)
 
     def _fits(self, changes: tuple[Change, ...]) -> bool:
@@ -221,38 +216,8 @@ class _Search:
         )
 
 
-def _in_all(some: Sequence[Sequence[Setting]]) -> Sequence[Setting]:
-    """Return the settings that stand in each of these lists, in the order of the first."""
-    first, *others = some or ((),)
-    return [one for one in first if all(any(one.path == each.path for each in other) for other in others)]
-
-
-def _guess(said: Said, questions: Collection[Question], setting: Setting) -> Guess | None:
-    """Return what the only one of these questions observed: where the setting is its limit, that is the answer."""
-    decisions = [said.failed[question] for question in questions if question in said.failed]
-    if len(decisions) != 1 or not _is_number(observed := decisions[0].observed):
-        return None
-    limit = decisions[0].limit
-    return Guess(Decimal(str(observed)), likely=_is_number(limit) and Decimal(str(limit)) == setting.value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Decimal | float | int) and not isinstance(value, bool)
-
-
 def _beyond(change: Change, value: Value) -> bool:
     """Return True if a value is farther than a change, in its direction."""
     before, after = change.setting.value, change.value
     numbers = isinstance(before, Decimal) and isinstance(after, Decimal) and isinstance(value, Decimal)
     return not numbers or (after > before) is (value > after)  # type: ignore[operator]
-
-
-def _ends(setting: Setting) -> Iterator[Value]:
-    """Yield the farthest values of a setting."""
-    if isinstance(setting.value, bool):
-        yield not setting.value
-    elif setting.scale is not None:
-        yield from (setting.scale.at(setting.scale.first),) if setting.toward <= 0 else ()
-        yield from (setting.scale.at(setting.scale.last),) if setting.toward >= 0 else ()
-        if setting.may_be_off:
-            yield None

@@ -8,13 +8,14 @@ settings of the record, it answers as recorded: then what it read is still there
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.desk.proposals import Answer, Proposals, ask, sees, strongest_first
-from tradebot.desk.views import Sights
+from tradebot.desk.proposals import Answer, Proposals, answered, sees, strongest_first
+from tradebot.desk.views import Seen, Sights
 from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.candidate import Candidate
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Kept, Key
@@ -24,8 +25,8 @@ from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
-from tradebot.ports.strategy import RefilteringStrategy, Strategy
-from tradebot.ports.world import Rules, World
+from tradebot.ports.strategy import RefilteringStrategy, Strategy, is_separate
+from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Recorded
 from tradebot.replaying.supposed import given_other, supposed_tape
 
@@ -101,7 +102,7 @@ class Answers:
         self._stored = stored
         self._facts: Any = _ReadOnce(stored.facts) if stored else None
         self._as_then: dict[str, bool] = {}
-        self._sights_of: dict[tuple[str, bool], Sights] = {}
+        self._looks: list[tuple[object, _Look]] = []
 
     def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
         """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
@@ -128,20 +129,19 @@ class Answers:
         if filters := one.refilters:
             kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
-        if self._stored is None or not self._is_as_then(one):
+        if self._stored is None or not self.is_as_then(one):
             return None
-        sights = self._sights(one, rules if one.sees else self._rules)
-        return _with(proposed, one.name, self._asked(one.after, one.name, sights))
+        return _with(proposed, one.name, self._asked(one.after, one.name, rules))
 
-    def _is_as_then(self, one: Answering) -> bool:
+    def is_as_then(self, one: Answering) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded."""
         if one.before is None:
             return True
         if one.name not in self._as_then:
-            self._as_then[one.name] = self._answers_as_then(one.before, one.name, self._sights(one, self._rules))
+            self._as_then[one.name] = self._answers_as_then(one.before, one.name)
         return self._as_then[one.name]
 
-    def _answers_as_then(self, strategy: Strategy, name: str, sights: Sights) -> bool:
+    def _answers_as_then(self, strategy: Strategy, name: str) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded.
 
         It isn't asked if it sees the same, but for the time, as in the last pass in which it did, and if the pass says
@@ -151,27 +151,39 @@ class Answers:
         proposed, stored = self._proposed, self._stored
         assert stored is not None, "there is something to ask on"
         refused = [one for one in proposed.refused if one.strategy == name]
-        seen = sees(sights, strategy, self._slot(name))
+        seen = self._look(strategy, name, self._rules).seen
         alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
         if not strategy.needs.bars and stored.verified.get(name) == alike:
             return True
-        answer = self._asked(strategy, name, sights)
+        answer = self._asked(strategy, name, self._rules)
         then = [one for one in proposed.candidates if one.strategy == name]
         same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
         if same:
             stored.verified[name] = alike
         return same
 
-    def _asked(self, strategy: Strategy, name: str, sights: Sights) -> Answer:
-        return ask(sights.world, self._now, sights, strategy, self._slot(name))
+    def about(self, strategy: Strategy, name: str, rules: Rules, symbol: str) -> Candidate | None:
+        """Return what a strategy wants of one symbol that it judges by itself, if anything."""
+        look = self._look(strategy, name, rules)
+        seen = look.seen
+        if is_separate(strategy) and symbol in seen.view.universe:
+            seen = seen._replace(view=replace(seen.view, universe=(symbol,)), left_out=())
+        found = answered(rules, look.now, look.sights, seen, strategy, look.slot).candidates
+        return next((one for one in found if one.symbol == symbol), None)
 
-    def _sights(self, one: Answering, rules: Rules) -> Sights:
-        """Return what a strategy sees by these rules, as it was and as it would be; it is the same if they are."""
-        key = one.name, rules is self._rules
-        if key not in self._sights_of:
-            strategies = [each for each in (one.before, one.after) if each is not None]
-            self._sights_of[key] = Sights(self._world(strategies, rules), self._now, strategies)
-        return self._sights_of[key]
+    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
+        look = self._look(strategy, name, rules)
+        return answered(rules, look.now, look.sights, look.seen, strategy, look.slot)
+
+    def _look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
+        """Return what a strategy saw then; what doesn't differ is read once."""
+        own = rules.of(name)
+        key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
+        found = next((look for known, look in self._looks if known == key), None)
+        if found is None:
+            found = self._looked(strategy, name, rules)
+            self._looks.append((key, found))
+        return found
 
     @property
     def _proposed(self) -> Proposals:
@@ -179,24 +191,30 @@ class Answers:
         assert proposed is not None, "a pass of entries has proposals"
         return proposed
 
-    @property
-    def _now(self) -> datetime:
-        return min((one.at for one in self._proposed.candidates), default=self._recorded.given.desk.now)
-
-    def _slot(self, name: str) -> StrategySlot | None:
-        return next((each for each in self._proposed.own.asked if each.strategy == name), None)
-
-    def _world(self, strategies: Sequence[Strategy], rules: Rules) -> World:
-        given, stored = self._recorded.given, self._stored
+    def _looked(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
+        given, proposed, stored = self._recorded.given, self._proposed, self._stored
         assert stored is not None, "there is something to ask on"
+        now = min((one.at for one in proposed.candidates), default=given.desk.now)
         books: Any = _Then(stored, given.desk)
-        return replace(
+        world = replace(
             supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
             ledger=books,
             facts=self._facts,
             bars=stored.bars or _NoBars(),
-            strategies=tuple(strategies),
+            strategies=(strategy,),
         )
+        slot = next((each for each in proposed.own.asked if each.strategy == name), None)
+        sights = Sights(world, now, [strategy])
+        return _Look(now, sights, sees(sights, strategy, slot), slot)
+
+
+class _Look(NamedTuple):
+    """What a strategy saw at a time, in its own slot if it has one."""
+
+    now: datetime
+    sights: Sights
+    seen: Seen
+    slot: StrategySlot | None
 
 
 class _ReadOnce:

@@ -11,8 +11,8 @@ from tradebot.replaying.scale import Scale
 
 Path = tuple[str, ...]
 """The names of the sections that a setting is in, and its own."""
-Value = Decimal | bool | None
-"""A number, a switch, or None for a limit that is off."""
+Value = Decimal | bool | str | None
+"""A number, a switch, a word, or None for what is off."""
 FAR = 100.0
 """How far a change is that isn't from one number to another: a switch, or a limit that is turned off."""
 TO_ZERO = 50.0
@@ -22,7 +22,8 @@ TO_ZERO = 50.0
 class Setting(Struct, frozen=True):
     """A setting by its path, with its value now; a switch has no scale, and a limit may be off.
 
-    `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell.
+    `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell. `choices` are the
+    other values of what is no number.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Setting(Struct, frozen=True):
     scale: Scale | None = None
     may_be_off: bool = False
     toward: int = 0
+    choices: tuple[Value, ...] = ()
 
     @property
     def key(self) -> str:
@@ -47,10 +49,14 @@ class Change(Struct, frozen=True):
     @property
     def size(self) -> float:
         """Return how large the change is: the logarithm of the factor between two numbers."""
-        before, after = self.setting.value, self.value
-        if not isinstance(before, Decimal) or not isinstance(after, Decimal):
-            return FAR
-        return abs(log(after / before)) if before > 0 and after > 0 else TO_ZERO
+        return distance(self.setting.value, self.value)
+
+
+def distance(before: Value, after: Value) -> float:
+    """Return how far two values of a setting are from each other."""
+    if not isinstance(before, Decimal) or not isinstance(after, Decimal):
+        return FAR
+    return abs(log(after / before)) if before > 0 and after > 0 else TO_ZERO
 
 
 Holds = Callable[[Value], bool]
@@ -71,7 +77,9 @@ def nearest(setting: Setting, holds: Holds, guess: Guess | None = None, within: 
     before, scale = setting.value, setting.scale
     if isinstance(before, bool):
         return Change(setting, not before, before) if within > FAR and holds(not before) else None
-    if before is None or scale is None:
+    if setting.choices and within > FAR:
+        return next((Change(setting, one, before) for one in setting.choices if holds(one)), None)
+    if not isinstance(before, Decimal) or scale is None:
         return None
     found: Change | None = None
     up_first = guess is None or guess.number >= before

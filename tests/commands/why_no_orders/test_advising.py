@@ -39,7 +39,7 @@ def test_symbol_shows_the_smallest_change_and_its_command(refused: Bot) -> None:
 
 def test_symbol_that_nothing_helps_says_what_stands_in_the_way(refused: Bot) -> None:
     assert (
-        "Advice: No change of one or two of its gates' settings lets it through: it is refused by "
+        "Advice: No change of one or two settings lets it through: it is refused by "
         "strategy: cluster, score and order_notional." in refused.shown("why-no-orders", "NVDA")
     )
 
@@ -49,7 +49,7 @@ def test_the_pass_lists_all_changes_the_smallest_first(refused: Bot) -> None:
     told = shown[shown.index("What would have let them through") :].splitlines()
     assert told[1].startswith("  AMZN: strategies.flow.limits.min_score 0.195 (it was 0.9), limits.min_order_notional")
     assert told[2:] == [
-        "  No change of one or two of its gates' settings lets it through: 3 candidates",
+        "  No change of one or two settings lets it through: 3 candidates",
         "tradebot why-no-orders SYMBOL shows the command, or what stands in the way.",
     ]
     assert refused.json("why-no-orders")["advice"][0]["symbol"] == "AMZN"
@@ -60,7 +60,20 @@ def test_a_pass_with_very_many_candidates_is_left_at_what_was_found(
     refused: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(advising, "WORK", 5)
-    assert len(refused.json("why-no-orders")["advice"]) == 1
+    assert [one["searched"] for one in refused.json("why-no-orders")["advice"]] == [True, False, False, False]
+    assert "Not searched, because there are too many: 3 candidates" in refused.shown("why-no-orders")
+
+
+def test_advice_that_is_in_force_already_says_so_and_has_no_command(refused: Bot) -> None:
+    assert refused.says("config", "set", "limits.min_order_notional_usd", "4000").code == 0
+    try:
+        advice = refused.json("why-no-orders", "AMZN")["advice"]
+        assert advice["sentence"].endswith("That is in force already: now, limits.min_order_notional_usd is 4000.")
+        assert advice["commands"] == ["tradebot config set strategies.flow.limits.min_score 0.195"]
+        assert refused.says("config", "set", "strategies.flow.limits.min_score", "0.1").code == 0
+        assert refused.json("why-no-orders", "AMZN")["advice"]["commands"] == []
+    finally:
+        refused.says("config", "set", *TIGHT)
 
 
 def test_a_pass_whose_record_is_gone_is_explained_without_advice(refused: Bot) -> None:

@@ -37,7 +37,7 @@ def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> Ask
     facts = SimpleNamespace(heads=lambda job, session: [session] if session in seen else [])
     view = SimpleNamespace(sessions=lambda first, last: [SimpleNamespace(date=day) for day in DAYS])
     bars = None if closes is None else SimpleNamespace(closes=lambda symbol, first, last: closes)
-    found = SimpleNamespace(app=SimpleNamespace(recorded=facts, ledger_view=view), bars=bars, recorded=recorded)
+    found = SimpleNamespace(app=SimpleNamespace(recorded=facts, ledger_view=view, bars_at_rest=bars), recorded=recorded)
     return cast("Asking", found)
 
 

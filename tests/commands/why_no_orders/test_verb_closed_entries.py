@@ -47,7 +47,7 @@ SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99  
 
 What would have let them through, the smallest change first:
   AMZN: limits.max_drawdown_fraction 0.081 (it was 0.05), strategies.flow.limits.min_score 0.195 (it was 0.99)
-  No change of one or two of its gates' settings lets it through: 3 candidates
+  No change of one or two settings lets it through: 3 candidates
 tradebot why-no-orders SYMBOL shows the command, or what stands in the way."""
 SUMMED_UP = (
     f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
