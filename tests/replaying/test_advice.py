@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from math import inf
 
 import pytest
 
@@ -15,7 +16,7 @@ from tradebot.replaying.scale import Scale
 SCALE = Scale(whole=False, least=Decimal(0), most=Decimal(1000), above=True)
 COUNT = Scale(whole=True, least=Decimal(1), most=Decimal(1000))
 A, B, C = (Setting((name,), Decimal(10), COUNT) for name in "abc")
-NONE = Proposing((), True, lambda changes: None, lambda changes: None, lambda: None)
+NONE = Proposing((), True, inf, lambda changes: None, lambda changes: None, lambda: None)
 Rule = Callable[[Mapping[str, Decimal]], bool]
 NAMES = {"open": Gate.OPEN_POSITIONS, "new": Gate.NEW_ENTRIES, "score": Gate.SCORE}
 
@@ -48,7 +49,7 @@ class Book:
                 lambda changes: self.fits(self.now(changes)),
                 lambda question: by_gate[question.gate],
                 lambda setting: [one for one in (A, B, C) if one.key != setting.key],
-                Proposing((), True, lambda changes: None, self.ask, lambda: self.ask({})),
+                Proposing((), True, inf, lambda changes: None, self.ask, lambda: self.ask({})),
             )
         )
 

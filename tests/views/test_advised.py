@@ -58,7 +58,7 @@ def test_without_a_change_the_sentence_says_what_stands_in_the_way() -> None:
     unknown = advised(WHOSE, Advice(known=False), FAILED, looser=False)
     assert "lets it through, leaving out flow's own: what it would have proposed with others isn't" in unknown.sentence
     incomplete = advised(WHOSE, Advice(complete=False), FAILED, looser=False)
-    assert "leaving out some pairs with flow's own, of which there are too many" in incomplete.sentence
+    assert "leaving out some values of flow's own, of which there are too many" in incomplete.sentence
     assert unsearched(WHOSE, "it isn't kept").sentence.endswith("can't be searched: it isn't kept.")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -38,6 +39,8 @@ NOT_SENT = frozenset({Reason.SHADOW, Reason.DRY_RUN})
 """Why a pass that sends nothing ends a candidate which no gate refuses."""
 LEFT_ALONE = frozenset(gate for gate, one in READS.items() if one == NOTHING) - {Gate.STRATEGY, Gate.DISPLACEMENT}
 """The gates that no setting opens, whatever else is decided in the pass."""
+ASKED = 40
+"""How often a strategy is asked again that looks at all of its universe for each answer."""
 Whose = tuple[str, str]
 """The strategy and the symbol of a candidate."""
 
@@ -125,6 +128,7 @@ class Advising:
         return Proposing(
             settings or (),
             settings is not None,
+            inf if self._again.is_separate(whose[0]) else ASKED,
             lambda changes: self._proposes(whose, changes),
             lambda changes: self._decided_alone(self._proposes(whose, changes), changes),
             lambda: self._decided_alone(_opposite(self.entries[whose].candidate), {}),

@@ -14,11 +14,11 @@ from tradebot.app.searched import choices_of, kinds_of, number_of, plain_of, sca
 from tradebot.app.sections import Sections
 from tradebot.model.candidate import Candidate
 from tradebot.model.limits import Frozen
-from tradebot.ports.strategy import RefilteringStrategy, Strategy
+from tradebot.ports.strategy import RefilteringStrategy, Strategy, is_separate
 from tradebot.ports.world import Rules
 from tradebot.replaying.answering import Answering, Answers, Stored
 from tradebot.replaying.asking import Changes
-from tradebot.replaying.nearest import Path, Setting
+from tradebot.replaying.nearest import Path, Setting, Value
 from tradebot.replaying.passes import Recorded
 from tradebot.signals.components import component_names
 from tradebot.strategies.flow_settings import FlowSettings
@@ -113,6 +113,8 @@ class Reproposing:
         self._answers = Answers(recorded, rules, stored) if stored else None
         self._strategies: dict[str, Strategy | None] = {}
         self._shaping: dict[str, tuple[Setting, ...] | None] = {}
+        # Each candidate of a pass asks many of them again.
+        self._made: dict[tuple[str, frozenset[tuple[Path, Value]]], Strategy | None] = {}
         self._sections: dict[str, tuple[str, Mapping[str, object]]] = {}
 
     def settings_of(self, name: str) -> tuple[Setting, ...] | None:
@@ -125,6 +127,10 @@ class Reproposing:
             self._shaping[name] = tuple(one for one in found if one.path[2:] not in filters) if asked else None
         return self._shaping[name]
 
+    def is_separate(self, name: str) -> bool:
+        """Return True if a strategy judges each symbol by itself, so that it is asked about one of them only."""
+        return is_separate(self.strategy(name))
+
     def strategy(self, name: str) -> Strategy | None:
         """Return a strategy as it was."""
         if name not in self._strategies:
@@ -136,7 +142,10 @@ class Reproposing:
 
         Whatever else changes, what the strategy sees is as it was.
         """
-        strategy = made(*self._own(name), changes)
+        key = name, frozenset(changes.items())
+        if key not in self._made:
+            self._made[key] = made(*self._own(name), changes)
+        strategy = self._made[key]
         if strategy is None or self._answers is None:
             return None
         return self._answers.about(strategy, name, self._rules, symbol)

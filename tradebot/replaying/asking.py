@@ -44,12 +44,15 @@ class Asking(Struct, frozen=True):
 class Proposing(Struct, frozen=True):
     """How to find out what the strategy would have proposed with other values of the `settings` that shape that.
 
-    Unless it is `known`, nobody can tell, and there are no settings. `alone` is what is decided about its proposal if
-    nothing else is to be entered in the pass, and `turned` what is decided so about the opposite of what it proposed.
+    Unless it is `known`, nobody can tell, and there are no settings. It is asked `most` times, because a strategy that
+    looks at all of its universe takes long; what is left then isn't searched. `alone` is what is decided about its
+    proposal if nothing else is to be entered in the pass, and `turned` what is decided so about the opposite of what it
+    proposed.
     """
 
     settings: Sequence[Setting]
     known: bool
+    most: float
     proposed: Callable[[Changes], Candidate | None]
     alone: Callable[[Changes], Said | None]
     turned: Callable[[], Said | None]

@@ -7,6 +7,7 @@ helps. Most of it is decided about the candidate alone; whatever is told was dec
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
+from math import frexp
 from typing import NamedTuple
 
 from tradebot.model.candidate import Candidate, WantKind
@@ -29,11 +30,11 @@ from tradebot.replaying.strength import COVERAGE, SCORE
 
 NEAR = (0, 1, 3, 7, 15, 31, 63)
 """The first distances at which values are tried, in places of the scale; then every `THEN` places, later `LATER`."""
-THEN, LATER = DECADE // 4, DECADE
-FINE = 2 * DECADE
+THEN, LATER = DECADE // 6, DECADE
+FINE = 3 * DECADE // 2
 OFF_STEP, LEAST = DECADE // 2, -4 * DECADE
 """The distance between the values that are tried for what is off, and the place of the smallest fraction of them."""
-WHOLE = 12
+WHOLE = 8
 """How often the whole pass is decided again for one candidate."""
 FINER = 24
 """How often more, once it is known that a value helps."""
@@ -118,15 +119,16 @@ class Reshaping:
     def __init__(self, asking: Asking) -> None:
         self._asking, self._proposing = asking, (proposing := asking.proposing)
         self._whole = WHOLE
-        self._now = proposing.proposed({})
-        self._ways = [way for setting in proposing.settings for way in self._live(setting)]
         self.complete, self.crowded = True, False
+        self._asked = set[frozenset[tuple[Path, Value]]]()
+        self._now = self._proposed({})
+        self._ways = [way for setting in proposing.settings for way in self._live(setting)]
 
     def _live(self, setting: Setting) -> list[Way]:
         """Return the ways of a setting; none if its values change nothing."""
         found = [*ways(setting)]
         some = {value for way in found for value in (way.values[0], way.values[len(way.values) // 2], way.values[-1])}
-        changes = any(self._proposing.proposed({setting.path: value}) != self._now for value in some)
+        changes = any(self._proposed({setting.path: value}) != self._now for value in some)
         return found if changes else []
 
     def one(self, within: float) -> Advice | None:
@@ -163,11 +165,11 @@ class Reshaping:
             seen = set[tuple[frozenset[Question], tuple[object, ...]]]()
             for number, value in enumerate(way.values):
                 room = (found.size if found else within) - way.at_least(number)
-                if room <= 0:
+                if room <= 0 or self._whole <= 0:
                     break
                 left = self._left({way.setting.path: value})
-                # How far a filter is from its limit may decide whether the limit can be lowered that far.
-                key = (left or frozenset(), self._seen_by_filters({way.setting.path: value}))
+                # How far it is from a limit may decide whether that can be lowered so far.
+                key = (left or frozenset(), self._distances_left({way.setting.path: value}))
                 if left and key not in seen:
                     seen.add(key)
                     found = self._with_second(way, number, left, found.size if found else within) or found
@@ -183,6 +185,9 @@ class Reshaping:
             if enough is None:
                 continue
             first = self._first(way, number, {setting.path: enough.value})
+            if self._through({path: first.value}) and self._fits({path: first.value}):
+                # It is one of a few values that are enough alone, between those that were tried.
+                return Advice((first,))
             second = self._second({path: first.value}, setting, left, within - first.size)
             if second and not self._fits({path: first.value, setting.path: second.value}):
                 second = self._roomier({path: first.value}, setting, within - first.size)
@@ -238,6 +243,7 @@ class Reshaping:
                 return None
             changes = {one.path: one.value, other.path: other.value}
             if self._through(changes) and self._fits(changes):
+                self._whole += FINER
                 return self._nearer(changes)
         return None
 
@@ -269,14 +275,26 @@ class Reshaping:
 
     def _refused(self, changes: Changes) -> tuple[Candidate, frozenset[Question]] | None:
         """Return what the strategy proposes, with those of its own filters that refuse it."""
-        candidate = self._proposing.proposed(changes)
+        candidate = self._proposed(changes)
         if candidate is None:
             return None
         return candidate, frozenset(Question(one.gate, one.about) for one in candidate.decisions if not one.passed)
 
-    def _seen_by_filters(self, changes: Changes) -> tuple[object, ...]:
-        candidate = self._proposing.proposed(changes)
-        return tuple(one.observed for one in candidate.decisions if not one.passed) if candidate else ()
+    def _proposed(self, changes: Changes) -> Candidate | None:
+        """Return what the strategy proposes, if anything; None if it was asked too often already."""
+        key = frozenset(changes.items())
+        if key not in self._asked and len(self._asked) >= self._proposing.most:
+            self.complete = False
+            return None
+        self._asked.add(key)
+        return self._proposing.proposed(changes)
+
+    def _distances_left(self, changes: Changes) -> tuple[object, ...]:
+        """Return what its filters observed of a proposal that they refuse, and how strong it is, but for a half."""
+        candidate = self._proposed(changes)
+        if candidate is None:
+            return ()
+        return frexp(candidate.score or 0.0)[1], *(one.observed for one in candidate.decisions if not one.passed)
 
     def _left(self, changes: Changes) -> frozenset[Question] | None:
         """Return the questions that refuse the candidate alone; None if no setting opens what its filters refuse."""

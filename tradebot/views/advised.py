@@ -133,7 +133,7 @@ def _without(found: Advice, failed: Mapping[Question, Decision], strategy: str) 
     if not found.known:
         none += f", leaving out {strategy}'s own: what it would have proposed with others isn't known"
     elif not found.complete:
-        none += f", leaving out some pairs with {strategy}'s own, of which there are too many"
+        none += f", leaving out some values of {strategy}'s own, of which there are too many"
     if found.closed is None:
         asked = [_name(question) for question in failed]
         behind = [_name(question) for question in found.behind if question not in failed]
