@@ -7,10 +7,12 @@ from rich.console import Console
 from commands.shared.drawing import in_units
 from commands.shared.plain import clean
 from tradebot.model.text import counted
-from tradebot.views.advised import NONE_HELPS, Advised
+from tradebot.views.advised import NO_GATE_OPENS, Advised
 
 SHOWN = 5
 """How many changes are shown for a pass; a symbol shows its own."""
+
+MORE = "tradebot why-no-orders SYMBOL tries its strategy's own settings too, and shows the command."
 
 
 def show_advice(console: Console, one: Advised) -> None:
@@ -29,8 +31,8 @@ def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
         return
     helped = [one for one in advice if one.changes]
     if not helped:
-        console.print(f"\n{NONE_HELPS}: {counted(len(advice), 'refused candidate')}.", markup=False)
-        console.print("tradebot why-no-orders SYMBOL says what stands in the way.", markup=False)
+        console.print(f"\n{NO_GATE_OPENS}: {counted(len(advice), 'refused candidate')}.", markup=False)
+        console.print(MORE, markup=False)
         return
     console.print("\nWhat would have let them through, the smallest change first:", markup=False)
     for one in helped[:SHOWN]:
@@ -38,10 +40,10 @@ def show_advice_of_pass(console: Console, advice: Sequence[Advised]) -> None:
     if len(helped) > SHOWN:
         console.print(f"  … and changes for {len(helped) - SHOWN} more: --json shows all", markup=False)
     if rest := sum(one.searched for one in advice) - len(helped):
-        console.print(f"  {NONE_HELPS}: {counted(rest, 'candidate')}", markup=False)
+        console.print(f"  {NO_GATE_OPENS}: {counted(rest, 'candidate')}", markup=False)
     if left := sum(not one.searched for one in advice):
         console.print(f"  Not searched, because there are too many: {counted(left, 'candidate')}", markup=False)
-    console.print("tradebot why-no-orders SYMBOL shows the command, or what stands in the way.", markup=False)
+    console.print(MORE, markup=False)
 
 
 def _change(one: Advised) -> str:

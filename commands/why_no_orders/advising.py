@@ -7,9 +7,10 @@ from tradebot.app.advising import Advising, said_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.record import CycleRecord
+from tradebot.replaying.answering import Stored
 from tradebot.replaying.passes import read_record
 from tradebot.replaying.writing import RecordError
-from tradebot.views.advised import Advised, unsearched
+from tradebot.views.advised import Advised, by_gates_alone, unsearched
 
 WORK = 20_000
 """How many candidates may be proposed or decided on, before advice about a whole pass is left at what was found."""
@@ -24,7 +25,7 @@ def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
     """Return what would have let a refused candidate through; without its record, a sentence that says so."""
     whose = strategy, symbol
     try:
-        advising = _opened(app, pass_id)
+        advising = _opened(app, pass_id, app.stored)
         if whose in advising.entries:
             return advising.told(whose, app.settings)
         return unsearched(whose, "nothing was to be opened")
@@ -35,11 +36,13 @@ def advice_on(app: App, pass_id: str, strategy: str, symbol: str) -> Advised:
 def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
     """Return what would have let each refused candidate of a pass through, the smallest change first.
 
+    Only settings that gates and filters read are tried: what shapes a strategy's proposals takes longer than a person
+    waits for, with many candidates.
     In a pass with very many candidates, only those are looked at that the fewest questions refuse; the others say so.
     One without symbol says why there is no other.
     """
     try:
-        advising = _opened(app, cycle.id)
+        advising = _opened(app, cycle.id, None)
     except NotKeptError:
         return ()
     except RecordError as error:
@@ -50,16 +53,17 @@ def advice_in(app: App, cycle: CycleRecord) -> Sequence[Advised]:
         if advising.work > WORK:
             found.append((inf, unsearched(whose, TOO_MANY)))
             continue
-        found.append((advising.of(whose).size, advising.told(whose, app.settings)))
+        told = advising.told(whose, app.settings)
+        found.append((advising.of(whose).size, told if told.changes else by_gates_alone(whose)))
     return [one for _, one in sorted(found, key=lambda each: (not each[1].changes, each[0]))]
 
 
-def _opened(app: App, pass_id: str) -> Advising:
+def _opened(app: App, pass_id: str, stored: Stored | None) -> Advising:
     try:
         found = app.passes.record(pass_id)
         if found is None:
             raise NotKeptError("what the pass read isn't kept")
-        advising = Advising(read_record(*found, {}), app.stored)
+        advising = Advising(read_record(*found, {}), stored)
     except NotKeptError:
         raise
     except RecordError as error:

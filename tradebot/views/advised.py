@@ -16,6 +16,7 @@ from tradebot.replaying.scale import typed
 ACCEPT = "tradebot config accept"
 NONE_HELPS = "No change of one or two settings lets it through"
 
+NO_GATE_OPENS = "No change of one or two settings that its gates read lets it through"
 BESIDE = " beside the orders that go first"
 
 
@@ -93,6 +94,13 @@ def unsearched(whose: tuple[str, str], why: str) -> Advised:
     """Return that nothing was searched for a candidate, and why."""
     it = "it" if whose[1] else "them"
     return Advised(*whose, f"What would have let {it} through can't be searched: {why}.", searched=False)
+
+
+def by_gates_alone(whose: tuple[str, str]) -> Advised:
+    """Return that nothing was found where only the settings were tried that gates read."""
+    strategy, symbol = whose
+    more = f"tradebot why-no-orders {symbol} tries {strategy}'s own too"
+    return Advised(strategy, symbol, f"{NO_GATE_OPENS}; {more}.")
 
 
 def _change(change: Change, now: Mapping[Path, Value]) -> AdvisedChange:

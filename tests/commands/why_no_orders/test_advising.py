@@ -49,8 +49,8 @@ def test_the_pass_lists_all_changes_the_smallest_first(refused: Bot) -> None:
     told = shown[shown.index("What would have let them through") :].splitlines()
     assert told[1].startswith("  AMZN: strategies.flow.limits.min_score 0.195 (it was 0.9), limits.min_order_notional")
     assert told[2:] == [
-        "  No change of one or two settings lets it through: 3 candidates",
-        "tradebot why-no-orders SYMBOL shows the command, or what stands in the way.",
+        "  No change of one or two settings that its gates read lets it through: 3 candidates",
+        "tradebot why-no-orders SYMBOL tries its strategy's own settings too, and shows the command.",
     ]
     assert refused.json("why-no-orders")["advice"][0]["symbol"] == "AMZN"
     assert "What would have" not in refused.shown("why-no-orders", "--since", "1d")

@@ -47,8 +47,8 @@ SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99  
 
 What would have let them through, the smallest change first:
   AMZN: limits.max_drawdown_fraction 0.081 (it was 0.05), strategies.flow.limits.min_score 0.195 (it was 0.99)
-  No change of one or two settings lets it through: 3 candidates
-tradebot why-no-orders SYMBOL shows the command, or what stands in the way."""
+  No change of one or two settings that its gates read lets it through: 3 candidates
+tradebot why-no-orders SYMBOL tries its strategy's own settings too, and shows the command."""
 SUMMED_UP = (
     f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
     "them, because too few alerts point the same way within the cluster window."
