@@ -1,5 +1,6 @@
 """Decide the passes of a session, or since a time, with something changed, and sum up what differs."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -22,7 +23,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.over_span import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
-from tradebot.replaying.passes import Recorded, Surroundings, glance
+from tradebot.replaying.passes import Recorded, Surroundings
 from tradebot.replaying.writing import RecordError
 from tradebot.views.what_if_span import Lacking, WhatIfSpan, what_if_span
 
@@ -38,10 +39,15 @@ def run(asking: Asking, symbol: str | None, span: Span, session: date | None) ->
     if facts is None or not heads:
         raise nothing_recorded(asking.app, session)
     deciding = _Deciding(asking, tuple(_looks(asking, facts, heads)))
-    with progress_bar("deciding again") as progress:
-        for number, head in enumerate(heads):
-            progress(number, len(heads))
-            deciding.decide(head)
+    # What is there by now stays, so the garbage collector needn't look at it again.
+    gc.freeze()
+    try:
+        with progress_bar("deciding again") as progress:
+            for number, head in enumerate(heads):
+                progress(number, len(heads))
+                deciding.decide(head)
+    finally:
+        gc.unfreeze()
     data = deciding.summed_up(symbol, session, heads)
     return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 
@@ -84,14 +90,13 @@ class _Deciding:
         supposed = self._asking.supposition(around)
         return bool(supposed.strategies) or compares(supposed.after)
 
-    def _changed(self, body: Body) -> Changed:
-        asking, around = self._asking, glance(*body).surroundings
-        whole = self._is_whole(around)
+    def _changed(self, body: Body, around: Surroundings) -> Changed:
+        asking, whole, supposed = self._asking, self._is_whole(around), self._asking.supposition(around)
         recorded = asking.read(body, only_passing=not whole)
         self._held |= held_in(recorded) if asking.changes.gone else set()
         changed, unasked = asking.changed(recorded)
         self._unasked |= unasked
-        return Changed(changed, asking.supposition(around).after, whole)
+        return Changed(changed, supposed.after, whole)
 
     def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
         """Return what differs; OperatorError if no pass could be decided again."""

@@ -31,7 +31,7 @@ from tradebot.replaying.over_span import (
     by_filters_alone,
     ended_in,
 )
-from tradebot.replaying.passes import glance, read_record
+from tradebot.replaying.passes import Surroundings, glance, read_record
 from tradebot.replaying.writing import RecordError
 
 STRICT, LOOSE = 0.55, 0.01
@@ -64,7 +64,7 @@ def with_limits(rules: Rules, **limits: Any) -> Rules:
 def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> list[Passed]:
     rules = with_limits(taken[0].rules, **limits)
 
-    def change(one: Body) -> Changed:
+    def change(one: Body, around: Surroundings) -> Changed:
         return Changed(read_record(*one, {}, only_passing=not whole), rules, whole)
 
     deciding = OverSpan(change, lambda around, ends: True)
@@ -169,7 +169,7 @@ def test_body_that_is_no_record_is_refused(content: bytes) -> None:
 
 
 def test_pass_that_the_change_cannot_touch_is_not_read() -> None:
-    def never(one: Body) -> Changed:
+    def never(one: Body, around: Surroundings) -> Changed:
         raise AssertionError("it was read")
 
     touches: Callable[[Any, Any], bool] = lambda around, ends: False  # noqa: E731
@@ -215,7 +215,7 @@ def test_position_of_the_change_is_closed_by_time_in_the_pass_of_exits_in_which_
     ]  # fmt: skip
     touches: Callable[[Any, Ends], bool] = lambda around, found: not by_filters_alone(found)  # noqa: E731
     rules = with_limits(strict[0].rules, min_score=LOOSE)
-    deciding = OverSpan(lambda one: Changed(read_record(*one, {}), rules), touches, looks)
+    deciding = OverSpan(lambda one, around: Changed(read_record(*one, {}), rules), touches, looks)
     assert [named(deciding.passed(body(one))) for one in strict] == [ends(one.outcome) for one in loose]
 
 
@@ -232,7 +232,7 @@ def test_position_of_the_change_is_closed_at_a_price_that_only_an_untouched_pass
         asked.append(len(asked))
         return asked[-1] != 1
 
-    deciding = OverSpan(lambda one: Changed(read_record(*one, {}), rules), touches)
+    deciding = OverSpan(lambda one, around: Changed(read_record(*one, {}), rules), touches)
     assert [named(deciding.passed(body(one)))["AAPL"] for one in taken] == ["", "score", ""]
 
 

@@ -194,7 +194,7 @@ class OverSpan:
 
     def __init__(
         self,
-        change: Callable[[Body], Changed],
+        change: Callable[[Body, Surroundings], Changed],
         touches: Callable[[Surroundings, Ends], bool],
         looks: Sequence[Look] = (),
     ) -> None:
@@ -206,9 +206,9 @@ class OverSpan:
         around, outcome = glance(*body)
         then = ended_in(outcome)
         if self._touches(around, then):
-            return self._passed(self._change(body), then)
+            return self._passed(self._change(body, around), then)
         if self._carrying.holds:
-            changed = self._change(body)
+            changed = self._change(body, around)
             self._carrying.onto(changed.recorded.given.desk, changed.rules)
         return Passed(then, then)
 
@@ -258,8 +258,8 @@ def _end(decisions: Sequence[Decision]) -> Ended:
     return Ended(failed.gate.value, failed.about, failed.reason.value if failed.reason else "")
 
 
-class _Decision(Struct):
-    """What is read of a decision to know where its candidate ended."""
+class _Decision(Struct, gc=False):
+    """What is read of a decision to know where its candidate ended. No object of these classes can be in a cycle."""
 
     gate: str
     verdict: str
@@ -267,22 +267,22 @@ class _Decision(Struct):
     about: str = ""
 
 
-class _Instrument(Struct):
+class _Instrument(Struct, gc=False):
     symbol: str
 
 
-class _Candidate(Struct):
+class _Candidate(Struct, gc=False):
     strategy: str
     instrument: _Instrument
     purpose: Purpose
 
 
-class _Record(Struct):
+class _Record(Struct, gc=False):
     candidate: _Candidate
     decisions: list[_Decision]
 
 
-class _Outcome(Struct):
+class _Outcome(Struct, gc=False):
     candidates: list[_Record]
 
 
