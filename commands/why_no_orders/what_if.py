@@ -74,9 +74,9 @@ class Asking:
             raise RecordError(UNKEPT)
         return found
 
-    def read(self, body: Body, *, only_passing: bool = False) -> Recorded:
+    def read(self, body: Body, *, only_passing: bool = False, replaced: Collection[str] = ()) -> Recorded:
         """Return a record; RecordError if it can't be used."""
-        return read_record(*body, self._shared, only_passing=only_passing)
+        return read_record(*body, self._shared, only_passing=only_passing, replaced=replaced)
 
     def supposition(self, around: Surroundings) -> Supposition:
         """Return what the changed settings make of those of a record."""

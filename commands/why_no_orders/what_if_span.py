@@ -92,7 +92,7 @@ class _Deciding:
 
     def _changed(self, body: Body, around: Surroundings) -> Changed:
         asking, whole, supposed = self._asking, self._is_whole(around), self._asking.supposition(around)
-        recorded = asking.read(body, only_passing=not whole)
+        recorded = asking.read(body, only_passing=not whole, replaced=supposed.replaced)
         self._held |= held_in(recorded) if asking.changes.gone else set()
         changed, unasked = asking.changed(recorded)
         self._unasked |= unasked

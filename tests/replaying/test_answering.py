@@ -18,6 +18,7 @@ from tradebot.model.reason_codes import Reason
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.replaying.answering import Answering, Answers, Stored
+from tradebot.replaying.passes import read_record
 from tradebot.replaying.supposed import decided, given_other
 from tradebot.strategies.filters import Filter
 
@@ -100,6 +101,25 @@ def test_strategy_that_was_not_due_is_not_asked_again() -> None:
     waited = given_other(taken.record, proposed=replace(proposed, candidates=(), own=own))
     one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     assert Answers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("one", "unknown"),
+    [
+        (Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"})), False),
+        (Answering("flow", Strength(0.6), None), False),
+        (Answering("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"})), True),
+    ],
+)
+def test_candidates_that_an_answer_replaces_are_read_only_if_they_stay(one: Answering, unknown: bool) -> None:
+    taken, stored = played(Strength(0.6))
+    kept = [taken.written.contents[each] for each in taken.written.parts]
+    unread = read_record(taken.written.body, kept, {}, replaced={"flow"})
+    assert unread.given.proposed is not None
+    assert len(unread.given.proposed.candidates) == 1 < len(FIRST)
+    found = [Answers(each, taken.rules, stored).to([one], taken.rules) for each in (unread, taken.record)]
+    assert found[0][0].given == found[1][0].given
+    assert [each[1] for each in found] == [{"flow"} if unknown else set()] * 2
 
 
 def test_what_arrived_later_is_not_seen() -> None:

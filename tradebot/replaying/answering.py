@@ -71,6 +71,11 @@ class Supposition(Struct, frozen=True):
     strategies: tuple[Answering, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
 
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Return the strategies whose candidates other answers replace."""
+        return frozenset(one.name for one in self.strategies if not one.refilters)
+
 
 class Stored(Struct, frozen=True, dict=True):
     """The stores in which something of the time of a pass still is. Nothing is written or fetched.
@@ -109,28 +114,33 @@ class Answers:
 
         Those stay as they were. `rules` are the changed ones.
         """
-        proposed, unknown = self._recorded.given.proposed, set[str]()
+        proposed = self._recorded.given.proposed
         if proposed is None or not changes:
             return self._recorded, frozenset()
+        unknown = frozenset(one.name for one in changes if not self._is_known(one))
+        if any(one.name in unknown or self._waits(one) for one in changes):
+            proposed = self._all_proposed
         for one in changes:
-            again = self._again(proposed, one, rules)
-            if again is None:
-                unknown.add(one.name)
-            else:
-                proposed = again
-        return given_other(self._recorded, proposed=proposed), frozenset(unknown)
+            if one.name not in unknown and not self._waits(one):
+                proposed = self._again(proposed, one, rules)
+        return given_other(self._recorded, proposed=proposed), unknown
 
-    def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals | None:
+    def _waits(self, one: Answering) -> bool:
+        """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
+        return one.after is not None and one.name in {each.strategy for each in self._proposed.own.waiting}
+
+    def _is_known(self, one: Answering) -> bool:
+        """Return True if it is known what a strategy would answer."""
+        if one.after is None or self._waits(one) or one.refilters:
+            return True
+        return self._stored is not None and self.is_as_then(one)
+
+    def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals:
         if one.after is None:
             return _with(proposed, one.name, Answer())
-        if one.name in {each.strategy for each in proposed.own.waiting}:
-            # It wasn't due, so nobody asked it.
-            return proposed
         if filters := one.refilters:
             kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
-        if self._stored is None or not self.is_as_then(one):
-            return None
         return _with(proposed, one.name, self._asked(one.after, one.name, rules))
 
     def is_as_then(self, one: Answering) -> bool:
@@ -156,7 +166,7 @@ class Answers:
         if not strategy.needs.bars and stored.verified.get(name) == alike:
             return True
         answer = self._asked(strategy, name, self._rules)
-        then = [one for one in proposed.candidates if one.strategy == name]
+        then = [one for one in self._all_proposed.candidates if one.strategy == name]
         same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
         if same:
             stored.verified[name] = alike
@@ -187,7 +197,14 @@ class Answers:
 
     @property
     def _proposed(self) -> Proposals:
+        """Return what was proposed; of strategies that answer again, all candidates may not have been read."""
         proposed = self._recorded.given.proposed
+        assert proposed is not None, "a pass of entries has proposals"
+        return proposed
+
+    @property
+    def _all_proposed(self) -> Proposals:
+        proposed = self._recorded.proposed
         assert proposed is not None, "a pass of entries has proposals"
         return proposed
 

@@ -1,7 +1,7 @@
 """The record of one pass: what it was given, what it read, and what it decided; as bytes, and back."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Raw, Struct, msgpack
@@ -25,6 +25,12 @@ FIRST = 1
 """The form of records in which every field has what it holds."""
 TOLD = 6
 """The place of the tape, after the form: most of it is what the pass had recorded before, and few ever read that."""
+
+
+GIVEN = "passes.Given"
+"""What a record calls the class of what a pass was given."""
+Names = Mapping[str, tuple[str, ...]]
+"""The fields of each class, in the order in which a record has them."""
 
 
 class ByHand(Struct, frozen=True):
@@ -69,12 +75,19 @@ class Recorded(Struct, frozen=True):
     """A record that was read: what the pass was given, and the bytes of what it decided.
 
     `tape` returns a fresh tape, which plays once; it is of the kind that is asked for, or else that of the reader.
+    `unread` reads all proposals; None if `given` has them.
     """
 
     given: Given
     outcome: bytes
     surroundings: Surroundings
     tape: Callable[..., Tape]
+    unread: Callable[[], Proposals | None] | None = None
+
+    @property
+    def proposed(self) -> Proposals | None:
+        """Return all proposals."""
+        return self.unread() if self.unread else self.given.proposed
 
 
 class Taking:
@@ -143,11 +156,13 @@ def read_record(
     kind: type[Tape] = Tape,
     *,
     only_passing: bool = False,
+    replaced: Collection[str] = (),
 ) -> Recorded:
     """Return the record that these bytes are; raise RecordError if they aren't one.
 
     `shared` may hold parts' values. Its tape is of this `kind`. With `only_passing`, candidates that the own filters of
-    their strategy refused are left out.
+    their strategy refused are left out. Of `replaced` strategies, only the first one is read, which says when they were
+    asked.
     """
     found = untyped(body, list[Raw] | dict[str, Raw])
     if not (isinstance(found, list) and found):
@@ -166,39 +181,51 @@ def read_record(
     around = Surroundings(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
+    names, whole = source.shapes.names, given
     if only_passing:
-        given = _only_passing(given, source.shapes.names)
+        given = _with_some(given, names, _are_passing)
+    if replaced:
+        given = _with_some(given, names, partial(_but_replaced, frozenset(replaced)))
 
     told_once = cache(lambda: told_in(told))
 
     def tape(wanted: type[Tape] = kind) -> Tape:
         return tape_of(told_once(), source, wanted)
 
-    return Recorded(source.read(Given, given), outcome, around, tape)
+    unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if replaced else None
+    return Recorded(source.read(Given, given), outcome, around, tape, unread)
 
 
-def _only_passing(given: Any, names: Mapping[str, tuple[str, ...]]) -> Any:
-    """Return what a pass was given, as it is written, without candidates that their strategies' filters refused."""
+def _with_some(given: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
+    """Return what a pass was given, as it is written, with only some of its candidates."""
     try:
-        place, of_candidates, of_decisions, of_verdict = (
-            names[name].index(field)
-            for name, field in (
-                ("passes.Given", "proposed"), ("proposals.Proposals", "candidates"),
-                ("candidate.Candidate", "decisions"), ("decision.Decision", "verdict"),
-            )
-        )  # fmt: skip
+        place, of_candidates = names[GIVEN].index("proposed"), names["proposals.Proposals"].index("candidates")
         proposed = given[place]
         if proposed is None:
             return given
-        passing = [
-            one
-            for one in proposed[of_candidates]
-            if all(decision[of_verdict] == Verdict.PASS.value for decision in one[of_decisions])
-        ]
+        left = [*proposed[:of_candidates], some(proposed[of_candidates], names), *proposed[of_candidates + 1 :]]
     except (LookupError, TypeError, ValueError) as error:
         raise RecordError("it isn't the record of a pass") from error
-    left = [*proposed[:of_candidates], passing, *proposed[of_candidates + 1 :]]
     return [*given[:place], left, *given[place + 1 :]]
+
+
+def _are_passing(candidates: Any, names: Names) -> list[Any]:
+    """Return the candidates that their strategies' own filters let through."""
+    of_decisions = names["candidate.Candidate"].index("decisions")
+    of_verdict = names["decision.Decision"].index("verdict")
+    passes = Verdict.PASS.value
+    return [one for one in candidates if all(decision[of_verdict] == passes for decision in one[of_decisions])]
+
+
+def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> list[Any]:
+    """Return the candidates of other strategies than the replaced ones, and the first one of each of those."""
+    of_strategy, seen, left = names["candidate.Candidate"].index("strategy"), set[str](), list[Any]()
+    for one in candidates:
+        strategy = one[of_strategy]
+        if strategy not in replaced or strategy not in seen:
+            seen.add(strategy)
+            left.append(one)
+    return left
 
 
 class Glance(NamedTuple):
