@@ -91,6 +91,12 @@ def test_reading_command_loads_nothing_heavy(state: Path) -> None:
     assert [(line, HEAVY & loaded) for line, _, loaded in told if HEAVY & loaded] == []
 
 
+def test_typed_setting_is_compared_with_keys_without_loading_how_to_connect(state: Path) -> None:
+    done, loaded = run(state, "why-no-orders", "--what-if", "strategies.flow.lookback_s=60", "--state-dir", "state")
+    assert "Nothing is on record" in done.stderr, done.stderr
+    assert not {"urllib3", "ssl", "asyncio"} & loaded
+
+
 def test_help_of_the_program_loads_only_words_of_the_vocabulary(state: Path) -> None:
     done, loaded = run(state, "--help")
     assert done.returncode == 0, done.stderr

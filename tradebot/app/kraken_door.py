@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.kraken.bars import KrakenBars
-from tradebot.adapters.kraken.capabilities import KRAKEN
+from tradebot.adapters.kraken.capabilities import KEY, KRAKEN, SECRET
 from tradebot.adapters.kraken.client import V3, Client, KrakenVenue, error_of
 from tradebot.adapters.kraken.names import coin_of, symbol_of
 from tradebot.adapters.kraken.orders import KrakenOrders
 from tradebot.adapters.kraken.reader import KrakenReader
-from tradebot.adapters.kraken.venue import KEY, SECRET, URL, sandbox_secret, venue_of
+from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
 from tradebot.adapters.wire.http import BodyError, WireError
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.venues import SANDBOX_KEY, Access, Checks, Door, Key, Look
+from tradebot.app.venues import KEYS, SANDBOX_KEY, Access, Checks, Door, Look
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import State
 
@@ -34,7 +34,7 @@ def door() -> Door:
     """Return it."""
     return Door(
         capabilities=KRAKEN,
-        keys=(Key("kraken_key", (KEY,)), Key("kraken_secret", (SECRET,)), Key("kraken_url", (URL,), secret=False)),
+        keys=KEYS[KRAKEN.name],
         connect=_connect,
         reader=KrakenReader,
         orders=KrakenOrders,

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.kraken import capabilities as kraken
 from tradebot.errors import OperatorError
 from tradebot.model.venue import Capabilities
 
@@ -48,6 +50,21 @@ class Key(NamedTuple):
     field: str
     names: tuple[str, ...]
     secret: bool = True
+
+
+KEYS: Mapping[str, tuple[Key, ...]] = {
+    ALPACA.name: (
+        Key("alpaca_key", ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID")),
+        Key("alpaca_secret", ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY")),
+        Key("alpaca_url", ("ALPACA_BASE_URL",), secret=False),
+    ),
+    kraken.KRAKEN.name: (
+        Key("kraken_key", (kraken.KEY,)),
+        Key("kraken_secret", (kraken.SECRET,)),
+        Key("kraken_url", (kraken.URL,), secret=False),
+    ),
+}
+"""The variables of the shipped venues, which every text keeps secret without loading how to connect to one."""
 
 
 class Access(NamedTuple):
@@ -156,18 +173,14 @@ def _installed(name: str) -> Door:
 
 def keys_of(name: str) -> tuple[Key, ...]:
     """Return the variables of a venue, and those of all shipped ones: a key left over in a shell is secret too."""
-    every = (key for door in (door_to(name), *(shipped() for shipped in _SHIPPED.values())) for key in door.keys)
-    return tuple(dict.fromkeys(every))
+    own = KEYS[name] if name in KEYS else door_to(name).keys
+    return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 
 
 def _alpaca() -> Door:
     return Door(
         capabilities=ALPACA,
-        keys=(
-            Key("alpaca_key", ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID")),
-            Key("alpaca_secret", ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY")),
-            Key("alpaca_url", ("ALPACA_BASE_URL",), secret=False),
-        ),
+        keys=KEYS[ALPACA.name],
         connect=_connect,
         reader=_reader,
         orders=_orders,
@@ -187,7 +200,7 @@ def _kraken() -> Door:
     return door()
 
 
-_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca), "kraken_futures": cache(_kraken)}
+_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca), kraken.KRAKEN.name: cache(_kraken)}
 """The venues that come with the bot, by name."""
 
 SANDBOX_KEY = "sandbox"

@@ -10,6 +10,8 @@ from tradebot.model.series import PriceKind
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
 from tradebot.model.venue_day import VenueDay
 
+KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
+"""The variables of its key, its secret and its address."""
 KRAKEN = Capabilities(
     name="kraken_futures",
     title="Kraken Futures",

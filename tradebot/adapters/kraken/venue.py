@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot.adapters.kraken.account_number import AccountNumber
+from tradebot.adapters.kraken.capabilities import KEY, SECRET, URL
 from tradebot.adapters.kraken.client import Known, KrakenVenue
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.kraken.opening import Opening
@@ -15,7 +16,6 @@ from tradebot.adapters.wire.http import Answer, Session
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
-KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
 ADDRESSES: Mapping[Mode, str] = {
     Mode.PAPER: "https://demo-futures.kraken.com",
     Mode.LIVE: "https://futures.kraken.com",
