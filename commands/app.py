@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = {
     "reconcile": "commands.reconcile.verb",
     "why-no-orders": "commands.why_no_orders.verb",
     "replay": "commands.replay.verb",
+    "parity": "commands.parity.verb",
     "incident": "commands.incident.verb",
     "status": "commands.status.verb",
     "health": "commands.health.verb",

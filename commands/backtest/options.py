@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULTS = "backtest.yaml"
 """The shipped file of what a backtest assumes where nobody has set anything else."""
 SLIPPAGE = "slippage_bps"
+MEASURED = "measured"
+"""What `--cost` says to let orders pay what the bot's own fills were measured to pay."""
 OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
 """What `--cost` may name besides the settings under sandbox.costs."""
 
@@ -126,7 +128,7 @@ def _flags(wish: Wish) -> dict[str, Any]:
     }
     sandbox = market_flags(market) | {name: value for name, value in more.items() if value is not None}
     for option in wish.costs:
-        section, name, value = _cost(option)
+        section, name, value = _measured(wish) if option == MEASURED else _cost(option)
         sandbox.setdefault(section, {})[name] = value
     if wish.bars:
         sandbox |= _of_file(wish, wish.bars)
@@ -164,15 +166,28 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
     return " ".join(filter(None, ("write" if any(parts) else "", *parts)))
 
 
+def _measured(wish: Wish) -> tuple[str, str, object]:
+    """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
+    from tradebot.app.loading import Options
+    from tradebot.app.wiring import opened
+    from tradebot.views.parity import LATELY, over_time
+
+    with opened(Options(wish.state_dir, wish.config), os.environ) as bot:
+        found = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
+    if found is None or found.slippage_bps is None:
+        why = "no session was compared with its backtest" if found is None else "no order filled on both sides"
+        raise OperatorError(f"--cost {MEASURED} needs fills that were compared, and {why}", "tradebot parity SESSION")
+    return "fill", SLIPPAGE, found.slippage_bps
+
+
 def _cost(option: str) -> tuple[str, str, object]:
     from tradebot.app.sections import CostSettings
 
     name, equals, text = option.partition("=")
     known = (*CostSettings.model_fields, *OF_FILLS)
     if not equals or name not in known:
-        raise OperatorError(
-            f"--cost {word(option)} names no cost", f"write --cost NAME=VALUE with one of {', '.join(known)}"
-        )
+        hint = f"write --cost {MEASURED}, or --cost NAME=VALUE with one of {', '.join(known)}"
+        raise OperatorError(f"--cost {word(option)} names no cost", hint)
     try:
         value: object = Decimal(text)
     except InvalidOperation:

@@ -48,10 +48,6 @@ Variants = Annotated[
     bool,
     typer.Option("--variants", help="Count how many more entries a strategy would want with a setting changed."),
 ]
-Parity = Annotated[
-    bool,
-    typer.Option("--parity", help="With --from: compare the last recorded scores with the same ones, scored again."),
-]
 
 
 def run(app: "App", *, by: str) -> Report:
@@ -93,9 +89,7 @@ def _outcomes(app: "App", since: str | None) -> Report:
     return Report("score-outcomes", data, render)
 
 
-def _refuse_combinations(
-    chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None, *, parity: bool
-) -> None:
+def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None) -> None:
     explain, outcomes, _, session, _ = chosen
     if plot and not explain:
         raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
@@ -103,11 +97,6 @@ def _refuse_combinations(
         raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
     if at and not session:
         raise OperatorError("--at needs the session that it belongs to", "tradebot score --from SESSION --at 10:30")
-    if parity and (at or not session):
-        raise OperatorError(
-            "--parity compares the last scores of the session that --from names",
-            "tradebot score --from SESSION --parity",
-        )
     if sum(map(bool, chosen)) > 1:
         raise OperatorError("--explain, --outcomes, --diff, --from and --variants can't be combined", "use one of them")
 
@@ -117,7 +106,7 @@ def _refuse_combinations(
     "score",
     epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
     "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
-    "tradebot score --variants\ntradebot score --from 2026-11-16 --at 10:30\ntradebot score --from 2026-11-16 --parity",
+    "tradebot score --variants\ntradebot score --from 2026-11-16 --at 10:30",
 )
 def score(
     bot: "App",
@@ -128,7 +117,6 @@ def score(
     diff: Diff = None,
     session: From = None,
     at: At = None,
-    parity: Parity = False,
     variants: Variants = False,
 ) -> Report:
     """Score every symbol without trading.
@@ -136,7 +124,7 @@ def score(
     With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
     and its components predicted it, and what the refusals cost or saved.
     """
-    _refuse_combinations((explain, outcomes, diff, session, variants), plot, since, at, parity=parity)
+    _refuse_combinations((explain, outcomes, diff, session, variants), plot, since, at)
     if outcomes:
         return _outcomes(bot, since)
     if variants:
@@ -148,9 +136,8 @@ def score(
 
         return run_diff(bot, *diff)
     if session:
-        from commands.score.parity import run as run_parity
         from commands.score.past import run as run_past
 
         with progress_bar("reading the kept replies") as progress:
-            return run_parity(bot, session, progress) if parity else run_past(bot, session, at, progress)
+            return run_past(bot, session, at, progress)
     return _explain(bot, explain, plot) if explain else run(bot, by=caller())

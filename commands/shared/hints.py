@@ -20,8 +20,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "backtest", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
     "Look": (
-        "summary", "why-no-orders", "replay", "incident", "status", "health", "positions", "orders", "fills", "trades",
-        "pnl", "report", "compare", "events", "tail", "schedule", "signals", "registry", "audit",
+        "summary", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders", "fills",
+        "trades", "pnl", "report", "compare", "events", "tail", "schedule", "signals", "registry", "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (

@@ -32,7 +32,6 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
     "score-from": ("commands.score.past:ScoredAgain",),
-    "score-parity": ("commands.score.parity:Parity",),
     "score-explain": ("commands.score.explained:Explained",),
     "score-variants": ("commands.score.variants:Variants",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
@@ -50,6 +49,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.what_if_span:WhatIfSpan",
     ),
     "replay": ("commands.replay.report:Again",),
+    "parity": ("commands.parity.report:Parity",),
     "incident": ("commands.incident.verb:Incident",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
@@ -121,7 +121,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 FURTHER: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("fetch-flow-plan",),
     "schedule": ("schedule-check", "schedule-run"),
-    "score": ("score-explain", "score-variants", "score-outcomes", "score-diff", "score-from", "score-parity"),
+    "score": ("score-explain", "score-variants", "score-outcomes", "score-diff", "score-from"),
     "trades": ("trades-note", "trades-tax", "trades-swaps"),
 }
 """Verbs that print another document with some option."""

@@ -70,7 +70,7 @@ RETENTIONS = (
     Retention(
         "facts",
         ("facts.db", "facts.db-*"),
-        "answers of flow sources; decisions of passes; the registry of coins",
+        "answers of flow sources; decisions of passes; sessions beside their backtests; the registry of coins",
         "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
     ),
     Retention(

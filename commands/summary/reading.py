@@ -35,6 +35,7 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, Priced, gone, holdings
+from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
 from tradebot.views.profit import begun, belongs
@@ -47,6 +48,8 @@ LATE = timedelta(hours=3)
 """The last passes of a session, which say what its code was."""
 YEARS = range(1900, 2200)
 """No calendar reaches further."""
+MOST_COMPARED = 500
+"""How many sessions beside their backtests are read, so that an earlier one is found."""
 CHORES = timedelta(hours=12)
 """For so long after the close, a session's own chores and passes come."""
 
@@ -122,6 +125,7 @@ def _seen(
         missed=lost,
         judgments=judgments,
         notes=said,
+        beside=_compared(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
@@ -135,6 +139,15 @@ def _day(typed: str | None) -> date | None:
         if (day := date.fromisoformat(typed)).year in YEARS:
             return day
     raise OperatorError(f"{word(typed)} is not the date of a session", "tradebot summary 2026-11-16")
+
+
+def _compared(facts: SqliteFacts | None, day: date) -> Sequence[str]:
+    """Return how a session compared with its backtest, and the sessions up to it; empty until it was compared."""
+    days = [one for one in facts.parities(MOST_COMPARED) if one.session <= day] if facts else []
+    found = over_time(days[-LATELY:])
+    if found is None or days[-1].session != day:
+        return ()
+    return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(found)}.")
 
 
 def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:

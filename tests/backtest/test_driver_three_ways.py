@@ -79,6 +79,8 @@ def test_drawn_day_ends_as_its_demo(number: int, tmp_path: Path, capsys: pytest.
     assert day.by_backtest(tmp_path / "demo") == demo
     quick = day.by_backtest(tmp_path / "demo", every_pass=False)
     assert without_decisions(quick) == without_decisions(demo)
+    again = day.beside(tmp_path / "demo")
+    assert (again.differences, again.passes) == ((), len(demo.decisions))  # type: ignore[arg-type]
 
 
 FLOW = """

@@ -22,13 +22,15 @@ from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.backtest.assembly import assemble, loaded_strategies
 from tradebot.app.backtest.past_flow import PastFlow
 from tradebot.app.loading import Options, load_for
+from tradebot.app.parity import parity_of
 from tradebot.app.settings import Settings
-from tradebot.app.wiring import App
+from tradebot.app.wiring import App, opened
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.exchange import process
 from tradebot.exchange.events import Event
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import rfc3339
+from tradebot.model.parity import DayParity
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
@@ -75,7 +77,7 @@ class Day(Struct, frozen=True):
     strategies: Sequence[Strategy] = ()
 
     @contextmanager
-    def _in_force(self, folder: Path) -> Iterator[None]:
+    def in_force(self, folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "day.yaml"
         file.write_text(self.configuration)
@@ -89,14 +91,14 @@ class Day(Struct, frozen=True):
 
     def by_demo(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
         place = ("--state-dir", str(folder / "state"))
-        with self._in_force(folder):
+        with self.in_force(folder):
             said = typed(capture, "demo", *self.market, *place)
             assert said.code == 0, said.err
             return _left(folder / "state")
 
     def by_serve(self, folder: Path, capture: pytest.CaptureFixture[str]) -> Way:
         place = ("--state-dir", str(folder / "state"))
-        with self._in_force(folder):
+        with self.in_force(folder):
             for verb in (("init", *self.market), ("serve", "--speed", FAST), ("reconcile",)):
                 said = typed(capture, *verb, *place)
                 assert said.code == 0, said.err + said.out
@@ -110,13 +112,19 @@ class Day(Struct, frozen=True):
             with loaded_strategies(settings, state, os.environ) as configured:
                 yield configured
 
+    def beside(self, folder: Path) -> DayParity:
+        """Return the session that `demo` or `serve` has left in a folder beside its backtest."""
+        place = str(folder / "state")
+        with self.in_force(folder), opened(Options(place), os.environ) as bot:
+            return parity_of(bot, bot.passes.passes()[-1].session, lambda done, total: None)
+
     def by_backtest(self, folder: Path, *, every_pass: bool = True, again: bool = False) -> Way:
         """Play it in this process, on the market and under the settings of a folder that `demo` or `serve` has left.
 
         With `again`, nothing is fetched: what was known then is what was fetched then.
         """
         state, lines = folder / "state", list[Event]()
-        with self._in_force(folder):
+        with self.in_force(folder):
             settings = load_for(open_state(state), Options(str(state)), os.environ).settings
         facts, spec = MemoryFacts(), read_market(state / "exchange").spec
         with self._traders(settings, state) as traders:

@@ -15,7 +15,7 @@ from tradebot.model.serving import STOPPED, Ended
 from tradebot.timetable import lines
 from tradebot.timetable.sessions import Slot
 
-LINE = lines.parse("parity", {"verb": "score --from {session} --parity", "when": "close+5m", "limit": "2m"}, VENUE_DAY)
+LINE = lines.parse("parity", {"verb": "parity {session}", "when": "close+5m", "limit": "2m"}, VENUE_DAY)
 assert LINE is not None
 (SLOT,) = LINE.slots(SESSION.date, [SESSION], 90)
 NOW = SLOT.start
@@ -65,7 +65,7 @@ def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
     ended: Ended, said: str, code: int, event: str, end: str
 ) -> None:
     ledger, program = MemoryLedger(ACCOUNT), Program(ended)
-    command = f"score --from {SESSION.date} --parity"
+    command = f"parity {SESSION.date}"
     assert run(ledger, program) == (f"tradebot {command}: {said}", code, [event])
     assert program.ran == [(tuple(command.split()), 120)]
     assert claims(ledger) == {"parity": "serve", f"parity {'failed' if event == 'chore_failed' else 'ended'}": end}

@@ -75,6 +75,7 @@ def made_at(now: datetime) -> dict[str, Any]:
         "signals": seen.Signals(60, now),
         "prices": seen.Prices(30, now, 2),
         "replay": seen.Replays(30, now, 30, 0),
+        "parity": seen.Parities(20, now.date(), "the last 20 sessions: fills as assumed, no decision differs", 0),
         "books": ReconcileMark(now, 0, 0),
         "orders": seen.Orders(90, 0, None),
         "ledger": seen.Ledger(40, 90),

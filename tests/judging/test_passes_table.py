@@ -154,7 +154,7 @@ What is left out is read again whenever somebody asks: it can't freeze, only fai
 """
 READ_ANEW = {
     *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),
-    *("notices", "chat"),
+    *("notices", "chat", "parity"),
 }
 
 
@@ -290,6 +290,7 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("clock", past(cycles=[APART, cycle()]), State.OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), State.UNKNOWN, "nothing to look at"),
     ("replay", seen.Replays(30, NOW, 28, 2), State.DEGRADED, "28 of 30 passes kept; of the last 2 there is no record"),
+    ("parity", seen.Parities(3, NOW.date(), "words", 2), State.DEGRADED, f"2 differences of {NOW.date()} unexplained"),
     ("facts", past(cycles=()), State.UNKNOWN, "nothing to look at"),
     ("facts", past(cycles=[cycle(why=Reason.CUT_SHORT), cycle(Job.SCORE, at=ago(60))]), State.OK, "2 passes recorded"),
     ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),

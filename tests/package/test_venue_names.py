@@ -18,6 +18,7 @@ ALLOWED: Mapping[str, str] = {
     "config/paper.yaml": "the venue's own section",
     "config/sandbox.yaml": "the venue's own section",
     "tradebot/app/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/app/backtest/day_start.py": "a backtest plays Alpaca on the engine: its feed",
     "tradebot/app/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
     "tradebot/app/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
     "tradebot/app/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",

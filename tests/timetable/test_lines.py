@@ -34,9 +34,9 @@ def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_option
     line = parse("pnl", "close+30m", VENUE_DAY)
     assert line is not None
     assert (line.verb, line.options, line.late.text, line.limit_s) == ("pnl", (), "once until 12h", 600)
-    again = parse("again", {"verb": "score --from {session} --parity", "when": "close+30m"}, VENUE_DAY)
+    again = parse("again", {"verb": "parity {session} --utc", "when": "close+30m"}, VENUE_DAY)
     assert again is not None
-    assert again.command(date(2026, 11, 27)) == ("score", "--from", "2026-11-27", "--parity")
+    assert again.command(date(2026, 11, 27)) == ("parity", "2026-11-27", "--utc")
     two = parse("check", {"verb": "bars check --json", "when": "close+30m"}, VENUE_DAY)
     assert two is not None
     assert (two.verb, two.options) == ("bars check", ("--json",))
@@ -96,7 +96,7 @@ def test_null_switches_a_chore_off_and_is_remembered() -> None:
 def test_the_times_alone_change_nothing_else_of_a_line() -> None:
     table = load(None, {"TRADEBOT_TIMETABLE__PARITY": "close+3h"}).settings.timetable
     (line,) = [line for line in table.lines if line.job == "parity"]
-    assert (str(line.times), line.options) == ("close+3h", ("--from", "{session}", "--parity"))
+    assert (str(line.times), line.options) == ("close+3h", ("{session}",))
 
 
 @pytest.mark.parametrize(("late", "lasting"), [("skip", timedelta(seconds=90)), ("once until 2h", timedelta(hours=2))])

@@ -111,6 +111,18 @@ class Prices(Struct, frozen=True):
     without: tuple[str, ...] = ()
 
 
+class Parities(Struct, frozen=True):
+    """How many sessions were compared with their backtests, what they add up to in words, and what the last one has.
+
+    `ours` are the differences of the last `session` that nothing outside explains.
+    """
+
+    sessions: int
+    session: date
+    words: str
+    ours: int
+
+
 class Replays(Struct, frozen=True):
     """How many passes decided about orders, when the last did, of how many a record is kept, and the last that lack it.
 

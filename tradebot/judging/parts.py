@@ -157,6 +157,13 @@ def prices(evidence: Evidence, seen: records.Prices) -> Verdict:
     return Verdict(DEGRADED if missing else OK, found, seen.passes, fresh)
 
 
+def parity(evidence: Evidence, seen: records.Parities) -> Verdict:
+    """Judge the last session beside its backtest: what nothing outside explains is a fault of this program."""
+    ours = f"{counted(seen.ours, 'difference')} of {seen.session} unexplained; " if seen.ours else ""
+    state, step = (DEGRADED, f"tradebot parity {seen.session}") if seen.ours else (OK, "")
+    return Verdict(state, f"{ours}{seen.words}", seen.sessions, UNKNOWABLE, step)
+
+
 def replay(evidence: Evidence, seen: records.Replays) -> Verdict:
     """Judge whether passes can be decided again by whether the last ones were kept."""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)

@@ -266,6 +266,7 @@ TABLE: Mapping[str, Subject] = {
     "calendar": Subject(parts.calendar, "sessions", RECONCILE),
     "signals": Subject(parts.signals, "replies", "tradebot signals", FETCH),
     "replay": Subject(parts.replay, "passes", "tradebot events, then tradebot status --stores", EXITS),
+    "parity": Subject(parts.parity, "sessions", "tradebot parity"),
     "facts": Subject(facts, "passes", DOCTOR, EXITS, store=True),
     "config": Subject(parts.config, "settings", "tradebot config check"),
     "disk": Subject(parts.disk, "disk", "Move the state folder to a local disk, then use --state-dir NEW", store=True),

@@ -43,6 +43,8 @@ from tradebot.timetable.sessions import (
     slots,
 )
 from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.parity import LATELY as LATELY_COMPARED
+from tradebot.views.parity import in_words, over_time
 
 DAY = timedelta(days=1)
 
@@ -182,6 +184,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **(_of_flow(app, source) if may_read_flow(app) else {}),
         "prices": _of(source, lambda found: _prices(app, found)),
         **({"replay": _of(source, lambda found: _replays(app, found))} if settings.storage.replay_sessions else {}),
+        **({"parity": compared} if (compared := attempt(lambda: _parities(facts))) else {}),
         **_of_books(app, past, thorough=thorough),
     }
     due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
@@ -275,6 +278,13 @@ def _prices(app: "App", past: Past) -> records.Prices | None:
 def _replays(app: "App", past: Past) -> records.Replays | None:
     days = {cycle.session for cycle in past.cycles}
     return passes.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
+
+
+def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
+    """Return what the sessions that were compared with their backtests add up to; None if none was."""
+    days = facts.parities(LATELY_COMPARED) if isinstance(facts, SqliteFacts) else ()
+    found = over_time(days)
+    return records.Parities(found.sessions, days[-1].session, in_words(found), days[-1].ours) if found else None
 
 
 def _of_flow(app: "App", source: "Past | Unread | None") -> Mapping[str, Any]:

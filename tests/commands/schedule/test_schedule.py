@@ -20,7 +20,7 @@ TIMES = """The times come from timetable: in the configuration:
   reconcile       every 15m from open+1m until close
   backup          close+5m: backup --session
   audit           close+10m: audit
-  parity          close+15m: score --from {session} --parity
+  parity          close+15m: parity {session}
   outcomes        close+20m: score --outcomes
   report          close+25m: report
   summary         close+35m: summary

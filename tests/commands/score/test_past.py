@@ -59,18 +59,6 @@ def test_past_score_records_nothing(bot: Bot, scored: dict[str, object]) -> None
     assert second == "Scores at 2026-11-17 10:00:00 ET, from -1 (bearish) to 1 (bullish)"
 
 
-def test_the_recorded_scores_of_a_session_are_compared_with_the_same_ones_scored_again(
-    bot: Bot, scored: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = bot.json("score", "--from", "2026-11-17", "--parity")
-    assert (found["compared"] > 0, found["differences"], found["why_not"]) == (True, [], None)
-    assert " are the same" in bot.shown("score", "--from", "2026-11-17", "--parity")
-    assert bot.json("score", "--from", "2026-11-13", "--parity")["why_not"] == "no scores of this session are recorded"
-    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LOOKBACK_S", "600")
-    other = bot.says("score", "--from", "2026-11-17", "--parity")
-    assert (other.code, "Next: a changed configuration" in other.out) == (10, True)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from tradebot.adapters.facts import checked, coins, history
+from tradebot.adapters.facts import checked, coins, history, parities
 from tradebot.adapters.facts.bulk import insert_pass
 from tradebot.adapters.facts.ended import ended
 from tradebot.adapters.facts.ends import span_ends
@@ -27,6 +27,7 @@ from tradebot.model.discovery import Discovery
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
+from tradebot.model.parity import DayParity
 from tradebot.model.record import (
     CandidateRecord,
     CycleRecord,
@@ -195,6 +196,11 @@ class SqliteFacts(CacheStore):
     nulls = _asked(checked.nulls)
     registry = _asked(coins.read)
     discovery = _asked(coins.discovery)
+    parities = _asked(parities.read)
+
+    def put_parity(self, found: DayParity) -> None:
+        with self._write():
+            parities.write(self._database, found)
 
     def put_registry(self, found: Iterable[Coin]) -> None:
         with self._write():

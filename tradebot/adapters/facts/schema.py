@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from tradebot.adapters.facts import coins
+from tradebot.adapters.facts import coins, parities
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
 from tradebot.adapters.state.row_sums import with_sums
 from tradebot.errors import OperatorError
@@ -49,7 +49,8 @@ TABLES = (
 ENDS = """CREATE TABLE ends (
     cycle INTEGER PRIMARY KEY REFERENCES cycles ON DELETE CASCADE, body TEXT NOT NULL
 )"""
-FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums((coins.TABLE, coins.DISCOVERY, ENDS)))
+ADDED = (coins.TABLE, coins.DISCOVERY, ENDS, parities.TABLE)
+FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums(ADDED))
 
 
 def check(path: Path, *, pages: bool) -> None:

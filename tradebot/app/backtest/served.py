@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
+    from tradebot.app.venues import Reader
     from tradebot.backtest.touching import Shown
     from tradebot.exchange.engine.account import Account
     from tradebot.model.bar import Session
-    from tradebot.ports.broker import BrokerReader
+    from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.strategy import Strategy
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
@@ -190,6 +191,18 @@ def world_of(
         second_clock=lambda: to_datetime(time.now_us),
     )
     return world, ledger, time
+
+
+def ports_at(
+    place: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
+) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
+    """Return the ports to the exchange of a folder, which answers in this process, its closed bars, and its time."""
+    exchange, door, tally = InProcess(place), door_to(settings.venue), DriftTally()
+    time = ServedTime(exchange)
+    connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
+    charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
+    bars = StoredBars(MemoryBars, charts, sessions, settings.day, final=True)
+    return door.reader(connection, tally), door.orders(connection, tally), bars, time
 
 
 def _bars(

@@ -132,7 +132,7 @@ class Seen(Struct, frozen=True):
     `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
     how many candidates entries had, and how many ended for each reason. What was `opened` is still held. `accepted`
     says who, when and which settings, `restarts` when and the program's version. An earlier session has no `judgments`.
-    `recorded` is False if what was decided can't be read.
+    `recorded` is False if what was decided can't be read. `beside` says how the session compared with its backtest.
     """
 
     session: Session
@@ -156,3 +156,4 @@ class Seen(Struct, frozen=True):
     restarts: Sequence[tuple[datetime, str]]
     recorded: bool = True
     unknown: Sequence[str] = ()
+    beside: Sequence[str] = ()

@@ -69,6 +69,7 @@ def _told(known: Summary, seen: Seen) -> Summary:
         **(asked if known.needs else {}),
         "What it did": (*_did(known, seen), *_trades(known)),
         "Profit": tuple(_profit(known, seen)),
+        "Beside its backtest": tuple(seen.beside),
         "Positions": tuple(_positions(known, seen)),
         "Missed slots": tuple(_slots(known, seen)),
         "Health": tuple(_health(seen)),

@@ -1,0 +1,82 @@
+"""The data of `tradebot parity`, and its screen: what a session's bot did otherwise than its backtest, and why."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.shared.drawing import to_cent
+from commands.shared.plain import clean
+from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.times import when
+from tradebot.model.parity import Cause, DayParity, What
+from tradebot.model.text import counted
+from tradebot.views.parity import OverTime, in_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = 20
+"""How many differences the screen has; `--json` has them all."""
+MEANING: Mapping[Cause, str] = {
+    Cause.PRICE: "the bot saw other prices",
+    Cause.LATE_DATA: "data came later than it was due",
+    Cause.REVISED_DATA: "data has changed since",
+    Cause.FILL_MODEL: "the broker answered or filled otherwise than assumed",
+    Cause.MISSED_SLOT: "nothing ran to its end in the slot",
+    Cause.OURS: "nothing outside explains it",
+}
+
+
+class Parity(Struct, frozen=True):
+    """A session beside its backtest, and what the sessions compared of late add up to."""
+
+    day: DayParity
+    over_time: OverTime | None
+
+
+def render(out: "Console", data: Parity) -> None:
+    """Print what was compared, what differs by cause, and the first differences."""
+    day = data.day
+    span = f"Session {day.session}" + ("" if day.complete else " so far")
+    how = "played again" if day.played else "decided again, beside the quotes that it saw"
+    compared = (
+        counted(day.decisions, "decision"),
+        counted(day.orders, "order request"),
+        counted(day.fills, "filled order"),
+    )
+    out.print(f"{span}, {how}: {counted(day.passes, 'pass', 'passes')}, {', '.join(compared)}")
+    if not day.differences:
+        out.print("  the backtest decides, sends and fills the same, to the cent")
+    else:
+        _causes(out, day)
+        _differences(out, day)
+    if data.over_time:
+        out.print(f"Over time, {in_words(data.over_time)}")
+        if data.over_time.slippage_bps is not None:
+            out.print("Next: tradebot backtest --cost measured assumes what was measured")
+    if day.ours:
+        first = next(one for one in day.differences if one.cause is Cause.OURS)
+        out.print(f"Next: tradebot replay {first.job}.{day.session}.{first.slot} decides that pass again", markup=False)
+
+
+def _causes(out: "Console", day: DayParity) -> None:
+    columns = staying("cause"), number("decisions"), number("orders"), number("fills"), number("cost USD")
+    table = Table(*columns, sentence("what it means"))
+    for one in day.causes:
+        counts = (f"{each:,}" for each in (one.decisions, one.orders, one.fills))
+        table.row(one.cause.value, *counts, f"{to_cent(one.cost_usd):+,.2f}", MEANING[one.cause])
+    out.print(table)
+
+
+def _differences(out: "Console", day: DayParity) -> None:
+    sides = sentence("live", "live"), sentence("backtest", "backtest")
+    table = Table("time", "what", staying("symbol"), "cause", number("cost USD"), *sides)
+    costly = sorted(day.differences, key=lambda one: (one.cause is not Cause.OURS, -abs(one.cost_usd), one.at))
+    for one in costly[:SHOWN]:
+        cost = "" if one.what is What.DECISION else f"{to_cent(one.cost_usd):+,.2f}"
+        symbol = one.symbol or "all"
+        table.row(when(one.at), one.what.value, symbol, one.cause.value, cost, clean(one.live), clean(one.played))
+    out.print(table)
+    if len(costly) > SHOWN:
+        out.print(f"  … and {len(costly) - SHOWN:,} more: tradebot parity {day.session} --json")

@@ -1,0 +1,153 @@
+"""A session is compared with its backtest: every difference has a cause, and their costs add up to what was earned."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import ago
+from tests.replaying.recorded import Taken, evaluate_exits, trade_once
+from tests.worlds import Scene, call, wanted
+from tradebot.model.decision import Verdict
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill, Outcome, Reply
+from tradebot.model.parity import NONE, Cause, ParityDifference, What
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.replaying.parity import Ran, Sent, compare, unknown, worth
+from tradebot.replaying.played import PassSeen
+
+CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
+Change = Callable[[Scene], None]
+
+
+def seen(taken: Taken, otherwise: str = "") -> PassSeen:
+    given = taken.record.given
+    return PassSeen(taken.outcome, given.desk, given.proposed, otherwise)
+
+
+def day(change: Change = lambda scene: None) -> Ran:
+    """Return a session of two passes, with a change before the first one."""
+    scene = Scene()
+    change(scene)
+    first = trade_once(scene.world(wanted("AAPL"), wanted("MSFT", 0.6)), call())
+    second = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "exits"))
+    passes = {one.slot: one for one in map(seen, (first, second))}
+    slots = {one.cycle.id: one.slot for one in passes.values()}
+    intents = (record.intent for record in scene.ledger.intents())
+    return Ran(passes, {one.client_order_id: Sent(one, slots[one.cycle_id]) for one in intents})
+
+
+def differences(live: Ran, played: Ran) -> Sequence[ParityDifference]:
+    return compare(live, played, CLOSE, unknown).differences
+
+
+def causes(live: Ran, played: Ran) -> set[Cause]:
+    return {one.cause for one in differences(live, played)}
+
+
+def dearer(scene: Scene) -> None:
+    """Let the price have moved so far that nothing may be bought."""
+    scene.price("AAPL", "120")
+
+
+def lost_reply(scene: Scene) -> None:
+    def submit(intent: Intent) -> Reply:
+        return Reply(Outcome.UNKNOWN, message="timed out")
+
+    scene.venue.submit = submit  # type: ignore[method-assign]
+
+
+def test_session_that_was_played_the_same_has_no_difference() -> None:
+    found = compare(day(), day(), CLOSE, unknown)
+    assert (found.differences, found.decisions) == ((), 2)
+    assert len(day().sent) >= 2
+
+
+@pytest.mark.parametrize(("change", "cause"), [(dearer, Cause.PRICE), (lost_reply, Cause.FILL_MODEL)])
+def test_what_differs_outside_explains_a_decision_and_its_order(change: Change, cause: Cause) -> None:
+    assert causes(day(change), day()) == causes(day(), day(change)) == {cause}
+
+
+def test_decision_that_differs_although_the_pass_was_given_the_same_is_ours() -> None:
+    live = day()
+    (slot, entries), *others = live.passes.items()
+    assert entries.slot[0] is Job.TRADE_ONCE
+    first, *rest = entries.cycle.candidates
+    changed = replace(entries.cycle, candidates=(replace(first, decisions=first.decisions[1:]), *rest))
+    broken = live._replace(passes={slot: replace(entries, cycle=changed), **dict(others)})
+    assert causes(broken, day()) == {Cause.OURS}
+    told = live._replace(passes={slot: replace(entries, otherwise="limit"), **dict(others)})
+    assert causes(told, day()) == {Cause.OURS}, "this program decides otherwise from the same record"
+
+
+@pytest.mark.parametrize(("minutes", "cause"), [(0, Cause.OURS), (1, Cause.MISSED_SLOT)])
+def test_order_that_was_sent_before_is_explained_by_an_attempt_that_was_cut_short(minutes: int, cause: Cause) -> None:
+    live = day()
+    (slot, entries), *others = live.passes.items()
+    first, *rest = entries.cycle.candidates
+    again = replace(first.decisions[-1], verdict=Verdict.FAIL, reason=Reason.DUPLICATE_INTENT)
+    refused = replace(first, decisions=(*first.decisions[:-1], again))
+    seen = replace(entries, cycle=replace(entries.cycle, candidates=(refused, *rest)))
+    sent = {
+        name: one._replace(intent=replace(one.intent, at=one.intent.at - timedelta(minutes=minutes)))
+        for name, one in live.sent.items()
+    }
+    assert causes(live._replace(passes={slot: seen, **dict(others)}, sent=sent), day()) == {cause}
+
+
+def test_pass_that_only_the_backtest_has_was_missed_with_its_orders() -> None:
+    live = day()
+    missing = Ran({slot: one for slot, one in live.passes.items() if slot[0] is not Job.TRADE_ONCE}, {})
+    found = differences(missing, day())
+    assert {one.cause for one in found} == {Cause.MISSED_SLOT}
+    assert {one.what for one in found} == {What.DECISION, What.ORDER}
+
+
+def test_fill_that_the_books_lack_is_ours() -> None:
+    (name, sent), *_ = (live := day()).sent.items()
+    played = filled(live, {name: (fill(sent.intent, 100, 10, 0),)})
+    assert causes(live, played) == {Cause.FILL_MODEL}
+    lost = live._replace(sent={**live.sent, name: sent._replace(booked=False)})
+    assert causes(lost, played) == {Cause.OURS}
+
+
+def fill(intent: Intent, price: int, shares: int, number: int) -> Fill:
+    at, name = ago(0) + timedelta(minutes=number), f"{intent.client_order_id} {number}"
+    return Fill(name, name, intent.key.symbol, intent.side, Decimal(shares), Decimal(price), at)
+
+
+def filled(side: Ran, fills: Mapping[str, tuple[Fill, ...]]) -> Ran:
+    return side._replace(sent={name: one._replace(fills=fills.get(name, ())) for name, one in side.sent.items()})
+
+
+def drawn(data: st.DataObject) -> Ran:
+    """Return the session in which each request was sent or not, and filled in up to two parts at some price."""
+    numbers = st.tuples(st.integers(90, 110), st.integers(1, 9))
+    fills = {
+        name: tuple(fill(one.intent, *data.draw(numbers), number) for number in range(data.draw(st.integers(0, 2))))
+        for name, one in SESSION.sent.items()
+    }
+    kept = data.draw(st.sets(st.sampled_from(sorted(SESSION.sent))))
+    side = filled(SESSION, fills)
+    return side._replace(sent={name: one for name, one in side.sent.items() if name in kept})
+
+
+def earned(side: Ran) -> Decimal:
+    return sum((worth(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), NONE)
+
+
+@given(st.data())
+def test_costs_add_up_to_what_the_backtest_earned_more(data: st.DataObject) -> None:
+    live, played = drawn(data), drawn(data)
+    found = compare(live, played, CLOSE, unknown)
+    assert sum((one.cost_usd for one in found.differences), NONE) == earned(played) - earned(live)
+    both = [name for name in live.sent if name in played.sent]
+    assert found.fills == sum(bool(live.sent[name].fills and played.sent[name].fills) for name in both)
+
+
+SESSION = day()

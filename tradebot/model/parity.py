@@ -1,0 +1,121 @@
+"""How a session that a bot traded differs from the same session as a backtest plays it."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tradebot.model.record import Job
+
+NONE = Decimal(0)
+IN_FULL = 10_000
+"""How many basis points a whole is."""
+
+
+class Cause(StrEnum):
+    """Why the bot did otherwise than the backtest of the same session.
+
+    PRICE: it saw other quotes. LATE_DATA: bars that a strategy needs came later than they were due. REVISED_DATA: bars
+    have changed since it saw them. FILL_MODEL: the broker answered or filled otherwise than the backtest assumes.
+    MISSED_SLOT: nothing ran in a slot of the timetable, or nothing that ended. OURS: nothing outside explains it.
+    """
+
+    PRICE = "price"
+    LATE_DATA = "late_data"
+    REVISED_DATA = "revised_data"
+    FILL_MODEL = "fill_model"
+    MISSED_SLOT = "missed_slot"
+    OURS = "ours"
+
+
+class What(StrEnum):
+    """What differs: what was decided about a candidate, the order that was sent, or what filled of it."""
+
+    DECISION = "decision"
+    ORDER = "order"
+    FILL = "fill"
+
+
+class ParityDifference(Struct, frozen=True):
+    """One thing that the bot did otherwise than the backtest, and why; `cost_usd` is above zero if that was worse.
+
+    `live` and `played` say in a few words what either did. A decision costs what its order does, so its own cost is
+    zero. An order that only one of both has, or that differs itself, costs what its fills would be worth at the prices
+    of the end. `symbol` and `strategy` are empty for what concerns a whole pass.
+    """
+
+    what: What
+    at: datetime
+    job: Job
+    slot: str
+    strategy: str
+    symbol: str
+    cause: Cause
+    live: str
+    played: str
+    cost_usd: Decimal = NONE
+    order: str = ""
+
+
+class ByCause(Struct, frozen=True):
+    """How many decisions, orders and fills differ for one cause, and what they cost in USD; below zero is a gain."""
+
+    cause: Cause
+    decisions: int
+    orders: int
+    fills: int
+    cost_usd: Decimal
+
+    def of(self, what: What) -> int:
+        return {What.DECISION: self.decisions, What.ORDER: self.orders, What.FILL: self.fills}[what]
+
+
+class DayParity(Struct, frozen=True):
+    """A session beside its backtest: how many things were compared, what differs, and what fills cost beside it.
+
+    `causes` sum up the `differences`, of which stored ones have none. Of the fills that both have, `worse_usd` is how
+    much worse the bot's were, and `value_usd` what they are worth; the backtest assumed that an order pays
+    `assumed_bps` beyond the quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its
+    market can't be: then passes are decided again from what they were given, and fills are compared with the quotes
+    that these saw.
+    """
+
+    session: date
+    version: str
+    complete: bool
+    passes: int
+    decisions: int
+    orders: int
+    fills: int
+    causes: tuple[ByCause, ...] = ()
+    differences: tuple[ParityDifference, ...] = ()
+    worse_usd: Decimal = NONE
+    value_usd: Decimal = NONE
+    assumed_bps: Decimal = NONE
+    played: bool = True
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return sum((one.cost_usd for one in self.causes), NONE)
+
+    def count(self, what: What) -> int:
+        return sum(one.of(what) for one in self.causes)
+
+    @property
+    def ours(self) -> int:
+        """Return how many differences nothing outside explains."""
+        return sum(one.of(what) for one in self.causes if one.cause is Cause.OURS for what in What)
+
+
+def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
+    """Return what differs in a session by its causes, in the order of these."""
+    found = []
+    for cause in Cause:
+        of_cause = [one for one in differences if one.cause is cause]
+        if of_cause:
+            decisions, orders, fills = (sum(one.what is what for one in of_cause) for what in What)
+            cost = sum((one.cost_usd for one in of_cause), NONE)
+            found.append(ByCause(cause, decisions, orders, fills, cost))
+    return tuple(found)

@@ -1,0 +1,355 @@
+"""Compare a session as a bot traded it with the same session as a backtest played it, and say why they differ.
+
+Passes are matched by their slots, orders by their ids, which follow from their content. A difference is explained by
+what its pass was given: if that differs because of something outside, the difference has its cause; if it differs
+because of an earlier difference, it has the cause of that one. Where both were given the same, it is ours.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from itertools import zip_longest
+from typing import NamedTuple
+
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.instrument import notional
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill
+from tradebot.model.parity import NONE, Cause, ParityDifference, What
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.text import counted
+from tradebot.replaying.played import PassSeen, Slot
+
+NOTHING = "nothing"
+
+
+class Sent(NamedTuple):
+    """An order request of one side with its fills; `booked` is False if the books lack what the venue has filled."""
+
+    intent: Intent
+    slot: Slot
+    fills: tuple[Fill, ...] = ()
+    booked: bool = True
+
+
+class Ran(NamedTuple):
+    """What one side did in a session: its passes by slot, and its requests by client order id."""
+
+    passes: Mapping[Slot, PassSeen]
+    sent: Mapping[str, Sent]
+
+
+Data = Callable[[PassSeen, str, str], Cause | None]
+"""Says whether the bars that a strategy saw of a symbol came late or were revised since; None if neither."""
+
+
+def unknown(seen: PassSeen, strategy: str, symbol: str) -> Cause | None:
+    """Return None: nobody knows what became of the bars."""
+    return None
+
+
+class Compared(NamedTuple):
+    """What was compared and what differs; of the fills that both have, how much worse the bot's were, in USD."""
+
+    decisions: int
+    fills: int
+    differences: tuple[ParityDifference, ...]
+    worse_usd: Decimal
+    value_usd: Decimal
+
+
+def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> Compared:
+    """Return what differs between a bot's session and its backtest; `prices` value what is left at the end."""
+    return _Comparing(live, played, prices, data).compared()
+
+
+class _Comparing:
+    """One comparison: differences in the order of time, because an earlier one may explain a later one."""
+
+    def __init__(self, live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> None:
+        self._live, self._played, self._prices, self._data = live, played, prices, data
+        self._found: list[ParityDifference] = []
+        self._of_pass: dict[Slot, list[ParityDifference]] = defaultdict(list)
+        self._decisions = 0
+
+    def compared(self) -> Compared:
+        for _, _, look in sorted(self._looks(), key=lambda one: one[:2]):
+            look()
+        both = [name for name in self._live.sent if name in self._played.sent]
+        pairs = [beside(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
+        worse, value = (sum((pair[place] for pair in pairs), NONE) for place in (0, 1))
+        return Compared(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
+
+    def _looks(self) -> Iterator[tuple[datetime, int, Callable[[], None]]]:
+        """Yield what is to be compared, by its time: what filled, then the passes that saw it, then what they sent."""
+        for slot in {**self._live.passes, **self._played.passes}:
+            yield self._time_of(slot), 1, partial(self._pass, slot)
+        for name in {**self._live.sent, **self._played.sent}:
+            sides = [side.sent[name] for side in (self._live, self._played) if name in side.sent]
+            yield min(one.intent.at for one in sides), 2, partial(self._order, name)
+            if len(sides) == 2 and (fills := [fill.at for one in sides for fill in one.fills]):
+                yield min(fills), 0, partial(self._filled, name)
+
+    def _time_of(self, slot: Slot) -> datetime:
+        return min(side.passes[slot].desk.now for side in (self._live, self._played) if slot in side.passes)
+
+    def _note(self, slot: Slot, found: ParityDifference) -> None:
+        self._found.append(found)
+        self._of_pass[slot].append(found)
+
+    def _pass(self, slot: Slot) -> None:
+        live, played = self._live.passes.get(slot), self._played.passes.get(slot)
+        if live is None or played is None:
+            self._missed(slot, live or played)
+            return
+        sides = _answers(live), _answers(played)
+        self._decisions += len(sides[0])
+        for key in dict.fromkeys((*sides[0], *sides[1])):
+            then, now = (side.get(key, ()) for side in sides)
+            if then != now:
+                strategy, symbol, *_ = key
+                cause = self._cause(slot, live, played, key)
+                self._decided(slot, live, strategy, symbol, cause, *_where(then, now))
+        if live.otherwise and not self._of_pass[slot]:
+            self._decided(slot, live, "", "", Cause.OURS, "as recorded", f"other {live.otherwise} from the same record")
+
+    def _decided(self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: Cause, *told: str) -> None:
+        live, played = told
+        about = slot[0], slot[2], strategy, symbol, cause, live, played
+        self._note(slot, ParityDifference(What.DECISION, seen.desk.now, *about))
+
+    def _missed(self, slot: Slot, only: PassSeen | None) -> None:
+        """Note a pass that only one side has, if it decided anything."""
+        assert only is not None, "one of them has it"
+        decided = len(only.cycle.candidates)
+        if decided:
+            told = [counted(decided, "candidate"), "no pass"]
+            told = told if slot in self._live.passes else told[::-1]
+            self._decided(slot, only, "", "", Cause.MISSED_SLOT, *told)
+
+    def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Cause:
+        """Return why a candidate was answered otherwise: by what was given to the pass, or by what came before it."""
+        strategy, symbol, *_ = key
+        if live.otherwise or _code(live, strategy) != _code(played, strategy):
+            return Cause.OURS
+        answer = _first_otherwise(live, played, key)
+        if answer is not None and answer.reason is Reason.DUPLICATE_INTENT:
+            # An order of the same pass went out before its desk was taken: a first attempt, which was cut short.
+            whose = slot, (strategy, symbol)
+            sent = ((one.slot, one.intent.whose, one.intent.at) for one in self._live.sent.values())
+            cut_short = any((of, by) == whose and at < live.desk.now for of, by, at in sent)
+            return Cause.MISSED_SLOT if cut_short else Cause.OURS
+        if answer is not None and answer.gate is Gate.SEND:
+            return Cause.FILL_MODEL
+        quotes = _same_price(live, played, symbol)
+        if not _same_wants(live, played, strategy, symbol):
+            outside = Cause.LATE_DATA if _lacks_bars(live, *key[:2]) else self._data(live, strategy, symbol)
+            if outside is not None or not quotes:
+                return outside or Cause.PRICE
+        elif not quotes:
+            return Cause.PRICE
+        if live.desk.now != played.desk.now:
+            return Cause.LATE_DATA
+        if live.desk.halt_evidence != played.desk.halt_evidence:
+            return Cause.FILL_MODEL
+        if live.desk.books.standing.reconciled != played.desk.books.standing.reconciled:
+            return Cause.MISSED_SLOT
+        return self._carried(slot, live, played, symbol)
+
+    def _carried(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> Cause:
+        """Return the cause of the difference that this one follows from; ours if there is none."""
+        if _same_books(live, played):
+            earlier: Sequence[ParityDifference] = self._of_pass[slot]
+        else:
+            earlier = self._found
+        of_symbol = [one for one in earlier if one.symbol == symbol]
+        if found := of_symbol or earlier:
+            return found[-1].cause
+        if _told(live) != _told(played):
+            return Cause.FILL_MODEL
+        seen = {*live.desk.quotes, *played.desk.quotes}
+        return Cause.OURS if all(_same_price(live, played, one) for one in seen) else Cause.PRICE
+
+    def _order(self, name: str) -> None:
+        live, played = self._live.sent.get(name), self._played.sent.get(name)
+        if live and played and _content(live.intent) == _content(played.intent):
+            return
+        one = live or played
+        assert one is not None, "one of them sent it"
+        told = (NOTHING if each is None else _words(each.intent) for each in (live, played))
+        self._add(What.ORDER, name, one, self._why_sent(one), told)
+
+    def _why_sent(self, one: Sent) -> Cause:
+        """Return why a request differs: as what was decided about its candidate, or as what its pass found before."""
+        whose, of_pass = one.intent.whose, self._of_pass[one.slot]
+        decided = [each for each in of_pass if (each.strategy, each.symbol) in (whose, ("", ""))]
+        if decided:
+            return decided[-1].cause
+        live, played = self._live.passes.get(one.slot), self._played.passes.get(one.slot)
+        if live is None or played is None:
+            return Cause.MISSED_SLOT
+        if live.otherwise:
+            return Cause.OURS
+        if not _same_price(live, played, whose[1]):
+            return Cause.PRICE
+        return self._carried(one.slot, live, played, whose[1])
+
+    def _filled(self, name: str) -> None:
+        live, played = self._live.sent[name], self._played.sent[name]
+        if _content(live.intent) != _content(played.intent) or _totals(live.fills) == _totals(played.fills):
+            return
+        # A request that only one side sent may have canceled or replaced this one.
+        sent = live.intent.at, live.intent.key.symbol
+        earlier = [one for one in self._found if one.what is What.ORDER and one.at > sent[0] and one.symbol == sent[1]]
+        cause = Cause.OURS if not live.booked else earlier[-1].cause if earlier else Cause.FILL_MODEL
+        self._add(What.FILL, name, live, cause, (_filled_words(one.fills) for one in (live, played)))
+
+    def _add(self, what: What, name: str, one: Sent, cause: Cause, told: Iterable[str]) -> None:
+        live, played = told
+        at, (job, _, slot), (strategy, symbol) = one.intent.at, one.slot, one.intent.whose
+        cost = self._worth(self._played, name) - self._worth(self._live, name)
+        found = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
+        self._note(one.slot, found)
+
+    def _worth(self, side: Ran, name: str) -> Decimal:
+        """Return what a request's fills have earned at the end, in USD."""
+        fills = side.sent[name].fills if name in side.sent else ()
+        return sum((worth(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
+
+
+def worth(fill: Fill, price: Decimal) -> Decimal:
+    """Return what a fill has earned once its symbol has this price, in USD."""
+    return notional(fill.signed_quantity, price - fill.price, fill.multiplier)
+
+
+def beside(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
+    """Return how much worse an order's fills were than those assumed, and the value of the shares that both filled."""
+    (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
+    both = min(shares, assumed)
+    if not both:
+        return NONE, NONE
+    return both * (paid / shares - expected / assumed) * live[0].side.sign, both * (expected / assumed)
+
+
+def _totals(fills: Sequence[Fill]) -> tuple[Decimal, Decimal, datetime | None]:
+    """Return the shares of an order's fills, what they are worth at their prices in USD, and when the last one was."""
+    shares = sum((fill.quantity for fill in fills), NONE)
+    return shares, sum((abs(fill.notional) for fill in fills), NONE), max((fill.at for fill in fills), default=None)
+
+
+def _content(intent: Intent) -> tuple[object, ...]:
+    """Return what a request asks for, apart from the names that its venue gave."""
+    prices = intent.limit_price, intent.stop_price
+    return intent.operation, intent.side, intent.quantity, intent.order_type, intent.order_class, *prices
+
+
+def _words(intent: Intent) -> str:
+    price = intent.limit_price if intent.stop_price is None else intent.stop_price
+    at = "" if price is None else f" at {price:f}"
+    return f"{intent.operation} {intent.order_type} {intent.side} {intent.quantity:f}{at}"
+
+
+def _filled_words(fills: Sequence[Fill]) -> str:
+    shares, paid, at = _totals(fills)
+    return NOTHING if at is None else f"{shares:f} at {round(paid / shares / fills[0].multiplier, 4):f}, {at:%H:%M:%SZ}"
+
+
+Answers = Mapping[tuple[str, ...], tuple[str, ...]]
+"""What was answered about each candidate of a pass: by strategy, symbol, purpose, and which of several it is."""
+
+
+def _answers(seen: PassSeen) -> Answers:
+    found = {key: _answer(record) for key, record in _records(seen).items()}
+    for refused in seen.cycle.refused_strategies:
+        found[refused.strategy, refused.symbol or "", "refused", refused.slot] = (str(refused.decision.reason),)
+    if seen.cycle.job_decision is not None:
+        found["", "", "pass", ""] = (str(seen.cycle.job_decision.reason),)
+    return found
+
+
+def _records(seen: PassSeen) -> Mapping[tuple[str, ...], CandidateRecord]:
+    found, places = dict[tuple[str, ...], CandidateRecord](), Counter[tuple[str, ...]]()
+    for record in seen.cycle.candidates:
+        one = record.candidate
+        key = one.strategy, one.symbol, one.purpose.value
+        found[*key, str(places[key])] = record
+        places[key] += 1
+    return found
+
+
+def _answer(record: CandidateRecord) -> tuple[str, ...]:
+    told = [f"{one.about or one.gate} {one.reason or one.verdict}" for one in record.decisions]
+    return (*told, "sent" if record.client_order_id else "not sent")
+
+
+def _where(then: Sequence[str], now: Sequence[str]) -> tuple[str, str]:
+    """Return the first answer that differs on either side."""
+    pairs = zip_longest(then, now, fillvalue=NOTHING)
+    return next((one, other) for one, other in pairs if one != other)
+
+
+def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Decision | None:
+    """Return the first answer of the bot's to a candidate that differs, if the gate was asked on both sides."""
+    then, now = (_records(seen).get(key) for seen in (live, played))
+    if then is None or now is None:
+        return None
+    for one, other in zip(then.decisions, now.decisions, strict=False):
+        if (one.gate, one.verdict, one.reason) != (other.gate, other.verdict, other.reason):
+            return one if one.gate is other.gate else None
+    return None
+
+
+def _code(seen: PassSeen, strategy: str) -> str | None:
+    """Return the digest of the code that a strategy answered with; None if it wasn't asked."""
+    return seen.proposed.code.get(strategy) if seen.proposed else None
+
+
+def _lacks_bars(seen: PassSeen, strategy: str, symbol: str) -> bool:
+    """Return True if bars that a strategy needs of a symbol weren't there."""
+    refused = seen.proposed.refused if seen.proposed else ()
+    return any(
+        (one.strategy, one.decision.gate) == (strategy, Gate.NEEDS) and one.symbol in (symbol, None) for one in refused
+    )
+
+
+def _same_wants(live: PassSeen, played: PassSeen, strategy: str, symbol: str) -> bool:
+    """Return True if a strategy wanted the same of a symbol, and left out the same."""
+    return _wants(live, strategy, symbol) == _wants(played, strategy, symbol)
+
+
+def _wants(seen: PassSeen, strategy: str, symbol: str) -> object:
+    if seen.proposed is None:
+        return None
+    wanted = [one for one in seen.proposed.candidates if (one.strategy, one.symbol) == (strategy, symbol)]
+    refused = [one for one in seen.proposed.refused if one.strategy == strategy and one.symbol in (symbol, None)]
+    return wanted, refused
+
+
+def _same_price(live: PassSeen, played: PassSeen, symbol: str) -> bool:
+    """Return True unless both asked for a symbol's quote and got another one, or one of them got none."""
+    then, now = live.desk, played.desk
+    if symbol in then.rejected_quotes or symbol in now.rejected_quotes:
+        return then.rejected_quotes.get(symbol) == now.rejected_quotes.get(symbol)
+    # A pass of exits only asks for what is held.
+    asked = symbol in then.quotes and symbol in now.quotes
+    return not asked or then.quotes[symbol] == now.quotes[symbol]
+
+
+def _told(seen: PassSeen) -> object:
+    """Return what a venue has told a pass of the account and its orders, apart from its own names for these."""
+    desk = seen.desk
+    orders = (
+        (o.client_order_id, o.status, o.quantity, o.filled_quantity, o.limit_price, o.stop_price) for o in desk.orders
+    )
+    return Counter(orders), desk.net, desk.account, desk.unreadable, desk.steady
+
+
+def _same_books(live: PassSeen, played: PassSeen) -> bool:
+    """Return True if both passes found the same account: positions, orders at work, cash and trading state."""
+    then, now = live.desk, played.desk
+    return (then.book, then.positions, then.state.state, then.account) == (
+        now.book, now.positions, now.state.state, now.account,
+    )  # fmt: skip
