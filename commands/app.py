@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = {
     "init": "commands.init.verb",
     "demo": "commands.demo.verb",
     "backtest": "commands.backtest.verb",
+    "search": "commands.search.verb",
     "serve": "commands.serve.verb",
     "schedule": "commands.schedule.verb",
     "fetch-flow": "commands.fetch_flow.verb",

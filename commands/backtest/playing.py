@@ -165,7 +165,7 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
     Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
     variants are still to be played can be taken up at its end.
     """
-    plan, waiting = _ready(wish)
+    plan, waiting = ready(wish)
     if plan.plan.spec.venue.dialect != USUAL:
         _require_served(wish, how)
     identity, results = identity_of(plan.plan), Results(plan.folder)
@@ -218,7 +218,7 @@ def _played(
     return finished
 
 
-def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
+def ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
     """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
     plan = planned(wish)
     if plan.plan.spec.venue.dialect != USUAL:
@@ -233,7 +233,7 @@ def _ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
     last, worst = max(days, default=None), late[since.index(None)] if None in since else late[0]
     if last is None or None in since or wish.first is not None:
         raise _too_short(worst, last if None not in since else None)
-    return _ready(replace(wish, first=last))
+    return ready(replace(wish, first=last))
 
 
 def _too_short(one: "Waits", since: date | None) -> OperatorError:

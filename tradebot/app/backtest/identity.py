@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
+    from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import MarketSpec
 
 FINGERPRINT_CHARACTERS = 8
@@ -70,8 +71,7 @@ def identity_of(plan: Plan) -> Identity:
     placeless = {name: value for name, value in market.items() if name not in _PATHS}
     placeless["costs"] = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
     files = [(one.name, one.sha256) for one in data]
-    tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
-    tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}
+    tried = _tried(settings)
     return Identity(
         settings=settings,
         market=market,
@@ -82,6 +82,20 @@ def identity_of(plan: Plan) -> Identity:
         fingerprint=_digest([tried, placeless, options, versions, digests, files]),
         trial=_digest([tried, digests]),
     )
+
+
+def trial_of(settings: Settings) -> str:
+    """Return the fingerprint of settings and code alone, as `identity_of` has it, without reading a market's files."""
+    chosen = settings.strategies
+    code = code_in_use(chosen.in_use(), chosen.installed_as())
+    return _digest([_tried(effective(settings)), {name: one.digest for name, one in code.items()}])
+
+
+def _tried(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a strategy is tried with: all settings without those of the market."""
+    tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
+    tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}
+    return tried
 
 
 def _without_files(section: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

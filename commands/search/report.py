@@ -1,0 +1,144 @@
+"""What `tradebot search` shows: the verdict first, then what it rests on, and the trials side by side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.shared.drawing import duration
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
+from commands.shared.plain import clean
+from tradebot.model.text import counted
+from tradebot.views.selection.verdict import SIGNIFICANT, Found, Kept, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.search.searching import Searched
+
+SHOWN = 10
+"""So many trials are shown side by side; the document has all of them."""
+COLORS = {Found.NOTHING: "yellow", Found.FRAGILE: "yellow", Found.EDGE: "green"}
+
+
+def render(out: "Console", data: "Searched") -> None:
+    for line in _head(data):
+        out.print(line, markup=False)
+    if data.verdict is None:
+        out.print("\n" + _unjudged(data), markup=False)
+        return
+    of = data.verdict
+    out.print(f"\n[bold {COLORS[of.found]}]Verdict[/]")
+    out.print(f"  {of.sentence}", markup=False)
+    out.print("\nWhat it rests on")
+    for line in _evidence(of, data.objectives[0]):
+        out.print(f"  {line}", markup=False)
+    out.print("\nTrials, best first")
+    _trials(out, of, data.objectives[0])
+    if data.commands:
+        out.print("\nTo try these values in the sandbox or in shadow mode")
+        for command in data.commands:
+            out.print(f"  {command}", markup=False)
+
+
+def _head(data: "Searched") -> Iterator[str]:
+    trials, checked = data.trials, data.checked
+    yield (
+        f"Search {data.name}: {data.sampler}, {counted(trials.played, 'trial')} of {data.sessions:,} sessions, "
+        f"{data.first_session} to {data.last_session}"
+    )
+    if data.elapsed_s >= 1 and trials.played:
+        yield f"Took {duration(data.elapsed_s)} with {counted(data.workers, 'worker')}; kept in {clean(data.storage)}"
+    if checked.refused:
+        share = f"{checked.refused} of {checked.drawn} drawn combinations"
+        yield f"Note: the loader refuses {share}, such as: {clean(checked.why)}"
+    for why, count in data.left_out.items():
+        yield f"Left out: {counted(count, 'trial')}, {clean(why)}"
+    if trials.left and trials.played:
+        yield f"{counted(trials.left, 'trial')} left: the same command with --resume plays them"
+
+
+def _unjudged(data: "Searched") -> str:
+    if not data.trials.played:
+        return f"The space is valid: {counted(data.trials.left, 'trial')} with {counted(data.workers, 'worker')}."
+    few = data.trials.few
+    if few and data.trials.played - few < 2:
+        return (
+            f"No verdict: {few} of {counted(data.trials.played, 'trial')} had too few trades or no objective. "
+            "Play more sessions (--from, --sessions), or lower min_trades in the space."
+        )
+    return (
+        "No verdict: there are too few sessions to choose in and to judge in, after those within the longest holding "
+        "time are left out. Play more sessions (--from, --sessions)."
+    )
+
+
+def _evidence(of: Verdict, objective: str) -> Iterator[str]:
+    yield (
+        f"Outside      {of.outside_return:+.2%} in the sessions that judge, by what was best before or besides them"
+        + ("" if of.outside is None else f"; {objective} {of.outside:.2f}")
+        + f"; {counted(of.gap, 'session')} apart"
+    )
+    if of.superiority:
+        one = of.superiority
+        yield (
+            f"Luck         p {of.p:.3f} (small is good; at most {SIGNIFICANT:g} counts): reality check "
+            f"{one.reality_check:.3f}, SPA {one.spa:.3f} ({one.spa_lower:.3f} to {one.spa_upper:.3f}), times "
+            f"{of.counted:,} trials counted over {of.trials:,} judged"
+        )
+    if of.overfitting:
+        yield (
+            f"Overfitting  {of.overfitting.probability:.0%}: how often the best of one half of the sessions is in the "
+            f"lower half of the other; it loses there in {of.overfitting.loss:.0%}"
+        )
+    if of.deflated_sharpe is not None:
+        yield f"Deflated     {of.deflated_sharpe:.1%} Sharpe ratio, as the best of {counted(of.counted, 'trial')}"
+    if of.plateau:
+        one_of = of.plateau
+        yield (
+            f"Plateau      {counted(one_of.neighbors, 'neighbor')} of trial {of.best.number} have {objective} "
+            f"{one_of.lowest:.2f} to {one_of.highest:.2f}, the middle one {one_of.median:.2f}; it has {one_of.best:.2f}"
+        )
+    for variant in of.variants:
+        yield f"{variant.name.capitalize():12} {variant.total_return:+.2%} for the best trial"
+    yield f"Best five    {of.without_best_five:+.2%} for the best trial without its five best trades"
+    yield from of.left_out
+
+
+def _trials(out: "Console", of: Verdict, objective: str) -> None:
+    from commands.shared.tables import Table, number, sentence
+
+    table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
+    for one in of.kept[:SHOWN]:
+        table.row(str(one.number), f"{one.trades:,}", _figure(one.inside), _figure(one.outside), _values(one))
+    out.print(table)
+    if len(of.kept) > SHOWN:
+        out.print(f"and {len(of.kept) - SHOWN:,} more with --json; {objective} each time")
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _values(of: Kept) -> str:
+    from rich.markup import escape
+
+    return escape(clean(", ".join(f"{name}={value}" for name, value in of.values.items())))
+
+
+def draw(data: "Searched", file: Path) -> None:
+    """Draw each trial inside and outside: with an edge they rise together, and by luck they are a cloud."""
+    of = data.verdict
+    both = [(one.inside, one.outside) for one in (of.kept if of else ())]
+    known = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
+    with picture(file, 6, 6) as figure:
+        axes = figure.add_subplot()
+        axes.scatter([x for x, _ in known], [y for _, y in known], s=14, color=QUIET, label="a trial")
+        if of and of.best.inside is not None and of.best.outside is not None:
+            color = GAIN if of.found is Found.EDGE else LOSS
+            axes.scatter([of.best.inside], [of.best.outside], s=48, color=color, label=f"trial {of.best.number}")
+        axes.axhline(0, color=INK, linewidth=0.6)
+        axes.axvline(0, color=INK, linewidth=0.6)
+        axes.set_xlabel(f"{data.objectives[0]} inside, where it was chosen")
+        axes.set_ylabel("outside, where it is judged")
+        axes.set_title(f"Search {data.name}", **TITLE)
+        axes.legend(loc="best", frameon=False)

@@ -1,0 +1,109 @@
+"""`tradebot search`: look for better values of settings, and say what may be believed of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.backtest.options import Wish
+from commands.backtest.parameters import Bars, Cash, Cost, DayPrices, Flow, Prices, Profile
+from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
+from commands.report.files import Plot
+from commands.search.how import How
+from commands.shared.days import From, To, days_of
+from commands.shared.plain import Identity
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.search.searching import Searched
+
+EXAMPLES = """tradebot search space.yaml --profile rotation --bars etfs.parquet --check
+tradebot search space.yaml --profile rotation --bars etfs.parquet --plot search.svg
+tradebot search space.yaml --storage sqlite:////srv/studies.db --study may --resume"""
+
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", help="Journal file, .db file or database address [STATE/backtests/searches]."),
+]
+StudyName = Annotated[str | None, typer.Option("--study", help="What to call the study [from its fingerprint].")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or join in one from another machine.")]
+OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space against the loader.")]
+
+
+def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
+    from commands.shared.pictures import checked
+
+    picture = checked(plot, "search.svg")
+    require_optuna()
+    from commands.search.report import draw, render
+    from commands.search.searching import search
+
+    data = search(file, wish, how)
+    if picture and data.verdict:
+        draw(data, picture)
+
+    def shown(out: "Console", of: "Searched") -> None:
+        render(out, of)
+        if picture and of.verdict:
+            out.print(f"\nWritten: {picture}", markup=False)
+
+    return Report("search", data, shown, whose=Identity("sandbox", data.venue))
+
+
+def require_optuna() -> None:
+    """Raise OperatorError if the library that searches isn't installed."""
+    from importlib.util import find_spec
+
+    if find_spec("optuna") is None:
+        raise OperatorError("a search needs the extra search", "pip install 'tradebot[search]'")
+
+
+@VERBS.command("search", epilog=EXAMPLES)
+def search(
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="What to try; docs/SEARCH.md explains it.")],
+    storage: Storage = None,
+    study: StudyName = None,
+    workers: Workers = None,
+    resume: Resume = False,
+    check: OnlyCheck = False,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    prices: Prices = None,
+    day_prices: DayPrices = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    corporate_actions: Actions = None,
+    flow: Flow = None,
+    flow_folder: FlowFolder = None,
+    symbols: Symbols = None,
+    profile: Profile = None,
+    plot: Plot = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Look for better values of settings, and say whether to believe them.
+
+    Plays a backtest for each combination of values of a space, in as many processes as there are cores, and chooses
+    in some sessions what others judge. The result is a verdict: how likely luck alone makes such a best trial, whether
+    its neighbors earn as much, and what is left with costs doubled. Ctrl-C keeps what is done, and --resume goes on.
+    """
+    days = days_of(first, last)
+    wish = Wish(
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
+        last=days.last, sessions=sessions, seed=seed, edge=edge, flow_folder=flow_folder,
+        corporate_actions=corporate_actions, symbols=symbols, cash=cash, fill=fill, costs=tuple(cost or ()),
+        prices=prices, day_prices=day_prices, past_flow=flow)  # fmt: skip
+    finish(run(space, wish, How(storage, study, workers, resume, check), plot), as_json)

@@ -1,0 +1,82 @@
+"""How probable it is that the best of many trials is overfitted, by combinatorially symmetric cross-validation (CSCV).
+
+Bailey, Borwein, López de Prado and Zhu, "The Probability of Backtest Overfitting", Journal of Computational Finance 20,
+2017. The sessions are cut into an even number of blocks. For each way to take half of them, the trial that is best in
+that half is ranked among all trials in the other half. The probability of overfitting is how often it is at or below
+the median there: the logit of its relative rank is zero or less.
+"""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+BLOCKS = 16
+"""Into how many blocks the sessions are cut, as in the paper: that is 12,870 halves."""
+FEWEST_PER_BLOCK = 4
+"""So many sessions a block has at least; with fewer sessions, there are fewer blocks."""
+AT_ONCE = 2_000
+"""So many halves are ranked at a time, so that memory stays bounded."""
+
+
+class Overfitting(Struct, frozen=True):
+    """How often the best trial of one half of the sessions is in the lower half of all trials in the other sessions.
+
+    `loss` is how often it loses money there. `halves` is how many halves there were, of so many `blocks`.
+    """
+
+    probability: float
+    loss: float
+    blocks: int
+    halves: int
+
+
+def overfitting(returns: Numbers, blocks: int = BLOCKS) -> Overfitting | None:
+    """Return the probability of backtest overfitting of trials by their Sharpe ratios.
+
+    `returns` has a row for each session and a column for each trial. None if there are fewer than two trials, or too
+    few sessions for four blocks.
+    """
+    sessions, trials = returns.shape
+    blocks = min(blocks, sessions // FEWEST_PER_BLOCK // 2 * 2)
+    if trials < 2 or blocks < 4:
+        return None
+    sums, squares, sizes = _of_blocks(returns, blocks)
+    chosen = np.array([*combinations(range(blocks), blocks // 2)])
+    overfitted = lost = 0
+    for begin in range(0, len(chosen), AT_ONCE):
+        inside = np.zeros((len(chosen[begin : begin + AT_ONCE]), blocks))
+        np.put_along_axis(inside, chosen[begin : begin + AT_ONCE], 1.0, axis=1)
+        outside = 1.0 - inside
+        best = _ratios(inside @ sums, inside @ squares, inside @ sizes).argmax(axis=1)
+        there = _ratios(outside @ sums, outside @ squares, outside @ sizes)
+        of_best = np.take_along_axis(there, best[:, None], axis=1)
+        # The relative rank is rank / (trials + 1), ties in the middle: at 1/2 or below, its logit isn't positive.
+        rank = (there < of_best).sum(axis=1) + ((there == of_best).sum(axis=1) + 1) / 2
+        overfitted += int((rank / (trials + 1) <= 0.5).sum())
+        lost += int((np.take_along_axis(outside @ sums, best[:, None], axis=1) < 0).sum())
+    assert len(chosen) == comb(blocks, blocks // 2), "each half is taken once"
+    return Overfitting(overfitted / len(chosen), lost / len(chosen), blocks, len(chosen))
+
+
+def _of_blocks(returns: Numbers, blocks: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Return sums and sums of squares of each block's returns, and its number of sessions."""
+    edges = np.linspace(0, len(returns), blocks + 1).astype(int)
+    sums = np.add.reduceat(returns, edges[:-1], axis=0)
+    return sums, np.add.reduceat(returns**2, edges[:-1], axis=0), np.diff(edges).astype(float)
+
+
+def _ratios(sums: Numbers, squares: Numbers, sizes: Numbers) -> Numbers:
+    """Return mean over standard deviation (of a sample); zero for a trial whose returns don't vary."""
+    count = sizes[:, None]
+    means = sums / count
+    variances = np.maximum(squares - count * means**2, 0.0) / (count - 1)
+    # What is left of a constant by rounding is no variance.
+    moves = variances > 1e-14 * squares / count
+    found: Numbers = np.divide(
+        means, np.sqrt(variances, where=moves, out=np.ones_like(means)), where=moves, out=np.zeros_like(means)
+    )
+    return found

@@ -1,0 +1,80 @@
+"""Where a choice among trials is made, and where it is judged: sessions that had no part in it, and aren't close to it.
+
+Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: of the
+sessions in which a choice is made, those go that a position could reach from a judged session, and as many after it.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import combinations, pairwise
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+Places = NDArray[np.int64]
+FEWEST = 20
+"""So many sessions it takes at least to choose in, and to judge in."""
+
+
+class By(StrEnum):
+    """How the sessions are cut: by time alone, or into groups of which each few are judged by all the others."""
+
+    WALK_FORWARD = "walk-forward"
+    CROSS_VALIDATION = "cpcv"
+
+
+class Cut(Struct, frozen=True):
+    """How the sessions are cut into those to choose in and those to judge in.
+
+    Walking forward, the second half of the sessions is judged in so many `parts`, each by what was best before it. In
+    combinatorial purged cross-validation, the sessions are cut into `parts` groups, and each way to judge `judged` of
+    them by all others is taken.
+    """
+
+    by: By = By.WALK_FORWARD
+    parts: int = 5
+    judged: int = 2
+
+
+class Split(Struct, frozen=True):
+    """Places of sessions: a choice is made `inside`, and judged `outside`."""
+
+    inside: Places
+    outside: Places
+
+
+def learned(sessions: int) -> int:
+    """Return how many sessions are before the first judged one when walking forward."""
+    return sessions // 2
+
+
+def splits(cut: Cut, sessions: int, gap: int) -> tuple[Split, ...]:
+    """Return the splits of so many sessions whose parts are `gap` sessions apart; none if there are too few sessions.
+
+    `gap` is the longest time for which a trial held a position, in sessions.
+    """
+    walking = cut.by is By.WALK_FORWARD
+    found = tuple(_walking(cut.parts, sessions, gap) if walking else _combined(cut, sessions, gap))
+    whole = (
+        sum(len(split.outside) for split in found) if walking else min((len(one.outside) for one in found), default=0)
+    )
+    return found if found and whole >= FEWEST and all(len(split.inside) >= FEWEST for split in found) else ()
+
+
+def _walking(parts: int, sessions: int, gap: int) -> Iterator[Split]:
+    edges = np.linspace(learned(sessions), sessions, parts + 1).astype(int)
+    for begin, end in pairwise(edges):
+        if end > begin:
+            yield Split(np.arange(max(begin - gap, 0)), np.arange(begin, end))
+
+
+def _combined(cut: Cut, sessions: int, gap: int) -> Iterator[Split]:
+    edges = np.linspace(0, sessions, cut.parts + 1).astype(int)
+    groups = [np.arange(begin, end) for begin, end in pairwise(edges)]
+    for held in combinations(groups, cut.judged):
+        inside = np.ones(sessions, dtype=bool)
+        for group in held:
+            # Before a judged group it is what a position reaches into it, after it the embargo.
+            inside[max(group[0] - gap, 0) : group[-1] + 1 + gap] = False
+        yield Split(np.flatnonzero(inside), np.concatenate(held))

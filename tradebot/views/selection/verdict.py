@@ -1,0 +1,270 @@
+"""The verdict on a search: what may be believed of the best of its trials, and why not more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from math import inf, isfinite
+from statistics import fmean, stdev
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.text import counted
+from tradebot.views.performance.chance import best_by_chance
+from tradebot.views.performance.statistics import probabilistic_sharpe, shape, total_return
+from tradebot.views.selection.objectives import OBJECTIVES
+from tradebot.views.selection.overfitting import Overfitting, overfitting
+from tradebot.views.selection.plateau import Plateau, Range, Value, plateau
+from tradebot.views.selection.splits import By, Cut, Split, learned, splits
+from tradebot.views.selection.superiority import Superiority, superiority
+
+Numbers = NDArray[np.float64]
+SIGNIFICANT = 0.02
+"""From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
+LIKELY_OVERFITTED = 0.5
+
+
+class Found(StrEnum):
+    """What a search has found: nothing that can be told from luck, an edge that breaks easily, or an edge."""
+
+    NOTHING = "nothing"
+    FRAGILE = "fragile"
+    EDGE = "edge"
+
+
+class Tried(Struct, frozen=True):
+    """A trial that was played to its end, by its place in the search.
+
+    `returns` are those of its sessions. `trades` are closed ones, and the longest of all lasted so many sessions.
+    `gained` is what it earned and `best_five` what its five best trades did, as fractions of the money at the start.
+    """
+
+    number: int
+    values: Mapping[str, Value]
+    returns: Sequence[float]
+    trades: int
+    longest: int
+    gained: float
+    best_five: float
+
+
+class Kept(Struct, frozen=True):
+    """A trial side by side: its objective in the sessions that it was chosen in, and in those that judge it."""
+
+    number: int
+    values: Mapping[str, Value]
+    trades: int
+    inside: float | None
+    outside: float | None
+
+
+class Question(Struct, frozen=True):
+    """What a search looks for and how it is judged.
+
+    `learns` says that later trials were chosen by the results of earlier ones. `counted` is how many trials of these
+    strategies were ever counted, in this search and before.
+    """
+
+    objective: str
+    per_year: int
+    ranges: Mapping[str, Range]
+    cut: Cut = Cut()
+    learns: bool = False
+    counted: int = 0
+
+
+class Verdict(Struct, frozen=True):
+    """What a search has found, in one sentence, and everything that it rests on.
+
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
+    that were chosen inside have earned in the judged sessions together, and the most to expect. `p` is the larger
+    one of the reality check and Hansen's test, times how often such a search was made, and `tested` the number of
+    sessions that it is about. `without_best_five` is what the best trial would have gained without these trades.
+    """
+
+    found: Found
+    sentence: str
+    best: Kept
+    kept: tuple[Kept, ...]
+    trials: int
+    counted: int
+    sessions: int
+    tested: int
+    gap: int
+    outside: float | None
+    outside_return: float
+    p: float
+    superiority: Superiority | None
+    overfitting: Overfitting | None
+    deflated_sharpe: float | None
+    plateau: Plateau | None
+    without_best_five: float
+    variants: tuple[Variant, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def best_of(tried: Sequence[Tried], asked: Question) -> int | None:
+    """Return the place of the trial that is best in all sessions; None if none has the objective."""
+    measure = OBJECTIVES[asked.objective]
+    found = [
+        (value, -place)
+        for place, one in enumerate(tried)
+        if (value := measure(one.returns, asked.per_year)) is not None
+    ]
+    return -max(found)[1] if found else None
+
+
+def verdict(
+    tried: Sequence[Tried], asked: Question, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
+) -> Verdict | None:
+    """Return what may be believed of the best of these trials, which all have the same sessions.
+
+    `variants` are other ways to play the best one, and `left_out` says why others weren't played. None if there are too
+    few sessions to choose in and to judge in, or if no trial has the objective.
+    """
+    best, cut = best_of(tried, asked), _splits(tried, asked)
+    if best is None or not cut:
+        return None
+    returns = np.array([one.returns for one in tried]).T
+    sessions = len(returns)
+    measured = _Measured(returns, asked)
+    outside = _outside(measured, cut)
+    # What a sampler has learned from is no test of what it came up with.
+    tested = returns[learned(sessions) :] if asked.learns else returns
+    test, known = superiority(tested), max(asked.counted, len(tried))
+    kept = _kept(tried, measured, cut, asked)
+    draft = Verdict(
+        Found.NOTHING,
+        "",
+        next(one for one in kept if one.number == tried[best].number),
+        kept,
+        len(tried),
+        known,
+        sessions,
+        len(tested),
+        _gap(tried),
+        OBJECTIVES[asked.objective](outside.tolist(), asked.per_year),
+        total_return(outside.tolist()),
+        1.0 if test is None else min(max(test.reality_check, test.spa) * known / len(tried), 1.0),
+        test,
+        overfitting(returns),
+        _deflated(returns, best, known),
+        plateau(best, [one.values for one in tried], [*map(_known, measured.whole)], asked.ranges),
+        tried[best].gained - tried[best].best_five,
+        tuple(variants),
+        tuple(left_out),
+    )
+    found, sentence = said(draft, asked.objective)
+    return Verdict(found, sentence, *(getattr(draft, name) for name in Verdict.__struct_fields__[2:]))
+
+
+def judgeable(tried: Sequence[Tried], asked: Question) -> bool:
+    """Return True if there are enough sessions to choose in and to judge in."""
+    return bool(_splits(tried, asked))
+
+
+def _splits(tried: Sequence[Tried], asked: Question) -> tuple[Split, ...]:
+    return splits(asked.cut, len(tried[0].returns), _gap(tried)) if tried else ()
+
+
+def _gap(tried: Sequence[Tried]) -> int:
+    return max(1, *(one.longest for one in tried))
+
+
+class _Measured:
+    """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
+
+    def __init__(self, returns: Numbers, asked: Question) -> None:
+        self.returns, self._measure, self._per_year = returns, OBJECTIVES[asked.objective], asked.per_year
+        self.whole = self.of(np.arange(len(returns)))
+
+    def of(self, places: NDArray[np.int64]) -> list[float]:
+        found = (self._measure(column.tolist(), self._per_year) for column in self.returns[places].T)
+        return [-inf if one is None else one for one in found]
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _outside(measured: _Measured, cut: Sequence[Split]) -> Numbers:
+    """Return the returns of the judged sessions, each of the trial that was best inside.
+
+    A session that is judged several times has the mean of its returns.
+    """
+    sums, counts = np.zeros(len(measured.returns)), np.zeros(len(measured.returns))
+    for split in cut:
+        inside = measured.of(split.inside)
+        chosen = max(range(len(inside)), key=inside.__getitem__)
+        counts[split.outside] += 1
+        if isfinite(inside[chosen]):
+            sums[split.outside] += measured.returns[split.outside, chosen]
+    judged = counts > 0
+    found: Numbers = sums[judged] / counts[judged]
+    return found
+
+
+def _kept(tried: Sequence[Tried], measured: _Measured, cut: Sequence[Split], asked: Question) -> tuple[Kept, ...]:
+    """Return all trials, the best in all sessions first, with what they have inside and outside."""
+    if asked.cut.by is By.WALK_FORWARD:
+        judged = np.concatenate([split.outside for split in cut])
+        sides = [measured.of(cut[0].inside)], [measured.of(judged)]
+    else:
+        sides = [measured.of(split.inside) for split in cut], [measured.of(split.outside) for split in cut]
+    inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
+    order = sorted(range(len(tried)), key=lambda place: -measured.whole[place])
+    found = ((tried[place], inside[place], outside[place]) for place in order)
+    return tuple(Kept(one.number, one.values, one.trades, here, there) for one, here, there in found)
+
+
+def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
+    """Return the deflated Sharpe ratio of the best trial among all that were counted."""
+    moments = shape(returns[:, best].tolist())
+    ratios = [one.mean / one.deviation for column in returns.T if (one := shape(column.tolist())) is not None]
+    if moments is None or len(ratios) < 2:
+        return None
+    return probabilistic_sharpe(moments, best_by_chance(trials, stdev(ratios)))
+
+
+def said(of: Verdict, objective: str) -> tuple[Found, str]:
+    """Return what was found, and the one sentence that says what may be believed."""
+    luck = f"p {of.p:.3f} after {counted(of.counted, 'trial')}"
+    earned = f"what was chosen inside has earned {of.outside_return:+.1%} outside"
+    if of.p > SIGNIFICANT:
+        return Found.NOTHING, f"Nothing found: the best of these trials is what luck alone makes of so many ({luck})."
+    if of.outside_return <= 0:
+        return Found.NOTHING, f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck})."
+    weak, choice = [*_weak(of)], [*_choice(of)]
+    if weak:
+        return Found.FRAGILE, f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}."
+    expect = "" if of.outside is None else f" Expect no better {objective} than the {of.outside:.2f} of that choice."
+    if choice:
+        return (
+            Found.EDGE,
+            f"There is an edge ({luck}; {earned}), but not in these exact values: {'; '.join(choice)}.{expect}",
+        )
+    which = f"trial {of.best.number} is on a plateau"
+    return Found.EDGE, f"There is an edge ({luck}; {earned}), and {which}: its neighbors earn about as much.{expect}"
+
+
+def _weak(of: Verdict) -> Iterator[str]:
+    """Yield what the best trial doesn't survive."""
+    for one in of.variants:
+        if one.total_return <= 0:
+            how = "with its costs doubled" if one.kind is VariantKind.COSTS else one.name
+            yield f"{how}, it earns nothing"
+    if of.without_best_five <= 0:
+        yield "without its five best trades, it earns nothing"
+    if of.plateau and of.plateau.median <= 0:
+        yield "its neighbors earn nothing"
+
+
+def _choice(of: Verdict) -> Iterator[str]:
+    """Yield why the best values needn't be better than others."""
+    if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
+        yield f"in {of.overfitting.probability:.0%} of all halves, the best is below the median of the others"
+    if of.plateau is None:
+        yield "too few trials to know its neighbors"
+    elif not of.plateau.holds:
+        yield "its neighbors earn less than half as much"
