@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
@@ -20,7 +21,7 @@ from tradebot.model.values import replace
 from tradebot.views.performance import statistics
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.returns import sessions_per_year
-from tradebot.views.selection.objectives import OBJECTIVES
+from tradebot.views.selection.objectives import measured
 from tradebot.views.selection.splits import learned
 
 if TYPE_CHECKING:
@@ -109,10 +110,10 @@ def result_of(run: Run) -> Result:
 def told(bench: Bench, result: Result) -> Told:
     """Return what the study is told of a result: a sampler that learns sees only sessions that judge nothing."""
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
-    returns = result.returns
+    returns = np.array(result.returns)[:, None]
     if space.learns:
         returns = returns[: max(learned(len(returns)) - max(result.longest, 1), 0)]
-    values = tuple(OBJECTIVES[name](returns, per_year) for name in space.objectives)
+    values = tuple(measured(name, returns, per_year)[0] for name in space.objectives)
     if result.trades < space.min_trades:
         return Told(result, values, f"fewer than {counted(space.min_trades, 'closed trade')}")
     without = [name for name, value in zip(space.objectives, values, strict=True) if value is None]

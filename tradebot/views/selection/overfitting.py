@@ -14,8 +14,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-BLOCKS = 16
-"""Into how many blocks the sessions are cut, as in the paper: that is 12,870 halves."""
+BLOCKS = 12
+"""Into how many blocks the sessions are cut: that is 924 halves."""
 FEWEST_PER_BLOCK = 4
 """So many sessions a block has at least; with fewer sessions, there are fewer blocks."""
 AT_ONCE = 2_000

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tradebot.views.performance.chance import Resampling, resampled
 
 Numbers = NDArray[np.float64]
-DEFAULT = Resampling(resamples=2_000, mean_block=10)
+DEFAULT = Resampling(resamples=1_000, mean_block=10)
 
 
 class Superiority(Struct, frozen=True):

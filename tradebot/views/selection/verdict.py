@@ -13,7 +13,7 @@ from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.text import counted
 from tradebot.views.performance.chance import best_by_chance
 from tradebot.views.performance.statistics import probabilistic_sharpe, shape, total_return
-from tradebot.views.selection.objectives import OBJECTIVES
+from tradebot.views.selection.objectives import measured
 from tradebot.views.selection.overfitting import Overfitting, overfitting
 from tradebot.views.selection.plateau import Plateau, Range, Value, plateau
 from tradebot.views.selection.splits import By, Cut, Split, learned, splits
@@ -106,13 +106,16 @@ class Verdict(Struct, frozen=True):
 
 def best_of(tried: Sequence[Tried], asked: Question) -> int | None:
     """Return the place of the trial that is best in all sessions; None if none has the objective."""
-    measure = OBJECTIVES[asked.objective]
-    found = [
-        (value, -place)
-        for place, one in enumerate(tried)
-        if (value := measure(one.returns, asked.per_year)) is not None
-    ]
-    return -max(found)[1] if found else None
+    if not tried:
+        return None
+    found = measured(asked.objective, _matrix(tried), asked.per_year)
+    known = [(value, -place) for place, value in enumerate(found) if value is not None]
+    return -max(known)[1] if known else None
+
+
+def _matrix(tried: Sequence[Tried]) -> Numbers:
+    """Return the returns of trials, with a row for each session and a column for each trial."""
+    return np.array([one.returns for one in tried]).T
 
 
 def verdict(
@@ -126,14 +129,14 @@ def verdict(
     best, cut = best_of(tried, asked), _splits(tried, asked)
     if best is None or not cut:
         return None
-    returns = np.array([one.returns for one in tried]).T
+    returns = _matrix(tried)
     sessions = len(returns)
-    measured = _Measured(returns, asked)
-    outside = _outside(measured, cut)
+    objectives = _Measured(returns, asked)
+    outside = _outside(objectives, cut)
     # What a sampler has learned from is no test of what it came up with.
     tested = returns[learned(sessions) :] if asked.learns else returns
     test, known = superiority(tested), max(asked.counted, len(tried))
-    kept = _kept(tried, measured, cut, asked)
+    kept = _kept(tried, objectives, cut, asked)
     draft = Verdict(
         Found.NOTHING,
         "",
@@ -144,13 +147,13 @@ def verdict(
         sessions,
         len(tested),
         _gap(tried),
-        OBJECTIVES[asked.objective](outside.tolist(), asked.per_year),
+        measured(asked.objective, outside[:, None], asked.per_year)[0],
         total_return(outside.tolist()),
         1.0 if test is None else min(max(test.reality_check, test.spa) * known / len(tried), 1.0),
         test,
         overfitting(returns),
         _deflated(returns, best, known),
-        plateau(best, [one.values for one in tried], [*map(_known, measured.whole)], asked.ranges),
+        plateau(best, [one.values for one in tried], [*map(_known, objectives.whole)], asked.ranges),
         tried[best].gained - tried[best].best_five,
         tuple(variants),
         tuple(left_out),
@@ -176,11 +179,11 @@ class _Measured:
     """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
 
     def __init__(self, returns: Numbers, asked: Question) -> None:
-        self.returns, self._measure, self._per_year = returns, OBJECTIVES[asked.objective], asked.per_year
+        self.returns, self._asked = returns, asked
         self.whole = self.of(np.arange(len(returns)))
 
     def of(self, places: NDArray[np.int64]) -> list[float]:
-        found = (self._measure(column.tolist(), self._per_year) for column in self.returns[places].T)
+        found = measured(self._asked.objective, self.returns[places], self._asked.per_year)
         return [-inf if one is None else one for one in found]
 
 
@@ -188,32 +191,32 @@ def _known(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _outside(measured: _Measured, cut: Sequence[Split]) -> Numbers:
+def _outside(objectives: _Measured, cut: Sequence[Split]) -> Numbers:
     """Return the returns of the judged sessions, each of the trial that was best inside.
 
     A session that is judged several times has the mean of its returns.
     """
-    sums, counts = np.zeros(len(measured.returns)), np.zeros(len(measured.returns))
+    sums, counts = np.zeros(len(objectives.returns)), np.zeros(len(objectives.returns))
     for split in cut:
-        inside = measured.of(split.inside)
+        inside = objectives.of(split.inside)
         chosen = max(range(len(inside)), key=inside.__getitem__)
         counts[split.outside] += 1
         if isfinite(inside[chosen]):
-            sums[split.outside] += measured.returns[split.outside, chosen]
+            sums[split.outside] += objectives.returns[split.outside, chosen]
     judged = counts > 0
     found: Numbers = sums[judged] / counts[judged]
     return found
 
 
-def _kept(tried: Sequence[Tried], measured: _Measured, cut: Sequence[Split], asked: Question) -> tuple[Kept, ...]:
+def _kept(tried: Sequence[Tried], objectives: _Measured, cut: Sequence[Split], asked: Question) -> tuple[Kept, ...]:
     """Return all trials, the best in all sessions first, with what they have inside and outside."""
     if asked.cut.by is By.WALK_FORWARD:
         judged = np.concatenate([split.outside for split in cut])
-        sides = [measured.of(cut[0].inside)], [measured.of(judged)]
+        sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
     else:
-        sides = [measured.of(split.inside) for split in cut], [measured.of(split.outside) for split in cut]
+        sides = [objectives.of(split.inside) for split in cut], [objectives.of(split.outside) for split in cut]
     inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
-    order = sorted(range(len(tried)), key=lambda place: -measured.whole[place])
+    order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
     found = ((tried[place], inside[place], outside[place]) for place in order)
     return tuple(Kept(one.number, one.values, one.trades, here, there) for one, here, there in found)
 
@@ -221,7 +224,8 @@ def _kept(tried: Sequence[Tried], measured: _Measured, cut: Sequence[Split], ask
 def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
     """Return the deflated Sharpe ratio of the best trial among all that were counted."""
     moments = shape(returns[:, best].tolist())
-    ratios = [one.mean / one.deviation for column in returns.T if (one := shape(column.tolist())) is not None]
+    # One return a year, so that the ratios aren't annualized.
+    ratios = [one for one in measured("sharpe", returns, 1) if one is not None]
     if moments is None or len(ratios) < 2:
         return None
     return probabilistic_sharpe(moments, best_by_chance(trials, stdev(ratios)))
