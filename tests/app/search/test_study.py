@@ -1,0 +1,183 @@
+"""A study that processes share: each trial is played once, and a dead worker's trial again, by somebody else."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from optuna.trial import TrialState
+
+from tradebot.app.search import study as studies
+from tradebot.app.search.space import Space
+from tradebot.app.search.study import Result, Study, opened, this_worker
+from tradebot.errors import OperatorError
+
+
+def space_of(sampler: str = "random", trials: int = 4, **more: object) -> Space:
+    fields = {"settings": {"a": {"from": 1, "to": 500}}, "sampler": sampler, "trials": trials, "seed": 3, **more}
+    return Space.model_validate(fields)
+
+
+def result(number: int) -> Result:
+    return Result((0.01, -0.005, number / 1000), 40, 3, 0.02, 0.01, 1.5, f"digest {number}")
+
+
+def made(place: Path, space: Space) -> Study:
+    study = Study(str(place), "one", space, new=True)
+    study.begin({"versions": {"tradebot": "1"}})
+    return study
+
+
+@pytest.mark.parametrize(
+    ("sampler", "place"), [("random", "study.journal"), ("tpe", "study.journal"), ("random", "study.db")]
+)
+def test_workers_share_trials_and_each_is_played_once(tmp_path: Path, sampler: str, place: str) -> None:
+    space = space_of(sampler)
+    first = made(tmp_path / place, space)
+    both, values = [first, Study(str(tmp_path / place), "one", space)], []
+    while any(trials := [study.ask() for study in both]):
+        for study, trial in zip(both, trials, strict=True):
+            if trial is not None:
+                values.append(study.values_of(trial))
+                study.tell(trial, result(trial.number), [1.0])
+    assert len(values) == 4
+    assert [one.values for one in first.tried()] == values
+    assert first.tried()[2].returns == (0.01, -0.005, 0.002)
+    assert first.counts() == studies.Counts(4, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path, sampler: str) -> None:
+    study = made(tmp_path / "study.journal", space_of(sampler, 3))
+    lost = study.ask()
+    assert lost is not None
+    with patch.object(studies, "_has_ended", lambda worker: worker == this_worker()):
+        assert study.put_back() == 1
+        assert study.put_back() == 0
+    seen = []
+    while (trial := study.ask()) is not None:
+        seen.append(study.values_of(trial))
+        study.tell(trial, result(trial.number), [1.0])
+    assert study.values_of(lost) in seen
+    assert (len(seen), study.counts().played, len(study.tried())) == (3, 3, 3)
+    # Whoever was only thought to be dead changes nothing any more.
+    study.tell(lost, result(9), [9.0])
+    assert len(study.tried()) == 3
+
+
+def test_trial_that_was_ended_but_not_put_back_is_put_back_later(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    lost = study.ask()
+    assert lost is not None
+    lost.set_user_attr(studies.SPARE, True)
+    study._study.tell(lost, state=TrialState.FAIL)
+    assert study.put_back() == 1
+    assert study.counts().left == 2
+
+
+def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    deaths = 0
+    with patch.object(studies, "_has_ended", lambda worker: worker == this_worker()):
+        while (trial := study.ask()) is not None:
+            if study.values_of(trial) == next(iter(space_of(trials=2).planned())):
+                deaths += 1
+                study.put_back()
+            else:
+                study.tell(trial, result(trial.number), [1.0])
+    assert deaths == studies.MOST_DEATHS
+    assert study.counts() == studies.Counts(1, 0, 0, 0, 1)
+    assert study.reasons() == {"its worker died 3 times": 1}
+
+
+def test_silent_worker_of_another_machine_has_died_after_a_while(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of())
+    trial = study.ask()
+    assert trial is not None
+    trial.set_user_attr(studies.WORKER, "elsewhere 1 7")
+    assert study.put_back() == 0
+    trial.set_user_attr(studies.BEAT, time.time() - 2 * studies.LOST_S)
+    assert study.put_back() == 1
+
+
+def test_process_that_has_ended_is_known_to_have(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here, _, _ = this_worker().rpartition(" ")
+    assert studies._has_ended(f"{here} {ended.pid}")
+    assert not studies._has_ended(this_worker())
+    assert not studies._has_ended(f"elsewhere {ended.pid}")
+
+
+def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=3, objectives=["sharpe", "calmar"]))
+    for why, values in (("", [1.0, None]), ("fewer than 30 closed trades", [1.0, 2.0]), ("", [1.0, 2.0])):
+        trial = study.ask()
+        assert trial is not None
+        study.tell(trial, result(trial.number), values, why)
+    assert study.counts() == studies.Counts(3, 0, 0, 2, 0)
+    assert (len(study.tried()), len(study.results())) == (1, 3)
+
+
+def test_equal_settings_are_one_trial(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    for _ in range(2):
+        trial = study.ask()
+        assert trial is not None
+        study.tell(trial, result(5), [1.0])
+    assert len(study.results()) == 1
+
+
+def test_half_a_line_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "study.journal"
+    study = made(place, space_of())
+    with place.open("ab") as file:
+        file.write(b'{"op_code": 4, "stu')
+    trial = study.ask()
+    assert trial is not None
+    study.tell(trial, result(1), [1.0])
+    assert Study(str(place), "one", space_of()).counts().played == 1
+
+
+def test_study_whose_maker_died_is_made_anew_and_a_whole_one_is_not(tmp_path: Path) -> None:
+    place = str(tmp_path / "study.db")
+    Study(place, "one", space_of(), new=True)
+    study = Study(place, "one", space_of(), new=True)
+    study.begin({})
+    with pytest.raises(OperatorError, match="there is a study one already") as raised:
+        Study(place, "one", space_of(), new=True)
+    assert "--resume" in raised.value.hint
+
+
+def test_storage_that_vanishes_or_is_replaced_is_a_sentence(tmp_path: Path) -> None:
+    place = tmp_path / "study.journal"
+    study = made(place, space_of())
+    place.unlink()
+    with pytest.raises(OperatorError, match="can't be reached") as raised:
+        study.ask()
+    assert "--resume" in raised.value.hint
+    made(place, space_of())
+    with pytest.raises(OperatorError, match="another file has taken its place"):
+        study.ask()
+
+
+def test_storage_that_is_not_there_damaged_or_out_of_reach_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="no such file"):
+        Study(str(tmp_path / "nothing.journal"), "one", space_of())
+    damaged = tmp_path / "damaged.journal"
+    damaged.write_text("nonsense\nand more of it\n")
+    with pytest.raises(OperatorError, match="is damaged"):
+        Study(str(damaged), "one", space_of())
+    with pytest.raises(OperatorError, match="can't be reached"):
+        Study(str(tmp_path / "no folder" / "study.db"), "one", space_of(), new=True)
+    opened(str(tmp_path / "empty.journal"), new=True)
+    with pytest.raises(OperatorError, match="has no study one"):
+        Study(str(tmp_path / "empty.journal"), "one", space_of())
+
+
+def test_password_in_the_address_of_a_storage_is_not_repeated() -> None:
+    with pytest.raises(OperatorError) as raised:
+        Study("sqlite:////nowhere/at-all/my-word.db", "one", space_of(), new=True)
+    assert "my-word" not in f"{raised.value.message} {raised.value.hint}"

@@ -1,0 +1,188 @@
+"""`tradebot search` on made-up funds: a verdict, and a sentence for everything that can't be searched."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from commands.search import searching
+from tests.app.search.funds import CONFIGURATION, SPACE, bars, bot
+from tests.bot import Said
+from tradebot.__main__ import main
+from tradebot.app.backtest.results import Results
+from tradebot.app.search import workers
+from tradebot.app.search.trial import play
+
+FEW = """
+settings:
+  strategies.rotation.lookback_sessions: {from: 5, to: 9}
+  strategies.rotation.top: [1]
+trials: 3
+min_trades: 1
+"""
+
+
+def said_by(*arguments: str) -> Said:
+    """Run a command line in this process."""
+    before, out, err = signal.getsignal(signal.SIGTERM), io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main([*arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def document(*arguments: str) -> dict[str, Any]:
+    return dict(json.loads(said_by("search", *arguments, "--json").out))
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the arguments of a search that was played, and its document."""
+    place = bot(tmp_path_factory.mktemp("searched"), 120, edge=0.3, space=FEW)
+    return place, document(*place, "--workers", "1")
+
+
+def test_search_ends_with_a_verdict_and_counts_its_trials(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
+    place, found = searched
+    data = found["data"]
+    assert (found["verb"], data["trials"]["played"], data["trials"]["left"]) == ("search", 3, 0)
+    verdict = data["verdict"]
+    assert verdict["sentence"]
+    assert [one["number"] for one in verdict["kept"]]
+    assert {variant["name"] for variant in verdict["variants"]} == {"costs x2", "a session later"}
+    assert len(Results(Path(place[-1])).trials("rotation")) == 3
+
+
+def test_taking_up_a_whole_search_plays_nothing_and_says_the_same(
+    searched: tuple[tuple[str, ...], dict[str, Any]],
+) -> None:
+    place, found = searched
+    with patch.object(workers.Pool, "run", side_effect=AssertionError("no trial is left")):
+        again = document(*place, "--resume")
+    assert again["data"]["verdict"] == found["data"]["verdict"]
+    assert len(Results(Path(place[-1])).trials("rotation")) == 3
+
+
+def test_same_command_again_names_resume(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
+    place, _ = searched
+    again = said_by("search", *place)
+    assert again.code == 2
+    assert "there is a study" in again.err
+    assert "--resume" in again.err
+
+
+def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW)
+    named = (*place, "--study", "mine", "--workers", "1")
+    with patch.object(workers.Pool, "run"):
+        said_by("search", *named)
+    bars(tmp_path / "bars.csv", 120, seed=2, edge=0)
+    other = said_by("search", *named, "--resume")
+    assert (other.code, "another market file" in other.err, "--study" in other.err) == (2, True, True)
+    bars(tmp_path / "bars.csv", 120, seed=1, edge=0)
+    with patch("tradebot.app.backtest.identity.__version__", "9.9"):
+        newer = said_by("search", *named, "--resume")
+    assert (newer.code, "another version" in newer.err) == (2, True)
+    (tmp_path / "space.yaml").write_text(FEW + "seed: 9\n")
+    assert "its space was another one" in said_by("search", *named, "--resume").err
+
+
+def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], dict[str, Any]], tmp_path: Path) -> None:
+    place, found = searched
+    best = found["data"]["verdict"]["best"]
+    lookback = best["values"]["strategies.rotation.lookback_sessions"]
+    config = tmp_path / "bot.yaml"
+    config.write_text(CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
+    market = ("--bars", place[place.index("--bars") + 1], "--config", str(config), "--state-dir", str(tmp_path))
+    played = said_by("backtest", *market, "--recorder", "none", "--json")
+    data = json.loads(played.out)["data"]
+    assert data["result"]["trades"] == best["trades"]
+    (counted,) = Results(tmp_path).trials("rotation")
+    assert counted.digest in {one.digest for one in Results(Path(place[-1])).trials("rotation")}
+    alike = {one.digest: one for one in Results(Path(place[-1])).trials("rotation")}[counted.digest]
+    assert alike.sharpe == pytest.approx(counted.sharpe)
+
+
+def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW)
+    marker = tmp_path / "killed"
+
+    def play_or_die(*arguments: Any) -> Any:
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return play(*arguments)
+
+    with patch.object(workers, "play", play_or_die), patch.object(searching, "_varied", lambda *_: ((), ())):
+        data = document(*place, "--workers", "1")["data"]
+    assert marker.exists()
+    assert (data["trials"]["played"], data["trials"]["left"], data["trials"]["given_up"]) == (3, 0, 0)
+
+
+def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW)
+    hear, heard = workers.Pool._hear, []
+
+    def stop_after_one(self: workers.Pool, *arguments: Any) -> None:
+        hear(self, *arguments)
+        heard.append(1)
+        raise KeyboardInterrupt
+
+    with patch.object(workers.Pool, "_hear", stop_after_one):
+        stopped = said_by("search", *place, "--workers", "1")
+    assert (stopped.code, "Stopped after 1 trial of 3" in stopped.err, "--resume" in stopped.err) == (130, True, True)
+    with patch.object(searching, "_varied", lambda *_: ((), ())):
+        data = document(*place, "--workers", "1", "--resume")["data"]
+    assert (data["trials"]["played"], data["trials"]["left"]) == (3, 0)
+    assert len(Results(tmp_path / "state").trials("rotation")) == 3
+
+
+def test_too_few_trades_leave_no_verdict_and_say_what_to_do(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW.replace("min_trades: 1", "min_trades: 5000"))
+    found = said_by("search", *place, "--workers", "1")
+    assert found.code == 0
+    assert "fewer than 5,000 closed trades" in found.out
+    assert "lower min_trades" in found.out
+
+
+def test_space_alone_can_be_checked(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW)
+    found = said_by("search", *place, "--check")
+    assert "The space is valid: 3 trials" in found.out
+    assert not (tmp_path / "state").exists()
+
+
+def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
+    place = bot(tmp_path, 120, space=FEW)
+    with patch("importlib.util.find_spec", return_value=None):
+        found = said_by("search", *place)
+    assert (found.code, "pip install 'tradebot[search]'" in found.err) == (2, True)
+
+
+def test_verb_imports_optuna_only_when_it_searches() -> None:
+    code = "import sys; from commands.app import program; program('search'); print('optuna' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.campaign
+def test_ten_searches_find_the_planted_edge_and_nothing_in_noise(tmp_path: Path) -> None:
+    space = SPACE.replace("trials: 8", "trials: 6")
+    found: dict[float, list[str]] = {0.0: [], 0.3: []}
+    for seed in range(5):
+        for edge, verdicts in found.items():
+            place = bot(tmp_path / f"{seed}-{edge}", 300, seed, edge, space)
+            with patch.object(searching, "_varied", lambda *_: ((), ())):
+                verdicts.append(document(*place)["data"]["verdict"]["found"])
+    assert found[0.0].count("nothing") == 5, found
+    assert found[0.3].count("nothing") <= 1, found
