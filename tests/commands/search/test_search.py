@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from commands.search import searching
-from tests.app.search.funds import CONFIGURATION, SPACE, bars, bot
+from tests.app.search.funds import CONFIGURATION, bars, bot
 from tests.bot import Said
 from tradebot.__main__ import main
 from tradebot.app.backtest.results import Results
@@ -104,6 +104,7 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
     config = tmp_path / "bot.yaml"
     config.write_text(CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
     market = ("--bars", place[place.index("--bars") + 1], "--config", str(config), "--state-dir", str(tmp_path))
+    market += ("--from", found["data"]["first_session"])
     played = said_by("backtest", *market, "--recorder", "none", "--json")
     data = json.loads(played.out)["data"]
     assert data["result"]["trades"] == best["trades"]
@@ -177,12 +178,11 @@ def test_verb_imports_optuna_only_when_it_searches() -> None:
 
 @pytest.mark.campaign
 def test_ten_searches_find_the_planted_edge_and_nothing_in_noise(tmp_path: Path) -> None:
-    space = SPACE.replace("trials: 8", "trials: 6")
-    found: dict[float, list[str]] = {0.0: [], 0.3: []}
+    space, found = FEW.replace("trials: 3", "trials: 4"), dict[float, list[str]]()
     for seed in range(5):
-        for edge, verdicts in found.items():
-            place = bot(tmp_path / f"{seed}-{edge}", 300, seed, edge, space)
+        for edge in (0.0, 0.6):
+            place = bot(tmp_path / f"{seed}-{edge}", 200, seed, edge, space)
             with patch.object(searching, "_varied", lambda *_: ((), ())):
-                verdicts.append(document(*place)["data"]["verdict"]["found"])
+                found.setdefault(edge, []).append(document(*place)["data"]["verdict"]["found"])
     assert found[0.0].count("nothing") == 5, found
-    assert found[0.3].count("nothing") <= 1, found
+    assert found[0.6].count("nothing") <= 1, found
