@@ -26,14 +26,14 @@ from tradebot.app.backtest.assembly import USUAL, loaded_strategies
 from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
 from tradebot.app.backtest.results import NAME, Results, Trial
 from tradebot.app.backtest.translating import session_of
-from tradebot.app.backtest.variants import changes_of
+from tradebot.app.backtest.variants import harder
 from tradebot.app.backtest.variants import play as play_variant
 from tradebot.app.search.space import Checked, Spaced, Values, check, read_space
 from tradebot.app.search.study import Counts, Study
 from tradebot.app.search.trial import Bench
 from tradebot.app.search.workers import Place, Pool, fitting
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
-from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.evidence import Variant
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.views.performance.returns import sessions_per_year
@@ -250,18 +250,17 @@ def _varied(made: _Made, values: Values) -> tuple[Sequence[Variant], Sequence[st
     bench = made.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
     with loaded_strategies(plan.settings, bench.folder, bench.environ) as strategies:
-        asked = changes_of(plan, strategies)
-    wanted = [one for one in asked.changes if one.kind in (VariantKind.COSTS, VariantKind.DELAY)]
+        asked = harder(plan, strategies)
     found, sessions = list[Variant](), len(bench.market.calendar.market)
     with progress_bar("playing the best otherwise") as tell:
-        for place, change in enumerate(wanted):
+        for place, change in enumerate(asked.changes):
 
             def watch(done: int, before: int = place * sessions) -> None:
-                tell(before + done, len(wanted) * sessions)
+                tell(before + done, len(asked.changes) * sessions)
 
             with loaded_strategies(change.plan.settings, bench.folder, bench.environ) as strategies:
                 found.append(play_variant(change, strategies, bench.market, watch))
-    return found, [one for one in asked.left_out if "month" not in one.split("isn't")[0]]
+    return found, asked.left_out
 
 
 def _set(values: Values) -> Iterator[str]:

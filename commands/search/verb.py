@@ -66,7 +66,7 @@ def require_optuna() -> None:
 
 @VERBS.command("search", epilog=EXAMPLES)
 def search(
-    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="What to try; docs/SEARCH.md explains it.")],
+    space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
     storage: Storage = None,
     study: StudyName = None,
     workers: Workers = None,
@@ -94,7 +94,7 @@ def search(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Look for better values of settings, and say whether to believe them.
+    """Search for better settings, and judge what is found.
 
     Plays a backtest for each combination of values of a space, in as many processes as there are cores, and chooses
     in some sessions what others judge. The result is a verdict: how likely luck alone makes such a best trial, whether

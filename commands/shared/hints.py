@@ -17,7 +17,7 @@ from tradebot.adapters.state import state_folder
 
 PROGRAM = "tradebot"
 PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "Try": ("demo", "backtest", "init"),
+    "Try": ("demo", "backtest", "search", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
     "Look": (
         "summary", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders", "fills",
@@ -39,7 +39,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Develop": ("strategy new", "strategy test", "strategy list", "completion"),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
-ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "strategy new", "watchdog"})
+ELSEWHERE = frozenset({"backtest", "compare", "completion", "demo", "init", "search", "strategy new", "watchdog"})
 """The verbs that create something new; the text itself says where."""
 ON_A_STATE = frozenset(verb for verbs in PURPOSES.values() for verb in verbs) - ELSEWHERE
 """The verbs that act on an existing bot; they all take --state-dir."""

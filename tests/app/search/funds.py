@@ -37,12 +37,12 @@ limits:
   max_daily_loss_fraction: 0.5
 halts: {{daily_loss_fraction: 0.6, drawdown_fraction: 0.9}}
 """
-SPACE = """
+FEW = """
 settings:
-  strategies.rotation.lookback_sessions: {from: 5, to: 40}
-  strategies.rotation.top: {from: 1, to: 2}
-trials: 8
-min_trades: 5
+  strategies.rotation.lookback_sessions: {from: 5, to: 9}
+  strategies.rotation.top: [1]
+trials: 3
+min_trades: 1
 """
 
 
@@ -62,7 +62,7 @@ def bars(path: Path, sessions: int, seed: int, edge: float) -> Path:
     return path
 
 
-def bot(folder: Path, sessions: int, seed: int = 1, edge: float = 0.0, space: str = SPACE) -> tuple[str, ...]:
+def bot(folder: Path, sessions: int, seed: int = 1, edge: float = 0.0, space: str = FEW) -> tuple[str, ...]:
     """Write a market, a configuration and a space into a folder; return the arguments of a search there."""
     folder.mkdir(parents=True, exist_ok=True)
     market = bars(folder / "bars.csv", sessions, seed, edge)

@@ -1,5 +1,6 @@
 """A study that processes share: each trial is played once, and a dead worker's trial again, by somebody else."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from optuna.trial import TrialState
 
 from tradebot.app.search import study as studies
 from tradebot.app.search.space import Space
-from tradebot.app.search.study import Result, Study, opened, this_worker
+from tradebot.app.search.study import Result, Study, opened, worker_of
 from tradebot.errors import OperatorError
 
 
@@ -53,7 +54,7 @@ def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path,
     study = made(tmp_path / "study.journal", space_of(sampler, 3))
     lost = study.ask()
     assert lost is not None
-    with patch.object(studies, "_has_ended", lambda worker: worker == this_worker()):
+    with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
         assert study.put_back() == 1
         assert study.put_back() == 0
     seen = []
@@ -80,7 +81,7 @@ def test_trial_that_was_ended_but_not_put_back_is_put_back_later(tmp_path: Path)
 def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
     study = made(tmp_path / "study.journal", space_of(trials=2))
     deaths = 0
-    with patch.object(studies, "_has_ended", lambda worker: worker == this_worker()):
+    with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
         while (trial := study.ask()) is not None:
             if study.values_of(trial) == next(iter(space_of(trials=2).planned())):
                 deaths += 1
@@ -96,7 +97,7 @@ def test_silent_worker_of_another_machine_has_died_after_a_while(tmp_path: Path)
     study = made(tmp_path / "study.journal", space_of())
     trial = study.ask()
     assert trial is not None
-    trial.set_user_attr(studies.WORKER, "elsewhere 1 7")
+    trial.set_user_attr(studies.WORKER, ["elsewhere", "", 7])
     assert study.put_back() == 0
     trial.set_user_attr(studies.BEAT, time.time() - 2 * studies.LOST_S)
     assert study.put_back() == 1
@@ -105,10 +106,10 @@ def test_silent_worker_of_another_machine_has_died_after_a_while(tmp_path: Path)
 def test_process_that_has_ended_is_known_to_have(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    here, _, _ = this_worker().rpartition(" ")
-    assert studies._has_ended(f"{here} {ended.pid}")
-    assert not studies._has_ended(this_worker())
-    assert not studies._has_ended(f"elsewhere {ended.pid}")
+    assert studies._has_ended(worker_of(ended.pid))
+    assert not studies._has_ended(worker_of(os.getpid()))
+    assert not studies._has_ended(["elsewhere", "", ended.pid])
+    assert not studies._has_ended([])
 
 
 def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) -> None:

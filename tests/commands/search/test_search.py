@@ -14,20 +14,12 @@ from unittest.mock import patch
 import pytest
 
 from commands.search import searching
-from tests.app.search.funds import CONFIGURATION, bars, bot
+from tests.app.search.funds import CONFIGURATION, FEW, bars, bot
 from tests.bot import Said
 from tradebot.__main__ import main
 from tradebot.app.backtest.results import Results
 from tradebot.app.search import workers
 from tradebot.app.search.trial import play
-
-FEW = """
-settings:
-  strategies.rotation.lookback_sessions: {from: 5, to: 9}
-  strategies.rotation.top: [1]
-trials: 3
-min_trades: 1
-"""
 
 
 def said_by(*arguments: str) -> Said:
@@ -48,7 +40,7 @@ def document(*arguments: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the arguments of a search that was played, and its document."""
-    place = bot(tmp_path_factory.mktemp("searched"), 120, edge=0.3, space=FEW)
+    place = bot(tmp_path_factory.mktemp("searched"), 120, edge=0.3)
     return place, document(*place, "--workers", "1")
 
 
@@ -82,7 +74,7 @@ def test_same_command_again_names_resume(searched: tuple[tuple[str, ...], dict[s
 
 
 def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW)
+    place = bot(tmp_path, 120)
     named = (*place, "--study", "mine", "--workers", "1")
     with patch.object(workers.Pool, "run"):
         said_by("search", *named)
@@ -104,8 +96,8 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
     config = tmp_path / "bot.yaml"
     config.write_text(CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
     market = ("--bars", place[place.index("--bars") + 1], "--config", str(config), "--state-dir", str(tmp_path))
-    market += ("--from", found["data"]["first_session"])
-    played = said_by("backtest", *market, "--recorder", "none", "--json")
+    first = ("--from", found["data"]["first_session"])
+    played = said_by("backtest", *market, *first, "--recorder", "none", "--json")
     data = json.loads(played.out)["data"]
     assert data["result"]["trades"] == best["trades"]
     (counted,) = Results(tmp_path).trials("rotation")
@@ -115,7 +107,7 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
 
 
 def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW)
+    place = bot(tmp_path, 120)
     marker = tmp_path / "killed"
 
     def play_or_die(*arguments: Any) -> Any:
@@ -131,7 +123,7 @@ def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> 
 
 
 def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW)
+    place = bot(tmp_path, 120)
     hear, heard = workers.Pool._hear, []
 
     def stop_after_one(self: workers.Pool, *arguments: Any) -> None:
@@ -157,14 +149,14 @@ def test_too_few_trades_leave_no_verdict_and_say_what_to_do(tmp_path: Path) -> N
 
 
 def test_space_alone_can_be_checked(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW)
+    place = bot(tmp_path, 120)
     found = said_by("search", *place, "--check")
     assert "The space is valid: 3 trials" in found.out
     assert not (tmp_path / "state").exists()
 
 
 def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW)
+    place = bot(tmp_path, 120)
     with patch("importlib.util.find_spec", return_value=None):
         found = said_by("search", *place)
     assert (found.code, "pip install 'tradebot[search]'" in found.err) == (2, True)

@@ -130,7 +130,7 @@ WRONG = {
     "tick 5m": ("tradebot has no verb 'tick'", "did you mean tradebot exchange tick?"),
     "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
     "resume": ("tradebot has no verb 'resume'", "did you mean tradebot unhalt? tradebot --help lists all verbs"),
-    "search": ("tradebot has no verb 'search'", "tradebot --help lists all verbs"),
+    "lookup": ("tradebot has no verb 'lookup'", "tradebot --help lists all verbs"),
     "flaten": ("tradebot has no verb 'flaten'", "tradebot --help lists all verbs"),
     "trdae-once": ("tradebot has no verb 'trdae-once'", "tradebot --help lists all verbs"),
     "sevre": ("tradebot has no verb 'sevre'", "tradebot --help lists all verbs"),

@@ -22,6 +22,7 @@ from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
 from tests.accepting import configure
+from tests.app.search.funds import FEW, bot
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.forked import start
@@ -133,6 +134,9 @@ def backtests(kept: list[Printed], place: Path) -> None:
             line = f"{play} {more}"
             keep(kept, line, said(line))
     keep(kept, f"compare one two {at}", said(f"compare one two {at}"))
+    search = f"search {' '.join(bot(place / 'searched', 100, space=FEW.replace('trials: 3', 'trials: 2')))} --workers 1"
+    for line in (search, search, f"{search} --check"):
+        keep(kept, line, said(line))
 
 
 def said(line: str) -> str:

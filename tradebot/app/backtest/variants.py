@@ -59,6 +59,14 @@ def changes_of(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
     return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
+def harder(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
+    """Return the variants of a plan that make it harder: dearer, and a session later."""
+    quiet = replace(plan, level=Level.NONE)
+    parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
+    changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
+    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
+
+
 def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]) -> Variant:
     """Play a variant to its end, on the market that was opened for the backtest.
 

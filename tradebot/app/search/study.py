@@ -139,22 +139,20 @@ def opened(place: str, *, new: bool) -> BaseStorage:
     return JournalStorage(JournalFileBackend(place, lock_obj=_FileLock(path)))  # type: ignore[arg-type]
 
 
-def this_worker() -> str:
-    """Return a name of this process that no other one has that runs at the same time."""
+def worker_of(pid: int) -> list[str | int]:
+    """Return a name of a process here that no other one has at the same time: machine, namespace, and number."""
     space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
-    return f"{node()} {space} {os.getpid()}"
+    return [node(), space, pid]
 
 
-def _has_ended(worker: str) -> bool:
+def _has_ended(worker: Sequence[str | int]) -> bool:
     """Return True if a worker was a process of this machine that doesn't run any more."""
-    here, _, _ = this_worker().rpartition(" ")
-    place, _, number = worker.rpartition(" ")
-    if place != here or not number.isdigit():
+    if not worker or [*worker] != worker_of(int(worker[-1])):
         return False
     try:
-        os.kill(int(number), 0)
+        os.kill(int(worker[-1]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -228,7 +226,7 @@ class Study:
                 trial.set_user_attr(SPARE, True)
                 self._study.tell(trial, state=TrialState.FAIL)
                 return None
-            trial.set_user_attr(WORKER, this_worker())
+            trial.set_user_attr(WORKER, worker_of(os.getpid()))
             trial.set_user_attr(BEAT, time.time())
             return trial
 
@@ -262,7 +260,7 @@ class Study:
             else:
                 self._study.tell(trial, known)
 
-    def put_back(self, worker: str | None = None, *, died: bool = True) -> int:
+    def put_back(self, worker: Sequence[str | int] | None = None, *, died: bool = True) -> int:
         """Put back what a worker was playing, or all that dead ones were; return how many trials.
 
         Each is put back once, whoever notices: only one process can end a trial.
@@ -270,7 +268,7 @@ class Study:
         back = 0
         with self._reaching():
             for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                whose, beat = one.user_attrs.get(WORKER, ""), one.user_attrs.get(BEAT)
+                whose, beat = one.user_attrs.get(WORKER, []), one.user_attrs.get(BEAT)
                 began = one.datetime_start.timestamp() if one.datetime_start else 0.0
                 silent_s = time.time() - (beat or began)
                 lost = silent_s > (LOST_S if whose else UNNAMED_S) or _has_ended(whose)

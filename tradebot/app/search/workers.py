@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec import Struct, field
 
-from tradebot.app.search.study import BEAT_S, Study
+from tradebot.app.search.study import BEAT_S, Study, worker_of
 from tradebot.app.search.trial import play
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
@@ -76,7 +76,7 @@ class Pool(Struct):
         finally:
             self._stop()
             for pid in [worker.pid for worker in self.workers]:
-                study.put_back(_named(pid), died=False)
+                study.put_back(worker_of(pid), died=False)
             self.workers.clear()
             self.keep()
 
@@ -133,7 +133,7 @@ class Pool(Struct):
 
     def _died(self, worker: _Worker, study: Study) -> None:
         self.deaths += 1
-        study.put_back(_named(worker.pid))
+        study.put_back(worker_of(worker.pid))
         if self.deaths >= MOST_DEATHS:
             raise OperatorError(
                 f"{counted(self.deaths, 'worker')} died one after another, and no trial was finished",
@@ -152,12 +152,6 @@ class Pool(Struct):
                     os.kill(worker.pid, signal.SIGKILL)
                 time.sleep(0.01)
             os.close(worker.reads)
-
-
-def _named(pid: int) -> str:
-    from tradebot.app.search.study import this_worker
-
-    return f"{this_worker().rpartition(' ')[0]} {pid}"
 
 
 def _work(pool: Pool, writes: int) -> NoReturn:
