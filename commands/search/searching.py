@@ -67,7 +67,7 @@ class Searched(Struct, frozen=True):
     commands: tuple[str, ...]
 
 
-class _Made(Struct, frozen=True):
+class Made(Struct, frozen=True):
     """What a search is made from: everything but its trials."""
 
     bench: Bench
@@ -77,18 +77,21 @@ class _Made(Struct, frozen=True):
     place: Place
     results: Results
 
+    def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
+        return Pool(self.bench, self.place, workers, watch, keep)
+
 
 def search(file: Path, wish: Wish, how: How) -> Searched:
     """Play the trials of a space that are left, and judge all of them; with `only_check`, play none.
 
     Raises TradebotError with the code of the signal if it was stopped; what is done is kept.
     """
-    made = _made(file, wish, how)
+    made = made_of(file, wish, how)
     space = made.bench.spaced.space
     workers = fitting(how.workers, space.total)
     if how.only_check:
         return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), {}, None)
-    study = _study(made, workers, resume=how.resume)
+    study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
         _play(made, study, workers)
@@ -102,7 +105,8 @@ def search(file: Path, wish: Wish, how: How) -> Searched:
     return _searched(made, file, workers, elapsed_s, study.counts(), study.reasons(), _judged(made, study))
 
 
-def _made(file: Path, wish: Wish, how: How) -> _Made:
+def made_of(file: Path, wish: Wish, how: How) -> Made:
+    """Return what a search is made from, with its space checked and its market opened."""
     space = read_space(file)
     plan, _ = ready(wish)
     if plan.plan.spec.venue.dialect != USUAL:
@@ -121,7 +125,7 @@ def _made(file: Path, wish: Wish, how: How) -> _Made:
         )
     storage = how.storage or str(results.folder / SEARCHES / f"{name}{JOURNAL}")
     bench = Bench(quiet, plan.market, plan.folder, os.environ, spaced)
-    return _Made(bench, identity, checked, name, Place(storage, name), results)
+    return Made(bench, identity, checked, name, Place(storage, name), results)
 
 
 def _digest(value: object) -> str:
@@ -133,7 +137,7 @@ def _of(file: Path) -> str:
     return _digest(read_space(file).model_dump(mode="json"))
 
 
-def _study(made: _Made, workers: int, *, resume: bool) -> Study:
+def study_of(made: Made, workers: int, *, resume: bool) -> Study:
     """Return the study to play: a new one, or with `resume` the one that is there, if it is of the same things."""
     place, space = made.place, made.bench.spaced.space
     wanted = _facts(made)
@@ -158,7 +162,7 @@ def _make_room(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _facts(made: _Made) -> Mapping[str, Any]:
+def _facts(made: Made) -> Mapping[str, Any]:
     """Return what a study is made from, in the parts that a person may have changed."""
     identity = made.identity
     return {
@@ -190,7 +194,7 @@ def _require_same(was: Mapping[str, Any] | None, now: Mapping[str, Any], name: s
             )
 
 
-def _play(made: _Made, study: Study, workers: int) -> None:
+def _play(made: Made, study: Study, workers: int) -> None:
     done, total = study.counts(), made.bench.spaced.space.total
 
     def keep() -> None:
@@ -200,10 +204,10 @@ def _play(made: _Made, study: Study, workers: int) -> None:
     if not done.left:
         return
     with _progress(total - done.left, total) as tell:
-        Pool(made.bench, made.place, workers, tell, keep).run()
+        made.pool(workers, tell, keep).run()
 
 
-def _trials(made: _Made, study: Study) -> Sequence[Trial]:
+def _trials(made: Made, study: Study) -> Sequence[Trial]:
     """Return every trial that was played as the store counts it, so that nothing is counted twice."""
     code = {name: one.digest for name, one in made.identity.code.items()}
     return [
@@ -233,7 +237,7 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _judged(made: _Made, study: Study) -> Verdict | None:
+def _judged(made: Made, study: Study) -> Verdict | None:
     tried, space = study.tried(), made.bench.spaced.space
     known = {one.digest for name in made.identity.code for one in made.results.trials(name)}
     per_year = sessions_per_year(made.bench.plan.settings.day)
@@ -245,7 +249,7 @@ def _judged(made: _Made, study: Study) -> Verdict | None:
     return verdict(tried, asked, *_varied(made, tried[best].values))
 
 
-def _varied(made: _Made, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
+def _varied(made: Made, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
     """Play the best trial with its costs doubled and a session later; return also why either isn't played."""
     bench = made.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
@@ -269,7 +273,7 @@ def _set(values: Values) -> Iterator[str]:
 
 
 def _searched(
-    made: _Made,
+    made: Made,
     file: Path,
     workers: int,
     elapsed_s: float,
