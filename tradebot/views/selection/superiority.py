@@ -46,7 +46,7 @@ def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | No
         return None
     means = moved.mean(axis=0)
     resampled_means = _means(moved, how)
-    deviations = np.sqrt(_long_variances(moved, how.mean_block))
+    deviations = np.sqrt(long_variances(moved, how.mean_block))
     root = sqrt(count)
     checked = root * (resampled_means - means).max(axis=1)
     best, statistic = root * means.max(), max(root * (means / deviations).max(), 0.0)
@@ -79,7 +79,7 @@ def _means(returns: Numbers, how: Resampling) -> Numbers:
     return means
 
 
-def _long_variances(returns: Numbers, mean_block: int) -> Numbers:
+def long_variances(returns: Numbers, mean_block: int) -> Numbers:
     """Return the variance of each trial's mean times the number of sessions, as the stationary bootstrap has it.
 
     It is g(0) + 2 sum k(i) g(i) over the autocovariances g, with q = 1 / mean block and k(i) = (n - i) / n (1 - q)^i +
