@@ -1,26 +1,56 @@
 """What `tradebot search` shows: the verdict first, then what it rests on, and the trials side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from commands.shared.drawing import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.plain import clean
+from tradebot.app.search.counts import Counts
+from tradebot.app.search.space import Checked
 from tradebot.model.text import counted
 from tradebot.views.selection.verdict import SIGNIFICANT, Found, Kept, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.search.searching import Searched
+
+class Searched(Struct, frozen=True):
+    """A search as far as it is done; its verdict is None if there are too few trials or sessions to judge.
+
+    `longest` is how many sessions the longest position lasted in a trial that is judged. `left_out` counts the trials
+    that aren't judged by why, and `commands` set what was found, if it may be believed.
+    """
+
+    name: str
+    venue: str
+    storage: str
+    space: str
+    sampler: str
+    objectives: tuple[str, ...]
+    sessions: int
+    first_session: date
+    last_session: date
+    workers: int
+    elapsed_s: float
+    checked: Checked
+    trials: Counts
+    longest: int
+    left_out: Mapping[str, int]
+    verdict: Verdict | None
+    commands: tuple[str, ...]
+
 
 SHOWN = 10
 """So many trials are shown side by side; the document has all of them."""
 COLORS = {Found.NOTHING: "yellow", Found.FRAGILE: "yellow", Found.EDGE: "green"}
 
 
-def render(out: "Console", data: "Searched") -> None:
+def render(out: "Console", data: Searched) -> None:
     for line in _head(data):
         out.print(line, markup=False)
     if data.verdict is None:
@@ -40,7 +70,7 @@ def render(out: "Console", data: "Searched") -> None:
             out.print(f"  {command}", markup=False)
 
 
-def _head(data: "Searched") -> Iterator[str]:
+def _head(data: Searched) -> Iterator[str]:
     trials, checked = data.trials, data.checked
     yield (
         f"Search {data.name}: {data.sampler}, {counted(trials.played, 'trial')} of {data.sessions:,} sessions, "
@@ -54,10 +84,10 @@ def _head(data: "Searched") -> Iterator[str]:
     for why, count in data.left_out.items():
         yield f"Left out: {counted(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
-        yield f"{counted(trials.left, 'trial')} left: the same command with --resume plays them"
+        yield f"{counted(trials.left, 'trial')} left, or with others: the same command with --resume goes on"
 
 
-def _unjudged(data: "Searched") -> str:
+def _unjudged(data: Searched) -> str:
     if not data.trials.played:
         return f"The space is valid: {counted(data.trials.left, 'trial')} with {counted(data.workers, 'worker')}."
     few = data.trials.few
@@ -67,8 +97,8 @@ def _unjudged(data: "Searched") -> str:
             "Play more sessions (--from, --sessions), or lower min_trades in the space."
         )
     return (
-        "No verdict: there are too few sessions to choose in and to judge in, after those within the longest holding "
-        "time are left out. Play more sessions (--from, --sessions)."
+        f"No verdict: a position was held for {counted(data.longest, 'session')}. With as many left out between those "
+        f"to choose in and those to judge in, {data.sessions:,} are too few. Play more (--from, --sessions)."
     )
 
 
@@ -125,7 +155,7 @@ def _values(of: Kept) -> str:
     return escape(clean(", ".join(f"{name}={value}" for name, value in of.values.items())))
 
 
-def draw(data: "Searched", file: Path) -> None:
+def draw(data: Searched, file: Path) -> None:
     """Draw each trial inside and outside: with an edge they rise together, and by luck they are a cloud."""
     of = data.verdict
     both = [(one.inside, one.outside) for one in (of.kept if of else ())]

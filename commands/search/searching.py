@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from commands.backtest.options import Wish
 from commands.backtest.playing import ready
 from commands.search.how import How
+from commands.search.report import Searched
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import clean
 from commands.shared.surface import console, progress_bar
@@ -28,8 +28,9 @@ from tradebot.app.backtest.results import NAME, Results, Trial
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.variants import harder
 from tradebot.app.backtest.variants import play as play_variant
+from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Checked, Spaced, Values, check, read_space
-from tradebot.app.search.study import Counts, Study
+from tradebot.app.search.study import Study
 from tradebot.app.search.trial import Bench
 from tradebot.app.search.workers import Place, Pool, fitting
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
@@ -41,30 +42,6 @@ from tradebot.views.selection.verdict import Found, Question, Verdict, best_of, 
 
 SEARCHES = "searches"
 JOURNAL = ".journal"
-
-
-class Searched(Struct, frozen=True):
-    """A search as far as it is done; its verdict is None if there are too few trials or sessions to judge.
-
-    `left_out` counts the trials that aren't judged by why, and `commands` set what was found, if it may be believed.
-    """
-
-    name: str
-    venue: str
-    storage: str
-    space: str
-    sampler: str
-    objectives: tuple[str, ...]
-    sessions: int
-    first_session: date
-    last_session: date
-    workers: int
-    elapsed_s: float
-    checked: Checked
-    trials: Counts
-    left_out: Mapping[str, int]
-    verdict: Verdict | None
-    commands: tuple[str, ...]
 
 
 class Made(Struct, frozen=True):
@@ -90,7 +67,7 @@ def search(file: Path, wish: Wish, how: How) -> Searched:
     space = made.bench.spaced.space
     workers = fitting(how.workers, space.total)
     if how.only_check:
-        return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), {}, None)
+        return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
@@ -102,7 +79,8 @@ def search(file: Path, wish: Wish, how: How) -> Searched:
             f"Stopped after {done}. They are kept.", "to go on: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
-    return _searched(made, file, workers, elapsed_s, study.counts(), study.reasons(), _judged(made, study))
+    longest = max((one.longest for one in study.tried()), default=0)
+    return _searched(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judged(made, study))
 
 
 def made_of(file: Path, wish: Wish, how: How) -> Made:
@@ -278,6 +256,7 @@ def _searched(
     workers: int,
     elapsed_s: float,
     counts: Counts,
+    longest: int,
     reasons: Mapping[str, int],
     judged: Verdict | None,
 ) -> Searched:
@@ -296,6 +275,7 @@ def _searched(
         elapsed_s=elapsed_s,
         checked=made.checked,
         trials=counts,
+        longest=longest,
         left_out=reasons,
         verdict=judged,
         commands=tuple(_set(judged.best.values)) if judged and judged.found is Found.EDGE else (),

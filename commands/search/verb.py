@@ -18,7 +18,7 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.search.searching import Searched
+    from commands.search.report import Searched
 
 EXAMPLES = """tradebot search space.yaml --profile rotation --bars etfs.parquet --check
 tradebot search space.yaml --profile rotation --bars etfs.parquet --plot search.svg

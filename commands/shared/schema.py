@@ -24,7 +24,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "init": ("commands.init.verb:Made",),
     "demo": ("commands.demo.report:DemoData",),
     "backtest": ("commands.backtest.report:BacktestData",),
-    "search": ("commands.search.searching:Searched",),
+    "search": ("commands.search.report:Searched",),
     "serve": ("jobs.runner:Line",),
     "schedule": ("commands.schedule.rows:Schedule",),
     "schedule-check": ("commands.schedule.check:ScheduleChecked",),

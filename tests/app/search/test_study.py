@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tradebot.app.search import study as studies
+from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Space
 from tradebot.app.search.study import Result, Study, opened, worker_of
 from tradebot.errors import OperatorError
@@ -46,7 +47,7 @@ def test_workers_share_trials_and_each_is_played_once(tmp_path: Path, sampler: s
     assert len(values) == 4
     assert [one.values for one in first.tried()] == values
     assert first.tried()[2].returns == (0.01, -0.005, 0.002)
-    assert first.counts() == studies.Counts(4, 0, 0, 0, 0)
+    assert first.counts() == Counts(4, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -66,6 +67,20 @@ def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path,
     # Whoever was only thought to be dead changes nothing any more.
     study.tell(lost, result(9), [9.0])
     assert len(study.tried()) == 3
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_last_trial_is_played_after_it_was_put_back(tmp_path: Path, sampler: str) -> None:
+    study = made(tmp_path / "study.journal", space_of(sampler, 2))
+    first, last = study.ask(), study.ask()
+    assert first is not None
+    assert last is not None
+    study.tell(first, result(1), [1.0])
+    assert study.put_back(worker_of(os.getpid()), died=False) == 1
+    again = study.ask()
+    assert again is not None
+    assert study.values_of(again) == study.values_of(last)
+    assert study.ask() is None
 
 
 def test_trial_that_was_ended_but_not_put_back_is_put_back_later(tmp_path: Path) -> None:
@@ -89,7 +104,7 @@ def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
             else:
                 study.tell(trial, result(trial.number), [1.0])
     assert deaths == studies.MOST_DEATHS
-    assert study.counts() == studies.Counts(1, 0, 0, 0, 1)
+    assert study.counts() == Counts(1, 0, 0, 0, 1)
     assert study.reasons() == {"its worker died 3 times": 1}
 
 
@@ -118,7 +133,7 @@ def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) 
         trial = study.ask()
         assert trial is not None
         study.tell(trial, result(trial.number), values, why)
-    assert study.counts() == studies.Counts(3, 0, 0, 2, 0)
+    assert study.counts() == Counts(3, 0, 0, 2, 0)
     assert (len(study.tried()), len(study.results())) == (1, 3)
 
 
@@ -165,7 +180,7 @@ def test_storage_that_vanishes_or_is_replaced_is_a_sentence(tmp_path: Path) -> N
 
 
 def test_storage_that_is_not_there_damaged_or_out_of_reach_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="no such file"):
+    with pytest.raises(OperatorError, match="there is no study yet"):
         Study(str(tmp_path / "nothing.journal"), "one", space_of())
     damaged = tmp_path / "damaged.journal"
     damaged.write_text("nonsense\nand more of it\n")

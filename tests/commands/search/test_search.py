@@ -162,10 +162,13 @@ def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
     assert (found.code, "pip install 'tradebot[search]'" in found.err) == (2, True)
 
 
-def test_verb_imports_optuna_only_when_it_searches() -> None:
-    code = "import sys; from commands.app import program; program('search'); print('optuna' in sys.modules)"
+def test_verb_and_schema_need_no_optuna() -> None:
+    code = (
+        "import sys; sys.modules['optuna'] = None; from commands.app import program; program('search');"
+        "from commands.shared.schema import schema_of; print(schema_of('search')['title'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.strip() == "What tradebot search --json prints"
 
 
 @pytest.mark.campaign

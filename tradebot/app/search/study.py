@@ -27,6 +27,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Between, plain_value, rounded
 from tradebot.errors import OperatorError, word
 from tradebot.views.selection.verdict import Tried
@@ -64,19 +65,6 @@ class Result(Struct, frozen=True):
     best_five: float
     sharpe: float | None
     digest: str
-
-
-class Counts(Struct, frozen=True):
-    """How many trials of a study were played, waiting or being played, refused by the loader, or given up.
-
-    `few` were played and left out, because they had too few trades or not every objective.
-    """
-
-    played: int
-    left: int
-    refused: int
-    few: int
-    given_up: int
 
 
 class _FileLock:
@@ -132,7 +120,7 @@ def opened(place: str, *, new: bool) -> BaseStorage:
         return RDBStorage(place, engine_kwargs=kwargs)
     path = Path(place)
     if not new and not path.exists():
-        raise FileNotFoundError(2, "there is no such file", place)
+        raise OperatorError(f"there is no study yet in {place}", "leave out --resume to begin it")
     if path.suffix in (".db", ".sqlite", ".sqlite3"):
         return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": DATABASE_S}})
     path.touch()
@@ -216,10 +204,8 @@ class Study:
     def ask(self) -> Trial | None:
         """Return the next trial to play, which is now ours; None if all are played or with others."""
         with self._reaching():
-            planned = not self.space.learns
-            if planned and not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                return None
-            if not planned and self._taken() >= self.space.total:
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting and (not self.space.learns or self._taken() >= self.space.total):
                 return None
             trial = self._study.ask(self._distributions)
             if self._is_one_too_many(trial):
