@@ -50,8 +50,8 @@ def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
 
     def shown(out: "Console", of: "Searched") -> None:
         render(out, of)
-        if picture and of.verdict:
-            out.print(f"\nWritten: {picture}", markup=False)
+        if picture:
+            out.print(f"\nWritten: {picture}" if of.verdict else "\nNothing is drawn without a verdict", markup=False)
 
     return Report("search", data, shown, whose=Identity("sandbox", data.venue))
 

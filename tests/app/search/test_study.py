@@ -158,7 +158,7 @@ def test_half_a_line_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
 
 
 def test_study_whose_maker_died_is_made_anew_and_a_whole_one_is_not(tmp_path: Path) -> None:
-    place = str(tmp_path / "study.db")
+    place = str(tmp_path / "study.journal")
     Study(place, "one", space_of(), new=True)
     study = Study(place, "one", space_of(), new=True)
     study.begin({})

@@ -40,7 +40,7 @@ def document(*arguments: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the arguments of a search that was played, and its document."""
-    place = bot(tmp_path_factory.mktemp("searched"), 120, edge=0.3)
+    place = bot(tmp_path_factory.mktemp("searched"), 100, edge=0.3)
     return place, document(*place, "--workers", "1")
 
 
@@ -74,14 +74,14 @@ def test_same_command_again_names_resume(searched: tuple[tuple[str, ...], dict[s
 
 
 def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120)
+    place = bot(tmp_path, 50)
     named = (*place, "--study", "mine", "--workers", "1")
     with patch.object(workers.Pool, "run"):
         said_by("search", *named)
-    bars(tmp_path / "bars.csv", 120, seed=2, edge=0)
+    bars(tmp_path / "bars.csv", 50, seed=2, edge=0)
     other = said_by("search", *named, "--resume")
     assert (other.code, "another market file" in other.err, "--study" in other.err) == (2, True, True)
-    bars(tmp_path / "bars.csv", 120, seed=1, edge=0)
+    bars(tmp_path / "bars.csv", 50, seed=1, edge=0)
     with patch("tradebot.app.backtest.identity.__version__", "9.9"):
         newer = said_by("search", *named, "--resume")
     assert (newer.code, "another version" in newer.err) == (2, True)
@@ -107,7 +107,7 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
 
 
 def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120)
+    place = bot(tmp_path, 50)
     marker = tmp_path / "killed"
 
     def play_or_die(*arguments: Any) -> Any:
@@ -123,7 +123,7 @@ def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> 
 
 
 def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120)
+    place = bot(tmp_path, 50)
     hear, heard = workers.Pool._hear, []
 
     def stop_after_one(self: workers.Pool, *arguments: Any) -> None:
@@ -141,7 +141,8 @@ def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_too_few_trades_leave_no_verdict_and_say_what_to_do(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120, space=FEW.replace("min_trades: 1", "min_trades: 5000"))
+    few = FEW.replace("min_trades: 1", "min_trades: 5000").replace("trials: 3", "trials: 2")
+    place = bot(tmp_path, 50, space=few)
     found = said_by("search", *place, "--workers", "1")
     assert found.code == 0
     assert "fewer than 5,000 closed trades" in found.out
@@ -149,14 +150,14 @@ def test_too_few_trades_leave_no_verdict_and_say_what_to_do(tmp_path: Path) -> N
 
 
 def test_space_alone_can_be_checked(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120)
+    place = bot(tmp_path, 50)
     found = said_by("search", *place, "--check")
     assert "The space is valid: 3 trials" in found.out
     assert not (tmp_path / "state").exists()
 
 
 def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
-    place = bot(tmp_path, 120)
+    place = bot(tmp_path, 50)
     with patch("importlib.util.find_spec", return_value=None):
         found = said_by("search", *place)
     assert (found.code, "pip install 'tradebot[search]'" in found.err) == (2, True)

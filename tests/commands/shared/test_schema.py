@@ -134,7 +134,7 @@ def backtests(kept: list[Printed], place: Path) -> None:
             line = f"{play} {more}"
             keep(kept, line, said(line))
     keep(kept, f"compare one two {at}", said(f"compare one two {at}"))
-    search = f"search {' '.join(bot(place / 'searched', 100, space=FEW.replace('trials: 3', 'trials: 2')))} --workers 1"
+    search = f"search {' '.join(bot(place / 'searched', 75, space=FEW.replace('trials: 3', 'trials: 2')))} --workers 1"
     for line in (search, search, f"{search} --check"):
         keep(kept, line, said(line))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.search.trial import Bench
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 POLL_S = 0.2
 STOP_S = 20.0
 """How long a worker has to end its session when it is told to stop."""
@@ -105,10 +106,13 @@ class Pool(Struct):
         sys.stderr.flush()
         # What the workers share is never collected, so its pages stay shared.
         gc.freeze()
+        # A signal that comes before the worker can take it waits until then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         pid = os.fork()
         if not pid:
             os.close(reads)
             _work(self, writes)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         gc.unfreeze()
         os.close(writes)
         self.workers.append(_Worker(pid, reads))
@@ -181,6 +185,7 @@ def _play_all(pool: Pool, writes: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, told)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     study = pool.study()
     while not stop and (trial := study.ask()) is not None:
         beat = time.monotonic()

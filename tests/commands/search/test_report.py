@@ -1,0 +1,83 @@
+"""The screen of a search: the verdict first, with what it rests on, and commands only for what may be believed."""
+
+import io
+from datetime import date
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from commands.search.report import Searched, draw, render
+from tests.views.selection.drawn import ASKED, returns_of, tried
+from tradebot.app.search.counts import Counts
+from tradebot.app.search.space import Checked
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.values import replace
+from tradebot.views.selection.verdict import Found, verdict
+
+SETTING = "limits.max_open_positions"
+
+
+def searched(seed: int, sharpe: float, *variants: Variant) -> Searched:
+    judged = verdict(tried(returns_of(seed, sharpe)), ASKED, variants)
+    assert judged is not None
+    return Searched(
+        name="mine", venue="somewhere", storage="mine.journal", space="space.yaml", sampler="random",
+        objectives=("sharpe",), sessions=500, first_session=date(2024, 1, 2), last_session=date(2025, 12, 30),
+        workers=2, elapsed_s=90.0, checked=Checked(100, 7, "these don't fit"), trials=Counts(52, 3, 0, 2, 0),
+        longest=1, left_out={"fewer than 30 closed trades": 2}, verdict=judged,
+        commands=(f"tradebot config set {SETTING} 4",) if judged.found is Found.EDGE else (),
+    )  # fmt: skip
+
+
+def screen(data: Searched) -> str:
+    out = io.StringIO()
+    render(Console(file=out, width=120), data)
+    return out.getvalue()
+
+
+def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
+    dear = Variant(VariantKind.COSTS, "costs x2", 500, 90, 0.31, -0.1)
+    said = screen(searched(1, 3.0, dear))
+    assert said.index("There is an edge") < said.index("Luck") < said.index("Trials, best first")
+    for part in (
+        "reality check 0.",
+        "SPA 0.",
+        "Overfitting",
+        "Deflated",
+        "Plateau",
+        "Costs x2     +31.00%",
+        "Best five",
+    ):
+        assert part in said
+    assert "tradebot config set" in said
+    assert "7 of 100 drawn combinations, such as: these don't fit" in said
+    assert "2 trials, fewer than 30 closed trades" in said
+    assert "3 trials left, or with others: the same command with --resume goes on" in said
+    assert "and 40 more with --json" in said
+
+
+def test_nothing_found_comes_without_commands() -> None:
+    said = screen(searched(2, 0.0))
+    assert "Nothing found" in said
+    assert "config set" not in said
+
+
+@pytest.mark.parametrize(
+    ("trials", "longest", "words"),
+    [
+        (Counts(9, 0, 0, 9, 0), 0, "9 of 9 trials had too few trades"),
+        (Counts(9, 0, 0, 0, 0), 70, "a position was held for 70 sessions"),
+        (Counts(0, 20, 0, 0, 0), 0, "The space is valid: 20 trials with 2 workers"),
+    ],
+)
+def test_screen_without_a_verdict_says_why(trials: Counts, longest: int, words: str) -> None:
+    data = replace(searched(2, 0.0), verdict=None, trials=trials, longest=longest, commands=())
+    assert words in screen(data)
+
+
+@pytest.mark.campaign
+def test_picture_shows_every_trial(tmp_path: Path) -> None:
+    file = tmp_path / "search.svg"
+    draw(searched(1, 3.0), file)
+    assert file.read_text().count("<use ") >= 50
