@@ -19,6 +19,7 @@ def test_peak_without_neighbors_is_no_plateau() -> None:
     assert hill is not None
     assert (peak.holds, hill.holds) == (False, True)
     assert (hill.neighbors, hill.positive, hill.lowest, hill.highest) == (4, 4, 0.8, 0.9)
+    assert hill.median == pytest.approx(0.85)
 
 
 def test_another_choice_is_farther_than_any_level() -> None:

@@ -56,16 +56,25 @@ def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
 
 
 def test_choice_is_made_inside_and_judged_outside() -> None:
-    # The trial that is best in the first half earns nothing later, and another one everything.
-    returns = np.full((200, 2), 0.0) + 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
+    # The trial that is best in the first half earns nothing later, and the other one much.
+    returns = 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
     returns[:100, 0] += 0.01
-    returns[100:, 1] += 0.02
+    returns[150:, 1] += 0.02
     found = verdict(tried(returns), replace(ASKED, cut=Cut(parts=2)))
     assert found is not None
-    first, second = returns[100:150, 0], returns[150:, 0]
-    assert found.outside_return == pytest.approx(total_return([*first, *second]), abs=1e-9) or found.outside_return > 0
-    assert found.kept[0].number == 1
-    assert {one.number: round(one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
+    assert found.outside_return == pytest.approx(total_return(returns[100:, 0].tolist()))
+    assert {one.number: (one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
+
+
+def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
+    returns = returns_of(1, 0.0, trials=6)
+    returns[:250] += 0.01
+    returns[250:] -= 0.001
+    found = verdict(tried(returns), ASKED)
+    assert found is not None
+    assert found.p < 0.02
+    assert found.found is Found.NOTHING
+    assert "whatever the best trial earned in hindsight" in found.sentence
 
 
 @pytest.mark.parametrize(
