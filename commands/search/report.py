@@ -115,6 +115,9 @@ def _evidence(of: Verdict, objective: str) -> Iterator[str]:
             f"{one.reality_check:.3f}, SPA {one.spa:.3f} ({one.spa_lower:.3f} to {one.spa_upper:.3f}), times "
             f"{of.counted:,} trials counted over {of.trials:,} judged"
         )
+    if of.held_return is not None and of.p_held is not None:
+        beating = f"p {of.p_held:.3f} of beating that by luck"
+        yield f"Holding      {of.held_return:+.2%} for the universe in equal parts; {beating}"
     if of.overfitting:
         yield (
             f"Overfitting  {of.overfitting.probability:.0%}: how often the best of one half of the sessions is in the "

@@ -29,6 +29,7 @@ from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.variants import harder
 from tradebot.app.backtest.variants import play as play_variant
 from tradebot.app.search.counts import Counts
+from tradebot.app.search.holding import held
 from tradebot.app.search.space import Checked, Spaced, Values, check, read_space
 from tradebot.app.search.study import Study
 from tradebot.app.search.trial import Bench
@@ -219,7 +220,9 @@ def _judged(made: Made, study: Study) -> Verdict | None:
     tried, space = study.tried(), made.bench.spaced.space
     known = {one.digest for name in made.identity.code for one in made.results.trials(name)}
     per_year = sessions_per_year(made.bench.plan.settings.day)
-    asked = Question(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known))
+    plan, market = made.bench.plan, made.bench.market
+    holding = held(market, plan.settings.universe)
+    asked = Question(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
     if len(tried) < 2 or (best := best_of(tried, asked)) is None:
         return None
     if not judgeable(tried, asked):

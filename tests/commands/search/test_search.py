@@ -55,6 +55,16 @@ def test_search_ends_with_a_verdict_and_counts_its_trials(searched: tuple[tuple[
     assert len(Results(Path(place[-1])).trials("rotation")) == 3
 
 
+def test_holding_is_that_of_the_market_file(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
+    place, found = searched
+    rows = [line.split(",") for line in Path(place[2]).read_text().splitlines()[1:]]
+    played = [row for row in rows if row[0] >= found["data"]["first_session"]]
+    opens = {name: float(price) for _, name, price, *_ in reversed(played)}
+    closes = {row[1]: float(row[5]) for row in played}
+    grown = sum(closes[name] / opens[name] for name in opens) / len(opens) - 1
+    assert found["data"]["verdict"]["held_return"] == pytest.approx(grown, abs=0.001)
+
+
 def test_taking_up_a_whole_search_plays_nothing_and_says_the_same(
     searched: tuple[tuple[str, ...], dict[str, Any]],
 ) -> None:

@@ -90,6 +90,19 @@ def test_edge_that_costs_or_a_day_take_away_is_fragile(variant: Variant, said: s
     assert said in found.sentence
 
 
+def test_edge_that_holding_has_too_is_fragile() -> None:
+    returns = returns_of(1, 3.0)
+    held = (returns.mean(axis=1) + 1e-4).tolist()
+    found = verdict(tried(returns), replace(ASKED, held=held))
+    assert found is not None
+    assert found.p < 0.02 < (found.p_held or 0.0)
+    assert found.found is Found.FRAGILE
+    assert "better than holding the universe may be luck" in found.sentence
+    idle = verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns)))
+    assert idle is not None
+    assert (idle.p_held, idle.found) == (idle.p, Found.EDGE)
+
+
 def test_edge_of_five_trades_is_fragile() -> None:
     few = [replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))]
     found = verdict(few, ASKED)

@@ -98,7 +98,7 @@ def _whole(descriptor: int, size: int) -> int:
 def reaching(place: str) -> Iterator[None]:
     """Turn what goes wrong with a storage into a sentence; its address may hold a password and isn't repeated."""
     shown = f"the storage {place}" if "://" not in place else f"the storage ({place.partition('://')[0]})"
-    again = "make it reachable again, then the same command with --resume goes on with what is done"
+    again = "make it reachable again and add --resume, or begin again without --resume if it is lost"
     try:
         yield
     except (OSError, SQLAlchemyError, StorageInternalError) as error:

@@ -63,7 +63,8 @@ class Question(Struct, frozen=True):
     """What a search looks for and how it is judged.
 
     `learns` says that later trials were chosen by the results of earlier ones. `counted` is how many trials of these
-    strategies were ever counted, in this search and before.
+    strategies were ever counted, in this search and before. `held` are the returns of holding the universe in equal
+    parts in the same sessions; empty if nobody knows them.
     """
 
     objective: str
@@ -72,6 +73,7 @@ class Question(Struct, frozen=True):
     cut: Cut = Cut()
     learns: bool = False
     counted: int = 0
+    held: Sequence[float] = ()
 
 
 class Verdict(Struct, frozen=True):
@@ -80,7 +82,8 @@ class Verdict(Struct, frozen=True):
     `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
     that were chosen inside have earned in the judged sessions together, and the most to expect. `p` is the larger
     one of the reality check and Hansen's test, times how often such a search was made, and `tested` the number of
-    sessions that it is about. `without_best_five` is what the best trial would have gained without these trades.
+    sessions that it is about. `p_held` is the same against holding the universe in equal parts, which would have
+    returned `held_return`. `without_best_five` is what the best trial would have gained without these trades.
     """
 
     found: Found
@@ -96,6 +99,8 @@ class Verdict(Struct, frozen=True):
     outside_return: float
     p: float
     superiority: Superiority | None
+    held_return: float | None
+    p_held: float | None
     overfitting: Overfitting | None
     deflated_sharpe: float | None
     plateau: Plateau | None
@@ -149,8 +154,10 @@ def verdict(
         _gap(tried),
         measured(asked.objective, outside[:, None], asked.per_year)[0],
         total_return(outside.tolist()),
-        1.0 if test is None else min(max(test.reality_check, test.spa) * known / len(tried), 1.0),
+        _p(test, known / len(tried)),
         test,
+        total_return(asked.held) if asked.held else None,
+        _against_holding(returns, asked, known / len(tried)),
         overfitting(returns),
         _deflated(returns, best, known),
         plateau(best, [one.values for one in tried], [*map(_known, objectives.whole)], asked.ranges),
@@ -160,6 +167,19 @@ def verdict(
     )
     found, sentence = said(draft, asked.objective)
     return Verdict(found, sentence, *(getattr(draft, name) for name in Verdict.__struct_fields__[2:]))
+
+
+def _p(test: Superiority | None, times: float) -> float:
+    """Return the larger p of both tests, for so many searches like this one."""
+    return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
+
+
+def _against_holding(returns: Numbers, asked: Question, times: float) -> float | None:
+    """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
+    if not asked.held:
+        return None
+    above = returns - np.asarray(asked.held)[:, None]
+    return _p(superiority(above[learned(len(above)) :] if asked.learns else above), times)
 
 
 def judgeable(tried: Sequence[Tried], asked: Question) -> bool:
@@ -258,6 +278,8 @@ def _weak(of: Verdict) -> Iterator[str]:
         if one.total_return <= 0:
             how = "with its costs doubled" if one.kind is VariantKind.COSTS else one.name
             yield f"{how}, it earns nothing"
+    if of.p_held is not None and of.p_held > SIGNIFICANT:
+        yield f"that it is better than holding the universe may be luck (p {of.p_held:.3f})"
     if of.without_best_five <= 0:
         yield "without its five best trades, it earns nothing"
     if of.plateau and of.plateau.median <= 0:
