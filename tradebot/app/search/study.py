@@ -278,10 +278,14 @@ class Study:
         trials = self._study.get_trials(deepcopy=False)
         known = {one.user_attrs[AGAIN][1] for one in trials if AGAIN in one.user_attrs}
         lost = [one for one in trials if _is_spare(one) and WORKER in one.user_attrs and one.number not in known]
+        back = 0
         for one in lost:
-            if one.state is TrialState.FAIL:
+            # Whoever ended it puts it back at once, unless it died in between.
+            ended = one.datetime_complete
+            if ended is not None and time.time() - ended.timestamp() > UNNAMED_S:
+                back += 1
                 self._study.enqueue_trial(one.params, {AGAIN: [one.user_attrs.get(AGAIN, [0, 0])[0], one.number]})
-        return len(lost)
+        return back
 
     def counts(self) -> Counts:
         with self._reaching():
