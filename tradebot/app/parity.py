@@ -147,7 +147,7 @@ def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, Recorded]
             found[one.id] = read_record(*record, shared)
             rules_of_record(found[one.id].surroundings)
         except RecordError as error:
-            message = f"The record of pass {one.id} can't be used: {error}."
+            message = f"Pass {one.id} can't be used: {error}."
             raise OperatorError(message, f"tradebot replay {day}") from error
     return found
 

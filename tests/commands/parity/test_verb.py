@@ -63,7 +63,7 @@ def test_session_that_cannot_be_played_says_why_and_what_to_type(traded: Bot, mo
     assert "No pass of session 2020-01-01 is recorded" in absent.err
     name = change(traded, "sum = CAST(substr(sum, 1, 15) || x'00' AS BLOB)")
     damaged = traded.says("parity")
-    assert (damaged.code, f"The record of pass {name} can't be used: it was changed" in damaged.err) == (2, True)
+    assert (damaged.code, f"Pass {name} can't be used: its record was changed" in damaged.err) == (2, True)
     assert "next: " in damaged.err
     monkeypatch.setattr(parity, "__version__", "9.9")
     other = traded.says("parity")

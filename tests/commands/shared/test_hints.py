@@ -157,7 +157,7 @@ def test_wrong_command_line_is_explained_with_a_hint(
     wrong, hint = WRONG[line]
     said = typed(capsys, *shlex.split(line))
     assert (said.code, said.out) == (2, "")
-    first, following = said.err.splitlines()
+    first, *_, following = said.err.splitlines()
     assert first.startswith(f"error: {wrong}")
     assert following.startswith(f"  next: {hint}")
 
