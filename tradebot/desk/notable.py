@@ -182,7 +182,7 @@ def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
 def _overfilled(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each position that an order has turned to the other side, once."""
     turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
-    before = _before(world, cycle) if turned else None
+    before = _before(world, cycle, [position.symbol for position in turned]) if turned else None
     for position in turned:
         if before is None or not any(_closes_excess(one, position) for one in before.candidates):
             details = {"strategy": position.strategy, "shares": f"{abs(position.quantity):f}"}
@@ -219,7 +219,7 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
     stale = [refusal for refusal in cycle.refused_strategies if refusal.decision.reason is Reason.BARS_STALE]
     if not (counter or crowded or stale):
         return
-    before = _before(world, cycle)
+    before = _before(world, cycle, [symbol for _, symbol, _ in (*counter, *crowded)])
     yield from _counter_signals(desk, counter.values(), before)
     known = {_key(each.candidate) for each in before.candidates if _lacked_only_room(each)} if before else set()
     for record in (each for key, each in crowded.items() if key not in known):
@@ -268,10 +268,9 @@ def _lacked_only_room(record: CandidateRecord) -> bool:
     return first.reason not in MAKING_ROOM and all(decision.gate in ROOM for decision in failed)
 
 
-def _before(world: World, cycle: CycleRecord) -> CycleRecord | None:
-    """Return the pass of entries before this one; a record of this one may stand there already."""
-    found = world.facts.cycles(job=cycle.job, last=2)
-    return next((one for one in reversed(found) if one.id != cycle.id), None)
+def _before(world: World, cycle: CycleRecord, symbols: Iterable[str] = ()) -> CycleRecord | None:
+    """Return the reasons of the pass of this job before this one, whose candidates are in some symbols."""
+    return world.facts.before(cycle.job, cycle.id, sorted({*symbols}))
 
 
 def _key(candidate: Candidate) -> Key:

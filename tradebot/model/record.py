@@ -1,6 +1,6 @@
 """What we record about each pass, and what was known when it ran."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -211,6 +211,21 @@ class CycleRecord(Struct, frozen=True):
     last_close: Decimal | None = None
     margin: MarginSeen | None = None
     closed: tuple[Decision, ...] = ()
+
+    def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
+        """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.
+
+        It has all that a later pass compares itself with.
+        """
+        left = [
+            replace(
+                one,
+                candidate=replace(one.candidate, components=(), decisions=()),
+                decisions=tuple([decision for decision in one.decisions if decision.reason is not None]),
+            )
+            for one in candidates
+        ]
+        return replace(self, candidates=tuple(left), marks=())
 
 
 AT_CLOSE = "close"

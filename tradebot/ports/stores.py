@@ -289,6 +289,12 @@ class Facts(Protocol):
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
         """Return the `last` few recorded passes of a job, oldest first, without their candidates."""
 
+    def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
+        """Return the reasons of the pass of a job before the one with this id, whose candidates are in some symbols.
+
+        The one with this id may be recorded or not.
+        """
+
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
 

@@ -22,13 +22,13 @@ from tradebot.ports.world import Rules
 from tradebot.replaying.hints import CLOCKS, is_mapping, is_union, items_of, reply_hint
 from tradebot.replaying.passes import Recorded, decide_again
 from tradebot.replaying.reading import Source
-from tradebot.replaying.tape import PASSED_ON, OffTapeError, Tape
+from tradebot.replaying.tape import BEFORE, PASSED_ON, OffTapeError, Tape
 from tradebot.replaying.writing import RecordError
 
 SUBMIT = "orders.submit"
 DUPLICATE = Reason.DUPLICATE_INTENT.encode()
-TELLING, EARLIER, NEWEST = frozenset({"events.emit"}), "facts.cycles", "last"
-"""What a pass tells, and how it asks for the newest passes, which it only compares with that."""
+TELLING = frozenset({"events.emit", BEFORE})
+"""What a pass tells, and how it asks for the pass before it, which it only compares with that."""
 ACCEPTED = Reply(Outcome.ACCEPTED)
 
 
@@ -66,8 +66,8 @@ class Supposed(Tape):
 
         What a pass tells people goes nowhere here, so what it would compare that with isn't read either.
         """
-        if name in TELLING or (name == EARLIER and NEWEST in {one[0] for one in asked if isinstance(one, tuple)}):
-            return ()
+        if name in TELLING:
+            return None
         reply = super().answer(name, asked)
         if name == SUBMIT and reply.outcome is Outcome.ACCEPTED:
             self.sent.append(asked[0])

@@ -24,6 +24,8 @@ PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
 """What is kept of a question in full, and not by its digest alone: what was sent."""
 REPLY = 3
 """The place of the reply to a question that was written."""
+BEFORE = "facts.before"
+"""How a pass asks for the one before it. Earlier versions had another question, and told nothing else by the answer."""
 RECORD = "facts.record"
 """How a pass ends: its record is what is compared."""
 RAISED: Mapping[str, type[TradebotError]] = {
@@ -196,7 +198,7 @@ class Tape:
             return self._clocks[name]
         if name == "ledger.promise":
             return True
-        if reply_hint(name) is type(None):
+        if name == BEFORE or reply_hint(name) is type(None):
             return None
         raise OffTapeError(name)
 

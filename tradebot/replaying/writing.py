@@ -200,9 +200,11 @@ def plain(value: Any) -> Any:
     return [plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
+_PLAIN = frozenset({str, int, float, bool})
 _NOTHING_ASKED = _asked_digest(())
 
 
+@cache
 def step_for(hint: Any) -> Step:
     """Return what brings a value of this type into the form in which it is written."""
     step = _step(hint)
@@ -251,7 +253,8 @@ def _struct(kind: Any, inline: bool) -> Step:
         items = list(astuple(value))
         for place, step in steps:
             item = items[place]
-            if item is not None:
+            # Most fields of a decision are plain numbers, which take no call.
+            if item is not None and not (step is _scalar and type(item) in _PLAIN):
                 items[place] = step(item, parts)
         return items
 

@@ -177,6 +177,24 @@ def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
     assert len(facts.cycles(job="score")) == 1
 
 
+def test_reasons_of_the_pass_before_come_for_some_symbols_whether_this_one_is_recorded_or_not(facts: Facts) -> None:
+    before, this = make_cycle("before", minutes(1)), make_cycle("this", minutes(2))
+    candidates = before.candidates
+    assert len(candidates) > 1
+    first, refused = candidates[0], Decision(Gate.SCORE, Verdict.FAIL, Reason.SCORE_BELOW_MIN, 0.1, 0.2)
+    passed = Decision(Gate.COVERAGE, Verdict.PASS)
+    known = replace(before, candidates=(replace(first, decisions=(passed, refused)), *candidates[1:]))
+    left = replace(first, candidate=replace(first.candidate, components=(), decisions=()), decisions=(refused,))
+    assert facts.before("trade-once", "this", ()) is None
+    for cycle in (make_cycle("earlier"), known, make_cycle("other", minutes(3), job=Job.SCORE)):
+        facts.record(cycle)
+    symbols = [first.candidate.symbol]
+    for _ in range(2):
+        assert facts.before("trade-once", "this", symbols) == replace(before, candidates=(left,), marks=())
+        assert facts.before("trade-once", "this", ()) == replace(before, candidates=(), marks=())
+        facts.record(this)
+
+
 def test_unfinished_is_true_until_the_pass_has_a_final_record(facts: Facts) -> None:
     whole = make_cycle("c")
     begun = replace(whole, candidates=(), job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT))

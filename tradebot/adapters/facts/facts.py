@@ -15,7 +15,7 @@ from tradebot.adapters.facts.ends import span_ends
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
 from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
-from tradebot.adapters.facts.of_span import heads, of_span, pass_at, sessions_beside, was_judged
+from tradebot.adapters.facts.of_span import candidates_in, heads, of_span, pass_at, sessions_beside, was_judged
 from tradebot.adapters.facts.outcomes import outcomes
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
@@ -150,6 +150,13 @@ class SqliteFacts(CacheStore):
         heads = self._heads(job, None, last)
         with self._guard(*UNFIT):
             return tuple(unpack_all(CycleRecord, [body for _, body in reversed(heads)]))
+
+    def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
+        heads = self._heads(job, None, 2)
+        with self._guard(*UNFIT):
+            passes = [(sequence, unpack(CycleRecord, json.loads(body))) for sequence, body in heads]
+            found = next(((number, one) for number, one in passes if one.id != identity), None)
+            return found and found[1].reasons(candidates_in(self._database, found[0], symbols))
 
     def _heads(self, job: str, since: datetime | None, last: int | None) -> list[Any]:
         """Return the numbers and texts of passes, newest first."""

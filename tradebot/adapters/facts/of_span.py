@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 
@@ -23,6 +23,8 @@ OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AN
     AND cycle IN (SELECT value FROM json_each(?1))"""
 OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
     ORDER BY cycle, position"""
+IN_SYMBOLS = """SELECT body FROM candidates WHERE cycle = ?1
+    AND symbol IN (SELECT value FROM json_each(?2)) ORDER BY position"""
 BEFORE = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at < ?3 AND body ->> '$[2]' < ?2
     ORDER BY at DESC LIMIT 1"""
 AFTER = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at > ?3 AND body ->> '$[2]' > ?2
@@ -92,6 +94,12 @@ def rows_of_symbol(
 def candidates_of(database: sqlite3.Connection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
     """Return the candidates of passes by the numbers of these; a pass that has none has an empty list."""
     return _unpacked(database.execute(OF_ALL, (json.dumps(list(passes)),)).fetchall())
+
+
+def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
+    """Return the candidates in some symbols of the pass with this number."""
+    found = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
+    return unpack_all(CandidateRecord, [body for (body,) in found])
 
 
 def _unpacked(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:

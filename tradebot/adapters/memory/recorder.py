@@ -114,6 +114,10 @@ class Recorder:
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._jobs.get(job, [])[-last:])
 
+    def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
+        found = next((one.cycle for one in reversed(self._jobs.get(job, [])) if one.cycle.id != identity), None)
+        return found and found.reasons(one for one in found.candidates if one.candidate.symbol in symbols)
+
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         return tuple(one.head for one in self._all[bisect_left(self._all, since, key=_at) :])
 
