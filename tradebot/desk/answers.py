@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
-from functools import cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -66,9 +65,9 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
     if len(wants) > limit:
         observed = len(answer) if isinstance(answer, Sized) else len(wants)
         return _refused(Reason.STRATEGY_TOO_MANY, observed, limit)
-    check, seen = _WantCheck(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
+    allowed, seen = _Allowed(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
     for want in wants:
-        fault = check.fault(want) or ("its symbol appears twice" if want.symbol in seen else None)
+        fault = allowed.fault(want) or ("its symbol appears twice" if want.symbol in seen else None)
         if fault:
             return _refused(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
         seen.add(want.symbol)
@@ -96,78 +95,20 @@ def is_own_refusal(answer: object) -> TypeGuard[Decision]:
     return _is_own_decision(answer) and not answer.passed
 
 
-Rules = tuple[tuple[str, Callable[[Any], bool]], ...]
-
-
-class _WantCheck(Struct, frozen=True, dict=True):
-    """The checks on every want of one strategy. Types come first, because a strategy may return anything."""
+class _Allowed(Struct, frozen=True):
+    """The symbols one strategy may name, and the sources its wants may have."""
 
     universe: frozenset[str]
     held: frozenset[str]
     sources: frozenset[str]
 
-    @cached_property
-    def _rules(self) -> Mapping[type, Rules]:
-        return {Open: self._open(), Target: self._target(), Reduce: self._reduce(), Close: self._close()}
-
     def fault(self, want: Want) -> str | None:
+        """Return the first rule that a want breaks; None if it is valid."""
         # A subclass could answer differently each time it is looked at.
-        rules = self._rules.get(type(want))
+        rules = _RULES.get(type(want))
         if rules is None:
             return "it is not an Open, a Target, a Reduce or a Close"
-        for fault, holds in rules:
-            if not holds(want):
-                return fault
-        return None
-
-    def _open(self) -> Rules:
-        return (
-            ("its symbol is not in the universe", lambda one: _in(one.symbol, self.universe)),
-            ("its side is not a Side", lambda one: type(one.side) is Side),
-            ("its score is not between -1 and 1", lambda one: _within(one.score, -1, 1)),
-            ("its score and its side disagree", lambda one: one.score * one.side.sign >= 0),
-            ("its coverage is not between 0 and 1", lambda one: _optional(one.coverage, 0)),
-            ("its components are not all valid", lambda one: _each(one.components, _is_component)),
-            ("its quantity is not a Decimal above 0", lambda one: one.quantity is None or _is_quantity(one.quantity)),
-            ("its stop is not a Decimal between 0 and 1", lambda one: _is_distance(one.stop_loss_fraction, 1)),
-            ("its target is not a Decimal between 0 and 10", lambda one: _is_distance(one.profit_target_fraction, 10)),
-            ("its average true range is not a Decimal between 0 and 1", lambda one: _is_distance(one.atr_fraction, 1)),
-            (
-                "its invalid distance is not a Decimal between 0 and 1",
-                lambda one: _is_distance(one.invalid_fraction, 1),
-            ),
-            ("its targets are not rising levels with shares of at most 1", lambda one: _are_levels(one.targets)),
-            ("its hold is not a number of seconds above 0", lambda one: _is_hold(one.hold_s)),
-            ("its contracts are not all valid", lambda one: _each(one.contracts, _is_contract)),
-            ("its cluster is not a text of at most 200 characters", lambda one: _is_text(one.cluster)),
-            ("its source is not 'strategy'", lambda one: any(one.source == known for known in self.sources)),
-            ("its decisions are not ones a strategy may make", lambda one: _each(one.decisions, _is_own_decision)),
-        )
-
-    def _target(self) -> Rules:
-        return (
-            ("its symbol is not in the universe", lambda one: _in(one.symbol, self.universe | self.held)),
-            ("it needs a weight or a quantity, not both", lambda one: (one.weight is None) != (one.quantity is None)),
-            ("its weight is not a Decimal between -10 and 10", lambda one: _is_signed(one.weight, MOST_WEIGHT)),
-            (
-                "its quantity is not a Decimal of at most a trillion shares",
-                lambda one: _is_signed(one.quantity, MOST_SHARES),
-            ),
-            ("its score is not between -1 and 1", lambda one: _optional(one.score, -1)),
-            ("its decisions are not ones a strategy may make", lambda one: _each(one.decisions, _is_own_decision)),
-        )
-
-    def _reduce(self) -> Rules:
-        return (*self._close(), ("its quantity is not a Decimal above 0", lambda one: _is_quantity(one.quantity)))
-
-    def _close(self) -> Rules:
-        return (
-            ("the strategy doesn't hold its symbol", lambda one: _in(one.symbol, self.held)),
-            (
-                "its reason is not a text of 1 to 200 characters",
-                lambda one: _is_text(one.why) and bool(one.why.strip()),
-            ),
-        )
+        return next((fault for fault, holds in rules if not holds(want, self)), None)
 
 
 def _in(symbol: object, known: frozenset[str]) -> bool:
@@ -265,3 +206,49 @@ def _describe(want: object) -> str:
 
 def _refused(reason: Reason, observed: int | str, limit: int | None = None) -> Decision:
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit)
+
+
+Rules = tuple[tuple[str, Callable[[Any, _Allowed], bool]], ...]
+"""What must hold for a want of one kind. Types come first, because a strategy may return anything."""
+_CLOSE: Rules = (
+    ("the strategy doesn't hold its symbol", lambda one, may: _in(one.symbol, may.held)),
+    (
+        "its reason is not a text of 1 to 200 characters",
+        lambda one, may: _is_text(one.why) and bool(one.why.strip()),
+    ),
+)
+_OPEN: Rules = (
+    ("its symbol is not in the universe", lambda one, may: _in(one.symbol, may.universe)),
+    ("its side is not a Side", lambda one, may: type(one.side) is Side),
+    ("its score is not between -1 and 1", lambda one, may: _within(one.score, -1, 1)),
+    ("its score and its side disagree", lambda one, may: one.score * one.side.sign >= 0),
+    ("its coverage is not between 0 and 1", lambda one, may: _optional(one.coverage, 0)),
+    ("its components are not all valid", lambda one, may: _each(one.components, _is_component)),
+    ("its quantity is not a Decimal above 0", lambda one, may: one.quantity is None or _is_quantity(one.quantity)),
+    ("its stop is not a Decimal between 0 and 1", lambda one, may: _is_distance(one.stop_loss_fraction, 1)),
+    ("its target is not a Decimal between 0 and 10", lambda one, may: _is_distance(one.profit_target_fraction, 10)),
+    ("its average true range is not a Decimal between 0 and 1", lambda one, may: _is_distance(one.atr_fraction, 1)),
+    (
+        "its invalid distance is not a Decimal between 0 and 1",
+        lambda one, may: _is_distance(one.invalid_fraction, 1),
+    ),
+    ("its targets are not rising levels with shares of at most 1", lambda one, may: _are_levels(one.targets)),
+    ("its hold is not a number of seconds above 0", lambda one, may: _is_hold(one.hold_s)),
+    ("its contracts are not all valid", lambda one, may: _each(one.contracts, _is_contract)),
+    ("its cluster is not a text of at most 200 characters", lambda one, may: _is_text(one.cluster)),
+    ("its source is not 'strategy'", lambda one, may: any(one.source == known for known in may.sources)),
+    ("its decisions are not ones a strategy may make", lambda one, may: _each(one.decisions, _is_own_decision)),
+)
+_TARGET: Rules = (
+    ("its symbol is not in the universe", lambda one, may: _in(one.symbol, may.universe | may.held)),
+    ("it needs a weight or a quantity, not both", lambda one, may: (one.weight is None) != (one.quantity is None)),
+    ("its weight is not a Decimal between -10 and 10", lambda one, may: _is_signed(one.weight, MOST_WEIGHT)),
+    (
+        "its quantity is not a Decimal of at most a trillion shares",
+        lambda one, may: _is_signed(one.quantity, MOST_SHARES),
+    ),
+    ("its score is not between -1 and 1", lambda one, may: _optional(one.score, -1)),
+    ("its decisions are not ones a strategy may make", lambda one, may: _each(one.decisions, _is_own_decision)),
+)
+_REDUCE: Rules = (*_CLOSE, ("its quantity is not a Decimal above 0", lambda one, may: _is_quantity(one.quantity)))
+_RULES: Mapping[type, Rules] = {Open: _OPEN, Target: _TARGET, Reduce: _REDUCE, Close: _CLOSE}
