@@ -114,6 +114,10 @@ class Door:
             self._advising[name] = Advising(recorded, self.stored)
         return self._advising[name]
 
+    def advice(self, refused: Iterable[Refusal]) -> Iterator[tuple[Refusal, Advice]]:
+        """Yield each refusal with the advice about it."""
+        return ((one, self.advising(one.recorded).of(one.whose)) for one in refused)
+
     def _of(self, around: Surroundings, changes: Typed) -> Supposition | None:
         key = around, repr(changes)
         if key not in self._supposed:
@@ -155,21 +159,20 @@ class Tally(NamedTuple):
     wrong: tuple[str, ...]
 
 
-def taken(door: Door, refused: Iterable[Refusal], most: float = inf) -> Tally:
+def taken(door: Door, found: Iterable[tuple[Refusal, Advice]], most: float = inf) -> Tally:
     """Take the advice about these refusals at its word, or about so many of those that have some."""
     singles, sent, too_soon, advised, wrong = 0, 0, 0, 0, list[str]()
-    for refusal in refused:
+    for refusal, advice in found:
         if advised == most:
             break
-        found = door.advising(refusal.recorded).of(refusal.whose)
-        if not found.changes:
+        if not advice.changes:
             continue
-        advised, singles = advised + 1, singles + (len(found.changes) == 1)
-        goes = door.sends(refusal, found.values)
-        soon = any(door.sends(refusal, changes) for changes in nearer(found))
+        advised, singles = advised + 1, singles + (len(advice.changes) == 1)
+        goes = door.sends(refusal, advice.values)
+        soon = any(door.sends(refusal, changes) for changes in nearer(advice))
         sent, too_soon = sent + goes, too_soon + soon
         if soon or not goes:
-            wrong.append(f"{refusal.recorded.given.call.cycle_id} {refusal.whose}: {found.values}")
+            wrong.append(f"{refusal.recorded.given.call.cycle_id} {refusal.whose}: {advice.values}")
     return Tally(advised, singles, sent, too_soon, tuple(wrong))
 
 

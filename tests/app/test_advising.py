@@ -32,7 +32,7 @@ def test_each_advice_about_a_pass_lets_its_order_out(shared_trader: Bot) -> None
     first, second = passes_of(shared_trader.folder)
     with Door(shared_trader.folder) as door:
         refused = [*refusals((first, second))]
-        tally = taken(door, refused)
+        tally = taken(door, door.advice(refused))
         assert (tally.sent, tally.nearer_sent, tally.wrong) == (tally.advised, 0, ())
         assert tally.advised >= 2
         assert [*door.advising(first).of(AMZN).values] == [
@@ -77,7 +77,7 @@ def test_a_hundred_of_a_hundred_in_sessions_of_the_demo(
         passes = passes_of(folder)
         refused = chance.sample([*refusals(passes)], 34)
         with Door(folder) as door:
-            found.append(taken(door, refused))
+            found.append(taken(door, door.advice(refused)))
             assert found[-1].wrong == ()
             assert [*contradicted(door, chance.choice(passes), chance, singles=500, pairs=300)] == []
     assert sum(one.sent for one in found) == sum(one.advised for one in found) >= 10
