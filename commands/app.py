@@ -51,6 +51,7 @@ VERBS: Mapping[str, str] = {
     "events": "commands.events",
     "tail": "commands.tail",
     "report": "commands.report.verb",
+    "learn": "commands.learn.verb",
     "compare": "commands.compare.verb",
     "adopt": "commands.adopt",
     "flatten": "commands.flatten",

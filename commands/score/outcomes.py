@@ -116,6 +116,15 @@ def refused_trades(
     )
 
 
+def judged_days(
+    app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
+) -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
+    """Yield each session up to a date with what followed in it and its recorded candidates, the oldest first."""
+    facts, first = app.recorded, _first(app, since)
+    if facts is not None and first is not None:
+        yield from _Measuring(app, at, first).days(facts.judged, progress, until)
+
+
 def _first(app: "App", since: date | None) -> date | None:
     facts = app.recorded
     oldest = facts.first_scored() if facts else None

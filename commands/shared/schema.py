@@ -69,6 +69,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fills": ("commands.fills:Fills",),
     "compare": ("commands.compare.report:Comparison",),
     "report": ("tradebot.views.performance.report:Report",),
+    "learn": ("commands.learn.report:Learned",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),

@@ -222,3 +222,25 @@ def test_a_corrected_chance_is_never_smaller_and_keeps_the_order(chances: list[f
 
 def test_holms_correction_multiplies_the_smallest_chance_by_the_number_of_rows() -> None:
     assert corrected([0.03, 0.01, None, 0.04]) == pytest.approx([0.06, 0.03, None, 0.06])
+
+
+def test_purchase_is_held_for_a_while_or_until_the_close() -> None:
+    day = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, END, "SPY")
+    hour = 3600
+    # The bar after the moment opens at 110, and four hours later the last one closed at 350.
+    assert day.held("AAPL", OPEN + timedelta(minutes=9, seconds=30), 4 * hour) == pytest.approx(350 / 110 - 1)
+    assert day.held("AAPL", OPEN + timedelta(minutes=380), 4 * hour) == pytest.approx(490 / 480 - 1)
+    assert day.held("MSFT", OPEN, hour) is None
+    early = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, OPEN + timedelta(minutes=100), None)
+    assert early.held("AAPL", OPEN + timedelta(minutes=40), hour) == pytest.approx(200 / 140 - 1)
+    assert early.held("AAPL", OPEN + timedelta(minutes=41), hour) is None
+
+
+def test_price_of_a_moment_is_the_last_one_before_it() -> None:
+    day = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, OPEN + timedelta(minutes=100), None)
+    assert day.price("AAPL", OPEN + timedelta(minutes=10)) == 110
+    assert day.price("AAPL", OPEN + timedelta(minutes=10, seconds=59)) == 110
+    assert day.price("AAPL", OPEN + timedelta(minutes=101)) is None
+    assert day.price("AAPL", OPEN - timedelta(minutes=1)) is None
+    assert day.price("AAPL", OPEN) is None
+    assert day.price("MSFT", OPEN + timedelta(minutes=10)) is None

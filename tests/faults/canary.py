@@ -59,7 +59,7 @@ FEW_PASSES = "timetable: {score: at open+30m, trade-once: at open+30m}\n"
 """A backtest starts the plug-in anew in each pass that asks it, because it fails each time."""
 LOOKS = (
     *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "signals", "replay"),
-    *("parity", "health", "health --probe", "trades", "trades --tax 2026", "pnl", "report"),
+    *("parity", "health", "health --probe", "trades", "trades --tax 2026", "pnl", "report", "learn"),
     *("backtest --sessions 1 --symbols AAPL --name canary", "compare canary canary", "search space.yaml"),
     *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
     *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),

@@ -98,6 +98,7 @@ COMPARED = ("positions", "orders", "fills", "pnl", "trades", "why-no-orders", "j
 LOOKS = (
     *COMPARED,
     *("status", "audit", "doctor", "health", "schedule", "events", "signals", "backup --list", "status --stores"),
+    "learn",
 )
 """Verbs that only look."""
 WORKS: Mapping[str, tuple[str, ...]] = {

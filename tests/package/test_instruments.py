@@ -52,6 +52,8 @@ SMALL = {
     "tradebot/views/performance/pnl.py:CENT": SHOWN,
     "tradebot/views/performance/tax.py:_CENT": SHOWN,
     "tradebot/model/text.py:SMALL": SHOWN,
+    "tradebot/views/learning/knobs.py:PLACES": "digits of a setting that is proposed",
+    "tradebot/views/learning/limits.py:PLACES": "digits of a score",
     "tradebot/views/performance/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
 }
 """Numbers that could be taken for a tick, and what they are."""

@@ -14,7 +14,7 @@ from tradebot.adapters.bars import window
 from tradebot.exchange import process
 
 VENUE = "kraken_futures"
-READ = ("status", "positions", "orders", "trades", "pnl", "report", "summary", "audit", "health", "schedule")
+READ = ("status", "positions", "orders", "trades", "pnl", "report", "learn", "summary", "audit", "health", "schedule")
 
 
 class Played:

@@ -35,6 +35,7 @@ exits: {{stop_loss_fraction: 0.02, profit_target_fraction: 0.02, trailing_arm_fr
 CANDIDATES = '{"symbol": "TIDE", "side": "buy", "score": 0.9}\n{"symbol": "REEF", "side": "sell", "score": -0.9}\n'
 READ = (
     *("status", "positions", "orders", "fills", "trades", "pnl", "report", "summary", "audit", "health", "doctor"),
+    "learn",
     *("why-no-orders TIDE", "trades --tax 2026", "pnl --by strategy", "events", "schedule", "signals", "reconcile"),
 )
 

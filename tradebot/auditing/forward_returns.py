@@ -75,6 +75,29 @@ class SessionReturns:
             self._known[symbol, start_s] = self._returns(symbol, start_s)
         return Entry(start_s, self._known[symbol, start_s])
 
+    def held(self, symbol: str, at: datetime, longest_s: int) -> float | None:
+        """Return the gross return of a purchase after a moment, held for so long, or until the close if that is sooner.
+
+        It starts at the open of the next bar; None if there is none, or if it isn't over yet.
+        """
+        found = self._bar(symbol, at.timestamp())
+        if found is None:
+            return None
+        bars, place = found
+        end_s = min(bars.starts[place] + longest_s, int(self.session.close.timestamp()))
+        price = self._price(bars, end_s)
+        return None if price is None or end_s > self._until.timestamp() else price / bars.open[place] - 1
+
+    def price(self, symbol: str, at: datetime) -> float | None:
+        """Return the last price of a symbol before a moment of the session; None if there is none."""
+        bars, at_s = self._minutes.get(symbol), int(at.timestamp())
+        within = self.session.open <= at <= min(self.session.close, self._until)
+        return self._price(bars, at_s) if bars is not None and within else None
+
+    def _price(self, bars: Series, end_s: int) -> float | None:
+        last = bisect_right(bars.starts, end_s - MINUTE_S) - 1
+        return bars.close[last] if last >= 0 else None
+
     def _returns(self, symbol: str, start_s: int) -> Returns:
         own = self._gross(symbol, start_s)
         if self._benchmark is None:

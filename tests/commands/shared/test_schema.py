@@ -194,7 +194,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
     bot.all_say("fetch-flow --stream --for 1s")
     bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
-    bot.all_say("report", "report --from nonsense", "report a b c")
+    bot.all_say("report", "report --from nonsense", "report a b c", "learn", "learn --strategy nonsense")
     bot.all_say(
         "trades",
         "trades --lots",

@@ -1,0 +1,102 @@
+"""What followed, by the bars of each session: after blocked trades, and after shorter times than trades were held."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.score.outcomes import judged_days
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.app.searched import value_at
+from tradebot.app.wiring import App
+from tradebot.errors import TradebotError
+from tradebot.gates.reads import READS
+from tradebot.model.decision import Gate
+from tradebot.model.instrument import notional
+from tradebot.views.learning.blocked import Blocked
+from tradebot.views.learning.knobs import LeftAfter, shorter
+from tradebot.views.learning.learn import Material
+from tradebot.views.learning.values import Outcome, Proposal, plain
+from tradebot.views.performance.trade_row import LONG, Choice
+
+if TYPE_CHECKING:
+    from tradebot.auditing.forward_returns import SessionReturns
+    from tradebot.ports.world import Progress
+
+UNKNOWN = "What blocked trades would have earned isn't known"
+
+
+class Followed(NamedTuple):
+    """What blocked trades would have earned, and what was left at shorter times; None if that isn't known, and why."""
+
+    blocked: tuple[Proposal, ...] = ()
+    left: LeftAfter | None = None
+    problem: str = ""
+
+
+def followed(app: "App", material: Material, choice: Choice, at: datetime | None, progress: "Progress") -> Followed:
+    """Return what followed until a moment, by bars that are fetched if they aren't stored."""
+    if at is None:
+        return Followed()
+    if app.folder.kind == BACKTEST:
+        return Followed(problem=f"{UNKNOWN}: a backtest keeps no bars after it has ended.")
+    blocked, left = Blocked(), _Left(material)
+    try:
+        for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
+            blocked.add(day, [one for one in judged if choice.strategy in (None, one.strategy)])
+            left.add(day)
+    except TradebotError as error:
+        return Followed(problem=f"{UNKNOWN}: {error.message}.")
+    settings = {key: setting for key in blocked.keys if (setting := _setting_of(app, *key))}
+    values = {key: _value_of(app, setting) for key, setting in settings.items()}
+    return Followed(tuple(blocked.proposals(settings, values)), left if left.known else None)
+
+
+class _Left:
+    """Knows what trades would have ended with at shorter times, from the bars of the sessions that are added."""
+
+    def __init__(self, material: Material) -> None:
+        self._outcomes = material.outcomes
+        self._tried = {
+            name: shorter(watched.held.after_s)
+            for watched in material.watched
+            if watched.held
+            for name in watched.strategies
+        }
+        self._better: dict[tuple[str, int], float] = {}
+
+    @property
+    def known(self) -> bool:
+        return bool(self._better)
+
+    def add(self, day: "SessionReturns") -> None:
+        for one in self._outcomes:
+            if one.session == day.session.date:
+                for after_s in self._tried.get(one.trade.strategy, ()):
+                    self._add(day, one, after_s)
+
+    def _add(self, day: "SessionReturns", one: Outcome, after_s: int) -> None:
+        trade, at = one.trade, one.trade.opened_at + timedelta(seconds=after_s)
+        price = day.price(trade.symbol, at) if at < one.closed_at else None
+        if price is not None and trade.exit_price is not None:
+            sign = 1 if trade.side == LONG else -1
+            better = sign * (price - float(trade.exit_price))
+            self._better[trade.id, after_s] = notional(float(trade.quantity), better, float(trade.multiplier))
+
+    def __call__(self, one: Outcome, after_s: int) -> float | None:
+        return self._better.get((one.trade.id, after_s))
+
+
+def _setting_of(app: "App", strategy: str, gate: Gate) -> str | None:
+    """Return the name of the limit that a gate compares with, if it is one: the strategy's own, or the account's."""
+    reads = READS[gate]
+    if len(reads.own) + len(reads.account) != 1:
+        return None
+    (name,) = (*reads.own, *reads.account)
+    own = f"strategies.{strategy}.limits.{name}"
+    section = app.settings.strategies.sections().get(strategy)
+    has_own = section is not None and getattr(section.limits, name, None) is not None
+    return own if reads.own and has_own else f"limits.{name}"
+
+
+def _value_of(app: "App", setting: str) -> str:
+    value = value_at(app.settings, tuple(setting.split(".")))
+    return "null" if value is None else plain(value)

@@ -1,0 +1,135 @@
+"""The data of `tradebot learn`, and its screen: what is proposed first, then what isn't and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.shared.plain import clean
+from commands.shared.times import MINUTE, when
+from tradebot.gates.permission import described
+from tradebot.model.decision import Gate
+from tradebot.model.text import counted
+from tradebot.model.trading import Difference
+from tradebot.views.learning.values import Counts, Item, Proposal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TITLES: Mapping[Item, str] = {
+    Item.WEIGHTS: "Weights of signals",
+    Item.TIMING: "Timing of entries",
+    Item.SIZING: "Sizes of orders",
+    Item.EXITS: "Exit thresholds",
+    Item.TARGETS: "Profit targets",
+    Item.LIMITS: "Risk limits, which only get tighter",
+    Item.BLOCKED: "What blocked trades would have earned",
+}
+WORTH = (
+    "All of this was found in the trades that it would have changed, so expect less of it; and several proposals may "
+    "be about the same losses. tradebot search plays other values on prices, and shadow mode tries them on what is "
+    "still to come."
+)
+CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a configuration with what is proposed."
+
+
+class Learned(Struct, frozen=True):
+    """What an account's closed trades propose, item by item. Nothing is changed by it.
+
+    `trades` says which trades are counted. `unknown` are components that trades of a strategy were entered with and
+    that no weight is about. `problems` say what isn't known and why. `file` is where a configuration with the proposals
+    was written, None if it wasn't, as without any; `looser` is what of it closes entries until a person accepts it.
+    """
+
+    at: datetime | None
+    from_date: date | None
+    to_date: date | None
+    trades: Counts
+    proposals: tuple[Proposal, ...]
+    proposed: int
+    unknown: Mapping[str, Sequence[str]]
+    problems: tuple[str, ...]
+    worth: str
+    file: str | None
+    looser: tuple[Difference, ...]
+
+
+def render(out: "Console", data: Learned) -> None:
+    for line in (*_head(data), *_proposed(data), *_rest(data), *_end(data)):
+        out.print(line, markup=False)
+
+
+def _head(data: Learned) -> Iterator[str]:
+    trades = data.trades
+    at = f" until {when(data.at, MINUTE)}" if data.at else ""
+    yield f"Learned from {counted(trades.counted, 'closed trade')}{at}."
+    left_out = [
+        f"{counted(trades.open, 'open trade')}" if trades.open else "",
+        f"{counted(trades.unknown_fees, 'trade')} whose fees aren't known yet" if trades.unknown_fees else "",
+        f"{counted(trades.not_ours, 'trade')} that no strategy in use opened" if trades.not_ours else "",
+    ]
+    if told := [text for text in left_out if text]:
+        yield f"Not counted: {', '.join(told)}."
+    for strategy, names in data.unknown.items():
+        yield (
+            f"{clean(strategy)} has no weight for {', '.join(map(clean, names))}, which trades were entered with: "
+            "nothing is learned about that."
+        )
+
+
+def _proposed(data: Learned) -> Iterator[str]:
+    proposed = [one for one in data.proposals if one.proposed is not None]
+    if not proposed:
+        yield "\nNothing is proposed."
+        return
+    yield f"\nProposed ({len(proposed)})"
+    for one in proposed:
+        looser = " (looser: it has to be accepted)" if one.looser else ""
+        yield f"  {_name(one)}: {one.value} -> {one.proposed}{looser}"
+        yield f"    {one.evidence}"
+
+
+def _rest(data: Learned) -> Iterator[str]:
+    """Yield what proposes nothing, item by item."""
+    for item, title in TITLES.items():
+        rest = [one for one in data.proposals if one.item is item and one.proposed is None]
+        if not rest:
+            continue
+        yield f"\n{title}"
+        for said, alike in groupby(rest, key=_said):
+            for one in alike:
+                yield f"  {_name(one)}{f' {one.value}' if one.value is not None else ''}"
+            yield f"    {said}"
+
+
+def _said(one: Proposal) -> str:
+    return " ".join(filter(None, (one.evidence, one.why_not)))
+
+
+def _name(one: Proposal) -> str:
+    if one.item is Item.BLOCKED:
+        gate = "its own filters" if one.part == Gate.STRATEGY else f"gate {one.part}"
+        return f"{clean(one.strategy)}, {gate}{f', {one.setting}' if one.setting else ''}"
+    if one.setting is None:
+        return f"{clean(one.strategy)}, no setting"
+    return f"{one.setting} {one.part}".rstrip()
+
+
+def _end(data: Learned) -> Iterator[str]:
+    yield ""
+    yield from data.problems
+    if data.proposed:
+        yield WORTH
+    if data.file is None:
+        if data.proposed:
+            yield CHANGES_NOTHING
+        return
+    yield f"Written to {data.file}; nothing else is changed."
+    if data.looser:
+        yield f"{counted(len(data.looser), 'setting')} there are looser than accepted, and would close entries:"
+        yield from (f"  {described(row)}" for row in data.looser)
+    else:
+        yield "Nothing there is looser than accepted."
+    yield f"Next: tradebot config check {data.file}"

@@ -1,0 +1,128 @@
+"""`tradebot learn`: what closed trades propose, with their evidence; and a configuration with that, if asked for."""
+
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from commands.shared.history import read_history
+from tests.bot import Bot
+from tests.commands.trades.test_verb import trade
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
+from tradebot.model.candidate import Side
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, pnl
+
+FLOW = "strategies.flow.weights.flow"
+STEP = f"  {FLOW}: 0.4 -> 0.42"
+CLOSED = 31
+"""So many trades earn something, and one more is open."""
+
+
+def booked(folder: Path) -> None:
+    with closing(SqliteLedger.open(folder)) as ledger:
+        for number in range(CLOSED):
+            trade(ledger, 60 + 4 * number, "AAPL", Side.BUY, 10, "100")
+            trade(ledger, 62 + 4 * number, "AAPL", Side.SELL, 10, "103", "profit_target(3%)")
+        trade(ledger, 250, "MSFT", Side.BUY, 10, "50")
+
+
+def settings_of(bot: Bot) -> dict[str, dict[str, object]]:
+    return {str(one["setting"]): one for one in bot.json("learn")["proposals"]}
+
+
+def test_weight_that_was_right_is_proposed_with_its_evidence_and_nothing_changes(reader: Bot) -> None:
+    before = {file: file.read_bytes() for file in reader.folder.iterdir() if file.is_file()}
+    said = reader.says("learn")
+    assert (said.code, STEP in said.out) == (0, True)
+    assert f"Right in {CLOSED} of {CLOSED} trades (100%; 95% interval 89% to 100%)" in said.out
+    assert f"Learned from {CLOSED} closed trades until" in said.out
+    assert "Not counted: 1 open trade." in said.out
+    assert "Nothing is changed." in said.out
+    data = reader.json("learn")
+    assert (data["proposed"], data["trades"]["open"], data["file"], data["unknown"]) == (1, 1, None, {})
+    one = settings_of(reader)[FLOW]
+    assert (one["item"], one["value"], one["proposed"], one["n"], one["looser"]) == ("weights", "0.4", "0.42", 31, True)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_every_item_says_what_is_missing(reader: Bot) -> None:
+    rows = settings_of(reader)
+    assert {one["item"] for one in rows.values()} == {"weights", "timing", "sizing", "exits", "targets", "limits"}
+    assert (
+        rows["strategies.flow.weights.insider"]["missing"],
+        rows["exits.stop_loss_fraction"]["missing_sessions"],
+    ) == (30, 7)
+    assert reader.json("config", "check")["values"] > 0
+    shown = {row["key"] for row in reader.json("config", "show")["values"]}
+    assert {setting for setting in rows if setting != "None"} <= shown | {
+        f"strategies.flow.limits.{name}" for name in ("max_order_fraction", "cooldown_s")
+    }
+
+
+def test_names_of_components_are_those_of_attribution_and_of_the_score(reader: Bot) -> None:
+    with opened(Options(str(reader.folder)), {}) as app:
+        attributed = {row.name for row in pnl(breakdown(read_history(app)), Cut.COMPONENT).rows}
+    learned = {
+        one["setting"].rpartition(".")[2] for one in reader.json("learn")["proposals"] if one["item"] == "weights"
+    }
+    weights = {
+        row["key"].rpartition(".")[2] for row in reader.json("config", "show", "strategies.flow.weights")["values"]
+    }
+    assert attributed == {"flow"}
+    assert attributed < learned == weights
+
+
+def test_written_configuration_is_accepted_and_names_what_is_looser(reader: Bot, tmp_path: Path) -> None:
+    file, own = tmp_path / "learned.yaml", tmp_path / "own.yaml"
+    own.write_text("# mine\nlimits:\n  max_open_positions: 12  # fewer\n")
+    said = reader.says("learn", "--write", str(file), "--config", str(own))
+    assert said.code == 0
+    assert file.read_text().startswith(own.read_text())
+    assert load_yaml(file)["strategies"] == {"flow": {"weights": {"flow": Decimal("0.42")}}}
+    assert f"{FLOW} was accepted as 0.4 and is 0.42 ({file})" in said.out
+    check = reader.says("config", "check", str(file))
+    assert (check.code, "is valid" in check.out, FLOW in check.out) == (0, True, True)
+    again = reader.says("learn", "--write", str(own), "--config", str(own))
+    assert (again.code, "learning changes nothing by itself" in again.err) == (2, True)
+
+
+def test_proposal_that_something_outranks_or_that_does_not_load_is_left_out(
+    reader: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW", "0.4")
+    one = settings_of(reader)[FLOW]
+    assert one["proposed"] is None
+    assert "TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW says otherwise" in str(one["why_not"])
+    monkeypatch.delenv("TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW")
+    own = tmp_path / "own.yaml"
+    own.write_text("strategies: {flow: {weights: {\n  flow: 0.4,  # a comment\n}}}\n")
+    assert reader.json("learn", "--config", str(own))["proposed"] == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = reader.says("learn")
+    assert max(map(len, said.out.splitlines())) <= width
+    assert "Nothing is changed." in said.out
+
+
+def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_is_refused(copy: Bot) -> None:
+    said = copy.says("learn")
+    assert (said.code, "Nothing is proposed." in said.out) == (0, True)
+    assert "Learned from 0 closed trades" in said.out
+    assert "30 more closed trades and 8 more sessions with closed trades are needed." in said.out
+    file = copy.folder.parent / "learned.yaml"
+    unwritten = copy.says("learn", "--write", str(file))
+    assert (unwritten.code, f"{file} isn't written: nothing is proposed" in unwritten.err, file.exists()) == (
+        0,
+        True,
+        False,
+    )
+    refused = copy.says("learn", "--strategy", "rotation")
+    assert (refused.code, "rotation isn't in use" in refused.err, "flow" in refused.err) == (2, True, True)
