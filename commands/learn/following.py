@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.report.reading import problem_of
 from commands.score.outcomes import judged_days
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.searched import value_at
@@ -44,7 +45,9 @@ def followed(app: "App", material: Material, choice: Choice, at: datetime | None
             blocked.add(day, [one for one in judged if choice.strategy in (None, one.strategy)])
             left.add(day)
     except TradebotError as error:
-        return Followed(problem=f"{UNKNOWN}: {error.message}.")
+        return Followed(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
+    if not blocked.keys:
+        return Followed(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
     settings = {key: setting for key in blocked.keys if (setting := _setting_of(app, *key))}
     values = {key: _value_of(app, setting) for key, setting in settings.items()}
     return Followed(tuple(blocked.proposals(settings, values)), left if left.known else None)

@@ -73,7 +73,7 @@ def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
     try:
         evidence, why_not = read_evidence(app.folder.path), ""
     except TradebotError as error:
-        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {_problem(app, error)}"
+        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {problem_of(app, error)}"
     return replace(evidence, trials=trials or evidence.trials), why_not
 
 
@@ -105,7 +105,7 @@ def _priced(app: "App", history: "History") -> Priced:
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
-        return Priced(none, f"{BENCHMARK} isn't shown: {_problem(app, error)}")
+        return Priced(none, f"{BENCHMARK} isn't shown: {problem_of(app, error)}")
     if BENCHMARK not in found:
         return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
     return Priced(_daily(found[BENCHMARK]))
@@ -121,14 +121,14 @@ def _held(app: "App", opened_at: datetime, at: datetime) -> Priced:
     try:
         found = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
     except TradebotError as error:
-        return Priced(none, f"{HELD} isn't compared: {_problem(app, error)}")
+        return Priced(none, f"{HELD} isn't compared: {problem_of(app, error)}")
     cost = entry_cost(map(app.settings.costs_of, app.settings.strategies.in_use()))
     basket = held_in_equal_parts({name: _daily(found[name]) for name in universe if name in found}, first, cost)
     why_not = f"{HELD} isn't compared: there are no daily bars since {first} here yet. Next: tradebot bars fetch"
     return Priced(basket or none, "" if basket else why_not)
 
 
-def _problem(app: "App", error: TradebotError) -> str:
+def problem_of(app: "App", error: TradebotError) -> str:
     """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
     message = error.message
     for place in (app.folder.exchange, app.folder.path):
@@ -152,7 +152,7 @@ def _refusals(
     try:
         found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
-        return (), f"What the refusals were worth isn't known: {_problem(app, error)}"
+        return (), f"What the refusals were worth isn't known: {problem_of(app, error)}"
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,
