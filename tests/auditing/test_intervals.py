@@ -231,6 +231,10 @@ def test_purchase_is_held_for_a_while_or_until_the_close() -> None:
     assert day.held("AAPL", OPEN + timedelta(minutes=9, seconds=30), 4 * hour) == pytest.approx(350 / 110 - 1)
     assert day.held("AAPL", OPEN + timedelta(minutes=380), 4 * hour) == pytest.approx(490 / 480 - 1)
     assert day.held("MSFT", OPEN, hour) is None
+    late = minutes({minute: (100, 100 if minute < MINUTES else 200) for minute in range(MINUTES + 60)})
+    assert (
+        SessionReturns(SESSIONS, {"AAPL": late}, {}, END, None).held("AAPL", OPEN + 6 * timedelta(hours=1), hour) == 0
+    )
     early = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, OPEN + timedelta(minutes=100), None)
     assert early.held("AAPL", OPEN + timedelta(minutes=40), hour) == pytest.approx(200 / 140 - 1)
     assert early.held("AAPL", OPEN + timedelta(minutes=41), hour) is None

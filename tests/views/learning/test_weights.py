@@ -58,6 +58,12 @@ def test_recent_share_moves_by_a_share_of_each_call_and_starts_even() -> None:
     assert found.gain == pytest.approx(-0.02 * ALPHA * (1 - ALPHA) + 0.01 * ALPHA)
 
 
+def test_calls_of_one_moment_count_as_often_as_they_are() -> None:
+    found = standing([Call(OPEN, right=True, gain=0.01), Call(OPEN, right=False, gain=0.03)])
+    assert found.lately == pytest.approx(0.5)
+    assert found.gain == pytest.approx(0.02 * (1 - (1 - ALPHA) ** 2))
+
+
 def of(low: float, high: float, lately: float, gain: float = 0.01, count: int = LEAST) -> Standing:
     return Standing(count, count // 2, Interval((low + high) / 2, low, high), lately, gain)
 

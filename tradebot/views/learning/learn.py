@@ -15,7 +15,7 @@ from tradebot.views.learning.knobs import ExitAt, HeldFor, LeftAfter
 from tradebot.views.learning.limits import Entered, limits
 from tradebot.views.learning.sizing import conviction
 from tradebot.views.learning.values import Counts, Outcome, Proposal, counts_of, outcomes_of
-from tradebot.views.performance.trade_row import Source, TradeRow
+from tradebot.views.performance.trade_row import TradeRow
 
 ORDER_SIZE = "max_order_fraction"
 
@@ -100,11 +100,8 @@ def _knobs(
     for watched in of.watched:
         yield from _exits(watched, [one for one in outcomes if one.trade.strategy in watched.strategies], left)
     for one in of.strategies:
-        made = [
-            Entered(trade, of.day.date_of(trade.opened_at))
-            for trade in of.of_use
-            if trade.strategy == one.name and trade.source is Source.BOT
-        ]
+        own = (trade for trade in of.of_use if trade.strategy == one.name)
+        made = [Entered(trade, of.day.date_of(trade.opened_at)) for trade in own]
         yield from limits(one.name, one.limits, made, by_name[one.name])
 
 
