@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tradebot.auditing.forward_returns import SessionReturns
     from tradebot.ports.world import Progress
 
+MINUTE = timedelta(minutes=1)
 UNKNOWN = "What blocked trades would have earned isn't known"
 
 
@@ -39,7 +40,7 @@ def followed(app: "App", material: Material, choice: Choice, at: datetime | None
         return Followed()
     if app.folder.kind == BACKTEST:
         return Followed(problem=f"{UNKNOWN}: a backtest keeps no bars after it has ended.")
-    blocked, left = Blocked(), _Left(material)
+    blocked, left = Blocked(), Left(material)
     try:
         for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
             blocked.add(day, [one for one in judged if choice.strategy in (None, one.strategy)])
@@ -53,7 +54,7 @@ def followed(app: "App", material: Material, choice: Choice, at: datetime | None
     return Followed(tuple(blocked.proposals(settings, values)), left if left.known else None)
 
 
-class _Left:
+class Left:
     """Knows what trades would have ended with at shorter times, from the bars of the sessions that are added."""
 
     def __init__(self, material: Material) -> None:
@@ -78,10 +79,12 @@ class _Left:
 
     def _add(self, day: "SessionReturns", one: Outcome, after_s: int) -> None:
         trade, at = one.trade, one.trade.opened_at + timedelta(seconds=after_s)
-        price = day.price(trade.symbol, at) if at < one.closed_at else None
-        if price is not None and trade.exit_price is not None:
-            sign = 1 if trade.side == LONG else -1
-            better = sign * (price - float(trade.exit_price))
+        if at >= one.closed_at:
+            return
+        # Both are prices of bars: what the exit itself cost would have been paid at the other time too.
+        prices = day.price(trade.symbol, at), day.price(trade.symbol, min(one.closed_at + MINUTE, day.session.close))
+        if prices[0] is not None and prices[1] is not None:
+            better = (prices[0] - prices[1]) * (1 if trade.side == LONG else -1)
             self._better[trade.id, after_s] = notional(float(trade.quantity), better, float(trade.multiplier))
 
     def __call__(self, one: Outcome, after_s: int) -> float | None:

@@ -1,0 +1,52 @@
+"""What trades would have ended with at shorter times than they were held, by the prices of bars."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from commands.learn.following import Left
+from tests.auditing.panels import Told
+from tests.builders import LIMITS
+from tests.views.learning.made_trades import DAY, OPEN, session, sessions, trade
+from tradebot.views.learning.knobs import HeldFor
+from tradebot.views.learning.learn import Material, Strategy, Watched
+
+EXITS = Watched("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
+
+
+class Priced(Told):
+    """Prices that rise by a dollar each minute from 100 on, for half of the session, of one symbol."""
+
+    def __init__(self) -> None:
+        self.session = session(0)
+
+    def price(self, symbol: str, at: datetime) -> float | None:
+        minutes = (at - OPEN).total_seconds() / 60
+        return 100 + minutes if symbol == "S1" and minutes <= 300 else None
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # Entered at minute 60 and closed at 220, which ends at 321 USD; 84 minutes after the entry it was 244.
+        ({"held": timedelta(minutes=160)}, {5040: -770.0, 7200: -410.0, 10_800: None}),
+        ({"held": timedelta(minutes=160), "side": "short"}, {5040: 770.0, 7200: 410.0}),
+        ({"held": timedelta(minutes=160), "multiplier": Decimal(2)}, {7200: -820.0}),
+        ({"held": timedelta(minutes=84)}, {5040: None, 7200: None}),
+        ({"held": timedelta(minutes=260)}, {5040: None}),
+        ({"held": timedelta(minutes=160), "symbol": "S2"}, {5040: None}),
+        ({"held": timedelta(minutes=160), "in_session": 1}, {5040: None}),
+    ],
+)
+def test_price_of_a_shorter_time_is_held_against_that_of_the_exit(
+    fields: dict[str, object], expected: dict[int, float | None]
+) -> None:
+    made = trade(1, 10, minutes=60, **fields)  # type: ignore[arg-type]
+    flow = Strategy("flow", {}, LIMITS, asked_each_time=True)
+    material = Material([made], sessions(3), DAY, [flow], [EXITS], None)
+    left = Left(material)
+    left.add(Priced())
+    (one,) = material.outcomes
+    assert {after_s: left(one, after_s) for after_s in expected} == expected
+    assert left.known is any(value is not None for value in expected.values())
