@@ -24,6 +24,7 @@ from functools import partial
 from io import StringIO
 from typing import Any
 
+import tenacity
 from tenacity import Retrying
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
@@ -36,7 +37,6 @@ from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
 from tests.faults.stage import CONFIGURATION, Bot, Run, Stage, Verb, set_up
-from tradebot.adapters.wire import http
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 
@@ -123,8 +123,7 @@ def meet_requests(watcher: Watcher) -> None:
 
     HTTPConnectionPool.urlopen = met  # type: ignore[method-assign]
     # Nobody waits between two tries: what is tried again is the same without.
-    vars(http)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
-    http._retrying.cache_clear()
+    vars(tenacity)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
 
 
 def failing(bot: Bot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Verb:

@@ -11,7 +11,7 @@ import pytest
 from commands.shared.hints import PURPOSES
 from tests.bot import made
 
-HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "requests", "starlette", "uvicorn"}
+HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "requests", "starlette", "tenacity", "uvicorn"}
 CLI = {"click", "pydantic", "rich", "typer"}
 VERBS = [*(verb.split() for verbs in PURPOSES.values() for verb in verbs), ["exchange"]]
 READING = ("status", "why-no-orders", "positions", "orders", "fills", "events", "config show")

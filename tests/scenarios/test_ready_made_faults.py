@@ -9,7 +9,7 @@ from tests import tiers
 from tests.adapters.alpaca.samples import AT_ONCE
 from tests.bot import Bot, log
 from tests.faults.pairs import PROTECT, Groups
-from tradebot.adapters.wire import http
+from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.exchange.faults import table
 from tradebot.model.values import replace
 
@@ -30,8 +30,8 @@ PASSES = ("trade-once", "tick", "evaluate-exits", "flatten --all --confirm ALL",
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reads be tried again at once: how long the bot waits in between is tested beside its adapter."""
-    retrying = http._retrying
-    monkeypatch.setattr(http, "_retrying", lambda policy: retrying(replace(policy, sleep=AT_ONCE.sleep)))
+    run = RetryPolicy.run
+    monkeypatch.setattr(RetryPolicy, "run", lambda policy, read: run(replace(policy, sleep=AT_ONCE.sleep), read))
 
 
 def control(bot: Bot, method: str, path: str, body: str = "") -> None:

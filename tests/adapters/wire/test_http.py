@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -227,6 +228,19 @@ def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:
     assert len(tries) == 4
     assert waits == sorted(waits)
     assert 0 < sum(waits) < 8
+
+
+def test_no_try_begins_once_the_tries_before_it_took_the_whole_time() -> None:
+    tries: list[int] = []
+
+    def failing() -> None:
+        tries.append(1)
+        time.sleep(0.02)
+        raise RetryableError("not now")
+
+    with pytest.raises(RetryableError, match="not now"):
+        RetryPolicy(total_s=0.01, sleep=lambda seconds: None).run(failing)
+    assert len(tries) == 1
 
 
 def test_nested_and_threaded_reads_count_their_own_tries() -> None:

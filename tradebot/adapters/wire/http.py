@@ -5,14 +5,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import certifi
 import urllib3
 from msgspec import Struct, field
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.text.redaction import hide_in
@@ -88,19 +86,30 @@ class RetryPolicy(Struct, frozen=True):
 
     def run(self, read: Callable[[], T]) -> T:
         """Return what `read` returns, trying again on RetryableError until the tries are used up."""
-        return _retrying(self)(read)
+        began_s, failed = time.monotonic(), list[RetryableError]()
+        try:
+            return read()
+        except RetryableError as error:
+            failed.append(error)
+        return self._again(read, failed, time.monotonic() - began_s)
 
+    def _again(self, read: Callable[[], T], failed: list[RetryableError], spent_s: float) -> T:
+        """Go on after a first try that `failed` and took so long."""
+        # Hardly any process needs it, and its import takes as long as several requests.
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
-@lru_cache(maxsize=4)
-def _retrying(policy: RetryPolicy) -> Retrying:
-    """Return what tries reads; its calls keep their tries to themselves, also in threads and within each other."""
-    return Retrying(
-        stop=stop_after_attempt(policy.attempts) | stop_after_delay(policy.total_s),
-        wait=wait_exponential(multiplier=policy.first_wait_s, max=policy.longest_wait_s),
-        retry=retry_if_exception_type(RetryableError),
-        sleep=policy.sleep,
-        reraise=True,
-    )
+        def next_try() -> T:
+            if failed:
+                raise failed.pop()
+            return read()
+
+        return Retrying(
+            stop=stop_after_attempt(self.attempts) | stop_after_delay(self.total_s - spent_s),
+            wait=wait_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
+            retry=retry_if_exception_type(RetryableError),
+            sleep=self.sleep,
+            reraise=True,
+        )(next_try)
 
 
 class Answer(Struct, frozen=True):
