@@ -5,6 +5,7 @@ Their exchanges are forked from the nursery of the tests, if it runs:
     python -m tests.faults.programs play kills=1 --seed 1
 """
 
+import gc
 import json
 import os
 import runpy
@@ -42,6 +43,8 @@ def main() -> None:
     """Be the program of a campaign, as `python -m` would be."""
     module = f"tests.faults.{sys.argv[1]}"
     del sys.argv[1]
+    # What a campaign imports stays. Searching it for garbage so often would take a tenth of a short campaign's time.
+    gc.set_threshold(50_000)
     calendars.know_once()
     with nursery.of_the_tests():
         runpy.run_module(module, run_name="__main__", alter_sys=True)
