@@ -31,7 +31,10 @@ from tradebot.exchange.market.sessions import build_calendar, full_calendar
 Start = Callable[[Path, float, float], int]
 
 _IN_A_NEW_INTERPRETER = process._start
-_PRELOADED = ("tradebot.exchange.server", "uvicorn.lifespan.off")
+_PRELOADED = (
+    *("tradebot.exchange.server", "uvicorn.lifespan.off", "tradebot.exchange.market.past"),
+    *("tradebot.exchange.faces.alpaca", "tradebot.exchange.faces.kraken.face"),
+)
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 """numpy would start more of them, and a fork keeps one."""
 _ANY_DAY = date(2026, 11, 16)
