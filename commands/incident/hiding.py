@@ -39,7 +39,7 @@ def redactor_of(app: "App", found: "Found", environ: Mapping[str, str]) -> Redac
     kept = {name: by for name, by in names.items() if name.lower() not in words}
     ids = dict[str, str]()
     redactor = Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
-    text = cache(redactor.text)
+    text = cache(redactor.once)
     ids.update(
         (one.intent.client_order_id, hidden_id(one.intent.key, text))
         for one in found.every_intent

@@ -74,7 +74,7 @@ ONE = KeptPass("trade-once.1", DAY, NOW, "1.0")
 def redactor(intents: Sequence[Intent]) -> Redactor:
     ids = dict[str, str]()
     found = Redactor(ACCOUNT, FOLDER, {HOST: "host", USER: "someone"}, ids=ids, salt="s")
-    ids.update((one.client_order_id, hidden_id(one.key, found.text)) for one in intents)
+    ids.update((one.client_order_id, hidden_id(one.key, found.once)) for one in intents)
     return found
 
 

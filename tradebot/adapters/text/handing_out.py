@@ -75,9 +75,16 @@ class Redactor:
         chosen = {name: by for name, by in names.items() if len(name) >= SHORTEST_NAME and name not in words}
         self._names = _whole_words(chosen) if chosen else None
         self._by = {name.lower(): by for name, by in chosen.items()}
+        self._done = dict[str, str]()
 
     def text(self, text: str) -> str:
-        """Return a text without what is private."""
+        """Return a text without what is private, and remember it: a record has most of its texts many times."""
+        if text not in self._done:
+            self._done[text] = self.once(text)
+        return self._done[text]
+
+    def once(self, text: str) -> str:
+        """Return a text without what is private, as long as not all ids are known."""
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide(text))
