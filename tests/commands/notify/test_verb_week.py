@@ -10,8 +10,9 @@ from tests.telling import flaws
 
 SETTINGS = """
 notify: {channels: {phone: {most_an_hour: 1000}}}
-timetable: {fetch-flow: every 10m from open+2m until close, evaluate-exits: every 15m from open+1m until close,
-            trade-once: every 15m from open+7m until close, reconcile: every 30m from open+1m until close}
+timetable: {fetch-flow: every 14m from open+2m until close, evaluate-exits: every 15m from open+1m until close,
+            trade-once: every 30m from open+7m until close, reconcile: every 40m from open+1m until close,
+            score: every 60m from open+5m until close}
 """
 """As few passes as load, so that a week doesn't take long."""
 
