@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import uuid_of
@@ -88,6 +89,8 @@ class HistoryReads:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # What happened doesn't change, and whoever looks for something asks for the newest events again and again.
+        self._orders_told, self._triggers_told = map(lru_cache(maxsize=MOST_COUNT), (self._orders, self._triggers))
 
     @property
     def now_us(self) -> int:
@@ -136,13 +139,17 @@ class HistoryReads:
 
     def _order_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
         for update in self._updates(owner, page):
-            for name, event in self._of_order(owner, update):
-                yield self._element(owner, update, name, event)
+            yield from self._orders_told(owner, update)
 
     def _trigger_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
         for update in self._updates(owner, page):
-            for name, event in self._of_trigger(owner, update):
-                yield self._element(owner, update, name, event)
+            yield from self._triggers_told(owner, update)
+
+    def _orders(self, owner: Account, update: PastUpdate) -> tuple[tuple[int, int, Event], ...]:
+        return tuple(self._element(owner, update, name, event) for name, event in self._of_order(owner, update))
+
+    def _triggers(self, owner: Account, update: PastUpdate) -> tuple[tuple[int, int, Event], ...]:
+        return tuple(self._element(owner, update, name, event) for name, event in self._of_trigger(owner, update))
 
     def _element(self, owner: Account, update: PastUpdate, name: str, event: Event) -> tuple[int, int, Event]:
         sequence, at_us, _ = update.place
