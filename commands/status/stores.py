@@ -149,7 +149,7 @@ RETENTIONS = (
     Retention(
         "venue",
         ("venue.nonce", "venue.day", "venue.account"),
-        "the key's last nonce; the account's number, and its worth at midnight",
+        "the key's last nonce, with a checksum; the account's number, and its worth at midnight",
         IN_PLACE,
     ),
     Retention(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.adapters.kraken.samples import error, venue_at
 from tests.adapters.wire.scripted import Scripted, Wire, serving
-from tradebot.adapters.kraken.nonce import FILE, Nonces
+from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.kraken_door import door
 from tradebot.judging.judgment import State
@@ -25,8 +25,13 @@ def wire() -> Iterator[Wire]:
 
 
 @pytest.mark.parametrize(("ahead_s", "state"), [(-3600, State.OK), (30, State.OK), (90, State.DEGRADED)])
-def test_a_nonce_far_ahead_of_the_clock_is_told(wire: Wire, tmp_path: Path, ahead_s: int, state: State) -> None:
-    (tmp_path / FILE).write_text(f"{(int(time.time()) + ahead_s) * 1_000_000:020d}\n")
+def test_a_nonce_far_ahead_of_the_clock_is_told(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int, state: State
+) -> None:
+    taken_ns = time.time_ns() + ahead_s * 10**9
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time_ns", lambda: taken_ns)
+        Nonces(tmp_path).take()
     look = OWN["nonce"](replace(venue_at(wire), nonces=Nonces(tmp_path)), DriftTally())
     assert (look.state, bool(look.fix), wire.asked) == (state, state is State.DEGRADED, [])
 

@@ -62,6 +62,22 @@ def test_nonces_rise_whoever_takes_them_and_whatever_the_clock_says(
         assert Nonces(tmp_path).last() == taken[2]
 
 
+def test_a_nonce_written_in_part_when_the_power_went_is_none_and_never_ahead_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = []
+    for at_us in (1_795_750_799_900_000, 1_795_750_800_100_000):
+        monkeypatch.setattr(time, "time_ns", lambda at_us=at_us: at_us * 1_000)
+        Nonces(tmp_path).take()
+        lines.append((tmp_path / FILE).read_bytes())
+    earlier, later = lines
+    read = set()
+    for written in range(len(later) + 1):
+        (tmp_path / FILE).write_bytes(later[:written] + earlier[written:])
+        read.add(Nonces(tmp_path).last())
+    assert read == {0, 1_795_750_799_900_000, 1_795_750_800_100_000}
+
+
 @pytest.mark.parametrize(
     ("mode", "url", "secret"),
     [

@@ -3,16 +3,19 @@
 import fcntl
 import os
 import time
+import zlib
 from pathlib import Path
 
 from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.adapters.state.state_folder import VENUE_NONCE
 
 FILE = VENUE_NONCE
-_DIGITS = 20
-"""How long the file's line is. Anything else is no nonce: one that is far too large would spoil the key for good."""
-_NEVER = 4_102_444_800_000_000
-"""What no clock has shown yet, the year 2100: no nonce of this bot's reaches it."""
+_DIGITS, _CHECKED = 20, 29
+"""How long a nonce is in the file, and with its checksum. Anything else is no nonce.
+
+One that is far too large would spoil the key for good. If the power goes, the beginning of a line may be there with the
+end of the one before it, which together can be ahead of the clock.
+"""
 
 
 class Nonces:
@@ -44,9 +47,9 @@ class Nonces:
         descriptor = open_plain(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            taken = _next(_read(os.pread(descriptor, _DIGITS + 1, 0), self._last))
-            # The line's end tells it from whatever a damaged file has after it.
-            os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, taken), 0)
+            taken = _next(_read(os.pread(descriptor, _CHECKED + 1, 0), self._last))
+            digits = b"%0*d" % (_DIGITS, taken)
+            os.pwrite(descriptor, b"%s %s\n" % (digits, _checksum(digits)), 0)
         finally:
             os.close(descriptor)
         self._last = taken
@@ -55,9 +58,12 @@ class Nonces:
 
 def _read(kept: bytes, last: int) -> int:
     """Return the nonce that the file holds, or the last one known if it holds none."""
-    line, rest = kept[:_DIGITS], kept[_DIGITS : _DIGITS + 1]
-    whole = len(line) == _DIGITS and line.isdigit() and rest in (b"", b"\n")
-    return int(line) if whole and int(line) < _NEVER else last
+    digits, rest = kept[:_DIGITS], kept[_DIGITS : _CHECKED + 1]
+    return int(digits) if digits.isdigit() and rest == b" %s\n" % _checksum(digits) else last
+
+
+def _checksum(digits: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(digits)
 
 
 def _next(last: int) -> int:
