@@ -180,12 +180,14 @@ class Campaign:
         """When calls of a bot failed by which it may have wanted to tell something."""
         self._read = self._lines = 0
         self._now = NEVER
+        self._line = ""
         self._promised: dict[str, judge.Promises] = {}
         self._seen: dict[str, judge.Account] = judge.accounts(())  # type: ignore[assignment]
 
     def play(self, bots: list[Bot]) -> None:
         """Play the script, the spared bot first at each step, then judge."""
         for step, (name, line) in enumerate(self.script):
+            self._line = f"{step}, {name}"
             if isinstance(line, dict):
                 self.stage.tick(**line)
             elif isinstance(line, str):
@@ -240,7 +242,7 @@ class Campaign:
                 self.tally.note(one.bot, judge.unpromised(self._news(one.bot), self._promises(one.bot)))
                 self.disturb(one.bot)
             else:
-                self._expect(one.bot, end.code)
+                self._expect(one.bot, end)
         return died
 
     def disturb(self, bot: Bot) -> None:
@@ -261,12 +263,13 @@ class Campaign:
         ends = self._run(runs)
         for one, end in zip(runs, ends, strict=True):
             self.tally.runs += 1
-            self._expect(one.bot, end.code)
+            self._expect(one.bot, end)
         return ends
 
-    def _expect(self, bot: Bot, code: int) -> None:
-        if code not in ENDS:
-            self.tally.note(bot, [f"a verb ended with {code}"])
+    def _expect(self, bot: Bot, end: End) -> None:
+        if end.code not in ENDS:
+            told = "".join(f": {words}" for words in end.words)
+            self.tally.note(bot, [f"a verb of line {self._line} ended with {end.code}{told}"])
 
     def _news(self, bot: Bot) -> judge.Account:
         """Return what the log says of a bot by now; its new lines are read once."""

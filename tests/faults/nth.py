@@ -36,7 +36,7 @@ from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits,
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
-from tests.faults.stage import CONFIGURATION, Bot, Run, Stage, Verb, set_up
+from tests.faults.stage import CONFIGURATION, Bot, End, Run, Stage, Verb, set_up
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 
@@ -230,10 +230,10 @@ class EachCall(Campaign):
         self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
         return int(told["steps"])
 
-    def _expect(self, bot: Bot, code: int) -> None:
+    def _expect(self, bot: Bot, end: End) -> None:
         """Expect every run in which nothing fails to mend what was left, and to do all that it is for."""
-        if code != ExitCode.DONE:
-            self.tally.note(bot, [f"the run after it ended with {code}"])
+        if end.code != ExitCode.DONE:
+            self.tally.note(bot, [f"the run after it ended with {end.code}"])
 
     def _rests(self, bot: Bot) -> bool:
         """Tell whether a bot holds nothing and has no order out, as the exchange tells it."""

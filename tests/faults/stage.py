@@ -98,10 +98,14 @@ class Fatal(NamedTuple):
 
 
 class End(Struct, frozen=True):
-    """How one run of a verb ended: its exit code or DIED, and the points that it reached, the last one fatal."""
+    """How one run of a verb ended: its exit code or DIED, and the points that it reached, the last one fatal.
+
+    `words` are what it said of an error.
+    """
 
     code: int
     points: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
 
 def run(bot: Bot, verb: Verb, fatal: Fatal | None, while_stopped: Callable[[], None] = lambda: None) -> End:
@@ -147,8 +151,8 @@ def _live(bot: Bot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
         os._exit(code)
 
 
-def _ended(bot: Bot, verb: Verb) -> int:
-    """Run a verb on a bot, and return its exit code, or ERRED."""
+def _ended(bot: Bot, verb: Verb, tell: Callable[[str], None] = lambda text: None) -> int:
+    """Run a verb on a bot, and return its exit code, or ERRED; tell what error ended it."""
     if bot.control:
         CONTROLS[bot.control]()
     sys.stderr = StringIO()
@@ -161,6 +165,7 @@ def _ended(bot: Bot, verb: Verb) -> int:
         with closing(bot.app()) as app:
             return int(verb(app))
     except TradebotError as error:
+        tell(" ".join(error.message.split()))
         return int(error.code)
     except BaseException as error:  # noqa: BLE001 -- a child must never run on as if it were its parent
         print(f"{bot.name}: {error!r}", file=sys.__stderr__)
@@ -183,7 +188,7 @@ class Run(NamedTuple):
 
         def work(child: Child) -> int:
             child.arm()
-            return _ended(self.bot, self.verb)
+            return _ended(self.bot, self.verb, child.tell)
 
         return Turn(work, dies)
 
@@ -196,7 +201,7 @@ def run_all(runs: Sequence[Run]) -> list[End]:
     whole = [run for run in runs if not run.bot.control]
     ends = iter(together([run.turn() for run in whole]) if whole else ())
     found = [together([run.turn()])[0] if run.bot.control else next(ends) for run in runs]
-    return [End(end.code, end.points) for end in found]
+    return [End(end.code, end.points, end.words) for end in found]
 
 
 class Stage:

@@ -13,7 +13,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
-from tests.faults.stage import Bot, Stage, Verb, set_up
+from tests.faults.stage import Bot, End, Stage, Verb, set_up
 from tests.tiers import sized
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
@@ -80,7 +80,7 @@ class GivingWay(Campaign):
             number = 0 if bot.name == REFERENCE else int(bot.name.removeprefix("way-"))
             with closing(bot.app()) as app:
                 waiting = Waiting(app, number)
-                self._expect(bot, line(bot)(app))
+                self._expect(bot, End(line(bot)(app), ()))
             self.given[bot.name] = self.given.get(bot.name, 0) + waiting.ran
             self.most_chances = max(self.most_chances, waiting.asked if bot.name == REFERENCE else 0)
             self.tally.spans.setdefault(bot.name, [])
