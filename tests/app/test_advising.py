@@ -74,7 +74,7 @@ def test_a_hundred_of_a_hundred_in_sessions_of_the_demo(
         folder = tmp_path / name
         try:
             changes = [word for setting in settings for word in ("--set", setting)]
-            asked = ("--minutes", "120", "--seed", str(seed), "--state-dir", str(folder), *changes)
+            asked = ("--minutes", "60", "--seed", str(seed), "--state-dir", str(folder), *changes)
             assert typed(capsys, "demo", *asked).code == 0
         finally:
             discard(folder)
