@@ -1,8 +1,12 @@
 """`tradebot drill`: each drill is played for real in the campaigns; here, what is said of it and what is kept."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,15 +14,53 @@ from commands.drill import stage as stages
 from commands.drill.drills import DRILLS
 from commands.drill.evidence import read
 from commands.drill.stage import Check, Said, Stage, staged
+from tests import forked
 from tests.bot import Bot
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode
 
+WHOLE = "halt"
+"""The drill whose verbs are played as a person types them, each a new interpreter."""
+
+
+def run_forked(command: Sequence[str], *, env: Mapping[str, str], **given: Any) -> "subprocess.CompletedProcess[str]":
+    """Run a verb in its own process that needn't import everything again, in the environment that it is given."""
+
+    def first() -> None:
+        os.environ.clear()
+        os.environ.update(env)
+        os.chdir(given.get("cwd", "."))
+
+    words = command[command.index("tradebot") + 1 :]
+    with forked.start(words, subprocess.PIPE, first=first) as program:
+        try:
+            texts = program.communicate(given.get("input"), given["timeout"])
+        finally:
+            program.kill()
+    return subprocess.CompletedProcess(command, program.returncode, *texts)
+
+
+@pytest.fixture
+def verbs_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the verbs of a drill begin as copies of this process; what it only starts is a new interpreter, as usual."""
+    processes = SimpleNamespace(run=run_forked, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(stages, "subprocess", processes)
+
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", DRILLS)
-def test_everything_follows_that_must_follow(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in DRILLS if name != WHOLE])
+def test_everything_follows_that_must_follow(name: str, tmp_path: Path, verbs_forked: None) -> None:
+    played_well(name, tmp_path)
+
+
+@pytest.mark.campaign
+def test_everything_follows_where_each_verb_is_a_new_interpreter(tmp_path: Path) -> None:
+    played_well(WHOLE, tmp_path)
+
+
+def played_well(name: str, tmp_path: Path) -> None:
+    """Play a drill, and hold it to all of its checks."""
     with staged(tmp_path / "drill") as stage:
         DRILLS[name].play(stage)
     assert stage.checks
@@ -26,7 +68,9 @@ def test_everything_follows_that_must_follow(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.campaign
-def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verbs_forked: None
+) -> None:
     honest = Stage.says
 
     def broken(stage: Stage, *words: str, given: str | None = None) -> Said:
