@@ -42,7 +42,10 @@ ROOMY = {
     "max_orders_per_second": 100,
     "max_orders_per_minute": 1_000,
 }
-IN_FUNDS = sized(("backtrader rotation --refuge TLT",), ())
+IN_FUNDS, IN_MANY = sized(
+    (("backtrader rotation --refuge TLT",), ("backtrader rotation --top 50 --leverage 1",)), ((), ())
+)
+"""How other engines play the rotation; to show that they run, the rule for minutes is enough."""
 FOREIGN = all(importlib.util.find_spec(name) for name in ("backtrader", "backtesting"))
 MB = 1024
 
@@ -135,7 +138,7 @@ CASES: Mapping[str, Case] = {
         4,
         ("backtrader reversion", "backtesting.py reversion"),
     ),
-    "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, ("backtrader rotation --top 50 --leverage 1",)),
+    "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, IN_MANY),
     "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
 }
 
