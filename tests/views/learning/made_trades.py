@@ -56,6 +56,7 @@ def trade(
         "gross_usd": usd,
         "fees_usd": Decimal(0),
         "net_usd": usd,
+        "reasons": (),
         "entry_score": 0.3,
         "components": tuple(Component(name, value, weight, "") for name, value in said.items()),
         "best": excursion(best),

@@ -30,6 +30,15 @@ def test_nearer_stop_closes_what_went_that_far_and_only_nearer_ones_are_tried() 
     }
 
 
+def test_nearer_stop_fills_as_far_beyond_its_price_as_the_stops_that_were_hit() -> None:
+    hit = [trade(number, net, worst=-0.03, reasons=("stop_loss(-2%)",)) for number, net in ((1, -21), (2, -23))]
+    saved = trade(3, 5, worst=-0.012, reasons=("time_exit(4h)",))
+    found = values(stop("", ExitAt("exits.stop_loss_fraction", D("0.02")), outcomes(*hit, saved)))
+    # Stops at 20 USD lost 21 and 23, so one at 10 loses 12.
+    assert found["0.01"] == [9, 11, -17]
+    assert found["0.018"] == [1, 3, 0]
+
+
 def test_nearer_target_takes_what_was_seen_with_the_fees_that_were_paid() -> None:
     paid = trade(1, -6, best=0.02, gross_usd=D(-5), fees_usd=D(-1))
     made = outcomes(paid, trade(2, 30, best=0.03), trade(3, 5, best=0.005))

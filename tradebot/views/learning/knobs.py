@@ -15,6 +15,7 @@ from tradebot.model.instrument import notional
 from tradebot.timetable.job_times import MINUTE_S, Edge, JobTimes, Part
 from tradebot.views.learning.altered import Knob, Other
 from tradebot.views.learning.values import Item, Outcome, plain
+from tradebot.views.performance.trade_row import rule_of
 
 NEARER = tuple(map(Decimal, ("0.9", "0.75", "0.5", "0.35")))
 """The parts of a stop's or a target's distance that are tried."""
@@ -23,6 +24,9 @@ SMALLER = tuple(map(Decimal, ("0.75", "0.5")))
 LATER_S = (1800, 3600, 5400, 7200)
 """How much later than now the first entries of a session are tried, and how much earlier the last ones."""
 PLACES = Decimal("0.0001")
+ZERO = Decimal(0)
+STOPPED = "stop_loss"
+"""The rule in the reasons of a trade that its stop closed."""
 
 
 class ExitAt(Struct, frozen=True):
@@ -34,11 +38,16 @@ class ExitAt(Struct, frozen=True):
 
 
 def stop(strategy: str, at: ExitAt, outcomes: Sequence[Outcome]) -> Knob:
-    """Return a stop with nearer ones. The worst price seen says whether such a stop had closed a trade before."""
+    """Return a stop with nearer ones. The worst price seen says whether such a stop had closed a trade before.
+
+    It is assumed to fill as far beyond its price as the stops that were hit did on average.
+    """
+    beyond = [-_gain(one) - at.fraction for one in outcomes if STOPPED in map(rule_of, one.trade.reasons)]
+    slip = max(sum(beyond, ZERO) / len(beyond), ZERO) if beyond else ZERO
 
     def better(one: Outcome, fraction: Decimal) -> float:
         worst = one.trade.worst
-        return _closed_at(one, -fraction) if worst and worst.fraction <= -fraction else 0.0
+        return _closed_at(one, -fraction - slip) if worst and worst.fraction <= -fraction else 0.0
 
     return _exit(Item.EXITS, strategy, at, outcomes, better)
 
@@ -59,6 +68,12 @@ def _exit(
     tried = dict.fromkeys((at.fraction * share).quantize(PLACES, ROUND_CEILING) for share in NEARER)
     others = [Other(plain(each), [better(one, each) for one in outcomes]) for each in tried if each < at.fraction]
     return Knob(item, strategy, at.setting, plain(at.fraction), outcomes, others, at.part)
+
+
+def _gain(one: Outcome) -> Decimal:
+    """Return what a trade gained before fees, as a fraction of what was paid."""
+    trade = one.trade
+    return trade.gross_usd / notional(trade.quantity, trade.entry_price, trade.multiplier)
 
 
 def _closed_at(one: Outcome, fraction: Decimal) -> float:
