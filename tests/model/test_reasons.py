@@ -69,7 +69,7 @@ TABLE = [*(ROOT / "tradebot" / "model").glob("*_reasons.py"), ROOT / "tradebot" 
 def used() -> frozenset[str]:
     """Return the reasons that code gives; a strategy's own limit gives the reason that is named after the account's."""
     paths = {path for folder in ("tradebot", "commands", "jobs") for path in (ROOT / folder).rglob("*.py")}
-    texts = [text for path in paths.difference(TABLE) if "Reason" in (text := path.read_text())]
+    texts = [text for path in paths.difference(TABLE) if "Reason." in (text := path.read_text())]
     named = {name for text in texts for name in reasons_in(ast.parse(text))}
     return frozenset(named | {own.value for reason, own in OWN_REASONS.items() if reason.value in named})
 
