@@ -2,7 +2,7 @@
 
     python -m tests.faults.lives --examples 500
     python -m tests.faults.lives --examples 500 --seed 3 --steps 40
-    python -m tests.faults.lives --examples 0 --control stops-move-away
+    python -m tests.faults.lives --examples 0 --control stops-move-away --control first-rule-counts=101
 
 After each pass the exchange's own log and account say whether a promise was broken. Every pass opens the bot anew, as
 each process does. Some lives are lived twice: the second time with one bot that stays open, and with the exit rules in
@@ -334,7 +334,7 @@ def lived(examples: int, steps: int, seed_: int, *, shortest: bool) -> None:
         run_state_machine_as_test(seed(seed_)(Lives), settings=how)
 
 
-def seen(control: str, asked: argparse.Namespace) -> str:
+def seen(control: str, seed_: int, asked: argparse.Namespace) -> str:
     """Live in a child whose bot is broken on purpose; return what was seen, nothing if all promises held."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -342,7 +342,7 @@ def seen(control: str, asked: argparse.Namespace) -> str:
         said = ""
         try:
             CONTROLS[control]()
-            lived(asked.most, asked.steps, asked.seed, shortest=False)
+            lived(asked.most, asked.steps, seed_, shortest=False)
         except AssertionError as broken:
             said = str(broken)[:200]
         finally:
@@ -355,13 +355,21 @@ def seen(control: str, asked: argparse.Namespace) -> str:
     return said
 
 
+def _control(text: str) -> tuple[str, int | None]:
+    """Return the name of a control, and what its lives are drawn from, None for what all are."""
+    name, _, seed_ = text.partition("=")
+    if name not in CONTROLS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(CONTROLS)}")
+    return name, int(seed_) if seed_ else None
+
+
 def main() -> int:
     """Live what the arguments say, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--examples", type=int, default=100, help="how many lives")
     parser.add_argument("--steps", type=int, default=14, help="the most that befalls one")
     parser.add_argument("--seed", type=int, default=0, help="what they are drawn from")
-    parser.add_argument("--control", action="append", default=[], choices=sorted(CONTROLS), help="break the bot so")
+    parser.add_argument("--control", action="append", default=[], type=_control, help="break the bot so; =SEED too")
     parser.add_argument("--most", type=int, default=150, help="in so many lives a broken bot must be seen")
     parser.add_argument("--quick", action="store_true", help="don't look for the shortest example")
     asked = parser.parse_args()
@@ -369,7 +377,7 @@ def main() -> int:
     began = time.process_time()
     with standing() as ground:
         Lives.ground = ground
-        caught = {control: seen(control, asked) for control in asked.control}
+        caught = {name: seen(name, asked.seed if own is None else own, asked) for name, own in asked.control}
         if asked.examples:
             lived(asked.examples, asked.steps, asked.seed, shortest=not asked.quick)
     spent = os.times()
