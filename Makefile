@@ -24,7 +24,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 	$(COMPILED) $(CODE)
 	$(BIN)/tradebot demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the fast tests and a sample of each campaign (ARGS="tests/gates -k spread")
+test: $(VENV)/.dev  ## run the fast tests and a sample of most campaigns (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -1,4 +1,4 @@
-"""The two tiers: `make test` plays a sample of each campaign, `make campaigns` long ones that are drawn from a seed.
+"""The two tiers: `make test` plays a sample of most campaigns, `make campaigns` long ones that are drawn from a seed.
 
 A test marked `campaign` runs only in the campaigns. One marked `sampled` runs in both tiers and asks here how much
 of its campaign to play.

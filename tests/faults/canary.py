@@ -311,7 +311,7 @@ def _look(life: Life) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     incidents = (f"incident {name} --out {life.place}/incident-{at}" for at, name in enumerate(passes_in(life.folder)))
-    for line in (*incidents, *sized(LOOKS[::5], LOOKS)):
+    for line in (*incidents, *sized(LOOKS[::10], LOOKS)):
         life.says(*line.split(), "--json")
 
 

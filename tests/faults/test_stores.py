@@ -9,16 +9,16 @@ from tests.faults import stores
 from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.programs import played
-from tests.tiers import drawn, in_campaigns, sized
+from tests.tiers import drawn
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("stores", [1], range(1, 22), 1)
-FOLDERS = sized(1, 47)
-"""47 folders are over seven thousand kills."""
+FOLDERS = 47
+"""So many are over seven thousand kills."""
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", SEEDS)
 def test_stores_lose_nothing_done_when_killed_between_any_two_effects(
     seed: int, record_property: Callable[[str, object], None]
@@ -27,10 +27,9 @@ def test_stores_lose_nothing_done_when_killed_between_any_two_effects(
     assert found["problems"] == []
     record_property("kills at failpoints", found["hits"])
     assert found["hits"] >= 105 * FOLDERS
-    if in_campaigns():
-        missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
-        # A cache is made once in a folder, so few folders see anybody killed who makes one.
-        assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, "cache_database.create"}
+    missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
+    # A cache is made once in a folder, so few folders see anybody killed who makes one.
+    assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, "cache_database.create"}
 
 
 @pytest.mark.campaign
