@@ -20,6 +20,7 @@ VERBS: Mapping[str, str] = {
     "demo": "commands.demo.verb",
     "backtest": "commands.backtest.verb",
     "search": "commands.search.verb",
+    "promote": "commands.promote.verb",
     "serve": "commands.serve.verb",
     "schedule": "commands.schedule.verb",
     "fetch-flow": "commands.fetch_flow.verb",

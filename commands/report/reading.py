@@ -50,7 +50,7 @@ def read(
     """
     history = read_history(app)
     evidence, unreadable = _evidence(app, history)
-    sessions, (benchmark, problem) = _sessions(app, history), _kept(evidence) or _priced(app, history)
+    sessions, (benchmark, problem) = sessions_of(app, history), _kept(evidence) or _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
     material = Material(
         label=label,
@@ -77,7 +77,7 @@ def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
     return replace(evidence, trials=trials or evidence.trials), why_not
 
 
-def _sessions(app: "App", history: "History") -> "Sequence[Session]":
+def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
     """Return the exchange's sessions since shortly before the books, without asking the broker."""
     if history.opened_at is None or history.at is None:
         return ()

@@ -250,6 +250,14 @@ SCENARIOS = [
     ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
     ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the drawdown halt, which no new day clears"),
     ("halts: {rejects: 6}", "less than or equal to 5"),
+    ("promotion: {live: {sessions: 249}}", "promotion.live.sessions 249 asks less than the rung below it"),
+    ("promotion: {live: {effect: null}}", "promotion.live.effect null asks less than the rung below it"),
+    (
+        "promotion: {shadow: {sessions: 59, mean_above: 0}}",
+        "promotion.shadow.mean_above needs sessions of at least 60, not 59",
+    ),
+    ("promotion: {live: {traded: []}}", "promotion.live.traded"),
+    ("promotion: {error: 0.3}", "promotion.error"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (

@@ -159,10 +159,12 @@ def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
     """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
 
     So is any rule of approval where there was none. The section itself is a leaf only if it is empty, and then it says
-    nothing. A chat that is off lets nobody ask.
+    nothing. A chat that is off lets nobody ask. Where no promotion had conditions yet, any condition is tighter.
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None)
+    if path[:1] == ("promotion",):
+        return was is _ABSENT
     if path[:1] == ("approval",) or (path[:1] == ("strategies",) and path[2:3] == ("approval",)):
         return was in (_ABSENT, None)
     own = path[:1] == ("strategies",) and path[2:3] == ("limits",)

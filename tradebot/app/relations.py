@@ -25,6 +25,7 @@ from tradebot.gates.coherence import (
     exit_contradictions,
     halts_by_itself,
     margin_contradictions,
+    promotion_contradictions,
 )
 from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType, Style
@@ -56,6 +57,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from _of_registry(settings)
     yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
+    yield from promotion_contradictions(settings.promotion)
     yield from margin_contradictions(
         tuple(_traders(settings)), settings.limits, settings.halts, settings.capabilities.settlement
     )

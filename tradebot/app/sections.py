@@ -28,6 +28,7 @@ from tradebot.model.limits import (
 )
 from tradebot.model.notice import Channel, Topic, quiet_hours
 from tradebot.model.order import Execution
+from tradebot.model.promotion import PromotionRules
 from tradebot.model.record import Job
 from tradebot.model.registry import RegistryRules
 from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
@@ -283,6 +284,7 @@ class Sections(Frozen):
     registry: RegistryRules | None
     auction: AuctionRules | None
     approval: ApprovalRules
+    promotion: PromotionRules
     halts: HaltRules
     execution: ExecutionSettings
     costs: AssumedCosts | None

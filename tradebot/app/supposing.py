@@ -30,6 +30,7 @@ BEFORE: Mapping[str, str] = {
     "registry": "which tier and health each coin has was worked out before the pass",
     "plugins": "plug-ins had answered before the pass decided",
     "sandbox": "the market was made before the pass",
+    "promotion": "how far each strategy has climbed was decided before the pass",
 }
 """Sections that a pass, or what ran before it, had read by then."""
 READ = frozenset({

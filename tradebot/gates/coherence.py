@@ -21,6 +21,8 @@ from tradebot.model.limits import (
     Limits,
 )
 from tradebot.model.order import Execution
+from tradebot.model.promotion import PromotionRules, Rung
+from tradebot.model.text import in_yaml
 from tradebot.model.venue import Settlement
 
 
@@ -351,3 +353,26 @@ def _together(traders: Sequence[Trader], account: Limits) -> str:
 
 def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
+
+
+FEWEST_FOR_A_MEAN = 60
+"""The interval of a mean that holds however often it is asked is asymptotic."""
+
+
+def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
+    """Yield conditions that a higher rung asks less of than the one below it, and intervals of too few sessions."""
+    steps = [(rung, rules.of(rung)) for rung in Rung if rung is not Rung.CANDIDATE]
+    for (_, below), (rung, step) in pairwise(steps):
+        for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):
+            least, asked = getattr(below, name), getattr(step, name)
+            if least is not None and (asked is None or asked < least):
+                yield (
+                    f"promotion.{rung}.{name} {in_yaml(asked)} asks less than the rung below it, which asks for "
+                    f"{least}: whoever is there has shown more already"
+                )
+    for rung, step in steps:
+        if step.mean_above is not None and (step.sessions or 0) < FEWEST_FOR_A_MEAN:
+            yield (
+                f"promotion.{rung}.mean_above needs sessions of at least {FEWEST_FOR_A_MEAN}, not "
+                f"{in_yaml(step.sessions)}: with fewer, its interval is too narrow"
+            )

@@ -270,6 +270,16 @@ class EventKind(Enum):
     FILE_ROTATED = ("health.file_rotated", "A full file of events was put away and a new one begun.", Severity.INFO)
     CONFIG_ACCEPTED = ("permission.config_accepted", "A person accepted a configuration.")
     LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
+    PROMOTED = (
+        "permission.strategy_promoted",
+        "A person promoted a strategy, on the evidence or with a sentence that stands in its place.",
+    )
+    DEMOTED = (
+        "permission.strategy_demoted",
+        "What a strategy earned since its promotion is below what that was based on, or a person put it down. Its "
+        "entries are closed; its positions keep their stops and exits.",
+        Severity.ERROR,
+    )
     SWAPPED = (
         "auction.swapped",
         "A position is being closed in the auction, because a newcomer is worth clearly more. Both values are shown.",

@@ -22,6 +22,7 @@ from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks, Origin
+from tradebot.model.promotion import Interval, Promotion, Rung
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
 
@@ -89,6 +90,9 @@ def use(books: SqliteLedger) -> None:
     books.book(Booking((paid,)), minutes(8))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late",), "too late", "me", minutes(8)))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late", "sweep"), "bought late", "me", minutes(9)))
+    shown = Interval(0.0001, 0.0009, 250, -0.04)
+    books.promotions.append(Promotion("flow", Rung.LIVE_SMALL, "abc", "me", minutes(8), shown, {"trades": 120.0}))
+    books.promotions.append(Promotion("flow", Rung.LIVE, "abc", "me", minutes(9), sentence="I let flow trade"))
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
@@ -121,12 +125,15 @@ def content(path: Path) -> dict[str, Any]:
             "state": books.trading_state(),
             "armed": books.armings.last(),
             "approved": books.baselines.last(),
+            "promoted": books.promotions.every(),
         }
     finally:
         books.close()
 
 
-MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "notes", "acknowledged", "approved")
+PERSONS = ("approved", "promoted")
+"""What a person let the bot do."""
+MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "notes", "acknowledged", *PERSONS)
 """What a rebuild owes even where no whole ledger is left."""
 BESIDE = ("slots", "sessions", "listings", "mark")
 """What only a ledger holds."""

@@ -1,4 +1,4 @@
-"""The released steps: a folder that version 1 wrote becomes one of today's in one step, and can go back.
+"""The released steps: a folder that version 1 wrote becomes one of today's, and can go back.
 
 `form_1` has the ledger and the journal of such a folder as text, written by the last program of that version.
 """
@@ -20,11 +20,12 @@ from tradebot.adapters.ledger.going_back import put_back
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form
 from tradebot.adapters.ledger.schema import APPLICATION_ID, FORM, TABLES, open_database
-from tradebot.adapters.ledger.steps import SAYS_2
+from tradebot.adapters.ledger.steps import SAYS_2, SAYS_3
 from tradebot.app.loading import Options
 from tradebot.errors import DamagedBooksError, ExitCode
 from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
+from tradebot.model.promotion import Promotion, Rung
 
 FORM_1 = Form(1, FORM.steps[1].tables, {})
 AS_WRITTEN = Path(__file__).with_name("form_1")
@@ -46,16 +47,17 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_books_of_version_1_say_the_same_after_one_step_and_list_nothing_yet(folder: Path, tmp_path: Path) -> None:
+def test_books_of_version_1_say_the_same_after_all_steps_and_list_nothing_yet(folder: Path, tmp_path: Path) -> None:
     today = old_books.content(old_books.make(tmp_path / "today").path)
     # Version 1 knew of one filter for each strategy, so its verdicts don't name them, nor their units.
     today["verdicts"] = [
         (name, text.replace(',"about":"","unit":""', "").replace(',"unit":""', "")) for name, text in today["verdicts"]
     ]
-    assert old_books.content(folder) == {**today, "listings": {}}, "a reader upgrades a copy"
+    today |= {"listings": {}, "promoted": ()}
+    assert old_books.content(folder) == today, "a reader upgrades a copy"
     open_database(folder / "ledger.db", read_only=False).close()
     assert (folder / KEPT).exists()
-    assert old_books.content(folder) == {**today, "listings": {}}
+    assert old_books.content(folder) == today
     with closing(SqliteLedger.open(folder)) as books:
         books.file.check()
         assert books.file.rows("SELECT settlement FROM book WHERE account = ?") == [("paid",)]
@@ -71,6 +73,9 @@ def test_upgraded_books_can_be_written(folder: Path) -> None:
         assert (books.listings(), books.sessions(DAY, next_day.date)) == ({"AAPL": listed}, (moved, next_day))
         books.put_sessions([], gone=[next_day.date])
         assert books.sessions(DAY, next_day.date) == (moved,)
+        promotion = Promotion("flow", Rung.SHADOW, "abc", "me", NOW)
+        books.promotions.append(promotion)
+        assert books.promotions.every() == (promotion,)
         books.file.check_pages()
 
 
@@ -116,7 +121,8 @@ def test_check_names_what_is_new_and_the_verb_upgrades(folder: Path) -> None:
 
     before = (folder / "ledger.db").read_bytes()
     ledger = next(row for row in ran(check=True).judgments if row.subject == "ledger")
-    said = f"version 1; this tradebot makes it 2 (new: {SAYS_2}), which worked on a copy, and keeps {KEPT} beside it"
+    new = f"this tradebot makes it 3 (new: {SAYS_2}; {SAYS_3})"
+    said = f"version 1; {new}, which worked on a copy, and keeps {KEPT} beside it"
     assert (ledger.found, (folder / "ledger.db").read_bytes()) == (said, before)
-    assert ran(check=False).done == "upgraded the ledger from version 1 to 2"
+    assert ran(check=False).done == "upgraded the ledger from version 1 to 3"
     assert ran(check=False).done == ""

@@ -11,7 +11,7 @@ from typing import Never
 import pytest
 
 from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
+from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
 from tests.adapters.samples import NOW
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import backups, checked_copy, quarantine, rebuild
@@ -86,7 +86,7 @@ def test_rebuild_ignores_a_ledger_that_the_second_process_found_damaged(folder: 
     assert made.ledger == backups.places(folder.path)[0]
     assert [doubt.what for doubt in made.doubts if doubt.where == str(folder.path / LEDGER)] == ["ledger"]
     # What a backup holds as accepted may have been tightened since, so that alone does not come back.
-    told = [name for name in MONEY if name != "approved"]
+    told = [name for name in MONEY if name not in PERSONS]
     assert part(content(folder.path), *told) == part(before, *told)
 
 
@@ -100,7 +100,7 @@ def test_rebuild_uses_the_copy_that_was_checked(
     monkeypatch.setattr(LedgerFile, "check_pages", never)
     monkeypatch.setattr("tradebot.adapters.recovery.joining.copy_database", never)
     rebuild.rebuild(folder, "damaged", NOW)
-    told = [name for name in (*MONEY, *BESIDE) if name != "approved"]
+    told = [name for name in (*MONEY, *BESIDE) if name not in PERSONS]
     assert part(content(folder.path), *told) == part(before, *told)
     assert not list((folder.path / BACKUPS).glob(".*"))
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
-from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
+from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.builders import best_price
 from tests.faults.controls import without_the_seal
@@ -63,7 +63,7 @@ def test_rebuild_ignores_quarantined_books_without_files(folder: StateFolder) ->
         (place / name).unlink()
     rebuild.rebuild(folder, "a test", NOW)
     # An approval never comes back from backups alone.
-    after = content(folder.path) | {"approved": before["approved"]}
+    after = content(folder.path) | {name: before[name] for name in PERSONS}
     assert {name: after[name] for name in MONEY} == {name: before[name] for name in MONEY}
 
 
@@ -193,10 +193,10 @@ def test_rebuild_uses_the_last_backup_when_both_files_are_lost(folder: StateFold
     for name in quarantine.BOOKS:
         (folder.path / name).unlink(missing_ok=True)
     made = rebuild.rebuild(folder, "damaged", NOW)
-    told = [name for name in (*MONEY, *BESIDE) if name != "approved"]
+    told = [name for name in (*MONEY, *BESIDE) if name not in PERSONS]
     assert part(content(folder.path), *told) == part(before, *told)
     # What a backup holds as accepted may have been tightened since.
-    assert content(folder.path)["approved"] is None
+    assert [content(folder.path)[name] for name in PERSONS] == [None, ()]
     assert [doubt.what for doubt in made.doubts] == ["configuration"]
     assert made.quarantine is None
 

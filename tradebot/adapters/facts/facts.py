@@ -196,6 +196,7 @@ class SqliteFacts(CacheStore):
     marks = _asked(history.marks)
     last_marked = _asked(history.last_marked)
     last_read = _asked(history.last_read)
+    other_code = _asked(history.other_code)
     session_ends = _asked(history.session_ends)
     stored = _asked(history.stored)
     suspicious_replies = _asked(checked.suspicious)

@@ -227,6 +227,14 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
     return next(iter(unpack_all(CycleRecord, heads)), None)
 
 
+def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
+    """Return when a strategy was last asked with other code than that of a digest; None if it never was."""
+    path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
+    query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
+    ((found,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
+    return parse_time(found) if found else None
+
+
 def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
     """Return the last pass of a job that read the account, without its candidates; None if none did."""
     heads = [body for (body,) in database.execute(READ, (job,))]

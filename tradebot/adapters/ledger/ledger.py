@@ -30,12 +30,15 @@ from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.ledger.upkeep import Upkeep
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import DamagedBooksError, OperatorError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Key
+from tradebot.model.promotion import Promotion
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, Baseline, ReconcileMark, SlotClaim
+from tradebot.model.values import replace
 
 
 class TradeNotes:
@@ -171,6 +174,32 @@ def _baseline(body: str, who: str, at: str) -> Baseline:
         raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error
 
 
+class Promotions:
+    """How far each strategy of one account was promoted; its last row counts."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def append(self, promotion: Promotion) -> None:
+        """Append a promotion or its end to the journal and then to the ledger; it is durable on return."""
+        with self._file.write():
+            last = self._file.newest("promotions", "at")
+            # A rebuild sorts records by time, so a clock that was set back must not put this one before the last.
+            at = max(promotion.at, parse_time(last[0])) if last else promotion.at
+            body = json_text(encode(replace(promotion, at=at)))
+            self._file.note("promoted", body.encode(), at)
+            self._file.seal()
+            self._file.append("promotions", {"body": body, "at": time_text(at)})
+
+    def every(self) -> Sequence[Promotion]:
+        """Return all rows, oldest first; raise DamagedBooksError if one can't be read."""
+        rows = self._file.rows("SELECT body FROM promotions WHERE account = ? ORDER BY at, sequence")
+        try:
+            return tuple(decode(Promotion, json.loads(body)) for (body,) in rows)
+        except ValueError as error:
+            raise DamagedBooksError(f"A promotion can't be read: {error}.", REBUILD) from error
+
+
 class Armings:
     """The armings of one account; the last one counts."""
 
@@ -226,6 +255,7 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         self.tallies = Tallies(file)
         self.armings = Armings(file)
         self.baselines = Baselines(file)
+        self.promotions = Promotions(file)
         self.history = History(file)
         self.upkeep = Upkeep(file)
         self.cash_movements = self.past.cash_movements

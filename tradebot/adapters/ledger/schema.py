@@ -142,6 +142,11 @@ TABLES = (
         body TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
+    """CREATE TABLE promotions (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
     """CREATE TABLE equity_peak (
         account TEXT NOT NULL PRIMARY KEY REFERENCES book, highest TEXT NOT NULL, seen_once TEXT NOT NULL,
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT

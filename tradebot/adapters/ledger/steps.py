@@ -1,7 +1,8 @@
 """The released changes of a ledger's form, each with the tables that it starts from.
 
 Version 2 keeps what the venue lists (`listings`), says how the account settles (`book.settlement`) and of which
-calendar a session is (`sessions.calendar`; empty is the venue's own).
+calendar a session is (`sessions.calendar`; empty is the venue's own). Version 3 keeps how far each strategy was
+promoted (`promotions`).
 """
 
 import sqlite3
@@ -29,13 +30,21 @@ SESSIONS_BY_DATE = "CREATE INDEX sessions_by_date ON sessions (account, date)"
 SAYS_2 = "what the broker lists, how the account settles, and the calendar of each session"
 
 
+NEW_IN_3 = frozenset({"promotions"})
+SAYS_3 = "how far each strategy was promoted"
+
+
 def steps(today: tuple[str, ...]) -> Mapping[int, Step]:
     """Return the step from each earlier version, given the statements that create today's tables."""
-    earlier = dict(named(BEFORE_2))
-    tables = tuple(
-        earlier.get(_name(one), one) for one in today if _name(one) not in NEW_IN_2 and one != SESSIONS_BY_DATE
+    earlier, new = dict(named(BEFORE_2)), dict(named(today))
+    second = tuple(one for one in today if _name(one) not in NEW_IN_3)
+    first = tuple(
+        earlier.get(_name(one), one) for one in second if _name(one) not in NEW_IN_2 and one != SESSIONS_BY_DATE
     )
-    return {1: Step(tables, lambda database: _to_2(database, dict(named(today))), SAYS_2)}
+    return {
+        1: Step(first, lambda database: _to_2(database, new), SAYS_2),
+        2: Step(second, lambda database: _create(database, new["promotions"]), SAYS_3),
+    }
 
 
 def _name(statement: str) -> str:
@@ -48,7 +57,12 @@ def _to_2(database: sqlite3.Connection, today: Mapping[str, str]) -> None:
     database.execute("PRAGMA defer_foreign_keys = ON")
     for name, _ in named(BEFORE_2):
         _remake(database, name, today[name])
-    for statement in (today["listings"], *ledger_sums.triggers((today["listings"],)), SESSIONS_BY_DATE):
+    _create(database, today["listings"])
+    database.execute(SESSIONS_BY_DATE)
+
+
+def _create(database: sqlite3.Connection, table: str) -> None:
+    for statement in (table, *ledger_sums.triggers((table,))):
         database.execute(statement)
 
 

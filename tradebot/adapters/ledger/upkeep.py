@@ -51,6 +51,7 @@ AS_JOURNALED: Mapping[str, Journaled] = {
     "acknowledged": _of(ACKNOWLEDGED, acknowledged_words),
     "trade_noted": _of(NOTES, note_words),
     "approved": Journaled("baselines", "at", "fingerprint, body, who", _approved),
+    "promoted": Journaled("promotions", "at", "body", str.encode),
 }
 """The records that the journal should have for a ledger."""
 

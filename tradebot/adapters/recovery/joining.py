@@ -27,7 +27,7 @@ from tradebot.adapters.recovery.rebuild_sources import (
     identity,
     words_of,
 )
-from tradebot.adapters.recovery.replaying import NOT_INHERITED, replay
+from tradebot.adapters.recovery.replaying import NOT_INHERITED, OF_PERSONS, replay
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.adapters.text.canonical import parse_time
 
@@ -127,7 +127,7 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], bo
         "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
         (*head, books.account_number),
     )
-    for table in (*NOT_INHERITED, *(["baselines"] if sources.approval_unsure else [])):
+    for table in (*NOT_INHERITED, *(OF_PERSONS.values() if sources.approval_unsure else ())):
         books.file.delete(table)
     _, known = books.tallies.counts()
     books.file.keeps_journal = False

@@ -16,6 +16,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.position import Origin, OwnedFill
+from tradebot.model.promotion import Promotion
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Baseline
 from tradebot.model.venue import Settlement
@@ -24,7 +25,7 @@ from tradebot.model.venue import Settlement
 def replay(books: SqliteLedger, record: Record, sources: Sources) -> None:
     """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
-    if kind in NOT_PLAYED or (kind == "approved" and sources.approval_unsure):
+    if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
         return
     if kind not in BY_TEXT and kind not in PLAYED:
         sources.doubts.append(Doubt("record", where, f"this version does not know records of kind {kind}"))
@@ -73,7 +74,8 @@ def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:
 
 def _rebuilt(books: SqliteLedger, payload: Any, at: datetime) -> None:
     if payload.get("approved") is False:
-        books.file.delete("baselines")
+        for table in OF_PERSONS.values():
+            books.file.delete(table)
 
 
 def _noted(books: SqliteLedger, payload: Any, at: datetime) -> None:
@@ -98,6 +100,7 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
         about=payload["about"],
     ),
     "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
+    "promoted": lambda books, payload, at: books.promotions.append(decode(Promotion, payload)),
     "rebuilt": _rebuilt,
     "trade_noted": _noted,
     "trading_state": lambda books, payload, at: books.history.record(
@@ -112,6 +115,8 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
 """How to replay each kind of record."""
 BY_TEXT = frozenset({"promised", "fill"})
 """Records whose text the ledger stores exactly as the journal does."""
+OF_PERSONS = {"approved": "baselines", "promoted": "promotions"}
+"""What lets the bot trade until it is taken back, and its tables: if the last record may be lost, none counts."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
 """Tables that new books don't inherit: they have their own, and a person must arm live trading again."""

@@ -29,7 +29,7 @@ EVIDENCE = "evidence.json"
 DRY_RUN = "dry_run.json"
 """What the last dry run of entries decided."""
 EXCHANGE = "exchange"
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
 CHECKED = "books.checked"
 """When ledger and journal were last read through, and how the system reported them since."""

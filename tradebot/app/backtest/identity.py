@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.spec import MarketSpec
 
 FINGERPRINT_CHARACTERS = 8
-_OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve"})
+_OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve", "promotion"})
 """Sections of the settings that don't belong to what a strategy was tried with."""
 _PATHS = ("path", "uw_folder")
 

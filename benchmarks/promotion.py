@@ -1,0 +1,98 @@
+"""Measure how often chance climbs to real money, and how often a true edge does.
+
+Each strategy is drawn returns of 500 sessions, in trades of four sessions, and is asked after every session whether it
+may climb the next rung by the shipped conditions. Chance is the best of 20 strategies without an edge, chosen by
+hindsight over all sessions. An edge is one of 20 trials with a true Sharpe ratio of 3 a year. Returns are normal, or
+Student's t with 4 degrees of freedom, whose tails are about those of daily returns of shares.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
+from tradebot.app.settings import load
+from tradebot.model.promotion import PromotionRules, Rung, Traded
+from tradebot.views.parity import OverTime
+from tradebot.views.performance.statistics import wilson
+from tradebot.views.selection.promotion import Evidence, asked
+
+STRATEGIES, OTHERS = sized(1_000, 2), sized(200, 1)
+SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252
+DEGREES = 4
+NONE = Decimal(0)
+AS_ASSUMED = OverTime(20, 100, NONE, NONE, 0, 0, 0, NONE)
+"""Twenty sessions that compared with their backtests without a difference."""
+
+
+def best_by_chance(seed: int, *, tails: bool = False) -> NDArray[np.float64]:
+    """Return the returns of the best of 20 strategies without an edge, over all sessions together."""
+    drawn = np.random.default_rng(seed)
+    size = (SESSIONS, TRIALS)
+    returns = drawn.standard_t(DEGREES, size) / sqrt(DEGREES / (DEGREES - 2)) if tails else drawn.normal(size=size)
+    best: NDArray[np.float64] = VOLATILITY * returns[:, returns.mean(axis=0).argmax()]
+    return best
+
+
+def with_edge(seed: int, sharpe: float) -> NDArray[np.float64]:
+    """Return the returns of a strategy with a true Sharpe ratio a year."""
+    drawn: NDArray[np.float64] = np.random.default_rng(seed).normal(sharpe / sqrt(A_YEAR), 1, SESSIONS)
+    return VOLATILITY * drawn
+
+
+def shipped_rules() -> PromotionRules:
+    return load(None, {}).settings.promotion
+
+
+def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple[int, Rung]]:
+    """Yield each rung that is reached, and after how many sessions, if one is asked for after every session."""
+    known, rung, since = tuple(returns.tolist()), Rung.CANDIDATE, 0
+    whole = SESSIONS // IN_TRADE * IN_TRADE
+    trades = tuple((np.prod(1 + returns[:whole].reshape(-1, IN_TRADE), axis=1) - 1).tolist())
+    for count in range(1, SESSIONS + 1):
+        if (following := rung.following) is None:
+            return
+        closed = trades[: count // IN_TRADE]
+        shown = frozenset({Traded.PAPER})
+        evidence = Evidence(shown, known[:count], closed, count - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
+        if all(one.met() for one in asked(evidence, rules, following)):
+            rung, since = following, count
+            yield count, rung
+
+
+def reached(drawn: Iterator[NDArray[np.float64]], rules: PromotionRules) -> Counter[Rung]:
+    """Return how many of these strategies reach each rung within their sessions."""
+    return Counter(rung for returns in drawn for _, rung in climb(returns, rules))
+
+
+def kinds() -> Iterator[tuple[str, int, Iterator[NDArray[np.float64]]]]:
+    """Yield each kind of strategy with how many are drawn."""
+    yield "chance, normal", STRATEGIES, (best_by_chance(seed) for seed in range(STRATEGIES))
+    yield "Sharpe 3", STRATEGIES, (with_edge(seed, 3.0) for seed in range(STRATEGIES))
+    yield "chance, heavy tails", OTHERS, (best_by_chance(seed, tails=True) for seed in range(OTHERS))
+    for sharpe in (1.0, 2.0, 4.0):
+        yield f"Sharpe {sharpe:g}", OTHERS, (with_edge(seed, sharpe) for seed in range(OTHERS))
+
+
+def figures() -> Iterator[Figure]:
+    rules = shipped_rules()
+    for name, many, drawn in kinds():
+        counts = reached(drawn, rules)
+        for rung in (Rung.PAPER, Rung.LIVE_SMALL, Rung.LIVE):
+            share = wilson(counts[rung], many)
+            bound = 5.0 if name.startswith("chance") and rung is Rung.LIVE else None
+            measured = f"{rung.words}, of {many:,}: {share.low:.1%} to {share.high:.1%}"
+            yield Figure(name, measured, 100 * share.value, "%", bound)
+
+
+def main() -> None:
+    show(f"Promotion of drawn strategies, asked after each of {SESSIONS} sessions", figures())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Gather what a strategy has shown in the bot's own folder, and in another one with the same code and values."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.report.reading import sessions_of
+from commands.shared.history import read_history
+from commands.shared.plain import clean, did_you_mean
+from commands.shared.surface import opened
+from tradebot.adapters.state.evidence import BACKTEST, read_trials
+from tradebot.adapters.state.state_folder import BACKTESTS
+from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, share_on, standing
+from tradebot.errors import OperatorError, word
+from tradebot.model.parity import DayParity
+from tradebot.model.promotion import Promotion, Rung, Traded
+from tradebot.views.parity import LATELY, over_time
+from tradebot.views.performance.of_strategy import OwnResults, own_results
+from tradebot.views.performance.returns import sessions_per_year
+from tradebot.views.selection.promotion import Evidence
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+class Source(NamedTuple):
+    """What one folder shows of a strategy and of the one that it would replace; `why_not` says why it shows nothing."""
+
+    folder: str
+    traded: Traded
+    promotions: Sequence[Promotion]
+    own: OwnResults = OwnResults({})
+    champion: OwnResults | None = None
+    trials: int | None = None
+    parities: Sequence[DayParity] = ()
+    why_not: str = ""
+
+
+class Shown(NamedTuple):
+    """What a strategy has shown in all folders, and where it stands; `last` put it there, None for a candidate.
+
+    `digest` is the hash of its code and values. `own` are its returns in the bot's own folder by session.
+    """
+
+    name: str
+    digest: str
+    rung: Rung
+    last: Promotion | None
+    highest: Rung
+    champion: str
+    evidence: Evidence
+    sources: tuple[Source, ...]
+
+    @property
+    def own(self) -> Mapping[date, float]:
+        return self.sources[0].own.returns
+
+
+def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
+    """Return what a strategy has shown in the bot's folder, and in another one.
+
+    Raises OperatorError if the bot doesn't use it, or if the other folder has it with other code or values.
+    """
+    digest = require_digest(app, name)
+    champion = champion_of(app, name)
+    with ExitStack() as others:
+        bots = [app, *([others.enter_context(opened(folder, None))] if folder else [])]
+        for other in bots[1:]:
+            _require_same(other, name, digest)
+        sources = tuple(_source(bot, name, champion) for bot in bots)
+    places = [found for one in sources if (found := standing(one.promotions, name, digest))]
+    last = max(places, key=lambda one: (one.rung.place, one.at), default=None)
+    rung = last.rung if last else Rung.CANDIDATE
+    evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
+    return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, sources)
+
+
+def require_digest(app: "App", name: str) -> str:
+    """Return the hash of a strategy in use; raise OperatorError if the bot doesn't use it."""
+    names = [*app.settings.strategies.sections()]
+    if name not in names:
+        near = did_you_mean(name, names)
+        raise OperatorError(f"this bot has no strategy {word(name)} in use; {near or 'it has ' + ', '.join(names)}",
+                            "tradebot promote shows each of them")  # fmt: skip
+    digest = digest_of(app.settings, name)
+    if digest is None:
+        raise OperatorError(f"strategy {name} isn't installed, so its code can't be told", "tradebot strategy list")
+    return digest
+
+
+def _require_same(other: "App", name: str, digest: str) -> None:
+    found = digest_of(other.settings, name) if name in other.settings.strategies.sections() else None
+    if found != digest:
+        has = "doesn't use it" if found is None else f"has its hash {found}, and here it is {digest}"
+        raise OperatorError(
+            f"What {clean(str(other.folder.path))} shows of {name} doesn't count: it {has}. Evidence belongs to the "
+            "same code and values.",
+            f"tradebot config diff shows what differs; tradebot promote {name} counts what is here",
+        )
+
+
+def champion_of(app: "App", name: str) -> str:
+    """Return the strategy that trades on the highest rung besides this one; empty if none has climbed."""
+    promotions = app.ledger_view.promotions.every()
+    found = {
+        other: last.rung
+        for other in app.settings.strategies.sections()
+        if other != name and (last := standing(promotions, other, digest_of(app.settings, other)))
+    }
+    best = max(found, key=lambda other: found[other].place, default="")
+    return best if best and found[best].place >= Rung.PAPER.place else ""
+
+
+def _source(app: "App", name: str, champion: str) -> Source:
+    promotions = app.ledger_view.promotions.every()
+    traded = Traded.BACKTEST if app.folder.kind == BACKTEST else Traded(app.mode.value)
+    found = Source(clean(str(app.folder.path)), traded, promotions)
+    since, why_not = fixed_since(app, name)
+    if since is None:
+        return found._replace(why_not=why_not)
+    history = read_history(app)
+    sessions = sessions_of(app, history)
+
+    def results(of: str) -> OwnResults:
+        return own_results(history, sessions, of, since, partial(share_on, app, of, promotions))
+
+    beside = results(champion) if champion in app.settings.strategies.sections() else None
+    tried = read_trials(app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name, {name})
+    first = app.day.date_of(since)
+    parities = app.recorded.parities(LATELY) if app.recorded else ()
+    return found._replace(
+        own=results(name),
+        champion=beside,
+        trials=tried.count if tried else None,
+        parities=[one for one in parities if one.session > first],
+    )
+
+
+def _evidence(sources: Sequence[Source], reached: date | None, per_year: int) -> Evidence:
+    """Return what all sources show together; of a session that several have, the first one's counts."""
+    returns = {day: value for one in reversed(sources) for day, value in one.own.returns.items()}
+    days = sorted(returns)
+    shown = [one for one in sources if one.own.returns]
+    beside = [one.champion for one in shown if one.champion]
+    champion = {day: value for one in reversed(beside) for day, value in one.returns.items()}
+    known = [one.own.costs for one in shown]
+    trials = [one.trials for one in sources if one.trials is not None]
+    parities = sorted((day for one in sources for day in one.parities), key=lambda day: day.session)[-LATELY:]
+    costs = [each for each in known if each is not None]
+    return Evidence(
+        traded=frozenset(one.traded for one in shown),
+        returns=tuple(returns[day] for day in days),
+        trades=tuple(made for one in shown for made in one.own.trades),
+        here=sum(reached is None or day > reached for day in days),
+        per_year=per_year,
+        costs=sum(costs) if costs and len(costs) == len(known) else None,
+        trials=sum(trials) if trials else None,
+        parity=over_time(parities),
+        # A session in which the champion wasn't there is one in which it earned nothing.
+        champion=tuple(champion.get(day, 0.0) for day in days) if beside else None,
+        champion_trades=tuple(made for one in beside for made in one.trades),
+    )

@@ -1,0 +1,159 @@
+"""What `tradebot promote` shows: where a strategy stands, and each condition of the next rung with its number."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.shared.drawing import signed
+from commands.shared.plain import clean
+from commands.shared.times import when
+from tradebot.model.promotion import Rung
+from tradebot.model.text import counted
+from tradebot.views.selection.promotion import Must
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LABELS: Mapping[str, str] = {
+    "traded": "traded where it counts",
+    "sessions": "sessions",
+    "sessions_here": "of these, on this rung",
+    "trades": "closed trades",
+    "parity_sessions": "compared with backtests",
+    "parity_worse_bps": "fills worse than assumed",
+    "mean_above": "mean session return, low end",
+    "deflated_sharpe": "deflated Sharpe ratio",
+    "wins_low": "share of winners, low end",
+    "effect": "effect size of trades",
+    "costs_times": "left with costs multiplied",
+    "spa_p": "luck, p of all trials",
+    "sharpe_gain": "Sharpe ratio gained",
+    "sharpe_gain_low": "Sharpe ratio gained, low end",
+    "drawdown_worse": "drawdown deeper by",
+}
+PERCENT = frozenset({"mean_above", "costs_times", "drawdown_worse"})
+WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"})
+
+
+class ConditionRow(Struct, frozen=True):
+    """One condition: its number beside its bound; `missing` says what there is no evidence of.
+
+    `sessions_left` is in how many more sessions like those so far it would be met, and `by` about when that is; None if
+    it is met, or if waiting doesn't meet it.
+    """
+
+    name: str
+    number: float | None
+    must: Must
+    bound: float
+    met: bool
+    missing: str
+    sessions_left: int | None
+    by: date | None
+
+
+class SourceRow(Struct, frozen=True):
+    """What one folder shows: the sessions and trades that count, or why none does."""
+
+    folder: str
+    traded: str
+    sessions: int
+    trades: int
+    why_not: str
+
+
+class StrategyRow(Struct, frozen=True):
+    """Where a strategy stands, since when, and what a person typed instead of evidence; `why` says why it was put down.
+
+    `lapsed` says that it was promoted with other code or values, which count for nothing now.
+    """
+
+    name: str
+    digest: str
+    rung: Rung
+    since: datetime | None
+    sentence: str
+    why: str
+    lapsed: bool
+
+
+class Promotions(Struct, frozen=True):
+    """Where strategies stand; for a single one, the conditions of the `next` rung, None at the top for this bot.
+
+    `done` is the rung that the strategy was just put on, and `demoted` are those that were put down for their results.
+    `without_evidence` are sentences on strategies that trade real money although nothing shows that they should.
+    """
+
+    strategies: tuple[StrategyRow, ...]
+    next: Rung | None = None
+    conditions: tuple[ConditionRow, ...] = ()
+    sources: tuple[SourceRow, ...] = ()
+    champion: str = ""
+    trials: int | None = None
+    done: Rung | None = None
+    demoted: tuple[str, ...] = ()
+    without_evidence: tuple[str, ...] = ()
+    hint: str = ""
+
+
+def render(out: "Console", data: Promotions) -> None:
+    for line in _head(data):
+        out.print(line, markup=False)
+    if data.next is not None:
+        met = sum(row.met for row in data.conditions)
+        climbing = f"To reach {data.next.words}: {met} of {counted(len(data.conditions), 'condition')} met"
+        out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
+        _conditions(out, data)
+    for sentence in (*data.demoted, *data.without_evidence):
+        out.print(sentence, markup=False, style="yellow")
+    if data.hint:
+        out.print(f"Next: {data.hint}", markup=False)
+
+
+def _head(data: Promotions) -> Iterator[str]:
+    if data.done is not None:
+        yield f"{data.strategies[0].name} is now {data.done.words}."
+    for row in data.strategies:
+        since = f" since {when(row.since)}" if row.since else ""
+        lapsed = "; its promotion was for other code or values" if row.lapsed else ""
+        why = f"; {clean(row.why)}" if row.why else ""
+        yield f"{row.name} ({row.digest}): {row.rung.words}{since}{lapsed}{why}"
+    for source in data.sources:
+        found = source.why_not or f"{counted(source.sessions, 'session')}, {counted(source.trades, 'closed trade')}"
+        yield f"  {source.traded}, {source.folder}: {found}"
+    if data.sources:
+        trials = "no trial is counted" if data.trials is None else f"{counted(data.trials, 'trial')} counted"
+        yield f"  {trials} in backtests and searches"
+
+
+def _conditions(out: "Console", data: Promotions) -> None:
+    from commands.shared.tables import Table, number, sentence, staying
+
+    table = Table("condition", staying("state"), number("number"), number("bound"), sentence("by when"))
+    for row in data.conditions:
+        state = "[green]met[/]" if row.met else "[yellow]missing[/]"
+        table.row(LABELS[row.name], state, _shown(row, row.number), f"{row.must} {_shown(row, row.bound)}", _when(row))
+    out.print(table)
+
+
+def _shown(row: ConditionRow, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    if row.name == "traded":
+        return "yes" if value else "no"
+    if row.name in WHOLE:
+        return f"{value:,.0f}"
+    return f"{signed(100 * value, 3)}%" if row.name in PERCENT else f"{value:.3f}"
+
+
+def _when(row: ConditionRow) -> str:
+    if row.met:
+        return ""
+    if row.missing:
+        return clean(row.missing)
+    if row.sessions_left is None:
+        return "not by waiting: not at today's rate"
+    about = f", about {row.by}" if row.by else ""
+    return f"{counted(row.sessions_left, 'session')} more{about}"

@@ -1,0 +1,273 @@
+"""`tradebot promote`: what a strategy still has to show, and the step to the next rung."""
+
+from datetime import date, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import strategies
+from commands.shared.plain import clean, confirm
+from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, on_bot
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from commands.promote.gather import Shown
+    from commands.promote.report import ConditionRow, Promotions, StrategyRow
+    from tradebot.app.wiring import App
+    from tradebot.model.promotion import Promotion, Rung
+    from tradebot.views.selection.promotion import Condition
+
+DAYS_A_YEAR = 365
+
+
+def run(app: "App", name: str | None, folder: str | None) -> Report:
+    """Show where strategies stand; of a single one, also what it lacks. Exit 10 if a condition isn't met."""
+    from commands.promote.report import Promotions, render
+    from tradebot.app.promoting import unproven
+
+    if name is None:
+        rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
+        data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
+        return Report("promote", data, render)
+    from commands.promote.gather import gathered
+
+    data = _judged(app, gathered(app, name, folder), folder)
+    missing = any(not row.met for row in data.conditions)
+    return Report("promote", data, render, ExitCode.FINDINGS if missing else ExitCode.DONE)
+
+
+def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str | None) -> Report:
+    """Put a strategy on the next rung if it has shown enough.
+
+    Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
+    met.
+    """
+    from commands.promote.gather import gathered
+    from tradebot.model.promotion import REAL_MONEY
+    from tradebot.views.selection.promotion import interval
+
+    shown = gathered(app, name, folder)
+    _require_next(app, shown, to)
+    judged = _judged(app, shown, folder)
+    if lacking := [row for row in judged.conditions if not row.met]:
+        names = ", ".join(row.name for row in lacking)
+        raise OperatorError(
+            f"{name} hasn't shown enough for {to.words}: {names}", _again(name, folder), code=ExitCode.REFUSED
+        )
+    if to in REAL_MONEY:
+        confirm_for(app, confirmed, what=f"Letting {name} trade real money", command=f"tradebot promote {name}")
+    numbers = {row.name: row.number for row in judged.conditions if row.number is not None}
+    found = interval(shown.evidence, float(app.settings.promotion.error))
+    return _written(app, name, to, shown.digest, numbers=numbers, based_on=found)
+
+
+def override(app: "App", name: str, to: "Rung") -> Report:
+    """Put a strategy on a rung of real money without evidence, once a person has typed the sentence that says so."""
+    from commands.promote.gather import require_digest
+    from tradebot.app.promoting import HIGHEST
+    from tradebot.model.promotion import REAL_MONEY
+
+    digest = require_digest(app, name)
+    if to not in REAL_MONEY or HIGHEST[app.mode].place < to.place:
+        raise OperatorError(
+            f"only real money needs a promotion, and this bot is in mode {app.mode}", f"tradebot promote {name}"
+        )
+    sentence = f"{name} trades {to.words} without evidence"
+    confirm(sentence, None, what=f"Letting {name} trade", command=f"tradebot promote {name}", by_hand=True)
+    return _written(app, name, to, digest, sentence=sentence)
+
+
+def put_down(app: "App", name: str, to: "Rung") -> Report:
+    """Put a strategy on a lower rung, which needs no evidence."""
+    from commands.promote.gather import require_digest
+
+    digest = require_digest(app, name)
+    return _written(app, name, to, digest, why="put down by a person")
+
+
+def review(app: "App") -> Report:
+    """Put down each strategy whose results since its promotion are below what that was based on; exit 10 if any is.
+
+    One that was promoted without evidence has nothing to be measured against.
+    """
+    from commands.promote.gather import gathered
+    from commands.promote.report import Promotions, render
+    from tradebot.app.promoting import unproven
+    from tradebot.model.promotion import REAL_MONEY, Rung
+    from tradebot.model.text import counted
+    from tradebot.views.performance.of_strategy import since_in
+    from tradebot.views.selection.promotion import contradicted
+
+    said = list[str]()
+    for name in app.settings.strategies.sections():
+        row = row_of(app, name)
+        if row.rung not in REAL_MONEY or row.sentence:
+            continue
+        shown = gathered(app, name)
+        assert shown.last is not None, "it stands on a rung"
+        since = since_in(shown.own, app.day.date_of(shown.last.at))
+        based_on, error = shown.last.based_on, float(app.settings.promotion.error)
+        found = contradicted(based_on, since, error) if based_on else None
+        if based_on and found:
+            most, least = (
+                f"a mean of at most {found.high:+.4%}",
+                f"that was based on one of at least {based_on.low:+.4%}",
+            )
+            why = f"the {counted(found.sessions, 'session')} since its promotion have {most}, and {least}"
+            numbers = {"high": found.high, "low": based_on.low, "sessions": float(found.sessions)}
+            _written(app, name, Rung.SHADOW, shown.digest, numbers=numbers, why=why)
+            said.append(f"{name} is put down to shadow: {why}")
+    rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
+    data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))
+    return Report("promote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
+
+
+def _written(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
+    from commands.promote.report import Promotions, render
+    from tradebot.app.promoting import unproven
+    from tradebot.model.event import EventKind
+    from tradebot.model.promotion import Promotion
+
+    with app.pass_lock("promote"):
+        app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
+        last = app.ledger.promotions.every()[-1]
+    kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
+    said = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
+    app.events.emit(kind.at(last.at, {**said, "sentence": last.sentence, "why": last.why}))
+    row = row_of(app, name)
+    return Report("promote", Promotions((row,), done=to, without_evidence=unproven(app)), render)
+
+
+def _require_next(app: "App", shown: "Shown", to: "Rung") -> None:
+    following = shown.rung.following
+    if to.place > shown.highest.place:
+        raise OperatorError(
+            f"in mode {app.mode}, a strategy climbs up to {shown.highest.words}",
+            f"in the folder of the live bot: tradebot promote {shown.name} --from {app.folder.path}",
+        )
+    if to is not following:
+        after = "it is at the top" if following is None else f"the next rung is {following}"
+        raise OperatorError(f"{shown.name} is {shown.rung.words}, and {after}", f"tradebot promote {shown.name}")
+
+
+def _judged(app: "App", shown: "Shown", folder: str | None) -> "Promotions":
+    from commands.promote.report import Promotions, SourceRow
+    from tradebot.app.promoting import unproven
+    from tradebot.views.selection.promotion import conditions
+
+    following, rows = shown.rung.following, tuple["ConditionRow", ...]()
+    if following is not None and following.place <= shown.highest.place:
+        now, per_year = app.stamp_time(), shown.evidence.per_year
+        rows = tuple(_row(one, now, per_year) for one in conditions(shown.evidence, app.settings.promotion, following))
+    at = f" --from {folder}" if folder else ""
+    ready = bool(rows) and all(row.met for row in rows)
+    elsewhere = following is not None and not rows
+    hint = f"tradebot promote {shown.name} --to {following}{at}" if ready else ""
+    if elsewhere:
+        hint = f"in the folder of the live bot: tradebot promote {shown.name} --from {app.folder.path}"
+    return Promotions(
+        strategies=(row_of(app, shown.name, shown.last),),
+        next=following if rows else None,
+        conditions=rows,
+        sources=tuple(
+            SourceRow(one.folder, one.traded.value, len(one.own.returns), len(one.own.trades), one.why_not)
+            for one in shown.sources
+        ),
+        champion=shown.champion,
+        trials=shown.evidence.trials,
+        without_evidence=unproven(app),
+        hint=hint,
+    )
+
+
+def _row(of: "Condition", now: datetime, per_year: int) -> "ConditionRow":
+    from commands.promote.report import ConditionRow
+
+    by: date | None = None
+    if of.left is not None:
+        by = (now + timedelta(days=ceil(of.left * DAYS_A_YEAR / per_year))).date()
+    return ConditionRow(of.name, of.number, of.must, of.bound, of.met, of.lacks, of.left, by)
+
+
+def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "StrategyRow":
+    """Return where a strategy stands by the bot's own books, or by a promotion that is known from elsewhere."""
+    from commands.promote.report import StrategyRow
+    from tradebot.app.promoting import digest_of, standing
+    from tradebot.model.promotion import Rung
+
+    promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
+    last = known or standing(promotions, name, digest)
+    lapsed = last is None and any(one.strategy == name for one in promotions)
+    if last is None:
+        return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)
+    return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed)
+
+
+def _rung(typed: str) -> "Rung":
+    from tradebot.model.promotion import Rung
+
+    if typed not in set(Rung):
+        raise OperatorError(f"there is no rung {clean(typed)[:20]}", f"--to {', '.join(Rung)}")
+    return Rung(typed)
+
+
+def _again(name: str, folder: str | None) -> str:
+    return f"tradebot promote {name}{f' --from {folder}' if folder else ''} shows each with its number"
+
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The strategy [all of them].", autocompletion=strategies)
+]
+Folder = Annotated[
+    str | None,
+    typer.Option("--from", metavar="DIR", help="A folder whose evidence counts too, if the hash is the same."),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
+]
+Review = Annotated[
+    bool, typer.Option("--review", help="Put down those whose results are below what their promotion was based on.")
+]
+WithoutEvidence = Annotated[
+    bool, typer.Option("--without-evidence", help="Type a sentence instead; it stays in every report.")
+]
+
+
+@on_bot(
+    VERBS,
+    "promote",
+    epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper",
+)
+@acts
+def promote(
+    bot: "App",
+    name: Name = None,
+    folder: Folder = None,
+    to: To = None,
+    without_evidence: WithoutEvidence = False,
+    review_all: Review = False,
+    confirmed: AccountTail = None,
+) -> Report:
+    """Show what a strategy still has to prove, and promote it.
+
+    Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
+    its number, and by when it could be met; exits with code 10 if one isn't. With --to, puts a strategy there if all
+    are met. A lower rung needs none. The timetable runs --review after each session.
+    """
+    if name is None:
+        if to is not None or folder or without_evidence:
+            raise OperatorError("name the strategy that this is about", "tradebot promote shows all of them")
+        return review(bot) if review_all else run(bot, None, None)
+    if review_all:
+        raise OperatorError("--review looks at all strategies", "tradebot promote --review")
+    if to is None:
+        if without_evidence:
+            raise OperatorError("--without-evidence needs a rung", f"tradebot promote {name} --to live")
+        return run(bot, name, folder)
+    rung = _rung(to)
+    if without_evidence:
+        return override(bot, name, rung)
+    if rung.place < row_of(bot, name).rung.place:
+        return put_down(bot, name, rung)
+    return climb(bot, name, rung, folder, confirmed)

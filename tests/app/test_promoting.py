@@ -1,0 +1,46 @@
+"""The hash of a strategy's code and values, where it stands, and since when it has been what it is."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.builders import NOW
+from tradebot.app.promoting import digest_of, standing
+from tradebot.app.settings import load
+from tradebot.model.promotion import Promotion, Rung
+from tradebot.model.values import replace
+
+SHADOW = Promotion("flow", Rung.SHADOW, "abc", "ann/1", NOW)
+PAPER = replace(SHADOW, rung=Rung.PAPER, at=NOW + timedelta(days=1))
+
+
+def digest(flow: dict[str, object] | None = None, **settings: object) -> str | None:
+    return digest_of(load(None, {}, {"strategies": {"flow": flow or {}}, **settings}).settings, "flow")
+
+
+def test_hash_is_of_a_strategys_own_values_and_not_of_how_much_it_trades_with() -> None:
+    assert digest() == digest({"allotment_fraction": 0.5}) == digest(limits={"max_open_positions": 5})
+    assert digest() != digest({"min_cluster": 1})
+    assert digest() != digest({"limits": {"max_open_positions": 4}})
+    assert digest_of(load(None, {}).settings, "rotation") is None
+
+
+def test_hash_is_of_the_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest()
+    monkeypatch.setattr("tradebot.app.promoting.code_of", lambda settings, name: "other")
+    assert before != digest()
+
+
+def test_last_promotion_counts_if_it_is_of_the_same_hash() -> None:
+    rows = (SHADOW, replace(PAPER, strategy="mine"), PAPER)
+    assert standing(rows, "flow", "abc") == PAPER
+    assert standing(rows, "flow", "other") is None
+    assert standing(rows[:1], "flow", "abc") == SHADOW
+    assert standing(rows, "rotation", "abc") is None
+    # What was promoted before it was changed isn't again when it is changed back: a person has to say so.
+    assert standing((PAPER, replace(SHADOW, digest="other")), "flow", "abc") is None
+
+
+def test_rungs_are_climbed_one_by_one() -> None:
+    assert [rung.following for rung in Rung] == [*list(Rung)[1:], None]
+    assert Rung.LIVE_SMALL.words == "live small"

@@ -1,0 +1,102 @@
+"""How far each strategy of a bot has climbed, and since when its code and values are what they are now."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tradebot.adapters.plugins.code import Code
+from tradebot.adapters.plugins.plugin import code_in_use
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.adapters.text.canonical import json_text
+from tradebot.app.backtest.results import read_result
+from tradebot.app.baseline import effective
+from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
+from tradebot.model.trading import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tradebot.app.settings import Settings
+    from tradebot.app.wiring import App
+
+CHARACTERS = 12
+NO_VALUES = frozenset({"allotment_fraction", "files"})
+"""What a strategy's section says of how much it trades with, and where its files are."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIVE}
+"""How far a strategy can climb in a bot of each mode."""
+
+
+class Fixed(NamedTuple):
+    """Since when a strategy has had its code and values; None with the reason if nothing shows it."""
+
+    since: datetime | None
+    why_not: str = ""
+
+
+def code_of(settings: Settings, name: str) -> str | None:
+    """Return the digest of a strategy's code as it is now; None if it isn't installed."""
+    chosen = settings.strategies
+    code = code_in_use({name: chosen.in_use()[name]}, chosen.installed_as())
+    return code[name].digest if name in code else None
+
+
+def digest_of(settings: Settings, name: str) -> str | None:
+    """Return the hash of a strategy's code and values; None if it isn't in use or isn't installed."""
+    code = code_of(settings, name) if name in settings.strategies.sections() else None
+    if code is None:
+        return None
+    return sha256(json_text([_values(effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
+
+
+def _values(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = (settings.get("strategies") or {}).get(name) or {}
+    return {key: value for key, value in section.items() if key not in NO_VALUES}
+
+
+def fixed_since(app: App, name: str) -> Fixed:
+    """Return since when a strategy's code and values are those of now, by what was accepted and what passes ran."""
+    now, code, since = _values(effective(app.settings), name), code_of(app.settings, name), None
+    for baseline in app.ledger_view.baselines.since(LONG_AGO):
+        same = _values(baseline.values, name) == now
+        since = (since or baseline.at) if same else None
+    if since is None:
+        return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
+    if app.folder.kind == BACKTEST:
+        played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
+        same = played is not None and Code(played["files"], played["versions"]).digest == code
+        return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
+    other = app.recorded.other_code(name, code or "") if app.recorded else None
+    return Fixed(max(since, other) if other else since)
+
+
+def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:
+    """Return the last promotion of a strategy with this code and these values; None if it is a candidate."""
+    last = next((one for one in reversed(promotions) if one.strategy == name), None)
+    return last if last is not None and last.digest == digest else None
+
+
+def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
+    """Return the part of the account's equity that a strategy traded with on a day: less of it in live small."""
+    allotment = app.settings.strategies.allotments()[name]
+    if app.mode is not Mode.LIVE:
+        return allotment
+    own = [one for one in promotions if one.strategy == name and app.day.date_of(one.at) < day]
+    small = bool(own) and own[-1].rung is Rung.LIVE_SMALL
+    return allotment * (app.settings.promotion.small_fraction if small else 1)
+
+
+def unproven(app: App) -> tuple[str, ...]:
+    """Return a sentence on each strategy in use that trades real money without evidence, and since when."""
+    promotions, found = app.books.promotions.every(), list[str]()
+    for name in app.settings.strategies.sections() if promotions else ():
+        own = [one for one in promotions if one.strategy == name]
+        last = standing(own, name, digest_of(app.settings, name))
+        if last is not None and last.sentence and last.rung in REAL_MONEY:
+            typed = takewhile(lambda one: one.sentence, reversed(own))
+            since = min(one.at for one in typed)
+            found.append(f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, as {last.who} typed")
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""The ladder that a strategy climbs from a candidate to real money: its rungs, their conditions, and what was decided.
+
+A promotion belongs to a strategy's code and values: with others, the strategy is a candidate again.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Struct
+from pydantic import Field
+
+from tradebot.model.limits import Fraction, Frozen, Tighter
+
+
+class Rung(StrEnum):
+    """How far a strategy has climbed, lowest first."""
+
+    CANDIDATE = "candidate"
+    SHADOW = "shadow"
+    PAPER = "paper"
+    LIVE_SMALL = "live_small"
+    LIVE = "live"
+
+    @property
+    def place(self) -> int:
+        return list(Rung).index(self)
+
+    @property
+    def following(self) -> "Rung | None":
+        """Return the next rung; None at the top."""
+        return next((one for one in Rung if one.place == self.place + 1), None)
+
+    @property
+    def words(self) -> str:
+        return self.value.replace("_", " ")
+
+
+REAL_MONEY = frozenset({Rung.LIVE_SMALL, Rung.LIVE})
+"""The rungs on which entries trade real money."""
+
+
+class Traded(StrEnum):
+    """Where the sessions of an evidence were traded."""
+
+    BACKTEST = "backtest"
+    SANDBOX = "sandbox"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Share = Annotated[Decimal, Field(ge=0, le=1)]
+Number = Annotated[Decimal, Field(ge=-10, le=10)]
+
+
+class StepRules(Frozen):
+    """What it takes to reach one rung; a condition that is None isn't asked."""
+
+    traded: Annotated[list[Traded], Field(min_length=1), Tighter.FEWER]
+    sessions: Annotated[Count | None, Tighter.HIGHER]
+    sessions_here: Annotated[Count | None, Tighter.HIGHER]
+    trades: Annotated[Annotated[int, Field(ge=2, le=100_000)] | None, Tighter.HIGHER]
+    parity_sessions: Annotated[Count | None, Tighter.HIGHER]
+    parity_worse_bps: Annotated[Annotated[Decimal, Field(ge=0, le=1000)] | None, Tighter.LOWER]
+    mean_above: Annotated[Number | None, Tighter.HIGHER]
+    deflated_sharpe: Annotated[Share | None, Tighter.HIGHER]
+    wins_low: Annotated[Share | None, Tighter.HIGHER]
+    effect: Annotated[Number | None, Tighter.HIGHER]
+    costs_times: Annotated[Annotated[Decimal, Field(ge=1, le=100)] | None, Tighter.HIGHER]
+    spa_p: Annotated[Fraction | None, Tighter.LOWER]
+    sharpe_gain: Annotated[Number | None, Tighter.HIGHER]
+    sharpe_gain_low: Annotated[Number | None, Tighter.HIGHER]
+    drawdown_worse: Annotated[Share | None, Tighter.LOWER]
+
+
+class PromotionRules(Frozen):
+    """The conditions of each rung above the lowest, and what they share.
+
+    `error` is how probable it may be at most that a strategy without an edge ever has a mean above the bound, however
+    often it is asked. `small_fraction` is the part of its allotment that a strategy trades with in live small.
+    """
+
+    error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]
+    small_fraction: Annotated[Fraction, Tighter.LOWER]
+    shadow: StepRules
+    paper: StepRules
+    live_small: StepRules
+    live: StepRules
+
+    def of(self, rung: Rung) -> StepRules:
+        """Return what it takes to reach a rung above the lowest."""
+        steps = {Rung.SHADOW: self.shadow, Rung.PAPER: self.paper, Rung.LIVE_SMALL: self.live_small}
+        return self.live if rung is Rung.LIVE else steps[rung]
+
+
+class Interval(Struct, frozen=True):
+    """The mean return of a session between two ends that hold however often one looks, and the sessions it is of.
+
+    `drawdown` is the deepest one of those sessions, as a fraction of zero or less.
+    """
+
+    low: float
+    high: float
+    sessions: int
+    drawdown: float
+
+
+class Promotion(Struct, frozen=True):
+    """Where a strategy was put on the ladder, by whom and when, with the hash of its code and values.
+
+    `based_on` is the interval of the evidence, and `numbers` are those of its conditions by name; without evidence both
+    are empty, and `sentence` is what a person typed instead. `why` says why a strategy was put down.
+    """
+
+    strategy: str
+    rung: Rung
+    digest: str
+    who: str
+    at: datetime
+    based_on: Interval | None = None
+    numbers: Mapping[str, float] = {}
+    sentence: str = ""
+    why: str = ""
