@@ -9,7 +9,9 @@ Student's t with 4 degrees of freedom, whose tails are about those of daily retu
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import count
 from math import sqrt
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,14 @@ from numpy.typing import NDArray
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.app.settings import load
-from tradebot.model.promotion import PromotionRules, Rung, Traded
+from tradebot.model.promotion import Interval, PromotionRules, Rung, Traded
 from tradebot.views.parity import OverTime
 from tradebot.views.performance.statistics import wilson
-from tradebot.views.selection.promotion import Evidence, asked
+from tradebot.views.selection.promotion import FEWEST, Evidence, asked, interval, least_since
 
 STRATEGIES, OTHERS = sized(1_000, 2), sized(200, 1)
 SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252
-DEGREES = 4
+DEGREES, ERROR = 4, 0.05
 NONE = Decimal(0)
 AS_ASSUMED = OverTime(20, 100, NONE, NONE, 0, 0, 0, NONE)
 """Twenty sessions that compared with their backtests without a difference."""
@@ -54,20 +56,57 @@ def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple
     known, rung, since = tuple(returns.tolist()), Rung.CANDIDATE, 0
     whole = SESSIONS // IN_TRADE * IN_TRADE
     trades = tuple((np.prod(1 + returns[:whole].reshape(-1, IN_TRADE), axis=1) - 1).tolist())
-    for count in range(1, SESSIONS + 1):
+    for number in range(1, SESSIONS + 1):
         if (following := rung.following) is None:
             return
-        closed = trades[: count // IN_TRADE]
+        closed = trades[: number // IN_TRADE]
         shown = frozenset({Traded.PAPER})
-        evidence = Evidence(shown, known[:count], closed, count - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
+        evidence = Evidence(shown, known[:number], closed, number - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
         if all(one.met() for one in asked(evidence, rules, following)):
-            rung, since = following, count
-            yield count, rung
+            rung, since = following, number
+            yield number, rung
 
 
 def reached(drawn: Iterator[NDArray[np.float64]], rules: PromotionRules) -> Counter[Rung]:
     """Return how many of these strategies reach each rung within their sessions."""
     return Counter(rung for returns in drawn for _, rung in climb(returns, rules))
+
+
+def promoted(many: int, rules: PromotionRules) -> Iterator[Interval]:
+    """Yield what the promotions to live of so many strategies with a Sharpe ratio of 3 were based on."""
+    left = many
+    for seed in count(SESSIONS):
+        returns = with_edge(seed, 3.0)
+        live = [sessions for sessions, rung in climb(returns, rules) if rung is Rung.LIVE]
+        if live:
+            shown = frozenset({Traded.PAPER})
+            found = interval(Evidence(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
+            assert found is not None
+            yield found
+            left -= 1
+        if not left:
+            return
+
+
+def put_down_after(based_on: Interval, returns: NDArray[np.float64]) -> int | None:
+    """Return after how many sessions a strategy is put down, if one looks after each; None if it never is."""
+    known = tuple(returns.tolist())
+    for place in range(FEWEST, len(known) + 1):
+        least = least_since(based_on, known[:place], ERROR)
+        if least is not None and fmean(known[:place]) < least:
+            return place
+    return None
+
+
+def demotions(rules: PromotionRules) -> Iterator[Figure]:
+    """Yield how many promoted strategies are put down in time if their edge goes on, ends, or turns round."""
+    bases = [*promoted(OTHERS, rules)]
+    for name, sharpe in (("edge goes on", 3.0), ("edge ends", 0.0), ("edge turns round", -3.0)):
+        after = [put_down_after(base, with_edge(-seed % 2**32, sharpe)) for seed, base in enumerate(bases, 1)]
+        for sessions in (100, 250, SESSIONS):
+            share = wilson(sum(one is not None and one <= sessions for one in after), len(after))
+            measured = f"put down within {sessions}, of {len(after):,}: {share.low:.1%} to {share.high:.1%}"
+            yield Figure(name, measured, 100 * share.value, "%")
 
 
 def kinds() -> Iterator[tuple[str, int, Iterator[NDArray[np.float64]]]]:
@@ -92,6 +131,7 @@ def figures() -> Iterator[Figure]:
 
 def main() -> None:
     show(f"Promotion of drawn strategies, asked after each of {SESSIONS} sessions", figures())
+    show("Promoted strategies with a Sharpe ratio of 3, looked at after each session since", demotions(shipped_rules()))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ VERBS: Mapping[str, str] = {
     "backtest": "commands.backtest.verb",
     "search": "commands.search.verb",
     "promote": "commands.promote.verb",
+    "demote": "commands.promote.verb",
     "serve": "commands.serve.verb",
     "schedule": "commands.schedule.verb",
     "fetch-flow": "commands.fetch_flow.verb",

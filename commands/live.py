@@ -31,7 +31,7 @@ MEANINGS = {
     ENTRIES: "no entries are sent; exits, cancels and protective orders continue",
     CLOSED: "no orders are sent, including exits",
 }
-ARMING = "arming"
+ARMING, PROMOTION = "arming", "promotion"
 MOST_SESSIONS = 20
 """The most sessions that one arming can cover: about a month."""
 AHEAD = timedelta(days=45)
@@ -121,7 +121,15 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
     now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not checked", "fix the keys"))
     at = now or datetime.now(UTC)
     shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, but no orders are sent"),)
-    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), keys, account)
+    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), *_promoted(app), keys, account)
+
+
+def _promoted(app: "App") -> "Iterator[Condition]":
+    """Yield for each strategy whether it was promoted to real money; one that wasn't opens no position."""
+    for name, one in (app.climbed or {}).items():
+        found = f"{name} is {one.found}"
+        open_to = Condition(PROMOTION, OPEN, clean(found), None, "")
+        yield _by_reason(PROMOTION, one.reason, found, ENTRIES) if one.reason else open_to
 
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
@@ -209,7 +217,8 @@ def _require_live(app: "App") -> None:
 
 def _require_other_conditions(app: "App") -> None:
     _, rows = conditions(app)
-    closed = [row for row in rows if row.state != OPEN and row.name != ARMING]
+    # A strategy's entries are refused until it is promoted, whether it is armed or not.
+    closed = [row for row in rows if row.state != OPEN and row.name not in (ARMING, PROMOTION)]
     if closed:
         raise OperatorError(
             f"live trading can't be armed: {'; '.join(row.found for row in closed)}",

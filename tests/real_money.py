@@ -6,9 +6,10 @@ below them, at the transport, to the sandbox of another bot, whose log is the ju
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, tzinfo
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,8 +24,10 @@ from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.time.clock import LockStepClock
-from tradebot.app.loading import Options
+from tradebot.app.loading import Options, load_for
+from tradebot.app.promoting import digest_of
 from tradebot.app.wiring import App, opened
+from tradebot.model.promotion import Promotion, Rung
 
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (
@@ -90,7 +93,22 @@ def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
     (folder / "tradebot.yaml").write_text(SETTINGS.replace("mode: live", f"mode: {mode}"))
     state_folder.create(folder, mode, account.number, "user", clock.now)
     accept(folder)
+    if mode == "live":
+        # The strategy, and the candidates that a test submits.
+        promote(folder)
+        promote(folder, name="own")
     return folder
+
+
+def promote(folder: Path, rung: Rung = Rung.LIVE, name: str = "flow") -> Promotion:
+    """Write that a person let a strategy of a bot trade without evidence."""
+    settings = load_for(state_folder.open_state(folder), Options(str(folder)), os.environ).settings
+    digest, sentence = digest_of(settings, name), f"{name} trades {rung.words} without evidence"
+    assert digest is not None
+    written = Promotion(name, rung, digest, "test", datetime.now(UTC), sentence=sentence)
+    with closing(SqliteLedger.open(folder)) as ledger:
+        ledger.promotions.append(written)
+    return written
 
 
 class Terminal(io.StringIO):

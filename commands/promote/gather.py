@@ -1,5 +1,6 @@
 """Gather what a strategy has shown in the bot's own folder, and in another one with the same code and values."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
@@ -12,10 +13,11 @@ from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import opened
 from tradebot.adapters.state.evidence import BACKTEST, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS
-from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, share_on, standing
+from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, in_force, share_on, standing
 from tradebot.errors import OperatorError, word
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
+from tradebot.model.text import LABEL_PATTERN
 from tradebot.views.parity import LATELY, over_time
 from tradebot.views.performance.of_strategy import OwnResults, own_results
 from tradebot.views.performance.returns import sessions_per_year
@@ -70,17 +72,17 @@ def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
         for other in bots[1:]:
             _require_same(other, name, digest)
         sources = tuple(_source(bot, name, champion) for bot in bots)
-    places = [found for one in sources if (found := standing(one.promotions, name, digest))]
-    last = max(places, key=lambda one: (one.rung.place, one.at), default=None)
+    own, *elsewhere = (standing(one.promotions, name, digest) for one in sources)
+    last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
     return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, sources)
 
 
-def require_digest(app: "App", name: str) -> str:
-    """Return the hash of a strategy in use; raise OperatorError if the bot doesn't use it."""
+def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
+    """Return the hash of a strategy in use, or of `submitted` candidates; raise OperatorError if there is no such."""
     names = [*app.settings.strategies.sections()]
-    if name not in names:
+    if name not in names and not (submitted and re.fullmatch(LABEL_PATTERN, name)):
         near = did_you_mean(name, names)
         raise OperatorError(f"this bot has no strategy {word(name)} in use; {near or 'it has ' + ', '.join(names)}",
                             "tradebot promote shows each of them")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from math import ceil
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,13 +66,18 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
 def override(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a rung of real money without evidence, once a person has typed the sentence that says so."""
     from commands.promote.gather import require_digest
-    from tradebot.app.promoting import HIGHEST
-    from tradebot.model.promotion import REAL_MONEY
+    from tradebot.app.promoting import HIGHEST, SUBMITTED
+    from tradebot.model.promotion import REAL_MONEY, Rung
 
-    digest = require_digest(app, name)
+    digest = require_digest(app, name, submitted=True)
     if to not in REAL_MONEY or HIGHEST[app.mode].place < to.place:
         raise OperatorError(
             f"only real money needs a promotion, and this bot is in mode {app.mode}", f"tradebot promote {name}"
+        )
+    if digest == SUBMITTED and to is not Rung.LIVE:
+        raise OperatorError(
+            f"{name} isn't a strategy in use, so it has no allotment to trade a part of",
+            f"tradebot promote {name} --to live --without-evidence",
         )
     sentence = f"{name} trades {to.words} without evidence"
     confirm(sentence, None, what=f"Letting {name} trade", command=f"tradebot promote {name}", by_hand=True)
@@ -81,9 +87,12 @@ def override(app: "App", name: str, to: "Rung") -> Report:
 def put_down(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a lower rung, which needs no evidence."""
     from commands.promote.gather import require_digest
+    from tradebot.model.promotion import REAL_MONEY
 
-    digest = require_digest(app, name)
-    return _written(app, name, to, digest, why="put down by a person")
+    digest, last = require_digest(app, name, submitted=True), row_of(app, name)
+    # With less real money, it still rests on what it rested on, or on nothing.
+    sentence = last.sentence if to in REAL_MONEY else ""
+    return _written(app, name, to, digest, why="put down by a person", sentence=sentence)
 
 
 def review(app: "App") -> Report:
@@ -97,7 +106,7 @@ def review(app: "App") -> Report:
     from tradebot.model.promotion import REAL_MONEY, Rung
     from tradebot.model.text import counted
     from tradebot.views.performance.of_strategy import since_in
-    from tradebot.views.selection.promotion import contradicted
+    from tradebot.views.selection.promotion import least_since
 
     said = list[str]()
     for name in app.settings.strategies.sections():
@@ -108,19 +117,16 @@ def review(app: "App") -> Report:
         assert shown.last is not None, "it stands on a rung"
         since = since_in(shown.own, app.day.date_of(shown.last.at))
         based_on, error = shown.last.based_on, float(app.settings.promotion.error)
-        found = contradicted(based_on, since, error) if based_on else None
-        if based_on and found:
-            most, least = (
-                f"a mean of at most {found.high:+.4%}",
-                f"that was based on one of at least {based_on.low:+.4%}",
-            )
-            why = f"the {counted(found.sessions, 'session')} since its promotion have {most}, and {least}"
-            numbers = {"high": found.high, "low": based_on.low, "sessions": float(found.sessions)}
+        least = least_since(based_on, since, error) if based_on else None
+        if least is not None and fmean(since) < least:
+            earned = f"the mean of the {counted(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
+            why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
+            numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
             _written(app, name, Rung.SHADOW, shown.digest, numbers=numbers, why=why)
             said.append(f"{name} is put down to shadow: {why}")
     rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
     data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))
-    return Report("promote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
+    return Report("demote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
 
 
 def _written(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
@@ -226,9 +232,6 @@ Folder = Annotated[
 To = Annotated[
     str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
 ]
-Review = Annotated[
-    bool, typer.Option("--review", help="Put down those whose results are below what their promotion was based on.")
-]
 WithoutEvidence = Annotated[
     bool, typer.Option("--without-evidence", help="Type a sentence instead; it stays in every report.")
 ]
@@ -246,21 +249,18 @@ def promote(
     folder: Folder = None,
     to: To = None,
     without_evidence: WithoutEvidence = False,
-    review_all: Review = False,
     confirmed: AccountTail = None,
 ) -> Report:
     """Show what a strategy still has to prove, and promote it.
 
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
     its number, and by when it could be met; exits with code 10 if one isn't. With --to, puts a strategy there if all
-    are met. A lower rung needs none. The timetable runs --review after each session.
+    are met. A lower rung needs none.
     """
     if name is None:
         if to is not None or folder or without_evidence:
             raise OperatorError("name the strategy that this is about", "tradebot promote shows all of them")
-        return review(bot) if review_all else run(bot, None, None)
-    if review_all:
-        raise OperatorError("--review looks at all strategies", "tradebot promote --review")
+        return run(bot, None, None)
     if to is None:
         if without_evidence:
             raise OperatorError("--without-evidence needs a rung", f"tradebot promote {name} --to live")
@@ -271,3 +271,14 @@ def promote(
     if rung.place < row_of(bot, name).rung.place:
         return put_down(bot, name, rung)
     return climb(bot, name, rung, folder, confirmed)
+
+
+@on_bot(VERBS, "demote", epilog="tradebot demote")
+def demote(bot: "App") -> Report:
+    """Put down strategies that earn less than they had shown.
+
+    Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
+    strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
+    code 10 if there is one. The timetable of a live bot runs it after each session.
+    """
+    return review(bot)

@@ -10,6 +10,7 @@ from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.app import calendar
+from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Session
@@ -65,7 +66,9 @@ def read(
         unknown=tuple(filter(None, (problem, why_not, unreadable))),
         evidence=evidence,
     )
-    return account_report(material), history.at
+    found = account_report(material)
+    cautions = *found.further.cautions, *unproven(app)
+    return replace(found, further=replace(found.further, cautions=cautions)), history.at
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":

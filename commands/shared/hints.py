@@ -25,9 +25,9 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
-        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "promote", "live status",
-        "live arm", "config show", "config check", "config diff", "config set", "config accept", "backup", "restore",
-        "recover", "journal verify", "upgrade", "deploy verify",
+        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "promote", "demote",
+        "live status", "live arm", "config show", "config check", "config diff", "config set", "config accept",
+        "backup", "restore", "recover", "journal verify", "upgrade", "deploy verify",
     ),
     "Tell and rehearse": (
         "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",

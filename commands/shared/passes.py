@@ -60,7 +60,7 @@ IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
 """The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
-SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
+SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE, Gate.PROMOTION})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 

@@ -17,6 +17,7 @@ from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app import sandbox
 from tradebot.app.calendar import knowing
+from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
@@ -99,6 +100,8 @@ def _may(console: "Console", data: "Status") -> None:
         console.print(f"Permission [red]closed[/red]: {found}")
     else:
         console.print("Permission open")
+    for told in data.without_evidence:
+        console.print(f"  [yellow]{escape(clean(told))}[/]")
     books = next(judgment for judgment in data.health if judgment.subject == "books")
     if not books.at:
         console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
@@ -263,6 +266,7 @@ def status_of(app: "App") -> Status:
         looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
+        without_evidence=unproven(app),
     )
 
 

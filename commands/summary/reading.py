@@ -18,6 +18,7 @@ from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import BARS, EVENTS
 from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import leaves
+from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line, word
 from tradebot.judging.evidence import Evidence, Past, Unread
@@ -124,7 +125,7 @@ def _seen(
         slots=slots,
         missed=lost,
         judgments=judgments,
-        notes=said,
+        notes=(*said, *(unproven(app) if ledger else ())),
         beside=_compared(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted(ledger, since, until)) if ledger else (),

@@ -196,6 +196,21 @@ def test_release_that_loosens_adds_or_drops_a_setting_needs_approval() -> None:
     }
 
 
+def test_conditions_of_promotion_need_approval_only_if_they_are_loosened() -> None:
+    now = load(None, {})
+    values = effective(now.settings)
+    del values["promotion"]
+    earlier = differences(now.settings, Baseline(values, "ann/1", AT), now.origins)
+    assert earlier
+    assert not any(one.looser for one in earlier), "a release that had none asked for less"
+    loose = load(None, {}, {"promotion": {"live": {"trades": 100, "spa_p": 0.2, "mean_above": 0}}})
+    tight = load(None, {}, {"promotion": {"live": {"trades": 200, "spa_p": 0.01}}})
+    assert list(closed(accepted(now), loose)) == ["promotion.live.spa_p"]
+    assert [one.looser for one in differences(tight.settings, accepted(now), tight.origins)] == [False, False]
+    none = load(None, {}, {"promotion": {"live": {"drawdown_worse": None}}})
+    assert list(closed(accepted(now), none)) == ["promotion.live.drawdown_worse"]
+
+
 OWN = "strategies: {flow: {limits: {max_open_positions: 4}}, mine: {limits: {min_score: 0.4}, depth: 7}}\n"
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import NOW
-from tradebot.app.promoting import digest_of, standing
+from tradebot.app.promoting import SUBMITTED, digest_of, in_force, standing
 from tradebot.app.settings import load
 from tradebot.model.promotion import Promotion, Rung
 from tradebot.model.values import replace
@@ -22,7 +22,7 @@ def test_hash_is_of_a_strategys_own_values_and_not_of_how_much_it_trades_with() 
     assert digest() == digest({"allotment_fraction": 0.5}) == digest(limits={"max_open_positions": 5})
     assert digest() != digest({"min_cluster": 1})
     assert digest() != digest({"limits": {"max_open_positions": 4}})
-    assert digest_of(load(None, {}).settings, "rotation") is None
+    assert digest_of(load(None, {}).settings, "own") == SUBMITTED
 
 
 def test_hash_is_of_the_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +39,14 @@ def test_last_promotion_counts_if_it_is_of_the_same_hash() -> None:
     assert standing(rows, "rotation", "abc") is None
     # What was promoted before it was changed isn't again when it is changed back: a person has to say so.
     assert standing((PAPER, replace(SHADOW, digest="other")), "flow", "abc") is None
+
+
+def test_higher_promotion_of_two_folders_counts_unless_it_was_put_down_since() -> None:
+    down = replace(SHADOW, why="it lost", at=PAPER.at + timedelta(days=1))
+    assert in_force(None, None) is None
+    assert in_force(SHADOW, PAPER) == in_force(PAPER, SHADOW) == in_force(None, PAPER) == PAPER
+    assert in_force(down, PAPER) == down
+    assert in_force(down, again := replace(PAPER, at=down.at + timedelta(days=1))) == again
 
 
 def test_rungs_are_climbed_one_by_one() -> None:

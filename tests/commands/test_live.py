@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +21,17 @@ from tests.real_money import (
     bent_to,
     environment,
     lines_for,
+    promote,
     real_folder,
     spoken,
     writes,
 )
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.app.loading import Options
+from tradebot.app.promoting import unproven
 from tradebot.app.wiring import opened
+from tradebot.model.promotion import Rung
 
 CLOSED: dict[str, tuple[dict[str, str | None], str]] = {
     "tail unset": ({"TRADEBOT_LIVE": None}, "LIVE_ACCOUNT_UNSAID"),
@@ -173,6 +177,44 @@ def test_armed_for_one_session_with_everything_said_an_entry_goes_out_once(real:
     assert (before, real.sent()) == ([], [("POST", "/v2/orders")])
     assert real.sandbox.says("exchange", "tick", "5m").code == 0
     assert real.bot.json("reconcile")["findings"] == []
+
+
+def test_strategy_that_was_not_promoted_opens_nothing_until_a_person_types_the_sentence(real: Real) -> None:
+    before, sentence = real.sent(), "own trades live without evidence"
+    assert real.bot.says("promote", "own", "--to", "candidate").code == 0
+    refused = real.trades("MSFT")
+    assert (refused.code, refused.data["refused"], real.sent()) == (3, {"DEMOTED": 1}, before)
+    (row,) = [row for row in refused.data["rows"][0]["decisions"] if row["gate"] == "promotion"]
+    assert (row["observed"], row["limit"]) == ("candidate: put down by a person", "live small")
+    assert real.bot.says("evaluate-exits", "--force-slot").code == 0, "exits go on"
+    assert states(real)["promotion"] != "closed"
+    override = "promote", "own", "--to", "live", "--without-evidence"
+    assert real.bot.says(*override).code == 2, "there is no terminal"
+    with at_a_terminal("yes"):
+        assert real.bot.says(*override).code == 3
+    with at_a_terminal(sentence):
+        assert real.bot.says("promote", "own", "--to", "live_small", "--without-evidence").code == 2
+        assert real.bot.says(*override).code == 0
+    with closing(SqliteLedger.open(real.bot.folder, read_only=True)) as ledger:
+        last = ledger.promotions.every()[-1]
+    assert (last.strategy, last.rung, last.sentence, last.based_on) == ("own", Rung.LIVE, sentence, None)
+    told = f"own: live without evidence since {last.at:%Y-%m-%d}"
+    for verb in ("status", "report", "summary", "promote"):
+        assert told in real.bot.says(verb).out, verb
+
+
+def test_live_small_trades_with_a_part_of_its_allotment(real: Real) -> None:
+    with opened(Options(str(real.bot.folder)), os.environ) as app:
+        whole = app.rules.of("flow").allotment_fraction
+    written = promote(real.bot.folder, Rung.LIVE_SMALL)
+    with opened(Options(str(real.bot.folder)), os.environ) as app:
+        assert app.rules.of("flow").allotment_fraction == whole * app.settings.promotion.small_fraction
+        assert unproven(app)[0].startswith("flow: live small without evidence since")
+        climbed = app.climbed
+    assert climbed is not None
+    assert (climbed["flow"].found, climbed["own"].found) == ("live small", "live")
+    promote(real.bot.folder)
+    assert written.rung is Rung.LIVE_SMALL
 
 
 @pytest.mark.parametrize("case", CLOSED)

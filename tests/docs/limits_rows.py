@@ -65,6 +65,9 @@ class Clause(NamedTuple):
 ROWS = (
     Row("arming, order gates in the environment; mode, key and URL fit together", "mode, ARMED, HALT",
         (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
+    Row("with real money, a strategy has shown enough, or a person has typed that it hasn't", "promotion",
+        (Gate.PROMOTION,), (f"{COMMON}.promotion",),
+        ("tests/gates/test_entry.py::test_strategy_needs_a_promotion_where_real_money_is_at_stake",)),
     Row("nothing looser than the accepted configuration", "every setting", (Gate.PERMISSION,),
         ("tradebot.gates.permission.configuration", f"{COMMON}.permission_to_enter"),
         ("tests/app/test_baseline.py::test_entries_close_if_any_limit_is_looser_and_exits_never_do",)),

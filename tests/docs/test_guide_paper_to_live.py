@@ -4,7 +4,9 @@ Requests for Alpaca's hosts are turned round to loopback below the client librar
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,10 @@ class Person:
     def __init__(self, live: Bot, sandbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.live, self.sandbox, self.sent = live, sandbox, dict[str, int]()
         self._capsys = capsys
+
+    def types(self, sentence: str, command: str) -> Said:
+        with at_a_terminal(sentence):
+            return typed(self._capsys, *command.split()[1:])
 
     def confirms(self, command: str) -> Said:
         self.sent[command] = len(writes(self.sandbox))
@@ -64,11 +70,12 @@ def test_nothing_is_sent_before_a_person_arms_it_and_the_first_day_is_small(
             return said
 
         asked = ("tradebot live arm", "tradebot unhalt", "tradebot config accept")
-        instead = {
+        instead: dict[str, Callable[[str], Said]] = {
             "export TRADEBOT_LIVE=…": named,
             **dict.fromkeys(("tradebot fetch-flow", "tradebot evaluate-exits"), a_minute_passes),
             "tradebot trade-once": a_minute_passes,
             **dict.fromkeys(asked, person.confirms),
+            "tradebot promote flow --to live": partial(person.types, "flow trades live without evidence"),
         }
         with bent_to(sandbox.url) as turned, made_in_its_time(sandbox.url):
             said = follow("paper-to-live", capsys, instead)

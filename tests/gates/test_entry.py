@@ -40,12 +40,12 @@ from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.trading import Climbed, Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DEPTH, Gate.DISPLACEMENT, Gate.APPROVAL,
-    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY,
+    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY, Gate.PROMOTION,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.POSITIONS_HELD, Gate.LARGEST_POSITION,
 )  # fmt: skip
 OF_MARGIN = (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
@@ -324,6 +324,39 @@ def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
     numbers = [each for each in (observed, limit) if isinstance(each, Decimal | float | int)]
     units = set(units_of(gate, reason)) | {gate.unit}
     assert (Unit.NONE not in units) or not numbers or gate is Gate.SCORE
+
+
+@pytest.mark.parametrize(
+    ("climbed", "verdict", "reason", "observed", "limit"),
+    [
+        (Climbed(Decimal(1), "live", "live small"), Verdict.PASS, None, "live", "live small"),
+        (Climbed(Decimal("0.1"), "live small", "live small"), Verdict.PASS, None, "live small", "live small"),
+        (
+            Climbed(Decimal(0), "paper", "live small", Reason.NOT_PROMOTED),
+            FAIL,
+            Reason.NOT_PROMOTED,
+            "paper",
+            "live small",
+        ),
+        (
+            Climbed(Decimal(0), "hash b", "hash a", Reason.PROMOTION_LAPSED),
+            FAIL,
+            Reason.PROMOTION_LAPSED,
+            "hash b",
+            "hash a",
+        ),
+        (None, UNKNOWN, Reason.NOT_PROMOTED, "never promoted", None),
+    ],
+)
+def test_strategy_needs_a_promotion_where_real_money_is_at_stake(
+    climbed: Climbed | None, verdict: Verdict, reason: Reason | None, observed: str, limit: str | None
+) -> None:
+    others = {"rotation": Climbed(Decimal(1), "live", "live small")}
+    known = others if climbed is None else {**others, "flow": climbed}
+    decisions = decide(on_desk(permission=Permission(climbed=known)))
+    assert [one.gate for one in decisions] == [gate for gate in Gate if gate in (*ASKED, Gate.PROMOTION)]
+    (said,) = (one for one in decisions if one.gate is Gate.PROMOTION)
+    assert (said.verdict, said.reason, said.observed, said.limit) == (verdict, reason, observed, limit)
 
 
 def test_each_gate_has_a_case_that_it_refuses() -> None:

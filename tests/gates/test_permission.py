@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of,
 from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.model.trading import Arming, Climbed, Mode, Permission
 from tradebot.model.values import replace
 
 NUMBER = "912345678"
@@ -28,6 +29,12 @@ NO = ("false", "False", "0", "no", "OFF")
 ODD = ("true ", " true", "\uff11", "2", "y", "enabled", "truefalse", "\ufb02ase", "t\u0440ue")
 """A blank, a full-width digit, another number, words that nobody documented, letters that only look like ours."""
 SPELLINGS = (None, *YES, *NO, *ODD)
+
+
+def test_promotions_count_for_real_money_alone() -> None:
+    climbed = {"flow": Climbed(Decimal(1), "live", "live small")}
+    assert permission_of(replace(EVERY, climbed=climbed)).climbed == climbed
+    assert permission_of(replace(EVERY, climbed=climbed, mode=Mode.PAPER)).climbed is None
 
 
 def said(**environment: str | None) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,18 +12,21 @@ from tradebot.adapters.plugins.code import Code
 from tradebot.adapters.plugins.plugin import code_in_use
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.text.canonical import json_text
-from tradebot.app.backtest.results import read_result
 from tradebot.app.baseline import effective
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
-from tradebot.model.trading import Mode
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Climbed, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tradebot.app.settings import Settings
+    from tradebot.app.settings import Loaded, Settings
     from tradebot.app.wiring import App
 
 CHARACTERS = 12
+NONE, ALL = Decimal(0), Decimal(1)
+SUBMITTED = "submitted"
+"""Stands for the hash of candidates that are submitted from outside."""
 NO_VALUES = frozenset({"allotment_fraction", "files"})
 """What a strategy's section says of how much it trades with, and where its files are."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -44,12 +48,18 @@ def code_of(settings: Settings, name: str) -> str | None:
     return code[name].digest if name in code else None
 
 
-def digest_of(settings: Settings, name: str) -> str | None:
-    """Return the hash of a strategy's code and values; None if it isn't in use or isn't installed."""
-    code = code_of(settings, name) if name in settings.strategies.sections() else None
+def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
+    """Return the hash of a strategy's code and values; None if it isn't installed.
+
+    What isn't in use can only be the label of submitted candidates, of which nobody knows the code. `values` are the
+    effective ones of the settings, if they are known.
+    """
+    if name not in settings.strategies.sections():
+        return SUBMITTED
+    code = code_of(settings, name)
     if code is None:
         return None
-    return sha256(json_text([_values(effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
+    return sha256(json_text([_values(values or effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
 
 
 def _values(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -66,6 +76,8 @@ def fixed_since(app: App, name: str) -> Fixed:
     if since is None:
         return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:
+        from tradebot.app.backtest.results import read_result
+
         played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
         same = played is not None and Code(played["files"], played["versions"]).digest == code
         return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
@@ -79,6 +91,36 @@ def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> 
     return last if last is not None and last.digest == digest else None
 
 
+def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
+    """Return the higher one of two promotions; what a strategy reached elsewhere before it was put down is over."""
+    known = [one for one in (own, elsewhere) if one is not None]
+    if own is not None and own.why:
+        known = [one for one in known if one is own or one.at > own.at]
+    return max(known, key=lambda one: (one.rung.place, one.at), default=None)
+
+
+def climbed(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
+    """Return whether each strategy may enter with real money, and with which part of its allotment."""
+    names = dict.fromkeys((*loaded.settings.strategies.sections(), *(one.strategy for one in promotions)))
+    return {name: _climbed(loaded, promotions, name) for name in names}
+
+
+def _climbed(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
+    own, settings = [one for one in promotions if one.strategy == name], loaded.settings
+    digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
+    last = standing(own, name, digest)
+    if last is None:
+        if not own:
+            return Climbed(NONE, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
+        return Climbed(NONE, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
+    if last.rung in REAL_MONEY:
+        small = last.rung is Rung.LIVE_SMALL
+        return Climbed(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
+    if last.why:
+        return Climbed(NONE, f"{last.rung.words}: {last.why}", needed, Reason.DEMOTED)
+    return Climbed(NONE, last.rung.words, needed, Reason.NOT_PROMOTED)
+
+
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
     """Return the part of the account's equity that a strategy traded with on a day: less of it in live small."""
     allotment = app.settings.strategies.allotments()[name]
@@ -90,9 +132,9 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 
 
 def unproven(app: App) -> tuple[str, ...]:
-    """Return a sentence on each strategy in use that trades real money without evidence, and since when."""
+    """Return a sentence on each strategy that may trade real money without evidence, and since when."""
     promotions, found = app.books.promotions.every(), list[str]()
-    for name in app.settings.strategies.sections() if promotions else ():
+    for name in dict.fromkeys(one.strategy for one in promotions):
         own = [one for one in promotions if one.strategy == name]
         last = standing(own, name, digest_of(app.settings, name))
         if last is not None and last.sentence and last.rung in REAL_MONEY:

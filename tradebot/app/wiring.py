@@ -26,7 +26,7 @@ from tradebot.app.stores import Stores
 from tradebot.app.venues import Access, Door, door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
-from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.model.trading import Climbed, Mode, Permission, mode_name
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -93,14 +93,25 @@ class App(Stores):
     def permission_inputs(self) -> PermissionInputs:
         """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
-        return permission_inputs_of(self.loaded, self.folder, self._environ, armed, self.accepted)
+        inputs = permission_inputs_of(self.loaded, self.folder, self._environ, armed, self.accepted)
+        return replace(inputs, climbed=self.climbed)
+
+    @property
+    def climbed(self) -> Mapping[str, Climbed] | None:
+        """Return whether each strategy was promoted to real money; no books promote none, and in shadow none has to."""
+        if self.mode is not Mode.LIVE or self.settings.shadow:
+            return None
+        from tradebot.app.promoting import climbed
+
+        return climbed(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
 
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
         from tradebot.app.rules import discovered_last
 
-        return self.in_force.rules(self.accepted, discovered_last(self.settings, lambda: self.recorded))
+        rules = self.in_force.rules(self.accepted, discovered_last(self.settings, lambda: self.recorded))
+        return rules.with_shares(self.climbed)
 
     @cached_property
     def in_force(self) -> InForce:

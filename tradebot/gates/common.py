@@ -60,6 +60,17 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
     return Decision(Gate.PERMISSION, Verdict.FAIL, reason, found)
 
 
+def promotion(desk: Desk, strategy: str) -> tuple[Decision, ...]:
+    """Refuse a strategy that wasn't promoted to real money; nothing is asked where none is at stake."""
+    if desk.permission.climbed is None:
+        return ()
+    known = desk.permission.climbed.get(strategy)
+    if known is None:
+        return (Decision(Gate.PROMOTION, Verdict.UNKNOWN, Reason.NOT_PROMOTED, "never promoted"),)
+    verdict = Verdict.PASS if known.share > 0 else Verdict.FAIL
+    return (Decision(Gate.PROMOTION, verdict, known.reason, known.found, known.needed),)
+
+
 def trading_state(desk: Desk) -> Decision:
     """Pass only if the state is ACTIVE. This gate applies to orders that add risk."""
     state = desk.state.state

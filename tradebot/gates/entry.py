@@ -15,6 +15,7 @@ from tradebot.gates.common import (
     clocks_agree,
     flow_contract,
     permission_to_enter,
+    promotion,
     rested,
     session_open,
     trading_state,
@@ -62,20 +63,17 @@ class AccountAsk(Struct, frozen=True, dict=True):
         """Return what a gate may look at if it judges one strategy, whatever the candidate."""
         known = self._strategies.get(strategy)
         if known is not None:
-            book, decided = known
-            return StrategyAsk(self, book, rules.limits, decided)
+            return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
         equity = rules.allotment_fraction * self.book.equity
-        asked = StrategyAsk(self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
+        asked = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
         self._strategies[strategy] = asked.book, asked.decisions
         return asked
 
 
 class StrategyAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges one strategy: its own book, and the limits in force for it.
+    """What a gate may look at if it judges one strategy: its own book and limits, and what was decided already."""
 
-    `decided` is what was decided about it already.
-    """
-
+    name: str
     account: AccountAsk
     book: Book
     limits: Limits
@@ -83,7 +81,9 @@ class StrategyAsk(Struct, frozen=True, dict=True):
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        return self.decided or tuple(gate(self) for gate in _OF_STRATEGY.values())
+        if self.decided:
+            return self.decided
+        return *promotion(self.account.desk, self.name), *(gate(self) for gate in _OF_STRATEGY.values())
 
 
 class Ask(Struct, frozen=True):

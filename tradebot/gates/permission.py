@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.text import in_yaml
-from tradebot.model.trading import Arming, Difference, Mode, Permission
+from tradebot.model.trading import Arming, Climbed, Difference, Mode, Permission
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
@@ -63,6 +63,8 @@ class PermissionInputs(Struct, frozen=True):
     min_free_mb: int = 0
     passing: str | None = None
     """Why what is written to the state folder doesn't last; None if nothing says so, or no real money is at stake."""
+    climbed: Mapping[str, Climbed] | None = None
+    """Whether each strategy was promoted to real money; None if none is at stake."""
 
 
 class Door(Struct, frozen=True):
@@ -81,7 +83,8 @@ def permission_of(inputs: PermissionInputs) -> Permission:
         for some in (doors(inputs), entry_doors(inputs))
     )
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
-    return Permission(closed, armed.until if armed else None, to_entries)
+    climbed = inputs.climbed if inputs.mode is Mode.LIVE else None
+    return Permission(closed, armed.until if armed else None, to_entries, climbed)
 
 
 def entry_doors(inputs: PermissionInputs) -> tuple[Door, ...]:

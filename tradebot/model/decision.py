@@ -48,6 +48,7 @@ class Gate(StrEnum):
     NEEDS = "needs", Unit.BARS
     PERMISSION = "permission"
     TRADING_STATE = "trading_state"
+    PROMOTION = "promotion"
     SESSION = "session", Unit.SECONDS
     SECOND_WRITER = "second_writer", Unit.ORDERS
     BOOKS_OLD = "books_old", Unit.ORDERS

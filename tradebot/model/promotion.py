@@ -99,13 +99,13 @@ class PromotionRules(Frozen):
 class Interval(Struct, frozen=True):
     """The mean return of a session between two ends that hold however often one looks, and the sessions it is of.
 
-    `drawdown` is the deepest one of those sessions, as a fraction of zero or less.
+    `deviation` is the standard deviation of one session's return.
     """
 
     low: float
     high: float
     sessions: int
-    drawdown: float
+    deviation: float
 
 
 class Promotion(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
+from tradebot.model.real_money_reasons import REAL_MONEY_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow, Unit, blocked, broken, idle, unknown
 from tradebot.model.registry_reasons import REGISTRY_REASONS
 from tradebot.model.setup_reasons import SETUP_REASONS
@@ -134,12 +135,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "The disk of the state folder is nearly full: entries are closed, exits continue.",
         "Free space, but never delete the journal or quarantine: tradebot status --stores shows what takes it.",
     ),
-    Reason.STATE_NOT_LASTING: blocked(
-        "The state folder is on a disk that ends with the machine or the container, and real money is at stake: "
-        "entries are closed, exits continue.",
-        "Move the folder to a disk that lasts (in a container, to a volume), then run tradebot live status "
-        "--state-dir NEW.",
-    ),
+    **REAL_MONEY_REASONS,
     Reason.DRY_RUN: idle("A dry run sends nothing.", "Run the verb without --dry-run."),
     Reason.SHADOW: idle(
         "The bot is in shadow mode: it decided on this order and recorded it, but didn't send it.",

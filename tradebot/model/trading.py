@@ -81,16 +81,27 @@ class Arming(Struct, frozen=True):
     at: datetime
 
 
+class Climbed(Struct, frozen=True):
+    """Which part of its allotment a strategy may enter with; if it is none, why, what was found and what it takes."""
+
+    share: Decimal
+    found: str
+    needed: str
+    reason: Reason | None = None
+
+
 class Permission(Struct, frozen=True):
     """Whether anything may be sent to the broker. Each closed door has its reason and what was found there.
 
     The doors in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
-    cancels and protection continue.
+    cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None if
+    none is at stake.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
     entries_until: datetime | None = None
     entries_closed: tuple[tuple[Reason, str], ...] = ()
+    climbed: Mapping[str, Climbed] | None = None
 
     @property
     def open(self) -> bool:

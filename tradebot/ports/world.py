@@ -20,7 +20,8 @@ from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.registry import RegistryRules
-from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.model.trading import Climbed, Mode, Permission, mode_name
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.model.venue import Capabilities
@@ -91,6 +92,18 @@ class Rules(Struct, frozen=True, dict=True):
         """Return what may be traded: the universe of the account, and those of its strategies."""
         own = (symbol for rules in self.own.values() for symbol in rules.universe)
         return tuple(dict.fromkeys((*self.universe, *own)))
+
+    def with_shares(self, climbed: Mapping[str, Climbed] | None) -> Rules:
+        """Return the rules with the part of its allotment that each strategy may enter with, if it isn't the whole.
+
+        One that may not enter keeps its allotment, because what it holds is measured by that.
+        """
+        parts = {name: one.share for name, one in (climbed or {}).items() if 0 < one.share < 1 and name in self.own}
+        own = {
+            name: replace(self.own[name], allotment_fraction=self.own[name].allotment_fraction * part)
+            for name, part in parts.items()
+        }
+        return replace(self, own={**self.own, **own}) if own else self
 
     # A pass asks for both many times.
     @cached_property

@@ -157,8 +157,8 @@ class Tape:
         ports.pop("orders", None)
         nothing: Any = None
         return World(
-            rules=rules, permission=permission, **ports, **clocks, orders=orders, approvals=lambda: approvals,
-            bars=nothing, flow=nothing, strategies=(), send_lock=_NoLock(), shadow=shadow,
+            rules=rules.with_shares(permission.climbed), permission=permission, **ports, **clocks, orders=orders,
+            approvals=lambda: approvals, bars=nothing, flow=nothing, strategies=(), send_lock=_NoLock(), shadow=shadow,
         )  # fmt: skip
 
     def attribute(self, name: str) -> Any:

@@ -21,8 +21,9 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import FETCHING, Slot, slots
 
 CHORES = frozenset({
-    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "doctor",
-    "events", "fetch-flow", "fills", "journal verify", "learn", "orders", "parity", "pnl", "positions", "reconcile",
+    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "demote",
+    "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "orders", "parity", "pnl", "positions",
+    "reconcile",
     "report", "schedule", "score", "signals", "status", "strategy list", "summary", "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""

@@ -153,7 +153,8 @@ class Status(Struct, frozen=True, omit_defaults=True):
     trade in the account; None if nothing was held or paid, or if the records don't tell.
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
     the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
-    what of `realized_usd` the bot's trades didn't make.
+    what of `realized_usd` the bot's trades didn't make. `without_evidence` are sentences on strategies that may trade
+    real money because a person said so.
     """
 
     state_dir: str
@@ -182,3 +183,4 @@ class Status(Struct, frozen=True, omit_defaults=True):
     looked_at: LookedAt
     margin: AccountMargin | None = None
     realized_elsewhere_usd: Decimal = Decimal(0)
+    without_evidence: tuple[str, ...] = ()

@@ -90,7 +90,7 @@ def use(books: SqliteLedger) -> None:
     books.book(Booking((paid,)), minutes(8))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late",), "too late", "me", minutes(8)))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late", "sweep"), "bought late", "me", minutes(9)))
-    shown = Interval(0.0001, 0.0009, 250, -0.04)
+    shown = Interval(0.0001, 0.0009, 250, 0.005)
     books.promotions.append(Promotion("flow", Rung.LIVE_SMALL, "abc", "me", minutes(8), shown, {"trades": 120.0}))
     books.promotions.append(Promotion("flow", Rung.LIVE, "abc", "me", minutes(9), sentence="I let flow trade"))
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")

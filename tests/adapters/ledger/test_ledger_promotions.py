@@ -14,7 +14,7 @@ from tradebot.errors import DamagedBooksError
 from tradebot.model.promotion import Interval, Promotion, Rung
 from tradebot.model.values import replace
 
-PAPER = Promotion("flow", Rung.PAPER, "abc", "ann/1", NOW, Interval(0.0001, 0.001, 120, -0.03), {"sessions": 120.0})
+PAPER = Promotion("flow", Rung.PAPER, "abc", "ann/1", NOW, Interval(0.0001, 0.001, 120, 0.005), {"sessions": 120.0})
 OVERRIDDEN = Promotion("flow", Rung.LIVE, "abc", "ann/1", minutes(1), sentence="flow trades, and I know it")
 
 

@@ -95,7 +95,7 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     assert (shown.code, shown.out.encode(), Path("-").exists()) == (0, file.read_bytes(), False)
     assert shown.err.startswith("Keys, account numbers, hosts, addresses and home paths are hidden.")
     about = parts_of(file)["about"]
-    assert about["versions"]["forms"] == {"journal": 2, "ledger": 2, "record of a pass": 2}
+    assert about["versions"]["forms"] == {"journal": 2, "ledger": 3, "record of a pass": 2}
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     found = _alone(capsys, "replay", str(file), "--json").data

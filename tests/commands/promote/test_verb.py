@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.accepting import accept
-from tests.bot import Bot, made
+from tests.accepting import accept, configure
+from tests.bot import Bot, Said, made
+from tests.real_money import at_a_terminal, real_folder
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 from tradebot.errors import ExitCode
-from tradebot.model.promotion import Promotion, Rung
+from tradebot.model.evidence import Trials
+from tradebot.model.promotion import Interval, Promotion, Rung
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 from tradebot.views.performance.of_strategy import OwnResults
 from tradebot.views.selection.promotion import Must
 
@@ -125,6 +131,67 @@ def test_promotion_lapses_with_other_values_and_a_person_may_put_a_strategy_down
     (row,) = bot.json("promote")["strategies"]
     assert (row["rung"], row["lapsed"]) == ("candidate", True)
     assert "its promotion was for other code or values" in bot.shown("promote")
+
+
+def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
+    bot: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Bot(real_folder(bot.folder, tmp_path / "real"), capsys)
+    typed = written(real.folder)[0]
+    with closing(SqliteLedger.open(real.folder)) as ledger:
+        ledger.promotions.append(replace(typed, sentence="", based_on=Interval(0.0002, 0.003, 300, 0.004)))
+    days = [typed.at.date() + timedelta(days=number) for number in range(1, 131)]
+
+    def review(sign: int) -> Said:
+        since = OwnResults({day: sign * value for day, value in zip(days, RETURNS.values(), strict=True)})
+        monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: since)
+        return real.says("demote")
+
+    assert review(1).code == ExitCode.DONE
+    down = review(-1)
+    assert down.code == ExitCode.FINDINGS
+    assert "flow is put down to shadow: the mean of the 130 sessions since its promotion is -0." in down.out
+    last = written(real.folder)[-1]
+    assert (last.rung, last.numbers["sessions"]) == (Rung.SHADOW, 130)
+    assert last.numbers["mean"] < last.numbers["least"]
+    with opened(Options(str(real.folder)), {}) as app:
+        climbed = (app.climbed or {})["flow"]
+    assert (climbed.reason, climbed.found) == (Reason.DEMOTED, f"shadow: {last.why}")
+    assert climbed.share == 0
+    assert review(-1).code == ExitCode.DONE, "it is down already"
+
+
+FEWER = """promotion:
+  live_small: {sessions: 120, sessions_here: 100, trades: 40, parity_sessions: null, parity_worse_bps: null}
+  live: {parity_sessions: null, parity_worse_bps: null}
+"""
+
+
+def test_real_money_takes_evidence_and_a_person_at_a_terminal(
+    bot: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Bot(real_folder(bot.folder, tmp_path / "real"), capsys)
+    configure(real.folder, FEWER)
+    typed = written(real.folder)[0]
+    with closing(SqliteLedger.open(real.folder)) as ledger:
+        ledger.promotions.append(replace(typed, rung=Rung.PAPER, sentence=""))
+    days = [typed.at.date() + timedelta(days=number) for number in range(1, 131)]
+    good = replace(GOOD, returns=dict(zip(days, RETURNS.values(), strict=True)))
+    monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: good)
+    step = "promote", "flow", "--to", "live_small"
+    refused = real.says(*step)
+    assert (refused.code, "mean_above, deflated_sharpe, spa_p" in refused.err) == (ExitCode.REFUSED, True)
+    monkeypatch.setattr("commands.promote.gather.read_trials", lambda *_: Trials(20, ()))
+    assert real.says(*step, "--confirm", real.tail()).code == ExitCode.USAGE, "there is no terminal"
+    with at_a_terminal("yes"):
+        assert real.says(*step).code == ExitCode.REFUSED
+    with at_a_terminal(real.tail()):
+        assert real.says(*step).out.startswith("flow is now live small.")
+    last = written(real.folder)[-1]
+    assert last.based_on is not None
+    assert 0 < last.based_on.low < last.based_on.high
+    assert (last.sentence, last.numbers["sessions"]) == ("", 130)
+    assert "without evidence" not in real.says("promote").out.replace("own: live without evidence", "")
 
 
 def written(folder: Path) -> Sequence[Promotion]:

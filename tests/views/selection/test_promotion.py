@@ -1,6 +1,7 @@
 """Conditions of promotion: each number beside its bound, what is missing, and what chance and an edge reach."""
 
 from decimal import Decimal
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ from tradebot.views.selection.promotion import (
     Evidence,
     asked,
     conditions,
-    contradicted,
     effect_size,
     interval,
+    least_since,
     sharpe_gain,
 )
 
@@ -141,15 +142,19 @@ def test_effect_size_is_a_distance_in_standard_deviations() -> None:
     assert effect_size((1.0,) * 40) is None
 
 
-def test_results_contradict_a_promotion_only_if_their_interval_is_below_it() -> None:
+def test_results_contradict_a_promotion_only_if_their_mean_is_clearly_below() -> None:
     based_on = interval(SHOWN, ERROR)
     assert based_on is not None
-    assert contradicted(based_on, GOOD[:200], ERROR) is None
-    assert contradicted(based_on, tuple(-each for each in GOOD[:19]), ERROR) is None
-    gone = contradicted(based_on, tuple(-each for each in GOOD), ERROR)
+    least = least_since(based_on, GOOD[:200], ERROR)
+    assert least is not None
+    assert least < fmean(GOOD[:200])
+    assert least_since(based_on, GOOD[:19], ERROR) is None
+    lost = tuple(each - fmean(GOOD) for each in GOOD)
+    gone = least_since(based_on, lost, ERROR)
     assert gone is not None
-    assert gone.high < based_on.low
-    assert gone.sessions == 400
+    assert gone > fmean(lost)
+    # The more there is of both, the closer they have to be.
+    assert least < gone < (based_on.low + based_on.high) / 2
 
 
 def test_chance_stays_below_real_money_and_a_large_edge_gets_there() -> None:

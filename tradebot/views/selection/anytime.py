@@ -32,9 +32,12 @@ def anytime(returns: Sequence[float], error: float) -> Ends | None:
     return Ends(mean - half, mean + half)
 
 
-def half_width(count: int, error: float) -> float:
-    """Return how far each end is from the mean of so many values, in standard deviations of one value."""
+def half_width(count: int, error: float, tightest: int = TIGHTEST) -> float:
+    """Return how far each end is from the mean of so many values, in standard deviations of one value.
+
+    It holds for any number of values, and is as narrow as it can be made for so many as `tightest`.
+    """
     shape = -2 * log(2 * error)
-    mixing = (shape + log(shape + 1)) / TIGHTEST
+    mixing = (shape + log(shape + 1)) / tightest
     seen = count * mixing + 1
     return sqrt(2 * seen / (count**2 * mixing) * log1p(sqrt(seen) / (2 * error)))

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, partial
 from itertools import chain
-from math import isfinite, sqrt
+from math import hypot, isfinite, sqrt
 from statistics import NormalDist, fmean, stdev
 
 import numpy as np
@@ -36,6 +36,8 @@ FEWEST = 20
 """Below so many sessions or trades, nothing is estimated."""
 LONGEST = 2_520
 """A condition that so many more sessions (ten years) wouldn't meet at today's rate isn't met by waiting."""
+SOON = 100
+"""After so many sessions since a promotion, its results are told apart from what it was based on most sharply."""
 BLOCK = 10
 GAINS = Resampling(resamples=2_000, mean_block=BLOCK)
 IN_ANY_ORDER = Resampling(resamples=1_000, mean_block=1)
@@ -173,16 +175,21 @@ def asked(of: Evidence, rules: PromotionRules, rung: Rung) -> Iterator[Asked]:
 def interval(of: Evidence, error: float) -> Interval | None:
     """Return the interval that a promotion is based on; None if there is too little to estimate it."""
     ends = anytime(of.returns, error / of.trials) if of.enough and of.trials else None
-    return ends and Interval(ends.low, ends.high, len(of.returns), max_drawdown(of.returns))
+    return ends and Interval(ends.low, ends.high, len(of.returns), stdev(of.returns))
 
 
-def contradicted(based_on: Interval, since: Sequence[float], error: float) -> Interval | None:
-    """Return the interval of the returns since a promotion if it is all below the one that this was based on.
+def least_since(based_on: Interval, since: Sequence[float], error: float) -> float | None:
+    """Return the least mean return since a promotion that is compatible with what it was based on.
 
-    Both hold however often they are looked at. None if they agree, or for fewer than 20 returns.
+    Both means have an interval that holds however often one looks; that of their difference is the root of the sum of
+    squares of both. It is narrowest after a hundred sessions, so that a loss is noticed sooner than an edge was. None
+    for fewer than 20 returns.
     """
-    ends = anytime(since, error) if len(since) >= FEWEST else None
-    return Interval(ends.low, ends.high, len(since), max_drawdown(since)) if ends and ends.high < based_on.low else None
+    if len(since) < FEWEST:
+        return None
+    then = based_on.deviation * half_width(based_on.sessions, error)
+    now = stdev(since) * half_width(len(since), error, SOON)
+    return (based_on.low + based_on.high) / 2 - hypot(then, now)
 
 
 def sharpe_gain(
