@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.report.reading import sessions_of
@@ -36,6 +37,8 @@ class Source(NamedTuple):
     own: OwnResults = OwnResults({})
     champion: OwnResults | None = None
     trials: int | None = None
+    listed: Path = Path()
+    """The folder with the list of trials, which two sources may share."""
     parities: Sequence[DayParity] = ()
     why_not: str = ""
 
@@ -129,38 +132,44 @@ def _source(app: "App", name: str, champion: str) -> Source:
         return own_results(history, sessions, of, since, partial(share_on, app, of, promotions))
 
     beside = results(champion) if champion in app.settings.strategies.sections() else None
-    tried = read_trials(app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name, {name})
+    run = app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name
+    tried = read_trials(run, {name})
     first = app.day.date_of(since)
     parities = app.recorded.parities(LATELY) if app.recorded else ()
     return found._replace(
         own=results(name),
         champion=beside,
         trials=tried.count if tried else None,
+        listed=run.parent.resolve(),
         parities=[one for one in parities if one.session > first],
     )
 
 
 def _evidence(sources: Sequence[Source], reached: date | None, per_year: int) -> Evidence:
     """Return what all sources show together; of a session that several have, the first one's counts."""
-    returns = {day: value for one in reversed(sources) for day, value in one.own.returns.items()}
-    days = sorted(returns)
     shown = [one for one in sources if one.own.returns]
+    owner = {day: one for one in reversed(shown) for day in one.own.returns}
+    days = sorted(owner)
+    # What several folders have of a session counts once: trades by the day when they were closed, costs by sessions.
+    parts = [sum(owner[day] is one for day in one.own.returns) / len(one.own.returns) for one in shown]
     beside = [one.champion for one in shown if one.champion]
     champion = {day: value for one in reversed(beside) for day, value in one.returns.items()}
-    known = [one.own.costs for one in shown]
-    trials = [one.trials for one in sources if one.trials is not None]
+    known = [None if one.own.costs is None else part * one.own.costs for one, part in zip(shown, parts, strict=True)]
+    trials = {one.listed: one.trials for one in sources if one.trials is not None}
     parities = sorted((day for one in sources for day in one.parities), key=lambda day: day.session)[-LATELY:]
     costs = [each for each in known if each is not None]
     return Evidence(
         traded=frozenset(one.traded for one in shown),
-        returns=tuple(returns[day] for day in days),
-        trades=tuple(made for one in shown for made in one.own.trades),
+        returns=tuple(owner[day].own.returns[day] for day in days),
+        trades=tuple(made for one in shown for day, made in one.own.trades if owner.get(day, one) is one),
         here=sum(reached is None or day > reached for day in days),
         per_year=per_year,
         costs=sum(costs) if costs and len(costs) == len(known) else None,
-        trials=sum(trials) if trials else None,
+        trials=sum(trials.values()) if trials else None,
         parity=over_time(parities),
         # A session in which the champion wasn't there is one in which it earned nothing.
         champion=tuple(champion.get(day, 0.0) for day in days) if beside else None,
-        champion_trades=tuple(made for one in beside for made in one.trades),
+        champion_trades=tuple(
+            made for one in shown if one.champion for day, made in one.champion.trades if owner.get(day, one) is one
+        ),
     )

@@ -72,6 +72,15 @@ def test_last_pass_that_saw_a_price_of_a_symbol_is_found_however_many_saw_others
     assert facts.last_marked("AAPL", minutes(2)) is None, "it is from before that"
 
 
+def test_time_at_which_a_strategy_was_last_asked_with_other_code_is_found(facts: SqliteFacts) -> None:
+    assert facts.other_code("flow", "new") is None
+    for number, code in enumerate(({"flow": "old"}, {"flow": "new", "mine": "x"}, None, {"flow": "new"}), 1):
+        facts.record(replace(make_cycle(f"c{number}", minutes(number)), code=code))
+    assert facts.other_code("flow", "new") == minutes(1)
+    assert facts.other_code("flow", "newer") == minutes(4)
+    assert facts.other_code("mine", "x") is None
+
+
 def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
     seen = margin({"AAPL": "10"}).seen(Decimal(1000))
     paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)

@@ -26,7 +26,8 @@ from tradebot.views.selection.promotion import Must
 
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(130)]
 RETURNS = dict(zip(DAYS, (0.004 * (np.random.default_rng(1).normal(size=130) + 0.4)).tolist(), strict=True))
-GOOD = OwnResults(RETURNS, tuple(sum([*RETURNS.values()][place : place + 3]) for place in range(0, 129, 3)), 0.01)
+MADE = tuple((DAYS[place], sum([*RETURNS.values()][place : place + 3])) for place in range(0, 129, 3))
+GOOD = OwnResults(RETURNS, MADE, 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +110,15 @@ def test_strategy_climbs_rung_by_rung_and_the_ledger_keeps_what_that_was_based_o
 
 @pytest.mark.usefixtures("shows")
 def test_evidence_of_another_folder_counts_only_with_the_same_hash(bot: Bot, tmp_path: Path) -> None:
+    assert bot.says("promote", "flow", "--to", "shadow").code == ExitCode.DONE
     other = tmp_path / "other"
     shutil.copytree(bot.folder, other, ignore=shutil.ignore_patterns("exchange"))
     sources = bot.json("promote", "flow", "--from", str(other))["sources"]
     assert [(row["folder"], row["sessions"]) for row in sources] == [(str(bot.folder), 130), (str(other), 130)]
+    rows = conditions(bot.json("promote", "flow", "--from", str(other)))
+    alone = conditions(bot.json("promote", "flow"))
+    assert rows == alone, "what both have counts once"
+    assert rows["trades"]["number"] == len(MADE)
     (other / "tradebot.yaml").write_text(
         (other / "tradebot.yaml").read_text().replace("min_cluster: 1", "min_cluster: 2")
     )

@@ -35,9 +35,9 @@ def test_returns_of_an_only_strategy_with_everything_are_those_of_the_account() 
     found = results()
     assert list(found.returns) == [end.session for end in PAST.ends]
     assert list(found.returns.values()) == pytest.approx(earned)
-    assert len(found.trades) == COUNT
+    assert [day for day, _ in found.trades] == list(found.returns)
     # Each trade bought for 10,000 USD.
-    assert sum(found.trades) * 10_000 == pytest.approx(float(equities[-1] - CASH))
+    assert sum(made for _, made in found.trades) * 10_000 == pytest.approx(float(equities[-1] - CASH))
 
 
 def test_smaller_part_of_the_account_makes_larger_returns_of_the_same_profit() -> None:
@@ -75,7 +75,7 @@ def test_costs_are_fees_and_what_fills_cost_against_their_midpoints() -> None:
     bought = [one.fill.venue_order_id for one in PAST.fills if one.fill.side is Side.BUY]
     sent = dict.fromkeys(bought, Sent(FilledOrder("ours", None, None), (asked,)))
     charged, free = results(replace(PAST, cash=(fee,), sent=sent)), results()
-    assert charged.trades[-1] == pytest.approx(free.trades[-1] - 0.005)
+    assert charged.trades[-1][1] == pytest.approx(free.trades[-1][1] - 0.005)
     assert charged.returns[PAST.ends[-1].session] < free.returns[PAST.ends[-1].session]
     assert charged.costs == pytest.approx((50 + COUNT) / 100_000, rel=0.05)
     assert free.costs is None, "no midpoint is known"

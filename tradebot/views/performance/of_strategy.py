@@ -21,14 +21,14 @@ _ZERO = Decimal(0)
 
 
 class OwnResults(Struct, frozen=True):
-    """Returns by session, what each closed trade made of its stake, and what costs took of all returns together.
+    """Returns by session, what each closed trade made of its stake on which day, and what costs took of all returns.
 
     `costs` are fees and what fills cost against the midpoints that were decided on, as a sum of session returns; None
     if no midpoint is known.
     """
 
     returns: Mapping[date, float]
-    trades: tuple[float, ...] = ()
+    trades: tuple[tuple[date, float], ...] = ()
     costs: float | None = None
 
 
@@ -60,7 +60,8 @@ def own_results(
     if not bases:
         return OwnResults(returns)
     trips = [one for one in history.lots.trips if one.trade.strategy == strategy and one.trade.opened_at >= since]
-    made = tuple(made for one in trips if one.trade.closed_at and (made := _of_stake(history, one)) is not None)
+    closed = ((one.trade.closed_at, _of_stake(history, one)) for one in trips)
+    made = tuple((history.day.date_of(at), made) for at, made in closed if at and made is not None)
     base = sum(bases, _ZERO) / len(bases)
     costs = _costs(history, trips)
     return OwnResults(returns, made, None if costs is None else float(costs / base))
