@@ -62,6 +62,7 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
         Gate.REGISTRY,
         Gate.POSITIONS_HELD,
         Gate.LARGEST_POSITION,
+        Gate.PROMOTION,
         *OF_OPTIONS,
         *OF_MARGIN,
     }
