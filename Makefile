@@ -15,7 +15,7 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo test campaigns mutants check bench clients lock clean
+.PHONY: help demo test campaigns cluster mutants check bench clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: $(VENV)/.dev  ## run the fast tests and a sample of most campaigns (ARGS="
 campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
 	$(COMPILED) $(CODE) benchmarks $(TESTS)
 	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(ARGS)
+
+cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
+	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)
@@ -59,7 +62,7 @@ lock:  ## resolve the locks again (needs uv)
 	deploy/lock
 
 clean:  ## remove the environment and everything built; state/ is never touched
-	rm -rf $(VENV) .venv-mutants mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-mutants .venv-ray mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
@@ -73,4 +76,8 @@ $(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml deploy/install
 
 .venv-mutants/.dev: deploy/mutants.lock pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install .venv-mutants deploy/mutants.lock
+	@touch $@
+
+.venv-ray/.dev: deploy/ray.lock pyproject.toml deploy/install
+	@PYTHON="$(PYTHON)" deploy/install .venv-ray deploy/ray.lock
 	@touch $@

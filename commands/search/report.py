@@ -89,7 +89,8 @@ def _head(data: Searched) -> Iterator[str]:
 
 def _unjudged(data: Searched) -> str:
     if not data.trials.played:
-        return f"The space is valid: {counted(data.trials.left, 'trial')} with {counted(data.workers, 'worker')}."
+        by = f" with {counted(data.workers, 'worker')}" if data.workers else ""
+        return f"The space is valid: {counted(data.trials.left, 'trial')}{by}."
     few = data.trials.few
     if few and data.trials.played - few < 2:
         return (

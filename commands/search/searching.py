@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from commands.backtest.options import Wish
 from commands.backtest.playing import ready
-from commands.search.how import How
+from commands.search.how import How, On
 from commands.search.report import Searched
 from commands.shared.boundary import TerminatedError
 from commands.shared.plain import clean
@@ -55,8 +55,14 @@ class Made(Struct, frozen=True):
     place: Place
     results: Results
 
+    on: On
+
     def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
-        return Pool(self.bench, self.place, workers, watch, keep)
+        if self.on is not On.RAY:
+            return Pool(self.bench, self.place, workers, watch, keep)
+        from tradebot.app.search.cluster import hand_out
+
+        return Pool(self.bench, self.place, workers, watch, keep, hand_out)
 
 
 def search(file: Path, wish: Wish, how: How) -> Searched:
@@ -66,13 +72,14 @@ def search(file: Path, wish: Wish, how: How) -> Searched:
     """
     made = made_of(file, wish, how)
     space = made.bench.spaced.space
-    workers = fitting(how.workers, space.total)
+    # How many fit on a cluster is known once it is there.
+    workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
     if how.only_check:
         return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
-        _play(made, study, workers)
+        workers = _play(made, study, workers)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{counted(study.counts().played, 'trial')} of {space.total:,}"
@@ -104,7 +111,7 @@ def made_of(file: Path, wish: Wish, how: How) -> Made:
         )
     storage = how.storage or str(results.folder / SEARCHES / f"{name}{JOURNAL}")
     bench = Bench(quiet, plan.market, plan.folder, os.environ, spaced)
-    return Made(bench, identity, checked, name, Place(storage, name), results)
+    return Made(bench, identity, checked, name, Place(storage, name), results, how.on)
 
 
 def _digest(value: object) -> str:
@@ -173,7 +180,8 @@ def _require_same(was: Mapping[str, Any] | None, now: Mapping[str, Any], name: s
             )
 
 
-def _play(made: Made, study: Study, workers: int) -> None:
+def _play(made: Made, study: Study, workers: int) -> int:
+    """Play what is left, and return how many workers there were."""
     done, total = study.counts(), made.bench.spaced.space.total
 
     def keep() -> None:
@@ -181,9 +189,11 @@ def _play(made: Made, study: Study, workers: int) -> None:
 
     keep()
     if not done.left:
-        return
+        return workers
     with _progress(total - done.left, total) as tell:
-        made.pool(workers, tell, keep).run()
+        pool = made.pool(workers, tell, keep)
+        pool.run()
+    return pool.count
 
 
 def _trials(made: Made, study: Study) -> Sequence[Trial]:

@@ -1,5 +1,6 @@
 """`tradebot search`: look for better values of settings, and say what may be believed of them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from commands.backtest.options import Wish
 from commands.backtest.parameters import Bars, Cash, Cost, DayPrices, Flow, Prices, Profile
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
 from commands.report.files import Plot
-from commands.search.how import How
+from commands.search.how import How, On
 from commands.shared.days import From, To, days_of
 from commands.shared.plain import Identity
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
@@ -32,6 +33,7 @@ StudyName = Annotated[str | None, typer.Option("--study", help="What to call the
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
 ]
+Where = Annotated[On, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or join in one from another machine.")]
 OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space against the loader.")]
 
@@ -40,7 +42,7 @@ def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
     from commands.shared.pictures import checked
 
     picture = checked(plot, "search.svg")
-    require_optuna()
+    require_extras(how.on)
     from commands.search.report import draw, render
     from commands.search.searching import search
 
@@ -56,12 +58,12 @@ def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
     return Report("search", data, shown, whose=Identity("sandbox", data.venue))
 
 
-def require_optuna() -> None:
-    """Raise OperatorError if the library that searches isn't installed."""
-    from importlib.util import find_spec
-
+def require_extras(on: On) -> None:
+    """Raise OperatorError if a library that a search there needs isn't installed."""
     if find_spec("optuna") is None:
         raise OperatorError("a search needs the extra search", "pip install 'tradebot[search]'")
+    if on is On.RAY and find_spec("ray") is None:
+        raise OperatorError("--on ray needs the extra ray", "pip install 'tradebot[search,ray]'")
 
 
 @VERBS.command("search", epilog=EXAMPLES)
@@ -70,6 +72,7 @@ def search(
     storage: Storage = None,
     study: StudyName = None,
     workers: Workers = None,
+    on: Where = On.PROCESSES,
     resume: Resume = False,
     check: OnlyCheck = False,
     bars: Bars = None,
@@ -99,6 +102,8 @@ def search(
     Plays a backtest for each combination of values of a space, in as many processes as there are cores, and chooses
     in some sessions what others judge. The result is a verdict: how likely luck alone makes such a best trial, whether
     its neighbors earn as much, and what is left with costs doubled. Ctrl-C keeps what is done, and --resume goes on.
+    With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine; a search
+    starts none.
     """
     days = days_of(first, last)
     wish = Wish(
@@ -106,4 +111,4 @@ def search(
         last=days.last, sessions=sessions, seed=seed, edge=edge, flow_folder=flow_folder,
         corporate_actions=corporate_actions, symbols=symbols, cash=cash, fill=fill, costs=tuple(cost or ()),
         prices=prices, day_prices=day_prices, past_flow=flow)  # fmt: skip
-    finish(run(space, wish, How(storage, study, workers, resume, check), plot), as_json)
+    finish(run(space, wish, How(storage, study, workers, resume, check, on), plot), as_json)

@@ -61,6 +61,7 @@ EXCEPTIONS = {
     "tradebot/app/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/app/backtest/quotes.py:_last_known": "which names may be symbols, as the reader of the API has it",
     "tradebot/app/backtest/lookahead.py:heard": "the paths of files that a strategy opens",
+    "tradebot/app/search/cluster.py": "addresses that a person writes, and the first line of what Ray says, to show it",
     "tradebot/app/search/space.py": "dotted names of settings, and the places of mistakes in a person's file",
     "tradebot/app/search/study.py": "the address of a storage, as a person writes it",
     "tradebot/app/search/workers.py": "lines that this module writes into a pipe, and those of /proc",

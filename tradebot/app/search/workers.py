@@ -14,7 +14,8 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct, field
 
@@ -24,7 +25,6 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from tradebot.app.search.trial import Bench
@@ -37,6 +37,9 @@ MOST_DEATHS = 10
 """After so many deaths in a row without a finished trial, something else is wrong than one trial."""
 LOOK_S = 60.0
 """How often somebody looks for trials whose workers have died on other machines."""
+CLUSTER_GONE = "see ray status; once the cluster is there again, the same command with --resume goes on"
+Tell = Callable[[Mapping[str, object]], None]
+"""Is given what a child tells its parent: a finished trial, a worker elsewhere, or an error."""
 
 
 class Place(Struct, frozen=True):
@@ -59,14 +62,19 @@ class _Worker(Struct):
 
 
 class Pool(Struct):
-    """The workers of this machine while they play a study's trials."""
+    """The workers while they play a study's trials: processes of this machine, unless `hand_out` has others.
+
+    `hand_out` is what a single process does instead. It tells of workers elsewhere, which `count` then counts.
+    """
 
     bench: Bench
     place: Place
     count: int
     watch: Callable[[], None]
     keep: Callable[[], None]
+    hand_out: Callable[[Pool, Tell], None] | None = None
     workers: list[_Worker] = field(default_factory=list)
+    elsewhere: list[list[str | int]] = field(default_factory=list)
     deaths: int = 0
 
     def run(self) -> None:
@@ -76,8 +84,8 @@ class Pool(Struct):
             self._until_done(study)
         finally:
             self._stop()
-            for pid in [worker.pid for worker in self.workers]:
-                study.put_back(worker_of(pid), died=False)
+            for name in [*self.elsewhere, *(worker_of(worker.pid) for worker in self.workers)]:
+                study.put_back(name, died=False)
             self.workers.clear()
             self.keep()
 
@@ -87,7 +95,7 @@ class Pool(Struct):
     def _until_done(self, study: Study) -> None:
         study.put_back()
         looked = kept = time.monotonic()
-        for _ in range(min(self.count, max(study.counts().left, 1))):
+        for _ in range(1 if self.hand_out else min(self.count, max(study.counts().left, 1))):
             self._start()
         while self.workers:
             ready, _, _ = select.select([worker.reads for worker in self.workers], [], [], POLL_S)
@@ -125,7 +133,11 @@ class Pool(Struct):
         for line in lines:
             fields = json.loads(line)
             if "error" in fields:
-                raise TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
+                raise raised(fields)
+            if "seated" in fields:
+                self.elsewhere.append(fields["seated"])
+                self.count = fields["of"]
+                continue
             self.deaths = 0
             self.watch()
         if not found:
@@ -136,6 +148,8 @@ class Pool(Struct):
                 self._died(worker, study)
 
     def _died(self, worker: _Worker, study: Study) -> None:
+        if self.hand_out:
+            raise OperatorError("the connection to the cluster broke", CLUSTER_GONE)
         self.deaths += 1
         study.put_back(worker_of(worker.pid))
         if self.deaths >= MOST_DEATHS:
@@ -161,13 +175,17 @@ class Pool(Struct):
 def _work(pool: Pool, writes: int) -> NoReturn:
     """Play trials in this child until none is left; what it tells goes into the pipe, a line each."""
     code = 1
+
+    def tell(fields: Mapping[str, object]) -> None:
+        os.write(writes, json.dumps(fields).encode() + b"\n")
+
     try:
-        _play_all(pool, writes)
+        (pool.hand_out or _play_all)(pool, tell)
         code = 0
     except _Stop:
         code = 0
     except TradebotError as error:
-        _tell(writes, {"error": error.message, "hint": error.hint, "code": int(error.code)})
+        tell(told_of(error))
         code = 0
     finally:
         if code:
@@ -176,7 +194,18 @@ def _work(pool: Pool, writes: int) -> NoReturn:
         os._exit(code)
 
 
-def _play_all(pool: Pool, writes: int) -> None:
+def told_of(error: TradebotError) -> dict[str, object]:
+    """Return an error as one process tells it to another."""
+    return {"error": error.message, "hint": error.hint, "code": int(error.code)}
+
+
+def raised(fields: Mapping[str, Any]) -> TradebotError:
+    """Return the error that another process has told."""
+    return TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
+
+
+def stopping() -> Callable[[], bool]:
+    """Return what tells whether this child was told to stop, or its parent has gone."""
     parent, stop = os.getppid(), list[int]()
 
     def told(number: int, frame: FrameType | None) -> None:
@@ -186,25 +215,41 @@ def _play_all(pool: Pool, writes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, told)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    return lambda: bool(stop) or os.getppid() != parent
+
+
+def _play_all(pool: Pool, tell: Tell) -> None:
+    is_stopping = stopping()
+
+    def look() -> None:
+        if is_stopping():
+            raise _Stop
+
     study = pool.study()
-    while not stop and (trial := study.ask()) is not None:
-        beat = time.monotonic()
-
-        def watch(trial: object = trial) -> None:
-            nonlocal beat
-            if stop or os.getppid() != parent:
-                raise _Stop
-            if time.monotonic() - beat > BEAT_S:
-                study.beat(trial)  # type: ignore[arg-type]
-                beat = time.monotonic()
-
-        done = play(pool.bench, study.values_of(trial), watch)
-        study.tell(trial, done.result, done.values, done.why)
-        _tell(writes, {"trial": trial.number})
+    while not is_stopping() and (number := play_next(pool.bench, study, look)) is not None:
+        tell({"trial": number})
 
 
-def _tell(writes: int, fields: dict[str, object]) -> None:
-    os.write(writes, json.dumps(fields).encode() + b"\n")
+def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | None:
+    """Play the study's next trial and keep what became of it; return its number, or None if none is left.
+
+    `look` is called after each session; it unwinds a worker that has to stop.
+    """
+    trial = study.ask()
+    if trial is None:
+        return None
+    beat = time.monotonic()
+
+    def watch() -> None:
+        nonlocal beat
+        look()
+        if time.monotonic() - beat > BEAT_S:
+            study.beat(trial)
+            beat = time.monotonic()
+
+    done = play(bench, study.values_of(trial), watch)
+    study.tell(trial, done.result, done.values, done.why)
+    return trial.number
 
 
 def fitting(wanted: int | None, trials: int) -> int:

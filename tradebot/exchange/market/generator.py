@@ -19,7 +19,7 @@ the rest of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from math import sqrt
 from random import Random
@@ -53,6 +53,8 @@ class GeneratedBars:
     """A bar source that generates its bars from a seed."""
 
     def __init__(self, seed: int, calendar: Calendar, grids: Iterable[Grid] = (), *, trends: bool = True) -> None:
+        grids = tuple(grids)
+        self._made_from = seed, calendar, grids, trends
         self._seed = seed
         self._calendar = calendar
         gap = 0.0 if calendar.contiguous else GAP_SHARE
@@ -67,6 +69,11 @@ class GeneratedBars:
         self.past_minutes = calendar.first - 1
         self.past_days = PAST_DAYS
         self.candle_days = PAST_DAYS if calendar.contiguous else self.past_minutes
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let another process generate the same bars again, instead of sending them."""
+        *places, trends = self._made_from
+        return partial(GeneratedBars, trends=trends), tuple(places)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         if index < 0:
