@@ -182,7 +182,8 @@ def _work(pool: Pool, writes: int) -> NoReturn:
     try:
         (pool.hand_out or _play_all)(pool, tell)
         code = 0
-    except _Stop:
+    except (_Stop, BrokenPipeError):
+        # There is nobody left to tell after a broken pipe.
         code = 0
     except TradebotError as error:
         tell(told_of(error))
