@@ -142,6 +142,8 @@ def work_of(bench: Bench, place: Place, workers: int) -> Work:
 
 def hand_out(pool: Pool, tell: Tell) -> None:
     """Have a study's trials played on the cluster until none is left, or this process is told to stop."""
+    # Ray prints what it has to say of its nodes, and the parent's output may be a document.
+    os.dup2(2, 1)
     ray = _connected()
     # Ray has put a handler of its own in place.
     is_stopping = stopping()
