@@ -22,6 +22,7 @@ VERBS: Mapping[str, str] = {
     "search": "commands.search.verb",
     "promote": "commands.promote.verb",
     "demote": "commands.promote.verb",
+    "shadow": "commands.shadow.verb",
     "serve": "commands.serve.verb",
     "schedule": "commands.schedule.verb",
     "fetch-flow": "commands.fetch_flow.verb",

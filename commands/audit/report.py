@@ -11,7 +11,7 @@ from commands.shared.drawing import colored
 from commands.shared.judged import counted_states, counts, table
 from commands.shared.plain import Identity, clean
 from commands.shared.times import MINUTE, when
-from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW
 from tradebot.app.wiring import App
 from tradebot.judging.audit import audit
 from tradebot.judging.evidence import Trading
@@ -36,7 +36,7 @@ class Audited(Struct, frozen=True):
 
 def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
-    finished = app.folder.kind == BACKTEST
+    finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
     evidence, seen = read(app, since_s, offline=offline)
     # These sentences quote the broker and other people.

@@ -12,9 +12,11 @@ from commands.report.reading import sessions_of
 from commands.shared.history import read_history
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import opened
-from tradebot.adapters.state.evidence import BACKTEST, read_trials
-from tradebot.adapters.state.state_folder import BACKTESTS
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
+from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
+from tradebot.app.baseline import effective
 from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, in_force, share_on, standing
+from tradebot.app.shadowing import values_of
 from tradebot.errors import OperatorError, word
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
@@ -74,12 +76,15 @@ def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
         bots = [app, *([others.enter_context(opened(folder, None))] if folder else [])]
         for other in bots[1:]:
             _require_same(other, name, digest)
-        sources = tuple(_source(bot, name, champion) for bot in bots)
-    own, *elsewhere = (standing(one.promotions, name, digest) for one in sources)
+        sources = [_source(bot, name, champion) for bot in bots]
+        for bot in bots:
+            if marked(place := bot.folder.path / SHADOWS / name):
+                sources.append(_in_shadow(bot, others.enter_context(opened(str(place), None)), name))
+    own, *elsewhere = (standing(one.promotions, name, digest) for one in sources[: len(bots)])
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
-    return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, sources)
+    return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, tuple(sources))
 
 
 def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
@@ -120,7 +125,8 @@ def champion_of(app: "App", name: str) -> str:
 
 def _source(app: "App", name: str, champion: str) -> Source:
     promotions = app.ledger_view.promotions.every()
-    traded = Traded.BACKTEST if app.folder.kind == BACKTEST else Traded(app.mode.value)
+    kinds = {BACKTEST: Traded.BACKTEST, SHADOW: Traded.SHADOW}
+    traded = kinds.get(app.folder.kind) or Traded(app.mode.value)
     found = Source(clean(str(app.folder.path)), traded, promotions)
     since, why_not = fixed_since(app, name)
     if since is None:
@@ -145,9 +151,18 @@ def _source(app: "App", name: str, champion: str) -> Source:
     )
 
 
+def _in_shadow(app: "App", own: "App", name: str) -> Source:
+    """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
+    asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
+    found = _source(own, name, "")
+    return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+
+
 def _evidence(sources: Sequence[Source], reached: date | None, per_year: int) -> Evidence:
-    """Return what all sources show together; of a session that several have, the first one's counts."""
-    shown = [one for one in sources if one.own.returns]
+    """Return what all sources show together; of a session that several have, shadow's or the first counts."""
+    # While a strategy is in shadow, what it earns at the broker is nothing.
+    ordered = sorted(sources, key=lambda one: one.traded is not Traded.SHADOW)
+    shown = [one for one in ordered if one.own.returns]
     owner = {day: one for one in reversed(shown) for day in one.own.returns}
     days = sorted(owner)
     # What several folders have of a session counts once: trades by the day when they were closed, costs by sessions.

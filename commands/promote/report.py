@@ -67,7 +67,8 @@ class SourceRow(Struct, frozen=True):
 class StrategyRow(Struct, frozen=True):
     """Where a strategy stands, since when, and what a person typed instead of evidence; `why` says why it was put down.
 
-    `lapsed` says that it was promoted with other code or values, which count for nothing now.
+    `lapsed` says that it was promoted with other code or values, which count for nothing now. `held` are positions that
+    it still has although it may enter no more: it is in shadow once they are closed.
     """
 
     name: str
@@ -77,6 +78,7 @@ class StrategyRow(Struct, frozen=True):
     sentence: str
     why: str
     lapsed: bool
+    held: int = 0
 
 
 class Promotions(Struct, frozen=True):
@@ -119,7 +121,8 @@ def _head(data: Promotions) -> Iterator[str]:
         since = f" since {when(row.since)}" if row.since else ""
         lapsed = "; its promotion was for other code or values" if row.lapsed else ""
         why = f"; {clean(row.why)}" if row.why else ""
-        yield f"{row.name} ({row.digest}): {row.rung.words}{since}{lapsed}{why}"
+        until = f", once its {counted(row.held, 'position')} at the broker are closed" if row.held else ""
+        yield f"{row.name} ({row.digest}): {row.rung.words}{until}{since}{lapsed}{why}"
     for source in data.sources:
         found = source.why_not or f"{counted(source.sessions, 'session')}, {counted(source.trades, 'closed trade')}"
         yield f"  {source.traded}, {source.folder}: {found}"

@@ -200,6 +200,7 @@ def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "Strategy
     """Return where a strategy stands by the bot's own books, or by a promotion that is known from elsewhere."""
     from commands.promote.report import StrategyRow
     from tradebot.app.promoting import digest_of, standing
+    from tradebot.app.shadowing import in_shadow, still_held
     from tradebot.model.promotion import Rung
 
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
@@ -207,7 +208,8 @@ def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "Strategy
     lapsed = last is None and any(one.strategy == name for one in promotions)
     if last is None:
         return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)
-    return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed)
+    held = still_held(app, name) if last.rung is Rung.SHADOW and name in in_shadow(app) else 0
+    return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed, held)
 
 
 def _rung(typed: str) -> "Rung":

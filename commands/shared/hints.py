@@ -18,7 +18,7 @@ from tradebot.adapters.state import state_folder
 PROGRAM = "tradebot"
 PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "backtest", "search", "init"),
-    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
+    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "shadow"),
     "Look": (
         "summary", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders", "fills",
         "trades", "pnl", "report", "learn", "compare", "events", "tail", "schedule", "signals", "registry", "audit",

@@ -18,9 +18,10 @@ from tradebot.timetable.sessions import Slot, session_of, slot_at
 def account_for_missed(app: "App", by: str, now: datetime) -> None:
     """Write why nobody ran the slots that are over, of one past day at a time.
 
-    In the sandbox, only `serve` can be late: without it, time stands still. The caller holds the pass lock.
+    One in shadow has no slots of its own. In the sandbox, only `serve` can be late: without it, time stands still. The
+    caller holds the pass lock.
     """
-    if app.mode is Mode.SANDBOX or lock.holder(app.folder.path, lock.SERVE_LOCK) is not None:
+    if not app.timed or app.mode is Mode.SANDBOX or lock.holder(app.folder.path, lock.SERVE_LOCK) is not None:
         return
     settings = app.settings
     # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.

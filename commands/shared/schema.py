@@ -52,6 +52,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "replay": ("commands.replay.report:Again",),
     "parity": ("commands.parity.report:Parity",),
     "promote": ("commands.promote.report:Promotions",),
+    "shadow": ("commands.shadow.verb:InShadow",),
     "demote": ("commands.promote.report:Promotions",),
     "incident": ("commands.incident.verb:Incident",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),

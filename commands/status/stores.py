@@ -152,6 +152,14 @@ RETENTIONS = (
         "the key's last nonce, with a checksum; the account's number, and its worth at midnight",
         IN_PLACE,
     ),
+    Retention("simulated", ("venue.json",), "the account of a strategy in shadow", "orders and fills of 30 days"),
+    Retention(
+        "shadow",
+        ("shadow/**/*",),
+        "the books of strategies in shadow",
+        BY_HAND,
+        shrink="delete the folder of a strategy; it begins in shadow again",
+    ),
     Retention(
         "notices",
         ("notices.db", "notices.db-*"),

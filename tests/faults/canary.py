@@ -66,7 +66,7 @@ LOOKS = (
     *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail", "live status"),
     *("upgrade --check", "upgrade", "deploy verify"),
     *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
-    *("promote flow", "demote"),
+    *("promote flow", "demote", "shadow"),
 )
 """What is asked in the middle of a life, in turn; the sample asks every fifth of it."""
 PLUGIN = """

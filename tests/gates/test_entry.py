@@ -326,6 +326,14 @@ def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
     assert (Unit.NONE not in units) or not numbers or gate is Gate.SCORE
 
 
+def test_strategy_in_shadow_enters_nowhere_and_the_others_are_not_asked() -> None:
+    refused = decide(on_desk(permission=Permission(in_shadow=frozenset({"flow"}))))
+    (found,) = (one for one in refused if one.gate is Gate.PROMOTION)
+    assert (found.verdict, found.reason) == (FAIL, Reason.IN_SHADOW)
+    others = decide(on_desk(permission=Permission(in_shadow=frozenset({"rotation"}))))
+    assert Gate.PROMOTION not in [one.gate for one in others]
+
+
 @pytest.mark.parametrize(
     ("climbed", "verdict", "reason", "observed", "limit"),
     [

@@ -27,8 +27,8 @@ CHARACTERS = 12
 NONE, ALL = Decimal(0), Decimal(1)
 SUBMITTED = "submitted"
 """Stands for the hash of candidates that are submitted from outside."""
-NO_VALUES = frozenset({"allotment_fraction", "files"})
-"""What a strategy's section says of how much it trades with, and where its files are."""
+NO_VALUES = frozenset({"allotment_fraction", "files", "shadow"})
+"""What a strategy's section says of how much it trades with, whether it does, and where its files are."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIVE}
 """How far a strategy can climb in a bot of each mode."""

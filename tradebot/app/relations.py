@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tradebot.model.venue import Capabilities
     from tradebot.strategies.wanting import Wanting
 
+FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
 MOST_UNWATCHED_S = 900
 """The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
 
@@ -279,11 +280,18 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
                 f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
                 f"({timetable[job]}): age would close entries before each renewal"
             )
+    yield from _in_shadow(settings)
     yield from _looks_at_exits(settings)
     yield from _ends_of_day(settings)
     yield from _own_times(settings)
     if flow_must_fit:
         yield from flow_problems(settings, allowance_of(settings))
+
+
+def _in_shadow(settings: Sections) -> Iterator[str]:
+    named = sorted(settings.strategies.in_shadow())
+    if named and not any(line.verb == "shadow" for line in settings.timetable.chores):
+        yield f"strategies.{named[0]}.shadow is true, but no line of the timetable runs `shadow`: {FOLLOWED}"
 
 
 def _ends_of_day(settings: Sections) -> Iterator[str]:

@@ -23,6 +23,7 @@ UNSEARCHED: Mapping[str, str] = MappingProxyType({
     "strategies.NAME.strategy": "it would be another strategy",
     "strategies.NAME.times": "which strategies were due was decided before the pass",
     "strategies.NAME.exits": "it is a list of rules",
+    "strategies.NAME.shadow": "it says whether a strategy trades at all",
     "plugins": "a plug-in's own settings aren't searched: each value would start another process of it",
 })  # fmt: skip
 """Settings and whole sections by their names, and why no advice changes them."""

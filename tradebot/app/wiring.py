@@ -61,9 +61,12 @@ class App(Stores):
     `hear` is told each event from the time on when the first one is written.
     """
 
+    timed = True
+    """Whether slots of its timetable are due; a strategy in shadow follows that of its bot."""
+
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
         self.folder, self.loaded = folder, loaded
-        self._environ, self._closing = environ, ExitStack()
+        self.environ, self._closing = environ, ExitStack()
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
@@ -93,8 +96,8 @@ class App(Stores):
     def permission_inputs(self) -> PermissionInputs:
         """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
-        inputs = permission_inputs_of(self.loaded, self.folder, self._environ, armed, self.accepted)
-        return replace(inputs, climbed=self.climbed)
+        inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, self.accepted)
+        return replace(inputs, climbed=self.climbed, in_shadow=self.settings.strategies.in_shadow())
 
     @property
     def climbed(self) -> Mapping[str, Climbed] | None:
@@ -140,7 +143,7 @@ class App(Stores):
     @cached_property
     def secrets(self) -> Secrets:
         """Return the keys of the mode."""
-        return secrets_for(self.settings, self._environ)
+        return secrets_for(self.settings, self.environ)
 
     @cached_property
     def exchange_url(self) -> str:
@@ -159,7 +162,8 @@ class App(Stores):
 
     @cached_property
     def connection(self) -> Connection:
-        """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
+        """Return the account that mode, address and keys select; OperatorError if they don't fit together."""
+        evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
         return self.door.connect(Access(self.settings, keys, url, give_way, self._heard, self.folder.path))
@@ -211,7 +215,7 @@ class App(Stores):
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
         from tradebot.adapters.plugins.plugin import close, strategies
 
-        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self.environ)
         in_use = strategies(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
         self._closing.callback(close, in_use)
         return in_use
@@ -225,12 +229,12 @@ class App(Stores):
     def _readers(self) -> Readers:
         from tradebot.app.readers import Readers
 
-        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self.environ)
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self, loaded: Loaded | None = None) -> App:
         """Return the same bot opened again, for another thread (SQLite connections belong to one) or other settings."""
-        twin = App(self.folder, loaded or self.loaded, self._environ)
+        twin = App(self.folder, loaded or self.loaded, self.environ)
         twin.hear = self.hear
         return twin
 

@@ -61,7 +61,9 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def promotion(desk: Desk, strategy: str) -> tuple[Decision, ...]:
-    """Refuse a strategy that wasn't promoted to real money; nothing is asked where none is at stake."""
+    """Refuse a strategy in shadow, and with real money one that wasn't promoted to it."""
+    if strategy in desk.permission.in_shadow:
+        return (Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false"),)
     if desk.permission.climbed is None:
         return ()
     known = desk.permission.climbed.get(strategy)

@@ -63,6 +63,8 @@ class PermissionInputs(Struct, frozen=True):
     min_free_mb: int = 0
     passing: str | None = None
     """Why what is written to the state folder doesn't last; None if nothing says so, or no real money is at stake."""
+    in_shadow: frozenset[str] = frozenset()
+    """The strategies whose entries are only simulated, as their sections say."""
     climbed: Mapping[str, Climbed] | None = None
     """Whether each strategy was promoted to real money; None if none is at stake."""
 
@@ -84,7 +86,7 @@ def permission_of(inputs: PermissionInputs) -> Permission:
     )
     armed = inputs.arming if inputs.mode is Mode.LIVE else None
     climbed = inputs.climbed if inputs.mode is Mode.LIVE else None
-    return Permission(closed, armed.until if armed else None, to_entries, climbed)
+    return Permission(closed, armed.until if armed else None, to_entries, climbed, inputs.in_shadow)
 
 
 def entry_doors(inputs: PermissionInputs) -> tuple[Door, ...]:

@@ -46,6 +46,7 @@ class Traded(StrEnum):
     """Where the sessions of an evidence were traded."""
 
     BACKTEST = "backtest"
+    SHADOW = "shadow"
     SANDBOX = "sandbox"
     PAPER = "paper"
     LIVE = "live"

@@ -21,4 +21,8 @@ REAL_MONEY_REASONS: dict[Reason, ReasonRow] = {
         "The strategy was put down: its entries are closed, and its positions keep their stops and exits.",
         "Run tradebot promote NAME to see why, and what it takes to climb again.",
     ),
+    Reason.IN_SHADOW: blocked(
+        "The strategy trades in shadow: its entries are simulated apart, and none reaches the broker.",
+        "tradebot shadow shows what it does; set shadow: false in its section to let it trade.",
+    ),
 }

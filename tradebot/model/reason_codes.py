@@ -89,6 +89,7 @@ class Reason(StrEnum):
     NOT_PROMOTED = auto()
     PROMOTION_LAPSED = auto()
     DEMOTED = auto()
+    IN_SHADOW = auto()
     DRY_RUN = auto()
     SHADOW = auto()
     ACCOUNT_BLOCKED = auto()

@@ -95,13 +95,14 @@ class Permission(Struct, frozen=True):
 
     The doors in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
     cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None if
-    none is at stake.
+    none is at stake. The entries of strategies `in_shadow` are only simulated.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
     entries_until: datetime | None = None
     entries_closed: tuple[tuple[Reason, str], ...] = ()
     climbed: Mapping[str, Climbed] | None = None
+    in_shadow: frozenset[str] = frozenset()
 
     @property
     def open(self) -> bool:

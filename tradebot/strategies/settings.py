@@ -28,7 +28,7 @@ class CoreSettings(Frozen):
     none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
     without the time of an approval, or without costs, it has the account's. `wants` is the most that its targets ask
     for, which is checked against the limits before it runs, and against its answers. If `auction` is true, it takes
-    part in the account's auction instead of displacing.
+    part in the account's auction instead of displacing. In `shadow`, its entries are refused, and simulated apart.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -45,6 +45,7 @@ class CoreSettings(Frozen):
     approval: ApprovalRules | None = None
     wants: Wanted | None = None
     costs: AssumedCosts | None = None
+    shadow: Annotated[bool, Tighter.HIGHER] = False
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)
@@ -98,12 +99,20 @@ class StrategySettings(Frozen):
         return {name: section.strategy or name for name, section in self.sections().items()}
 
     def allotments(self) -> Mapping[str, Decimal]:
-        """Return the share of the account's equity that each strategy in use trades with."""
+        """Return the share of the account's equity that each strategy in use trades with, or would if it did."""
         given = {name: section.allotment_fraction for name, section in self.sections().items()}
         fixed = {name: fraction for name, fraction in given.items() if fraction is not None}
-        sharing = max(len(given) - len(fixed), 1)
-        share = max(1 - sum(fixed.values(), Decimal(0)), Decimal(0)) / sharing
-        return {name: fixed.get(name, share) for name in given}
+        trading = given.keys() - self.in_shadow()
+        taken = sum((fraction for name, fraction in fixed.items() if name in trading), Decimal(0))
+        sharing = max(sum(name not in fixed for name in trading), 1)
+        share = max(1 - taken, Decimal(0)) / sharing
+        # What is simulated takes nothing from the others, so it is as large as the section says, or as an equal part.
+        parts = {name: share if name in trading else 1 / Decimal(len(given)) for name in given}
+        return {**parts, **fixed}
+
+    def in_shadow(self) -> frozenset[str]:
+        """Return the strategies whose section says so."""
+        return frozenset(name for name, section in self.sections().items() if section.shadow)
 
     def own_exits(self) -> Mapping[str, Exits]:
         return {name: parse(section.exits) for name, section in self.sections().items() if section.exits is not None}
@@ -138,7 +147,7 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
-        given = {name: section.allotment_fraction for name, section in self.sections().items()}
+        given = {name: one.allotment_fraction for name, one in self.sections().items() if not one.shadow}
         total = sum((fraction for fraction in given.values() if fraction is not None), Decimal(0))
         shares = ", ".join(f"{name} {fraction:f}" for name, fraction in given.items() if fraction is not None)
         sharing = [name for name, fraction in given.items() if fraction is None]

@@ -15,7 +15,7 @@ from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.events import worth_seeing
-from tradebot.adapters.state.evidence import backtested_code
+from tradebot.adapters.state.evidence import SHADOW, backtested_code
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
 from tradebot.app.baseline import values_of
 from tradebot.app.settings import Settings
@@ -179,7 +179,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **({"notices": attempt(lambda: notices_of(app))} if settings.notify.in_use() else {}),
         **({"chat": attempt(lambda: chat_of(app))} if settings.chat.telegram else {}),
         "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
-        "schedule": past,
+        **({} if app.folder.kind == SHADOW else {"schedule": past}),
         **dict.fromkeys(OF_PASSES, source),
         **(_of_flow(app, source) if may_read_flow(app) else {}),
         "prices": _of(source, lambda found: _prices(app, found)),
@@ -187,7 +187,9 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **({"parity": compared} if (compared := attempt(lambda: _parities(facts))) else {}),
         **_of_books(app, past, thorough=thorough),
     }
-    due = {job: tuple(slot.start for slot in slots) for job, slots in known.due.items()} if known else {}
+    # A strategy in shadow has no timetable of its own.
+    timed = known if known and app.folder.kind != SHADOW else None
+    due = {job: tuple(slot.start for slot in slots) for job, slots in timed.due.items()} if timed else {}
     coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
     budgets, trading_time = budgets_of(settings), known.now if known else None
     return Evidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)

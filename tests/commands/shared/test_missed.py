@@ -37,6 +37,7 @@ def made(folder: Path, own: str = "{}") -> Any:
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open)
     return SimpleNamespace(
+        timed=True,
         day=VENUE_DAY,
         mode=Mode.PAPER,
         mode_name="paper",

@@ -189,7 +189,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "evaluate-exits",
     )
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
-    bot.all_say("promote", "promote flow", "promote nothing", "promote flow --to candidate", "demote")
+    bot.all_say("promote", "promote flow", "promote nothing", "promote flow --to candidate", "demote", "shadow")
     bot.all_say("parity 2026-11-17", "schedule check", "schedule run backup", "schedule run nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")

@@ -12,12 +12,17 @@ from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 
-BACKTEST = "backtest"
-"""The kind of such a folder."""
+BACKTEST, SHADOW = "backtest", "shadow"
+"""The kinds of folders that are only read: a finished backtest, and what a strategy does in shadow."""
 
 
 def trading(folder: StateFolder) -> StateFolder:
-    """Return the folder of a bot that can trade; raise OperatorError if it holds a finished backtest."""
+    """Return the folder of a bot that can trade; raise OperatorError if its kind is only read."""
+    if folder.kind == SHADOW:
+        raise OperatorError(
+            f"{folder.path} holds what a strategy does in shadow: it can be read, and its bot alone trades in it",
+            f"tradebot report {option(folder.path)}; to trade it now: tradebot shadow, in the folder of its bot",
+        )
     if folder.kind != BACKTEST:
         return folder
     raise OperatorError(

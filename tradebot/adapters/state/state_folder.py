@@ -22,8 +22,7 @@ MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
 STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db", "passes.db"
 FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
-JOURNAL = "journal.jsonl"
-EVENTS = "system_events.jsonl"
+JOURNAL, EVENTS = "journal.jsonl", "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """What a backtest knows besides its books: trials, variants, and rates by date."""
 DRY_RUN = "dry_run.json"
@@ -40,6 +39,8 @@ SERVING, STARTS, STALL_TRACE = "serve.json", "serve.starts", "serve.trace"
 """What a running `serve` says about itself, when it was started without ending well, and where it last stood still."""
 FLOW_QUOTA, VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "flow.quota", "venue.nonce", "venue.day", "venue.account"
 """What is left of the flow source's quota, and what a venue's adapter remembers."""
+SIMULATED, SHADOWS = "venue.json", "shadow"
+"""What a simulated venue keeps of its account, and the folder of the strategies in shadow, each a state folder."""
 ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
 OWN_FILES = (
     *(MARKER, MARKER_COPY, LEDGER, f"{LEDGER}-journal"),
@@ -48,7 +49,7 @@ OWN_FILES = (
     CHECKED,
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
-    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, "tradebot.yaml", "demo.yaml", "demo.json"),
+    *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED, "tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
@@ -63,21 +64,20 @@ COMPANIONS = (
 """Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
-BACKUPS = "backups"
-QUARANTINE = "quarantine"
+BACKUPS, QUARANTINE = "backups", "quarantine"
 BARS_FOLDER = "bars"
 """The folder of stored bars by symbol and year, if they are kept as Parquet files."""
 REBUILDING = "rebuilding"
 """The folder in which new books are made before they replace the damaged ones."""
 TAIL = "tail"
 """The folder of the files to tail, which are written from the records."""
-FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, TAIL, "drills")
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, TAIL, SHADOWS, "drills")
 BACKTESTS = "backtests"
 """The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
 
 
 class StateFolder(NamedTuple):
-    """One bot's folder and what its marker says; `kind` is "user", "demo" or "backtest"."""
+    """One bot's folder and what its marker says; `kind` is "user", "demo", "backtest" or "shadow"."""
 
     path: Path
     id: str

@@ -1,0 +1,150 @@
+"""`tradebot shadow`: let the strategies in shadow trade on simulated fills, each with books of its own."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.shared.surface import VERBS, Report, caller, identity, on_bot
+from tradebot.errors import ExitCode, TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.shadowing import ShadowApp
+    from tradebot.app.wiring import App
+
+
+class ShadowRow(Struct, frozen=True):
+    """One strategy in shadow: why it is, what its last pass did, and how its simulated account stands, USD.
+
+    `problem` says why it couldn't be followed, and its figures are None then. `held` are positions that the strategy
+    still has at the broker: until they are closed, it isn't in shadow.
+    """
+
+    strategy: str
+    why: str
+    folder: str
+    since: datetime | None = None
+    entries: int = 0
+    exits: int = 0
+    positions: int | None = None
+    equity: Decimal | None = None
+    result: Decimal | None = None
+    held: int = 0
+    problem: str = ""
+
+
+class InShadow(Struct, frozen=True):
+    """The strategies in shadow, by name."""
+
+    strategies: tuple[ShadowRow, ...]
+
+
+def run(app: "App", *, by: str) -> Report:
+    """Follow each strategy in shadow; exit 10 if one couldn't be followed."""
+    from tradebot.app.shadowing import in_shadow
+
+    rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
+    code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
+    return Report("shadow", InShadow(rows), _render, code, identity(app))
+
+
+def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
+    from commands.shared.plain import clean
+    from tradebot.app.shadowing import opened_in_shadow, place_of, still_held
+
+    row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
+    if row.held:
+        return row
+    try:
+        with opened_in_shadow(app, name) as bot:
+            return _followed(bot, row, by)
+    except TradebotError as error:
+        # One that can't be followed keeps none of the others from it.
+        from tradebot.model.values import replace
+
+        return replace(row, problem=f"{clean(error.message)}; {clean(error.hint)}" if error.hint else error.message)
+
+
+def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
+    """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
+    from commands.evaluate_exits.verb import run as exits
+    from commands.reconcile.verb import run as reconcile
+    from commands.trade_once.verb import run as entries
+    from tradebot.model.values import replace
+
+    bot.venue.look()
+    before = {record.client_order_id for record in (one.intent for one in bot.ledger.intents())}
+    reconcile(bot, by=by)
+    left = entered = 0
+    if bot.reader.clock().is_open:
+        exits(bot, by=by, force_slot=True)
+        left = _sent(bot, before)
+        entries(bot, by=by, force_slot=True)
+        entered = _sent(bot, before) - left
+        # What filled at once is in the books, and has its stop, before time goes on.
+        reconcile(bot, by=by)
+        if entered:
+            exits(bot, by=by, force_slot=True)
+            left = _sent(bot, before) - entered
+    account = bot.reader.account()
+    held = len(bot.venue.view().positions)
+    begun = bot.ledger.books_opened_at()
+    result = account.equity - bot.ledger.opening_cash()
+    return replace(
+        row, since=begun, entries=entered, exits=left, positions=held, equity=account.equity, result=result
+    )  # fmt: skip
+
+
+def _sent(bot: "ShadowApp", before: set[str]) -> int:
+    return sum(record.intent.client_order_id not in before for record in bot.ledger.intents())
+
+
+def _render(out: "Console", data: InShadow) -> None:
+    from commands.shared.drawing import signed, usd
+    from commands.shared.tables import Table, number, sentence
+    from commands.shared.times import when
+    from tradebot.model.text import counted
+
+    if not data.strategies:
+        out.print("No strategy is in shadow. strategies.NAME.shadow: true puts one there.")
+        return
+    table = Table(
+        "strategy",
+        "since",
+        number("orders"),
+        number("positions"),
+        number("equity USD"),
+        number("result USD"),
+        sentence("why"),
+    )
+    for row in data.strategies:
+        if row.equity is None or row.result is None:
+            waits = f"its {counted(row.held, 'position')} at the broker first; then it is in shadow"
+            table.row(row.strategy, "", "", "", "", "", row.problem or waits)
+            continue
+        since = when(row.since) if row.since else ""
+        table.row(
+            row.strategy,
+            since,
+            str(row.entries + row.exits),
+            str(row.positions),
+            usd(row.equity),
+            signed(float(row.result), 2),
+            row.why,
+        )
+    out.print(table)
+    out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
+
+
+@on_bot(VERBS, "shadow", epilog="tradebot shadow\ntradebot shadow --json")
+def shadow(bot: "App") -> Report:
+    """Let strategies in shadow trade on simulated fills.
+
+    Each one decides on the bot's own facts and prices, with an account and books of its own in STATE/shadow/NAME, where
+    every verb that reads can look. Nothing reaches the broker. Those are in shadow whose section says `shadow: true`
+    and, in a live bot, those that real money isn't for yet. The timetable runs it every few minutes.
+    """
+    return run(bot, by=caller())

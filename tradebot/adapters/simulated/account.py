@@ -1,0 +1,98 @@
+"""What a simulated account holds, and the file that keeps it between two passes."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from msgspec import Struct
+
+from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.state_folder import SIMULATED, cannot_write, write_durably
+from tradebot.adapters.text.canonical import CodecError
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import DamagedBooksError
+from tradebot.model.activity import Activity
+from tradebot.model.instrument import AssetClass, notional
+from tradebot.model.order import Fill, Order
+
+KEPT = timedelta(days=30)
+"""How long an order that has ended, a fill and an activity are kept: the books have them much sooner."""
+PLACES = Decimal("0.0001")
+NONE = Decimal(0)
+
+
+class Holding(Struct, frozen=True):
+    """A position: signed shares, and their average price in USD."""
+
+    quantity: Decimal
+    average: Decimal
+    asset_class: AssetClass
+    multiplier: Decimal
+
+    def changed(self, quantity: Decimal, price: Decimal) -> "Holding":
+        """Return it after a fill of signed shares at a price; what closes leaves the average as it is."""
+        held, after = self.quantity, self.quantity + quantity
+        if held * quantity >= 0:
+            average = (held * self.average + quantity * price) / after if after else self.average
+        else:
+            average = self.average if held * after > 0 else price
+        return Holding(after, average, self.asset_class, self.multiplier)
+
+
+class SimulatedAccount(Struct, frozen=True):
+    """An account at one moment: USD, holdings by symbol, orders by the venue's id, and what became of them.
+
+    `reducing` are the ids of orders that may only reduce a position. `looked_at` is up to when prices were followed,
+    `day` the date of the last session that was, and `last_equity` the equity at the end of the one before. `made`
+    counts orders and fills, whose ids follow from it.
+    """
+
+    number: str
+    cash: Decimal
+    last_equity: Decimal
+    equity: Decimal
+    looked_at: datetime
+    day: date
+    made: int = 0
+    holdings: Mapping[str, Holding] = {}
+    orders: Mapping[str, Order] = {}
+    reducing: tuple[str, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    activities: tuple[Activity, ...] = ()
+
+    @property
+    def working(self) -> tuple[Order, ...]:
+        """Return the orders that may still fill, oldest first."""
+        return tuple(order for order in self.orders.values() if not order.status.terminal)
+
+    def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
+        """Return the equity at these prices; a holding without one counts at its average."""
+        held = (
+            notional(one.quantity, prices.get(symbol, one.average), one.multiplier)
+            for symbol, one in self.holdings.items()
+        )
+        return self.cash + sum(held, NONE)
+
+
+def read_account(folder: Path) -> SimulatedAccount | None:
+    """Return the account of a folder, or None if it has none yet; raise DamagedBooksError if it can't be read."""
+    try:
+        return decode(SimulatedAccount, json.loads(read_plain(folder / SIMULATED)))
+    except FileNotFoundError:
+        return None
+    except (OSError, CodecError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DamagedBooksError(
+            f"{folder / SIMULATED} can't be read: {why}",
+            f"no money is in it: remove {folder}, and the strategy begins in shadow again",
+        ) from error
+
+
+def write_account(folder: Path, account: SimulatedAccount) -> None:
+    """Write an account durably, before anybody is told what happened; raise CannotWriteError if that fails."""
+    try:
+        write_durably(folder / SIMULATED, json.dumps(encode(account)) + "\n")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
