@@ -4,9 +4,10 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
@@ -20,6 +21,7 @@ from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.flow.derived import DerivedFlow
+from tradebot.exchange.lines import listen, ports_of
 
 _TIMEOUT_S = 60
 
@@ -55,7 +57,15 @@ class Client:
 class Served:
     """A served exchange: its address, and what a test asks of it."""
 
-    def __init__(self, exchange: Exchange, port: int, running: server.Server, thread: threading.Thread) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        port: int,
+        running: server.Server,
+        thread: threading.Thread,
+        ports: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self.ports = ports
         self.exchange = exchange
         self._running = running
         self._thread = thread
@@ -126,9 +136,21 @@ def served(
     listener.bind(("127.0.0.1", port))
     listener.listen()
     running = server.Server(server.configuration(application))
-    thread = threading.Thread(target=lambda: asyncio.run(running.serve(sockets=[listener])))
+    ports: dict[str, int] = {}
+    ready = threading.Event()
+
+    async def run() -> None:
+        lines = await listen(application, application.lines)
+        ports.update(ports_of(lines))
+        ready.set()
+        await running.serve(sockets=[listener])
+        for line in lines.values():
+            line.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    place = Served(exchange, listener.getsockname()[1], running, thread)
+    ready.wait(_TIMEOUT_S)
+    place = Served(exchange, listener.getsockname()[1], running, thread, ports)
     try:
         yield place
     finally:

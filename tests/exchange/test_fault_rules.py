@@ -103,7 +103,9 @@ def test_there_are_ten_ready_made_scripts_and_more_and_each_fault_is_in_one_or_o
 def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> None:
     given = {"status": 504, "slow_drip": 10, "hang": "5s", "late_arrival": "5s", "clock_skew": "-5s"}
     given["wrong_quotes"] = 1.04
-    given |= dict.fromkeys(("late_acknowledgement", "slow_answer", "exits_told_late", "shares_freed_late"), "5s")
+    given |= dict.fromkeys(
+        ("late_acknowledgement", "slow_answer", "exits_told_late", "shares_freed_late", "connection_lost"), "5s"
+    )
     value = FAULTS[name].value
     needs = value is not None and value.default is NEEDED
     what: Any = {name: given.get(name, "status")} if needs else name

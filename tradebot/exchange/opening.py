@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tradebot.exchange.commands import actions, margin, venue
 from tradebot.exchange.commands.command import Entry
@@ -16,6 +19,7 @@ from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.months import Months
 from tradebot.exchange.market.other_future import OtherFuture
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.source import BarSource
@@ -70,15 +74,38 @@ def _generated(
     spec: MarketSpec, seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
 ) -> GeneratedBars | _BySymbol:
     make = partial(GeneratedBars, seed, trends=spec.trends)
-    usual = make(calendar, grids.values())
-    own = {symbol: make(calendars[symbol], [grids[symbol]]) for symbol in calendars}
+    usual = make(calendar, [grid for grid in grids.values() if not grid.instrument.root])
+    own: dict[str, GeneratedBars | Months] = {
+        symbol: make(calendars[symbol], [grids[symbol]]) for symbol in calendars if not grids[symbol].instrument.root
+    }
+    own |= _months(make, calendar, grids, calendars)
     return _BySymbol(usual, own) if own else usual
+
+
+def _months(
+    make: Callable[[Calendar, list[Grid]], GeneratedBars],
+    calendar: Calendar,
+    grids: Mapping[str, Grid],
+    calendars: Mapping[str, Calendar],
+) -> dict[str, Months]:
+    """Return a source for each month of a future; the months of a root are made from the same bars."""
+    of_root: dict[str, list[Grid]] = {}
+    for grid in grids.values():
+        if grid.instrument.root:
+            of_root.setdefault(grid.instrument.root, []).append(grid)
+    made: dict[str, Months] = {}
+    for root, months in of_root.items():
+        sessions = calendars.get(months[0].instrument.symbol, calendar)
+        bars = make(sessions, [Grid(replace(months[0].instrument, symbol=root))])
+        rolls = [date.fromisoformat(one.instrument.rolls or "") for one in months]
+        made |= {one.instrument.symbol: Months(bars, one, sessions, rolls) for one in months}
+    return made
 
 
 class _BySymbol:
     """A source of bars in which some symbols have their own, for sessions of their own."""
 
-    def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars]) -> None:
+    def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars | Months]) -> None:
         self._usual = usual
         self._own = own
         self.past_minutes = min(source.past_minutes for source in (usual, *own.values()))

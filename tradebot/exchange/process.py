@@ -41,11 +41,15 @@ _AGAIN = "try again; a busy machine may need longer"
 
 
 class Endpoint(NamedTuple):
-    """Where an exchange answers; `detached` means that it was started in the background on demand."""
+    """Where an exchange answers; `detached` means that it was started in the background on demand.
+
+    `ports` are those of faces with sockets of their own, each after its name, such as `tws`.
+    """
 
     url: str
     pid: int
     detached: bool = False
+    ports: tuple[tuple[str, int], ...] = ()
 
 
 class HeldError(RuntimeError):
@@ -110,7 +114,7 @@ def running(state_dir: Path) -> Endpoint | None:
         return None
     if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
         return None
-    return Endpoint(port["url"], port["pid"], port.get("detached") is True)
+    return Endpoint(port["url"], port["pid"], port.get("detached") is True, tuple(port["ports"].items()))
 
 
 def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
@@ -238,7 +242,7 @@ def _read_port(state_dir: Path) -> dict[str, Any] | None:
         port = json.loads(read_own(state_dir / PORT_FILE))
     except (FileNotFoundError, ValueError):
         return None
-    complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)
+    complete = isinstance(port, dict) and {"url", "pid", "instance", "ports"} <= set(port)
     return port if complete else None
 
 

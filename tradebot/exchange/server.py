@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 import uvicorn
@@ -37,6 +38,7 @@ from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.jsontext import decode_object, encode
+from tradebot.exchange.lines import Conversation, listen, ports_of
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.page.document import PageFace
@@ -107,9 +109,16 @@ class Application:
     """
 
     def __init__(
-        self, exchange: Exchange, routes: list[Route], streams: ASGIApp, rate_limit: int | None, token: str | None
+        self,
+        exchange: Exchange,
+        routes: list[Route],
+        streams: ASGIApp,
+        rate_limit: int | None,
+        token: str | None,
+        lines: Mapping[str, Callable[[Any], Conversation]] = MappingProxyType({}),
     ) -> None:
         self._exchange = exchange
+        self.lines = lines
         router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
         limited = RateLimit(self._recording, rate_limit, self._is_known)
@@ -129,6 +138,26 @@ class Application:
         finally:
             self._active -= 1
             self._last_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Remember that a client is there who talks over a line."""
+        self._active += 1
+
+    def end(self) -> None:
+        """Remember that such a client has gone."""
+        self._active -= 1
+        self._last_s = time.monotonic()
+
+    def catch_up(self) -> None:
+        """Let time pass up to now."""
+        try:
+            self._exchange.catch_up()
+        except LogError as error:
+            _end_at_once(error)
+
+    def record(self) -> None:
+        """Write everything done so far."""
+        self._recording.record()
 
     @property
     def idle_s(self) -> float:
@@ -267,7 +296,9 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
+    servers = await listen(application, application.lines)
     found_by = {"url": url, "pid": os.getpid(), "instance": instance, "detached": idle_exit_s is not None}
+    found_by["ports"] = ports_of(servers)
     write_atomically(state_dir / PORT_FILE, encode(found_by).decode())
     exchange.set_pace(terms.pace)
     exchange.commit()
@@ -278,6 +309,8 @@ async def _run(
         asyncio.create_task(application.keep_time(keeper.consider)),
     )
     await server.serve(sockets=[listener])
+    for line in servers.values():
+        line.close()
     for task in tasks:
         task.cancel()
     _stand_still(exchange)
@@ -312,7 +345,8 @@ def build_application(
     parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
     routes = [*(one for part in parts for one in part.routes), *own]
     streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
-    return Application(exchange, routes, streams, rate_limit, token)
+    lines = {name: opened for part in parts for name, opened in part.lines.items()}
+    return Application(exchange, routes, streams, rate_limit, token, lines)
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tradebot.exchange.engine.orders import Order, OrderRequest, StopLoss
+from tradebot.exchange.engine.orders import ATTACHED, Order, OrderRequest, StopLoss
 
 
 def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
@@ -42,14 +42,19 @@ def to_release(order: Order) -> list[Order]:
 
 def other_exits(order: Order) -> list[Order]:
     group = _group(order)
-    if order.request.order_class == "oto" or (order is group[0] and order.request.order_class != "oco"):
+    if order.request.order_class in ("oto", ATTACHED) or (order is group[0] and order.request.order_class != "oco"):
         return []
     exits = group if order.request.order_class == "oco" else group[1:]
     return [other for other in exits if other is not order and other.is_open]
 
 
 def fellows(order: Order) -> list[Order]:
-    """Return the other open members of an order's group; a replacement joins the group when it takes effect."""
+    """Return the other open members of an order's group; a replacement joins the group when it takes effect.
+
+    What happens to an attached order is nothing to the others.
+    """
+    if order.request.order_class == ATTACHED:
+        return []
     group = _group(order)
     return [other for other in group if other is not order and other.is_open] if order in group else []
 

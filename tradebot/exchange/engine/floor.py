@@ -204,6 +204,10 @@ def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
         fields["replaces"] = order.replaces
     if request.reduce_only:
         fields["reduce_only"] = True
+    if request.label:
+        fields["label"] = request.label
+    if request.oca_group:
+        fields["oca_group"], fields["oca_type"] = request.oca_group, request.oca_type
     return fields
 
 

@@ -10,7 +10,7 @@ from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.floor import Floor, id_stamp
 from tradebot.exchange.engine.matching import first_stop
-from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest, Settled
+from tradebot.exchange.engine.orders import ATTACHED, Fill, Holding, Order, OrderRequest, Settled
 from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.times import MINUTE
@@ -273,6 +273,8 @@ def expire(floor: Floor, order: Order) -> None:
         return
     order.expired_us = floor.now_us
     _finish(floor, order, "expired")
+    if any(leg.request.order_class == ATTACHED for leg in order.legs):
+        _end_fellows(floor, order)
 
 
 def wake(floor: Floor) -> None:

@@ -46,6 +46,8 @@ WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
 MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
 """What a fill on margin was: it made or took liquidity, or the venue closed a position."""
+ATTACHED = "attached"
+"""The class of an order that works once the one it hangs on has filled, and ends if that one ends otherwise."""
 LAST, MARK, INDEX = "last", "mark", "index"
 """The prices that a stop may act on. Mark and index go with the trades, but know nothing of a minute's extremes."""
 BUST, CORRECT = "trade_bust", "trade_correct"
@@ -66,7 +68,9 @@ class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
     `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
-    what the market offers. A stop acts on the price that `trigger` names: that of the last trade, or the mark.
+    what the market offers. A stop acts on the price that `trigger` names: that of the last trade, or the mark. `label`
+    is what a face knows the order by. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other
+    than 1 makes them smaller.
     """
 
     symbol: str
@@ -88,6 +92,9 @@ class OrderRequest(NamedTuple):
     reduce_only: bool = False
     post_only: bool = False
     trigger: str = LAST
+    label: str = ""
+    oca_group: str = ""
+    oca_type: int = 0
 
 
 class Replacement(NamedTuple):

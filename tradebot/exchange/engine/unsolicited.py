@@ -67,5 +67,7 @@ def _put_aside(engine: Engine, order: Order, status: str) -> None:
 
 
 def _tell_restated(engine: Engine, order: Order) -> None:
-    order.status, order.updated_us = "partially_filled" if order.filled_qty else "new", engine.now_us
+    if order.status != "held":
+        order.status = "partially_filled" if order.filled_qty else "new"
+    order.updated_us = engine.now_us
     engine.tell("order_restated", order, "restated")

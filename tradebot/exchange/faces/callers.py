@@ -42,13 +42,13 @@ def _owner_of(scope: Scope) -> int | None:
     connection: Any = scope.get("state", {}).get(CONNECTION)
     owner: int | None = getattr(connection, "owner", None)
     if owner is None:
-        owner = _owner(scope.get("client"), scope.get("server"))
+        owner = owner_of(scope.get("client"), scope.get("server"))
         if connection is not None:
             connection.owner = owner
     return owner
 
 
-def _owner(client: tuple[str, int] | None, server: tuple[str, int] | None) -> int | None:
+def owner_of(client: tuple[str, int] | None, server: tuple[str, int] | None) -> int | None:
     """Return the user id of the client's socket, or None if the kernel doesn't tell, as on macOS."""
     if client is None or server is None:
         return None

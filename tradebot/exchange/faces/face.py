@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.exchange.commands.command import Entry
 from tradebot.exchange.faults.kinds import learn
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.faces.flow import FlowLimits, FlowSource
     from tradebot.exchange.faces.web import Route
     from tradebot.exchange.faults.streaming import StreamFaults
+    from tradebot.exchange.lines import Conversation
     from tradebot.exchange.market.venue import Venue
 
 GROUP = "tradebot.exchange_faces"
@@ -30,6 +31,7 @@ _OURS: Mapping[str, str] = MappingProxyType(
         "alpaca": "tradebot.exchange.faces.alpaca",
         "flow": "tradebot.exchange.faces.unusual_whales",
         "kraken": "tradebot.exchange.faces.kraken.face",
+        "tws": "tradebot.exchange.faces.tws.face",
     }
 )
 """The modules of our own faces; each has a FACE."""
@@ -45,10 +47,14 @@ class Serving(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a face answers: routes of requests, busiest first, and the websockets of paths without a last slash."""
+    """What a face answers: routes of requests, busiest first, and the websockets of paths without a last slash.
+
+    `lines` are what else it listens for, each on a port of its own, by the name under which the port is told.
+    """
 
     routes: Iterable[Route]
     sockets: Mapping[str, ASGIApp] = {}
+    lines: Mapping[str, Callable[[Any], Conversation]] = {}
 
 
 class Face(NamedTuple):

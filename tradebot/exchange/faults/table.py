@@ -109,14 +109,14 @@ def _read_json(value: object) -> str:
     return text
 
 
-_share = reader(Decimal, "a share above 0, at most 1", lambda share: 0 < share <= 1)
 _DOLLARS, _FACTOR = "dollars, from 0.01 to 1000", "a factor above 0, at most 10"
 _AMOUNT = f"dollars, at most {_LARGEST_VALUE}, also negative"
 _BEFORE = one_of("before", "after")
 _AFTER = one_of("after", "before")
 _NAME = Parameter(_field, "the name of a field")
 _WHICH = Parameter(read_glob, GLOB, "*")
-_SHARE = {"share": Parameter(_share, "a share of the rows above 0, at most 1", Decimal(1))}
+_PART = "a share of the rows above 0, at most 1"
+_SHARE = {"share": Parameter(reader(Decimal, _PART, lambda share: 0 < share <= 1), _PART, Decimal(1))}
 _FLOW = ("any flow",)
 
 FAULTS: Mapping[str, Fault] = {
@@ -160,6 +160,12 @@ FAULTS: Mapping[str, Fault] = {
         _duration(most=HOUR),
     ),
     "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
+    "connection_lost": Fault(
+        "answer",
+        "loses the venue behind a TWS for this long, in engine time: what is sent vanishes, and nothing is told",
+        _duration(most=HOUR),
+        {"back": one_of(1102, 1101)},
+    ),
     "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
     "flow_limit": Fault(
         "answer",
@@ -309,9 +315,7 @@ FAULTS: Mapping[str, Fault] = {
         {"symbol": _WHICH, "client_order_id": _WHICH},
         ("orders", "order"),
     ),
-    "opposite_side": Fault(
-        "data", "shows positions with the opposite side", options={"symbol": _WHICH}, goes_with=("positions",)
-    ),
+    "opposite_side": Fault("data", "shows positions with the opposite side", None, {"symbol": _WHICH}, ("positions",)),
     "position_value": Fault(
         "data",
         "shows positions with this market value, 0 by default; quantities and prices stay correct",

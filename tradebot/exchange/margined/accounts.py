@@ -120,5 +120,10 @@ def initial_margin(floor: Floor, account: Account, symbol: str, more: Decimal = 
 
 
 def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
-    """Yield the open orders on one side of a symbol that may open or increase a position."""
-    return (order for order in account.working(symbol, side) if order.opens)
+    """Yield the open orders on one side of a symbol that may open or increase a position: of a group only the first."""
+    groups = set()
+    for order in account.working(symbol, side):
+        group = order.request.oca_group
+        if order.opens and order.status != "held" and group not in groups:
+            groups |= {group} if group else set()
+            yield order

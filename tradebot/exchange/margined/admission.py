@@ -8,7 +8,7 @@ from typing import Any
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.dialect import Admission
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.orders import Order, OrderRequest
+from tradebot.exchange.engine.orders import ATTACHED, Order, OrderRequest
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.margined.accounts import adding, initial_margin, standing
 from tradebot.exchange.margined.liquidation import reduces
@@ -49,7 +49,7 @@ def admit(
             raise refused("would_not_reduce", "a reduce-only order needs a position on the other side")
         return Admission(f"{side}_to_close", 0)
     more = (request.qty or _ZERO) - ((changed.qty or _ZERO) if changed is not None else _ZERO)
-    if more > 0:
+    if more > 0 and request.order_class != ATTACHED:
         # What an order may need goes by its size alone.
         _check_margin(floor, account, request._replace(qty=more))
     return Admission(f"{side}_to_open", 0)
@@ -68,7 +68,8 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
     prices = TYPES.get(request.type)
     if prices is None:
         raise refused("unsupported_type", f"orders are {', '.join(TYPES)}")
-    alone = request.order_class == "simple" and request.stop_loss is None
+    single = request.order_class == "simple" or (rules.attached and request.order_class == ATTACHED)
+    alone = single and request.stop_loss is None
     with_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
     if request.take_profit is not None or not (alone or with_stop):
         raise refused(

@@ -37,6 +37,8 @@ NOTHING_TO_REDUCE = "would_not_reduce_position"
 """Why a reduce-only order is canceled."""
 NEVER_US = 2**62
 """When an order ends that lasts until it is canceled."""
+ONE_FILLED, CANCEL_OTHERS = "another_of_the_group_filled", 1
+"""Why an order of a group is canceled, and the type of groups in which any fill cancels the others."""
 _CLOSES = frozenset({"close"})
 _ALL = frozenset({"open", "close", "ends"})
 _ZERO = Decimal(0)
@@ -155,7 +157,10 @@ class Plain:
         rules, notional = self._rules, floor.market.grids[symbol].notional(qty, price)
         rates = {MAKER: rules.maker_fee, TAKER: rules.taker_fee, LIQUIDATION: rules.liquidation_fee, SETTLEMENT: _ZERO}
         traded = qty if role in (MAKER, TAKER) else _ZERO
-        return (notional * rates[role] + traded * rules.contract_fee).quantize(CASH_UNIT, ROUND_HALF_EVEN)
+        own = floor.market.grids[symbol].instrument.contract_fee
+        return (notional * rates[role] + traded * (rules.contract_fee if own is None else own)).quantize(
+            CASH_UNIT, ROUND_HALF_EVEN
+        )
 
     def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Tell the fee later if it isn't known yet, and let reduce-only orders fit the position."""
@@ -164,6 +169,8 @@ class Plain:
             fee = self._fee(floor, order.symbol, made.qty, made.price, settled.role)
             at_us = floor.now_us + self._rules.fees_after_us
             floor.agenda.note(at_us, "book_fee", account.number, made.id, order.symbol, fee)
+        if order.request.oca_group:
+            _end_others(floor, account, order, made.qty)
         if order.tells_after_us:
             for other in _reducing(account, order.symbol):
                 if other is not order and other.side == order.side:
@@ -195,6 +202,17 @@ def _role(floor: Floor, order: Order, price: int) -> str:
 def _reducing(account: Account, symbol: str) -> list[Order]:
     orders = (order for order in account.open.values() if order.symbol == symbol and order.status != "held")
     return [order for order in orders if order.request.reduce_only]
+
+
+def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> None:
+    """Cancel the other orders of a group, or make them smaller by what one of them has filled."""
+    group = order.request.oca_group
+    for other in [one for one in account.open.values() if one is not order and one.request.oca_group == group]:
+        if order.request.oca_type != CANCEL_OTHERS and other.remaining > qty:
+            life.reduce(floor, other, other.filled_qty + other.remaining - qty)
+        else:
+            other.why = ONE_FILLED
+            life.cancel(floor, other)
 
 
 def fit(floor: Floor, account: Account, symbol: str) -> None:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tradebot.exchange.market.globex import CHICAGO, groups
 from tradebot.exchange.times import DAY, HOUR, NEW_YORK, at_new_york, at_zone, parse_time
 
 FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
@@ -21,7 +22,6 @@ FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
 _ALWAYS_UNTIL = "2030-12-31"
 _POST_MARKET = 4 * HOUR
 _PRE_MARKET_HOUR = 4
-_CHICAGO = ZoneInfo("America/Chicago")
 _BREAK_BEGINS_HOUR = 16
 _UTC = ZoneInfo("UTC")
 
@@ -62,7 +62,7 @@ def _globex(first: str, last: str) -> Sequence[Times]:
     """Return Globex's sessions with the break, which the library leaves out: they end at 16:00 in Chicago."""
     known = _known("CMES", max(last, _ALWAYS_UNTIL))
     rows = known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
-    breaks = (at_zone(_CHICAGO, day, _BREAK_BEGINS_HOUR) for day, _, _ in rows)
+    breaks = (at_zone(CHICAGO, day, _BREAK_BEGINS_HOUR) for day, _, _ in rows)
     return [
         (day, open_us, min(close_us, break_us)) for (day, open_us, close_us), break_us in zip(rows, breaks, strict=True)
     ]
@@ -86,8 +86,9 @@ HOURS: Mapping[str, Hours] = MappingProxyType(
         for hours in (
             XNYS,
             Hours("24/7", _UTC, _around_the_clock, itemgetter(1, 2)),
-            Hours("CMES", _CHICAGO, _globex, itemgetter(1, 2)),
+            Hours("CMES", CHICAGO, _globex, itemgetter(1, 2)),
+            *(Hours(name, CHICAGO, between, itemgetter(1, 2)) for name, between in groups(_new_york).items()),
         )
     }
 )
-"""The named calendars: New York's sessions, contiguous days by UTC, and Globex's evenings to afternoons in Chicago."""
+"""The named calendars: New York's sessions, days by UTC, and Globex's evenings to afternoons, also by product group."""

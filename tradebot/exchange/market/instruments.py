@@ -58,6 +58,10 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     is what a long position pays for each unit times the multiplier and hour. A generated market begins near `level`,
     trades about `volume` units a day, and moves by `volatility`, a fraction, besides `beta` times its market; what is 0
     of these is made up.
+
+    A month of futures names its `root`: its prices are those of the root's `level`, plus `carry`, a fraction a year, up
+    to its last trading, and its volume moves on to the next month before `rolls`. A `contract_fee` replaces that of the
+    venue's rules.
     """
 
     symbol: str
@@ -76,6 +80,10 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     volume: Decimal = _ZERO
     volatility: Decimal = _ZERO
     beta: Decimal = _ZERO
+    root: str = ""
+    carry: Decimal = _ZERO
+    rolls: str | None = None
+    contract_fee: Decimal | None = None
 
     @property
     def places(self) -> int:
@@ -113,10 +121,18 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         if self.calendar and self.calendar not in HOURS:
             yield f"its calendar is one of {', '.join(HOURS)}"
         try:
-            for moment in (self.last_trading or "2000-01-01", *(text for _, text in self.closes)):
+            for moment in (
+                self.last_trading or "2000-01-01",
+                self.rolls or "2000-01-01",
+                *(text for _, text in self.closes),
+            ):
                 parse_time(moment)
         except ValueError:
-            yield "last_trading and closes hold ISO times"
+            yield "last_trading, rolls and closes hold ISO times"
+        if self.root and (self.last_trading is None or self.rolls is None):
+            yield "a month of futures has a time of last trading, and one by which it is rolled"
+        if self.contract_fee is not None and not 0 <= self.contract_fee < Decimal("Infinity"):
+            yield "its contract_fee is a number that isn't negative"
 
 
 def _ascend(steps: Sequence[Decimal]) -> bool:

@@ -29,8 +29,9 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     be away from the last price by at most the fraction `collar`. A fill pays the fraction `maker_fee` or `taker_fee` of
     its notional, and `contract_fee` for each unit of quantity; the fee is told and booked `fees_after_us` microseconds
     later. A liquidation closes the fraction `liquidation_part` of a position at a time, for the fraction
-    `liquidation_fee` of its notional. With `brackets`, a stop may hang on an order that opens a position. With `edits`,
-    the size and the prices of an open order may be changed in place.
+    `liquidation_fee` of its notional. With `brackets`, a stop may hang on an order that opens a position. With
+    `attached`, any orders may hang on another one and work once it has filled. With `edits`, the size and the prices of
+    an open order may be changed in place.
     """
 
     client_ids: ClientIds = "while_open"
@@ -42,6 +43,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     liquidation_fee: Decimal = _ZERO
     liquidation_part: Decimal = Decimal("0.25")
     brackets: bool = False
+    attached: bool = False
     edits: bool = False
 
     def problems(self) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Speak the socket protocol of Interactive Brokers, TWS, at version 178."""

@@ -1,0 +1,21 @@
+"""Serve the TWS API on a socket of its own."""
+
+from __future__ import annotations
+
+from tradebot.exchange.faces.face import Face, Parts, Serving
+from tradebot.exchange.faces.tws import orders
+from tradebot.exchange.faces.tws.gateway import Gateway, Line
+from tradebot.exchange.faces.tws.requests import KINDS, REQUESTS
+from tradebot.exchange.faces.tws.session import Session
+
+
+def _parts(serving: Serving) -> Parts:
+    gateway = Gateway(serving.exchange, serving.delivery)
+
+    def opened(line: Line) -> Session:
+        return Session(gateway, line, REQUESTS)
+
+    return Parts((), lines={"tws": opened})
+
+
+FACE = Face("plain", orders.ENTRIES, _parts, orders=orders.PLACE, kinds=KINDS)

@@ -1,0 +1,93 @@
+"""Listen for clients of faces that speak over sockets of their own, beside HTTP, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from tradebot.exchange.faces.callers import owner_of
+
+HOST = "127.0.0.1"
+_ROOT = 0
+
+
+class Conversation(Protocol):
+    """What a face has to do with one client."""
+
+    def received(self, data: bytes) -> None: ...
+    def closed(self) -> None: ...
+
+
+class Host(Protocol):
+    """What serves an exchange."""
+
+    def begin(self) -> None:
+        """Remember that somebody is there."""
+
+    def end(self) -> None:
+        """Remember that somebody has gone."""
+
+    def catch_up(self) -> None: ...
+    def record(self) -> None: ...
+
+
+class Line(asyncio.Protocol):
+    """One client's connection. Like changes over HTTP, it is for programs of this user and of root only."""
+
+    def __init__(self, host: Host, open_line: Callable[[Any], Conversation]) -> None:
+        self._host = host
+        self._open_line = open_line
+        self._conversation: Conversation | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if owner_of(peer, here) not in (None, _ROOT, os.geteuid()):
+            transport.close()
+            return
+        self._transport = transport
+        self._host.begin()
+        self._conversation = self._open_line(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._conversation is not None:
+            self._host.catch_up()
+            self._conversation.received(data)
+            self._host.record()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._conversation is not None:
+            self._conversation.closed()
+            self._host.end()
+            self._conversation = None
+
+    def send(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+
+    def record(self) -> None:
+        self._host.record()
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, do)
+
+
+async def listen(host: Host, lines: Mapping[str, Callable[[Any], Conversation]]) -> dict[str, asyncio.Server]:
+    """Listen on a free port for each face that has a socket of its own; return the servers by name."""
+    loop, made = asyncio.get_running_loop(), {}
+    for name, open_line in lines.items():
+        made[name] = await loop.create_server(partial(Line, host, open_line), HOST, 0)
+    return made
+
+
+def ports_of(servers: Mapping[str, asyncio.Server]) -> dict[str, int]:
+    """Return the port of each server."""
+    return {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
