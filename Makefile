@@ -52,9 +52,9 @@ bench: $(VENV)/.core  ## measure, and print medians and ratios beside their boun
 	$(COMPILED) $(CODE)
 	benchmarks/run $(ARGS)
 
-clients:  ## fetch other clients of both venues, and libraries that judge our indicators and tests of luck (needs node and npm)
+clients:  ## fetch other clients of the venues, and libraries that judge our indicators and tests of luck (needs node and npm)
 	cd tests/clients/js && npm ci
-	for name in python kraken indicators; do \
+	for name in python kraken ibkr indicators; do \
 		$(PYTHON) -m venv tests/clients/$$name/.venv && tests/clients/$$name/.venv/bin/python -m pip install -qq \
 			--require-hashes -r tests/clients/$$name/requirements.lock || exit 1; done
 

@@ -18,14 +18,18 @@ import pytest
 from tests.exchange.kraken.desk import KEY, SECRET, XBT, spec
 from tests.exchange.served import Served
 from tests.exchange.served import served as served_here
+from tests.exchange.tws.desk import spec as futures_spec
 from tests.lab import Lab, needed, served
+from tradebot.exchange.market.hours import HOURS
 from tradebot.exchange.process import create
+from tradebot.exchange.times import parse_time
 
 HERE = Path(__file__).parent
 PACKAGES = {
     "js": HERE / "js" / "node_modules",
     "python": HERE / "python" / ".venv",
     "kraken": HERE / "kraken" / ".venv",
+    "ibkr": HERE / "ibkr" / ".venv",
 }
 ABSENT = "the other clients are not here: make clients"
 INTERPRETER = HERE / "python" / ".venv" / "bin" / "python"
@@ -63,6 +67,28 @@ def kraken(tmp_path: Path) -> Iterator[Served]:
     with served_here(tmp_path) as served:
         served.tick(seconds=3600)
         yield served
+
+
+@pytest.fixture
+def futures(tmp_path: Path) -> Iterator[Served]:
+    """Yield an exchange of futures that speaks TWS, three hours into its first day."""
+    create(tmp_path, futures_spec())
+    with served_here(tmp_path) as served:
+        served.tick(seconds=3 * 3600)
+        yield served
+
+
+def at_tws(futures: Served, *command: str) -> dict[str, Any]:
+    """Run the story of a client of TWS and return its steps."""
+    return run(command, {"EXCHANGE_URL": futures.url, "TWS_PORT": str(futures.ports["tws"])})
+
+
+@pytest.fixture
+def ibkr() -> str:
+    """Return the Python that has ib_async; a test names it before the exchange."""
+    if not PACKAGES["ibkr"].exists():
+        pytest.skip(ABSENT)
+    return str(PACKAGES["ibkr"] / "bin" / "python")
 
 
 def at_kraken(kraken: Served, story: str) -> dict[str, Any]:
@@ -193,3 +219,34 @@ def test_python_kraken_sdk_at_the_kraken_face(kraken: Served, tmp_path: Path) ->
     bought, stop = ("market", "buy", "0.5"), ("stop", "sell", "0.5")
     small = ("limit", "buy", "0.1")
     assert accepted(tmp_path) == [small, bought, stop, small, small, small, ("market", "sell", "0.1")]
+
+
+def test_ib_async_lives_a_session_with_tws(ibkr: str, futures: Served) -> None:
+    seen = at_tws(futures, ibkr, str(HERE / "ibkr" / "ib_async_session.py"))
+    assert (seen["accounts"], seen["months"], seen["rule"]) == (1, ["ESZ6", "ESH7"], [0.25])
+    assert seen["terms"] == [0.25, "50", "2026-11-23T16:00:00-06:00"]
+    assert (seen["quote"], seen["bars"]) == (True, [5, True])
+    assert seen["alone"] == [[0, 0], 0]
+    assert (seen["fee before"], seen["fee"]) == ("", 2.25)
+    assert seen["statuses"] == ["Filled", "Submitted", "PreSubmitted"]
+    assert seen["position"] == [1, True]
+    assert seen["still open"] == ["ib-2"]
+    assert seen["completed"] == [["ib-0", "Filled"], ["ib-1", "Cancelled"]]
+    assert seen["executions"] == [["ib-0", "BOT"]]
+    assert seen["again"] == [["ib-2", "PreSubmitted"]]
+
+
+def test_a_client_in_another_language_lives_a_session_with_tws(node: str, futures: Served) -> None:
+    seen = at_tws(futures, node, str(HERE / "js" / "stoqey_ib.mjs"))
+    assert (seen["months"], seen["contract"]) == (["ESZ6", "ESH7"], {"minTick": 0.25, "multiplier": 50, "hours": 7})
+    assert (seen["quote"], seen["bars"], seen["alone"]) == (True, True, 0)
+    assert seen["legs"] == [["js-2", "js", 0, "Submitted"], ["js-3", "js", 0, "PreSubmitted"]]
+    assert seen["position"] == [["ESZ6", 1, True]]
+    assert seen["completed"] == [["js-1", "Filled"], ["js-2", "Cancelled"], ["js-3", "Cancelled"]]
+    assert (seen["executions"], seen["commissions"]) == ([["js-1", "BOT", 1, ".01"]], [2.25])
+
+
+def test_another_calendar_agrees_on_every_session_of_globex(ibkr: str) -> None:
+    for group, rows in run((ibkr, str(HERE / "ibkr" / "globex.py")), {}).items():
+        told = [(day, parse_time(begin), parse_time(end)) for day, begin, end in rows]
+        assert told == [*HOURS[group].between("2026-01-01", "2027-12-31")]

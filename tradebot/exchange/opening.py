@@ -33,7 +33,8 @@ def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
     """Return a venue's dialect, and the commands of its staff."""
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
-    return Plain(venue_spec.rules), margin.ENTRIES
+    staff = (*margin.ENTRIES, *(margin.CORRECTIONS if venue_spec.rules.corrections else ()))
+    return Plain(venue_spec.rules), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:

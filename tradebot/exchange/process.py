@@ -114,7 +114,7 @@ def running(state_dir: Path) -> Endpoint | None:
         return None
     if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
         return None
-    return Endpoint(port["url"], port["pid"], port.get("detached") is True, tuple(port["ports"].items()))
+    return Endpoint(port["url"], port["pid"], port.get("detached") is True, tuple(port.get("ports", {}).items()))
 
 
 def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
@@ -242,7 +242,7 @@ def _read_port(state_dir: Path) -> dict[str, Any] | None:
         port = json.loads(read_own(state_dir / PORT_FILE))
     except (FileNotFoundError, ValueError):
         return None
-    complete = isinstance(port, dict) and {"url", "pid", "instance", "ports"} <= set(port)
+    complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)
     return port if complete else None
 
 

@@ -1,13 +1,13 @@
-"""Act as the staff of a plain venue: change funding rates, and orders that nobody asked to change."""
+"""Act as the staff of a plain venue: change funding rates, orders that nobody asked to change, and executions."""
 
 from __future__ import annotations
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.commands.control import account_of, check_fields
-from tradebot.exchange.commands.venue import ACTS, ORDERS, order_of
+from tradebot.exchange.commands.venue import ACTS, EXECUTIONS, ORDERS, order_of
 from tradebot.exchange.engine.floor import order_fields
 from tradebot.exchange.jsontext import encode, plain, to_decimal
-from tradebot.exchange.margined import funding
+from tradebot.exchange.margined import amending, funding
 from tradebot.exchange.refusal import invalid, not_found
 
 FUNDING = "/exchange/v1/funding"
@@ -35,6 +35,20 @@ def _act(asked: Asked) -> Answer:
     return 200, encode(order_fields(order, engine.market.grids))
 
 
+def _correct(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"account", "execution", "price"})
+    account, name, price = account_of(engine, body), str(body.get("execution")), to_decimal(body.get("price"))
+    symbol = amending.symbol_of(account, name)
+    units = None if price is None else engine.market.grids[symbol].of(price)
+    if units is None:
+        raise invalid("price is on a tick")
+    made = amending.correct(engine, account, name, units)
+    return 200, encode({"execution": made.id, "symbol": symbol})
+
+
+CORRECTIONS = (Entry("POST", EXECUTIONS, _correct),)
+"""What the staff of a venue may do besides that corrects executions."""
 ENTRIES = (
     Entry("POST", FUNDING, _set_funding),
     Entry("POST", ORDERS, _act),

@@ -20,6 +20,7 @@ _FATES = {
     "reject_after_acceptance": "reject",
     "partial_then_cancel": "partial_then_cancel",
     "fill_during_cancel": "fill_on_cancel",
+    "corrected_execution": "correct",
 }
 """What the engine does to an order or to a request to change one, by fault."""
 _POLICIES = {

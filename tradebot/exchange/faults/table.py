@@ -221,6 +221,7 @@ FAULTS: Mapping[str, Fault] = {
         ("submit",),
     ),
     "partial_then_cancel": Fault("order", "fills part of the order, then cancels the rest", goes_with=("submit",)),
+    "corrected_execution": Fault("order", "corrects the first fill by a tick a minute later", goes_with=("submit",)),
     "fill_during_cancel": Fault("order", "fills the order while its cancel is in transit", goes_with=("cancel",)),
     "class_refused": Fault(
         "policy", "refuses orders of this class with 422", one_of("oco", "bracket", "oto"), goes_with=("submit",)

@@ -24,19 +24,22 @@ from tradebot.exchange.engine.orders import (
     Replacement,
     Settled,
 )
-from tradebot.exchange.margined import admission, funding, liquidation
+from tradebot.exchange.margined import admission, amending, funding, liquidation
 from tradebot.exchange.margined.accounts import margins, net_position, standing, trade
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.instruments import CASH_UNIT
 from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.market.spec import FillSpec
 from tradebot.exchange.market.venue import Rules
+from tradebot.exchange.times import MINUTE
 
 FEE = "FEE"
 NOTHING_TO_REDUCE = "would_not_reduce_position"
 """Why a reduce-only order is canceled."""
 NEVER_US = 2**62
 """When an order ends that lasts until it is canceled."""
+CORRECTED = "correct"
+"""The fate of an order whose first fill is corrected by a tick a minute later."""
 ONE_FILLED, CANCEL_OTHERS = "another_of_the_group_filled", 1
 """Why an order of a group is canceled, and the type of groups in which any fill cancels the others."""
 _CLOSES = frozenset({"close"})
@@ -60,6 +63,7 @@ class Plain:
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
+                CORRECTED: amending.correct_by_a_tick,
                 "book_funding": funding.book_all,
                 "end_trading": liquidation.end_trading,
                 "fit_later": _fit_later,
@@ -169,6 +173,9 @@ class Plain:
             fee = self._fee(floor, order.symbol, made.qty, made.price, settled.role)
             at_us = floor.now_us + self._rules.fees_after_us
             floor.agenda.note(at_us, "book_fee", account.number, made.id, order.symbol, fee)
+        if order.fate == CORRECTED:
+            order.fate = None
+            floor.agenda.note(floor.now_us + MINUTE, CORRECTED, account.number, made.id)
         if order.request.oca_group:
             _end_others(floor, account, order, made.qty)
         if order.tells_after_us:

@@ -16,7 +16,7 @@ from tradebot.exchange.market.venue import Rules, Venue
 from tradebot.exchange.times import SECOND, at_zone, rfc3339
 
 FACE = "tws"
-RULES = Rules(client_ids="free", fees_after_us=2 * SECOND, attached=True, edits=True)
+RULES = Rules(client_ids="free", fees_after_us=2 * SECOND, attached=True, edits=True, corrections=True)
 LETTERS = "FGHJKMNQUVXZ"
 """The letter of each month of the year."""
 _TABLE = """

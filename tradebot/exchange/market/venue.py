@@ -31,7 +31,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     later. A liquidation closes the fraction `liquidation_part` of a position at a time, for the fraction
     `liquidation_fee` of its notional. With `brackets`, a stop may hang on an order that opens a position. With
     `attached`, any orders may hang on another one and work once it has filled. With `edits`, the size and the prices of
-    an open order may be changed in place.
+    an open order may be changed in place. With `corrections`, the staff may correct the price of an execution.
     """
 
     client_ids: ClientIds = "while_open"
@@ -45,6 +45,7 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     brackets: bool = False
     attached: bool = False
     edits: bool = False
+    corrections: bool = False
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with them."""

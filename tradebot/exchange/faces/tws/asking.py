@@ -11,12 +11,14 @@ from tradebot.exchange.faces.tws.history import SIZES, UPDATE, HistoryError
 from tradebot.exchange.faces.tws.prices import SNAPSHOT_END
 from tradebot.exchange.faces.tws.wire import Message
 from tradebot.exchange.faces.tws.words import error
-from tradebot.exchange.times import SECOND
+from tradebot.exchange.times import MINUTE, SECOND
 
 if TYPE_CHECKING:
     from tradebot.exchange.faces.tws.session import Session
 
 _NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200
+_ACCOUNT_EVERY_US = 3 * MINUTE
+"""How often an account is told again in which nothing has changed but prices."""
 _NOTHING: tuple[Message, ...] = ()
 
 Fields = list[str]
@@ -42,7 +44,17 @@ def account(session: Session, fields: Fields) -> Iterator[Message]:
         session.followed.pop("account", None)
         return
     yield from session.gateway.reads.account(session.gateway.account)
-    session.followed["account"] = lambda: session.gateway.reads.account(session.gateway.account)
+    told = session.gateway.engine.now_us, session.gateway.account.version
+
+    def again() -> Answer:
+        nonlocal told
+        now_us, version = session.gateway.engine.now_us, session.gateway.account.version
+        if now_us - told[0] < _ACCOUNT_EVERY_US and version == told[1]:
+            return _NOTHING
+        told = now_us, version
+        return session.gateway.reads.account(session.gateway.account)
+
+    session.followed["account"] = again
 
 
 def account_multi(session: Session, fields: Fields) -> Iterator[Message]:
@@ -100,7 +112,7 @@ def quotes(session: Session, fields: Fields) -> Iterator[Message]:
     if fields[3 + CONTRACT_FIELDS + 2] == "1":
         yield Message(SNAPSHOT_END, {"version": 1, "reqId": request})
     else:
-        session.followed[request] = lambda: session.gateway.prices.ticks(request, one)
+        session.followed[request] = session.gateway.prices.changes(request, one)
 
 
 def live(session: Session, fields: Fields) -> Iterator[Message]:

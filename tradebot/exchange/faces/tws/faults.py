@@ -35,11 +35,21 @@ class Answering:
         self.mute = False
         self.end_after = False
 
-    def answer(self, target: str, facts: Facts, carry_out: CarriedOut) -> None:
+    def answer(self, target: str, number: int, fields: list[str], carry_out: CarriedOut) -> None:
         """Carry out a request and send what it is answered."""
         gateway = self._session.gateway
         book = gateway.exchange.faults.book
-        firings = book.firings(facts, gateway.engine.now_us) if book.on_requests else []
+        self._session.effects = ""
+        if not book.on_requests:
+            self._send(carry_out())
+        else:
+            facts = self._session.facts(target, number, fields)
+            self._under(facts, book.firings(facts, gateway.engine.now_us), carry_out)
+        if self.end_after:
+            self._session.end()
+
+    def _under(self, facts: Facts, firings: list[Firing], carry_out: CarriedOut) -> None:
+        gateway = self._session.gateway
         deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
         self._session.effects = effects_of(firings, facts, gateway.engine.now_us)
         tinted = self._tinted(firings, carry_out)
@@ -47,8 +57,6 @@ class Answering:
             self._send(tinted())
         else:
             self._decided(deciding, tinted)
-        if self.end_after:
-            self._session.end()
 
     def _send(self, messages: Answer) -> None:
         told = [*messages]
@@ -58,10 +66,10 @@ class Answering:
 
     def _carried_out(self, carry_out: CarriedOut) -> list[Message]:
         """Carry out a request of which the client hears nothing yet."""
-        self.mute = True
+        before, self.mute = self.mute, True
         told = [*carry_out()]
         self._session.line.record()
-        self.mute = False
+        self.mute = before
         return told
 
     def _decided(self, firing: Firing, carry_out: CarriedOut) -> None:

@@ -129,7 +129,7 @@ class Gateway:
         return [Told(client, name, order, one) for one in messages]
 
     def _executed(self, name: str, made: Execution) -> list[Told]:
-        order, number = made.order, len(words.corrections(self.account)[made.fill.id])
+        order, number = made.order, words.number_of(made)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
         told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
         told.append(Told(client, "status", order, self.reads.book.open_order(order)))
@@ -138,12 +138,12 @@ class Gateway:
         return told + [Told(one, "position", order, held) for one, there in self.clients.items() if there.holds]
 
     def _charged(self, fill: str) -> list[Told]:
-        fees = [one for one in self.account.activities if isinstance(one, Activity) and one.about == fill]
-        executions = words.corrections(self.account).get(fill, [])
-        if not fees or not executions:
+        newest = reversed(self.account.activities)
+        fee = next(one for one in newest if isinstance(one, Activity) and one.about == fill)
+        made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)
+        if made is None:
             return []
-        made = executions[0].fill
-        message = self.reads.book.commission(fees[-1], made, len(executions))
+        message = self.reads.book.commission(fee, made.fill, words.number_of(made))
         return [Told(ids_of(made.order)[0], "commission", made.order, message)]
 
     def publish(self, captured: list[Told]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from tradebot.exchange.engine.engine import Engine
@@ -32,6 +32,19 @@ class Prices:
         yield Message(PARAMETERS, {"reqId": request, "minTick": tick, "exchange": "", "permissions": 3})
         yield Message(TYPE, {"version": 1, "reqId": request, "type": _LIVE})
         yield from self.ticks(request, symbol)
+
+    def changes(self, request: str, symbol: str) -> Callable[[], list[Message]]:
+        """Return what returns the ticks that have changed since it was called last."""
+        told: dict[tuple[int, object], Message] = {}
+
+        def changed() -> list[Message]:
+            made = {(one.number, one.fields["type"]): one for one in self.ticks(request, symbol)}
+            new = [one for place, one in made.items() if told.get(place) != one]
+            told.update(made)
+            return new
+
+        changed()
+        return changed
 
     def ticks(self, request: str, symbol: str) -> Iterator[Message]:
         """Yield the quote, the last trade, and the figures of the day so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import takewhile
 
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
@@ -11,7 +12,7 @@ from tradebot.exchange.engine.orders import Execution
 from tradebot.exchange.faces.tws.contracts import Contracts, Fields
 from tradebot.exchange.faces.tws.orders import ids_of
 from tradebot.exchange.faces.tws.wire import Message
-from tradebot.exchange.faces.tws.words import Book, corrections, status
+from tradebot.exchange.faces.tws.words import Book, executions_of, number_of, status
 from tradebot.exchange.margined.accounts import NetPosition, net_positions, standing
 from tradebot.exchange.market.globex import CHICAGO
 from tradebot.exchange.times import at_zone, to_datetime
@@ -34,7 +35,8 @@ class Reads:
     def values(self, account: Account) -> dict[str, str]:
         """Return what an account is worth, by the venue's names."""
         now = standing(self._engine, account)
-        realized = sum((one.net_amount for one in account.activities if one.at_us >= self.today_us), start=Decimal(0))
+        today = takewhile(lambda one: one.at_us >= self.today_us, reversed(account.activities))
+        realized = sum((one.net_amount for one in today), start=Decimal(0))
         amounts = {
             "AvailableFunds": now.available,
             "BuyingPower": now.available,
@@ -127,12 +129,12 @@ class Reads:
         """Yield today's executions, each as it stands now, then those commissions that are known."""
         told: list[Message] = []
         fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
-        for made in corrections(account).values():
-            if made[0].at_us < self.today_us or not self._wanted(made[-1], wanted):
+        for name, made in executions_of(account).items():
+            if made.fill.at_us < self.today_us or not self._wanted(made, wanted):
                 continue
-            yield self.book.execution(request, made[-1], len(made))
-            if made[0].id in fees:
-                told.append(self.book.commission(fees[made[0].id], made[0].fill, len(made)))
+            yield self.book.execution(request, made, number_of(made))
+            if name in fees:
+                told.append(self.book.commission(fees[name], made.fill, number_of(made)))
         yield Message(EXECUTIONS_END, {**_VERSION, "reqId": request})
         yield from told
 

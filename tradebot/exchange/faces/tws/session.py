@@ -108,9 +108,7 @@ class Session:
         elif self.client is None and number != START:
             self.tell(error(-1, _NOT_THERE, "Not connected"))
         else:
-            self.answering.answer(
-                request.target, self._facts(request.target, number, fields), self._of(request, fields)
-            )
+            self.answering.answer(request.target, number, fields, self._of(request, fields))
 
     def _of(self, request: Request, fields: Fields) -> Callable[[], Answer]:
         def carried_out() -> Answer:
@@ -129,12 +127,13 @@ class Session:
         self._agreed = True
         self.line.send(framed(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
 
-    def _facts(self, target: str, number: int, fields: Fields) -> Facts:
+    def facts(self, target: str, number: int, fields: Fields) -> Facts:
+        """Return what rules of faults can know of a request."""
         owner = self.gateway.account
         known = (owner.number, owner.name)
-        if number in (CANCEL_ORDER, PLACE_ORDER):
-            order = labelled(owner, label_of(self.client or 0, int(fields[2 if number == CANCEL_ORDER else 1])))
-            if number == CANCEL_ORDER and order is not None:
+        if number == CANCEL_ORDER and fields[2].isdecimal():
+            order = labelled(owner, label_of(self.client or 0, int(fields[2])))
+            if order is not None:
                 return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, known)
         place = CONTRACT_AT.get(number)
         if place is None:
@@ -157,6 +156,8 @@ class Session:
             return
         self.client = client
         self.gateway.clients[client] = self
+        used = (ids_of(one) for one in self.gateway.account.orders.values())
+        self._highest = max((number for whose, number in used if whose == client), default=0)
         yield from self.accounts(fields)
         yield from self.ids(fields)
         for code, text in _WELCOME.items():
@@ -166,12 +167,7 @@ class Session:
         yield Message(_ACCOUNTS, {"version": 1, "accounts": self.gateway.account.number})
 
     def ids(self, fields: Fields) -> Iterator[Message]:
-        yield Message(_NEXT_ID, {"version": 1, "id": self._next_id()})
-
-    def _next_id(self) -> int:
-        used = (ids_of(one) for one in self.gateway.account.orders.values())
-        self._highest = max([self._highest, *(number for client, number in used if client == self.client)])
-        return self._highest + 1
+        yield Message(_NEXT_ID, {"version": 1, "id": self._highest + 1})
 
     def nothing(self, fields: Fields) -> Answer:
         """Accept a request that changes nothing here."""
@@ -184,10 +180,10 @@ class Session:
             order = placing.read_order(fields, self.gateway.contracts)
         except OrderError as wrong:
             return [error(number, wrong.code, str(wrong))]
-        known = labelled(self.gateway.account, label_of(self.client or 0, number))
-        if known is not None and known.is_open:
-            return self._run("PATCH", CHANGE, [order])
-        if number not in self._kept and number <= self._next_id() - 1:
+        if number <= self._highest and number not in self._kept:
+            known = labelled(self.gateway.account, label_of(self.client or 0, number))
+            if known is not None and known.is_open:
+                return self._run("PATCH", CHANGE, [order])
             return [error(number, _DUPLICATE, "Duplicate order id")]
         self._highest = max(self._highest, number)
         if not order["transmit"]:
@@ -208,6 +204,8 @@ class Session:
         code = 110 if refused.get("code") == "tick_size" else 135 if "id" not in refused else _REFUSED
         told = text if code != _REFUSED else f"Order rejected - reason:{text}"
         messages = [error(number, code, told)]
+        if method == "PATCH":
+            return messages
         return messages + [_inactive(self.client or 0, one["id"], one["parent"]) for one in orders]
 
     def run(self, command: Command) -> dict[str, object] | None:

@@ -208,10 +208,11 @@ def exec_id(made: Fill, number: int) -> str:
     return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
 
 
-def corrections(account: Account) -> dict[str, list[Execution]]:
-    """Return the executions of an account with their corrections, by the id of the fill, oldest first."""
-    made: dict[str, list[Execution]] = {}
-    for one in account.activities:
-        if isinstance(one, Fill | Amendment):
-            made.setdefault(one.fill.id, []).append(one)
-    return made
+def number_of(made: Execution) -> int:
+    """Return the how many-th state of its execution this is."""
+    return 1 if isinstance(made, Fill) else 1 + number_of(made.previous)
+
+
+def executions_of(account: Account) -> dict[str, Execution]:
+    """Return the executions of an account as they stand, by the id of the fill, oldest first."""
+    return {one.fill.id: one for one in account.activities if isinstance(one, Fill | Amendment)}

@@ -1,0 +1,26 @@
+"""Fixtures: an exchange that speaks TWS, three hours into its first day, and a client of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.tws.desk import Client, Desk, spec
+from tests.exchange.worlds import folders_of
+
+
+@pytest.fixture(scope="session")
+def fresh_futures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    return folders_of(spec(), tmp_path_factory)
+
+
+@pytest.fixture
+def desk(fresh_futures: Callable[[], Path]) -> Desk:
+    made = Desk(fresh_futures())
+    made.tick(3 * 3600)
+    return made
+
+
+@pytest.fixture
+def client(desk: Desk) -> Client:
+    return desk.client()
