@@ -1,17 +1,40 @@
-"""Compute an exchange's calendar in advance, without asking a venue."""
+"""Compute an exchange's calendar in advance, without asking a venue.
+
+exchange_calendars has the calendars of shares and of trading around the clock. What trades on Globex has a break each
+afternoon and closes early by its group of products, which only pandas_market_calendars knows (the extra `ibkr`).
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, date
 from functools import lru_cache
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from tradebot.errors import OperatorError
 from tradebot.model.bar import Session
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _USUAL = date(2000, 1, 1), date(2040, 12, 31)
+
+BY_PRODUCT = frozenset({"CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"})
+"""The calendars of products on Globex, by their names in pandas_market_calendars: stock indexes, metals, currencies."""
+
+
+def require_library(name: str) -> None:
+    """Raise OperatorError if the library of a product's calendar isn't installed."""
+    if find_spec("pandas_market_calendars") is None:
+        raise OperatorError(f"the calendar {name} needs the extra ibkr", "pip install 'tradebot[ibkr]'")
 
 
 @lru_cache(maxsize=8)
 def is_listed(name: str) -> bool:
-    """Return True if exchange_calendars has a calendar of this name."""
+    """Return True if a calendar of this name can be computed; OperatorError if that takes an extra that is missing."""
+    if name in BY_PRODUCT:
+        require_library(name)
+        return True
     import exchange_calendars
 
     return name in exchange_calendars.get_calendar_names()
@@ -21,16 +44,31 @@ def is_listed(name: str) -> bool:
 def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """Return the sessions of a calendar from `start` to `end`, inclusive; half days have their early close.
 
-    A calendar that exchange_calendars doesn't have is empty.
+    A calendar that can't be computed is empty.
     """
-    import exchange_calendars
-
     if not is_listed(name):
         return ()
+    if name in BY_PRODUCT:
+        return _of_product(start, end, name)
+    import exchange_calendars
+
     # Working out all these years takes no longer than a month, and the library keeps what it was asked for last.
     calendar = exchange_calendars.get_calendar(name, start=min(start, _USUAL[0]), end=max(end, _USUAL[1]))
-    schedule = calendar.schedule.loc[start.isoformat() : end.isoformat()]
+    return _sessions(calendar.schedule.loc[start.isoformat() : end.isoformat()], "open", "close")
+
+
+def _of_product(start: date, end: date, name: str) -> Sequence[Session]:
+    import pandas_market_calendars
+
+    found = pandas_market_calendars.get_calendar(name).schedule(start.isoformat(), end.isoformat())
+    sessions = _sessions(found, "market_open", "market_close")
+    assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), "there is a break in between"
+    return sessions
+
+
+def _sessions(schedule: "pd.DataFrame", opens: str, closes: str) -> Sequence[Session]:
+    rows = zip(schedule.index, schedule[opens], schedule[closes], strict=True)
     return tuple(
-        Session(day.date(), opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC))
-        for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
+        Session(day.date(), first.to_pydatetime().astimezone(UTC), last.to_pydatetime().astimezone(UTC))
+        for day, first, last in rows
     )
