@@ -9,6 +9,7 @@ from functools import partial
 from tradebot.desk.concluding import conclude, conclude_exits, refuse
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, sells_first
+from tradebot.desk.rolling import second_halves
 from tradebot.desk.snapshot import take
 from tradebot.desk.watching import watch
 from tradebot.gates.common import session_open, session_open_to_leave
@@ -43,6 +44,8 @@ def trade_once(
     account, records = account_of(world, call, desk), list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     changes = swaps_if_approved(world, call, account, sells_first(world, desk, proposed, done))
+    moving = [one for one in second_halves(desk, call.session) if (one.strategy, one.symbol) not in done]
+    changes = sorted((*moving, *changes), key=lambda candidate: candidate.purpose is Purpose.OPEN)
     decided: Auctioned | None = None
     for candidate in changes:
         if decided is None and candidate.purpose is Purpose.OPEN:

@@ -42,6 +42,8 @@ LIMITS: dict[str, Listed] = {
     "max_symbol_fraction": Listed(Gate.SYMBOL_NOTIONAL, CLOSING),
     "max_sector_fraction": Listed(Gate.SECTOR_NOTIONAL, CLOSING),
     "max_gross_fraction": Listed(Gate.GROSS_NOTIONAL, CLOSING),
+    "max_contracts": Listed(Gate.CONTRACTS, CLOSING),
+    "max_order_contracts": Listed(Gate.SIZE, "orders are made to fit"),
     "max_theme_fraction": Listed(Gate.THEME_NOTIONAL, CLOSING),
     "max_net_fraction": Listed(Gate.NET_NOTIONAL, "closing positions, or entries on the other side"),
     "max_beta_fraction": Listed(Gate.BETA_NOTIONAL, "closing positions, or entries that offset them"),

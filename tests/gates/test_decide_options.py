@@ -130,7 +130,7 @@ def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02
     return ask(limits=only(name), plan=plan)
 
 
-ASKED_LAST = ("max_slippage_fraction",)
+ASKED_LAST = ("max_slippage_fraction", "max_order_contracts")
 """Limits that are asked only after all others, because that takes a request: tests/orders/test_depth.py."""
 STREAK = ("max_loss_streak", "loss_streak_wait_s")
 DAY_S = 86_400
@@ -195,6 +195,10 @@ REFUSALS: list[Row] = [
      ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000.01"))),
      FAIL, D("2000.01"), D("2000")),
     (Gate.STOP_LOSS, Reason.STOP_UNKNOWN, on(book(), "max_stop_loss_usd"), UNKNOWN, None, D("2000")),
+    (Gate.CONTRACTS, Reason.CONTRACTS_ABOVE_MAX, on(book(contracts=D("999")), "max_contracts", quantity=2),
+     FAIL, D("1001"), 1000),
+    (Gate.CONTRACTS, Reason.QUOTE_MISSING, ask(limits=only("max_contracts"), size=None, quote=None),
+     UNKNOWN, None, 1000),
     (Gate.OPEN_RISK, Reason.OPEN_RISK_ABOVE_MAX, risking(("2900.01", "0")), FAIL, D("0.0300001"), D("0.03")),
     (Gate.OPEN_RISK, Reason.STOP_UNKNOWN, risking(("1", None)), UNKNOWN, "MSFT", D("0.03")),
     (Gate.OWN_OPEN_RISK, Reason.OWN_OPEN_RISK_ABOVE_MAX, risking(("650.01", "0"), own="0.25"),
@@ -243,6 +247,7 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.REWARD, costing("min_reward_ratio", None, "0.01", "0.04")),
     (Gate.EDGE, costing("min_edge_ratio", "0.001", "0.006", "0.01")),
     (Gate.STOP_LOSS, ask(limits=only("max_stop_loss_usd"), size=replace(sized(50), risk_usd=D("2000")))),
+    (Gate.CONTRACTS, on(book(contracts=D("999")), "max_contracts", quantity=1)),
     (Gate.OPEN_RISK, risking(("2900", "0"))),
     (Gate.OWN_OPEN_RISK, risking(("650", "0"), own="0.25")),
     (Gate.OWN_DAILY_LOSS, own_day(-249, equity=D("99000"))),

@@ -46,7 +46,7 @@ from tradebot.model.values import replace
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DEPTH, Gate.DISPLACEMENT, Gate.APPROVAL,
     Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.DATA_HEALTH, Gate.REGISTRY, Gate.PROMOTION,
-    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.POSITIONS_HELD, Gate.LARGEST_POSITION,
+    Gate.EXIT, Gate.SEND, Gate.INSTRUMENT, Gate.ROLL, Gate.EXPIRY, Gate.POSITIONS_HELD, Gate.LARGEST_POSITION,
 )  # fmt: skip
 OF_MARGIN = (Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
 """The gates of limits that are asked only of an account with margin, if they are set."""
@@ -54,7 +54,7 @@ OF_OPTIONS = (
     Gate.THEME_NOTIONAL, Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OWN_THEME_NOTIONAL,
     Gate.OWN_NET_NOTIONAL, Gate.OWN_BETA_NOTIONAL, Gate.OWN_CONCENTRATION, Gate.BASIS, Gate.SHOCK, Gate.COST,
     Gate.COST_OF_STOP, Gate.FUNDING, Gate.REWARD, Gate.EDGE, Gate.RISK, Gate.STOP_LOSS,
-    Gate.OPEN_RISK, Gate.OWN_OPEN_RISK, Gate.MAX_DRAWDOWN,
+    Gate.OPEN_RISK, Gate.OWN_OPEN_RISK, Gate.MAX_DRAWDOWN, Gate.CONTRACTS,
     Gate.EQUITY_FLOOR, Gate.OWN_DAILY_LOSS, Gate.LOSS_STREAK, Gate.OWN_LOSS_STREAK, Gate.LOSS_COOLDOWN, Gate.WASH_SALE,
 )  # fmt: skip
 """The gates of limits that are off unless they are set."""

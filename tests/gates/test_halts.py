@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, SESSION, ago, ask, book, desk, margined
+from tests.builders import CASH, DAY, NOW, SESSION, ago, ask, book, desk, held, listing, margined
 from tests.builders import HALTS as SHIPPED
 from tests.gates.test_entry import staked
 from tradebot.gates.decide import decide
@@ -20,6 +20,7 @@ from tradebot.gates.halts import (
 )
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, HaltEvidence
+from tradebot.model.instrument import Rolling
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.values import replace
@@ -105,6 +106,8 @@ def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None
             held=frozenset(map(str, range(27))),
             stakes=(staked(100),),
         ),
+        positions=(held().position,),
+        listings={"AAPL": listing(rolling=Rolling(DAY, DAY - timedelta(days=1), "MSFT", 0, 1))},
     )
     causes = {cause.reason for cause in failing_rules(worst, HALTS)}
     assert len(causes) == len(monitors(worst, HALTS))

@@ -60,6 +60,8 @@ def test_submitted_candidate_passes_all_gates_and_skips_those_of_the_flow() -> N
         Gate.INSTRUMENT,
         Gate.DATA_HEALTH,
         Gate.REGISTRY,
+        Gate.ROLL,
+        Gate.EXPIRY,
         Gate.POSITIONS_HELD,
         Gate.LARGEST_POSITION,
         Gate.PROMOTION,

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 
+from tradebot.desk import rolling
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.listing import listed_now, other_contracts
 from tradebot.desk.registry import registry_of
@@ -53,6 +54,8 @@ def take(
     today = session.date if session else day.date_of(now)
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
+    if with_flow:
+        entered = tuple(dict.fromkeys((*entered, *rolling.entered(reading.books, today))))
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
     quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
@@ -249,6 +252,7 @@ def book(
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
+        contracts=_contracts(view, orders),
         entries=_entries_of(books.promised_in(session)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=worth_of(view, quotes),
@@ -324,6 +328,12 @@ def _exposure(
         exposure[order.symbol] += order.usd
         spans[order.symbol] = spans[order.symbol].with_order(order.side, order.usd)
     return exposure, spans
+
+
+def _contracts(view: BrokerView, orders: Iterable[Possible]) -> Decimal:
+    """Return how many units are held, long and short alike, and may still be added by orders."""
+    held = (abs(position.quantity) for position in view.positions)
+    return sum((*held, *(order.quantity for order in orders)), Decimal(0))
 
 
 def _by_sector(exposure: Mapping[str, Decimal], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:

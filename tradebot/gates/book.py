@@ -101,6 +101,15 @@ def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> D
     return share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
 
 
+def contracts(book: Book, limits: Limits, more: Decimal = NOTHING) -> Decision | None:
+    """Compare the number of units held and ordered, in all symbols together, with its limit."""
+    limit = limits.max_contracts
+    if limit is None:
+        return None
+    after = book.contracts + more
+    return answer(Gate.CONTRACTS, after <= limit, Reason.CONTRACTS_ABOVE_MAX, after, limit)
+
+
 def theme_of(book: Book, symbol: str) -> str:
     """Return a symbol's theme: the symbol itself if it belongs to none, empty if the configuration doesn't say."""
     return book.themes.get(symbol, "") or (symbol if symbol in book.themes else "")
@@ -231,7 +240,7 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
     """Yield the decision of each limit on the account's book as it is, with the symbol or sector concerned."""
     yield "", daily_loss(book, limits)
     yield "", drawdown(book, halts)
-    for decision in (max_drawdown(book, limits), equity_floor(book, limits)):
+    for decision in (max_drawdown(book, limits), equity_floor(book, limits), contracts(book, limits)):
         if decision:
             yield "", decision
     at_stops = ((stake.symbol, stop_loss(limits, stake.risk_usd)) for stake in book.stakes)

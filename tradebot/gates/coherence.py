@@ -89,6 +89,7 @@ def _nested(limits: Limits) -> Iterator[str]:
         *((*counts, "{1} would stop a bot that sends as many as {0} allows") for counts in pairwise(COUNTS)),
         ("max_symbol_entries", "max_session_entries", "no symbol could ever reach its own limit"),
         ("max_new_entries", "max_open_positions", "one pass could never open as many as it is allowed to"),
+        ("max_order_contracts", "max_contracts", "an order that passes {0} would always be refused by {1}"),
     ):
         inner, outer = getattr(limits, small), getattr(limits, large)
         if None not in (inner, outer) and inner > outer:

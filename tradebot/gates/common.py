@@ -13,7 +13,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.kind import Drift
 from tradebot.model.limits import Limits
 from tradebot.model.position import Position
@@ -93,11 +93,20 @@ def instrument_known(desk: Desk, symbol: str) -> Decision | None:
     if listing is None or symbol in desk.unlisted:
         found = f"listed until {listing.read_at:%Y-%m-%dT%H:%MZ}" if listing else None
         return Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, found)
+    if doubt := _doubt(desk, listing):
+        return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.CONTRACT_DIFFERS, doubt)
     opened = desk.books.opened_otherwise(listing.instrument)
     if opened is None:
         return None
     now, before = listing.instrument.multiplier, opened.multiplier
     return Decision(Gate.INSTRUMENT, Verdict.FAIL, Reason.INSTRUMENT_CHANGED, now, before)
+
+
+def _doubt(desk: Desk, listing: Listing) -> str:
+    """Return what is doubtful about a listing, or about another contract on the same thing; empty if nothing is."""
+    on = listing.instrument.underlying
+    doubts = (one.doubt for one in desk.listings.values() if on and one.instrument.underlying == on and one.doubt)
+    return listing.doubt or next(doubts, "")
 
 
 def session_open(desk: Desk) -> Decision:

@@ -17,6 +17,7 @@ from tradebot.gates import prices as prices_of
 from tradebot.gates.book import own
 from tradebot.gates.common import instrument_known, instrument_open
 from tradebot.gates.entry import Ask, unpriced
+from tradebot.gates.expiry import none_overdue, still_opens
 from tradebot.gates.registry import eligible
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
@@ -42,9 +43,12 @@ def _optional(ask: Ask) -> Iterator[Decision]:
     answers = (
         instrument_known(ask.desk, symbol),
         instrument_open(ask.desk, ask.candidate.instrument),
+        still_opens(ask.desk, symbol),
+        none_overdue(ask.desk),
         eligible(ask.desk.registry, symbol, now) if ask.desk.registry else None,
         *_on_book(ask, ask.book, account),
         *(decision and own(decision) for decision in _on_book(ask, own_book, own_limits)),
+        _contracts(ask),
         prices_of.basis(ask.quote, ask.limits),
         prices_of.shock(ask.desk, ask.quote, account, symbol),
         *costs_of.decisions(ask.limits, ask.plan),
@@ -123,6 +127,14 @@ def _risk(ask: Ask) -> Decision | None:
     if ask.size.risk_usd is None:
         return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
+
+
+def _contracts(ask: Ask) -> Decision | None:
+    """Compare the units in the account with their limit, the entry's included."""
+    limits = ask.account.limits
+    if limits.max_contracts is not None and ask.size is None:
+        return replace(unpriced(Gate.CONTRACTS), limit=limits.max_contracts)
+    return limits_of.contracts(ask.book, limits, ask.size.quantity if ask.size else Decimal(0))
 
 
 def _stop_loss(ask: Ask) -> Decision | None:

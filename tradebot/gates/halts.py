@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
 from tradebot.gates.common import answer
+from tradebot.gates.expiry import none_overdue
 from tradebot.gates.margin import margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
@@ -29,6 +30,7 @@ CLEARED_BY = {
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
     Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or that is lowered",
     Reason.MARGIN_HALT: "which clears when maintenance margin is a share of equity below halts.margin_fraction again",
+    Reason.CONTRACT_OVERDUE: "which clears when the contract isn't held any more",
     Reason.POSITIONS_HALT: "which clears when fewer positions than halts.positions are open, or that is raised",
     Reason.SYMBOL_HALT: "which clears when each position is worth less of the equity than halts.symbol_fraction",
     Reason.REJECT_STORM: "which clears after halts.storm_window_s",
@@ -96,7 +98,7 @@ def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     of_book = (equity_floor_halt, margin_halt, positions_halt, symbol_halt)
-    optional = (rule(desk.book, halts) for rule in of_book)
+    optional = (none_overdue(desk), *(rule(desk.book, halts) for rule in of_book))
     return (
         second_writer(desk),
         books_old(desk),

@@ -51,6 +51,7 @@ SIZED = Reads(
         "max_risk_fraction",
         "max_stop_loss_usd",
         "max_symbol_fraction",
+        "max_order_contracts",
     ),
     execution=("fit_to_room",),
     exits=STOPS,
@@ -95,6 +96,7 @@ READS: Mapping[Gate, Reads] = MappingProxyType({
     Gate.SIZE: Reads(sized=LARGER),
     Gate.PRICE_COLLAR: Reads(own=("price_collar_fraction", "limit_offset_fraction"), execution=(STYLE,)),
     Gate.SPREAD: Reads(own=("max_spread_fraction",)),
+    Gate.CONTRACTS: Reads(("max_contracts",), sized=SMALLER),
     Gate.BASIS: Reads(own=("max_basis_fraction",)),
     Gate.SHOCK: Reads(("shock_wait_s", "max_basis_shock_fraction")),
     Gate.LIQUIDITY: Reads(execution=("max_quote_share", STYLE), sized=SMALLER),
@@ -124,6 +126,7 @@ READS: Mapping[Gate, Reads] = MappingProxyType({
 
 FIT: tuple[frozenset[str], ...] = tuple(map(frozenset, (
     ("max_order_notional_usd", "min_order_notional_usd"),
+    ("max_order_contracts", "max_contracts"),
     ("max_risk_fraction", "max_daily_loss_fraction"),
     ("max_order_fraction", "max_concentration"),
     ("max_loss_streak", "loss_streak_wait_s"),

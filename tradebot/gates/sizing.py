@@ -67,8 +67,8 @@ def entry_size(
     The book and the limits are the strategy's own, which are never wider than the account's. `short_reserve` is what
     the venue reserves for a short sale, as a multiple of the ask. `stop` is how far away its stop is, as a fraction;
     with a limit on risk, a farther stop makes it smaller. With `fit_to_room`, so do what the book has of the symbol and
-    a lack of buying power. A quantity that the candidate wishes for makes it smaller, never larger. `room_usd` is what
-    its tier still allows in the symbol, None without a tier.
+    a lack of buying power. A quantity that the candidate wishes for, and a limit on the units of an order, make it
+    smaller, never larger. `room_usd` is what its tier still allows in the symbol, None without a tier.
     """
     instrument, side = listing.instrument, candidate.side
     price = marketable_limit(listing, side, quote, limits.limit_offset_fraction)
@@ -81,6 +81,8 @@ def entry_size(
     if room_usd is not None:
         budget = min(budget, room_usd)
     quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
+    if limits.max_order_contracts is not None:
+        quantity = min(quantity, listing.whole_lots(Decimal(limits.max_order_contracts)))
     if candidate.quantity is not None:
         quantity = min(quantity, listing.whole_lots(candidate.quantity))
 

@@ -57,6 +57,7 @@ class Gate(StrEnum):
     UNANSWERED = "unanswered", Unit.ORDERS
     RECONCILED = "reconciled", Unit.SECONDS
     INSTRUMENT = "instrument"
+    ROLL = "roll"
     DATA_HEALTH = "data_health", Unit.SYMBOLS
     REGISTRY = "registry"
     FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
@@ -91,6 +92,7 @@ class Gate(StrEnum):
     SYMBOL_NOTIONAL = "symbol_notional", Unit.SHARE_OF_WHOLE
     SECTOR_NOTIONAL = "sector_notional", Unit.SHARE_OF_WHOLE
     GROSS_NOTIONAL = "gross_notional", Unit.SHARE_OF_WHOLE
+    CONTRACTS = "contracts", Unit.SHARES
     OWN_SYMBOL_NOTIONAL = "own_symbol_notional", Unit.SHARE_OF_WHOLE
     OWN_SECTOR_NOTIONAL = "own_sector_notional", Unit.SHARE_OF_WHOLE
     OWN_GROSS_NOTIONAL = "own_gross_notional", Unit.SHARE_OF_WHOLE
@@ -121,6 +123,7 @@ class Gate(StrEnum):
     DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
     MAX_DRAWDOWN = "max_drawdown", Unit.SHARE_OF_WHOLE
     EQUITY_FLOOR = "equity_floor", Unit.USD
+    EXPIRY = "expiry"
     POSITIONS_HELD = "positions_held", Unit.POSITIONS
     LARGEST_POSITION = "largest_position", Unit.SHARE_OF_WHOLE
     LOSS_STREAK = "loss_streak", Unit.ROUND_TRIPS

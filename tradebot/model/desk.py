@@ -117,6 +117,9 @@ class Book(Struct, frozen=True, dict=True):
     which they were closed. `lost_at` is when each strategy last closed shares of each symbol at a loss. `day_results`
     is what each strategy earned in this session, below zero for a loss; None if one of its positions has no price.
 
+    `contracts` counts the units of all positions, long and short alike, and of all orders that may still add to them.
+    A strategy's own part of the book doesn't count them.
+
     `margin` is None in an account that pays for what it buys. In one that doesn't, `buying_power` is the margin that is
     left for new orders, and an entry takes of it what it ties up.
     """
@@ -144,6 +147,7 @@ class Book(Struct, frozen=True, dict=True):
     betas: Mapping[str, Decimal] = field(default_factory=dict)
     round_trips: tuple[RoundTrip, ...] = ()
     lost_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    contracts: Decimal = Decimal(0)
     day_results: Mapping[str, Decimal | None] = field(default_factory=dict)
     margin: Margin | None = None
 
@@ -217,6 +221,7 @@ class Book(Struct, frozen=True, dict=True):
             sector_exposure={**self.sector_exposure, sector: self.sector_exposure.get(sector, Decimal(0)) + cost_usd},
             working=self.working | {symbol},
             gross=self.gross + cost_usd,
+            contracts=self.contracts + quantity,
             spans={**self.spans, symbol: self.spans.get(symbol, Span()).with_order(entered.side, cost_usd)},
             new_entries=(*self.new_entries, entered.strategy),
             stakes=(*self.stakes, Stake(entered.strategy, symbol, entered.side, cost_usd, False, risk_usd)),

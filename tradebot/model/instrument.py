@@ -1,7 +1,7 @@
 """Instruments, how their venue lists them, and the one function that turns a quantity and a price into money."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -88,6 +88,26 @@ class MarginLevel(Struct, frozen=True, omit_defaults=True):
     from_usd: Decimal = Decimal(0)
 
 
+class Rolling(Struct, frozen=True):
+    """When a contract that ends is left for the next one, by the dates and clocks of its venue.
+
+    From `on`, a position moves `into` the next contract between two minutes of the day, counted from midnight, and
+    nothing is opened any more. On the date `until` it moves at any time. After that nothing may be held: a notice or
+    the last trade comes next.
+    """
+
+    on: date
+    until: date
+    into: str
+    first_minute: int
+    last_minute: int
+
+    def is_due(self, today: date, clock: time) -> bool:
+        """Return True if a position is to move now; `clock` is the venue's time of day."""
+        minute = 60 * clock.hour + clock.minute
+        return today >= self.until or (today >= self.on and self.first_minute <= minute < self.last_minute)
+
+
 class Change(NamedTuple):
     """One term of a listing that its venue has changed, before and now."""
 
@@ -103,7 +123,8 @@ class Listing(Struct, frozen=True):
     """An instrument as its venue lists it, when that was read, and what the venue demands of orders.
 
     `ticks` rise by price, and the first begins at zero. `minimum` is the smallest quantity of an order. `margin_levels`
-    rise; there are none if the venue has no such levels.
+    rise; there are none if the venue has no such levels. A contract that ends may have a `rolling`. The `doubt` says
+    what of it isn't as the adapter knows it, empty if nothing is: then nothing is opened in it.
     """
 
     instrument: Instrument
@@ -112,6 +133,8 @@ class Listing(Struct, frozen=True):
     read_at: datetime
     margin_levels: tuple[MarginLevel, ...] = ()
     last_trading_day: date | None = None
+    rolling: Rolling | None = None
+    doubt: str = ""
 
     @property
     def symbol(self) -> str:

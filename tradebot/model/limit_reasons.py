@@ -181,6 +181,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
     ),
     Reason.GROSS_NOTIONAL_ABOVE_MAX: idle("The account's positions would be too large together.", _SIZE_LIMIT),
+    Reason.CONTRACTS_ABOVE_MAX: blocked(
+        "With the order, more contracts would be held and ordered in all symbols together than limits.max_contracts.",
+        "Wait for positions to close.",
+        Unit.SHARES,
+    ),
     Reason.THEME_NOTIONAL_ABOVE_MAX: idle("The theme would take up too much of the equity.", _SIZE_LIMIT),
     Reason.THEME_UNKNOWN: blocked(
         "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",

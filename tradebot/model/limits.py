@@ -136,6 +136,8 @@ class Limits(Frozen):
     max_margin_fraction: Annotated[Fraction | None, Tighter.LOWER]
     min_free_margin_fraction: Annotated[Fraction | None, Tighter.HIGHER]
     min_liquidation_fraction: Annotated[Fraction | None, Tighter.HIGHER]
+    max_contracts: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Tighter.LOWER]
+    max_order_contracts: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Tighter.LOWER]
 
 
 OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
@@ -145,6 +147,8 @@ OF_SHOCKS = (
     "shock_wait_s",
 )  # fmt: skip
 """Limits on moves of prices, after which entries wait."""
+OF_CONTRACTS = ("max_contracts", "max_order_contracts")
+"""Limits that count units, whatever they are worth."""
 OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
@@ -156,6 +160,7 @@ OF_THE_ACCOUNT = frozenset(
         "wash_sale_days",
         *OF_SHOCKS,
         *OF_MARGIN,
+        *OF_CONTRACTS,
     }
 )
 """Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the

@@ -1,5 +1,6 @@
 """Every reason code, listed once with its cause, meaning and remedy. The docs and tests read this table."""
 
+from tradebot.model.contract_reasons import CONTRACT_REASONS
 from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.real_money_reasons import REAL_MONEY_REASONS
@@ -364,6 +365,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot reconcile to look it up by its id.",
     ),
     **DISPLACEMENT_REASONS,
+    **CONTRACT_REASONS,
     **LIMIT_REASONS,
     Reason.REJECT_STORM: blocked(
         "The broker refused too many orders within the window.",

@@ -7,6 +7,7 @@ another strategy only if the two would trade with each other.
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
+from tradebot.desk.rolling import begins_move, with_what_is_kept
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import compose
 from tradebot.gates.common import (
@@ -114,6 +115,8 @@ def close(
         why=compose(why.why) if why.why else "",
         displaced_by=displaced_by,
     )
+    if begins_move(desk, candidate):
+        candidate = with_what_is_kept(candidate, desk.books.kept_of(position))
     # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
     return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown))

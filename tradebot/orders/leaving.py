@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
+from tradebot.desk.rolling import LEAVING, due, into
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
@@ -50,6 +51,9 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
         why = replace(why, decision=_suspended(why.decision), unknown=tuple(map(_suspended, why.unknown)))
+    if not why.decision.passed and (move := due(desk, position)):
+        rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
+        return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
     return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
 
 

@@ -18,7 +18,16 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, REFUSED_LATE, Intent, IntentKey, Operation, outcome_of
+from tradebot.model.intent import (
+    ID_CONFLICT,
+    NEVER_SENT,
+    REFUSED_LATE,
+    Intent,
+    IntentKey,
+    Operation,
+    outcome_of,
+    own_slot,
+)
 from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
@@ -52,7 +61,7 @@ def submit_key(call: Call, desk: Desk, candidate: Candidate) -> IntentKey:
     the slot of a pass. An order that adds to what an earlier one left undone has another leg.
     """
     own = candidate.slot_session
-    session, slot = (own, f"own {candidate.slot}") if own else (call.session, call.slot)
+    session, slot = (own, own_slot(candidate.slot)) if own else (call.session, call.slot)
     return IntentKey(
         desk.account.number, candidate.strategy, session, slot, candidate.symbol, candidate.side, candidate.purpose
     )

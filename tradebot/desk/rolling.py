@@ -1,0 +1,179 @@
+"""Find which positions move into the next contract, and what is still to be opened of those that have begun to.
+
+A move is one plan of two intents, close then open. It stands in the ledger as its first intent, a close whose reason
+names the next contract, and nowhere else. What its closes have filled and its entries haven't opened yet is still
+owed, whatever was killed when. A move ends with its session: later, the strategy decides anew.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.exits.why import Part, compose, parse
+from tradebot.gates.common import position_of
+from tradebot.gates.expiry import date_on, rolling_of
+from tradebot.model.books import Books
+from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Rolling
+from tradebot.model.intent import Intent, Operation, own_slot
+from tradebot.model.order import Order
+from tradebot.model.position import Kept, Position
+from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
+
+LEAVING, SOURCE = "exit", "roll"
+"""Where the two halves of a move come from. No strategy's wants come from there."""
+ROLLED_INTO = "rolled_into"
+"""The reason of the first half, in the grammar of `exits.why`."""
+NOTHING = Decimal(0)
+
+
+class Move(Struct, frozen=True):
+    """A move that has begun: its first close, the contract that it leads into, and how many are still to be opened."""
+
+    close: Intent
+    into: str
+    owed: Decimal
+
+
+def due(desk: Desk, position: Position) -> Rolling | None:
+    """Return how a position moves into the next contract, if it is to do so now.
+
+    While nothing may be opened, it stays until the last day: it would only be closed.
+    """
+    rolling, today = rolling_of(desk, position.symbol), date_on(desk)
+    if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
+        return None
+    may_open = desk.state.state is TradingState.ACTIVE
+    return rolling if may_open or today >= rolling.until else None
+
+
+def into(rolling: Rolling) -> Part:
+    """Return why a position leaves a contract."""
+    return Part(ROLLED_INTO, symbol=rolling.into)
+
+
+def begins_move(desk: Desk, candidate: Candidate) -> bool:
+    """Return True if a close is the first half of a move."""
+    rolling = rolling_of(desk, candidate.symbol)
+    return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((into(rolling),)))
+
+
+def with_what_is_kept(candidate: Candidate, kept: Kept) -> Candidate:
+    """Return a close with what the position was opened with, so that it can be opened again in the next contract."""
+    return replace(
+        candidate,
+        score=kept.entry_score,
+        components=kept.components,
+        stop_loss_fraction=kept.stop_loss_fraction,
+        profit_target_fraction=kept.profit_target_fraction,
+        targets=kept.targets,
+        atr_fraction=kept.atr_fraction,
+        invalid_fraction=kept.invalid_fraction,
+        cluster=kept.cluster,
+    )
+
+
+def moves(books: Books, session: date) -> Iterator[Move]:
+    """Yield the moves of a session that still owe something."""
+    begun = dict[tuple[str, str, str], Intent]()
+    for record in books.promised_in(session):
+        intent = record.intent
+        if intent.operation is Operation.SUBMIT and _leads_into(intent):
+            begun.setdefault((*intent.whose, intent.why), intent)
+    for close in begun.values():
+        following = _leads_into(close)
+        owed = _closed(books, close) - _opened(books, close, following)
+        if owed > 0:
+            yield Move(close, following, owed)
+
+
+def entered(books: Books, session: date) -> tuple[str, ...]:
+    """Return the contracts in which moves of a session still owe something."""
+    return tuple(move.into for move in moves(books, session))
+
+
+def second_halves(desk: Desk, session: date) -> list[Candidate]:
+    """Return the entries that moves still owe, once nothing is left of the contract that each left."""
+    found = list[Candidate]()
+    for move in moves(desk.books, session):
+        close, listing = move.close, desk.listings.get(move.into)
+        if listing is None or position_of(desk, close.whose):
+            continue
+        sign, held = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
+        now = held.quantity if held else NOTHING
+        found.append(
+            Candidate(
+                strategy=close.key.strategy,
+                instrument=listing.instrument,
+                side=Side.of(sign),
+                purpose=Purpose.OPEN,
+                at=desk.now,
+                score=close.score,
+                components=close.components,
+                quantity=move.owed,
+                source=SOURCE,
+                decisions=(Decision(Gate.TARGET, Verdict.PASS, None, now, now + sign * move.owed),),
+                want=WantKind.TARGET,
+                stop_loss_fraction=close.stop_loss_fraction,
+                profit_target_fraction=close.profit_target_fraction,
+                slot=_slot(close),
+                slot_session=session,
+                targets=close.targets,
+                atr_fraction=close.atr_fraction,
+                invalid_fraction=close.invalid_fraction,
+                cluster=close.cluster,
+            )
+        )
+    return found
+
+
+def _slot(close: Intent) -> str:
+    """Return the name of the slot that the second half of a move is for, which names the contract that it left."""
+    return f"{SOURCE} {close.key.symbol}"
+
+
+def _leads_into(intent: Intent) -> str:
+    """Return the contract that an order moves a position into, by its reason; empty for any other order."""
+    if intent.purpose is Purpose.OPEN or not intent.makes_order:
+        return ""
+    with suppress(ValueError):
+        return next((part.symbol for part in parse(intent.why) if part.name == ROLLED_INTO), "")
+    return ""
+
+
+def _closed(books: Books, close: Intent) -> Decimal:
+    """Return how many contracts the closes of a move have filled, as booked."""
+    same = (order for order, one in _orders(books) if (one.whose, one.why) == (close.whose, close.why))
+    return sum((books.filled.get(order.venue_id, NOTHING) for order in same), NOTHING)
+
+
+def _opened(books: Books, close: Intent, following: str) -> Decimal:
+    """Return how many contracts the second half of a move has opened, or may still open."""
+
+    def is_second(intent: Intent) -> bool:
+        of = (intent.key.strategy, intent.key.symbol, intent.key.slot, intent.purpose)
+        return intent.makes_order and of == (close.key.strategy, following, own_slot(_slot(close)), Purpose.OPEN)
+
+    lost = {record.intent.client_order_id: record.intent for record in books.unresolved if is_second(record.intent)}
+    total = sum((intent.quantity for intent in lost.values()), NOTHING)
+    for order, intent in _orders(books):
+        if is_second(intent) and intent.client_order_id not in lost:
+            total += books.filled.get(order.venue_id, NOTHING)
+            total += NOTHING if order.status.terminal else order.open_quantity
+    return total
+
+
+def _orders(books: Books) -> Iterator[tuple[Order, Intent]]:
+    """Yield each known order of ours once, with the intent that made it."""
+    known = {order.venue_id: order for chain in books.chains.values() for order in chain}
+    known |= {order.venue_id: order for order in books.orders}
+    for order in known.values():
+        record = books.promised.get(order.client_order_id)
+        if record is not None:
+            yield order, record.intent

@@ -1,0 +1,39 @@
+"""Contracts that end: nothing is opened in one that is about to, and none is held into its notice or its last trade."""
+
+from datetime import date
+
+from tradebot.gates.common import answer
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Rolling
+from tradebot.model.reasons import Reason
+
+
+def date_on(desk: Desk) -> date:
+    """Return the date that this moment counts for at the venue."""
+    return desk.session.date if desk.session else desk.books.day.date_of(desk.now)
+
+
+def rolling_of(desk: Desk, symbol: str) -> Rolling | None:
+    """Return when a contract is left for the next one; None for what doesn't end."""
+    listing = desk.listings.get(symbol)
+    return listing.rolling if listing else None
+
+
+def still_opens(desk: Desk, symbol: str) -> Decision | None:
+    """Compare the date with the one from which positions leave a contract; None for what doesn't end."""
+    rolling, today = rolling_of(desk, symbol), date_on(desk)
+    if rolling is None:
+        return None
+    return answer(Gate.ROLL, today < rolling.on, Reason.CONTRACT_ROLLS, today.isoformat(), rolling.on.isoformat())
+
+
+def none_overdue(desk: Desk) -> Decision | None:
+    """Compare the date with the last one on which each held contract may be held; None if none of them ends."""
+    today = date_on(desk)
+    known = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
+    ending = [(symbol, rolling.until) for symbol, rolling in known if rolling is not None]
+    if not ending:
+        return None
+    symbol, until = min(ending, key=lambda one: one[1])
+    return answer(Gate.EXPIRY, today <= until, Reason.CONTRACT_OVERDUE, f"{symbol} on {today}", f"until {until}")
