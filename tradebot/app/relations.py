@@ -66,6 +66,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
         yield from _of_strategies(settings)
         yield from _wanted(settings)
         yield from _smart_money(settings)
+        yield from _futures(settings)
         yield from _displacement(settings)
         yield from _auction(settings)
         yield from _liquidations(settings)
@@ -166,6 +167,16 @@ def _smart_money(settings: Sections) -> Iterator[str]:
         sections = settings.strategies.in_use()
         for name in named:
             yield from checked(name, SmartMoneySettings, sections[name])
+
+
+def _futures(settings: Sections) -> Iterator[str]:
+    """Yield what is wrong with the sections of rules for futures."""
+    for name, used in settings.strategies.installed_as().items():
+        if used == "futures":
+            from tradebot.strategies.checking import checked
+            from tradebot.strategies.futures_settings import FuturesSettings
+
+            yield from checked(name, FuturesSettings, settings.strategies.in_use()[name])
 
 
 def _named_smart_money(settings: Sections) -> list[str]:

@@ -22,12 +22,13 @@ from tradebot.replaying.nearest import Path, Setting, Value
 from tradebot.replaying.passes import Recorded
 from tradebot.signals.components import component_names
 from tradebot.strategies.flow_settings import FlowSettings
+from tradebot.strategies.futures_settings import FuturesSettings
 from tradebot.strategies.rotation_settings import RotationSettings
 from tradebot.strategies.settings import BUILT_IN
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 OWN: Mapping[str, type[Frozen]] = {
-    "flow": FlowSettings, "rotation": RotationSettings, "smart_money": SmartMoneySettings,
+    "flow": FlowSettings, "futures": FuturesSettings, "rotation": RotationSettings, "smart_money": SmartMoneySettings,
 }  # fmt: skip
 """The own settings of each strategy that ships with the bot."""
 WEIGHTS = "weights"

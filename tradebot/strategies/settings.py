@@ -15,7 +15,7 @@ from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
-BUILT_IN = frozenset({"flow", "rotation", "smart_money"})
+BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})
 """The strategies that ship with the bot, and run in its process."""
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.signals.structures.made import TICKS, first, in_ticks, series_of, written
-from tradebot.signals.structures.indicators import Smoothing, atr, directional, ema, true_ranges
+from tradebot.signals.structures.indicators import Smoothing, atr, directional, ema, rsi, true_ranges, zscore
 
 GOLDEN = series_of(
     written(
@@ -112,3 +112,26 @@ def test_directions_stay_between_0_and_100(smoothing: Smoothing, ticks: list[tup
     columns = directional(series_of(in_ticks(ticks, Decimal("0.01"))), 3, smoothing)
     known = [value for column in columns for value in column if value is not None]
     assert all(-1e-9 <= value <= 100 + 1e-9 for value in known)
+
+
+CLOSES = [101.0, 102, 101, 103, 105, 104, 102, 101, 99, 100, 103, 106, 108, 107, 110, 109]
+
+
+def test_relative_strength_is_that_of_the_worked_example_and_known_from_the_fifteenth_close() -> None:
+    found = rsi(CLOSES, 14)
+    assert found[:14] == [None] * 14
+    assert found[14:] == [pytest.approx(68.0), pytest.approx(65.191740, abs=1e-6)]
+    assert rsi(CLOSES[:14], 14) == [None] * 14
+    assert rsi([5.0] * 20, 14)[-1] == 50.0
+    assert rsi([*map(float, range(20))], 14)[-1] == 100.0
+
+
+def test_z_score_is_that_of_the_worked_example() -> None:
+    assert zscore(CLOSES, 10) == pytest.approx(1.192079, abs=1e-6)
+    assert zscore([3.0] * 10, 10) == 0.0
+
+
+@given(st.lists(st.floats(1, 1000), min_size=20, max_size=40), st.floats(1, 1000))
+def test_a_later_close_changes_no_earlier_strength(closes: list[float], later: float) -> None:
+    assert rsi([*closes, later], 14)[:-1] == rsi(closes, 14)
+    assert all(value is None or 0 <= value <= 100 for value in rsi(closes, 14))

@@ -7,6 +7,8 @@ thresholds belong to one of them.
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import pairwise
+from statistics import fmean, pstdev
 from typing import NamedTuple
 
 from tradebot.model.series import Series
@@ -44,6 +46,30 @@ def ema(values: Sequence[float], length: int) -> list[float]:
         return []
     weight, average = 2 / (length + 1), values[0]
     return [average := average + weight * (value - average) for value in values]
+
+
+def rsi(values: Sequence[float], length: int) -> Column:
+    """Return Wilder's relative strength index, between 0 and 100, known from bar `length` + 1 on, as TA-Lib has it.
+
+    It is 100 up / (up + down), with the averages of gains and losses. Where nothing has moved it is 50, and not the 0
+    of TA-Lib, which would stand for a fall.
+    """
+    changes = [now - before for before, now in pairwise(values)]
+    gains, losses = ([max(sign * change, 0.0) for change in changes] for sign in (1, -1))
+    column: Column = [None] * min(length, len(values))
+    up, down = (sum(moved[:length]) / length for moved in (gains, losses))
+    for place in range(length - 1, len(changes)):
+        if place >= length:
+            up, down = ((mean * (length - 1) + moved[place]) / length for mean, moved in ((up, gains), (down, losses)))
+        column.append(100 * up / (up + down) if up + down else 50.0)
+    return column
+
+
+def zscore(values: Sequence[float], length: int) -> float:
+    """Return how many deviations the last value is from the mean of the last `length` ones; 0 if none deviates."""
+    last = values[-length:]
+    deviation = pstdev(last)
+    return (last[-1] - fmean(last)) / deviation if deviation else 0.0
 
 
 def true_ranges(series: Series) -> list[float]:

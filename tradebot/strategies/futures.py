@@ -1,0 +1,70 @@
+"""The rule for futures: long, short or flat in each contract, by the mean of three votes on its bars.
+
+The bars are joined over rolls, so that what moved a price is the market and never the change to another contract.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from statistics import fmean
+
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target
+from tradebot.signals.structures.indicators import rsi, zscore
+from tradebot.strategies.filters import Filter
+from tradebot.strategies.futures_settings import FuturesSettings
+
+TREND, STRENGTH, BAND, MEAN = Filter("trend"), Filter("strength"), Filter("band"), Filter("mean_vote")
+BAND_WIDTH = 4
+"""How many deviations lie between the two Bollinger bands."""
+
+
+class FuturesStrategy:
+    """Wants `contracts` on the side that the votes agree on, and none if they don't."""
+
+    name = "futures"
+    times = ""
+
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self._settings = FuturesSettings.model_validate(settings)
+        need = BarNeed(self._settings.timeframe, self._settings.depth, max_age_s=self._settings.max_behind_s)
+        self.needs = Needs(bars=(need,))
+
+    def propose(self, view: StrategyView) -> Sequence[Target]:
+        """Return a target for each contract that has its bars."""
+        return [self._target(symbol, view.bars(symbol, self._settings.timeframe).close) for symbol in view.universe]
+
+    def _target(self, symbol: str, closes: Sequence[float]) -> Target:
+        settings = self._settings
+        trend, place = trend_of(closes, settings), band_of(closes, settings)
+        strength = rsi(closes, settings.rsi_length)[-1]
+        assert strength is not None, "the depth is enough for it"
+        by_strength = reversal(strength, settings.rsi_low, settings.rsi_high)
+        by_band = reversal(place, settings.band_low, settings.band_high)
+        vote = fmean((sign(trend), by_strength, by_band))
+        side = sign(vote) if abs(vote) > settings.min_mean_vote else 0
+        # To hold nothing is an answer too, so none of these refuses a target.
+        said = (
+            TREND.answer(True, None, trend, 0),
+            STRENGTH.answer(True, None, strength, settings.rsi_high if by_strength < 0 else settings.rsi_low),
+            BAND.answer(True, None, place, settings.band_high if by_band < 0 else settings.band_low),
+            MEAN.answer(True, None, vote, settings.min_mean_vote),
+        )
+        return Target(symbol, quantity=Decimal(side * settings.contracts), decisions=said)
+
+
+def trend_of(closes: Sequence[float], settings: FuturesSettings) -> float:
+    """Return how far the fast average is above the slow one, as a fraction of it."""
+    return fmean(closes[-settings.fast :]) / fmean(closes[-settings.slow :]) - 1
+
+
+def band_of(closes: Sequence[float], settings: FuturesSettings) -> float:
+    """Return where the last close is between the Bollinger bands: 0 is the lower one, 1 the upper one."""
+    return zscore(closes, settings.band_length) / BAND_WIDTH + 0.5
+
+
+def reversal(value: float, low: float, high: float) -> int:
+    """Return the vote against what has gone too far: 1 below `low`, -1 above `high`."""
+    return (value < low) - (value > high)
+
+
+def sign(value: float) -> int:
+    return (value > 0) - (value < 0)
