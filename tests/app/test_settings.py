@@ -20,6 +20,7 @@ from tradebot.gates.coherence import Trader, contradictions, exit_contradictions
 from tradebot.model.costs import CostModel
 from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
+from tradebot.model.text import SYMBOL_PATTERN
 from tradebot.model.trading import Mode
 from tradebot.strategies.flow_settings import FlowSettings
 from tradebot.strategies.settings import CORE_KEYS, StrategySettings
@@ -663,3 +664,10 @@ def test_mode_in_the_file_is_kept_apart_from_the_mode_in_force(tmp_path: Path) -
     flags = {"mode": "live"}
     assert [load(file, {}, flags).file_mode for file in (None, silent, speaking)] == ["", "", "live"]
     assert load(None, {"TRADEBOT_LIVE": "5678"}).settings.mode is Mode.SANDBOX, "a name that is no setting"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "fits"), [("AAPL", True), ("BRK.B", True), ("6EZ6", True), ("6E", True), ("66", False), ("66E", False)]
+)
+def test_a_symbol_may_have_one_digit_before_its_first_letter(symbol: str, fits: bool) -> None:
+    assert bool(re.match(SYMBOL_PATTERN, symbol)) is fits
