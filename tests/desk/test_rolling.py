@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.builders import DAY, exit_rules, limits, listing
 from tests.orders.test_entering import ends
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.desk.look import for_entries
+from tradebot.desk.proposals import Proposals
+from tradebot.desk.rolling import moves, second_halves
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.instrument import ListingRecord, Rolling
@@ -173,6 +176,26 @@ def test_a_stop_that_closes_what_was_moved_is_not_undone() -> None:
         bot.exits()
     assert bot.held == {}
     assert bot.at_work == []
+
+
+def test_a_stop_that_is_hit_in_the_hour_closes_for_good() -> None:
+    bot = Bot()
+    bot.scene.price(OLD, "90")
+    bot.exits()
+    bot.fill_all()
+    bot.trades()
+    assert [why for *_, why in bot.sent()] != [f"rolled_into_{NEW}"]
+    assert (bot.held, bot.at_work) == ({}, [])
+
+
+def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held() -> None:
+    bot = Bot()
+    bot.exits()
+    bot.fill_all(Decimal(1))
+    bot.exits()
+    desk = for_entries(bot.world(), Proposals((), ()))
+    assert [move.owed for move in moves(desk.books, DAY)] == [1]
+    assert second_halves(desk, DAY) == []
 
 
 MOMENTS = ("none", "before", "after")

@@ -58,6 +58,12 @@ def test_the_mean_of_the_votes_decides_on_the_side(closes: Sequence[float], side
     assert found == {"ESZ6": Decimal(2 * side)}, why
 
 
+def test_a_mean_vote_has_to_be_beyond_the_setting() -> None:
+    seen = view({"ESZ6": wave([100.6, 100.7, 100.2, 100.4])})
+    assert quantities(seen, min_mean_vote=1 / 3) == {"ESZ6": Decimal(0)}
+    assert quantities(seen, min_mean_vote=0.333) == {"ESZ6": Decimal(1)}
+
+
 @given(st.lists(st.floats(50, 150), min_size=60, max_size=60))
 def test_a_target_is_never_more_than_the_contracts_and_has_the_sign_of_its_mean_vote(closes: list[float]) -> None:
     seen = view({"ESZ6": [*FLAT[:240], *closes]})
