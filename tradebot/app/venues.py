@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.ibkr import capabilities as ibkr
 from tradebot.adapters.kraken import capabilities as kraken
 from tradebot.errors import OperatorError
 from tradebot.model.venue import Capabilities
@@ -62,6 +63,11 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
         Key("kraken_key", (kraken.KEY,)),
         Key("kraken_secret", (kraken.SECRET,)),
         Key("kraken_url", (kraken.URL,), secret=False),
+    ),
+    ibkr.IBKR.name: (
+        Key("ibkr_host", (ibkr.HOST,), secret=False),
+        Key("ibkr_port", (ibkr.PORT,), secret=False),
+        Key("ibkr_client_id", (ibkr.CLIENT_ID,), secret=False),
     ),
 }
 """The variables of the shipped venues, which every text keeps secret without loading how to connect to one."""
@@ -200,7 +206,17 @@ def _kraken() -> Door:
     return door()
 
 
-_SHIPPED: Mapping[str, Callable[[], Door]] = {ALPACA.name: cache(_alpaca), kraken.KRAKEN.name: cache(_kraken)}
+def _ibkr() -> Door:
+    from tradebot.app.ibkr_door import door
+
+    return door()
+
+
+_SHIPPED: Mapping[str, Callable[[], Door]] = {
+    ALPACA.name: cache(_alpaca),
+    kraken.KRAKEN.name: cache(_kraken),
+    ibkr.IBKR.name: cache(_ibkr),
+}
 """The venues that come with the bot, by name."""
 
 SANDBOX_KEY = "sandbox"

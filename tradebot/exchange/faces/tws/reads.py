@@ -47,6 +47,7 @@ class Reads:
             "InitMarginReq": now.ordered,
             "MaintMarginReq": now.maintenance,
             "NetLiquidation": now.equity,
+            "PreviousDayEquityWithLoanValue": account.closing.equity,
             "RealizedPnL": realized,
             "TotalCashBalance": now.cash,
             "TotalCashValue": now.cash,

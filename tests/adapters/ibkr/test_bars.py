@@ -1,0 +1,27 @@
+"""Bars over the embedded exchange's TWS."""
+
+from datetime import date, timedelta
+
+from tests.adapters.ibkr.gateway import Desk, Exchange
+from tradebot.adapters.ibkr.capabilities import IBKR
+
+
+def test_bars_are_those_that_are_over_in_a_span_oldest_first(one: Desk, there: Exchange) -> None:
+    now, minute = there.now, timedelta(minutes=1)
+    first, last = now - 10 * minute, now + minute
+    rows = [row for page in one.bars.pages(["ESZ6", "QQQ"], "1Min", first, last) for row in page.get("ESZ6", ())]
+    assert [row.start_s for row in rows] == [first.timestamp() + 60 * n for n in range(10)]
+    assert one.bars.refused == {"QQQ"}
+    assert not one.tally.counts
+
+
+def test_bars_of_days_begin_with_the_venues_date_and_long_spans_have_pages(one: Desk, there: Exchange) -> None:
+    pages = [page["ESZ6"] for page in one.bars.pages(["ESZ6"], "1Day", there.now - timedelta(days=14), there.now)]
+    days = [row.start_s for page in pages for row in page]
+    dates = [one.date for one in one.reader.calendar(date(2026, 11, 2), date(2026, 11, 13))]
+    assert days == [IBKR.day.begins_s(day) for day in dates][-len(days) :]
+    assert len(days) >= 8
+    minutes = list(one.bars.pages(["ESZ6"], "1Min", there.now - timedelta(days=3), there.now))
+    found = [row.start_s for page in minutes for row in page["ESZ6"]]
+    assert len(minutes) == 3
+    assert found == sorted(set(found))

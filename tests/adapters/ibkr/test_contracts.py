@@ -1,0 +1,50 @@
+"""What each future is, when it is left for the next one, and what people call it."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, rolling_of, root_of, symbol_of
+
+ES = ROOTS["ES"]
+
+
+def test_names_as_people_chart_them_map_to_roots() -> None:
+    names = {"ES1!": "ES", "NQ1!": "NQ", "EURUSD": "6E", "GBPUSD": "6B", "AUDUSD": "6A", "XAUUSD": "GC", "6EZ6": "6E"}
+    assert {name: root_of(name).name for name in names} == names
+    assert symbol_of(" esz6 ") == "ESZ6"
+
+
+@pytest.mark.parametrize(("name", "words"), [("EURUSDT", "EURUSD"), ("ESX6", "ES"), ("CLZ6", "the nearest is")])
+def test_anything_else_is_refused_with_the_nearest(name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        root_of(name)
+
+
+def test_a_root_alone_has_many_months() -> None:
+    with pytest.raises(ValueError, match="ESH7, ESM7"):
+        symbol_of("ES1!")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "last", "on", "until", "into"),
+    [
+        ("ESZ6", date(2026, 12, 18), date(2026, 12, 8), date(2026, 12, 17), "ESH7"),
+        ("ESH7", date(2027, 3, 19), date(2027, 3, 9), date(2027, 3, 18), "ESM7"),
+        ("6EZ6", date(2026, 12, 14), date(2026, 12, 7), date(2026, 12, 11), "6EH7"),
+        # Notice of December's gold is first given on Monday, 30 November.
+        ("GCZ6", date(2026, 12, 29), date(2026, 11, 20), date(2026, 11, 27), "GCG7"),
+        ("GCG7", date(2027, 2, 24), date(2027, 1, 22), date(2027, 1, 28), "GCJ7"),
+    ],
+)
+def test_a_contract_is_left_days_before_it_ends_or_gives_notice(
+    symbol: str, last: date, on: date, until: date, into: str
+) -> None:
+    rolling = rolling_of(symbol, root_of(symbol), last)
+    assert (rolling.on, rolling.until, rolling.into) == (on, until, into)
+
+
+def test_what_the_venue_says_otherwise_is_a_doubt() -> None:
+    assert doubt_of(ES, Decimal(50), Decimal("0.25"), "CME", "USD") == ""
+    assert doubt_of(ES, Decimal(5), Decimal("0.50"), "CME", "USD") == "ES: multiplier 5, not 50; tick 0.50, not 0.25"

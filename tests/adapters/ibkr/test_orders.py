@@ -1,0 +1,255 @@
+"""Orders over the embedded exchange's TWS: one message each, and only the venue's words say what became of it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.adapters.ibkr.gateway import Desk, Exchange, Message, desk, intent, made, scripted, usual
+from tradebot.adapters.faults import failpoint
+from tradebot.errors import TemporaryError
+from tradebot.model.candidate import Side
+from tradebot.model.intent import TARGET_DONE, Intent, Operation
+from tradebot.model.order import OrderClass, OrderStatus, OrderType, Outcome
+from tradebot.model.values import replace
+from tradebot.model.venue import End
+
+NOBODY = "77"
+
+
+def bracket(**changes: Any) -> Intent:
+    """Return an entry with its stop."""
+    return intent(order_class=OrderClass.BRACKET, stop_price=Decimal(5_000), **changes)
+
+
+def cancel(venue_id: str) -> Intent:
+    """Return what asks to cancel an order."""
+    return replace(intent(operation=Operation.CANCEL), target_venue_id=venue_id)
+
+
+@pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP, OrderType.MARKET])
+def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
+    one: Desk, there: Exchange, kind: OrderType
+) -> None:
+    prices: dict[OrderType, Any] = {
+        OrderType.LIMIT: {},
+        OrderType.STOP: {"limit_price": None, "stop_price": Decimal("6700.5")},
+    }
+    asked = intent(order_type=kind, **prices.get(kind, {"limit_price": None}))
+    order = made(one.orders.submit(asked))
+    assert asked.asked_for(order)
+    assert there.accepted(asked.client_order_id) == 1
+    found = one.reader.order(asked.client_order_id)
+    assert found is not None
+    assert (found.venue_id, found.order_type) == (order.venue_id, kind)
+    one.orders.cancel(cancel(order.venue_id))
+
+
+def test_a_changed_price_keeps_the_order_and_its_mark(one: Desk) -> None:
+    asked = intent()
+    order = made(one.orders.submit(asked))
+    price = Decimal("5100.75")
+    changed = intent(operation=Operation.REPLACE, limit_price=price, target_venue_id=order.venue_id)
+    after = made(one.orders.replace(changed))
+    assert (after.venue_id, after.client_order_id, after.limit_price) == (
+        order.venue_id,
+        asked.client_order_id,
+        price,
+    )
+    assert changed.is_shown_by(after)
+    assert one.reader.follower(order.venue_id) == replace(after, submitted_at=None)
+    one.orders.cancel(cancel(order.venue_id))
+    refused = one.orders.replace(changed)
+    assert (refused.outcome, refused.code) == (Outcome.REJECTED, TARGET_DONE)
+
+
+def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Desk) -> None:
+    asked = intent()
+    order = made(one.orders.submit(asked))
+    for _ in range(2):
+        assert one.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
+    ended = one.reader.end_of(asked, [], asked.at)
+    assert ended.end is End.OVER
+    assert ended.order is not None
+    assert ended.order.status is OrderStatus.CANCELED
+    reply = one.orders.cancel(cancel(NOBODY))
+    assert (reply.outcome, reply.code) == (Outcome.REJECTED, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"), [({"limit_price": Decimal("5000.30")}, "110"), ({"quantity": Decimal(100_000)}, "201")]
+)
+def test_a_refusal_has_the_venues_number_and_leaves_nothing(
+    one: Desk, there: Exchange, changes: dict[str, Any], code: str
+) -> None:
+    asked = intent(**changes)
+    reply = one.orders.submit(asked)
+    assert (reply.outcome, reply.code, bool(reply.message)) == (Outcome.REJECTED, code, True)
+    assert not there.accepted(asked.client_order_id)
+
+
+def test_an_order_of_another_client_id_is_left_alone(one: Desk, there: Exchange) -> None:
+    with desk(there.port, client_id=77) as other:
+        asked = intent()
+        order = made(other.orders.submit(asked))
+        for reply in (one.orders.cancel(cancel(order.venue_id)), one.orders.replace(cancel(order.venue_id))):
+            assert (reply.outcome, reply.code) == (Outcome.REJECTED, "another_client")
+        assert other.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)
+def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(one: Desk, there: Exchange, what: object) -> None:
+    asked = intent(at=there.now)
+    one.reader.listings(["ESZ6"])
+    there.trouble(what, request="submit", nth=1)
+    reply = one.orders.submit(asked)
+    assert (reply.outcome, reply.code) == (Outcome.UNKNOWN, "no_answer")
+    there.calm()
+    one.venue.link.hang_up()
+    arrived = there.accepted(asked.client_order_id)
+    proof = one.reader.end_of(asked, [], there.now)
+    assert proof.end is (End.WORKING if arrived else End.UNKNOWN), "two minutes have to pass first"
+    later = one.reader.end_of(asked, [], there.now + timedelta(minutes=3))
+    assert later.end is (End.WORKING if arrived else End.OVER)
+    if later.order is not None:
+        one.orders.cancel(cancel(later.order.venue_id))
+
+
+def test_nothing_is_sent_while_the_venue_is_lost(one: Desk, there: Exchange) -> None:
+    one.reader.listings(["ESZ6"])
+    there.trouble({"connection_lost": "30s"}, request="clock", nth=1)
+    with pytest.raises(TemporaryError, match="1100"):
+        one.reader.clock()
+    asked = intent()
+    reply = one.orders.submit(asked)
+    assert (reply.outcome, reply.code) == (Outcome.REJECTED, "not_sent")
+    there.calm()
+    there.passes(60)
+    assert not there.accepted(asked.client_order_id)
+
+
+def test_a_bracket_is_sent_parent_first_and_works_with_its_last_message(one: Desk, there: Exchange) -> None:
+    asked = bracket(limit_price=Decimal("6500"), at=there.now)
+    reply = one.orders.submit(asked)
+    entry = made(reply)
+    (stop,) = reply.legs
+    assert (entry.order_class, entry.parent, stop.parent) == (OrderClass.BRACKET, None, entry.venue_id)
+    assert (stop.status, stop.stop_price, stop.side) == (OrderStatus.HELD, Decimal(5_000), Side.SELL)
+    there.passes(120)
+    filled = one.reader.order(asked.client_order_id)
+    assert filled is not None
+    assert (filled.status, filled.filled_quantity) == (OrderStatus.FILLED, Decimal(2))
+    (works,) = one.reader.legs(entry.venue_id)
+    assert (works.venue_id, works.status, works.quantity) == (stop.venue_id, OrderStatus.NEW, Decimal(2))
+    one.orders.cancel(cancel(stop.venue_id))
+    made(one.orders.submit(intent(Side.SELL, order_type=OrderType.MARKET, limit_price=None)))
+    there.passes(120)
+    assert one.reader.position("ESZ6") is None
+
+
+class LostError(Exception):
+    """Stands for the end of a process between two messages."""
+
+
+class _Ends:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, name: str, *rest: object) -> None:
+        if self.name in name:
+            raise LostError(name)
+
+
+@pytest.fixture
+def dies() -> Iterator[None]:
+    before = failpoint.hook
+    failpoint.hook = _Ends("ibkr.send_stop")
+    yield
+    failpoint.hook = before
+
+
+@pytest.mark.usefixtures("dies")
+def test_a_bracket_whose_last_message_is_lost_leaves_nothing_at_work(there: Exchange) -> None:
+    with desk(there.port) as one:
+        asked = bracket(limit_price=Decimal("6500"), at=there.now)
+        with pytest.raises(LostError):
+            one.orders.submit(asked)
+    there.passes(180)
+    with desk(there.port) as after:
+        assert not there.accepted(asked.client_order_id)
+        assert after.reader.view().orders == ()
+        assert after.reader.position("ESZ6") is None
+        assert after.reader.end_of(asked, [], there.now).end is End.OVER
+
+
+def said(*messages: Message) -> Any:
+    """Return a Gateway's answers: these to an order, in which ID stands for the order's id, and the usual ones."""
+
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] == "9":
+            return [_details(fields[2]), (52, 1, fields[2])]
+        if fields[0] == "3":
+            return [tuple(fields[1] if one == "ID" else one for one in message) for message in messages]
+        return usual(fields)
+
+    return answer
+
+
+def _details(number: str) -> Message:
+    names = (10, number, "ES", "FUT", "20261218 08:30 US/Central", 0, "", "CME", "USD", "ESZ6", "ES", "ES", 1, 0.25, 50)
+    hours = ("", "CME", 1, 1, "E-mini", "", "202612", "", "", "", "US/Central", "", "", "", 0, 0)
+    return (*names, *hours, 1, "ES", "IND", "1", "20261218", "", 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("messages", "outcome", "code"),
+    [
+        ([(4, 2, "ID", 201, "Order rejected - reason: margin", "")], Outcome.REJECTED, "201"),
+        ([(4, 2, "ID", 321, "The API interface is currently in Read-Only mode.", "")], Outcome.REJECTED, "321"),
+        ([(4, 2, "ID", 12345, "a number nobody knows", "")], Outcome.UNKNOWN, "12345"),
+        ([(4, 2, "ID", 399, "Warning: your order will be placed later", "")], Outcome.UNKNOWN, "no_answer"),
+        ([(3, "ID", "Inactive", 0, 2, 0, 11, 0, 0, 9102, "", 0)], Outcome.UNKNOWN, "no_answer"),
+        ([(3, "ID", "Submitted", 0, 2, 0, 11, 0, 0, 9102, "", 0)], Outcome.UNKNOWN, "no_answer"),
+        ([], Outcome.UNKNOWN, "no_answer"),
+    ],
+)
+def test_what_each_answer_proves(messages: list[Message], outcome: Outcome, code: str) -> None:
+    with scripted(said(*messages)) as gateway, desk(gateway.port) as one:
+        reply = one.orders.submit(intent())
+        assert (reply.outcome, reply.code) == (outcome, code)
+        assert sum(fields[0] == "3" for fields in gateway.heard) == 1
+        if code == "321":
+            assert "Read-Only API" in str(reply.message)
+
+
+def test_a_refused_stop_takes_its_entry_with_it_and_proves_nothing_alone() -> None:
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] == "3" and "STP" in fields:
+            return [(4, 2, fields[1], 201, "Order rejected - reason: the stop", "")]
+        return list(said()(fields))
+
+    with scripted(answer) as gateway, desk(gateway.port) as one:
+        reply = one.orders.submit(bracket())
+        assert (reply.outcome, reply.code) == (Outcome.UNKNOWN, "201")
+        for _ in range(100):
+            if any(fields[0] == "4" for fields in gateway.heard):
+                break
+            time.sleep(0.005)
+        parent, stop, ended = [fields for fields in gateway.heard if fields[0] in ("3", "4")]
+        assert ended[2] == parent[1]
+        assert int(stop[1]) > int(parent[1])
+
+
+def test_an_entry_says_that_it_is_not_to_work_before_its_stop() -> None:
+    with scripted(said()) as gateway, desk(gateway.port) as one:
+        asked = bracket()
+        one.orders.submit(asked)
+        parent, stop = [fields for fields in gateway.heard if fields[0] == "3"]
+        # The number, the order's id, twelve fields of the contract, two ids of the security, then the order.
+        mark, transmit, hangs_on = 26, 27, 28
+        assert (parent[transmit], stop[transmit]) == ("0", "1")
+        assert (parent[hangs_on], stop[hangs_on]) == ("0", parent[1])
+        assert parent[mark] == asked.client_order_id

@@ -1,0 +1,134 @@
+"""The futures that a bot may trade here: what each is worth, when it is left for the next one, and what people call it.
+
+The venue's contract details decide. What they say otherwise than this table is a doubt, which stops the whole root.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.model.instrument import Rolling
+
+EQUITY, METALS, CURRENCY = "CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"
+LETTERS = "FGHJKMNQUVXZ"
+"""The letter of each month of the year."""
+_SYMBOL = re.compile(r"([A-Z0-9]{2,3})([FGHJKMNQUVXZ])([0-9])")
+_DAYS_BEFORE: Mapping[str, int] = MappingProxyType({EQUITY: 8, METALS: 5, CURRENCY: 5})
+"""How many business days before its last trading day, or for metals before its first notice, a contract is left."""
+_HOURS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {EQUITY: (13 * 60, 14 * 60), METALS: (11 * 60, 12 * 60), CURRENCY: (9 * 60, 10 * 60)}
+)
+"""The hour in Chicago in which most is traded of both months, in minutes since midnight."""
+_SPAN = timedelta(days=60)
+
+
+class Root(NamedTuple):
+    """A future, whatever its month: its name, USD a point, tick, the letters of its months, and its calendar."""
+
+    name: str
+    exchange: str
+    multiplier: Decimal
+    tick: Decimal
+    months: str
+    calendar: str
+
+
+_TABLE = """
+ES CME 50 0.25 HMUZ
+MES CME 5 0.25 HMUZ
+NQ CME 20 0.25 HMUZ
+MNQ CME 2 0.25 HMUZ
+GC COMEX 100 0.10 GJMQVZ
+MGC COMEX 10 0.10 GJMQVZ
+6E CME 125000 0.00005 HMUZ
+6B CME 62500 0.0001 HMUZ
+6A CME 100000 0.00005 HMUZ
+"""
+
+
+def _calendar(name: str, exchange: str) -> str:
+    if exchange == "COMEX":
+        return METALS
+    return CURRENCY if name.startswith("6") else EQUITY
+
+
+def _root(row: str) -> Root:
+    name, exchange, multiplier, tick, months = row.split()
+    return Root(name, exchange, Decimal(multiplier), Decimal(tick), months, _calendar(name, exchange))
+
+
+ROOTS: Mapping[str, Root] = MappingProxyType({root.name: root for root in map(_root, _TABLE.strip().splitlines())})
+"""All roots by name."""
+CHARTED: Mapping[str, str] = MappingProxyType(
+    {"EURUSD": "6E", "GBPUSD": "6B", "AUDUSD": "6A", "XAUUSD": "GC", **{f"{name}1!": name for name in ROOTS}}
+)
+"""What people's charts call a root."""
+
+
+def root_of(text: str) -> Root:
+    """Return the root of a contract's symbol, or of a name that people use for one: ES for ESZ6, ES and ES1!.
+
+    Raises ValueError for anything else, with the nearest name.
+    """
+    name = text.strip().upper()
+    symbol = _SYMBOL.fullmatch(name)
+    found = ROOTS.get(CHARTED.get(name, name)) or (ROOTS.get(symbol[1]) if symbol else None)
+    if found is None or (symbol and name not in CHARTED and symbol[2] not in found.months):
+        near = get_close_matches(name, [*ROOTS, *CHARTED], 1, 0)
+        raise ValueError(f"{name[:20]!r} is no future that can be traded here; the nearest is {near[0]}")
+    return found
+
+
+def symbol_of(text: str) -> str:
+    """Return the symbol of the contract that a person names; ValueError for a root alone, which has many months."""
+    name, root = text.strip().upper(), root_of(text)
+    if not _SYMBOL.fullmatch(name):
+        months = ", ".join(f"{root.name}{letter}7" for letter in root.months[:2])
+        raise ValueError(f"{name} has a contract for each of its months; write one, such as {months}")
+    return name
+
+
+def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
+    """Return what the venue says of a contract otherwise than the table; empty if nothing is."""
+    told = {
+        "multiplier": (multiplier, root.multiplier),
+        "tick": (tick, root.tick),
+        "exchange": (exchange, root.exchange),
+        "currency": (currency, "USD"),
+    }
+    differing = [f"{name} {there}, not {known}" for name, (there, known) in told.items() if there != known]
+    return f"{root.name}: {'; '.join(differing)}" if differing else ""
+
+
+def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
+    """Return when a contract is left for the next one: days before its last trading day, or before its first notice.
+
+    Notice of delivery is first given on the last business day before the month of a metal. Nothing is held into it.
+    """
+    ends = last if root.calendar != METALS else _before(root, date(*_month_of(symbol, last), 1), 1)
+    on, until = _before(root, ends, _DAYS_BEFORE[root.calendar]), _before(root, ends, 1)
+    return Rolling(on, until, _next(symbol, root), *_HOURS[root.calendar])
+
+
+def _before(root: Root, day: date, count: int) -> date:
+    """Return the business day so many before a date: a day on which the root and shares are traded."""
+    first, last = day - _SPAN, day - timedelta(days=1)
+    own, shares = ({one.date for one in exchange_sessions(first, last, name)} for name in (root.calendar, "XNYS"))
+    return sorted(own & shares)[-count]
+
+
+def _month_of(symbol: str, last: date) -> tuple[int, int]:
+    """Return year and month of a contract, which ends in that month or near it."""
+    month = LETTERS.index(symbol[-2]) + 1
+    return last.year + (month < last.month and last.month == 12), month
+
+
+def _next(symbol: str, root: Root) -> str:
+    place = root.months.index(symbol[-2]) + 1
+    year = int(symbol[-1]) + place // len(root.months)
+    return f"{root.name}{root.months[place % len(root.months)]}{year % 10}"

@@ -1,0 +1,131 @@
+"""Contracts and prices: how one is listed, and what streams for it."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from tradebot.adapters.ibkr.capabilities import IBKR, NO_CONTRACT
+from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, rolling_of, root_of
+from tradebot.adapters.ibkr.ears import Ticks, VenueError
+from tradebot.adapters.ibkr.link import Line
+from tradebot.adapters.ibkr.told import positive
+from tradebot.adapters.wire.rows import RowError
+from tradebot.errors import TemporaryError
+from tradebot.model.bar import SUSPENDED, Quote
+from tradebot.model.instrument import AssetClass, Instrument, Listing, TickStep
+
+FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
+_BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
+_STEP_S = 0.01
+
+
+async def details_of(line: Line, symbol: str) -> Any | None:
+    """Return what the venue says of the one future with this name; None if there isn't exactly one."""
+    if symbol not in line.contracts:
+        from ib_async.contract import Contract
+
+        wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency)
+        try:
+            rows = await line.numbered(lambda number: line.client.reqContractDetails(number, wanted))
+        except VenueError as error:
+            if error.code != NO_CONTRACT:
+                raise
+            rows = []
+        fitting = [one for one in rows if one.contract.exchange in EXCHANGES and one.contract.localSymbol == symbol]
+        if len(fitting) != 1:
+            return None
+        line.contracts[symbol] = fitting[0]
+    return line.contracts[symbol]
+
+
+def listing(details: Any, read_at: datetime) -> Listing:
+    """Return how a contract is listed; raise RowError for one without tick or multiplier, or that has expired."""
+    contract, symbol = details.contract, str(details.contract.localSymbol)
+    tick, lot = positive("minTick", details.minTick), positive("sizeIncrement", details.sizeIncrement or 1)
+    multiplier = positive("multiplier", contract.multiplier)
+    last = _day(details.realExpirationDate or contract.lastTradeDateOrContractMonth)
+    if last < IBKR.day.date_of(read_at):
+        raise RowError("realExpirationDate", f"is over: {last}")
+    try:
+        root = root_of(symbol)
+    except ValueError as error:
+        raise RowError("localSymbol", str(error)) from error
+    return Listing(
+        Instrument(
+            symbol=symbol,
+            asset_class=AssetClass.FUTURE,
+            underlying=root.name,
+            expiry=last,
+            multiplier=multiplier,
+            tick=tick,
+            lot=lot,
+            currency=str(contract.currency),
+            calendar=root.calendar,
+        ),
+        (TickStep(tick - tick, tick),),
+        positive("minSize", details.minSize or 1),
+        read_at,
+        (),
+        last,
+        rolling_of(symbol, root, last),
+        doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency)),
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise RowError("realExpirationDate", "is no date") from error
+
+
+async def streamed(line: Line, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
+    """Return the venue's time, and what has streamed for each contract; wait a moment for those asked for now."""
+    for symbol in symbols:
+        if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
+            await line.room()
+            number = line.client.getReqId()
+            line.ears.ticks[number], line.quoted[symbol] = Ticks(), number
+            line.client.reqMktData(number, details.contract, "", False, False, [])
+    told = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
+    until = time.monotonic() + line.patience.quote
+    while time.monotonic() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
+        await asyncio.sleep(_STEP_S)
+    return datetime.fromtimestamp(await line.time(), UTC), told
+
+
+def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
+    """Return a quote as old as its last price; raise RowError for a contract without one that can be used."""
+    if ticks is None:
+        raise RowError(symbol, "isn't listed")
+    if ticks.problem:
+        raise RowError("market data", ticks.problem)
+    if ticks.halted:
+        raise RowError(SUSPENDED, "")
+    if ticks.delayed:
+        raise RowError("market data", "is delayed: this login has no subscription for it")
+    bid, ask, last = (
+        positive(name, ticks.prices.get(kind, 0)) for name, kind in (("bid", _BID), ("ask", _ASK), ("last", _LAST))
+    )
+    if bid > ask:
+        raise RowError("bid", "is above the ask")
+    close = ticks.prices.get(_CLOSE, 0)
+    return Quote(
+        symbol=symbol,
+        at=now - timedelta(seconds=max(time.monotonic() - ticks.seen, 0)),
+        bid=bid,
+        ask=ask,
+        last=last,
+        previous_close=positive("close", close) if close > 0 else None,
+        feed=IBKR.title,
+    )
+
+
+async def contract_of(line: Line, symbol: str) -> Any:
+    """Return the contract to send an order for; raise TemporaryError if the venue doesn't have it."""
+    details = await details_of(line, symbol)
+    if details is None:
+        raise TemporaryError(f"{IBKR.title} lists no single future {symbol}")
+    return details.contract

@@ -1,0 +1,94 @@
+"""The way to Interactive Brokers: where its Gateway listens, and what `doctor` asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from tradebot.adapters.ibkr.bars import IbkrBars
+from tradebot.adapters.ibkr.capabilities import CLIENT_ID, IBKR, PORT
+from tradebot.adapters.ibkr.contracts import root_of, symbol_of
+from tradebot.adapters.ibkr.link import Line
+from tradebot.adapters.ibkr.orders import IbkrOrders
+from tradebot.adapters.ibkr.reader import IbkrReader
+from tradebot.adapters.ibkr.venue import IbkrVenue, place_of
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.venues import KEYS, Access, Checks, Door, Look
+from tradebot.errors import OperatorError
+from tradebot.judging.judgment import State
+from tradebot.model.intent import is_marked
+
+_RECENT = timedelta(hours=2)
+
+
+def door() -> Door:
+    """Return it."""
+    own = {"socket": _socket, "login": _login, "client_id": _client_id}
+    return Door(
+        capabilities=IBKR,
+        keys=KEYS[IBKR.name],
+        connect=_connect,
+        reader=IbkrReader,
+        orders=IbkrOrders,
+        bars=IbkrBars,
+        checks=Checks(_bar_times, _renamed, _market_data, PORT, own),
+        symbol=symbol_of,
+        coin=lambda symbol: root_of(symbol).name,
+    )
+
+
+def _connect(access: Access) -> IbkrVenue:
+    mode = access.settings.mode
+    return IbkrVenue(mode, place_of(mode, access.secrets, None), access.before_read)
+
+
+def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    now = datetime.now(UTC)
+    pages = IbkrBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
+    latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
+    return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
+
+
+def _renamed(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+    """Return nothing: contracts aren't renamed."""
+    return {}
+
+
+async def _login_of(line: Line) -> tuple[str, int]:
+    return line.account, int(line.client.serverVersion())
+
+
+def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Tell where the Gateway listens, and which protocol it speaks; without a connection, the broker's row says why."""
+    _, version = venue.link.read(_login_of)
+    found = f"the Gateway at {venue.base_url} speaks version {version}"
+    return Look(State.OK, found, "handshake", fix="")
+
+
+def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Compare the kind of the login with the mode: paper and real money have Gateways of their own."""
+    number, _ = venue.link.read(_login_of)
+    try:
+        venue.check_account(number)
+    except OperatorError as error:
+        return Look(State.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
+    return Look(State.OK, f"the login is for {venue.mode} trading", "account number")
+
+
+def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
+    number = venue.place[2]
+    told = IbkrReader(venue, tally).told()
+    others = [one for one in told.open if one not in told.own and is_marked(told.orders[one].client_order_id)]
+    if others:
+        fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
+        return Look(State.FAILED, f"{len(others)} open orders of ours are of another client id", "orders", fix=fix)
+    return Look(State.OK, f"{number}, and nobody else has it", "connection")
+
+
+def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> Look:
+    reader = IbkrReader(venue, tally)
+    if reader.quotes([symbol]):
+        return Look(State.OK, f"prices of {symbol} stream as they are made", "quotes")
+    fix = "Subscribe this user name to CME and COMEX, share it with the paper login, and restart the Gateway"
+    return Look(State.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)
