@@ -12,7 +12,7 @@ from tradebot.exchange.faults.table import FAULTS, NEEDED
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "FAULTS.md").read_text(encoding="utf-8")
 
-NEEDS = {"hang": "5s", "late_arrival": "5s", "late_acknowledgement": "5s"}
+NEEDS = dict.fromkeys(("hang", "connection_lost", "late_arrival", "late_acknowledgement"), "5s")
 NEEDS |= dict.fromkeys(("unknown_enum", "wrong_value", "null_field", "retyped_field", "new_field"), "status")
 """A value for each fault that has options, needs one and has no word for it in its row."""
 

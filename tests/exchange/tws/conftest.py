@@ -24,3 +24,11 @@ def desk(fresh_futures: Callable[[], Path]) -> Desk:
 @pytest.fixture
 def client(desk: Desk) -> Client:
     return desk.client()
+
+
+@pytest.fixture(scope="module")
+def shared_desk(fresh_futures: Callable[[], Path]) -> Desk:
+    """Return an exchange that drawn examples share."""
+    made = Desk(fresh_futures())
+    made.tick(3 * 3600)
+    return made

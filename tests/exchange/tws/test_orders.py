@@ -1,14 +1,12 @@
 """Orders, brackets and groups: what works at the venue, and what doesn't yet."""
 
 from itertools import product
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.tws.desk import Client, Desk, order, spec
-from tradebot.exchange.process import create
+from tests.exchange.tws.desk import Client, Desk, order
 
 
 def working(desk: Desk) -> dict[str, str]:
@@ -128,33 +126,24 @@ def test_an_exit_of_a_bracket_needs_no_margin_of_its_own(desk: Desk, client: Cli
     assert desk.engine.main.qty("ESZ6") == 4
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    folder: Path = tmp_path_factory.mktemp("tws")
-    create(folder, spec())
-    desk = Desk(folder)
-    desk.tick(3 * 3600)
-    return desk
-
-
 @given(st.permutations(range(3)), st.integers(0, 3), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_no_parent_ever_works_without_its_legs(
-    shared: Desk, sequence: list[int], count: int, again: list[bool]
+    shared_desk: Desk, sequence: list[int], count: int, again: list[bool]
 ) -> None:
     """Whatever arrives of a bracket, in whatever order and how often, the parent works with all its legs or not."""
-    client = shared.client()
+    client = shared_desk.client()
     messages = client.bracket(ref="x")
     for place in sequence[:count]:
         for _ in range(1 + again[place]):
             client.say(*messages[place])
     client.close()
-    orders = [one for one in shared.engine.main.orders.values() if one.is_open or one.filled_qty]
+    orders = [one for one in shared_desk.engine.main.orders.values() if one.is_open or one.filled_qty]
     for one in orders:
         if one.parent is None:
             assert one.legs
-    for one in [*shared.engine.main.open.values()]:
-        shared.engine.cancel(shared.engine.main, one.id)
-    shared.exchange.commit()
+    for one in [*shared_desk.engine.main.open.values()]:
+        shared_desk.engine.cancel(shared_desk.engine.main, one.id)
+    shared_desk.exchange.commit()
 
 
 def test_every_type_of_order_that_is_taken_is_shown_as_it_was_sent(client: Client) -> None:
