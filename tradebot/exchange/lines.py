@@ -35,7 +35,7 @@ class Host(Protocol):
 
 
 class Line(asyncio.Protocol):
-    """One client's connection. Like changes over HTTP, it is for programs of this user and of root only."""
+    """One client's connection, for programs of this user and of root, unless the kernel doesn't tell whose it is."""
 
     def __init__(self, host: Host, open_line: Callable[[Any], Conversation]) -> None:
         self._host = host

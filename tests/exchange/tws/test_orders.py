@@ -1,5 +1,6 @@
 """Orders, brackets and groups: what works at the venue, and what doesn't yet."""
 
+from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -153,3 +154,28 @@ def test_every_type_of_order_that_is_taken_is_shown_as_it_was_sent(client: Clien
         shown = next(one for one in told if one[0] == "5")
         assert shown[15:19] == [kind, limit or "0", stop or "0", tif]
         client.say(4, 1, number, "")
+
+
+def test_legs_of_different_groups_are_nothing_to_each_other(desk: Desk, client: Client) -> None:
+    client.say(*order(1, "BUY", 2, transmit=0, ref="p"))
+    client.say(*order(2, "SELL", 1, "STP", stop="5000", parent=1, transmit=0, oca="one", oca_type=1, ref="s"))
+    client.say(*order(3, "SELL", 1, "LMT", limit="5000", parent=1, oca="two", oca_type=1, ref="t"))
+    desk.tick(120)
+    assert desk.engine.main.qty("ESZ6") == 1
+    assert working(desk) == {"s": "new"}
+
+
+def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: Desk, client: Client) -> None:
+    client.say(*order(1, "BUY", 2, "LMT", limit="3000", transmit=0))
+    client.say(*order(2, "SELL", 2, "LMT", limit="7000", parent=1, transmit=0))
+    client.say(*order(3, "SELL", 2, "STP", stop="2900", parent=1))
+    two = desk.price() * 50 * 2 * Decimal("0.07")
+
+    def required() -> Decimal:
+        return next(Decimal(one[3]) for one in client.say(6, 2, 1, "") if one[2] == "InitMarginReq")
+
+    assert required() == two
+    client.say(4, 1, 1, "")
+    for number in (4, 5):
+        client.place(number, "SELL", 2, "LMT", limit="9000", oca="g", oca_type=1)
+    assert required() == two
