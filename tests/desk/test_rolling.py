@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.apart import Bot as Apart
+from tests.apart import capabilities
 from tests.builders import DAY, exit_rules, limits, listing
 from tests.orders.test_entering import ends
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
@@ -24,7 +26,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.model.venue import End, Proof
+from tradebot.model.venue import Edit, End, Pairs, Proof
 from tradebot.ports.world import World
 
 OLD, NEW = "AAPL", "MSFT"
@@ -196,6 +198,29 @@ def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held(
     desk = for_entries(bot.world(), Proposals((), ()))
     assert [move.owed for move in moves(desk.books, DAY)] == [1]
     assert second_halves(desk, DAY) == []
+
+
+@pytest.mark.parametrize("pairs", [Pairs.TWO_ORDERS, Pairs.BRACKET])
+@pytest.mark.parametrize("side", Side)
+def test_what_rests_for_a_position_is_gone_before_it_moves_so_that_nothing_closes_it_twice(
+    pairs: Pairs, side: Side
+) -> None:
+    bot = Apart(capabilities(Edit.IN_PLACE, reduce_only=False, pairs=pairs)).held(10, side)
+    bot.exits()
+    assert bot.venue.stops()
+    leaves = replace(listing(OLD, underlying="ES"), rolling=Rolling(DAY, DAY, NEW, 0, 1440))
+    bot.scene.ledger.put_listings([ListingRecord(replace(leaves, read_at=bot.venue.now))])
+    for _ in range(3):
+        bot.exits()
+        at_work = [*bot.venue.working(Purpose.CLOSE), *bot.venue.stops(), *bot.venue.targets()]
+        assert sum((order.open_quantity for order in at_work), Decimal(0)) <= 10
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    assert (close.open_quantity, close.side) == (Decimal(10), Side.SELL if side is Side.BUY else Side.BUY)
+    assert bot.venue.asked[-1].why == f"rolled_into_{NEW}"
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    assert bot.position == 0
+    assert not [*bot.venue.stops(), *bot.venue.targets()]
 
 
 MOMENTS = ("none", "before", "after")
