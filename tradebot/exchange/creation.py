@@ -179,12 +179,15 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
     """Return the sessions of the symbols that have a calendar or closes of their own."""
-    rows = {}
+    rows, made = {}, dict[tuple[object, ...], Any]()
     for instrument in spec.venue.instruments:
         name = instrument.calendar or spec.venue.calendar
         if instrument.closes or name != spec.venue.calendar:
-            own = own_calendar(market, name, dict(instrument.closes))
-            rows[instrument.symbol] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
+            kind = name, instrument.closes
+            if kind not in made:
+                own = own_calendar(market, name, dict(instrument.closes))
+                made[kind] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
+            rows[instrument.symbol] = made[kind]
     return rows
 
 

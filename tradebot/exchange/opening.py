@@ -42,12 +42,26 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
     calendar = calendar_from_rows(stored.sessions, stored.first, spec.sessions, spec.venue.calendar)
     grids = {one.symbol: Grid(one) for one in spec.venue.instruments}
     names = {one.symbol: one.calendar or spec.venue.calendar for one in spec.venue.instruments}
-    calendars = {symbol: calendar_from_rows(**kept, name=names[symbol]) for symbol, kept in stored.calendars.items()}
+    calendars = _calendars(stored, names)
     source = _source(state_dir, stored, calendar, grids, calendars)
     stands = spec.source == "daily"
     market = Market(source, calendar, stored.symbols, stands=stands, grids=grids, calendars=calendars)
     market.announce(*_actions(state_dir, stored, source, calendar))
     return market
+
+
+def _calendars(stored: StoredMarket, names: Mapping[str, str]) -> dict[str, Calendar]:
+    """Return the calendars of the symbols that have their own; symbols with the same sessions share one."""
+    shared: list[tuple[object, Calendar]] = []
+    made = {}
+    for symbol, kept in stored.calendars.items():
+        kind = names[symbol], kept
+        there = next((calendar for known, calendar in shared if known == kind), None)
+        if there is None:
+            there = calendar_from_rows(**kept, name=names[symbol])
+            shared.append((kind, there))
+        made[symbol] = there
+    return made
 
 
 def _source(

@@ -6,9 +6,11 @@ calendar tells which days are holidays; what Globex does on them is in the table
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -46,6 +48,7 @@ _UNUSUAL: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
 _HOLIDAY_ENDS = frozenset({(8, 15), (10, 15), (12, 0), (13, 30)})
 """When sessions of holidays end; no other short one ends then."""
 _FULL_DAY_HOUR = 16
+_FIRST_DAY, _KNOWN_UNTIL = "1970-01-01", "2030-12-31"
 _MONDAY, _SATURDAY = 0, 5
 
 Times = tuple[str, int, int]
@@ -63,8 +66,15 @@ NewYork = Callable[[str, str], Sequence[Times]]
 
 def sessions(group: str, new_york: NewYork, first: str, last: str) -> Sequence[Times]:
     """Return a group's sessions between two ISO dates, given those of New York."""
-    begin, end = date.fromisoformat(first), date.fromisoformat(last)
-    closes = {day: to_datetime(close_us).astimezone(NEW_YORK).hour for day, _, close_us in new_york(first, last)}
+    known = _known(group, new_york, max(last, _KNOWN_UNTIL))
+    return known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
+
+
+@lru_cache(maxsize=8)
+def _known(group: str, new_york: NewYork, last: str) -> Sequence[Times]:
+    """Return a group's sessions from 1970 on: each symbol of a market asks for them."""
+    begin, end = date.fromisoformat(_FIRST_DAY), date.fromisoformat(last)
+    closes = {day: to_datetime(close_us).astimezone(NEW_YORK).hour for day, _, close_us in new_york(_FIRST_DAY, last)}
     made = []
     for number in range((end - begin).days + 1):
         day = begin + timedelta(days=number)
