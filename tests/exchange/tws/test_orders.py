@@ -179,3 +179,23 @@ def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: Desk, 
     for number in (4, 5):
         client.place(number, "SELL", 2, "LMT", limit="9000", oca="g", oca_type=1)
     assert required() == two
+
+
+def test_a_leg_that_waits_is_changed_and_goes_on_waiting(desk: Desk, client: Client) -> None:
+    client.say(*order(1, "BUY", 1, "LMT", limit="3000", transmit=0, ref="p"))
+    client.say(*order(2, "SELL", 1, "STP", stop="2900", parent=1, ref="s"))
+    told = client.say(*order(2, "SELL", 1, "STP", stop="2950", parent=1, ref="s"))
+    assert [one[17] for one in told if one[0] == "5"] == ["2950"]
+    assert working(desk) == {"p": "new", "s": "held"}
+    desk.tick(120)
+    assert working(desk) == {"p": "new", "s": "held"}
+
+
+def test_an_order_that_the_venue_puts_aside_is_inactive_and_open(desk: Desk, client: Client) -> None:
+    client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
+    (name,) = desk.engine.main.open
+    desk.control("orders", {"order": name, "do": "suspend"})
+    assert [one[2] for one in client.line.taken() if one[0] == "3"] == ["Inactive"]
+    assert client.open_orders() == {"p": "Inactive"}
+    desk.control("orders", {"order": name, "do": "resume"})
+    assert client.open_orders() == {"p": "Submitted"}
