@@ -9,6 +9,7 @@ import pytest
 from tests.adapters.ibkr.gateway import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.adapters.ibkr.test_orders import cancel, said
 from tests.builders import SHIPPED
+from tradebot.adapters.ibkr.link import Link
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.keys import load_secrets
@@ -40,7 +41,7 @@ def test_its_checks_tell_the_socket_the_login_and_the_client_id() -> None:
 
 def test_a_login_of_the_other_kind_names_the_gateways_setting() -> None:
     with scripted() as gateway:
-        venue = IbkrVenue(Mode.LIVE, ("127.0.0.1", gateway.port, 1), policy=AT_ONCE, patience=SOON)
+        venue = IbkrVenue(Mode.LIVE, Link("127.0.0.1", gateway.port, 1, AT_ONCE, SOON))
         look = CHECKS.own["login"](venue, DriftTally())
         venue.link.close()
     assert look.state is State.FAILED
@@ -69,3 +70,13 @@ def test_orders_of_ours_under_another_client_id_fail_the_check(tmp_path: Path) -
         assert (look.state, "another client id" in look.found) == (State.FAILED, True)
         other.orders.cancel(cancel(order.venue_id))
         assert CHECKS.own["client_id"](one.venue, one.tally).state is State.OK
+
+
+def test_a_sandbox_plays_the_months_of_the_universe_and_is_reached_at_its_own_port() -> None:
+    settings = SHIPPED.model_copy(update={"mode": Mode.SANDBOX, "universe": ("MESZ6", "MNQZ6")})
+    assert DOOR.market is not None
+    played = DOOR.market(settings)
+    assert {"MESZ6", "MNQZ6"} <= {one.symbol for one in played.instruments}
+    assert played.faces == ("tws",)
+    access = Access(settings, {}, "http://127.0.0.1:9", ports=lambda: {"tws": 4_321})
+    assert DOOR.connect(access).base_url == "127.0.0.1:4321"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,9 +32,11 @@ def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tu
     """Return the venue's clock and account, before the bot has any books."""
     from tradebot.adapters.wire.rows import DriftTally
 
-    url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
-    door = door_to(settings.venue)
-    reader = door.reader(door.connect(Access(settings, secrets_for(settings, environ).venue, url)), DriftTally())
+    exchange = path / state_folder.EXCHANGE
+    url = sandbox.start(exchange) if settings.mode is Mode.SANDBOX else None
+    door, ports = door_to(settings.venue), partial(sandbox.ports, exchange)
+    access = Access(settings, secrets_for(settings, environ).venue, url, ports=ports)
+    reader = door.reader(door.connect(access), DriftTally())
     return reader.clock(), reader.account()
 
 

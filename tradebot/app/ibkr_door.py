@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, IBKR, PORT
@@ -11,14 +12,18 @@ from tradebot.adapters.ibkr.contracts import root_of, symbol_of
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.venue import IbkrVenue, place_of
+from tradebot.adapters.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import KEYS, Access, Checks, Door, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.intent import is_marked
 
-_RECENT = timedelta(hours=2)
+if TYPE_CHECKING:
+    from tradebot.app.sections import Sections
+    from tradebot.exchange.market.venue import Venue
+
+_RECENT, FACE = timedelta(hours=2), "tws"
 
 
 def door() -> Door:
@@ -32,6 +37,7 @@ def door() -> Door:
         orders=IbkrOrders,
         bars=IbkrBars,
         checks=Checks(_bar_times, _renamed, _market_data, PORT, own),
+        market=_market,
         symbol=symbol_of,
         coin=lambda symbol: root_of(symbol).name,
     )
@@ -39,7 +45,16 @@ def door() -> Door:
 
 def _connect(access: Access) -> IbkrVenue:
     mode = access.settings.mode
-    return IbkrVenue(mode, place_of(mode, access.secrets, None), access.before_read)
+    port = access.ports().get(FACE) if access.sandbox_url else None
+    sandbox = None if port is None else (LOOPBACK[0], port)
+    return IbkrVenue(mode, link_to(*place_of(mode, access.secrets, sandbox)), access.before_read)
+
+
+def _market(settings: Sections) -> Venue:
+    from tradebot.exchange.market.futures import futures_venue
+
+    roots = dict.fromkeys(root_of(symbol).name for symbol in settings.universe)
+    return futures_venue(settings.sandbox.start, settings.sandbox.sessions, tuple(roots))
 
 
 def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:

@@ -79,6 +79,14 @@ def running(folder: Path) -> str | None:
     return current.url if current else None
 
 
+def ports(folder: Path) -> Mapping[str, int]:
+    """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
+    from tradebot.exchange import process
+
+    current = process.running(folder)
+    return dict(current.ports) if current else {}
+
+
 def serve(
     folder: Path,
     port: int,

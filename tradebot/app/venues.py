@@ -80,7 +80,8 @@ class Access(NamedTuple):
     before each read and may raise; `heard` gets each answer before it is used. `folder` is where a venue that needs to
     remember something does so, None before the bot has a folder. `known` is given if the market's time stands still
     between requests: a venue may keep answers there until it sends something, and whoever moves the time clears it.
-    Requests go over `connection` if it is given, and else over the network.
+    Requests go over `connection` if it is given, and else over the network. `ports` asks for the embedded exchange's
+    other ports, by the names of what is spoken there.
     """
 
     settings: Sections
@@ -91,6 +92,7 @@ class Access(NamedTuple):
     folder: Path | None = None
     known: MutableMapping[tuple[object, ...], Any] | None = None
     connection: Session | None = None
+    ports: Callable[[], Mapping[str, int]] = dict
 
 
 class Connection(Protocol):

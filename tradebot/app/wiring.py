@@ -166,7 +166,9 @@ class App(Stores):
         evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
-        return self.door.connect(Access(self.settings, keys, url, give_way, self._heard, self.folder.path))
+        ports = partial(sandbox.ports, evidence.trading(self.folder).exchange)
+        access = Access(self.settings, keys, url, give_way, self._heard, self.folder.path, ports=ports)
+        return self.door.connect(access)
 
     @cached_property
     def reader(self) -> Reader:

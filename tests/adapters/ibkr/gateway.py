@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.exchange.served import Served, served
 from tradebot.adapters.ibkr.bars import IbkrBars
-from tradebot.adapters.ibkr.link import Patience
+from tradebot.adapters.ibkr.link import Link, Patience
 from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import IbkrVenue
@@ -77,7 +77,7 @@ class Desk:
     """One process's connection to a Gateway."""
 
     def __init__(self, port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> None:
-        self.venue = IbkrVenue(Mode.SANDBOX, ("127.0.0.1", port, client_id), policy=AT_ONCE, patience=patience)
+        self.venue = IbkrVenue(Mode.SANDBOX, Link("127.0.0.1", port, client_id, AT_ONCE, patience))
         self.tally = DriftTally()
         self.reader = IbkrReader(self.venue, self.tally)
         self.orders = IbkrOrders(self.venue, self.tally)

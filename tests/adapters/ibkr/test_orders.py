@@ -100,6 +100,12 @@ def test_an_order_of_another_client_id_is_left_alone(one: Desk, there: Exchange)
         assert other.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
 
 
+def test_a_second_process_with_the_client_id_is_told_so(one: Desk, there: Exchange) -> None:
+    one.reader.fills(None)
+    with desk(there.port) as second, pytest.raises(TemporaryError, match="client id 9102 is in use"):
+        second.reader.fills(None)
+
+
 @pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)
 def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(one: Desk, there: Exchange, what: object) -> None:
     asked = intent(at=there.now)

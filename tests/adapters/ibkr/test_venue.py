@@ -2,7 +2,7 @@
 
 import pytest
 
-from tradebot.adapters.ibkr.venue import IbkrVenue, place_of
+from tradebot.adapters.ibkr.venue import IbkrVenue, link_to, place_of
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
@@ -37,9 +37,14 @@ def test_what_does_not_fit_is_refused(mode: Mode, given: dict[str, str], words: 
     (Mode.SANDBOX, "SBX1", True),
 ])  # fmt: skip
 def test_an_account_of_another_kind_than_the_mode_is_refused(mode: Mode, number: str, fits: bool) -> None:
-    venue = IbkrVenue(mode, ("127.0.0.1", 1, 1))
+    venue = IbkrVenue(mode, link_to("127.0.0.1", 1, 1))
     if fits:
         venue.check_account(number)
     else:
         with pytest.raises(OperatorError, match="does not fit this Gateway"):
             venue.check_account(number)
+
+
+def test_a_process_has_one_connection_with_a_client_id() -> None:
+    assert link_to("127.0.0.1", 1, 1) is link_to("127.0.0.1", 1, 1)
+    assert link_to("127.0.0.1", 1, 2) is not link_to("127.0.0.1", 1, 1)

@@ -1,7 +1,7 @@
 """Check that host, port, client id and mode belong together, before anything is sent."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache
 
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT, TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
@@ -22,26 +22,14 @@ class IbkrVenue:
 
     feed = "Interactive Brokers"
 
-    def __init__(
-        self,
-        mode: Mode,
-        place: tuple[str, int, int],
-        before_read: Callable[[], None] = lambda: None,
-        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - it never changes
-        patience: Patience = Patience(),  # noqa: B008 - it never changes
-    ) -> None:
-        self.mode, self.place, self.before_read = mode, place, before_read
-        self._policy, self._patience = policy, patience
+    def __init__(self, mode: Mode, link: Link, before_read: Callable[[], None] = lambda: None) -> None:
+        self.mode, self.link, self.before_read = mode, link, before_read
+        self.place = link.place
 
     @property
     def base_url(self) -> str:
         """Return where the Gateway listens, for people."""
         return f"{self.place[0]}:{self.place[1]}"
-
-    @cached_property
-    def link(self) -> Link:
-        """Return the connection of this process."""
-        return Link(*self.place, self._policy, self._patience)
 
     def check_account(self, number: str) -> None:
         """Raise OperatorError if an account is of another kind than the mode."""
@@ -51,6 +39,12 @@ class IbkrVenue:
                 f"mode {self.mode} does not fit this Gateway: its account is one of {kind}",
                 f"log the Gateway in for {self.mode} trading, and look at {PORT}",
             )
+
+
+@cache
+def link_to(host: str, port: int, client_id: int) -> Link:
+    """Return this process's connection to a Gateway: whoever asks in it shares one, because the client id is one's."""
+    return Link(host, port, client_id, RetryPolicy(), Patience())
 
 
 def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
