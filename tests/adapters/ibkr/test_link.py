@@ -1,5 +1,6 @@
 """Connections: what a Gateway has to have said before it counts, and what becomes of one that ends or says nonsense."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -116,7 +117,11 @@ def test_ten_thousand_unknown_messages_block_entries_until_a_view_comes_without(
         assert one.reader.view().unreadable == 0, "this one is whole, and has what there is"
 
 
-def test_a_message_that_the_library_drops_is_counted_beside_it() -> None:
+@pytest.mark.parametrize("silenced", [logging.NOTSET, logging.CRITICAL], ids=["logged", "not even logged"])
+def test_a_message_that_the_library_drops_is_counted_beside_it(silenced: int, request: pytest.FixtureRequest) -> None:
+    logging.disable(silenced)
+    request.addfinalizer(lambda: logging.disable(logging.NOTSET))
+
     def answer(fields: Sequence[str]) -> list[Message]:
         if fields[0] == "7":
             return [(11, fields[2], 1, 2, "ES", "FUT"), *usual(fields)]
