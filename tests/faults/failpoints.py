@@ -20,6 +20,9 @@ OFF_THE_ROAD = {
     "state_folder.drop_draft": "a write of a small file that fails",
     "switch.put_back": "a second halt that comes while one is being ended",
     "kraken.send": "a bot at Kraken Futures, which the campaigns there kill",
+    **dict.fromkeys(
+        ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel"), "a Gateway; no campaign has one yet"
+    ),
     "person_file.sync": "a change of a person's configuration",
     "person_file.make": "a change of a person's configuration",
     "person_file.replace": "a change of a person's configuration",

@@ -65,8 +65,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     if settings.strategies.sections():
         yield from _of_strategies(settings)
         yield from _wanted(settings)
-        yield from _smart_money(settings)
-        yield from _futures(settings)
+        yield from _own_settings(settings)
         yield from _displacement(settings)
         yield from _auction(settings)
         yield from _liquidations(settings)
@@ -158,25 +157,19 @@ def _wanted(settings: Sections) -> Iterator[str]:
         yield from problems(wanting, settings.limits)
 
 
-def _smart_money(settings: Sections) -> Iterator[str]:
-    """Yield what is wrong with the sections of smart-money strategies."""
-    if named := _named_smart_money(settings):
-        from tradebot.strategies.checking import checked
-        from tradebot.strategies.smart_money.settings import SmartMoneySettings
-
-        sections = settings.strategies.in_use()
-        for name in named:
-            yield from checked(name, SmartMoneySettings, sections[name])
-
-
-def _futures(settings: Sections) -> Iterator[str]:
-    """Yield what is wrong with the sections of rules for futures."""
+def _own_settings(settings: Sections) -> Iterator[str]:
+    """Yield what is wrong with the sections of strategies whose settings are known here."""
+    sections = settings.strategies.in_use()
     for name, used in settings.strategies.installed_as().items():
-        if used == "futures":
-            from tradebot.strategies.checking import checked
-            from tradebot.strategies.futures_settings import FuturesSettings
+        if used == "smart_money":
+            from tradebot.strategies.smart_money.settings import SmartMoneySettings as Known
+        elif used == "futures":
+            from tradebot.strategies.futures_settings import FuturesSettings as Known  # type: ignore[assignment]
+        else:
+            continue
+        from tradebot.strategies.checking import checked
 
-            yield from checked(name, FuturesSettings, settings.strategies.in_use()[name])
+        yield from checked(name, Known, sections[name])
 
 
 def _named_smart_money(settings: Sections) -> list[str]:

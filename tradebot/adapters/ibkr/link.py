@@ -94,9 +94,13 @@ class Line:
             raise self._unopened(error, f"{host}:{port}") from error
         finally:
             opening.cancel()
-        for what, ask in (("positions", self.positions), ("account", self.values), ("open orders", self.open_orders)):
+        for what, question in (
+            ("positions", self.positions),
+            ("account", self.values),
+            ("open orders", self.open_orders),
+        ):
             try:
-                await ask()
+                await question()
             except (TimeoutError, GoneError) as error:
                 raise TemporaryError(
                     f"the Gateway has let us in and doesn't answer: no {what}",
@@ -127,20 +131,20 @@ class Line:
             await asyncio.sleep(1 - (now - self._sent.popleft()))
         self._sent.append(time.monotonic())
 
-    async def gather(self, key: Hashable, ask: Callable[[], object]) -> list[Any]:
+    async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
         """Ask, and return the rows of the answer; raises VenueError, GoneError, or TimeoutError."""
         await self.room()
         coming = self.ears.expect(key)
         try:
-            ask()
+            question()
             return await asyncio.wait_for(coming, self.patience.answer)
         finally:
             self.ears.forget(key)
 
-    async def numbered(self, ask: Callable[[int], object]) -> list[Any]:
+    async def numbered(self, question: Callable[[int], object]) -> list[Any]:
         """Ask something that has a number, and return the rows of the answer."""
         number = self.client.getReqId()
-        return await self.gather(number, lambda: ask(number))
+        return await self.gather(number, lambda: question(number))
 
     async def positions(self) -> list[Any]:
         """Return account, contract, size and average cost of each position."""
@@ -207,15 +211,15 @@ class Link:
         lost = self._line.lost if self._line else 0
         return max(self._before + lost, self._errors.undecoded)
 
-    def read(self, ask: Callable[[Line], Awaitable[T]]) -> T:
+    def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
         """Ask until there is an answer, over a new connection if the last one has ended; raises TradebotError."""
-        return self.policy.run(lambda: self._once(ask))
+        return self.policy.run(lambda: self._once(question))
 
-    def _once(self, ask: Callable[[Line], Awaitable[T]]) -> T:
+    def _once(self, question: Callable[[Line], Awaitable[T]]) -> T:
         try:
             with self._lock:
                 line = self.ready()
-                return self.run(ask, line)
+                return self.run(question, line)
         except VenueError as error:
             raise TemporaryError(f"{IBKR.title}: {printable(error.words)} ({error.code})") from error
         except (GoneError, ConnectionError) as error:
@@ -277,12 +281,12 @@ class Link:
                 self._thread.join(self.patience.close)
                 self._loop = self._thread = None
 
-    def run(self, ask: Callable[..., Awaitable[T]], *given: object) -> T:
+    def run(self, question: Callable[..., Awaitable[T]], *given: object) -> T:
         """Run something in the thread's loop, and return its result."""
         loop, longest = self._running(), 4 * (self.patience.answer + self.patience.connect)
 
         async def ran() -> T:
-            return await ask(*given)
+            return await question(*given)
 
         return asyncio.run_coroutine_threadsafe(ran(), loop).result(longest)
 
