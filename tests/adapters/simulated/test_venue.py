@@ -32,12 +32,16 @@ class Minutes:
 
     def __init__(self) -> None:
         self.rows: list[tuple[datetime, float, float, float]] = []
-        self.lost = False
+        self.lost, self.delay = False, timedelta(0)
+
+    def known_until(self, now: datetime) -> datetime:
+        return now - self.delay
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         if self.lost:
             raise TemporaryError("no bars")
-        rows = [row for row in self.rows if row[0] < until][-need.depth :]
+        ended = self.known_until(until) - timedelta(minutes=1)
+        rows = [row for row in self.rows if row[0] <= ended][-need.depth :]
         starts, opens, highs, lows = zip(*rows, strict=True) if rows else ((), (), (), ())
         begins = array("q", [int(at.timestamp()) for at in starts])
         first, high, low = (array("d", each) for each in (opens, highs, lows))
@@ -231,6 +235,41 @@ def test_minutes_that_cannot_be_read_are_followed_later(stage: Stage) -> None:
     stage.minutes.lost = False
     stage.passes(1)
     assert stage.venue.fills(None)[-1].price == 98
+
+
+def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: Stage) -> None:
+    stage.venue.submit(intent())
+    stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
+    stage.passes(1, (100, 100, 99), (100, 100, 97))
+    stage.real.now += timedelta(seconds=3)
+    stage.venue = stage.opened()
+    stage.venue.look()
+    assert stage.held() == 10
+    stage.passes(1)
+    assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=1), Decimal(0))
+
+
+def test_minutes_that_come_late_count_once_they_are_there_but_not_for_a_price_asked_since(stage: Stage) -> None:
+    stage.minutes.delay = timedelta(minutes=15)
+    stage.venue.submit(intent())
+    stop = stage.venue.submit(intent("stop", stop="98", **PROTECT)).order  # type: ignore[arg-type]
+    assert stop is not None
+    stage.passes(5, (100, 100, 98.5), (100, 100, 99))
+    raised = replace(intent("raise", stop="99"), operation=Operation.REPLACE, target_venue_id=stop.venue_id)
+    stage.venue.replace(raised)
+    stage.passes(13, (100, 100, 99.5), (100, 100, 98.8))
+    assert stage.held() == 10
+    stage.passes(5)
+    assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=6), Decimal(0))
+
+
+def test_order_for_the_day_may_still_fill_in_minutes_after_the_last_look(stage: Stage) -> None:
+    stage.venue.submit(intent(limit="99"))
+    stage.passes(1)
+    stage.minutes.rows += [(stage.real.now, 100, 100, 98)]
+    stage.next_day()
+    stage.venue.look()
+    assert stage.held() == 10
 
 
 def test_request_that_is_not_kept_never_arrived(stage: Stage) -> None:

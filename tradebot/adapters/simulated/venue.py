@@ -6,7 +6,7 @@ there; a limit fills at its price once trades went past it. Of a minute that rea
 filled in part, and no order moves the market.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -51,6 +51,7 @@ from tradebot.model.order import (
     Outcome,
     Reply,
 )
+from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
 from tradebot.model.view import BarNeed
@@ -74,6 +75,26 @@ class Assumed(NamedTuple):
     fee_bps: Decimal
 
 
+Row = tuple[datetime, str, Minute]
+"""When a minute of a symbol began, and what it did in it."""
+
+
+class Minutes(Bars, Protocol):
+    """Bars that also say up to when they are known."""
+
+    def known_until(self, now: datetime) -> datetime:
+        """Return the time up to which the source has bars at `now`."""
+
+
+def whole(at: datetime) -> datetime:
+    """Return the beginning of the minute of a time."""
+    return at.replace(second=0, microsecond=0)
+
+
+def _minute(series: Series, place: int) -> Minute:
+    return Minute(*(Decimal(str(each[place])) for each in (series.open, series.high, series.low)))
+
+
 Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateAction]]]
 
 
@@ -83,7 +104,7 @@ class SimulatedVenue:
 
     folder: Path
     prices: Prices
-    bars: Bars
+    bars: Minutes
     actions: Actions
     assumed: Assumed
 
@@ -101,13 +122,17 @@ class SimulatedVenue:
 
         Raises TemporaryError if the minutes or actions since the last look can't be read; nothing is lost then.
         """
-        now, account = self.prices.clock().now, self._account
-        today = self.capabilities.day.date_of(now)
+        now, account, date_of = self.prices.clock().now, self._account, self.capabilities.day.date_of
+        minutes, reached = self._minutes(account, now)
+        # The day of the last look comes to its end before its orders expire and the next day's splits are booked.
+        same_day, today = sum(date_of(row[0]) <= account.day for row in minutes), date_of(now)
+        for row in minutes[:same_day]:
+            account = self._followed(account, *row)
         if today > account.day:
-            account = expired(self._restated(account, today), today, self.capabilities.day.date_of, now)
-        for at, symbol, minute in self._minutes(account, now):
-            account = self._followed(account, symbol, minute, at)
-        self._file["account"] = pruned(replace(account, looked_at=now), now)
+            account = expired(self._restated(account, today), today, date_of, now)
+        for row in minutes[same_day:]:
+            account = self._followed(account, *row)
+        self._file["account"] = pruned(replace(account, looked_at=reached), now)
         self._valued()
         self._keep(self._account)
         return now
@@ -126,12 +151,15 @@ class SimulatedVenue:
         sessions = self.prices.calendar(day, day)
         return sessions[0].open if sessions else self.prices.clock().now
 
-    def _minutes(self, account: SimulatedAccount, now: datetime) -> Iterator[tuple[datetime, str, Minute]]:
-        """Yield the minutes since the last look of every symbol with an order at rest, by time."""
+    def _minutes(self, account: SimulatedAccount, now: datetime) -> tuple[Sequence[Row], datetime]:
+        """Return the minutes since the last look of every symbol with an order at rest, by time, and up to when.
+
+        A minute that wasn't over, or that the source didn't have yet, is left to the next look.
+        """
         symbols = sorted({order.symbol for order in account.working})
-        depth = min(int((now - account.looked_at) / MINUTE) + 1, LONGEST)
         if not symbols or now - account.looked_at < MINUTE:
-            return
+            return (), account.looked_at if symbols else whole(now)
+        depth = min(int((now - account.looked_at) / MINUTE) + 1, LONGEST)
         series = self.bars.closed(BarNeed("1Min", depth, adjusted=False), symbols, now)
         rows = [
             (one.start_of(place), symbol, place)
@@ -139,15 +167,15 @@ class SimulatedVenue:
             for place in range(len(one))
             if one.start_of(place) >= account.looked_at
         ]
-        for at, symbol, place in sorted(rows):
-            told = series[symbol]
-            figures = (Decimal(str(each[place])) for each in (told.open, told.high, told.low))
-            yield at, symbol, Minute(*figures)
+        told = ((at, symbol, series[symbol], place) for at, symbol, place in sorted(rows))
+        found = [(at, symbol, _minute(one, place)) for at, symbol, one, place in told]
+        return found, max(account.looked_at, whole(self.bars.known_until(now)))
 
-    def _followed(self, account: SimulatedAccount, symbol: str, minute: Minute, at: datetime) -> SimulatedAccount:
+    def _followed(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
         """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
         for order in sorted(account.working, key=lambda one: one.order_type is not OrderType.STOP):
-            if order.symbol == symbol and (order.submitted_at or at) <= at:
+            # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
+            if order.symbol == symbol and (order.updated_at or at) <= at:
                 price = reached(order, minute, self._slipped)
                 if price is not None:
                     account = self._filled(account, order, price, at)
