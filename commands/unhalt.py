@@ -47,16 +47,21 @@ class Unhalted(Struct, frozen=True):
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
     """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account's tail is typed.
 
-    With `override` nothing is compared: the bot's own causes are accepted, including those under a person's halt, and
-    an event records it. Damaged books keep the halt in either case.
+    With `override`, and for a strategy in shadow, nothing is compared: the bot's own causes are accepted, including
+    those under a person's halt, and an event records it. Damaged books keep the halt in either case.
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that remains, or a newer halt.
     """
     from commands.shared.asking import in_turn
+    from tradebot.adapters.state.evidence import SHADOW
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept_causes
     from tradebot.model.trading import TradingState, TradingStateRecord
 
+    simulated = app.folder.kind == SHADOW
+    if simulated:
+        # Each of its passes compares its books with its account, and only its bot can ask that.
+        app.folder, override = app.folder._replace(kind="user"), True
     if override and not _gives_reason(reason):
         raise OperatorError("an override needs a reason, for the record", 'tradebot unhalt --override --reason "…"')
     before = app.ledger.trading_state()
@@ -81,7 +86,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
 
         in_turn(app, "unhalt", work)
     aside = tuple(str(path) for path in left_aside(app.folder.path))
-    data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at, aside)
+    data = Unhalted(
+        cleared, cleared and override and not simulated, before.state.value, before.who, before.why, before.at, aside
+    )
     return Report("unhalt", data, _render)
 
 

@@ -20,7 +20,7 @@ class ShadowRow(Struct, frozen=True):
     """One strategy in shadow: why it is, what its last pass did, and how its simulated account stands, USD.
 
     `problem` says why it couldn't be followed, and its figures are None then. `held` are positions that the strategy
-    still has at the broker: until they are closed, it isn't in shadow.
+    still has at the broker: until they are closed, it isn't in shadow. `halted` says which halt closes its entries.
     """
 
     strategy: str
@@ -34,6 +34,7 @@ class ShadowRow(Struct, frozen=True):
     result: Decimal | None = None
     held: int = 0
     problem: str = ""
+    halted: str = ""
 
 
 class InShadow(Struct, frozen=True):
@@ -72,7 +73,9 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
     from commands.evaluate_exits.verb import run as exits
     from commands.reconcile.verb import run as reconcile
+    from commands.shared.plain import clean
     from commands.trade_once.verb import run as entries
+    from tradebot.model.trading import TradingState
     from tradebot.model.values import replace
 
     bot.venue.look()
@@ -93,8 +96,11 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     held = len(bot.venue.view().positions)
     begun = bot.ledger.books_opened_at()
     result = account.equity - bot.ledger.opening_cash()
+    state = bot.ledger.trading_state()
+    halted = "" if state.state is TradingState.ACTIVE else clean(f"{state.state} by {state.who}: {state.why}")
     return replace(
-        row, since=begun, entries=entered, exits=left, positions=held, equity=account.equity, result=result
+        row, since=begun, entries=entered, exits=left, positions=held, equity=account.equity, result=result,
+        halted=halted,
     )  # fmt: skip
 
 
@@ -136,6 +142,11 @@ def _render(out: "Console", data: InShadow) -> None:
             row.why,
         )
     out.print(table)
+    for row in data.strategies:
+        if row.halted:
+            out.print(f"{row.strategy} sends no entries: {row.halted}", markup=False)
+            ends = 'tradebot unhalt --reason "…" --state-dir'
+            out.print(f"  it may go on: {ends} {row.folder}", markup=False)
     out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
 
 

@@ -96,6 +96,18 @@ def test_nothing_but_its_bot_trades_in_its_folder(bot: Bot, line: str) -> None:
     assert "its bot alone trades in it" in refused.err
 
 
+def test_halt_of_its_own_is_told_and_a_person_ends_it(bot: Bot) -> None:
+    shadow = str(bot.folder / "shadow" / "flow")
+    assert bot.says("halt", "--reason", "looks odd", "--state-dir", shadow).code == ExitCode.DONE
+    said = " ".join(bot.says("shadow").out.split())
+    assert "flow sends no entries: REDUCE_ONLY" in said
+    assert 'it may go on: tradebot unhalt --reason "…"/shadow/flow' in said
+    assert bot.says("unhalt", "--confirm", "flow", "--state-dir", shadow).code == ExitCode.USAGE
+    ended = bot.says("unhalt", "--reason", "was nothing", "--confirm", "flow", "--state-dir", shadow)
+    assert ended.code == ExitCode.DONE
+    assert bot.json("shadow")["strategies"][0]["halted"] == ""
+
+
 def test_what_it_shows_counts_for_its_promotion_once_its_values_are_those_of_the_bot(bot: Bot) -> None:
     sources = bot.json("promote", "flow")["sources"]
     assert [row["traded"] for row in sources] == ["sandbox", "shadow"]
