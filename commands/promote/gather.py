@@ -17,7 +17,7 @@ from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
 from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, in_force, share_on, standing
 from tradebot.app.shadowing import values_of
-from tradebot.errors import OperatorError, word
+from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
 from tradebot.model.text import LABEL_PATTERN
@@ -79,7 +79,7 @@ def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
         sources = [_source(bot, name, champion) for bot in bots]
         for bot in bots:
             if marked(place := bot.folder.path / SHADOWS / name):
-                sources.append(_in_shadow(bot, others.enter_context(opened(str(place), None)), name))
+                sources.append(_in_shadow(bot, place, name))
     own, *elsewhere = (standing(one.promotions, name, digest) for one in sources[: len(bots)])
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
@@ -151,10 +151,16 @@ def _source(app: "App", name: str, champion: str) -> Source:
     )
 
 
-def _in_shadow(app: "App", own: "App", name: str) -> Source:
+def _in_shadow(app: "App", place: Path, name: str) -> Source:
     """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
-    asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
-    found = _source(own, name, "")
+    try:
+        with opened(str(place), None) as own:
+            asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
+            found = _source(own, name, "")
+    except TradebotError as error:
+        # What can't be read shows nothing, and hides nothing of what the bot itself has.
+        why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
+        return Source(clean(str(place)), Traded.SHADOW, (), why_not=why_not)
     return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.shared.surface import VERBS, Report, caller, identity, on_bot
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +54,7 @@ def run(app: "App", *, by: str) -> Report:
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
     from commands.shared.plain import clean
+    from tradebot.adapters.simulated.account import anew
     from tradebot.app.shadowing import opened_in_shadow, place_of, still_held
 
     row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
@@ -66,7 +67,8 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
         # One that can't be followed keeps none of the others from it.
         from tradebot.model.values import replace
 
-        return replace(row, problem=f"{clean(error.message)}; {clean(error.hint)}" if error.hint else error.message)
+        hint = anew(place_of(app, name)) if isinstance(error, DamagedBooksError) else error.hint
+        return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
 
 
 def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:

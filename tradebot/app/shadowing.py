@@ -17,7 +17,8 @@ from tradebot.adapters.simulated.account import NONE, SimulatedAccount, write_ac
 from tradebot.adapters.simulated.venue import Assumed, SimulatedVenue
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.evidence import SHADOW
-from tradebot.adapters.state.state_folder import SHADOWS, cannot_write, write_durably
+from tradebot.adapters.state.marker_copies import mark_again
+from tradebot.adapters.state.state_folder import MARKER_COPY, SHADOWS, cannot_write, write_durably
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import PLANNING, load
@@ -89,6 +90,9 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
         )
     place, values = place_of(app, name), values_of(app, name)
     loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
+    if not state_folder.marked(place) and (place / MARKER_COPY).exists():
+        # It is written last of all, so nothing but the marker is missing.
+        mark_again(place, place / MARKER_COPY)
     folder = state_folder.open_state(place) if state_folder.marked(place) else _made(app, place, name, loaded)
     bot = ShadowApp(folder, loaded, app)
     try:

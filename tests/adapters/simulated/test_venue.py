@@ -305,7 +305,6 @@ def test_cash_and_holdings_always_are_what_the_fills_say(
         stage.venue.submit(intent(f"order-{place}", side, str(quantity), purpose, limit))
         stage.passes(1, (price, price + 2, price - 2))
     fills, account = stage.venue.fills(None), read_account(stage.folder)
-    assert account is not None
     paid = sum((fill.notional + (fill.fee.usd if fill.fee else 0) for fill in fills), Decimal(0))
     assert account.cash == CASH - paid
     assert stage.held() == sum((fill.signed_quantity for fill in fills), Decimal(0))

@@ -121,15 +121,25 @@ def test_what_it_shows_counts_for_its_promotion_once_its_values_are_those_of_the
         file.write_text(kept)
 
 
-def test_one_that_cannot_be_followed_says_why_and_begins_anew_once_its_folder_is_gone(bot: Bot) -> None:
-    file = bot.folder / "shadow" / "flow" / "venue.json"
-    kept = file.read_text()
-    file.write_text("{")
+@pytest.mark.parametrize(("name", "why"), [("venue.json", "venue.json can't be read"), ("ledger.db", "is missing")])
+def test_one_that_cannot_be_followed_says_why_and_that_it_may_begin_anew(bot: Bot, name: str, why: str) -> None:
+    file = bot.folder / "shadow" / "flow" / name
+    kept = file.rename(file.with_suffix(".kept"))
     said = bot.says("shadow", "--json")
     assert said.code == ExitCode.FINDINGS
-    assert "venue.json can't be read" in said.data["strategies"][0]["problem"]
-    file.write_text(kept)
+    assert why in said.data["strategies"][0]["problem"]
+    assert f"no money is in it: remove {file.parent}" in said.data["strategies"][0]["problem"]
+    shown = bot.json("promote", "flow")["sources"]
+    assert [bool(row["why_not"]) for row in shown] == [False, name == "ledger.db"]
+    kept.rename(file)
     assert bot.says("shadow").code == ExitCode.DONE
+
+
+def test_lost_marker_loses_no_books(bot: Bot) -> None:
+    before = bot.json("shadow")["strategies"][0]
+    (bot.folder / "shadow" / "flow" / "state.id").unlink()
+    after = bot.json("shadow")["strategies"][0]
+    assert (after["since"], after["result"]) == (before["since"], before["result"])
 
 
 def test_strategy_with_positions_at_the_broker_waits_until_they_are_closed(bot: Bot) -> None:

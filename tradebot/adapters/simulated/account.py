@@ -76,18 +76,18 @@ class SimulatedAccount(Struct, frozen=True):
         return self.cash + sum(held, NONE)
 
 
-def read_account(folder: Path) -> SimulatedAccount | None:
-    """Return the account of a folder, or None if it has none yet; raise DamagedBooksError if it can't be read."""
+def anew(folder: Path) -> str:
+    """Return what to do about books in shadow that can't be trusted: nothing could rebuild them, and nothing has to."""
+    return f"no money is in it: remove {folder}, and the strategy begins in shadow again"
+
+
+def read_account(folder: Path) -> SimulatedAccount:
+    """Return the account of a folder; raise DamagedBooksError if it can't be read."""
     try:
         return decode(SimulatedAccount, json.loads(read_plain(folder / SIMULATED)))
-    except FileNotFoundError:
-        return None
     except (OSError, CodecError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DamagedBooksError(
-            f"{folder / SIMULATED} can't be read: {why}",
-            f"no money is in it: remove {folder}, and the strategy begins in shadow again",
-        ) from error
+        raise DamagedBooksError(f"{folder / SIMULATED} can't be read: {why}", anew(folder)) from error
 
 
 def write_account(folder: Path, account: SimulatedAccount) -> None:

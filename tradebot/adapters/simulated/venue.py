@@ -218,9 +218,7 @@ class SimulatedVenue:
 
     @cached_property
     def _file(self) -> dict[str, SimulatedAccount]:
-        found = read_account(self.folder)
-        assert found is not None, "its folder was made with an account"
-        return {"account": found}
+        return {"account": read_account(self.folder)}
 
     @property
     def _account(self) -> SimulatedAccount:
