@@ -70,7 +70,7 @@ def place_of(app: App, name: str) -> Path:
 
 def values_of(app: App, name: str) -> dict[str, Any]:
     """Return the configuration of a strategy in shadow: the bot's, with this strategy alone, which asks nobody."""
-    values = {key: value for key, value in effective(app.settings).items() if key != "mode"}
+    values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
     strategies = {**dict.fromkeys(app.settings.strategies.sections()), name: section}

@@ -94,6 +94,7 @@ def test_nothing_but_its_bot_trades_in_its_folder(bot: Bot, line: str) -> None:
     refused = bot.says(line, "--state-dir", str(bot.folder / "shadow" / "flow"))
     assert refused.code == ExitCode.USAGE
     assert "its bot alone trades in it" in refused.err
+    assert "to trade now: tradebot shadow\n" in refused.err
 
 
 def test_halt_of_its_own_is_told_and_a_person_ends_it(bot: Bot) -> None:
@@ -158,6 +159,19 @@ def test_bot_without_one_says_so_and_one_that_nobody_follows_does_not_load(
         refused = other.says("config", "check")
     assert refused.code == ExitCode.USAGE
     assert "no line of the timetable runs `shadow`" in refused.err
+
+
+def test_bot_that_sends_nothing_at_all_has_simulated_fills_in_shadow_too(bot: Bot) -> None:
+    file = bot.folder / "tradebot.yaml"
+    kept = file.read_text()
+    shutil.rmtree(bot.folder / "shadow")
+    file.write_text(f"shadow: true\n{kept}")
+    try:
+        _, row = followed_until_it_enters(bot)
+    finally:
+        file.write_text(kept)
+    assert row["entries"] > 0
+    assert orders_at_the_exchange(bot) == []
 
 
 def test_order_that_went_to_the_broker_would_be_seen(bot: Bot) -> None:

@@ -21,7 +21,7 @@ def trading(folder: StateFolder) -> StateFolder:
     if folder.kind == SHADOW:
         raise OperatorError(
             f"{folder.path} holds what a strategy does in shadow: it can be read, and its bot alone trades in it",
-            f"tradebot report {option(folder.path)}; to trade it now: tradebot shadow, in the folder of its bot",
+            f"tradebot report {option(folder.path)}; to trade now: tradebot shadow {option(folder.path.parent.parent)}",
         )
     if folder.kind != BACKTEST:
         return folder
