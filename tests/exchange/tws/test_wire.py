@@ -42,6 +42,13 @@ def test_no_message_is_longer_than_a_client_may_send() -> None:
         list(Frames().read(b"API\0" + (2**20).to_bytes(4, "big")))
 
 
+def test_client_that_starts_again_under_another_id_keeps_the_one_that_it_has(desk: Desk, client: Client) -> None:
+    assert [one[3] for one in client.say(71, 2, 7, "") if one[0] == "4"] == ["501"]
+    client.close()
+    assert desk.client().next_id == 1
+    assert desk.client(7).next_id == 1
+
+
 @given(
     st.sampled_from(sorted(REQUESTS)),
     st.lists(st.sampled_from(["", "0", "1", "-1", "x", "1e9", "NaN", "ESZ6", "FUT", "CME", "9" * 30]), max_size=44),

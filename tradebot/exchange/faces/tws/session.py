@@ -23,7 +23,8 @@ _NEXT_ID, _ACCOUNTS = 9, 15
 START, PLACE_ORDER, CANCEL_ORDER = 71, 3, 4
 CONTRACT_AT = {PLACE_ORDER: 2, 9: 3, 1: 3, 20: 2, 50: 3}
 """Where the fields of the contract begin in the messages that name one."""
-_IN_USE, _NOT_THERE, _UNKNOWN, _NO_ORDER, _DUPLICATE, _REFUSED = 326, 504, 505, 10147, 103, 201
+_IN_USE, _ALREADY, _NOT_THERE, _UNKNOWN = 326, 501, 504, 505
+_NO_ORDER, _DUPLICATE, _REFUSED = 10147, 103, 201
 _WELCOME = {
     2104: "Market data farm connection is OK:usfuture",
     2106: "HMDS data farm connection is OK:ushmds",
@@ -148,6 +149,9 @@ class Session:
 
     def start(self, fields: Fields) -> Iterator[Message]:
         client = int(fields[2])
+        if self.client is not None:
+            yield error(-1, _ALREADY, "Already connected.")
+            return
         if client in self.gateway.clients:
             yield error(
                 -1, _IN_USE, "Unable to connect as the client id is already in use. Retry with a unique client id."
