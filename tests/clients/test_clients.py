@@ -226,6 +226,7 @@ def test_ib_async_lives_a_session_with_tws(ibkr: str, futures: Served) -> None:
     assert (seen["accounts"], seen["months"], seen["rule"]) == (1, ["ESZ6", "ESH7"], [0.25])
     assert seen["terms"] == [0.25, "50", "2026-11-23T16:00:00-06:00"]
     assert (seen["quote"], seen["bars"]) == (True, [5, True])
+    assert (seen["margin"], seen["asked"]) == (True, [2.25, "PreSubmitted", 0])
     assert seen["alone"] == [[0, 0], 0]
     assert (seen["fee before"], seen["fee"]) == ("", 2.25)
     assert seen["statuses"] == ["Filled", "Submitted", "PreSubmitted"]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from ib_async import IB, Future, util
+from ib_async import IB, Future, LimitOrder, util
 
 steps: dict[str, object] = {}
 
@@ -39,6 +39,9 @@ def story(ib: IB) -> None:
     days = ib.reqHistoricalData(front, "", "5 D", "1 day", "TRADES", False)
     minutes = ib.reqHistoricalData(front, "", "1 D", "1 min", "TRADES", False, formatDate=2)
     steps["bars"] = [len(days), days[-1].volume == sum(bar.volume for bar in minutes)]
+    asked = ib.whatIfOrder(front, LimitOrder("BUY", 1, round(quote.last)))
+    steps["margin"] = float(asked.initMarginChange) == float(asked.initMarginAfter) > float(asked.maintMarginChange) > 0
+    steps["asked"] = [asked.commission, asked.status, len(ib.reqAllOpenOrders())]
     bracket = ib.bracketOrder("BUY", 1, quote.ask + 5, 7000, 5000)
     for order in bracket:
         order.orderRef = f"ib-{order.orderId - bracket[0].orderId}"

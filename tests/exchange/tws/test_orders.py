@@ -110,7 +110,6 @@ def test_what_is_refused_is_inactive_and_what_is_not_there_cannot_be_canceled(cl
     assert client.say(4, 1, 77, "")[0][3] == "10147"
     assert client.place(2, symbol="ESZ5")[0][3] == "200"
     assert client.place(3, kind="TRAIL")[0][3] == "387"
-    assert client.place(4, what_if=1)[0][3] == "387"
     assert client.place(5, qty="1.5")[0][3] == "434"
 
 

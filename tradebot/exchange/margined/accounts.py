@@ -98,7 +98,7 @@ def margins(floor: Floor, account: Account) -> Margins:
         level = grid.level(abs(held.qty), abs(value))
         unrealized += value - held.cost
         initial += abs(value) * level.initial
-        maintenance += abs(value) * level.maintenance
+        maintenance += maintenance_margin(floor, held.symbol, held.qty)
     return Margins(account.cash, unrealized, initial, maintenance)
 
 
@@ -108,15 +108,27 @@ def standing(floor: Floor, account: Account) -> Standing:
     return Standing(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
 
 
-def initial_margin(floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO) -> Decimal:
-    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill at their worst."""
-    held = account.qty(symbol)
+def initial_margin(
+    floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
+) -> Decimal:
+    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill at their worst.
+
+    `filled` is added to what is held.
+    """
+    held = account.qty(symbol) + filled
     bought = sum((order.remaining for order in adding(account, symbol, 1)), max(more, _ZERO))
     sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
     worst = max(abs(held + bought), abs(held - sold))
     grid = floor.market.grids[symbol]
     value = grid.notional(worst, floor.price(symbol))
     return value * grid.level(worst, value).initial
+
+
+def maintenance_margin(floor: Floor, symbol: str, qty: Decimal) -> Decimal:
+    """Return the margin that a signed quantity of a symbol has to keep at the mark."""
+    grid = floor.market.grids[symbol]
+    value = grid.notional(abs(qty), floor.price(symbol))
+    return value * grid.level(abs(qty), value).maintenance
 
 
 def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:

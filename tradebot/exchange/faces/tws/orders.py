@@ -18,6 +18,7 @@ from tradebot.exchange.refusal import Refusal, not_found
 
 ROOT = "/v1/tws"
 PLACE, CHANGE, CANCEL, CANCEL_ALL = (f"{ROOT}/orders", f"{ROOT}/orders/change", f"{ROOT}/orders/cancel", f"{ROOT}/all")
+MARGINS = f"{ROOT}/margins"
 TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop", "STP LMT": "stop_limit"}
 """The engine's word for each type of order."""
 LIVES = {"": "day", "DAY": "day", "GTC": "gtc", "IOC": "ioc", "FOK": "fok"}

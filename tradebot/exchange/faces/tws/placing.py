@@ -68,12 +68,17 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     }
 
 
+def only_asks(fields: list[str]) -> bool:
+    """Return True for an order that isn't to be placed: its client asks what margin it would need."""
+    return fields[_LEAST - 1 : _LEAST] == ["1"]
+
+
 _AMBIGUOUS = "The contract description specified is ambiguous; you must specify the local symbol or the contract id"
 
 
 def _refuse_others(given: Mapping[str, str]) -> None:
     others = [name for name in _BRING_OTHERS if given[name]]
-    if others or given["deltaNeutral"] == "1" or given["whatIf"] == "1":
+    if others or given["deltaNeutral"] == "1":
         raise OrderError(387, f"Unsupported order type for this exchange and security type: {', '.join(others)}")
     if given["orderType"] not in TYPES or given["tif"] not in LIVES or given["action"] not in SIDES:
         raise OrderError(387, "Unsupported order type for this exchange and security type")

@@ -20,7 +20,7 @@ from tradebot.exchange.times import at_zone, to_datetime
 VALUE, PORTFOLIO, UPDATED_AT, DOWNLOADED, POSITION, POSITIONS_END = 6, 7, 8, 54, 61, 62
 OPEN_END, EXECUTIONS_END, COMPLETED_END = 53, 55, 102
 SUMMARY, SUMMARY_END, VALUE_MULTI, VALUES_END = 63, 64, 73, 74
-_CENT = Decimal("0.01")
+CENT = Decimal("0.01")
 _VERSION = {"version": 1}
 
 
@@ -53,7 +53,7 @@ class Reads:
             "TotalCashValue": now.cash,
             "UnrealizedPnL": now.unrealized,
         }
-        return {name: str(amount.quantize(_CENT)) for name, amount in amounts.items()}
+        return {name: str(amount.quantize(CENT)) for name, amount in amounts.items()}
 
     def account(self, account: Account) -> Iterator[Message]:
         """Yield everything about an account, and that this was all."""

@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.faces.tws import placing
+from tradebot.exchange.faces.tws import margins, placing
 from tradebot.exchange.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from tradebot.exchange.faces.tws.faults import Answering
 from tradebot.exchange.faces.tws.gateway import Gateway, Line
-from tradebot.exchange.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ids_of, label_of, labelled
+from tradebot.exchange.faces.tws.orders import (
+    CANCEL,
+    CANCEL_ALL,
+    CHANGE,
+    MARGINS,
+    PLACE,
+    ids_of,
+    label_of,
+    labelled,
+)
 from tradebot.exchange.faces.tws.placing import Kept, OrderError, Placed
 from tradebot.exchange.faces.tws.wire import VERSION, Frames, Message, WireError, framed
 from tradebot.exchange.faces.tws.words import error, time_of
@@ -109,7 +118,8 @@ class Session:
         elif self.client is None and number != START:
             self.tell(error(-1, _NOT_THERE, "Not connected"))
         else:
-            self.answering.answer(request.target, number, fields, self._of(request, fields))
+            target = f"GET {MARGINS}" if number == PLACE_ORDER and placing.only_asks(fields) else request.target
+            self.answering.answer(target, number, fields, self._of(request, fields))
 
     def _of(self, request: Request, fields: Fields) -> Callable[[], Answer]:
         def carried_out() -> Answer:
@@ -184,6 +194,8 @@ class Session:
             order = placing.read_order(fields, self.gateway.contracts)
         except OrderError as wrong:
             return [error(number, wrong.code, str(wrong))]
+        if placing.only_asks(fields):
+            return self._previews(order)
         if number <= self._highest and number not in self._kept:
             known = labelled(self.gateway.account, label_of(self.client or 0, number))
             if known is not None and known.is_open:
@@ -194,6 +206,11 @@ class Session:
             self._keep(order)
             return _NOTHING
         return self._run("POST", PLACE, self._kept.taken_with(order))
+
+    def _previews(self, order: Placed) -> Iterator[Message]:
+        if not self.gateway.lost:
+            for told in margins.impacts(self.gateway.engine, order):
+                yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
 
     def _keep(self, order: Placed) -> None:
         self._kept.keep(order)

@@ -144,6 +144,14 @@ class Book:
         own = {"orderId": number, "clientId": client, "parentId": parent}
         return Message(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
+    def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> Message:
+        """Return an order that was never placed, with what is told of it."""
+        named = {"orderId": order["id"], "clientId": client, "contract": self._contracts.named(order["symbol"])}
+        sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
+        prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
+        own = {"account": account.number, "orderRef": order["ref"], "permId": 0, "status": "PreSubmitted", "whatIf": 1}
+        return Message(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
+
     def completed(self, order: Order) -> Message:
         ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
         size = "Filled Size: " + str(order.filled_qty) if order.status == "filled" else reason(order)
