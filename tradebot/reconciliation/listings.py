@@ -17,6 +17,7 @@ from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import Listing, ListingRecord
 from tradebot.model.intent import IntentState, is_marked
 from tradebot.model.order import Order
+from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Calendar, Ledger, Listings
@@ -54,11 +55,17 @@ def in_force(
 ) -> Listed:
     """Return what the venue lists of these symbols; a venue that doesn't answer leaves what is kept in force.
 
+    What was read on another day of the venue isn't current, nor what doesn't say the margin in an account that has any.
     If any of them has to be read, so is what is due `besides`, in the same request. `refused` says when an order in a
     symbol was refused last: the venue may have changed its terms within the day.
     """
     records = dict(kept.listings(symbols)) if symbols else {}
-    is_current = _on_the_day_of(calendar, now, reader.capabilities.day)
+    current = _on_the_day_of(calendar, now, reader.capabilities.day)
+    margined = reader.capabilities.settlement is Settlement.MARGINED
+
+    def is_current(listing: Listing) -> bool:
+        return current(listing.read_at) and bool(listing.margin_levels or not margined)
+
     due = _due(records, symbols, is_current, refused)
     if not due:
         return Listed(records)
@@ -95,15 +102,15 @@ def refusals(books: Books) -> Mapping[str, datetime]:
 def _due(
     records: Mapping[str, ListingRecord],
     symbols: Collection[str],
-    is_current: Callable[[datetime], bool],
+    is_current: Callable[[Listing], bool],
     refused: Mapping[str, datetime],
 ) -> Sequence[str]:
-    """Return the symbols of which nothing is kept, or only what was read on another day or before a refusal."""
+    """Return the symbols of which nothing is kept, or only what isn't current or was read before a refusal."""
 
     def is_known(symbol: str) -> bool:
         kept = records.get(symbol)
         read_at = kept.listing.read_at if kept else EVER
-        return kept is not None and is_current(read_at) and read_at > refused.get(symbol, EVER)
+        return kept is not None and is_current(kept.listing) and read_at > refused.get(symbol, EVER)
 
     return [symbol for symbol in symbols if not is_known(symbol)]
 

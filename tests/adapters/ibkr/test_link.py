@@ -98,8 +98,8 @@ def is_lost(one: Desk) -> bool:
 
 
 def until(check: Callable[[], bool]) -> None:
-    """Wait a second at most for something."""
-    for _ in range(200):
+    """Wait ten seconds at most for something."""
+    for _ in range(2_000):
         if check():
             return
         time.sleep(0.005)

@@ -8,7 +8,7 @@ from datetime import UTC
 from functools import partial
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, LOST
+from tradebot.adapters.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, LOST, NOTICES
 
 COUNTED = {"3": "status", "5": "open", "7": "portfolio", "11": "execution", "59": "commission", "61": "position"}
 COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
@@ -16,6 +16,8 @@ COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
 _DELAYED = {66: _BID, 67: _ASK, 68: _LAST, 75: _CLOSE}
 _HALTED = 49
+_UNSET = "1.7976931348623157E308"
+"""What stands for a figure that isn't known."""
 
 
 class VenueError(Exception):
@@ -147,7 +149,7 @@ class Ears:
         if number in self.ticks:
             self.ticks[number].problem = str(error)
         future = self._ends.get(number)
-        if future is not None and not future.done():
+        if future is not None and not future.done() and code not in NOTICES:
             future.set_exception(error)
         self._event(number, "error", error)
 
@@ -171,6 +173,12 @@ class Ears:
 
     def _open(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
         self.told["open"] += 1
+        if order.whatIf:
+            # Nothing was placed. A warning comes in a message before the figures.
+            self._row(order_id, state)
+            if str(state.initMarginChange).upper() != _UNSET:
+                self._over(order_id)
+            return
         self._row("open", (contract, order, state))
         self._event(order_id, "open", (contract, order, state))
 

@@ -124,12 +124,14 @@ class Line:
 
     async def room(self) -> None:
         """Wait until a read's message can leave without one of an order having to wait behind it."""
-        now = time.monotonic()
-        while self._sent and now - self._sent[0] > 1:
-            self._sent.popleft()
-        if len(self._sent) >= READS_A_SECOND:
-            await asyncio.sleep(1 - (now - self._sent.popleft()))
-        self._sent.append(time.monotonic())
+        while True:
+            now = time.monotonic()
+            while self._sent and now - self._sent[0] > 1:
+                self._sent.popleft()
+            if len(self._sent) < READS_A_SECOND:
+                break
+            await asyncio.sleep(1 - (now - self._sent[0]))
+        self._sent.append(now)
 
     async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
         """Ask, and return the rows of the answer; raises VenueError, GoneError, or TimeoutError."""

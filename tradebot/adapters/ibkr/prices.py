@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from tradebot.adapters.ibkr.capabilities import IBKR, NO_CONTRACT
@@ -14,7 +15,7 @@ from tradebot.adapters.ibkr.told import positive
 from tradebot.adapters.wire.rows import RowError
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote
-from tradebot.model.instrument import AssetClass, Instrument, Listing, TickStep
+from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 
 FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
@@ -40,8 +41,11 @@ async def details_of(line: Line, symbol: str) -> Any | None:
     return line.contracts[symbol]
 
 
-def listing(details: Any, read_at: datetime) -> Listing:
-    """Return how a contract is listed; raise RowError for one without tick or multiplier, or that has expired."""
+def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) -> Listing:
+    """Return how a contract is listed; raise RowError for one without tick or multiplier, or that has expired.
+
+    `levels` are what margin it needs.
+    """
     contract, symbol = details.contract, str(details.contract.localSymbol)
     tick, lot = positive("minTick", details.minTick), positive("sizeIncrement", details.sizeIncrement or 1)
     multiplier = positive("multiplier", contract.multiplier)
@@ -67,7 +71,7 @@ def listing(details: Any, read_at: datetime) -> Listing:
         (TickStep(tick - tick, tick),),
         positive("minSize", details.minSize or 1),
         read_at,
-        (),
+        levels,
         last,
         rolling_of(symbol, root, last),
         doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency)),
@@ -94,6 +98,12 @@ async def streamed(line: Line, symbols: Sequence[str]) -> tuple[datetime, Mappin
     while time.monotonic() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
         await asyncio.sleep(_STEP_S)
     return datetime.fromtimestamp(await line.time(), UTC), told
+
+
+def last_price(ticks: Ticks | None) -> Decimal:
+    """Return the last price, or that of the session before; raise RowError without one."""
+    prices = ticks.prices if ticks else {}
+    return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
 
 
 def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:

@@ -1,11 +1,12 @@
-"""Read account, prices, orders and executions through a Gateway; nothing here can send an order."""
+"""Read account, prices, orders and executions through a Gateway; nothing here places an order."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from tradebot.adapters.ibkr import prices
+from tradebot.adapters.ibkr import margins, prices
 from tradebot.adapters.ibkr.capabilities import ARRIVES_WITHIN, IBKR
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.told import ASSETS, Told, executions, fees, number, positive, put_together
@@ -16,7 +17,7 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
-from tradebot.model.instrument import AssetClass, Listing
+from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 from tradebot.model.venue import End, Proof, Settlement
@@ -223,16 +224,25 @@ class IbkrReader:
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return how the venue lists these contracts; one that it doesn't have, or has several of, isn't listed."""
-        now, found = datetime.fromtimestamp(self._read(Line.time), UTC), {}
-        for symbol in dict.fromkeys(symbols):
-            details = self._read(lambda line, symbol=symbol: prices.details_of(line, symbol))  # type: ignore[misc]
-            if details is None:
-                continue
+        now, rows = self._read(lambda line: self._listed(line, tuple(dict.fromkeys(symbols))))
+        found = {}
+        for symbol, details, levels in rows:
             try:
-                found[symbol] = prices.listing(details, now)
+                found[symbol] = prices.listing(details, now, levels)
             except RowError as error:
                 self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
         return found
+
+    async def _listed(
+        self, line: Line, symbols: Sequence[str]
+    ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
+        """Return the venue's time, and for each contract that it has its details and what margin it needs."""
+        now, told = await prices.streamed(line, symbols)
+        details = [line.contracts[symbol] for symbol in told]
+        asked = (
+            margins.levels(line, one, told[symbol], self._tally) for symbol, one in zip(told, details, strict=True)
+        )
+        return now, zip(told, details, await asyncio.gather(*asked), strict=True)
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""

@@ -1,0 +1,55 @@
+"""Read what margin a contract needs: the venue answers it to an order that only asks (`whatIf`), and places none."""
+
+import asyncio
+from decimal import ROUND_UP, Decimal
+from typing import Any
+
+from tradebot.adapters.ibkr.ears import Ticks, VenueError
+from tradebot.adapters.ibkr.link import Line
+from tradebot.adapters.ibkr.prices import last_price
+from tradebot.adapters.ibkr.told import number, positive
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.model.instrument import MarginLevel
+
+_AWAY = {"BUY": Decimal("0.99"), "SELL": Decimal("1.01")}
+"""Where the limit of each side stands, as a part of the last price: there it would rest, were it ever an order."""
+_PLACES = Decimal("0.000001")
+_FIGURES = "initMarginChange", "maintMarginChange"
+
+
+async def levels(line: Line, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
+    """Return what a position in a contract needs, as fractions of its worth; nothing unless all of it is known.
+
+    One contract is asked about on both sides, and the larger answer counts: against what is held, one of them needs
+    less than a position alone.
+    """
+    try:
+        price = last_price(ticks)
+        asked = [_question(line, details, action, price) for action in _AWAY]
+        told = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
+        worth = price * positive("multiplier", details.contract.multiplier)
+        most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
+    except RowError as error:
+        tally.note("margin", error.field_name, error.problem)
+    except (VenueError, TimeoutError) as error:
+        tally.note("margin", "whatIf", f"isn't answered: {error}")
+    else:
+        initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
+        return (MarginLevel(Decimal(0), initial, maintenance),)
+    return ()
+
+
+def _question(line: Line, details: Any, action: str, price: Decimal) -> Any:
+    from ib_async.order import Order as Message
+
+    tick = positive("minTick", details.minTick)
+    limit = (price * _AWAY[action] / tick).to_integral_value() * tick
+    return Message(
+        action=action, totalQuantity=Decimal(1), orderType="LMT", lmtPrice=limit, tif="DAY", account=line.account
+    )
+
+
+async def _answer(line: Line, contract: Any, order: Any) -> Any:
+    """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
+    order.whatIf = True
+    return (await line.numbered(lambda number: line.client.placeOrder(number, contract, order)))[-1]
