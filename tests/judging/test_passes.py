@@ -52,6 +52,15 @@ def test_gaps_are_those_of_the_last_pass_of_exits_that_looked() -> None:
     assert found.found.endswith("10 AAPL without a stop at the broker for 300 s (suspended)")
 
 
+def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:
+    gap = Gap("flow", "AAPL", Decimal(10), ago(300), "exiting")
+    opened = cycle(at=ago(60), job=Job.TRADE_ONCE, gaps=(gap,))
+    for looked, bare in ((cycle(at=ago(120), gaps=()), True), (cycle(at=ago(60), gaps=()), False)):
+        found = of_job(Job.TRADE_ONCE)(at(NOW), past(cycles=[opened, looked]))
+        assert found is not None
+        assert ("without a stop" in found.found) is bare
+
+
 def test_prices_are_those_of_the_last_pass_of_exits_that_read_the_account() -> None:
     priced, seen = cycle(at=ago(60), equity=Decimal(1)), {ago(60): ["MSFT"]}.__getitem__
     assert prices_of([cycle(at=ago(30))], [], seen) is None

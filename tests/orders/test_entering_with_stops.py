@@ -64,6 +64,7 @@ def test_an_entry_carries_the_stop_of_its_rules_at_its_own_price(side: Side) -> 
     assert sent.limit_price is not None
     assert (sent.order_class, sent.order_type) == (OrderClass.BRACKET, OrderType.LIMIT)
     assert sent.stop_price is not None
+    assert sent.why == "stop_loss"
     assert (sent.limit_price - sent.stop_price) * side.sign / sent.limit_price == pytest.approx(
         Decimal(EXITS.stop_loss_fraction), abs=Decimal("0.0002")
     )

@@ -59,7 +59,7 @@ def of_job(job: Job) -> Judge:
         if stuck:
             held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: parts.SHOWN])
             return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
-        gaps = next((cycle.gaps for cycle in reversed(done) if cycle.gaps is not None), ())
+        gaps = _gaps(job, done, past)
         if gaps and last:
             bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN])
             return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
@@ -70,6 +70,15 @@ def of_job(job: Job) -> Judge:
         return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
 
     return judge
+
+
+def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
+    """Return the gaps that a job's passes left last; those of entries until a pass of exits has looked again."""
+    told = newest(cycle for cycle in done if cycle.gaps is not None)
+    looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
+    if told is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= told.at):
+        return ()
+    return told.gaps or ()
 
 
 def _bare(gap: Gap, now: datetime) -> str:

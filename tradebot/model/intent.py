@@ -125,10 +125,10 @@ class Intent(Struct, frozen=True):
     with a stop of its own (BRACKET) its limit and that stop. `score` and `components` are those
     of the candidate that an entry was sent for. `targets` are the levels at which the position that this opens is to be
     closed in parts. `why` is the reason of an order that closes: the strategy's own words, or the exit rules' in the
-    grammar of `exits.why`. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by`
-    makes room for that symbol. An entry that waited for a
-    person's yes has the id of that request as `approval`, and `cluster` is its candidate's. `worst_price` is the price
-    in USD by which the gates measured what an entry costs and loses.
+    grammar of `exits.why`; of an entry with a stop of its own, that stop's. A passive entry has an `approach`, which
+    its replaces keep. A close with `displaced_by` makes room for that symbol. An entry that waited for a person's yes
+    has the id of that request as `approval`, and `cluster` is its candidate's. `worst_price` is the price in USD by
+    which the gates measured what an entry costs and loses.
 
     `decision_mid` is the midpoint of bid and ask for which the order was decided on, and `send_mid` the one when this
     request was sent, from a quote of `send_mid_at`; None if there was no quote. An order's replaces keep the first.

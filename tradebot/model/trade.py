@@ -196,7 +196,11 @@ class FilledOrder(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """An intent as far as figures about fills need it. `entry` is what an entry was decided on; None for others."""
+    """An intent as far as figures about fills need it.
+
+    `entry` is what an entry was decided on; None for others. `stop_price` is that of a stop, also of one that hangs on
+    an entry.
+    """
 
     client_order_id: str
     at: datetime
@@ -206,6 +210,7 @@ class Asked(NamedTuple):
     send_mid: Decimal | None
     send_mid_at: datetime | None
     entry: Kept | None = None
+    stop_price: Decimal | None = None
 
 
 OrderFacts = Order | FilledOrder

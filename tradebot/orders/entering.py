@@ -375,9 +375,8 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         original_quantity=entry.quantity,
         atr_fraction=entry.atr_fraction,
     )
-    stop = levels(Held(position, price, kept), world.rules.exits_watching(position, kept)).stop
-    if stop is None:
+    asked = levels(Held(position, price, kept), world.rules.exits_watching(position, kept))
+    if asked.stop is None:
         return entry
-    return replace(
-        entry, order_class=OrderClass.BRACKET, stop_price=on_tick(listing, stop, closing_side(position.quantity))
-    )
+    stop = on_tick(listing, asked.stop, closing_side(position.quantity))
+    return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=asked.word)

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.ibkr.gateway import Desk, Exchange, Message, desk, intent, made, scripted, usual
 from tradebot.adapters.faults import failpoint
 from tradebot.errors import TemporaryError
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import TARGET_DONE, Intent, Operation
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, Outcome
 from tradebot.model.values import replace
@@ -23,6 +23,14 @@ NOBODY = "77"
 def bracket(**changes: Any) -> Intent:
     """Return an entry with its stop."""
     return intent(order_class=OrderClass.BRACKET, stop_price=Decimal(5_000), **changes)
+
+
+def target(quantity: int, limit: int, **changes: Any) -> Intent:
+    """Return a target that rests apart from its stop."""
+    asked = intent(
+        Side.SELL, quantity=Decimal(quantity), limit_price=Decimal(limit), purpose=Purpose.PROTECT, **changes
+    )
+    return replace(asked, key=replace(asked.key, side=Side.SELL, role=Purpose.PROTECT))
 
 
 def cancel(venue_id: str) -> Intent:
@@ -208,6 +216,22 @@ def _details(number: str) -> Message:
     names = (10, number, "ES", "FUT", "20261218 08:30 US/Central", 0, "", "CME", "USD", "ESZ6", "ES", "ES", 1, 0.25, 50)
     hours = ("", "CME", 1, 1, "E-mini", "", "202612", "", "", "", "US/Central", "", "", "", 0, 0)
     return (*names, *hours, 1, "ES", "IND", "1", "20261218", "", 1, 1, 1)
+
+
+def test_a_target_and_the_stop_of_its_entry_never_both_fill(one: Desk, there: Exchange) -> None:
+    entry = bracket(order_type=OrderType.MARKET, limit_price=None, at=there.now)
+    order = made(one.orders.submit(entry))
+    there.passes(120)
+    apart, beside = (made(one.orders.submit(target(size, 9_000, at=there.now))) for size in (1, 2))
+    (stop,) = one.reader.legs(order.venue_id)
+    groups = {name: sent.ocaGroup for name, (_, _, sent) in one.reader.told().own.items()}
+    assert groups == {stop.venue_id: entry.client_order_id, beside.venue_id: entry.client_order_id, apart.venue_id: ""}
+    one.orders.cancel(cancel(apart.venue_id))
+    closing = target(2, 4_000, operation=Operation.REPLACE, target_venue_id=beside.venue_id, at=there.now)
+    made(one.orders.replace(replace(closing, client_order_id=beside.client_order_id)))
+    there.passes(120)
+    view = one.reader.view()
+    assert (view.positions, view.orders) == ((), ()), "the stop has gone with the fill of the target"
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,22 @@ from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 T = TypeVar("T")
-READS_A_SECOND = 35
-"""How many messages of reads leave within a second. The library holds back what is more than 45, orders too."""
 GATEWAY = "look at the Gateway's window"
 
 
 class Patience(Struct, frozen=True):
-    """How long each step may take, in seconds. `close` is for the last messages of a process."""
+    """How long each step may take, in seconds. `close` is for the last messages of a process.
+
+    `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which counts none.
+    The library holds back what is more than 45, orders too.
+    """
 
     connect: float = 4.0
     answer: float = 10.0
     order: float = 5.0
     quote: float = 3.0
     close: float = 1.0
+    reads_a_second: int = 35
 
 
 class Line:
@@ -41,6 +44,8 @@ class Line:
 
         self.patience, self.ears, self.tap = patience, Ears(), Tap()
         self.client = Client(self.ears)
+        if not patience.reads_a_second:
+            self.client.MaxRequests = 0
         self.client.conn.hasData.connect(self._hear)
         self.client.conn.disconnected.connect(self._end)
         self.quoted: dict[str, int] = {}
@@ -124,14 +129,14 @@ class Line:
 
     async def room(self) -> None:
         """Wait until a read's message can leave without one of an order having to wait behind it."""
-        while True:
+        while self.patience.reads_a_second:
             now = time.monotonic()
             while self._sent and now - self._sent[0] > 1:
                 self._sent.popleft()
-            if len(self._sent) < READS_A_SECOND:
-                break
+            if len(self._sent) < self.patience.reads_a_second:
+                self._sent.append(now)
+                return
             await asyncio.sleep(1 - (now - self._sent[0]))
-        self._sent.append(now)
 
     async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
         """Ask, and return the rows of the answer; raises VenueError, GoneError, or TimeoutError."""

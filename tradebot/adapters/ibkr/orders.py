@@ -45,11 +45,17 @@ class IbkrOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order, with the stop that hangs on it, if it has one; whoever is refused leaves nothing at work."""
+        try:
+            group = self._beside(intent) if intent.is_target else intent.client_order_id
+        except TradebotError as error:
+            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
 
         async def send(line: Line) -> Reply:
             contract = await contract_of(line, intent.instrument.symbol)
             hung = intent.order_class is OrderClass.BRACKET
             parent = _order(line, intent, transmit=not hung)
+            if intent.protects and group:
+                parent.ocaGroup, parent.ocaType = group, 1
             ids = [parent.orderId]
             if hung:
                 child = _stop(line, intent, parent)
@@ -68,6 +74,17 @@ class IbkrOrders:
             return reply
 
         return self._ask(send)
+
+    def _beside(self, intent: Intent) -> str:
+        """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
+        found = {
+            str(order.ocaGroup)
+            for _, contract, order in self._reader.told().own.values()
+            if (contract.localSymbol, order.action, order.orderType)
+            == (intent.instrument.symbol, intent.side.value.upper(), SENT_AS[OrderType.STOP])
+            and order.totalQuantity == intent.quantity
+        }
+        return found.pop() if len(found) == 1 else ""
 
     def replace(self, intent: Intent) -> Reply:
         """Change the price of an order, which keeps its ids."""
@@ -184,6 +201,7 @@ class IbkrOrders:
                 one,
                 parent=first.venue_id,
                 order_class=OrderClass.BRACKET,
+                submitted_at=intent.at,
                 status=waits if one.status is OrderStatus.NEW else one.status,
             )
             for one in legs

@@ -42,9 +42,9 @@ class IbkrVenue:
 
 
 @cache
-def link_to(host: str, port: int, client_id: int) -> Link:
+def link_to(host: str, port: int, client_id: int, reads_a_second: int = Patience().reads_a_second) -> Link:
     """Return this process's connection to a Gateway: whoever asks in it shares one, because the client id is one's."""
-    return Link(host, port, client_id, RetryPolicy(), Patience())
+    return Link(host, port, client_id, RetryPolicy(), Patience(reads_a_second=reads_a_second))
 
 
 def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:

@@ -210,6 +210,7 @@ class _Said(NamedTuple):
             _number(self.send_mid),
             parse_time(self.send_mid_at) if self.send_mid_at else None,
             self._entry() if self.purpose == _OPEN else None,
+            _number(self.stop_price),
         )
 
     def _entry(self) -> Kept:

@@ -280,9 +280,18 @@ class TripFacts:
         return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
     def risk(self, trip: Trip) -> Risk | None:
-        stop = self._stops.first_of(trip.trade, self.names(trip))
+        stop = self._hung_on_entry(trip) or self._stops.first_of(trip.trade, self.names(trip))
         entered = [owned.fill for owned in self._entered(trip)] if stop else []
         return initial_risk(trip.trade, entered, stop, self.kept(trip).stop_loss_fraction, self.restated_at(trip))
+
+    def _hung_on_entry(self, trip: Trip) -> RestedStop | None:
+        """Return the stop that was sent with the first entry of a trade; None if that was sent alone."""
+        trade, sent = trip.trade, self._history.sent.get(self._fills[trip.first.entry_fill].fill.venue_order_id)
+        entry = sent.traded_by if sent else None
+        if entry is None or entry.stop_price is None:
+            return None
+        side = Side.SELL if trade.side is Side.BUY else Side.BUY
+        return RestedStop(trade.strategy, trade.symbol, side, trade.opened_at, entry.stop_price)
 
     def restated_at(self, trip: Trip) -> datetime | None:
         """Return when a trade was first restated, such as by a split; None if it never was."""
