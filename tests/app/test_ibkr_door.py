@@ -1,6 +1,7 @@
 """The way to Interactive Brokers, and what its own checks say."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_orders_of_ours_under_another_client_id_fail_the_check(tmp_path: Path) -
         assert (look.state, "another client id" in look.found) == (State.FAILED, True)
         other.orders.cancel(cancel(order.venue_id))
         assert CHECKS.own["client_id"](one.venue, one.tally).state is State.OK
+
+
+def test_bars_are_looked_for_by_the_venues_clock(tmp_path: Path) -> None:
+    with exchange(tmp_path / "exchange") as there, desk(there.port) as one:
+        found = CHECKS.bar_times(one.venue, one.tally, ["ESZ6"])
+        assert there.now - found["ESZ6"] == timedelta(minutes=1)
 
 
 def test_a_sandbox_plays_the_months_of_the_universe_and_is_reached_at_its_own_port() -> None:
