@@ -17,11 +17,12 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
-from tradebot.model.instrument import TickStep
+from tradebot.model.instrument import MarginLevel, TickStep
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import Job
 from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
 from tradebot.reconciliation.listings import Listed, in_force
 
 CHANGED, UNKNOWN = FindingKind.INSTRUMENT_CHANGED, FindingKind.INSTRUMENT_UNKNOWN
@@ -62,6 +63,18 @@ def test_a_day_is_the_venues_and_not_a_date_of_a_calendar() -> None:
     assert (scene.venue.now.date() != NOW.date(), look(scene, "AAPL").read) == (True, ())
     scene.venue.now = night.close
     assert [record.listing.symbol for record in look(scene, "AAPL").read] == ["AAPL"]
+
+
+def test_margin_that_was_not_told_is_asked_for_again_in_an_account_that_has_any() -> None:
+    scene = Scene()
+    known = replace(listing("AAPL"), margin_levels=(MarginLevel(Decimal(0), Decimal("0.1"), Decimal("0.09")),))
+    keep(scene, look(scene, "AAPL"))
+    scene.venue.capabilities = replace(scene.venue.capabilities, settlement=Settlement.MARGINED)
+    assert look(scene, "AAPL").listings["AAPL"].margin_levels == ()
+    scene.venue.listed["AAPL"] = known
+    assert keep(scene, look(scene, "AAPL")).listings["AAPL"].margin_levels == known.margin_levels
+    look(scene, "AAPL")
+    assert scene.venue.asked_listings == [("AAPL",)] * 3
 
 
 def test_what_an_order_was_refused_in_is_read_again_by_the_next_pass_and_once() -> None:
