@@ -101,3 +101,8 @@ def test_nothing_but_what_an_option_has_may_be_left_out() -> None:
         said = {each: getattr(instrument(), each) for each in Instrument.__struct_fields__ if each != name}
         with pytest.raises(TypeError, match=name):
             Instrument(**said)
+
+
+def test_a_number_that_is_written_otherwise_is_no_change() -> None:
+    again = listing(minimum=D("1.0"), ticks=tuple(TickStep(step.from_price, step.tick * D("1.00")) for step in STEPS))
+    assert not [*again.changes_from(listing(minimum=D(1), ticks=STEPS))]

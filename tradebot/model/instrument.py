@@ -173,10 +173,14 @@ _TERMS = ("tick", "lot", "minimum", "multiplier", "currency", "calendar")
 
 
 def _terms(listing: Listing) -> tuple[str, ...]:
-    """Return the terms in the order of their names, as text."""
+    """Return the terms in the order of their names, as text: 1.0 is 1."""
     of, (first, *others) = listing.instrument, listing.ticks
-    tick = "".join((f"{first.tick:f}", *(f", {step.tick:f} from {step.from_price:f}" for step in others)))
-    return tick, f"{of.lot:f}", f"{listing.minimum:f}", f"{of.multiplier:f}", of.currency, of.calendar
+    tick = "".join((_text(first.tick), *(f", {_text(step.tick)} from {_text(step.from_price)}" for step in others)))
+    return tick, _text(of.lot), _text(listing.minimum), _text(of.multiplier), of.currency, of.calendar
+
+
+def _text(number: Decimal) -> str:
+    return f"{number.normalize():f}"
 
 
 class ListingRecord(Struct, frozen=True):

@@ -31,8 +31,10 @@ async def levels(line: Line, details: Any, ticks: Ticks | None, tally: DriftTall
         most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
     except RowError as error:
         tally.note("margin", error.field_name, error.problem)
-    except (VenueError, TimeoutError) as error:
-        tally.note("margin", "whatIf", f"isn't answered: {error}")
+    except VenueError as error:
+        tally.note("margin", "whatIf", f"is refused: {error}")
+    except TimeoutError:
+        tally.note("margin", "whatIf", "isn't answered with figures")
     else:
         initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
         return (MarginLevel(Decimal(0), initial, maintenance),)
@@ -52,4 +54,5 @@ def _question(line: Line, details: Any, action: str, price: Decimal) -> Any:
 async def _answer(line: Line, contract: Any, order: Any) -> Any:
     """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
     order.whatIf = True
-    return (await line.numbered(lambda number: line.client.placeOrder(number, contract, order)))[-1]
+    answer = line.numbered(lambda number: line.client.placeOrder(number, contract, order))
+    return (await asyncio.wait_for(answer, line.patience.quote))[-1]
