@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.played import VENUES, Desk, Played, playing, truth
+from tests.conformance.played import VENUES, Desk, Played, playing
 
 
 @pytest.fixture(scope="module", params=VENUES)
@@ -16,5 +16,5 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def desk(played: Played) -> Iterator[Desk]:
     yield played.desk()
-    played.lie, played.status = truth, None
+    played.road.calm()
     played.control("DELETE", "/exchange/v1/faults")

@@ -5,7 +5,7 @@ A third venue is one more row of VENUES. No test asks for a name: what it expect
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import count
@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import urllib3
 
 from tests.builders import SHIPPED
+from tests.conformance.roads import URL, Http, Road, Socket
 from tests.elsewhere import place
 from tests.elsewhere.door import door as elsewhere
 from tests.elsewhere.door import with_brackets
-from tests.faults.wire import Whole, Wire
-from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import Access, Door, door_to
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import ACCOUNTS, TICK
+from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.faults.room import PATH as FAULTS
 from tradebot.exchange.market.coins import kraken_venue
+from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_BAR, Costs, MarketSpec
 from tradebot.exchange.process import create
 from tradebot.model.bar import Session
@@ -35,28 +34,30 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply
-from tradebot.model.values import replace
 
 START, EPOCH = date(2026, 11, 16), datetime(1970, 1, 1, tzinfo=UTC)
-CASH = Decimal(1_000_000)
+CASH = Decimal(10_000_000)
 TOLD_WITHIN = timedelta(seconds=15)
 """How late a venue may tell what has happened: an end, a fee."""
 MORNING, HOURS_LEFT = timedelta(minutes=30), timedelta(hours=2)
-AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 PARTS = 50
 """How many small orders are so large that it fills in parts, because few of a bar's units trade with us."""
 PERPETUALS = ("PF_XBTUSD", "PF_ETHUSD")
+FUTURES_START = date(2026, 9, 21)
+"""Most of that autumn's trading is in one month, December."""
+FUTURES, MICROS = futures_venue(FUTURES_START, 40, ("MES",)), ("MESZ6", "MESH7")
 UNLISTED, UNTRADED, UNKNOWN_ID = "NO SUCH", "QZQZQ", "77777777-7777-4777-8777-777777777777"
-URL = "http://127.0.0.1:9"
-"""Never opened: what is sent there goes through the wire."""
 
 
 class Venue(NamedTuple):
     """How to play one venue: the way to it, its market, the names of an account's keys, and packages to be found.
 
     A request sent `latest_s` seconds ago may still arrive there. If it has a `word_for_new`, it tells an order that it
-    hasn't taken yet apart from one that works; if its market orders `rest`, they fill bar by bar until all of it is
-    bought. `fields` are its names of fields, where they are others than Alpaca's.
+    hasn't taken yet apart from one that works, and with a `word_for_expired` one that its life ended from one that was
+    canceled. If its market orders `rest`, they fill bar by bar until all of it is bought. `fields` are its names of
+    fields, where they are others than Alpaca's. Tests ask for the first two of `symbols`, or of the market's. It
+    `forgets` fills and ended orders at the end of its day, and with them what they would prove. `reads` are the kinds
+    of requests that reads make, and requests go over its `road`.
     """
 
     door: Callable[[], Door]
@@ -65,8 +66,13 @@ class Venue(NamedTuple):
     site: Path | None = None
     latest_s: int = 119
     word_for_new: bool = True
+    word_for_expired: bool = True
     rest: bool = True
     fields: Mapping[str, str] = {}
+    symbols: tuple[str, ...] = ()
+    forgets: bool = False
+    reads: str | tuple[str, ...] = "any read"
+    road: Callable[[], Road] = Http
 
 
 VENUES = {
@@ -108,50 +114,45 @@ VENUES = {
         rest=False,
         fields={"limit_price": "limitPrice", "cash": "balanceValue", "equity": "portfolioValue"},
     ),
+    "ibkr": Venue(
+        lambda: door_to("ibkr"),
+        MarketSpec(
+            start=FUTURES_START,
+            symbols=tuple(one.symbol for one in FUTURES.instruments),
+            sessions=40,
+            fill=NEXT_BAR._replace(volume_share=Decimal("0.1")),
+            venue=FUTURES,
+        ),
+        (),
+        fields={"cash": "UnrealizedPnL", "equity": "NetLiquidation"},
+        symbols=MICROS,
+        word_for_expired=False,
+        forgets=True,
+        reads=("account", "positions", "orders", "order", "activities", "clock", "bars", "quotes"),
+        road=Socket,
+    ),
 }
-
-
-def truth(body: Any) -> Any:
-    """Return the body of an answer as it is."""
-    return body
 
 
 class Played:
     """One venue's exchange; its time only ever goes forward, and each test has an account of its own."""
 
-    def __init__(self, venue: Venue, folder: Path) -> None:
+    def __init__(self, venue: Venue, folder: Path, road: Road) -> None:
         create(folder, venue.market)
-        self.door, self.venue = venue.door(), venue
+        self.door, self.venue, self.road = venue.door(), venue, road
         self.can = self.door.capabilities
-        self.symbols = venue.market.symbols
+        self.symbols = venue.symbols or venue.market.symbols
         self.exchange = open_exchange(folder)
-        self.sent: list[tuple[str, str]] = []
-        """Method and path of every request that would change something, whether or not it arrives."""
-        self.requests = 0
-        """How many requests have been sent."""
-        self.lie: Callable[[Any], Any] = truth
-        """What the body of each answer is changed to."""
-        self.status: int | None = None
-        """The status that each answer has in place of its own."""
-        self._wire, self._names = Wire(), count(1)
-        self._wire.connect(self.exchange, lambda method, path, body: self.sent.append((method, path)))
+        self.sent = road.sent
+        road.connect(self.exchange)
         # So that there is a close before.
         self.tick(to="close")
+        self._names = count(1)
 
-    def close(self) -> None:
-        """End it."""
-        self._wire.close()
-
-    def urlopen(self, method: str, url: str, body: bytes | None, *rest: Any, **named: Any) -> Any:
-        """Carry a request to the exchange, and its answer back."""
-        self.requests += 1
-        answer = self._wire.send(method, url, body, *rest, **named)
-        if not isinstance(answer, Whole) or (self.lie is truth and self.status is None):
-            return answer
-        content = answer.read1(0)
-        with suppress(ValueError):
-            content = json.dumps(self.lie(json.loads(content))).encode()
-        return Whole(self.status or answer.status, answer.headers, content)
+    @property
+    def has_keys(self) -> bool:
+        """Return True if whoever asks shows a key, which may be refused."""
+        return any(key.secret for key in self.door.keys)
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """Ask the exchange's control."""
@@ -169,8 +170,8 @@ class Played:
 
     def desk(self) -> "Desk":
         """Open an account amid a session of which hours are left."""
-        name = f"test-{next(self._names)}"
-        opened = self.control("POST", ACCOUNTS, {"name": name, "cash": str(CASH)})
+        name = self.road.account(f"test-{next(self._names)}")
+        opened = self.control("POST", *self.road.opening(name, CASH))
         desk = Desk(self, name, opened["account_number"])
         clock = desk.reader.clock()
         if not clock.is_open or clock.next_close - clock.now < HOURS_LEFT:
@@ -183,7 +184,7 @@ class Played:
 
     def access(self, name: str, **listeners: Any) -> Access:
         """Return what a connection of an account is made with."""
-        return Access(SHIPPED, dict.fromkeys(self.venue.keys, name), URL, **listeners)
+        return Access(SHIPPED, dict.fromkeys(self.venue.keys, name), URL, ports=self.road.ports, **listeners)
 
 
 class Desk:
@@ -193,8 +194,7 @@ class Desk:
         self.played, self.can, self.name, self.number = played, played.can, name, number
         self.symbol, self.other = played.symbols
         door, self.tally = played.door, DriftTally()
-        connected: Any = door.connect(played.access(name))
-        connection = replace(connected, policy=AT_ONCE)
+        connection: Any = played.road.quick(door.connect(played.access(name)))
         self.reader, self.orders = door.reader(connection, self.tally), door.orders(connection, self.tally)
         self.bars = door.bars(connection, self.tally)
         self._first, self._names, self._armed = played.exchange.log.count, count(1), 0
@@ -228,9 +228,8 @@ class Desk:
 
     def intent(self, side: Side = Side.BUY, **changes: Any) -> Intent:
         """Return a limit buy far below the market under an id of its own, or what the changes say."""
-        key = IntentKey(
-            self.number, "flow", date(2026, 11, 16), f"slot {next(self._names)}", self.symbol, side, Purpose.OPEN
-        )
+        slot, purpose = f"slot {next(self._names)}", changes.get("purpose", Purpose.OPEN)
+        key = IntentKey(self.number, "flow", date(2026, 11, 16), slot, self.symbol, side, purpose)
         values: dict[str, Any] = {
             "key": key,
             "client_order_id": key.client_order_id(),
@@ -314,17 +313,10 @@ def made(reply: Reply) -> Order:
 @contextmanager
 def playing(venue: Venue, folder: Path) -> Iterator[Played]:
     """Play a venue for as long as the block runs: requests to it go to its exchange in place of a socket."""
-    far = urllib3.HTTPConnectionPool.urlopen
     with pytest.MonkeyPatch.context() as patch:
         if venue.site:
             patch.syspath_prepend(venue.site)
-        played = Played(venue, folder)
-
-        def urlopen(pool: urllib3.HTTPConnectionPool, method: str, url: str, *rest: Any, **named: Any) -> Any:
-            if f"{pool.scheme}://{pool.host}:{pool.port}" != URL:
-                return far(pool, method, url, *rest, **named)
-            return played.urlopen(method, url, *rest, **named)
-
-        patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
-        yield played
-        played.close()
+        road = venue.road()
+        road.lay(patch)
+        yield Played(venue, folder, road)
+        road.close()

@@ -181,11 +181,13 @@ class Intent(Struct, frozen=True):
         """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
 
         After a replace, the order may be smaller, since the venue may or may not count what had filled before; so may
-        one that closes, which a venue fits to what is left of the position. An order type we don't know and a limit
-        price the venue leaves out aren't held against it.
+        one that closes, which a venue fits to what is left of the position. An order type we don't know, a limit price
+        the venue leaves out, and the size of an order that has ended, aren't held against it.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
-        if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
+        if ours != (order.client_order_id, order.symbol, order.side):
+            return False
+        if order.quantity is None and not order.status.terminal:
             return False
         both_stop = {self.order_type, order.order_type} <= _STOPS
         if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not both_stop:
@@ -193,7 +195,8 @@ class Intent(Struct, frozen=True):
         if not self.has_prices_of(order):
             return False
         smaller = self.operation is Operation.REPLACE or self.purpose is not Purpose.OPEN
-        return order.quantity == self.quantity or (smaller and order.quantity < self.quantity)
+        told = order.filled_quantity if order.quantity is None else order.quantity
+        return told == self.quantity or (told < self.quantity and (smaller or order.quantity is None))
 
     def has_prices_of(self, order: Order) -> bool:
         """Return True if the order has our prices; a venue may give a stop a limit to bound what it pays."""

@@ -56,7 +56,7 @@ SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.item
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
 """The Gateway has lost the venue; it is back, and what was subscribed to is gone; it is back with everything."""
 IN_USE = 326
-NO_SUCH_ORDER, CANNOT_CANCEL, CANCELED = 10147, 10148, 202
+NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
 REFUSED = frozenset(
     {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}
 )

@@ -1,7 +1,6 @@
 """Keep what the library has decoded until the question that it answers is over."""
 
 import asyncio
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC
@@ -42,12 +41,12 @@ class Status(NamedTuple):
 
 
 class Ticks:
-    """What streams for one contract; `seen` is the stopwatch at its last price."""
+    """What streams for one contract; `seen` is the loop's time at its last price, and `age` how long ago that was."""
 
     def __init__(self) -> None:
         self.prices: dict[int, float] = {}
         self.sizes: dict[int, float] = {}
-        self.seen, self.problem, self.halted, self.delayed = 0.0, "", False, False
+        self.seen, self.age, self.problem, self.halted, self.delayed = 0.0, 0.0, "", False, False
 
     @property
     def complete(self) -> bool:
@@ -224,7 +223,7 @@ class Ears:
         if ticks is not None:
             ticks.delayed = ticks.delayed or kind in _DELAYED
             ticks.prices[_DELAYED.get(kind, kind)] = price
-            ticks.seen = time.monotonic()
+            ticks.seen = asyncio.get_running_loop().time()
 
     def _generic(self, request: int, kind: int, value: float) -> None:
         ticks = self.ticks.get(request)

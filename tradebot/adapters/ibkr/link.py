@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
@@ -129,8 +128,9 @@ class Line:
 
     async def room(self) -> None:
         """Wait until a read's message can leave without one of an order having to wait behind it."""
+        clock = asyncio.get_running_loop()
         while self.patience.reads_a_second:
-            now = time.monotonic()
+            now = clock.time()
             while self._sent and now - self._sent[0] > 1:
                 self._sent.popleft()
             if len(self._sent) < self.patience.reads_a_second:

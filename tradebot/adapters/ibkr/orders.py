@@ -1,7 +1,6 @@
 """Send orders through a Gateway, each once. Only the venue's own words say what became of one."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ from tradebot.adapters.ibkr.capabilities import (
     CANNOT_CANCEL,
     INACTIVE,
     NO_SUCH_ORDER,
+    NOT_CANCELABLE,
     NOTICES,
     READ_ONLY_WORDS,
     REFUSED,
@@ -33,6 +33,8 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outc
 from tradebot.model.values import replace
 from tradebot.ports.broker import Ending
 
+_DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
+"""What a cancel may be answered that is too late, refused, or sent already: the lists of orders say which."""
 _OVER = frozenset({"ApiCancelled", "Cancelled", "PendingCancel"})
 
 
@@ -91,7 +93,7 @@ class IbkrOrders:
         known = self._own(str(intent.target_venue_id))
         if isinstance(known, Reply):
             return known
-        order_id, contract, before = known
+        order_id, contract, before, _ = known
 
         async def send(line: Line) -> Reply:
             changed = _order(line, intent, order_id)
@@ -119,10 +121,13 @@ class IbkrOrders:
             return await _canceled(line, order_id)
 
         reply = self._ask(send)
-        if reply.code in (str(NO_SUCH_ORDER), str(CANNOT_CANCEL)):
-            again = self._own(venue_id, ending=True)
-            return again if isinstance(again, Reply) else reply
-        return reply
+        if reply.code is None or not reply.code.isdecimal() or int(reply.code) not in _DOUBTED:
+            return reply
+        again = self._own(venue_id, ending=True)
+        if isinstance(again, Reply):
+            return again
+        # It is listed as open after the venue has said no.
+        return reply if again[3] is OrderStatus.PENDING_CANCEL else replace(reply, outcome=Outcome.REJECTED)
 
     def _ask(self, send: Callable[[Line], Any]) -> Reply:
         """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
@@ -139,14 +144,14 @@ class IbkrOrders:
             return Reply(Outcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
         return reply
 
-    def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any] | Reply:
-        """Return order id, contract and order of an open order of this client id; or what is known of any other."""
+    def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
+        """Return order id, contract, order and status of an open order of this client id; or what any other is."""
         try:
             told = self._reader.told()
         except TradebotError as error:
             return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
         if venue_id in told.own:
-            return told.own[venue_id]
+            return *told.own[venue_id], told.orders[venue_id].status
         order = told.orders.get(venue_id)
         if order is not None and order.status.terminal:
             return Reply(Outcome.ACCEPTED if ending else Outcome.REJECTED, code=TARGET_DONE, message="it has ended")
@@ -158,10 +163,11 @@ class IbkrOrders:
 
     async def _heard(self, line: Line, ids: Sequence[int], intent: Intent) -> Reply:
         """Return what the venue says of the orders of a request, once it has said something of each, or time is up."""
-        until = time.monotonic() + line.patience.order
+        clock = asyncio.get_running_loop()
+        until = clock.time() + line.patience.order
         while True:
             reply = self._judged(line, ids, intent)
-            left = until - time.monotonic()
+            left = until - clock.time()
             if reply is not None:
                 return reply
             if line.ears.gone or left <= 0:
@@ -226,7 +232,8 @@ def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
 
 
 async def _canceled(line: Line, order_id: int) -> Reply:
-    until = time.monotonic() + line.patience.order
+    clock = asyncio.get_running_loop()
+    until = clock.time() + line.patience.order
     while True:
         for name, what in line.ears.said_of(order_id):
             if name == "status" and what.word in _OVER:
@@ -234,10 +241,10 @@ async def _canceled(line: Line, order_id: int) -> Reply:
             if name == "error" and what.code == CANCELED:
                 return Reply(Outcome.ACCEPTED)
             if name == "error" and what.code not in NOTICES:
-                unsure = what.code in (NO_SUCH_ORDER, CANNOT_CANCEL) or what.code not in REFUSED
+                unsure = what.code in _DOUBTED or what.code not in REFUSED
                 outcome = Outcome.UNKNOWN if unsure else Outcome.REJECTED
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
-        left = until - time.monotonic()
+        left = until - clock.time()
         if line.ears.gone or left <= 0:
             return Reply(Outcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
         try:

@@ -1,7 +1,6 @@
 """Contracts and prices: how one is listed, and what streams for it."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -94,10 +93,14 @@ async def streamed(line: Line, symbols: Sequence[str]) -> tuple[datetime, Mappin
             line.ears.ticks[number], line.quoted[symbol] = Ticks(), number
             line.client.reqMktData(number, details.contract, "", False, False, [])
     told = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
-    until = time.monotonic() + line.patience.quote
-    while time.monotonic() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
+    clock = asyncio.get_running_loop()
+    until = clock.time() + line.patience.quote
+    while clock.time() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
         await asyncio.sleep(_STEP_S)
-    return datetime.fromtimestamp(await line.time(), UTC), told
+    now = datetime.fromtimestamp(await line.time(), UTC)
+    for one in told.values():
+        one.age = max(clock.time() - one.seen, 0)
+    return now, told
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
@@ -124,7 +127,7 @@ def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
     close = ticks.prices.get(_CLOSE, 0)
     return Quote(
         symbol=symbol,
-        at=now - timedelta(seconds=max(time.monotonic() - ticks.seen, 0)),
+        at=now - timedelta(seconds=ticks.age),
         bid=bid,
         ask=ask,
         last=last,

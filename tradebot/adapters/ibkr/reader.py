@@ -19,7 +19,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
-from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
 from tradebot.model.venue import End, Proof, Settlement
 
 T = TypeVar("T")
@@ -148,7 +148,8 @@ class IbkrReader:
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with our mark."""
-        return self._told().by_client_id(client_order_id, self._tally)
+        told = self._told()
+        return _known(told, told.by_client_id(client_order_id, self._tally))
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, completed orders and executions prove together.
@@ -173,12 +174,19 @@ class IbkrReader:
         return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return nothing: what an order's life ended, the completed orders say."""
-        return ""
+        """Return the evidence that a DAY order's session is over: on the next day, no list has it any more."""
+        sent = order.submitted_at
+        if order.time_in_force is not TimeInForce.DAY or sent is None:
+            return ""
+        closes = min((one.close for one in sessions if one.close > sent), default=None)
+        if closes is None or now < closes + ARRIVES_WITHIN:
+            return ""
+        return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order with this venue id: a change leaves it as it is."""
-        return self._told().orders.get(venue_id)
+        told = self._told()
+        return _known(told, told.orders.get(venue_id))
 
     def told(self) -> Told:
         """Return all orders, with what changing or canceling one needs."""
@@ -189,9 +197,10 @@ class IbkrReader:
         return [order for order in self._told().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return today's orders that have ended, oldest first, without those whose executions are all older."""
-        orders = (order for order in self._told().orders.values() if order.status.terminal)
-        return [order for order in orders if order.updated_at is None or order.updated_at >= since]
+        """Return today's orders that have ended, oldest first, and last those of which nobody says when."""
+        orders = [order for order in self._told().orders.values() if order.status.terminal]
+        found = [order for order in orders if order.updated_at is None or order.updated_at >= since]
+        return sorted(found, key=lambda order: (order.updated_at is None, order.updated_at or since))
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
         """Return the orders in these symbols, newest first."""
@@ -283,13 +292,16 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
     )
 
 
-def _ours(told: Told) -> Mapping[str, tuple[OrderStatus, Decimal]]:
+def _known(told: Told, order: Order | None) -> Order | None:
+    """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
+    if order is None and told.unreadable:
+        raise TemporaryError(f"{told.unreadable} rows about orders can't be read, and may be about this one")
+    return order
+
+
+def _ours(told: Told) -> Mapping[str, Order]:
     """Return what of our orders has to stay the same while a view is read."""
-    return {
-        venue_id: (order.status, order.filled_quantity)
-        for venue_id, order in told.orders.items()
-        if is_marked(told.refs.get(venue_id, ""))
-    }
+    return {venue_id: order for venue_id, order in told.orders.items() if is_marked(told.refs.get(venue_id, ""))}
 
 
 async def _values(line: Line) -> tuple[str, list[Any]]:

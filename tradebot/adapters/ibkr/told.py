@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct, field
 
@@ -283,6 +284,7 @@ def order_of(
     size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
     kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
     times = [one.revisions[-1][3] if one.revisions else one.first.at for one in counted]
+    times += [ended for ended in [_ended_at(str(getattr(state, "completedTime", "")))] if ended]
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     status = _status(word, size, filled, claimed, str(getattr(state, "completedStatus", "")), tally)
     if size is None and not status.terminal and word != INACTIVE:
@@ -304,6 +306,15 @@ def order_of(
         updated_at=max(times, default=None),
         stop_price=number("auxPrice", order.auxPrice) if stops else None,
     )
+
+
+def _ended_at(text: str) -> datetime | None:
+    """Return when an order ended; None if nothing is told, or nothing that can be read."""
+    moment, _, zone = text.rpartition(" ")
+    try:
+        return datetime.strptime(moment, "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
 
 
 def _claimed(value: object) -> Decimal:

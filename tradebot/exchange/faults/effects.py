@@ -69,9 +69,8 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
 def delivered(command: Command, carry_out: CarryOut, later: Later) -> Answer:
     """Deliver a command once, twice, or later, as decided. The answer to a late command reaches nobody."""
     effects = effects_in(command)
-    late_us = next((effect[LATE] for effect in effects if LATE in effect), None)
-    if late_us is not None:
-        later(late_us, command)
+    if any(LATE in effect for effect in effects):
+        later(late_us(command.effects), command)
         return _ON_ITS_WAY
     first = carry_out(command)
     choice = next((effect[TWICE] for effect in effects if TWICE in effect), None)
@@ -85,6 +84,11 @@ def effects_in(command: Command) -> list[Mapping[str, Any]]:
     """Return the effects in a command's log line."""
     effects_found: list[Mapping[str, Any]] = json.loads(command.effects or "[]")
     return effects_found
+
+
+def late_us(effects: str) -> int:
+    """Return by how much later than it is sent a command arrives, 0 for one that arrives at once."""
+    return sum(effect.get(LATE, 0) for effect in json.loads(effects or "[]"))
 
 
 def shown_us(effects: str, now_us: int) -> int:

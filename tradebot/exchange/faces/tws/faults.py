@@ -22,6 +22,9 @@ _DECIDING = ("answer", "order")
 _IN_FIELDS = ("unknown_enum", "missing_field", "wrong_value")
 _CODE, _NOT_CONNECTED = 322, 504
 _CLOCK = 49
+_RESTLESS = {"limit_price": "lmtPrice", "qty": "totalQuantity"}
+"""The numbers of an order that may never rest, by this venue's names; none of its messages says when it changed."""
+_WORDS = ("Submitted", "PreSubmitted", "PendingSubmit", "PendingCancel")
 
 Answer = Iterable[Message]
 CarriedOut = Callable[[], Answer]
@@ -100,7 +103,7 @@ class Answering:
             self.mute = True
             self._session.line.later(settings["value"] / SECOND, lambda: self._after(settings, told))
         elif fault != "empty_body":
-            self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings['value'] or fault}"))
+            self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings.get('value') or fault}"))
 
     def _after(self, settings: Mapping[str, Any], told: list[Message]) -> None:
         """End a silence: close, or answer late."""
@@ -146,6 +149,8 @@ class Answering:
 def _changed(message: Message, firing: Firing) -> Iterator[Message]:
     fault, settings = firing.rule.fault, firing.rule.settings
     fields = dict(message.fields)
+    if fault == "missing_field" and fields.get("key") == settings["value"]:
+        return
     if fault in _IN_FIELDS:
         yield Message(message.number, bodies.in_fields(fault, fields, settings))
     elif fault == "clock_skew" and message.number == _CLOCK:
@@ -154,10 +159,20 @@ def _changed(message: Message, firing: Firing) -> Iterator[Message]:
         yield message
     elif fault == "opposite_side" and "position" in fields:
         yield Message(message.number, fields | {"position": -fields["position"]})
+    elif fault == "restless_orders":
+        yield Message(message.number, fields | _restless(fields, settings["value"], firing.number))
     elif fault == "repeated_rows":
         yield from (message, message)
     elif fault != "missing_rows":
         yield message
+
+
+def _restless(fields: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
+    """Return the field of an order that differs at each reading, if it has it."""
+    if name == "status" and "status" in fields:
+        return {"status": _WORDS[number % len(_WORDS)]}
+    field = _RESTLESS.get(name, "")
+    return {field: fields[field] + number} if fields.get(field) else {}
 
 
 def _is_row(fields: Mapping[str, Any]) -> bool:

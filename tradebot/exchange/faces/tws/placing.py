@@ -10,7 +10,7 @@ from tradebot.exchange.faces.tws.orders import LIVES, SIDES, TYPES
 from tradebot.exchange.faces.tws.words import UNSET
 from tradebot.exchange.jsontext import to_decimal
 
-_HEAD = (
+HEAD = (
     *("secIdType", "secId", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif", "ocaGroup"),
     *("account", "openClose", "origin", "orderRef", "transmit", "parentId", "blockOrder", "sweepToFill"),
     *("displaySize", "triggerMethod", "outsideRth", "hidden", "sharesAllocation", "discretionaryAmt"),
@@ -24,7 +24,7 @@ _HEAD = (
     *("clearingIntent", "notHeld", "deltaNeutral", "algoStrategy", "algoId", "whatIf"),
 )
 """The fields after the contract. Some would bring others with them; an order that has one of these is refused."""
-_LEAST = 2 + CONTRACT_FIELDS + len(_HEAD)
+_LEAST = 2 + CONTRACT_FIELDS + len(HEAD)
 _BRING_OTHERS = ("deltaNeutralOrderType", "hedgeType", "algoStrategy", "goodAfterTime", "goodTillDate", "faGroup")
 _LONGEST_REF = 128
 
@@ -47,7 +47,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     found = contracts.found(named, expired=False)
     if len(found) != 1:
         raise OrderError(200, "No security definition has been found for the request" if not found else _AMBIGUOUS)
-    given = dict(zip(_HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
+    given = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
     _refuse_others(given)
     kind, prices = given["orderType"], {name: _price(given, name) for name in ("lmtPrice", "auxPrice")}
     return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tradebot.exchange.faces.tws import asking
-from tradebot.exchange.faces.tws.orders import CANCEL, CANCEL_ALL, PLACE, ROOT
+from tradebot.exchange.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
 from tradebot.exchange.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, Session
 
 _ORDERS, _ACCOUNT = f"GET {ROOT}/orders", f"GET {ROOT}/account"
@@ -45,6 +45,7 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
 """What answers each message of a client, by its number."""
 KINDS = {
     "submit": rf"POST {PLACE}",
+    "replace": rf"PATCH {CHANGE}",
     "cancel": rf"DELETE {CANCEL}",
     "cancel_all": rf"DELETE {CANCEL_ALL}",
     "orders": rf"GET {ROOT}/orders",
@@ -58,4 +59,4 @@ KINDS = {
     "bars": rf"GET {ROOT}/bars(/live)?",
     "any data": rf"GET {ROOT}/(quotes|bars.*)",
 }
-"""What rules of faults call the requests of this face. A change of an order is a `submit`, as it is on the wire."""
+"""What rules of faults call the requests of this face. Placing an order again that is open is a `replace`."""

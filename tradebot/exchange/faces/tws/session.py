@@ -24,8 +24,10 @@ from tradebot.exchange.faces.tws.orders import (
 from tradebot.exchange.faces.tws.placing import Kept, OrderError, Placed
 from tradebot.exchange.faces.tws.wire import VERSION, Frames, Message, WireError, framed
 from tradebot.exchange.faces.tws.words import error, time_of
+from tradebot.exchange.faults.effects import late_us
 from tradebot.exchange.faults.kinds import Facts
 from tradebot.exchange.jsontext import decode_object, encode
+from tradebot.exchange.times import MINUTE
 
 _VERSIONS = re.compile(r"v(\d{1,4})\.\.(\d{1,4})(?: .*)?")
 _NEXT_ID, _ACCOUNTS = 9, 15
@@ -39,6 +41,8 @@ _WELCOME = {
     2106: "HMDS data farm connection is OK:ushmds",
     2158: "Sec-def data farm connection is OK:secdefil",
 }
+_KEPT_FOR_US = 2 * MINUTE
+"""What a Gateway hasn't passed on by then, it never does."""
 _NOTHING: tuple[Message, ...] = ()
 
 Fields = list[str]
@@ -153,6 +157,7 @@ class Session:
         if number != PLACE_ORDER:
             return Facts(target, found, account=known)
         rest = fields[2 + CONTRACT_FIELDS :]
+        target = f"PATCH {CHANGE}" if self._changes(int(fields[1])) else target
         return Facts(target, found, rest[2].lower(), rest[12], known)
 
     # What follows answers one kind of request each.
@@ -196,10 +201,9 @@ class Session:
             return [error(number, wrong.code, str(wrong))]
         if placing.only_asks(fields):
             return self._previews(order)
+        if self._changes(number):
+            return self._run("PATCH", CHANGE, [order])
         if number <= self._highest and number not in self._kept:
-            known = labelled(self.gateway.account, label_of(self.client or 0, number))
-            if known is not None and known.is_open:
-                return self._run("PATCH", CHANGE, [order])
             return [error(number, _DUPLICATE, "Duplicate order id")]
         self._highest = max(self._highest, number)
         if not order["transmit"]:
@@ -211,6 +215,11 @@ class Session:
         if not self.gateway.lost:
             for told in margins.impacts(self.gateway.engine, order):
                 yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
+
+    def _changes(self, number: int) -> bool:
+        """Return True if an order with this id is open, so that placing it again changes it."""
+        known = labelled(self.gateway.account, label_of(self.client or 0, number))
+        return number not in self._kept and known is not None and known.is_open
 
     def _keep(self, order: Placed) -> None:
         self._kept.keep(order)
@@ -233,7 +242,11 @@ class Session:
         """Run a command, unless the venue can't be reached; return what a refusal says."""
         if self.gateway.lost:
             return None
-        command = command._replace(account=self.gateway.account.number, effects=self.effects)
+        number = self.gateway.account.number
+        if late_us(self.effects) > _KEPT_FOR_US:
+            self.gateway.exchange.note("message_lost", {"account": number, "path": command.path, "body": command.body})
+            return None
+        command = command._replace(account=number, effects=self.effects)
         status, body = self.gateway.exchange.run(command)
         return decode_object(body.decode()) if status >= 400 else None  # as HTTP says
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -39,9 +39,9 @@ def framed(payload: bytes) -> bytes:
 
 def _texts(values: object) -> Iterator[str]:
     for value in values:  # type: ignore[attr-defined] # it is a collection of what JSON has
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _texts(value.values())
-        elif isinstance(value, Sequence) and not isinstance(value, str):
+        elif isinstance(value, list | tuple):
             yield from _texts(value)
         else:
             yield _text(value)

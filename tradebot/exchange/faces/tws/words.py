@@ -154,7 +154,8 @@ class Book:
 
     def completed(self, order: Order) -> Message:
         ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
-        size = "Filled Size: " + str(order.filled_qty) if order.status == "filled" else reason(order)
+        why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
+        size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
         own = {
             "totalQuantity": 0,
             "filledQuantity": order.filled_qty,
