@@ -21,7 +21,8 @@ OFF_THE_ROAD = {
     "switch.put_back": "a second halt that comes while one is being ended",
     "kraken.send": "a bot at Kraken Futures, which the campaigns there kill",
     **dict.fromkeys(
-        ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel"), "a Gateway; no campaign has one yet"
+        ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel"),
+        "a bot at Interactive Brokers, which a campaign of its own kills",
     ),
     "person_file.sync": "a change of a person's configuration",
     "person_file.make": "a change of a person's configuration",

@@ -1,0 +1,268 @@
+"""The pit: one bot of futures and one exchange in this process, over the cable, made again for each day.
+
+A run is a process: it opens the bot anew, with a connection of its own. When it is killed at a failpoint, its
+connection ends there, and nothing of it has an effect any more.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
+from tests.accepting import accept
+from tests.faults.cable import PORT, Cable
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
+from tradebot.adapters.ibkr.link import Link, Patience
+from tradebot.adapters.ibkr.venue import IbkrVenue
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.adapters.wire.http import RetryPolicy
+from tradebot.app.keys import Secrets
+from tradebot.app.loading import Options, load_for
+from tradebot.app.settings import shipped
+from tradebot.app.wiring import App
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.exchange import process
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.commands.control import TICK
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faults.room import PATH as FAULTS
+from tradebot.exchange.market.futures import futures_venue
+from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.exchange.opening import open_market
+from tradebot.exchange.state import read_market
+from tradebot.model.trading import Mode
+
+START, SESSIONS = date(2026, 12, 4), 4
+"""A Friday. On Tuesday, December's contracts of stock indexes are left for March's."""
+OPENS_AT = datetime(2026, 12, 7, 20, 0, tzinfo=UTC)
+ROLLS_AT = datetime(2026, 12, 8, 19, 1, tzinfo=UTC)
+"""In the hour in which most is traded of both months."""
+LEFT, INTO = "MESZ6", "MESH7"
+"""The contract that is left, and for which one."""
+SIZE = 2
+STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]
+CONFIGURATION = f"""
+venue: {IBKR.name}
+universe: [{LEFT}]
+strategies: {json.dumps(STRATEGIES, default=float)}
+sectors: {{{LEFT}: indexes, {INTO}: indexes}}
+limits: {{cooldown_s: 1, max_order_notional_usd: 1000000, max_order_fraction: 2, max_symbol_fraction: 2,
+         max_sector_fraction: 4, max_gross_fraction: 4, max_order_contracts: {SIZE}, price_collar_fraction: 0.3}}
+exits: {{time_exit_s: 400000, profit_target_fraction: 0.1, stop_loss_fraction: 0.03,
+        trailing_arm_fraction: 0.09, trailing_stop_fraction: 0.03}}
+"""
+KILLED, ERRED = -9, 70
+FINDINGS = (0, 10)
+"""How a comparison ends that has let the bot go on."""
+SEED = 5
+"""With it, prices stay within stops until contracts are left."""
+QUICK = RetryPolicy(attempts=2, sleep=lambda seconds: None)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Verb = Callable[[App], int]
+Hook = Callable[[str], None]
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Pit:
+    """What every day begins with: a bot that has compared its books, late in a session."""
+
+    def __init__(self, root: Path, cable: Cable) -> None:
+        self.root, self.cable = root, cable
+        venue = futures_venue(START, SESSIONS, ("MES",))
+        symbols = tuple(one.symbol for one in venue.instruments)
+        fill = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25"))
+        process.create(
+            root / "first",
+            MarketSpec(start=START, symbols=symbols, sessions=SESSIONS, seed=SEED, fill=fill, venue=venue),
+        )
+        self.stored = read_market(root / "first")
+        self.market = open_market(root / "first", self.stored)
+        exchange = Exchange(root / "first", self.stored, self.market)
+        for step in ({"to": "close"}, {"to": OPENS_AT.isoformat()}):
+            tick(exchange, step)
+        exchange.commit()
+        self.begun, self.number = exchange.log.count, exchange.engine.main.number
+        self._prepare(root / "bot", now_of(exchange))
+        day = Day(self, exchange, root / "bot")
+        assert day.run(compares) == 0
+        self._keep(day, "flat")
+
+    def trades(self) -> None:
+        """Keep what else days may begin with: what rests, is held, rolls, and has half rolled."""
+        self._rest(self.day("flat"))
+        day, root = self.day("flat"), self.root
+        assert day.run(wants(root, {LEFT: "buy"})) == 0
+        day.tick(seconds=122)
+        day.passes(exits, compares)
+        self._keep(day, "held")
+        day.tick(to=ROLLS_AT.isoformat())
+        assert day.run(compares) in FINDINGS
+        self._keep(day, "rolls")
+        day.passes(exits)
+        day.tick(seconds=61)
+        assert day.run(compares) in FINDINGS
+        self._keep(day, "has closed")
+        self._leave(self.day("rolls"))
+
+    def _rest(self, day: "Day") -> None:
+        """Let an entry rest until it is too old."""
+        day.arm([{"name": "halted", "what": "halt_symbol"}])
+        assert day.run(wants(self.root, {LEFT: "buy"})) == 0
+        day.tick(seconds=660)
+        self._keep(day, "resting")
+
+    def _leave(self, day: "Day") -> None:
+        """Let a close rest until it needs another price."""
+        day.arm([{"name": "halted", "what": "halt_symbol"}])
+        assert day.run(exits) == 0
+        day.arm([], clears=True)
+        day.arm([{"name": "halted", "what": {"halt_symbol": "5m"}}])
+        day.tick(seconds=240)
+        self._keep(day, "leaving")
+
+    def _keep(self, day: "Day", name: str) -> None:
+        """Keep bot and exchange as they are now, for days to begin with."""
+        assert not day.problems, day.problems
+        day.exchange.commit()
+        shutil.copytree(self.root / "bot", self.root / name)
+        shutil.copy(day.exchange.log.path, self.root / f"{name}.jsonl")
+
+    def _prepare(self, folder: Path, now: datetime) -> None:
+        state = state_folder.create(folder, "sandbox", self.number, "user", now, IBKR.name)
+        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        ledger = SqliteLedger.create(folder, self.number, now)
+        ledger.open_books(Decimal(100_000), now, IBKR.settlement)
+        ledger.close()
+        switch.arm(folder, "campaign", now)
+        accept(folder, now)
+        self.loaded = load_for(state, Options(str(folder)), {})
+
+    def day(self, begins: str) -> "Day":
+        """Return bot and exchange as they were kept under a name; those of the day before are gone."""
+        for folder in (self.root / "bot", self.root / "exchange"):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
+        (self.root / "exchange").mkdir()
+        shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
+        return Day(self, Exchange(self.root / "exchange", self.stored, self.market), self.root / "bot")
+
+
+class Day:
+    """One bot and one exchange."""
+
+    def __init__(self, pit: Pit, exchange: Exchange, folder: Path) -> None:
+        self._pit, self.exchange, self.folder = pit, exchange, folder
+        self.problems: list[str] = []
+        pit.cable.connect(exchange, lambda fields: None)
+        self.arm([], clears=True)
+
+    @property
+    def now(self) -> datetime:
+        """Return the exchange's time."""
+        return now_of(self.exchange)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what the exchange has noted since the day began."""
+        self.exchange.record()
+        return [json.loads(line) for line in self.exchange.log.lines(self._pit.begun)]
+
+    def tick(self, **step: object) -> None:
+        """Let time pass."""
+        tick(self.exchange, step)
+        self.exchange.record()
+
+    def arm(self, rules: Sequence[object], *, clears: bool = False) -> None:
+        """Arm rules of faults at the exchange, or take all away first."""
+        if clears:
+            told(self.exchange, Command("DELETE", FAULTS))
+        if rules:
+            told(self.exchange, Command("POST", FAULTS, body=json.dumps(rules)))
+
+    def passes(self, *verbs: Verb) -> list[int]:
+        """Run verbs, each followed by a minute."""
+        codes = []
+        for verb in verbs:
+            codes.append(self.run(verb))
+            self.tick(seconds=61)
+        return codes
+
+    def run(self, verb: Verb, hook: Hook | None = None) -> int:
+        """Run a verb as a process of its own does; return its exit code, KILLED or ERRED."""
+        link = Link("127.0.0.1", PORT, TRADING_ID, QUICK, Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
+        failpoint.hook = hook
+        try:
+            with closing(self._opened(link)) as app:
+                return verb(app)
+        except Killed:
+            return KILLED
+        except TradebotError as error:
+            return int(error.code)
+        except OSError:
+            return int(ExitCode.ERROR)
+        except Exception as error:  # noqa: BLE001 -- whatever a verb raises beyond these is what is looked for
+            self.problems.append(f"a verb raised {error!r}")
+            return ERRED
+        finally:
+            failpoint.hook = None
+            link.close()
+
+    def _opened(self, link: Link) -> App:
+        app = App(state_folder.open_state(self.folder, {}), self._pit.loaded, {})
+        app.__dict__["secrets"] = Secrets("sandbox", {})
+        app.__dict__["exchange_url"] = "http://127.0.0.1:9"
+        app.__dict__["connection"] = IbkrVenue(Mode.SANDBOX, link, app.turns.give_way)
+        app.__dict__["engine"] = SimpleNamespace(now_or_none=lambda: self.now)
+        return app
+
+    def ledger(self) -> SqliteLedger:
+        """Return the books, to be read."""
+        return SqliteLedger.open(self.folder, read_only=True)
+
+
+def wants(folder: Path, wanted: Mapping[str, str]) -> Verb:
+    """Return a pass of entries whose candidates want a side of each symbol."""
+    scores, path = {"buy": 0.9, "sell": -0.9}, folder / "candidates.jsonl"
+    lines = [{"symbol": symbol, "side": side, "score": scores[side]} for symbol, side in wanted.items()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return lambda app: int(trade_once.run(app, by="campaign", candidates=str(path)).exit_code)
+
+
+def exits(app: App) -> int:
+    """Run a pass of exits."""
+    return int(evaluate_exits.run(app, by="campaign").exit_code)
+
+
+def compares(app: App) -> int:
+    """Compare the books with the venue."""
+    return int(reconcile.run(app, by="campaign").exit_code)
+
+
+def tick(exchange: Exchange, step: Mapping[str, Any]) -> None:
+    """Let an exchange's time pass."""
+    told(exchange, Command("POST", TICK, body=json.dumps(step)))
+
+
+def told(exchange: Exchange, command: Command) -> None:
+    """Let an exchange carry out a command of its own control."""
+    status, body = exchange.run(command)
+    assert status == 200, body
+
+
+def now_of(exchange: Exchange) -> datetime:
+    """Return an exchange's time."""
+    return EPOCH + timedelta(microseconds=exchange.engine.now_us)

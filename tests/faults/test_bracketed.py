@@ -1,0 +1,81 @@
+"""Entries with their stops, and rolls: killed at each step of an order's road, and troubled by the Gateway."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults import bracketed
+from tests.faults.bracketed import CONTROLS, PASSES, ROAD, caught, killed_at_each, troubled
+from tests.faults.cable import lay_cable
+from tests.faults.pit import Pit
+from tests.tiers import drawn
+
+SEEDS = drawn("brackets", [], range(1, 100_000), 25)
+EVERY_HOW_MANY = 8
+"""Of the points that no order passes, one in so many is where a pass of the campaign is killed."""
+SHARE_BEFALLEN = 0.5
+
+
+@pytest.fixture(scope="module")
+def pit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pit]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield Pit(tmp_path_factory.mktemp("pit"), lay_cable(patch.setattr))
+
+
+@pytest.fixture(scope="module")
+def traded(pit: Pit) -> Pit:
+    pit.trades()
+    return pit
+
+
+def test_entry_killed_between_its_two_messages_leaves_nothing_at_work_and_one_without_a_stop_is_caught(
+    pit: Pit,
+) -> None:
+    hit, problems = killed_at_each(pit, "enters", lambda point, number: point == "ibkr.send_stop.before")
+    assert (hit, problems) == (Counter({"ibkr.send_stop.before": 1}), [])
+    found = caught(bracketed.works_alone, lambda: troubled(pit, "enters", ())[1])
+    assert any("worked with a stop of None" in problem for problem in found)
+
+
+@pytest.mark.campaign
+def test_pass_killed_at_each_step_of_an_orders_road_ends_what_it_began_once(
+    traded: Pit, record_property: Callable[[str, object], None]
+) -> None:
+    hit, problems = Counter[str](), list[str]()
+    for place, name in enumerate(PASSES):
+
+        def wanted(point: str, number: int, place: int = place) -> bool:
+            return point.startswith("ibkr.") or number % EVERY_HOW_MANY == place
+
+        found, broken = killed_at_each(traded, name, wanted)
+        hit += found
+        problems += broken
+    assert problems == []
+    assert {f"{name}.{side}" for name in ROAD for side in ("before", "after")} <= set(hit)
+    record_property("kills at failpoints of a bot of futures", hit.total())
+
+
+@pytest.mark.campaign
+def test_pass_that_a_gateway_troubles_breaks_no_law(
+    traded: Pit, record_property: Callable[[str, object], None]
+) -> None:
+    befallen, problems = list[set[str]](), list[str]()
+    for seed in SEEDS:
+        fired, broken = bracketed.drawn(traded, seed)
+        befallen.append(fired)
+        problems += [f"{seed}: {problem}" for problem in broken]
+    assert problems == []
+    assert sum(map(bool, befallen)) >= SHARE_BEFALLEN * len(SEEDS)
+    record_property(
+        "troubles that befell passes of a bot of futures", Counter(name for one in befallen for name in one)
+    )
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.__name__)
+def test_bot_that_is_broken_on_purpose_is_caught(traded: Pit, control: Callable[[], None]) -> None:
+    name, troubles, words = CONTROLS[control]
+    fired, problems = troubled(traded, name, troubles)
+    assert (bool(fired), problems) == (bool(troubles), [])
+    assert any(words in problem for problem in caught(control, lambda: troubled(traded, name, troubles)[1]))
