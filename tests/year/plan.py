@@ -12,7 +12,6 @@ from tradebot.timetable import lines
 from tradebot.timetable.lines import Timetable
 
 GRACE_S = 90
-NEW_YORK = ZoneInfo("America/New_York")
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 EVERY_M = {Job.FETCH_FLOW: 30, Job.SCORE: 30, Job.EVALUATE_EXITS: 15, Job.TRADE_ONCE: 30, Job.RECONCILE: 60}
 FIRST_M = {Job.FETCH_FLOW: 2, Job.SCORE: 2, Job.EVALUATE_EXITS: 1, Job.TRADE_ONCE: 2, Job.RECONCILE: 1}
@@ -61,7 +60,7 @@ def slots_of(sessions: Sequence[Session], before: Session | None = None) -> Iter
         yield Planned(("backup", session.date, "close+5m"), session.close + 5 * MINUTE)
         yield Planned(("audit", session.date, "close+10m"), session.close + 10 * MINUTE)
         if "morning" in CHORES:
-            yield Planned(("morning", session.date, "pre-market 08:00"), new_york(session.date, 8, 0))
+            yield Planned(("morning", session.date, "pre-market 08:00"), of_day(session.date, 8, 0))
         if (session.date.year, session.date.month) not in months:
             months.add((session.date.year, session.date.month))
             name = "first session of month open+5m"
@@ -69,14 +68,14 @@ def slots_of(sessions: Sequence[Session], before: Session | None = None) -> Iter
     day = sessions[0].date
     while day <= sessions[-1].date:
         if day.weekday() == 6:
-            yield Planned(("spring", day, "02:30 ET"), new_york(day, 2, 30))
-            yield Planned(("fall", day, "01:30 ET"), new_york(day, 1, 30))
+            yield Planned(("spring", day, f"02:30 {VENUE_DAY.label}"), of_day(day, 2, 30))
+            yield Planned(("fall", day, f"01:30 {VENUE_DAY.label}"), of_day(day, 1, 30))
         day += DAY
 
 
-def new_york(day: date, hour: int, minute: int) -> datetime:
-    """Return a time of day in New York in UTC."""
-    return datetime.combine(day, time(hour, minute), NEW_YORK).astimezone(UTC)
+def of_day(day: date, hour: int, minute: int) -> datetime:
+    """Return a time of day at the venue in UTC."""
+    return datetime.combine(day, time(hour, minute), ZoneInfo(VENUE_DAY.zone)).astimezone(UTC)
 
 
 def _until(job: Job) -> str:

@@ -15,10 +15,13 @@ from tests.tiers import in_campaigns, sized
 from tests.timetable.calendars import globex
 from tests.year.bot import Act
 from tests.year.judge import judge
-from tests.year.plan import CHORES, DAY, MINUTE, Key
+from tests.year.plan import CHORES, DAY, EVERY_M, MINUTE, Key
 from tests.year.year import Player, Trouble, Year, drawn, table
+from tradebot.adapters.ibkr.capabilities import IBKR
+from tradebot.adapters.ibkr.contracts import CURRENCY, EQUITY, METALS
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -26,6 +29,12 @@ from tradebot.model.trading import SlotClaim
 from tradebot.model.venue_day import VenueDay
 
 FIRST, LAST = sized(date(2026, 10, 30), date(2026, 1, 2)), date(2026, 12, 31)
+GLOBEX = sized(
+    [(EQUITY, date(2026, 11, 25), date(2026, 11, 27))],
+    [(calendar, date(2026, 1, 2), LAST) for calendar in (EQUITY, METALS, CURRENCY)],
+)
+"""The calendars of Globex, each with its own early closes, and the span of each one's year."""
+HOURLY = dict.fromkeys((Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE), 120)
 HALF_DAY = date(2026, 11, 27)
 SEED = 2026
 
@@ -94,6 +103,33 @@ def test_sessions_that_begin_the_evening_before_have_each_slot_once(
     dates = {act.key[1] for act in passes if act.at.date() in (date(2026, 11, 26), date(2026, 11, 22))}
     assert dates == {date(2026, 11, 27), date(2026, 11, 23)}
     assert {act.at.date() for act in passes if act.at.hour == 22} == {date(2026, 11, 26)}
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize(("calendar", "first", "last"), GLOBEX)
+def test_year_of_globex_has_each_slot_once_through_daylight_saving_and_early_closes(
+    monkeypatch: pytest.MonkeyPatch, calendar: str, first: date, last: date
+) -> None:
+    for module in ("bot", "plan"):
+        monkeypatch.setattr(f"tests.year.{module}.VENUE_DAY", IBKR.day)
+    for module in ("year", "plan"):
+        monkeypatch.setattr(
+            f"tests.year.{module}.us_sessions", lambda begin, end: exchange_sessions(begin, end, calendar)
+        )
+    # There is no trading before such a session.
+    monkeypatch.delitem(CHORES, "morning")
+    for job, every in HOURLY.items():
+        monkeypatch.setitem(EVERY_M, job, every)
+    kills, races, troubles = sized((5, 5, 2), (100, 100, 60))
+    year = Player(drawn(SEED, first, last, kills=kills, races=races, troubles=troubles, lanes=True)).play()
+    judge(year)
+    told = exchange_sessions(first, last, calendar)
+    hours = Counter((session.close - session.open) for session in told)
+    early = len(told) - hours[IBKR.day.lasts]
+    assert early in sized(range(1, 3), range(2, 20)), "early closes"
+    assert {session.open.hour for session in told} >= sized({23}, {22, 23}), "both sides of daylight saving"
+    passes = Counter(session for job, session, _ in year.planned if job == Job.EVALUATE_EXITS)
+    assert set(passes) == {session.date for session in year.sessions}
 
 
 def around_the_clock(first: date, last: date) -> Sequence[Session]:

@@ -270,8 +270,8 @@ class Player:
     def _change_session(self, event: Event) -> None:
         """Change today's session, as the broker tells of it: it closes now, or opens an hour late."""
         now, year = self.outside.now, self.year
-        day = event.at.date()
-        place, session = next((p, s) for p, s in enumerate(year.sessions) if s.date == day)
+        place, session = next((p, s) for p, s in enumerate(year.sessions) if s.close > event.at)
+        day = session.date
         if event.trouble is Trouble.OPENS_LATE:
             changed = replace(session, open=session.open + 60 * MINUTE)
         elif now > session.open + 5 * MINUTE and now < session.close:
