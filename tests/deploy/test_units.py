@@ -4,6 +4,7 @@ import configparser
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,9 +17,11 @@ import pytest
 from tests import forked
 from tests.bot import PROGRAM, made
 from tests.builders import SESSION
+from tradebot.adapters.ibkr.venue import PORTS
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
+from tradebot.model.trading import Mode
 from tradebot.timetable.sessions import FETCHING, slots
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -28,6 +31,9 @@ INSTALLED = "/opt/tradebot/.venv/bin"
 NEW_YORK = ZoneInfo("America/New_York")
 WATCHES = ("tradebot-watchdog", "tradebot-failed@")
 """The services that watch the others: they have no keys of the bot, and a folder of their own."""
+GATEWAY = DEPLOY / "systemd" / "tradebot-gateway@.service"
+"""Runs another program, for a bot to connect to."""
+BOTS = [path for path in SERVICES if path != GATEWAY]
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 
@@ -185,7 +191,7 @@ def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", BOTS, ids=lambda path: str(path.name))
 def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -> None:
     service, watches = unit(path)["Service"], path.stem in WATCHES
     assert service["User"] == "tradebot"
@@ -206,6 +212,33 @@ def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
     assert commands(DEPLOY / "systemd" / "tradebot@.service") == [f"{INSTALLED}/tradebot serve --log -"]
+
+
+def test_the_gateway_has_a_folder_and_keys_of_its_own_and_says_when_it_listens() -> None:
+    service = unit(GATEWAY)["Service"]
+    assert (service["User"], service["StateDirectory"]) == ("tradebot", "tradebot-gateway/%i")
+    assert service["WorkingDirectory"] == "/var/lib/tradebot-gateway/%i"
+    assert service["EnvironmentFile"] == "/etc/tradebot/%i-gateway.env", "the bot's own file has nothing of its login"
+    assert f"GATEWAY_PORT={PORTS[Mode.PAPER]}" in service["Environment"].split()
+    waits, tells = service["ExecStartPost"].splitlines()
+    assert tells == "+-/usr/bin/systemctl reload tradebot@%i.service"
+    tries, pause_s = (int(number) for number in re.findall(r"1\.\.(\d+)|sleep (\d+)", waits) for number in number if number)
+    assert tries * pause_s < int(service["TimeoutStartSec"]), "systemd would end it before it has waited"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_the_gateways_hook_ends_once_its_port_is_open(listens: bool, tmp_path: Path) -> None:
+    (tmp_path / "sleep").write_text(f"#!/bin/sh\necho >> {tmp_path}/waited\n")
+    (tmp_path / "sleep").chmod(0o755)
+    command = unit(GATEWAY)["Service"]["ExecStartPost"].splitlines()[0]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if not listens:
+            server.close()
+        here = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GATEWAY_PORT": str(port)}
+        done = subprocess.run(["/bin/sh", "-c", command], env=here, timeout=60, check=False)
+    waited = tmp_path / "waited"
+    assert (done.returncode, waited.exists()) == ((0, False) if listens else (1, True))
 
 
 def test_serve_reports_to_its_manager_and_is_given_time_to_end() -> None:
@@ -277,7 +310,8 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         pytest.skip("needs systemd-analyze")
     for path in UNITS:
         # It looks whether the program exists, which it does where the units are installed.
-        (tmp_path / path.name).write_text(path.read_text().replace(f"{INSTALLED}/tradebot", "/bin/true"))
+        text = path.read_text().replace(f"{INSTALLED}/tradebot", "/bin/true").replace("/usr/bin/xvfb-run", "/bin/true")
+        (tmp_path / path.name).write_text(text.replace("/usr/bin/systemctl", "/bin/true"))
     named = [path.name.replace("@.", "@main.") for path in UNITS]
     program = [checker, "verify", "--man=no", *(str(tmp_path / name) for name in named)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
