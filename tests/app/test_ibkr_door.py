@@ -1,17 +1,25 @@
 """The way to Interactive Brokers, and what its own checks say."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from tests.accepting import accept
 from tests.adapters.ibkr.gateway import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.adapters.ibkr.test_orders import cancel, said
+from tests.bot import KEYS, Bot, discard
 from tests.builders import SHIPPED
+from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.link import Link
-from tradebot.adapters.ibkr.venue import IbkrVenue
+from tradebot.adapters.ibkr.venue import IbkrVenue, link_to
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.keys import load_secrets
 from tradebot.app.venues import Access, door_to
@@ -21,6 +29,16 @@ from tradebot.model.trading import Mode
 
 DOOR = door_to("ibkr")
 CHECKS = DOOR.checks
+SIX = ("socket", "login", "client_id", "data plan", "clock", "account")
+"""The rows of `doctor` about the Gateway; without a connection, the row `broker` says which setting is wrong."""
+BROKEN: Sequence[tuple[str, object, str, str, str]] = (
+    ("GET /v1/tws/session", {"hang": "1h"}, "broker", "names neither accounts nor ids", "log it in"),
+    ("positions", {"hang": "1h"}, "broker", "no positions", "still logging in, or waits for a person"),
+    ("quotes", "empty_body", "data plan", "MESZ6: ", "Subscribe this user name to CME and COMEX"),
+    ("clock", {"clock_skew": "1h"}, "clock", "3,600.0 s apart", "no entries and no exits by time"),
+    ("account", {"missing_field": "currency"}, "account", "is missing in USD", "has to be USD"),
+)
+"""What goes wrong at the embedded exchange: the request, the fault, and the row that tells it, with what to do."""
 
 
 def test_the_names_of_the_earlier_system_name_its_settings() -> None:
@@ -87,3 +105,89 @@ def test_a_sandbox_plays_the_months_of_the_universe_and_is_reached_at_its_own_po
     assert played.faces == ("tws",)
     access = Access(settings, {}, "http://127.0.0.1:9", ports=lambda: {"tws": 4_321})
     assert DOOR.connect(access).base_url == "127.0.0.1:4321"
+
+
+def rows_of(bot: Bot) -> dict[str, dict[str, str]]:
+    """Return the rows of `doctor`."""
+    return {row["subject"]: row for row in bot.says("doctor", "--json").data["judgments"]}
+
+
+@contextmanager
+def connected_to(port: int) -> Iterator[Link]:
+    """Return this process's connection to a Gateway, which doesn't wait for long; end it afterwards."""
+    link = link_to("127.0.0.1", port, TRADING_ID)
+    before, link.patience = link.patience, SOON
+    try:
+        yield link
+    finally:
+        link.close()
+        link.patience = before
+
+
+@pytest.fixture
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a bot of an account on paper."""
+    monkeypatch.chdir(tmp_path)
+    folder, at = tmp_path / "paper", datetime(2026, 11, 16, 14, tzinfo=UTC)
+    state_folder.prepare(folder)
+    ledger = SqliteLedger.create(folder, "DU1", at)
+    ledger.open_books(Decimal(100_000), at)
+    ledger.close()
+    switch.arm(folder, "test", at)
+    state_folder.create(folder, "paper", "DU1", "user", at, "ibkr")
+    (folder / "tradebot.yaml").write_text("venue: ibkr\nuniverse: [ESZ6]\nsectors: {ESZ6: indexes}\n")
+    accept(folder)
+    return Bot(folder, capsys)
+
+
+def test_doctor_says_which_of_six_things_is_wrong_with_the_gateway(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bot = Bot(tmp_path / "bot", capsys)
+    assert bot.says("init", "--venue", "ibkr").code == 0
+    try:
+        bot.says("exchange", "tick", "open")
+        bot.says("exchange", "tick", "2h")
+        well = rows_of(bot)
+        assert {name: well[name]["state"] for name in SIX} == dict.fromkeys(SIX, "OK")
+        port = int(well["socket"]["found"].partition("127.0.0.1:")[2].split()[0])
+        with connected_to(port) as link:
+            for request, fault, row, found, fix in BROKEN:
+                link.hang_up()
+                rule = {"name": "wrong", "when": {"request": request}, "what": fault}
+                assert requests.post(f"{bot.url}/exchange/v1/faults", json=[rule], headers=KEYS, timeout=60).ok
+                told = rows_of(bot)
+                requests.delete(f"{bot.url}/exchange/v1/faults", headers=KEYS, timeout=60)
+                wrong_in(told, row, found, fix)
+            link.hang_up()
+            with desk(port, client_id=TRADING_ID) as other:
+                other.reader.clock()
+                wrong_in(rows_of(bot), "broker", "client id 9002 is in use", "another IBKR_CLIENT_ID")
+    finally:
+        discard(bot.folder)
+
+
+def wrong_in(told: dict[str, dict[str, str]], row: str, found: str, fix: str) -> None:
+    """Check that this row alone says what is wrong; after the broker's, nothing more is asked."""
+    assert (told[row]["state"], found in told[row]["found"], fix in told[row]["next"]) == ("FAILED", True, True), told
+    others = {told[name]["state"] for name in SIX if name != row}
+    assert others == ({"SKIPPED"} if row == "broker" else {"OK"}), told
+
+
+def test_doctor_on_paper_names_port_and_login(paper: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IBKR_PORT", "4001")
+    keys = rows_of(paper)["keys"]
+    assert ("4001 is for live" in keys["found"], keys["next"]) == (True, "set IBKR_PORT=4002")
+    with exchange(tmp_path / "exchange") as there, connected_to(there.port):
+        # What the embedded exchange plays is not an account on paper, and its time isn't this machine's.
+        monkeypatch.setenv("IBKR_PORT", str(there.port))
+        told = rows_of(paper)
+    states = {name: told[name]["state"] for name in SIX}
+    assert states == dict.fromkeys(SIX, "OK") | dict.fromkeys(("login", "clock", "account"), "FAILED")
+    assert told["login"]["next"] == "In the Gateway, log the Gateway in for paper trading, and look at IBKR_PORT"
+    assert "timedatectl" in told["clock"]["next"]
+    with connected_to(there.port):
+        wrong_in(
+            rows_of(paper), "broker", "nothing listens", "API, Settings, Socket port; or set IBKR_HOST and IBKR_PORT"
+        )

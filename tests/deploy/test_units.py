@@ -222,7 +222,9 @@ def test_the_gateway_has_a_folder_and_keys_of_its_own_and_says_when_it_listens()
     assert f"GATEWAY_PORT={PORTS[Mode.PAPER]}" in service["Environment"].split()
     waits, tells = service["ExecStartPost"].splitlines()
     assert tells == "+-/usr/bin/systemctl reload tradebot@%i.service"
-    tries, pause_s = (int(number) for number in re.findall(r"1\.\.(\d+)|sleep (\d+)", waits) for number in number if number)
+    tries, pause_s = (
+        int(number) for number in re.findall(r"1\.\.(\d+)|sleep (\d+)", waits) for number in number if number
+    )
     assert tries * pause_s < int(service["TimeoutStartSec"]), "systemd would end it before it has waited"
 
 

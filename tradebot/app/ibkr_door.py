@@ -61,6 +61,7 @@ def _market(settings: Sections) -> Venue:
 
 
 def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    # The embedded exchange has a time of its own.
     now = datetime.fromtimestamp(venue.link.read(Line.time), UTC)
     pages = IbkrBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
     latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
