@@ -60,6 +60,8 @@ OPTIONS: dict[str, object] = {
     "max_concentration": Decimal("0.05"),
     "max_risk_fraction": Decimal("0.01"),
     "max_stop_loss_usd": Decimal(2000),
+    "max_decision_ms": 1000,
+    "max_sending_ms": 5000,
     "max_contracts": 1000,
     "max_order_contracts": 500,
     "max_open_risk_fraction": Decimal("0.03"),

@@ -610,6 +610,20 @@ def slow(world: World) -> World:
     return replace(world, stopwatch=lambda: next(seconds))
 
 
+def test_waiting_for_the_venue_makes_no_later_decision_slow() -> None:
+    scene, gone_s = Scene(), [0.0]
+
+    def wait(intent: Intent) -> None:
+        gone_s[0] += 1
+
+    scene.venue.before_submit = wait
+    world = scene.world(wanted("AAPL", 0.9), wanted("MSFT", 0.8))
+    rules = replace(world.rules, limits=world.rules.limits.model_copy(update={"max_decision_ms": 100}))
+    record = trade_once(replace(world, rules=rules, stopwatch=lambda: gone_s[0]), call())
+    assert ends(record) == {"AAPL": None, "MSFT": None}
+    assert gone_s == [2.0]
+
+
 def test_a_pass_that_slept_sends_no_entry_on_its_old_desk() -> None:
     scene = Scene()
 

@@ -10,7 +10,7 @@ from tradebot.desk.concluding import conclude, conclude_exits, refuse
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, sells_first
 from tradebot.desk.rolling import second_halves
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import known_now, take
 from tradebot.desk.watching import watch
 from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.candidate import Purpose
@@ -53,6 +53,8 @@ def trade_once(
             decided = auction(world, call, account, changes)
         account, traded = settle(world, call, account, candidate, decided)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
+        # Waiting for the venue isn't deciding.
+        account = replace(account, desk=known_now(world, account.desk))
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
     finish_judged(world, call, proposed.own.asked, records, desk.now)

@@ -1,5 +1,6 @@
 """A position moves from a contract that ends into the next one: one plan of two intents, whatever is killed when."""
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -48,6 +49,8 @@ class Bot:
     """A bot that holds contracts of a month that ends."""
 
     def __init__(self, side: Side = Side.BUY, on: int = 0, until: int = 5, hour: tuple[int, int] = MORNING) -> None:
+        self.hurry = dict[str, int]()
+        self.stopwatch: Callable[[], float] = lambda: 0.0
         self.scene = Scene(
             exits=STILL, limits=limits(cooldown_s=1, max_symbol_entries=9, max_new_entries=5, max_orders_per_second=5)
         )
@@ -68,7 +71,8 @@ class Bot:
 
     def world(self, *candidates: object) -> World:
         usual = self.scene.world(*candidates)  # type: ignore[arg-type]
-        return replace(usual, rules=replace(usual.rules, coin=contract))
+        rules = replace(usual.rules, coin=contract, limits=usual.rules.limits.model_copy(update=self.hurry))
+        return replace(usual, rules=rules, stopwatch=self.stopwatch)
 
     def trades(self, *candidates: object) -> CycleRecord:
         self.passes += 1
@@ -119,6 +123,19 @@ def test_a_position_is_closed_and_then_opened_again_in_the_next_contract_with_it
     assert bot.sent() == [(OLD, Purpose.CLOSE, abs(shares), f"rolled_into_{NEW}"), (NEW, Purpose.OPEN, abs(shares), "")]
     assert bot.held == {NEW: shares}
     assert bot.venue.submitted[-1].stop_loss_fraction == Decimal("0.04")
+
+
+def test_a_move_goes_on_however_slow_the_bot_is() -> None:
+    bot = Bot()
+    bot.hurry, readings = {"max_decision_ms": 100, "max_sending_ms": 500}, itertools.count()
+    # Each reading finds a second more gone.
+    bot.stopwatch = lambda: float(next(readings))
+    shares = bot.held[OLD]
+    bot.exits()
+    bot.fill_all()
+    bot.trades()
+    bot.fill_all()
+    assert bot.held == {NEW: shares}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tradebot.model.reason_codes import Unit
 HALTS = "the bot halts"
 NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"
 NEW_DATA, QUIET = "newer data", "time"
-BY_ENDS = {"_s": "s", "_usd": "USD", "_fraction": "fraction", "_share": "fraction", "_days": "days"}
+BY_ENDS = {"_s": "s", "_ms": "ms", "_usd": "USD", "_fraction": "fraction", "_share": "fraction", "_days": "days"}
 
 
 class Listed(NamedTuple):
@@ -85,6 +85,8 @@ LIMITS: dict[str, Listed] = {
     "max_flow_age_s": Listed(Gate.FLOW_FRESH, NEW_DATA),
     "max_candidate_age_s": Listed(Gate.CANDIDATE_FRESH, NEXT_PASS),
     "max_decision_s": Listed(Gate.SEND, NEXT_PASS),
+    "max_decision_ms": Listed(Gate.SEND, NEXT_PASS),
+    "max_sending_ms": Listed(Gate.SEND, NEXT_PASS),
     "max_reconcile_age_s": Listed(Gate.RECONCILED, "reconcile"),
     "max_foreign_share": Listed(Gate.FLOW_CONTRACT, NEW_DATA),
     "min_score": Listed(Gate.SCORE, "a stronger score"),

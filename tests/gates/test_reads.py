@@ -53,7 +53,14 @@ def test_every_gate_stands_in_the_table_and_names_settings_that_there_are() -> N
     assert named | {name for group in FIT for name in group} <= set(Limits.model_fields)
     assert {name for reads in READS.values() for name in reads.execution} <= set(ExecutionSettings.model_fields)
     read = named | set(SIZED.own)
-    unread = {"price_jump_fraction", "max_decision_s", "entry_life_s", "exit_life_s"}
+    unread = {
+        "price_jump_fraction",
+        "max_decision_s",
+        "max_decision_ms",
+        "max_sending_ms",
+        "entry_life_s",
+        "exit_life_s",
+    }
     shocks = {"max_minute_move_fraction", "max_minute_range_fraction", "max_shocked_symbols"}
     assert set(Limits.model_fields) - read == unread | shocks
 

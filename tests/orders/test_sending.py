@@ -1,13 +1,14 @@
 """What the last step says of an order: each end with its reason and its numbers, at its edge in time, and on record."""
 
 import ast
+import itertools
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION, desk, following, instrument, quote
+from tests.builders import DAY, NOW, SESSION, desk, following, instrument, limits, quote
 from tests.venues import LOST, REJECTED
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
@@ -327,6 +328,38 @@ def test_an_entry_on_a_desk_that_is_too_old_is_kept_back_with_its_age(age: int, 
     assert told.reason is reason
     if reason is Reason.DESK_STALE:
         assert (*said(told), told.age_s) == (Gate.SEND, Verdict.FAIL, reason, 121.0, 120, 121.0)
+
+
+def hurried(seconds: float, *, at: int, purpose: Purpose = Purpose.OPEN) -> tuple[Scene, World, Desk, Intent]:
+    """Return a world whose stopwatch jumps at its nth reading, with limits of 100 and 500 ms."""
+    scene = Scene()
+    world, desk, intent = ready(scene, purpose)
+    rules = replace(world.rules, limits=limits(max_decision_ms=100, max_sending_ms=500))
+    readings = itertools.count(1)
+    stopwatch = lambda: 100.0 + (seconds if next(readings) >= at else 0)  # noqa: E731
+    return scene, replace(world, rules=rules, stopwatch=stopwatch), replace(desk, known_s=100.0), intent
+
+
+LATE_AT = ((1, 100, Reason.DECISION_LATE), (2, 500, Reason.SENDING_LATE))
+"""At which reading of the stopwatch time has passed, the limit in ms, and what it is refused for."""
+
+
+@pytest.mark.parametrize(("at", "limit", "reason"), LATE_AT)
+def test_an_entry_that_takes_too_long_is_refused_with_both_numbers(at: int, limit: int, reason: Reason) -> None:
+    scene, world, desk, intent = hurried(limit / 1000, at=at)
+    assert send(world, desk, intent, (), timed=True).reason is Reason.SENT
+    scene, world, desk, intent = hurried((limit + 1) / 1000, at=at)
+    assert said(send(world, desk, intent, (), timed=True)) == (Gate.SEND, Verdict.FAIL, reason, limit + 1, limit)
+    assert scene.venue.submitted == []
+    record = scene.ledger.intent(intent.client_order_id)
+    assert (record is None) is (reason is Reason.DECISION_LATE)
+    assert record is None or not record.state.unresolved
+
+
+@pytest.mark.parametrize("purpose", [Purpose.OPEN, Purpose.CLOSE])
+def test_an_order_that_is_not_timed_is_never_too_slow(purpose: Purpose) -> None:
+    _, world, desk, intent = hurried(1.0, at=1, purpose=purpose)
+    assert send(world, desk, intent, ()).reason is Reason.SENT
 
 
 def test_an_exit_on_an_old_desk_goes_out_while_the_session_lasts() -> None:

@@ -67,9 +67,15 @@ def take(
         others = other_contracts(world.rules.coin, entered, desk.book.open_symbols)
         desk = replace(desk, other_contracts=others) if others else desk
     looked = second_look(world, desk, entering=with_flow, watching=watching)
-    if looked.quotes is quotes:
-        return looked
-    return replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
+    if looked.quotes is not quotes:
+        looked = replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
+    return known_now(world, looked)
+
+
+def known_now(world: World, desk: Desk) -> Desk:
+    """Return the desk as known from now on, if the time of decisions is limited."""
+    limited = world.rules.limits.max_decision_ms is not None
+    return replace(desk, known_s=world.stopwatch()) if limited else desk
 
 
 def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:

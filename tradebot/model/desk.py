@@ -239,7 +239,8 @@ class Desk(Struct, frozen=True):
     `position_ratios` are the broker's quantities as multiples of all that the books hold,
     ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
     the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
-    and `taken_s` is the stopwatch's reading when the desk was taken.
+    and `taken_s` is the stopwatch's reading when the desk was taken. `known_s` is its reading once all of it
+    was known, or once an earlier order of the pass was done with; only where the time of decisions is limited.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing, and `canceled` the venue's ids of those whose cancel it accepted.
@@ -276,6 +277,7 @@ class Desk(Struct, frozen=True):
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
     taken_s: float = 0.0
+    known_s: float = 0.0
     halt_evidence: HaltEvidence = field(default_factory=HaltEvidence)
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
     omitted_orders: frozenset[str] = frozenset()

@@ -25,6 +25,7 @@ MOST_LENT = Decimal(4)
 """The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
 on top, and only within a day."""
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
+Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
 Ratio = Annotated[Decimal, Field(gt=0, le=100)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
@@ -103,6 +104,8 @@ class Limits(Frozen):
     max_flow_age_s: Annotated[Seconds, Tighter.LOWER]
     max_candidate_age_s: Annotated[Seconds, Tighter.LOWER]
     max_decision_s: Annotated[Seconds, Tighter.LOWER]
+    max_decision_ms: Annotated[Milliseconds | None, Tighter.LOWER]
+    max_sending_ms: Annotated[Milliseconds | None, Tighter.LOWER]
     max_reconcile_age_s: Annotated[Seconds, Tighter.LOWER]
     max_foreign_share: Annotated[Fraction, Tighter.LOWER]
     min_score: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
@@ -153,6 +156,8 @@ OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
         "max_decision_s",
+        "max_decision_ms",
+        "max_sending_ms",
         "entry_life_s",
         "exit_life_s",
         "max_drawdown_fraction",

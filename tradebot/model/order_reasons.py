@@ -52,6 +52,18 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do: the next pass takes a fresh look. If it happens often, run tradebot doctor.",
         Unit.SECONDS,
     ),
+    Reason.DECISION_LATE: blocked(
+        "The decision came too long after prices and positions were known.",
+        "Nothing to do: the next pass takes a fresh look. If it happens often, the machine is too slow or too busy; "
+        "limits.max_decision_ms sets how long a decision may take.",
+        Unit.MILLISECONDS,
+    ),
+    Reason.SENDING_LATE: blocked(
+        "The order was ready to leave too long after it was decided on, so it wasn't sent.",
+        "Nothing to do: the next pass decides again. If it happens often, the disk is too slow or too busy; "
+        "limits.max_sending_ms sets how long it may take.",
+        Unit.MILLISECONDS,
+    ),
     Reason.SENT: idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
     Reason.VENUE_REJECTED: blocked(
         "The broker rejected the order.", "Read the broker's message in the record: tradebot why-no-orders SYMBOL"

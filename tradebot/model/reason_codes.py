@@ -23,6 +23,7 @@ class Unit(Enum):
     """A fraction, shown to people as a percentage."""
     USD = ("USD", "USD")
     SECONDS = ("s", "s")
+    MILLISECONDS = ("ms", "ms")
     DAYS = ("day", "days")
     R = ("R", "R")
     """How many times what is lost at the stop."""
@@ -280,6 +281,8 @@ class Reason(StrEnum):
     APPROVAL_EXPIRED = auto()
     APPROVAL_PRICE_WORSE = auto()
     DESK_STALE = auto()
+    DECISION_LATE = auto()
+    SENDING_LATE = auto()
     SENT = auto()
     VENUE_REJECTED = auto()
     VENUE_UNKNOWN = auto()

@@ -63,7 +63,8 @@ Records = tuple[CandidateRecord, ...]
 REFUSED = "the broker doesn't let the limit of a pair go through the market"
 NO_PRICE = "there was no quote, or none on the near side of the stop"
 
-NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
+TOO_LATE = frozenset({Reason.DESK_STALE, Reason.DECISION_LATE, Reason.SENDING_LATE, Reason.MARKET_CLOSED})
+NEVER_FILLS = TOO_LATE | {Reason.VENUE_REJECTED, Reason.HALTED}
 """Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
 
 

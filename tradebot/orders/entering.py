@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from tradebot.desk.halting import after_send
 from tradebot.desk.proposals import kept
+from tradebot.desk.rolling import SOURCE as MOVED
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import levels
 from tradebot.exits.rules import ExitCall
@@ -295,7 +296,9 @@ def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> C
     return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))
 
 
-NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
+NEVER_PROMISED = frozenset(
+    {Reason.HALTED, Reason.DESK_STALE, Reason.DECISION_LATE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT}
+)
 """Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
 
 
@@ -352,7 +355,8 @@ def _enter(
     intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
     intent = replace(intent, worst_price=size.worst_price)
     intent = _with_stop(world, listing, intent, size.limit_price)
-    sent = send(world, desk, intent, decisions)
+    # A position that moves into the next contract isn't left half way.
+    sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
     if sent.reason not in NEVER_PROMISED:

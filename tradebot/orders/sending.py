@@ -183,15 +183,32 @@ def replace_intent(
     return sent_at(intent, desk)
 
 
-def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision:
+def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
     """Promise the order, send it once and settle it; return the decision that says what became of it.
 
     A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
     after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
     that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
-    It gives way to an exit pass before the promise, and never between the promise and the reply.
+    It gives way to an exit pass before the promise, and never between the promise and the reply. A `timed` one isn't
+    sent if it was decided, or would leave, later than the limits allow.
     """
-    return _sent(world, desk, intent, lambda: _promise(world, desk, intent, verdicts))
+    limits = world.rules.limits
+    timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
+    decided_s = world.stopwatch() if timed else 0.0
+    if timed and (late := _longer(decided_s - desk.known_s, limits.max_decision_ms, Reason.DECISION_LATE)):
+        return late
+
+    def record() -> Decision | None:
+        return _promise(world, desk, intent, verdicts, decided_s if timed else None)
+
+    return _sent(world, desk, intent, record)
+
+
+def _longer(took_s: float, limit_ms: int | None, reason: Reason) -> Decision | None:
+    took_ms = round(took_s * 1000)
+    if limit_ms is None or took_ms <= limit_ms:
+        return None
+    return Decision(Gate.SEND, Verdict.FAIL, reason, took_ms, limit_ms)
 
 
 def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decision | None]) -> Decision:
@@ -206,13 +223,16 @@ def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decisio
     return _settle(world, desk, intent, reply)
 
 
-def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions) -> Decision | None:
+def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None) -> Decision | None:
     if _adds_risk(intent):
         world.give_way()
     if not world.ledger.promise(intent, verdicts):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     with world.undisturbed():
         blocked = _blocked_since(world, desk, intent)
+    if blocked is None and decided_s is not None:
+        limit_ms = world.rules.limits.max_sending_ms
+        blocked = _longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
     if blocked is not None:
         unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
         world.ledger.settle(intent.client_order_id, unsent, desk.now)
