@@ -123,3 +123,16 @@ def test_exits_of_a_strategy_are_the_accepted_ones_unless_this_version_refuses_t
         "same": now, "new": now, "never": was, "unread": now, "removed": (),
     }  # fmt: skip
     assert accepted_own_exits(configured, Baseline({}, "ann/1", AT)) == configured
+
+
+def test_names_of_an_earlier_system_name_settings_at_its_venue_only(tmp_path: Path) -> None:
+    environ = {"MAX_MEMORY_MB": "6000", "DECISION_LATENCY_MS": "90", "S3_BUCKET": "mine"}
+    there = marked(tmp_path, "paper")._replace(venue="ibkr")
+    own = {"TRADEBOT_VENUE": "ibkr"}
+    settings = load_for(there, Options(), environ | own).settings
+    found = settings.serve.max_memory_mb, settings.limits.max_decision_ms, settings.storage.backup_to
+    assert found == (6000, 90, "s3://mine")
+    both = environ | own | {"TRADEBOT_LIMITS__MAX_DECISION_MS": "80"}
+    assert load_for(there, Options(), both).settings.limits.max_decision_ms == 80
+    elsewhere = load_for(marked(tmp_path, "paper"), Options(), environ).settings
+    assert (elsewhere.serve.max_memory_mb, elsewhere.storage.backup_to) == (1000, None)

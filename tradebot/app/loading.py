@@ -15,6 +15,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
 from tradebot.app.settings import PLANNING, PREFIX, Loaded, accepted, load, mode_said, modes_said
+from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
 from tradebot.model.trading import Arming, Baseline, Mode
@@ -110,7 +111,8 @@ def load_for(
     """
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, None if values is not None else file)
-    loaded = load(file, environ, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder))
+    named = with_earlier_names(environ, folder.venue)
+    loaded = load(file, named, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder))
     _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
     kept = values if values is not None and file == own else load_yaml(own) if own.exists() else {}
@@ -121,6 +123,19 @@ def load_for(
             code=ExitCode.REFUSED,
         )
     return loaded
+
+
+def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
+    """Return the environment with our own variable for each name that an earlier system had, unless both are set.
+
+    Only bots at its venue read them, because other programs may use such names too. A bucket is an address to us.
+    """
+    set_here = {name: environ[name].strip() for name in EARLIER_NAMES.get(venue, {}) if environ.get(name, "").strip()}
+    ours = {
+        f"{PREFIX}{EARLIER_NAMES[venue][name]}": f"s3://{text}" if name == "S3_BUCKET" else text
+        for name, text in set_here.items()
+    }
+    return {**ours, **environ}
 
 
 def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | None:

@@ -73,6 +73,10 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
 """The variables of the shipped venues, which every text keeps secret without loading how to connect to one."""
 
 
+EARLIER_NAMES: Mapping[str, Mapping[str, str]] = {ibkr.IBKR.name: ibkr.EARLIER_NAMES}
+"""Variables of earlier systems that name settings of a bot at a venue, by the end of our own variables' names."""
+
+
 class Access(NamedTuple):
     """What a connection is made with: the settings, the keys by their fields, and who listens to it.
 

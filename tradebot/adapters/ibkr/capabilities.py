@@ -10,6 +10,12 @@ from tradebot.model.venue_day import VenueDay
 
 HOST, PORT, CLIENT_ID = "IBKR_HOST", "IBKR_PORT", "IBKR_CLIENT_ID"
 """The variables of where the Gateway listens, and of the number that this bot connects with."""
+EARLIER_NAMES: Mapping[str, str] = {
+    "MAX_MEMORY_MB": "SERVE__MAX_MEMORY_MB",
+    "DECISION_LATENCY_MS": "LIMITS__MAX_DECISION_MS",
+    "S3_BUCKET": "STORAGE__BACKUP_TO",
+}
+"""Variables of the earlier system for settings, by the end of our own variables' names."""
 TRADING_ID = 9002
 """The client id of a bot. Each process with it needs it for itself."""
 IBKR = Capabilities(
