@@ -52,7 +52,7 @@ class LiveStatus(Struct, frozen=True):
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
     `as_of` is the broker's time, or this machine's if the broker didn't answer. `checklist` has the steps from paper to
-    real money; nothing is refused for want of one.
+    real money. No order waits for them, but some venues don't let a bot be armed without theirs.
     """
 
     state: str
@@ -89,13 +89,14 @@ def status(app: "App", paper: Path | None = None) -> Report:
     return Report("live-status", data, _render, code)
 
 
-def arm(app: "App", sessions: int, *, by: str) -> Report:
+def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Report:
     """Arm live trading for the next sessions if everything else is open and a person types the account's tail.
 
-    Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed or something else
-    was typed.
+    Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed, the venue wants
+    to see more of the paper bot, or something else was typed.
     """
     _require_live(app)
+    _require_rehearsal(app, paper)
     _require_other_conditions(app)
     span = "1 session" if sessions == 1 else f"{sessions} sessions"
     what = f"Arming real money for {span}"
@@ -215,6 +216,15 @@ def _require_live(app: "App") -> None:
         )
 
 
+def _require_rehearsal(app: "App", paper: Path | None) -> None:
+    from commands.shared.checklist import rehearsal
+
+    missing = [step for step in rehearsal(app, paper) if not step.done]
+    if missing:
+        found = "; ".join(f"{step.name}: {step.found}" for step in missing)
+        raise OperatorError(f"live trading can't be armed: {found}", missing[0].next, code=ExitCode.REFUSED)
+
+
 def _require_other_conditions(app: "App") -> None:
     _, rows = conditions(app)
     # A strategy's entries are refused until it is promoted, whether it is armed or not.
@@ -308,16 +318,20 @@ def _status(
     return status(bot, paper)
 
 
-@on_bot(app, "arm", epilog="tradebot live arm --sessions 1")
+@on_bot(app, "arm", epilog="tradebot live arm --sessions 1\ntradebot live arm --paper ../paper")
 @acts
 def _arm(
     bot: "App",
     sessions: Annotated[
         int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions, including this one.")
     ] = 1,
+    paper: Annotated[
+        Path | None,
+        typer.Option("--paper", metavar="FOLDER", help="The paper bot that a venue may want to see first."),
+    ] = None,
 ) -> Report:
     """Allow trading with real money for a number of sessions.
 
     Asks for confirmation at a terminal; no option replaces that.
     """
-    return arm(bot, sessions, by=caller())
+    return arm(bot, sessions, by=caller(), paper=paper)

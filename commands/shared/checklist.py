@@ -1,7 +1,7 @@
 """The steps from paper to real money: what is counted, what is needed and what is missing. No order waits for them."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +15,8 @@ from commands.drill.evidence import read as read_drills
 from commands.drill.verb import FOLDER
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.plain import caller, clean
+from commands.shared.rehearsal import GAP, shown
+from commands.shared.times import when
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder, option, read_marker
 from tradebot.app.connecting import addresses_of
@@ -25,7 +27,7 @@ from tradebot.judging.judgment import State
 from tradebot.judging.passes import judged
 from tradebot.model.position import Position, add, round_trip
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import counted, span
 from tradebot.model.trading import Mode, TradingState
 
 SESSIONS, TRADES = 20, 10
@@ -55,6 +57,8 @@ class _Paper(NamedTuple):
 
 Look = tuple[str, str]
 """What was found, and what to type; empty if the step is done."""
+Wanted = tuple[str, str, Callable[[_Paper], Look]]
+"""The name of a step, what is needed, and what looks."""
 
 
 def remember(app: "App", what: str, which: str) -> None:
@@ -69,21 +73,47 @@ def steps(app: "App", paper: Path | None) -> tuple[Step, ...]:
 
     Raises OperatorError if the folder isn't a paper bot's.
     """
-    return (*_on_paper(app, paper), *_here(app))
+    return (*_on_paper(app, paper, (*PAPER, *_rehearsal(app))), *_here(app))
 
 
-def _on_paper(app: "App", paper: Path | None) -> Iterator[Step]:
+def rehearsal(app: "App", paper: Path | None) -> tuple[Step, ...]:
+    """Return the steps without which the venue's door doesn't let a live bot be armed; most venues have none.
+
+    Raises OperatorError if the folder isn't a paper bot's at this venue.
+    """
+    wanted = tuple(_rehearsal(app))
+    if wanted and paper is not None and read_marker(paper).venue != app.folder.venue:
+        raise OperatorError(f"{paper} is at another venue", f"name the folder of your paper bot at {app.folder.venue}")
+    return tuple(_on_paper(app, paper, wanted))
+
+
+def _rehearsal(app: "App") -> Iterator[Wanted]:
+    needs = app.door.rehearsal
+    if needs is None:
+        return
+    hours = f"passes reached the broker for {needs.hours} hours without a crash, breaks not counted"
+    yield "hours on paper", hours, partial(_hours, needs.hours)
+    unbroken = f"they did so for {span(needs.unbroken_s)} without a gap of more than {span(GAP.total_seconds())}"
+    yield "unbroken connection", unbroken, partial(_unbroken, needs.unbroken_s)
+    yield (
+        "trades of the rehearsal",
+        f"{needs.trades} positions that the bot opened and closed",
+        partial(_closed, needs.trades),
+    )
+
+
+def _on_paper(app: "App", paper: Path | None, wanted: Sequence[Wanted]) -> Iterator[Step]:
     folder = app.folder if paper is None else read_marker(paper)
     if folder.mode != Mode.PAPER:
         if paper is not None:
             raise OperatorError(f"{paper} has a {folder.mode} bot", "name the folder of your paper bot after --paper")
         found, which = "not counted: this bot isn't on paper", "tradebot live status --paper FOLDER"
-        yield from (Step(name, False, found, needed, which) for name, needed, _ in PAPER)
+        yield from (Step(name, False, found, needed, which) for name, needed, _ in wanted)
         return
     at = "" if paper is None else f" {option(paper)}"
     try:
         with closing(SqliteLedger.view(folder.path, folder.account_number)) as ledger:
-            for name, needed, look in PAPER:
+            for name, needed, look in wanted:
                 yield _step(name, needed, partial(look, _Paper(folder, ledger, at)))
     except TradebotError as error:
         yield Step("paper bot", False, clean(error.message), "its books can be read", error.hint)
@@ -120,14 +150,31 @@ def _sessions(paper: _Paper) -> Look:
     return counted(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"
 
 
+def _hours(least: int, paper: _Paper) -> Look:
+    seen = shown(paper.folder.path, paper.ledger)
+    hours = seen.connected.total_seconds() / 3600
+    crash = f", since the crash at {when(seen.crashed_at)}" if seen.crashed_at else ", no crash"
+    return f"{hours:.1f} of {least} hours{crash}", "" if hours >= least else f"tradebot serve{paper.at}"
+
+
+def _unbroken(least_s: int, paper: _Paper) -> Look:
+    longest_s = shown(paper.folder.path, paper.ledger).unbroken.total_seconds()
+    found = f"{longest_s / 60:.0f} of {least_s / 60:.0f} minutes"
+    return found, "" if longest_s >= least_s else f"tradebot serve{paper.at}"
+
+
 def _trades(paper: _Paper) -> Look:
+    return _closed(TRADES, paper)
+
+
+def _closed(least: int, paper: _Paper) -> Look:
     held, trades = dict[tuple[str, str], Position](), 0
     for owned in paper.ledger.fills():
         key = owned.strategy, owned.fill.symbol
         before = held.get(key) or Position(*key, (), owned.fill.price * 0)
         held[key] = add(before, owned)
         trades += round_trip(before, held[key], owned) is not None
-    return counted(trades, "trade"), "" if trades >= TRADES else f"tradebot serve{paper.at}"
+    return counted(trades, "trade"), "" if trades >= least else f"tradebot serve{paper.at}"
 
 
 def _halt(paper: _Paper) -> Look:
@@ -174,7 +221,7 @@ def _read(app: "App", channel: str, address: str) -> bool:
     return claim is not None and claim.slot == confirmation_code(app.folder.id, address)
 
 
-PAPER: tuple[tuple[str, str, Callable[[_Paper], Look]], ...] = (
+PAPER: tuple[Wanted, ...] = (
     ("sessions on paper", f"{SESSIONS} sessions in which passes ran", _sessions),
     ("trades on paper", f"{TRADES} positions that the bot opened and closed", _trades),
     ("halt", "a person halted the paper bot and let it go on", _halt),

@@ -14,7 +14,7 @@ from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.venues import KEYS, Access, Checks, Door, Look
+from tradebot.app.venues import KEYS, Access, Checks, Door, Look, Rehearsal
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.intent import is_marked
@@ -40,6 +40,7 @@ def door() -> Door:
         market=_market,
         symbol=symbol_of,
         coin=lambda symbol: root_of(symbol).name,
+        rehearsal=Rehearsal(hours=24, unbroken_s=3_600, trades=10),
     )
 
 

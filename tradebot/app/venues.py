@@ -136,6 +136,18 @@ class Checks(NamedTuple):
     own: Mapping[str, Callable[[Any, DriftTally], Look]] = MappingProxyType({})
 
 
+class Rehearsal(NamedTuple):
+    """What a bot on paper has to have shown before a live one at the same venue can be armed.
+
+    `hours` are those in which passes reached the venue, none of them before the last crash, and `unbroken_s` is the
+    longest time without a gap. So many `trades` have to be closed.
+    """
+
+    hours: int
+    unbroken_s: int
+    trades: int
+
+
 class Door(Struct, frozen=True):
     """The way to one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
 
@@ -145,7 +157,8 @@ class Door(Struct, frozen=True):
     names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
     as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `contracts` asks for the
     symbols of all contracts that the venue lists; without it, there is no discovery. An adapter that is `in_process`
-    sends its requests over `Access.connection`, so that a backtest needs no server.
+    sends its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is
+    armed only once a bot on paper has shown that much.
     """
 
     capabilities: Capabilities
@@ -161,6 +174,7 @@ class Door(Struct, frozen=True):
     coin: Callable[[str], str] = str
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
     in_process: bool = False
+    rehearsal: Rehearsal | None = None
 
 
 def door_to(name: str) -> Door:
