@@ -191,3 +191,13 @@ def test_doctor_on_paper_names_port_and_login(paper: Bot, monkeypatch: pytest.Mo
         wrong_in(
             rows_of(paper), "broker", "nothing listens", "API, Settings, Socket port; or set IBKR_HOST and IBKR_PORT"
         )
+
+
+def test_the_three_switches_together_are_read_as_at_every_venue(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = {"ALLOW_ORDERS": "1", "DRY_RUN": "0", "ENABLE_ORDER_EXEC": "1"}
+    for name, wrong in ((None, ""), *((name, str(1 - int(text))) for name, text in together.items())):
+        for each, text in together.items():
+            monkeypatch.setenv(each, wrong if each == name else text)
+        row = next(one for one in paper.json("doctor", "--offline")["judgments"] if one["subject"] == "permission")
+        assert (row["state"] == "OK") is (name is None), row
+        assert name is None or name in row["found"]
