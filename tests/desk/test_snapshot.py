@@ -320,3 +320,14 @@ def test_a_market_order_without_a_price_counts_at_the_midpoint_for_which_it_was_
     working = book(view(orders=(order,)), known, RULES, session=DAY)
     assert working.exposure == {"AAPL": order.open_quantity * quote("AAPL").middle}
     assert working.stakes[0].usd == working.gross
+
+
+def test_entries_of_a_holidays_session_count_on_the_next_business_day() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    known = read_books(scene.ledger, NOW, VENUE_DAY)
+    belongs = replace(known, day=replace(VENUE_DAY, belonging=((DAY, TOMORROW.date),)))
+    counted = [
+        len(book(view(), each, RULES, session=day).entries) for each in (known, belongs) for day in (DAY, TOMORROW.date)
+    ]
+    assert counted == [1, 0, 1, 1]

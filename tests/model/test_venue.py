@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.timetable.calendars import ZONES, Drawn, calendars
 from tradebot.model.bar import Session
+from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -100,3 +101,19 @@ def test_a_venue_whose_sessions_are_on_their_own_dates_has_nothing_to_know() -> 
     assert day.knowing(sessions) is day
     late = Session(date(2026, 11, 16), day.usual(date(2026, 11, 16)).open, day.begins(date(2026, 11, 17)) + HOUR)
     assert day.knowing([late]).apart == (late,)
+
+
+def test_what_a_shortened_holiday_trades_counts_for_the_next_business_day() -> None:
+    globex = replace(CHICAGO, holidays_end=time(12))
+    closes = {25: time(16), 26: time(12), 27: time(12, 15), 30: time(16)}
+    sessions = [
+        Session(day, globex.usual(day).open, globex.at(day, close))
+        for day, close in ((date(2026, 11, number), close) for number, close in closes.items())
+    ]
+    knows = globex.knowing(sessions)
+    assert [knows.trade_date(one.date).day for one in sessions] == [25, 27, 27, 30]
+    assert knows.trade_date_of(datetime(2026, 11, 26, 1, tzinfo=UTC)) == date(2026, 11, 27)
+    assert knows.date_of(datetime(2026, 11, 26, 1, tzinfo=UTC)) == date(2026, 11, 26)
+    assert CHICAGO.knowing(sessions).belonging == ()
+    # Which day follows the last one that is known isn't known.
+    assert globex.knowing(sessions[:2]).belonging == ()

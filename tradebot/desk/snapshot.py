@@ -235,8 +235,10 @@ def book(
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
-    are those of the `session`. An account with margin also needs the `listings` of what it holds or may enter.
+    are those of the day that the `session` counts for. An account with margin also needs the `listings` of what it
+    holds or may enter.
     """
+    day = books.day.trade_date(session)
     view = _at_collars(view, books)
     priced = _prices(view, books.totals.last_price, quotes)
     trading = tuple(_trading(books, view.orders))
@@ -259,13 +261,13 @@ def book(
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         contracts=_contracts(view, orders),
-        entries=_entries_of(books.promised_in(session)),
+        entries=_entries_of(books.promised_on(day)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=worth_of(view, quotes),
         stakes=tuple(stakes(view, books, priced, missing, rules)),
         spans=spans,
         round_trips=books.totals.round_trips,
-        day_results=day_results(books, quotes, session),
+        day_results=day_results(books, quotes, day),
         themes=rules.themes,
         betas=rules.betas,
         lost_at={key: p.lost_at for key, p in books.totals.positions.items() if p.lost_at and p.strategy != FOREIGN},

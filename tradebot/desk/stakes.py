@@ -119,33 +119,34 @@ def _intent_price(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
     return worst or intent.send_mid or intent.decision_mid or worst
 
 
-def day_results(books: Books, quotes: Mapping[str, Quote], session: date) -> Mapping[str, Decimal | None]:
-    """Return each strategy's result of a session in USD, below zero for a loss; None if a position has no price.
+def day_results(books: Books, quotes: Mapping[str, Quote], trade_date: date) -> Mapping[str, Decimal | None]:
+    """Return each strategy's result of a day in USD, below zero for a loss; None if a position has no price.
 
-    A position that was closed counts with all its profit in the session in which it was closed. One that is held counts
-    at the midpoint, from the previous close on, or from its entry if that was in this session.
+    A position that was closed counts with all its profit on the day on which it was closed. One that is held counts at
+    the midpoint, from the previous close on, or from its entry if that was on this day.
     """
     results, day = defaultdict[str, Decimal](Decimal), books.day
-    # The trips of a month, in the order in which they were closed, of which nearly all are of earlier sessions.
-    for trip in takewhile(lambda trip: day.date_of(trip.closed_at) >= session, reversed(books.totals.round_trips)):
-        if day.date_of(trip.closed_at) == session:
+    # The trips of a month, in the order in which they were closed, of which nearly all are of earlier days.
+    newest = reversed(books.totals.round_trips)
+    for trip in takewhile(lambda trip: day.trade_date_of(trip.closed_at) >= trade_date, newest):
+        if day.trade_date_of(trip.closed_at) == trade_date:
             results[trip.strategy] += trip.profit
     unknown = set[str]()
     for position in books.totals.own_positions():
-        change = _change(position, quotes.get(position.symbol), session, day)
+        change = _change(position, quotes.get(position.symbol), trade_date, day)
         results[position.strategy] += change or 0
         unknown |= {position.strategy} if change is None else set()
     return {strategy: None if strategy in unknown else result for strategy, result in results.items()}
 
 
-def _change(position: Position, quote: Quote | None, session: date, day: VenueDay) -> Decimal | None:
-    """Return what a position that is held earned in the session, in USD; None if a price is missing."""
+def _change(position: Position, quote: Quote | None, trade_date: date, day: VenueDay) -> Decimal | None:
+    """Return what a position that is held earned on a day, in USD; None if a price is missing."""
     if quote is None:
         return None
-    entered = day.date_of(position.opened_at) == session
+    entered = day.trade_date_of(position.opened_at) == trade_date
     earned = position.realized_pnl - position.realized_before if entered else Decimal(0)
     for lot in position.lots:
-        began = lot.price if day.date_of(lot.at) == session else quote.previous_close
+        began = lot.price if day.trade_date_of(lot.at) == trade_date else quote.previous_close
         if began is None:
             return None
         earned += notional(lot.quantity, quote.middle - began, position.multiplier)

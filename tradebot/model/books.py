@@ -136,6 +136,11 @@ class Books(Struct, frozen=True, dict=True):
         """Return the intents of a recent session, in the order promised."""
         return self._by_session.get(session, ())
 
+    def promised_on(self, trade_date: date) -> tuple[IntentRecord, ...]:
+        """Return the intents of the recent sessions whose trading counts for a date, in the order promised."""
+        sessions = (session for session in self._by_session if self.day.trade_date(session) == trade_date)
+        return tuple(record for session in sessions for record in self._by_session[session])
+
     @cached_property
     def _by_session(self) -> Mapping[date, tuple[IntentRecord, ...]]:
         found = defaultdict[date, list[IntentRecord]](list)

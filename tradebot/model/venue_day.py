@@ -1,7 +1,7 @@
 """The venue's day: the zone of its dates, the hours of its usual session, and the date that each moment counts for."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from math import ceil
@@ -28,6 +28,9 @@ class VenueDay(Struct, frozen=True):
     which trading before the session begins and after it ends; None if there is none.
 
     `apart` are sessions, oldest first, that aren't all on their own date: what happens in one counts for its date.
+
+    A session that ends by `holidays_end`, on the venue's clocks, is a holiday's: its trading belongs to the next
+    business day. `belonging` has the dates of those that are known, each with that day's.
     """
 
     zone: str
@@ -35,6 +38,8 @@ class VenueDay(Struct, frozen=True):
     lasts: timedelta = DAY
     extended: tuple[time, time] | None = None
     apart: tuple[Session, ...] = ()
+    holidays_end: time | None = None
+    belonging: tuple[tuple[date, date], ...] = ()
 
     @property
     def tzinfo(self) -> ZoneInfo:
@@ -52,6 +57,14 @@ class VenueDay(Struct, frozen=True):
         if at.tzinfo is UTC and first <= at.hour < last:
             return at.date()
         return at.astimezone(self.tzinfo).date()
+
+    def trade_date(self, session: date) -> date:
+        """Return the date for which the limits of a day count what a session traded, given the session's own."""
+        return next((following for own, following in self.belonging if own == session), session)
+
+    def trade_date_of(self, at: datetime) -> date:
+        """Return the date for which the limits of a day count what happens at a moment."""
+        return self.trade_date(self.date_of(at))
 
     def begins(self, day: date) -> datetime:
         """Return when a date begins at the venue, in UTC."""
@@ -87,8 +100,21 @@ class VenueDay(Struct, frozen=True):
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
         """Return the day with those of these sessions, oldest first, that aren't all on their own date."""
-        apart = tuple([session for session in sessions if not self._holds(session)])
-        return self if apart == self.apart else replace(self, apart=apart)
+        known = tuple(sessions)
+        apart, belonging = tuple([one for one in known if not self._holds(one)]), self._belonging(known)
+        same = (apart, belonging) == (self.apart, self.belonging)
+        return self if same else replace(self, apart=apart, belonging=belonging)
+
+    def _belonging(self, known: Sequence[Session]) -> tuple[tuple[date, date], ...]:
+        if self.holidays_end is None:
+            return ()
+        found, following = list[tuple[date, date]](), None
+        for session in reversed(known):
+            if self.local(session.close).time() > self.holidays_end:
+                following = session.date
+            elif following:
+                found.append((session.date, following))
+        return tuple(reversed(found))
 
     def _holds(self, session: Session) -> bool:
         opens, closes, (first, last) = session.open, session.close, _hours_of_utc_date(self.zone)

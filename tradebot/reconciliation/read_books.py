@@ -113,13 +113,14 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     start, end = (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
     totals, calendars = ledger.totals(), dict(ledger.calendars(start, end))
     own = calendars.pop("", ())
+    day = day.knowing(own)
     unknown = [o for o in orders if o.client_order_id not in promised and is_marked(o.client_order_id)]
     return Books(
         at=now,
         account_number=ledger.account_number,
         standing=ledger.standing(),
         state=ledger.trading_state(),
-        day=day.knowing(own),
+        day=day,
         calendar=own,
         other_calendars=calendars,
         totals=totals,
@@ -129,7 +130,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         chains=chains,
         promised=promised,
         filled=ledger.filled_quantities(every),
-        intents=tuple(ledger.recent_intents(_first_session(orders, promised, now))),
+        intents=tuple(ledger.recent_intents(min(_first_session(orders, promised, now), *_of_today(day, now)))),
         kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
@@ -143,6 +144,13 @@ def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: dat
     working = (o for o in days if not o.status.terminal and o.client_order_id in ours)
     sent = (order.submitted_at for order in working if order.submitted_at)
     return (min((now, *sent)) - YESTERDAY).date()
+
+
+def _of_today(day: VenueDay, now: datetime) -> Iterator[date]:
+    """Yield this moment's date, and those of the holidays whose trading counts for the same day."""
+    today = day.date_of(now)
+    yield today
+    yield from (own for own, following in day.belonging if following == day.trade_date(today))
 
 
 def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueDay) -> bool:

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, rolling_of, root_of, symbol_of
+from tradebot.adapters.time.calendar import exchange_sessions
 
 ES = ROOTS["ES"]
 
@@ -48,3 +50,13 @@ def test_a_contract_is_left_days_before_it_ends_or_gives_notice(
 def test_what_the_venue_says_otherwise_is_a_doubt() -> None:
     assert doubt_of(ES, Decimal(50), Decimal("0.25"), "CME", "USD") == ""
     assert doubt_of(ES, Decimal(5), Decimal("0.50"), "CME", "USD") == "ES: multiplier 5, not 50; tick 0.50, not 0.25"
+
+
+def test_a_short_session_of_the_stock_indexes_is_a_holidays_where_shares_dont_trade() -> None:
+    first, last = date(2026, 1, 1), date(2030, 12, 31)
+    own = exchange_sessions(first, last, IBKR.calendar)
+    knows, shares = IBKR.day.knowing(own), {one.date for one in exchange_sessions(first, last, "XNYS")}
+    belonging = [one.date for one in own if knows.trade_date(one.date) != one.date]
+    assert belonging == [one.date for one in own if one.date not in shares]
+    assert knows.trade_date(date(2026, 11, 26)) == date(2026, 11, 27)
+    assert knows.trade_date(date(2026, 4, 3)) == date(2026, 4, 6)

@@ -1,7 +1,7 @@
 """What Interactive Brokers can do, and its words and numbers for what happens."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 
 from tradebot.model.order import OrderStatus, OrderType, TimeInForce
@@ -28,8 +28,8 @@ IBKR = Capabilities(
     edit=Edit.IN_PLACE,
     pairs=Pairs.BRACKET,
     calendar="CME Globex Equity",
-    # From five in the afternoon to four on the next day.
-    day=VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23)),
+    # From five in the afternoon to four on the next day; until noon on a holiday, and a little later on short other days.
+    day=VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23), holidays_end=time(12)),
     currency="USD",
     short_reserve=Decimal(1),
     reduce_only=False,
