@@ -61,11 +61,17 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
             "" if row.entry_score is None else signed(row.entry_score, 2),
             escape(row.strategy) if several else "",
             escape(", ".join(map(clean, row.reasons))),
-            "" if row.source is Source.BOT else row.source.value,
+            escape(_from(row)),
             row.id,
             Text(clean(" ".join((*(f"#{tag}" for tag in row.tags), row.note)).strip())),
         )
     console.print(table)
+
+
+def _from(row: "TradeRow") -> str:
+    if row.moved_from:
+        return f"{clean(row.moved_from)}, story {row.story}"
+    return "" if row.source is Source.BOT else row.source.value
 
 
 def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:

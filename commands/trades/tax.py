@@ -19,6 +19,7 @@ from tradebot.views.performance.fees import fees_assumption
 from tradebot.views.performance.history import History
 from tradebot.views.performance.tax import TaxRow, TaxYear, TermTotal, tax_year
 from tradebot.views.performance.tax_lots import Method
+from tradebot.views.performance.trades import moves_of
 
 PICKED = {"fifo": "the oldest shares first", "lifo": "the newest shares first", "hifo": "the highest cost first"}
 NOT_KNOWN = "not known"
@@ -101,6 +102,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
             f"{year} has no trades yet: the books end on {whole.until}", f"tradebot trades --tax {whole.until.year}"
         )
     found = whole.of(FOREIGN if strategy == FOREIGN_OWNER else strategy, symbol)
+    moved = moves_of(history, {row.sale for row in found.rows}) if found.contracts else ()
     return Tax(
         year=year,
         method=method,
@@ -109,7 +111,7 @@ def taxed(history: "History", year: int, method: str, strategy: str | None = Non
         rows=found.rows,
         totals=found.totals,
         carried_usd=found.carried_usd,
-        notes=tuple(_notes(whole, found)),
+        notes=tuple(_notes(whole, found, moved)),
         assumptions=_assumptions(method, history) if found.rows else (NO_ADVICE,),
     )
 
@@ -163,7 +165,7 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
     return lots, HOLDING_PERIOD, WASH_SALES, SHORT_SALES, fees, rounding, NOT_COVERED, NO_ADVICE
 
 
-def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
+def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
     if len(found.rows) != len(whole.rows):
         shown = f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}"
         yield f"{shown}; what is said of disallowed losses is about all of them."
@@ -194,6 +196,11 @@ def _notes(whole: "TaxYear", found: "TaxYear") -> Iterator[str]:
             f"{', '.join(map(clean, found.contracts))}: contracts, which these rows treat like shares. Regulated "
             "futures belong on Form 6781 and count at the market's price at the end of the year (Internal Revenue Code "
             "section 1256). Ask an adviser."
+        )
+    for old, new, day in moved:
+        yield (
+            f"{clean(old)} was moved into {clean(new)} on {day}: one position for tradebot trades, and two contracts "
+            "here, each with its own purchase and sale."
         )
     if found.returns_capital:
         yield "A dividend returned capital (DIVROC), which would lower the basis; it isn't taken off here."

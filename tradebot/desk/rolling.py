@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.exits.why import Part, compose, parse
+from tradebot.exits.why import ROLLED_INTO, Part, compose, parse
 from tradebot.gates.common import position_of
 from tradebot.gates.expiry import date_on, rolling_of
 from tradebot.model.books import Books
@@ -28,8 +28,6 @@ from tradebot.model.values import replace
 
 LEAVING, SOURCE = "exit", "roll"
 """Where the two halves of a move come from. No strategy's wants come from there."""
-ROLLED_INTO = "rolled_into"
-"""The reason of the first half, in the grammar of `exits.why`."""
 NOTHING = Decimal(0)
 
 

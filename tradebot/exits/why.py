@@ -14,6 +14,8 @@ from msgspec import Struct
 from tradebot.model.reason_codes import Unit
 
 UNKNOWN = "unknown"
+ROLLED_INTO = "rolled_into"
+"""Why a position leaves a contract that ends: it goes on in the next one, which is named."""
 _PART = re.compile(
     r"(?P<name>[a-z]+(?:_[a-z]+)*)(?:_(?P<symbol>[A-Z0-9][A-Z0-9._/-]*))?"
     r"(?:\((?P<amount>-?[0-9]+(?:\.[0-9]+)?)(?P<mark>%|h|)\))?"

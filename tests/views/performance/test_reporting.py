@@ -23,9 +23,9 @@ from tradebot.views.performance.report import AccountReport, Block, Figure, Trad
 from tradebot.views.performance.reporting import A_SAMPLE, OF_EACH, Material, account_report, trade_figures, transfers
 
 
-def trade(net: str) -> TradeRow:
+def trade(net: str, number: int = 0) -> TradeRow:
     return TradeRow(
-        id="abc",
+        id=f"trade-{number}",
         strategy="flow",
         symbol="AAPL",
         side="long",
@@ -45,7 +45,9 @@ def trade(net: str) -> TradeRow:
 
 
 def figures(*nets: str) -> dict[str, Figure]:
-    return {each.name: each for each in trade_figures([trade(net) for net in nets])}
+    return {
+        each.name: each for each in trade_figures([trade(net, number) for number, net in enumerate(nets)], VENUE_DAY)
+    }
 
 
 def test_trade_figures_of_few_trades_say_how_many_it_takes() -> None:
@@ -75,8 +77,8 @@ def test_trade_figures_of_enough_trades_have_averages_and_intervals() -> None:
 
 def test_trade_is_won_after_fees_and_open_ones_do_not_count() -> None:
     # Before fees it made half a dollar.
-    rows = [trade("-0.5"), replace(trade("100"), closed_at=None)]
-    found = {each.name: each for each in trade_figures(rows)}
+    rows = [trade("-0.5"), replace(trade("100", 1), closed_at=None)]
+    found = {each.name: each for each in trade_figures(rows, VENUE_DAY)}
     assert found["win_rate"].note == "0 of 1 won"
 
 

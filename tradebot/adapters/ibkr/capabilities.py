@@ -28,7 +28,7 @@ IBKR = Capabilities(
     edit=Edit.IN_PLACE,
     pairs=Pairs.BRACKET,
     calendar="CME Globex Equity",
-    # From five in the afternoon to four on the next day; until noon on a holiday, and a little later on short other days.
+    # From five in the afternoon to four on the next day, or until noon if that is a holiday.
     day=VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23), holidays_end=time(12)),
     currency="USD",
     short_reserve=Decimal(1),

@@ -1,6 +1,7 @@
 """Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
 from statistics import fmean, median
 from typing import Any
@@ -12,6 +13,8 @@ from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
 from tradebot.model.position import Origin
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance import pnl, report
 from tradebot.views.performance.activity import activity_figures, measure, traded_usd
 from tradebot.views.performance.assumptions import assumptions, what_is_lacking
@@ -28,6 +31,7 @@ from tradebot.views.performance.report import Figure, TradeRow, Unit
 from tradebot.views.performance.return_figures import comparisons, figure, return_figures, returns_of
 from tradebot.views.performance.returns import path
 from tradebot.views.performance.statistics import mean_of, wilson
+from tradebot.views.performance.stories import stories
 from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.trades import TripFacts, in_risks
 from tradebot.views.slippage import TotalSlippage, totals
@@ -39,9 +43,13 @@ OF_EACH = 10
 TRADES = "closed trades"
 
 
-def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
-    """Return the figures of the trades that are closed, by their profit after fees."""
-    closed = [trade for trade in trades if trade.closed_at is not None]
+def trade_figures(trades: Sequence[TradeRow], day: VenueDay) -> tuple[Figure, ...]:
+    """Return the figures of the trades that are closed, by their profit after fees.
+
+    A position that was moved from one contract into the next counts once, when it is out of the last one.
+    """
+    told = list(map(_whole, stories(trades, day)))
+    closed = [trade for trade in told if trade.closed_at is not None]
     made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
@@ -53,6 +61,13 @@ def trade_figures(trades: Sequence[TradeRow]) -> tuple[Figure, ...]:
         figure(len(made), "mean_profit", "Mean profit", Unit.USD, A_SAMPLE, mean, of=TRADES),
         Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
     )
+
+
+def _whole(story: Sequence[TradeRow]) -> TradeRow:
+    """Return a story as one trade, from its first entry to its last exit, with the profit of all its contracts."""
+    first, last = story[0], story[-1]
+    net_usd = sum((trade.net_usd for trade in story), Decimal(0))
+    return replace(first, closed_at=last.closed_at, net_usd=net_usd) if len(story) > 1 else first
 
 
 def _win_rate(wins: int, count: int) -> Figure:
@@ -118,7 +133,7 @@ def account_report(of: Material) -> report.AccountReport:
     returns = return_figures(own)
     fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
-    of_trades = trade_figures(trades)
+    of_trades = trade_figures(trades, of.history.day)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
     more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
     return report.AccountReport(

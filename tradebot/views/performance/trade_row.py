@@ -170,6 +170,8 @@ class TradeRow(Struct, omit_defaults=True):
     price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
     of it. `best` and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known
     yet, so that it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of what is still held.
+    If the position was moved from a contract into the next one, `story` is the id of its first trade, and `moved_from`
+    and `moved_into` are the contracts before and after; all three are empty otherwise.
     """
 
     id: str
@@ -205,6 +207,9 @@ class TradeRow(Struct, omit_defaults=True):
     multiplier: Decimal = ONE
     unknown_fees: int = 0
     open_fees_usd: Decimal = _ZERO
+    story: str = ""
+    moved_from: str = ""
+    moved_into: str = ""
 
     @property
     def key(self) -> Key:

@@ -4,8 +4,8 @@ import hashlib
 from base64 import b32encode
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
@@ -21,6 +21,7 @@ from tradebot.model.values import replace
 from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import ClosedLot, OpenLot, Trip
+from tradebot.views.performance.stories import links
 from tradebot.views.performance.trade_row import (
     WITHOUT_ORDER,
     Excursion,
@@ -48,9 +49,21 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]
     rows = tuple(map(making.row, trips))
+    of = links(rows, history.day)
+    for row in rows:
+        if row.id in of:
+            row.story, row.moved_from, row.moved_into = of[row.id]
     of_rows = zip(rows, trips, strict=True) if by_lot else ()
     lots = [making.lot(row.id, lot) for row, trip in of_rows for lot in trip.lots]
     return Rows(rows, tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
+
+
+def moves_of(history: History, sales: Collection[str]) -> Sequence[tuple[str, str, date]]:
+    """Return which contract was moved into which one and on what day, for the positions that these fills closed."""
+    rows = rows_of(history, MarketTime(()), by_lot=True)
+    closed = {lot.trade_id for lot in rows.lots if lot.exit_fill in sales}
+    moved = [row for row in rows.trades if row.moved_into and row.id in closed]
+    return [(row.symbol, row.moved_into, history.day.date_of(row.closed_at)) for row in moved if row.closed_at]
 
 
 class _Rows:
