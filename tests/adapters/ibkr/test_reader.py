@@ -1,6 +1,7 @@
 """Reads over the embedded exchange's TWS: what is held, what is open, and what became of orders together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 
 from tests.adapters.ibkr.gateway import VALUES, Desk, Exchange, Message, desk, intent, made, scripted, usual
 from tests.adapters.ibkr.test_orders import cancel, said
+from tests.builders import there
+from tradebot.adapters.ibkr.prices import details_of, listing
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, OrderStatus, OrderType, fee_id
@@ -250,3 +253,13 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
         assert one.reader.view().unreadable == 1
         with pytest.raises(TemporaryError):
             one.reader.position("ESZ6")
+
+
+@pytest.mark.parametrize(("hours", "words"), [("20261126:2500-1600", "can't be read"), ("19990104:0830-1500", "not")])
+def test_a_contract_whose_hours_differ_or_cannot_be_read_is_doubtful(one: Desk, hours: str, words: str) -> None:
+    details = there(one.reader._read(lambda line: details_of(line, "ESH7")))
+    now = one.reader.clock().now
+    assert listing(details, now).doubt == ""
+    doubt = listing(replace(details, tradingHours=hours), now).doubt
+    assert doubt.startswith("ES: trad")
+    assert words in doubt

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from datetime import date
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -49,6 +50,7 @@ class Line:
         self.client.conn.disconnected.connect(self._end)
         self.quoted: dict[str, int] = {}
         self.contracts: dict[str, Any] = {}
+        self.asked_on: dict[str, date] = {}
         self._sent: deque[float] = deque()
 
     def _hear(self, data: bytes) -> None:

@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.adapters.ibkr.capabilities import IBKR, NO_CONTRACT
-from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, rolling_of, root_of
+from tradebot.adapters.ibkr.contracts import ROOTS, Root, doubt_of, rolling_of, root_of
 from tradebot.adapters.ibkr.ears import Ticks, VenueError
+from tradebot.adapters.ibkr.hours import hours_differ
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.told import positive
+from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.wire.rows import RowError
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote
@@ -19,10 +21,18 @@ from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLev
 FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
 _STEP_S = 0.01
+FAR = timedelta(days=8)
+"""How far ahead the next session is at the most."""
 
 
-async def details_of(line: Line, symbol: str) -> Any | None:
-    """Return what the venue says of the one future with this name; None if there isn't exactly one."""
+async def details_of(line: Line, symbol: str, today: date | None = None) -> Any | None:
+    """Return what the venue says of the one future with this name; None if there isn't exactly one.
+
+    What was said on another day than `today` is asked again: hours are told of the next days only.
+    """
+    if today and line.asked_on.get(symbol) != today:
+        line.contracts.pop(symbol, None)
+        line.asked_on[symbol] = today
     if symbol not in line.contracts:
         from ib_async.contract import Contract
 
@@ -73,8 +83,16 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
         levels,
         last,
         rolling_of(symbol, root, last),
-        doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency)),
+        doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency))
+        or _hours(details, root, read_at, last),
     )
+
+
+def _hours(details: Any, root: Root, now: datetime, last: date) -> str:
+    today = IBKR.day.date_of(now)
+    sessions = exchange_sessions(today - timedelta(days=1), today + FAR, root.calendar)
+    found = hours_differ(str(details.tradingHours or ""), str(details.timeZoneId or ""), sessions, now, last)
+    return f"{root.name}: {found}" if found else ""
 
 
 def _day(text: str) -> date:

@@ -247,11 +247,11 @@ class IbkrReader:
     ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
         """Return the venue's time, and for each contract that it has its details and what margin it needs."""
         now, told = await prices.streamed(line, symbols)
-        details = [line.contracts[symbol] for symbol in told]
-        asked = (
-            margins.levels(line, one, told[symbol], self._tally) for symbol, one in zip(told, details, strict=True)
-        )
-        return now, zip(told, details, await asyncio.gather(*asked), strict=True)
+        today = IBKR.day.date_of(now)
+        found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
+        rows = [(symbol, one) for symbol, one in found if one is not None]
+        levels = await asyncio.gather(*(margins.levels(line, one, told[symbol], self._tally) for symbol, one in rows))
+        return now, [(symbol, one, level) for (symbol, one), level in zip(rows, levels, strict=True)]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
