@@ -238,8 +238,7 @@ def book(
     are those of the day that the `session` counts for. An account with margin also needs the `listings` of what it
     holds or may enter.
     """
-    day = books.day.trade_date(session)
-    view = _at_collars(view, books)
+    view, day = _at_collars(view, books), books.day.trade_date(session)
     priced = _prices(view, books.totals.last_price, quotes)
     trading = tuple(_trading(books, view.orders))
     orders = tuple(_possible(view, trading, books, priced, missing))
