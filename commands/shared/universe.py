@@ -1,5 +1,7 @@
 """Symbols of the universe, as a person types them."""
 
+from contextlib import suppress
+
 from commands.shared.plain import did_you_mean
 from tradebot.app.venues import EARLIER, Door, door_to
 from tradebot.app.wiring import App
@@ -24,12 +26,24 @@ def symbols_at(venue: str | None, text: str) -> list[str]:
         door = door_to(venue or EARLIER)
     except ValueError:
         return [name.strip().upper() for name in names]
-    return [symbol_named(door, name) for name in names]
+    return [_root_named(door, name) or symbol_named(door, name) for name in names]
+
+
+def _root_named(door: "Door", text: str) -> str:
+    """Return the root that a person typed, as a universe spells it; empty for anything else."""
+    try:
+        door.symbol(text)
+    except ValueError:
+        with suppress(ValueError):
+            return door.coin(text) if door.months else ""
+    return ""
 
 
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    name, universe = symbol_named(app.door, symbol), app.rules.universe
+    universe = app.rules.universe
+    root = _root_named(app.door, symbol)
+    name = next((one for one in universe if root == app.door.coin(one)), "") or symbol_named(app.door, symbol)
     if name not in universe:
         meant = did_you_mean(name, universe)
         listed = "all symbols: tradebot config show universe"

@@ -34,3 +34,24 @@ def test_only_with_discovery_and_after_it_anything_is_discovered(tmp_path: Path)
     facts.put_discovery(Discovery((Found(NEW, NOW), Found("PI_NEWUSD", NOW, why="a second one")), NOW))
     assert discovered_last(settings(tmp_path, "true"), lambda: facts) == (NEW,)
     assert discovered_last(settings(tmp_path, "false"), lambda: facts) == ()
+
+
+def test_roots_stand_for_the_contracts_that_were_chosen_in_universe_strategies_and_sectors(tmp_path: Path) -> None:
+    file = tmp_path / "futures.yaml"
+    file.write_text(
+        "venue: ibkr\nuniverse: [ES1!, XAUUSD, 6EH7]\nsectors: {ES1!: indexes, GC: metals, 6EH7: currencies}\n"
+        "strategies: {futures: {universe: [XAUUSD]}}\n"
+    )
+    found = load(file, {}).settings
+    facts = MemoryFacts()
+    assert discovered_last(found, lambda: facts) == ()
+    facts.put_discovery(Discovery(tuple(Found(symbol, NOW) for symbol in ("ESZ6", "GCG7", "6EH7")), NOW))
+    rules = in_force(found, None, discovered_last(found, lambda: facts))
+    assert rules.universe == ("ESZ6", "GCG7", "6EH7")
+    assert rules.of("futures").universe == ("GCG7",)
+    assert {symbol: rules.sectors[symbol] for symbol in rules.universe} == {
+        "ESZ6": "indexes",
+        "GCG7": "metals",
+        "6EH7": "currencies",
+    }
+    assert rules.standing == {"ESZ6", "GCG7"}

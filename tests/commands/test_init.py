@@ -205,9 +205,10 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
     [
         (
             ("--profile", "momentum"),
-            "choose one of conservative_flow, flow, intraday, legacy, opening_sweeps, overnight, rotation, "
+            "choose one of conservative_flow, flow, futures, intraday, legacy, opening_sweeps, overnight, rotation, "
             "rotation_regimes",
         ),
+        (("--profile", "futures", "--venue", "alpaca"), "profile futures is for ibkr, and you asked for alpaca"),
         (("--profile", "rotation", "--symbols", "3"), "profile rotation has its own symbols"),
         (("--profile", "rotation", "--config", "mine.yaml"), "mine.yaml is a configuration already"),
     ],
@@ -338,3 +339,11 @@ def test_books_of_a_margined_account_say_so(tmp_path: Path) -> None:
     made_books(tmp_path, load(None, {}).settings, "init", venue_clock(), figures)
     with closing(SqliteLedger.open(tmp_path)) as books:
         assert books.standing().settlement is Settlement.MARGINED
+
+
+def test_the_profile_of_futures_begins_with_roots_and_narrow_limits(place: Bot) -> None:
+    assert place.says("init", "--venue", "ibkr", "--profile", "futures").code == 0
+    values = {one["key"]: one["value"] for one in place.json("config", "show")["values"]}
+    assert values["universe"] == ["MES", "MNQ", "MGC", "6E"]
+    most = ("max_contracts", "max_order_contracts", "max_session_entries")
+    assert [values[f"limits.{name}"] for name in most] == [3, 2, 20]

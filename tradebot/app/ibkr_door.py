@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, IBKR, PORT
-from tradebot.adapters.ibkr.contracts import root_of, symbol_of
+from tradebot.adapters.ibkr.contracts import months_of, root_of, symbol_of
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
@@ -41,6 +41,7 @@ def door() -> Door:
         symbol=symbol_of,
         coin=lambda symbol: root_of(symbol).name,
         rehearsal=Rehearsal(hours=24, unbroken_s=3_600, trades=10),
+        months=months_of,
     )
 
 

@@ -1,6 +1,7 @@
 """The part of the configuration that the trading core needs."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
@@ -24,20 +25,23 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
     """Return the part of the settings that the core needs, with the exit rules in force.
 
     With `asks` False there is no person whose approval an entry could wait for. `discovered` symbols take the place of
-    the universe, but not of what a strategy names itself. They are no setting: a person accepts that there is a
-    discovery, and not each list of a venue.
+    the universe, but not of what a strategy names itself, unless that is the root of one of them. They are no setting:
+    a person accepts that there is a discovery, or a root, and not each list of a venue.
     """
-    universe = tuple(discovered or settings.universe)
+    universe, stands_for = tuple(discovered or settings.universe), standing_for(settings, discovered)
     flow, registry, door = settings.strategies.flow, settings.registry, door_to(settings.venue)
     return Rules(
         mode=settings.mode,
         universe=universe,
-        sectors={**dict.fromkeys(discovered, UNSORTED), **settings.sectors},
+        sectors={
+            **dict.fromkeys(discovered, UNSORTED),
+            **{stands_for(name): sector for name, sector in settings.sectors.items()},
+        },
         limits=settings.limits,
         halts=settings.halts,
         exits=exits,
         poll_s=settings.unusual_whales.poll_s,
-        own=dict(_own(settings, universe, asks=asks)),
+        own=dict(_own(settings, universe, stands_for, asks=asks)),
         flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
         approval=_if_asked(settings.approval) if asks else None,
@@ -46,14 +50,31 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         coin=door.coin,
         perpetual=door.symbol,
         execution=settings.execution_of(),
-        themes=settings.themes,
-        betas=settings.betas,
+        themes={stands_for(name): theme for name, theme in settings.themes.items()},
+        betas={stands_for(name): beta for name, beta in settings.betas.items()},
         fetch_times=str(settings.timetable.get(Job.FETCH_FLOW, "")),
         allowance=allowance_of(settings),
         funds=frozenset(settings.funds),
         streamed=settings.unusual_whales.stream,
         costs=settings.costs_of(),
+        standing=frozenset(map(stands_for, settings.universe)) - frozenset(settings.universe),
     )
+
+
+def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
+    """Return what says which symbol a name of the settings stands for: itself, unless it is the root of contracts."""
+    door = door_to(settings.venue)
+    if door.months is None:
+        return lambda name: name
+    contracts = {door.coin(symbol): symbol for symbol in discovered}
+
+    def stands_for(name: str) -> str:
+        # The shipped sectors name shares too, which follow no root.
+        with suppress(ValueError):
+            return contracts.get(door.coin(name), name)
+        return name
+
+    return stands_for
 
 
 def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
@@ -91,20 +112,22 @@ class InForce:
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:
-    """Return the symbols that were discovered last, if there is discovery; none if nothing was yet.
+    """Return the symbols that were discovered last, if there is discovery or contracts end; none if nothing was yet.
 
     A running `serve` asks before each pass, so it trades a new coin without a reload.
     """
     registry = settings.registry
-    stored = recorded() if registry and registry.discovery else None
+    stored = recorded() if (registry and registry.discovery) or door_to(settings.venue).months else None
     return stored.discovery().symbols if stored else ()
 
 
-def _own(settings: Sections, everything: Sequence[str], *, asks: bool) -> Iterator[tuple[str, OwnRules]]:
+def _own(
+    settings: Sections, everything: Sequence[str], stands_for: Callable[[str], str], *, asks: bool
+) -> Iterator[tuple[str, OwnRules]]:
     """Yield the rules of each strategy in use."""
     allotments = settings.strategies.allotments()
     for name, section in settings.strategies.sections().items():
-        universe = tuple(section.universe or everything)
+        universe = tuple(map(stands_for, section.universe or everything))
         displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
         limits, times = settings.limits_of(name), section.times or ""
         approval = _if_asked(settings.approval_of(name)) if asks else None

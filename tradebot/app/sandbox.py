@@ -265,12 +265,13 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
     from tradebot.exchange.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
 
     chosen, venue = settings.sandbox, _venue_of(settings)
-    unnamed = (one.symbol for one in venue.instruments if one.symbol not in settings.universe)
+    named = [name for name in settings.universe if not is_root(settings.venue, name)]
+    unnamed = (one.symbol for one in venue.instruments if one.symbol not in named)
     with explained():
         return MarketSpec(
             venue=venue,
             source=chosen.source,
-            symbols=() if every_symbol else (*settings.universe, *unnamed),
+            symbols=() if every_symbol else (*named, *unnamed),
             sessions=chosen.sessions,
             start=chosen.start,
             seed=chosen.seed,
@@ -288,6 +289,16 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             prices=chosen.prices,
             day_prices=chosen.day_prices,
         )
+
+
+def is_root(venue: str, name: str) -> bool:
+    """Return True if a name stands for one of several contracts, by turns."""
+    door = door_to(venue)
+    try:
+        door.symbol(name)
+    except ValueError:
+        return door.months is not None
+    return False
 
 
 def plays(venue: str) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tradebot.app.sections import Sections
     from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
+    from tradebot.model.instrument import Month
     from tradebot.ports.broker import Bell, BrokerReader, Market, OrderPort
 
     class Reader(BrokerReader, Market, Protocol):
@@ -156,9 +157,10 @@ class Door(Struct, frozen=True):
     what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
     names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
     as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `contracts` asks for the
-    symbols of all contracts that the venue lists; without it, there is no discovery. An adapter that is `in_process`
-    sends its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is
-    armed only once a bot on paper has shown that much.
+    symbols of all contracts that the venue lists; without it, there is no discovery. `months` returns the contracts
+    of a root that are left from one date to another, in order, and the one after them; without it, no contract here
+    ends. An adapter that is `in_process` sends its requests over `Access.connection`, so that a backtest needs
+    no server. With a `rehearsal`, a live bot is armed only once a bot on paper has shown that much.
     """
 
     capabilities: Capabilities
@@ -173,6 +175,7 @@ class Door(Struct, frozen=True):
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
     coin: Callable[[str], str] = str
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
+    months: Callable[[str, date, date], Sequence[Month]] | None = None
     in_process: bool = False
     rehearsal: Rehearsal | None = None
 

@@ -307,11 +307,20 @@ class App(Stores):
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 
+            world = self._with_contracts(world) if proposing and self.door.months else world
             begin_pass(strategies)
             world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:
             world = replace(world, keep_reply=self.replies.keep)
         return replace(world, progress=progress) if progress else world
+
+    def _with_contracts(self, world: World) -> World:
+        """Return a world with the contracts that roots stand for in this session."""
+        from tradebot.desk.contracts import choose
+
+        assert self.door.months is not None
+        chosen = choose(world, self.door.months, self.settings.universe, self.now()).symbols
+        return replace(world, rules=self.in_force.rules(self.accepted, chosen).with_shares(self.climbed))
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
         """Return the lock that a pass holds while it works, after checking that the books are sound.

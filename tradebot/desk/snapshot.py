@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from tradebot.desk import rolling
 from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk.contracts import with_earlier_rolls
 from tradebot.desk.listing import listed_now, other_contracts
 from tradebot.desk.registry import registry_of
 from tradebot.desk.second_look import Quotes, second_look
@@ -100,8 +101,9 @@ def _desk(
     world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Quotes, listed: Listed
 ) -> Desk:
     """Return the desk without the facts of entries."""
-    view, books, now, listings = reading.view, reading.books, clocks.now, listed.listings
+    view, books, now = reading.view, reading.books, clocks.now
     today = session.date if session else books.day.date_of(now)
+    listings = with_earlier_rolls(listed.listings, world.rules.standing, today)
     positions = books.totals.own_positions()
     unknown = unknown_orders(books, view.positions)
     return Desk(

@@ -143,6 +143,12 @@ class EventKind(Enum):
         "The venue's list of contracts was read, and other coins are traded from the next pass on.",
         Severity.INFO,
     )
+    CONTRACT_CHOSEN = (
+        "contracts.chosen",
+        "A root stands for another contract from this session on, because of a date or of volume, or the volumes "
+        "of its contracts aren't known, so that only the date counts.",
+        Severity.INFO,
+    )
     LIST_NOT_BELIEVED = (
         "registry.list_not_believed",
         "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. It is told "

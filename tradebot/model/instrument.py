@@ -108,6 +108,13 @@ class Rolling(Struct, frozen=True):
         return today >= self.until or (today >= self.on and self.first_minute <= minute < self.last_minute)
 
 
+class Month(NamedTuple):
+    """One contract of a root by its symbol, and when it is left for the next one."""
+
+    symbol: str
+    rolling: Rolling
+
+
 class Change(NamedTuple):
     """One term of a listing that its venue has changed, before and now."""
 

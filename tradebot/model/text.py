@@ -35,10 +35,13 @@ EXPECTED: Mapping[str, str] = {
 }
 """Messages by error type, for the types whose own message talks about Python or parsing."""
 SYMBOL_PATTERN = r"^[0-9]?[A-Z][A-Z0-9._]{0,31}$"
+NAME_PATTERN = r"^[0-9]?[A-Z][A-Z0-9._]{0,31}(1!)?$"
+"""A symbol, or what people's charts call a future, such as ES1!."""
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
 URL_PATTERN = r"^https?://[^\s/@]+$"
 PATTERNS: Mapping[object, str] = {
     SYMBOL_PATTERN: "must be a symbol in capital letters, such as AAPL, BRK.B or 6EZ6",
+    NAME_PATTERN: "must be a symbol in capital letters, such as AAPL, BRK.B or 6EZ6",
     LABEL_PATTERN: "must be at most 20 lowercase letters, digits and _, starting with a letter",
     URL_PATTERN: "must be an http or https address with nothing after the host, such as http://127.0.0.1:8787",
 }

@@ -42,6 +42,7 @@ class Rules(Struct, frozen=True, dict=True):
     `pinned` are the symbols that it pins to the highest tier. `coin` returns what a symbol's price follows, and
     `perpetual` the symbol that a coin is traded as; both raise ValueError for what isn't clear.
     `fetch_times` are the times of fetch-flow, and `allowance` what the flow source allows; None if it has no limit.
+    `standing` are the contracts that roots stand for: what is held in the one before moves into them.
     `streamed` says that alerts also come over a stream. `costs` is what a trade is assumed to cost, None if nothing is.
     """
 
@@ -69,6 +70,7 @@ class Rules(Struct, frozen=True, dict=True):
     allowance: Allowance | None = None
     streamed: bool = False
     costs: CostModel | None = None
+    standing: frozenset[str] = frozenset()
 
     def exits_of(self, strategy: str) -> Exits:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
 from tradebot.model.limits import ApprovalRules, DisplacementRules, Fraction, Frozen, OwnLimits, Tighter, Wanted
-from tradebot.model.text import SYMBOL_PATTERN, counted
+from tradebot.model.text import NAME_PATTERN, counted
 from tradebot.strategies.cost_settings import AssumedCosts
 from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
@@ -17,7 +17,7 @@ from tradebot.strategies.flow_settings import FlowSettings
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})
 """The strategies that ship with the bot, and run in its process."""
-Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Symbol = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class CoreSettings(Frozen):

@@ -2,12 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
 from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, rolling_of, root_of, symbol_of
+from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of, symbol_of
 from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.exchange.market import futures
 
 ES = ROOTS["ES"]
 
@@ -45,6 +47,24 @@ def test_a_contract_is_left_days_before_it_ends_or_gives_notice(
 ) -> None:
     rolling = rolling_of(symbol, root_of(symbol), last)
     assert (rolling.on, rolling.until, rolling.into) == (on, until, into)
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_months_follow_one_another_and_end_when_the_exchange_says(name: str) -> None:
+    months = months_of(name, date(2026, 6, 1), date(2027, 12, 1))
+    for month, following in pairwise(months):
+        assert month.rolling.into == following.symbol
+        assert month.rolling.on < following.rolling.on
+    assert months[0].rolling.on >= date(2026, 6, 1)
+    assert months[-2].rolling.on <= date(2027, 12, 1) < months[-1].rolling.on
+    listed = {one.symbol: one.last_day for one in futures.months_of(name, date(2026, 6, 1), date(2028, 4, 1))}
+    root = ROOTS[name]
+    assert all(month.rolling == rolling_of(month.symbol, root, listed[month.symbol]) for month in months)
+
+
+def test_a_chart_names_the_months_of_its_root() -> None:
+    (front, following) = months_of("XAUUSD", date(2026, 11, 10), date(2026, 11, 27))
+    assert (front.symbol, front.rolling.on, following.symbol) == ("GCZ6", date(2026, 11, 20), "GCG7")
 
 
 def test_what_the_venue_says_otherwise_is_a_doubt() -> None:

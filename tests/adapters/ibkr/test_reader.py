@@ -259,7 +259,7 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
 def test_a_contract_whose_hours_differ_or_cannot_be_read_is_doubtful(one: Desk, hours: str, words: str) -> None:
     details = there(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
-    assert listing(details, now).doubt == ""
-    doubt = listing(replace(details, tradingHours=hours), now).doubt
+    assert listing(details, now, ()).doubt == ""
+    doubt = listing(replace(details, tradingHours=hours), now, ()).doubt
     assert doubt.startswith("ES: trad")
     assert words in doubt

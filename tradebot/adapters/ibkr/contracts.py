@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.model.instrument import Rolling
+from tradebot.model.instrument import Month, Rolling
 
 EQUITY, METALS, CURRENCY = "CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"
 LETTERS = "FGHJKMNQUVXZ"
@@ -25,6 +26,9 @@ _HOURS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 """The hour in Chicago in which most is traded of both months, in minutes since midnight."""
 _SPAN = timedelta(days=60)
+_FRIDAY, _WEDNESDAY = 4, 2
+_AHEAD_YEARS = 2
+"""How many years after the last one asked for its following month may be."""
 
 
 class Root(NamedTuple):
@@ -132,3 +136,32 @@ def _next(symbol: str, root: Root) -> str:
     place = root.months.index(symbol[-2]) + 1
     year = int(symbol[-1]) + place // len(root.months)
     return f"{root.name}{root.months[place % len(root.months)]}{year % 10}"
+
+
+@lru_cache(maxsize=64)
+def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
+    """Return the contracts of a root that are left from one date to another, in order, and the one after them."""
+    root, found = root_of(name), list[Month]()
+    for year in range(first.year, last.year + _AHEAD_YEARS):
+        for letter in root.months:
+            symbol = f"{root.name}{letter}{year % 10}"
+            rolling = rolling_of(symbol, root, _last_day(root, year, LETTERS.index(letter) + 1))
+            if rolling.on >= first:
+                found.append(Month(symbol, rolling))
+            if rolling.on > last:
+                return tuple(found)
+    raise AssertionError(f"{root.name} has no month after {last}")
+
+
+def _last_day(root: Root, year: int, month: int) -> date:
+    """Return when a month is traded last, by the rules of its exchange."""
+    if root.calendar == METALS:
+        return _before(root, date(year + month // 12, month % 12 + 1, 1), 3)
+    if root.calendar == CURRENCY:
+        return _before(root, _third(year, month, _WEDNESDAY), 2)
+    return _before(root, _third(year, month, _FRIDAY) + timedelta(days=1), 1)
+
+
+def _third(year: int, month: int, weekday: int) -> date:
+    first = date(year, month, 1)
+    return first + timedelta(days=(weekday - first.weekday()) % 7 + 14)

@@ -74,7 +74,7 @@ def benchmark_of(run: Run) -> KeptBenchmark:
 
 
 def _held(run: Run) -> KeptBenchmark:
-    settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.plan.settings.universe)
+    settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.made.world.rules.universe)
     first = min((day for each in prices.values() for day in each.opens), default=None)
     cost = entry_cost(map(settings.costs_of, settings.strategies.in_use()))
     basket = held_in_equal_parts(prices, first, cost) if first else None

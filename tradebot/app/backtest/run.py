@@ -10,10 +10,14 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import assemble
 from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.rules import rules_of
+from tradebot.app.venues import door_to
 from tradebot.backtest.driver import Driver, Terms
+from tradebot.desk.contracts import choose
 from tradebot.desk.halting import accept_causes
 from tradebot.exchange.times import MINUTE
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +64,7 @@ class Run(Struct):
     market: OpenedMarket
     made: Assembled
     driver: Driver
+    terms: Terms
     ends: list[SessionEnd] = field(default_factory=list)
     opening: int | None = None
     closing: int | None = None
@@ -89,8 +94,24 @@ class Run(Struct):
         if self.is_played:
             self.closing = len(self.driver.reconcile().findings)
         else:
+            self._choose_contracts()
             self._end_halt()
             self.ends.append(self.driver.play(self.made.sessions[len(self.ends)]))
+
+    def _choose_contracts(self) -> None:
+        """Play the next session with the contracts that roots stand for in it."""
+        settings, made = self.plan.settings, self.made
+        months = door_to(settings.venue).months
+        if months is None:
+            return
+        chosen = choose(made.world, months, settings.universe, made.sessions[len(self.ends)].open).symbols
+        if chosen == tuple(made.world.rules.universe):
+            return
+        rules = rules_of(settings, settings.exits, asks=False, discovered=chosen)
+        world = replace(made.world, rules=replace(rules, own_exits=settings.strategies.own_exits()))
+        self.made = replace(made, world=world)
+        count, self.driver = self.driver.count, Driver(world, made.advance, made.ahead, self.terms)
+        self.driver.state = count, None, None, None
 
     def _end_halt(self) -> None:
         """End a halt before the next session, as a person who accepts its causes, once it has lasted long enough."""
@@ -135,10 +156,11 @@ def begin(
 
     def before_asking() -> None:
         made.before_asking()
-        looks(made.world, made.now())
+        looks(run.made.world, made.now())
 
     terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=before_asking)
-    return Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms))
+    run = Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
+    return run
 
 
 def bars_in(market: OpenedMarket, place: int) -> int:
