@@ -1,7 +1,7 @@
 """`tradebot bars fetch`: fetch bars into the bot's store, and the splits and dividends that adjust them."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -95,9 +95,15 @@ def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
     for strategy in app.strategies:
         for need in strategy.needs.bars:
             _require_offered(app, strategy.name, need.price)
-            symbols, before = need.symbols or tuple(app.rules.of(strategy.name).universe), _count(app)
+            symbols, before = need.symbols or _contracts(app, app.rules.of(strategy.name).universe), _count(app)
             app.bars.closed(need, symbols, now)
             yield FetchedRow(strategy.name, need.timeframe, symbols, _count(app) - before, need.price)
+
+
+def _contracts(app: "App", names: Iterable[str]) -> tuple[str, ...]:
+    from tradebot.app.rules import symbols_on
+
+    return symbols_on(app.settings, app.rules, names, app.day.date_of(app.now()))
 
 
 def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
@@ -141,7 +147,7 @@ def _wanted(
     first, last, names, stored = (
         start,
         end,
-        symbols_of(symbols) or tuple(app.settings.universe),
+        symbols_of(symbols) or _contracts(app, app.rules.universe),
         timeframe_of(timeframe),
     )
     if last and last < first:

@@ -93,11 +93,11 @@ def test_a_month_that_is_cut_short_goes_on_after_a_restart_and_buys_each_fund_on
     go(bot, DECEMBER)
     sent = list[str]()
 
-    def killed(world: Any, desk: Any, intent: Any, verdicts: Any) -> Any:
+    def killed(world: Any, desk: Any, intent: Any, verdicts: Any, **named: Any) -> Any:
         if sent:
             raise KilledError
         sent.append(intent.instrument.symbol)
-        return sending.send(world, desk, intent, verdicts)
+        return sending.send(world, desk, intent, verdicts, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr("tradebot.orders.entering.send", killed)

@@ -1,7 +1,9 @@
 """The part of the configuration that the trading core needs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
@@ -16,6 +18,7 @@ from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.ports.stores import Facts
 from tradebot.ports.world import Rules
+from tradebot.signals.rolls import EARLIEST
 
 if TYPE_CHECKING:
     from tradebot.replaying.passes import Surroundings
@@ -59,6 +62,21 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         costs=settings.costs_of(),
         standing=frozenset(map(stands_for, settings.universe)) - frozenset(settings.universe),
     )
+
+
+def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: date) -> tuple[str, ...]:
+    """Return the symbols that a universe's names stand for: a root that has no contract chosen yet goes by date."""
+    months = door_to(settings.venue).months
+    if months is None:
+        return tuple(names)
+    found = list[str]()
+    for name in names:
+        try:
+            found.append(rules.perpetual(name))
+        except ValueError:
+            left = (month for month in months(name, today, today + EARLIEST) if month.rolling.on > today)
+            found.extend(month.symbol for month in islice(left, 1))
+    return tuple(found)
 
 
 def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Baseline
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.broker import OrderPort
+    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
 
@@ -186,6 +187,13 @@ class App(Stores):
         ))  # fmt: skip
 
     @cached_property
+    def _seen_bars(self) -> Bars:
+        """Return the bars that strategies see: those of contracts that end are joined over rolls."""
+        from tradebot.adapters.bars.joined import joined
+
+        return joined(self.bars, self.door.months, self.door.coin, self.day)
+
+    @cached_property
     def orders(self) -> OrderPort:
         """Return the port for sending orders to the venue; raise OperatorError in shadow."""
         require_sending(self.settings)
@@ -287,7 +295,7 @@ class App(Stores):
             permission=permission,
             reader=self.reader,
             market=self.reader,
-            bars=self.bars if proposing or asking else NoBars(),
+            bars=self._seen_bars if proposing or asking else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if needed_facts else NoFlow(),

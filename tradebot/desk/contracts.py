@@ -17,7 +17,7 @@ from tradebot.model.series import DAY
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
-from tradebot.signals.rolls import EARLIEST, Left, Volumes, earlier, left
+from tradebot.signals.rolls import EARLIEST, Left, Volumes, by_day, earlier, left
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 Months = Callable[[str, date, date], Sequence[Month]]
@@ -110,12 +110,11 @@ def _left(world: World, month: Month, session: date, now: datetime) -> tuple[Lef
         bars = world.bars.closed(_VOLUMES, symbols, now)
     except TradebotError as away:
         return Left(month.rolling.on), away.message
-    of = world.venue.day
     volumes = dict[str, Volumes]()
-    for symbol, series in bars.items():
-        days = (of.date_of(series.start_of(place)) for place in range(len(series)))
-        volumes[symbol] = {day: volume for day, volume in zip(days, series.volume, strict=True) if day < session}
-    lacking = [symbol for symbol in symbols if not volumes.get(symbol)]
+    for symbol in symbols:
+        every = by_day(bars.get(symbol), "volume", world.venue.day)
+        volumes[symbol] = {day: volume for day, volume in every.items() if day < session}
+    lacking = [symbol for symbol in symbols if not volumes[symbol]]
     if lacking:
         return Left(month.rolling.on), f"{' and '.join(lacking)} without bars, so only the date counts"
     return left(month.rolling, *(volumes[symbol] for symbol in symbols)), ""

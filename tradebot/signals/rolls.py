@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from tradebot.model.instrument import Rolling
+from tradebot.model.series import Series
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 
 EARLIEST = timedelta(days=30)
 """How long before its date a contract may be left because of volume."""
@@ -39,6 +41,14 @@ def left(rolling: Rolling, own: Volumes, following: Volumes) -> Left:
         if run == DAYS_IN_A_ROW:
             return Left(min(day + timedelta(days=1), rolling.on), volume=day + timedelta(days=1) < rolling.on)
     return Left(rolling.on)
+
+
+def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date, float]:
+    """Return a column of daily bars by the dates of the venue."""
+    if series is None:
+        return {}
+    days = (venue.date_of(series.start_of(place)) for place in range(len(series)))
+    return dict(zip(days, getattr(series, column), strict=True))
 
 
 def earlier(rolling: Rolling, on: date) -> Rolling:

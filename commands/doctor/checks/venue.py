@@ -90,7 +90,7 @@ def other_copies(app: "App") -> Seen:
 
 def quotes(app: "App") -> Seen:
     """Ask for the quote of every symbol of the universe."""
-    found = app.reader.quotes(app.settings.universe)
+    found = app.reader.quotes(_symbols(app))
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
@@ -98,12 +98,19 @@ def quotes(app: "App") -> Seen:
 def bars(app: "App") -> Seen:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
     checks, asked = app.door.checks, (app.connection, app.drift)
-    found = checks.bar_times(*asked, app.settings.universe)
-    lost = [symbol for symbol in app.settings.universe if symbol not in found]
+    symbols = _symbols(app)
+    found = checks.bar_times(*asked, symbols)
+    lost = [symbol for symbol in symbols if symbol not in found]
     today = app.day.date_of(app.now())
     heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if found and lost else {}
     lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
     return _prices(app, "bars", found, lost)
+
+
+def _symbols(app: "App") -> tuple[str, ...]:
+    from tradebot.app.rules import symbols_on
+
+    return symbols_on(app.settings, app.rules, app.rules.universe, app.day.date_of(app.now()))
 
 
 def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Seen:
@@ -133,7 +140,7 @@ def _no_prices(app: "App", clock: "VenueClock") -> str:
 
 def data_plan(app: "App") -> Seen:
     """Find out which prices the account's data plan includes."""
-    look = app.door.checks.data_plan(app.connection, app.drift, app.settings.universe[0])
+    look = app.door.checks.data_plan(app.connection, app.drift, _symbols(app)[0])
     return Seen(look.state, look.found, look.looked_at, look.count, look.fix)
 
 

@@ -84,10 +84,10 @@ def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: 
 
     from tradebot.orders import sending
 
-    def killed(world: Any, desk: Any, intent: Any, verdicts: Any) -> Any:
+    def killed(world: Any, desk: Any, intent: Any, verdicts: Any, **named: Any) -> Any:
         if intent.instrument.symbol == "MSFT":
             raise KilledError
-        return sending.send(world, desk, intent, verdicts)
+        return sending.send(world, desk, intent, verdicts, **named)
 
     strategy = Clocked()
     with monkeypatch.context() as patch:

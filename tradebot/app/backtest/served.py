@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -180,7 +181,7 @@ def world_of(
         permission=Permission(),
         reader=reader,
         market=reader,
-        bars=bars,
+        bars=joined(bars, door.months, door.coin, settings.day),
         orders=door.orders(connection, tally),
         send_lock=MemorySendLock(),
         flow=NoFlow(),
@@ -239,6 +240,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         door, tally = door_to(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
         bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
-        yield replace(world, market=door.reader(connection, tally), bars=bars)
+        seen = joined(bars, door.months, door.coin, settings.day)
+        yield replace(world, market=door.reader(connection, tally), bars=seen)
     finally:
         served.close()

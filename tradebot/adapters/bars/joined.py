@@ -1,0 +1,123 @@
+"""Join the bars of a contract to those of the ones before it, for signals; money sees the prices as they were traded.
+
+Before the day on which a contract took the place of another, the other one's bars stand, times the ratio of both
+closes before that day. So a series seen then and the same bars seen later differ by one constant factor.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from tradebot.model.instrument import Month
+from tradebot.model.series import DAY, PriceKind, Series
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed
+from tradebot.ports.stores import Bars
+from tradebot.signals.rolls import EARLIEST, by_day, left
+
+_BACK = timedelta(days=400)
+"""How long before a moment the contract that was in force then can have taken another's place."""
+_DAYS = BarNeed(DAY, EARLIEST.days, adjusted=False)
+
+
+class _Roll(NamedTuple):
+    """The contract that another took the place of, when the day of that began, and the ratio of their closes."""
+
+    before: str
+    at: datetime
+    ratio: float
+
+
+_Months = Callable[[str, date, date], Sequence[Month]]
+
+
+def joined(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
+    """Return bars that are joined over rolls, or the same bars at a venue without contracts that end."""
+    return bars if months is None else JoinedBars(bars, months, root, venue)
+
+
+class JoinedBars:
+    """Closed bars, of which adjusted ones are joined over rolls. `root` raises ValueError for what has no months."""
+
+    def __init__(self, bars: Bars, months: _Months, root: Callable[[str], str], venue: VenueDay) -> None:
+        self._bars, self._months, self._root, self._venue = bars, months, root, venue
+        self._rolls: dict[tuple[str, date], _Roll | None] = {}
+        self._earlier: dict[tuple[str, BarNeed], tuple[datetime, Series]] = {}
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
+        found = self._bars.closed(need, symbols, until)
+        if not need.adjusted or need.price is not PriceKind.TRADE:
+            return found
+        return {symbol: self._joined(need, series, until) for symbol, series in found.items()}
+
+    def _joined(self, need: BarNeed, series: Series, until: datetime) -> Series:
+        roll = self._roll(series.symbol, self._venue.date_of(until))
+        if roll is None:
+            return series
+        first = bisect_left(series.starts, int(roll.at.timestamp()))
+        if len(series) - first >= need.depth:
+            return series
+        own = _from(series, first)
+        before = self._before(need, series.symbol, roll)
+        return series if before is None else _after(before, own).last(need.depth)
+
+    def _before(self, need: BarNeed, symbol: str, roll: _Roll) -> Series | None:
+        """Return the bars before a roll, at the prices of the contract after it; they never change any more."""
+        kept = self._earlier.get((symbol, need))
+        if kept is None or kept[0] != roll.at:
+            found = self.closed(need, [roll.before], roll.at).get(roll.before)
+            if found is None:
+                return None
+            kept = self._earlier[symbol, need] = roll.at, _times(found, roll.ratio)
+        return kept[1]
+
+    def _roll(self, symbol: str, day: date) -> _Roll | None:
+        """Return how a contract took the place of another, by what was known on a day; None if it hadn't."""
+        if (symbol, day) not in self._rolls:
+            self._rolls = {place: roll for place, roll in self._rolls.items() if place[0] != symbol}
+            self._rolls[symbol, day] = self._found(symbol, day)
+        return self._rolls[symbol, day]
+
+    def _found(self, symbol: str, day: date) -> _Roll | None:
+        try:
+            months = self._months(self._root(symbol), day - _BACK, day + EARLIEST)
+        except ValueError:
+            return None
+        month = next((one for one in months if one.rolling.into == symbol), None)
+        if month is None or day <= month.rolling.on - EARLIEST:
+            return None
+        days = self._bars.closed(_DAYS, (month.symbol, symbol), self._venue.begins(min(day, month.rolling.on)))
+        old, new = (days.get(one) for one in (month.symbol, symbol))
+        on = left(month.rolling, *(by_day(one, "volume", self._venue) for one in (old, new))).on
+        if day < on:
+            return None
+        closes = [by_day(one, "close", self._venue) for one in (old, new)]
+        both = [one for one in closes[0] if one in closes[1] and one < on]
+        if not both:
+            return None
+        return _Roll(month.symbol, self._venue.begins(on), closes[1][max(both)] / closes[0][max(both)])
+
+
+def _times(series: Series, ratio: float) -> Series:
+    opening, high, low, close = (array("d", [one * ratio for one in column]) for column in _prices(series))
+    return replace(series, open=opening, high=high, low=low, close=close)
+
+
+def _from(series: Series, first: int) -> Series:
+    opening, high, low, close = (column[first:] for column in _prices(series))
+    starts, volume = series.starts[first:], series.volume[first:]
+    return replace(series, starts=starts, open=opening, high=high, low=low, close=close, volume=volume)
+
+
+def _after(before: Series, own: Series) -> Series:
+    opening, high, low, close = (old + new for old, new in zip(_prices(before), _prices(own), strict=True))
+    starts, volume = before.starts + own.starts, before.volume + own.volume
+    return replace(own, starts=starts, open=opening, high=high, low=low, close=close, volume=volume)
+
+
+def _prices(series: Series) -> "tuple[array[float], ...]":
+    return series.open, series.high, series.low, series.close
