@@ -113,9 +113,9 @@ def rows_of(bot: Bot) -> dict[str, dict[str, str]]:
 
 
 @contextmanager
-def connected_to(port: int) -> Iterator[Link]:
+def connected_to(port: int, **pace: int) -> Iterator[Link]:
     """Return this process's connection to a Gateway, which doesn't wait for long; end it afterwards."""
-    link = link_to("127.0.0.1", port, TRADING_ID)
+    link = link_to("127.0.0.1", port, TRADING_ID, **pace)
     before, link.patience = link.patience, SOON
     try:
         yield link
@@ -152,7 +152,7 @@ def test_doctor_says_which_of_six_things_is_wrong_with_the_gateway(
         well = rows_of(bot)
         assert {name: well[name]["state"] for name in SIX} == dict.fromkeys(SIX, "OK")
         port = int(well["socket"]["found"].partition("127.0.0.1:")[2].split()[0])
-        with connected_to(port) as link:
+        with connected_to(port, reads_a_second=0) as link:
             for request, fault, row, found, fix in BROKEN:
                 link.hang_up()
                 rule = {"name": "wrong", "when": {"request": request}, "what": fault}

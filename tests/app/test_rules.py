@@ -1,10 +1,11 @@
 """What was discovered takes the place of the universe, in the rules and nowhere else."""
 
+from datetime import date
 from pathlib import Path
 
-from tests.builders import NOW
+from tests.builders import NOW, SHIPPED
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.app.rules import discovered_last, in_force, rules_of
+from tradebot.app.rules import discovered_last, in_force, rules_of, symbols_on
 from tradebot.app.settings import Settings, load
 from tradebot.model.discovery import UNSORTED, Discovery, Found
 
@@ -55,3 +56,11 @@ def test_roots_stand_for_the_contracts_that_were_chosen_in_universe_strategies_a
         "6EH7": "currencies",
     }
     assert rules.standing == {"ESZ6", "GCG7"}
+
+
+def test_a_root_stands_for_the_contract_of_its_date_until_one_is_chosen() -> None:
+    found = load(None, {}, {"venue": "ibkr", "universe": ["MES", "MGCZ6"]}).settings
+    rules, names = rules_of(found, found.exits), found.universe
+    assert symbols_on(found, rules, names, date(2026, 12, 7)) == ("MESZ6", "MGCZ6")
+    assert symbols_on(found, rules, names, date(2026, 12, 8)) == ("MESH7", "MGCZ6")
+    assert symbols_on(SHIPPED, rules, ["AAPL"], date(2026, 12, 8)) == ("AAPL",)

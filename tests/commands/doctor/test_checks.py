@@ -31,6 +31,7 @@ from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
+from tradebot.ports.world import Rules
 from tradebot.strategies.flow import FlowStrategy
 
 NUMBER = "SBX123456789"
@@ -76,10 +77,12 @@ class FakeApp:
         return UnusualWhales(self.wire.url, "flow", now=self.now)
 
     @property
+    def rules(self) -> Rules:
+        return rules_of(self.settings, self.settings.exits)
+
+    @property
     def needed_facts(self) -> Mapping[AnyKind, Sequence[str]]:
-        return needed_facts(
-            [FlowStrategy(self.settings.strategies.in_use()["flow"])], rules_of(self.settings, self.settings.exits)
-        )
+        return needed_facts([FlowStrategy(self.settings.strategies.in_use()["flow"])], self.rules)
 
     def now(self) -> datetime:
         return self.reader.clock().now
