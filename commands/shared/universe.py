@@ -1,5 +1,6 @@
 """Symbols of the universe, as a person types them."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from commands.shared.plain import did_you_mean
@@ -39,11 +40,16 @@ def _root_named(door: "Door", text: str) -> str:
     return ""
 
 
+def contract_named(door: "Door", universe: Iterable[str], text: str) -> str:
+    """Return the symbol that a person means: a root is its contract in the universe."""
+    root = _root_named(door, text)
+    return next((one for one in universe if root and root == door.coin(one)), "") or symbol_named(door, text)
+
+
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
     universe = app.rules.universe
-    root = _root_named(app.door, symbol)
-    name = next((one for one in universe if root == app.door.coin(one)), "") or symbol_named(app.door, symbol)
+    name = contract_named(app.door, universe, symbol)
     if name not in universe:
         meant = did_you_mean(name, universe)
         listed = "all symbols: tradebot config show universe"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from commands.shared.days import Span
 from commands.shared.plain import did_you_mean
-from commands.shared.universe import symbol_named
+from commands.shared.universe import contract_named
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
@@ -131,7 +131,8 @@ def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> s
 
     One that has left the universe can still be shown, and one of these passes.
     """
-    name, universe = symbol_named(app.door, symbol), app.rules.universe
+    universe = app.rules.universe
+    name = contract_named(app.door, universe, symbol)
     if name in universe or way_of(name, cycles) or (app.recorded and app.recorded.was_judged(name)):
         return name
     near = did_you_mean(name, universe)
