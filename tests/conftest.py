@@ -26,8 +26,8 @@ from commands.shared import drawing, hints, times
 from tests import calendars, tiers
 
 pytest_plugins = ["tests.bot_fixtures", "tests.by_file"]
-# What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
-gc.set_threshold(50_000)
+# What is imported and collected stays. Searching it for garbage so often would take a fifth of the suite's time.
+gc.set_threshold(50_000, 20, 100)
 
 LONG = (
     "tests/faults/test_schedules.py",
