@@ -52,6 +52,8 @@ def _connect(access: Access) -> IbkrVenue:
     place = place_of(mode, access.secrets, sandbox)
     # The embedded exchange counts no messages, and plays an hour in seconds.
     link = link_to(*place) if sandbox is None else link_to(*place, reads_a_second=0)
+    if access.folder is not None:
+        link.take_turns(access.folder)
     return IbkrVenue(mode, link, access.before_read)
 
 

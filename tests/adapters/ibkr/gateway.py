@@ -30,7 +30,7 @@ from tradebot.model.order import Order, OrderType, Reply, TimeInForce
 from tradebot.model.trading import Mode
 
 START, SYMBOL, CLIENT_ID = date(2026, 11, 16), "ESZ6", 9102
-SOON = Patience(connect=0.3, answer=0.3, order=0.3, quote=0.3)
+SOON = Patience(connect=0.3, answer=0.3, order=0.3, quote=0.3, freed=0.3)
 AT_ONCE = RetryPolicy(attempts=2, sleep=lambda seconds: None)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ES = Instrument(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
+from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -14,15 +17,22 @@ from msgspec import Struct
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT
 from tradebot.adapters.ibkr.ears import COUNTED, Ears, GoneError, VenueError
 from tradebot.adapters.ibkr.tap import LibraryErrors, Tap
+from tradebot.adapters.state.venue_turn import VenueTurn
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 T = TypeVar("T")
 GATEWAY = "look at the Gateway's window"
+LOOK_S, QUIET_S, LONGEST_S = 0.05, 0.3, 3.0
+"""How often to look whether another process of the bot wants the connection, how long nothing must have been asked
+before it gets it, and how long it waits for that at most."""
+AGAIN_S = 0.2
+"""How long to wait before the Gateway is asked again for a client id that is in use."""
 
 
 class Patience(Struct, frozen=True):
-    """How long each step may take, in seconds. `close` is for the last messages of a process.
+    """How long each step may take, in seconds. `close` is for the last messages of a process, and `freed` is for the
+    Gateway to notice that the process which had the client id before has gone.
 
     `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which counts none.
     The library holds back what is more than 45, orders too.
@@ -34,6 +44,11 @@ class Patience(Struct, frozen=True):
     quote: float = 3.0
     close: float = 1.0
     reads_a_second: int = 35
+    freed: float = 5.0
+
+
+class InUseError(TemporaryError):
+    """Someone else is connected with our client id."""
 
 
 class Line:
@@ -91,9 +106,9 @@ class Line:
         try:
             await asyncio.wait({opening, self.ears.in_use}, return_when=asyncio.FIRST_COMPLETED)
             if self.ears.in_use.done():
-                raise TemporaryError(
-                    f"client id {client_id} is in use: another process is connected with it",
-                    f"wait until that one has ended, or give one of them another {CLIENT_ID}",
+                raise InUseError(
+                    f"client id {client_id} is in use: another program is connected with it",
+                    f"end that program, or give one of them another {CLIENT_ID}",
                 )
             await opening
         except (TimeoutError, OSError) as error:
@@ -201,6 +216,8 @@ class Link:
         self._line: Line | None = None
         self._errors = LibraryErrors()
         self._counted = self._before = 0
+        self._turn: VenueTurn | None = None
+        self._sending, self._used = 0, 0.0
 
     @property
     def dropped(self) -> int:
@@ -220,6 +237,13 @@ class Link:
         lost = self._line.lost if self._line else 0
         return max(self._before + lost, self._errors.undecoded)
 
+    def take_turns(self, folder: Path) -> None:
+        """Be connected in turn with the other processes of a bot, which has one client id for all."""
+        with self._lock:
+            if self._turn is None or self._turn.folder != folder:
+                self.hang_up()
+                self._turn = VenueTurn(folder)
+
     def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
         """Ask until there is an answer, over a new connection if the last one has ended; raises TradebotError."""
         return self.policy.run(lambda: self._once(question))
@@ -228,7 +252,9 @@ class Link:
         try:
             with self._lock:
                 line = self.ready()
-                return self.run(question, line)
+                answer = self.run(question, line)
+                self._used = time.monotonic()
+                return answer
         except VenueError as error:
             raise TemporaryError(f"{IBKR.title}: {printable(error.words)} ({error.code})") from error
         except (GoneError, ConnectionError) as error:
@@ -240,10 +266,23 @@ class Link:
             self.hang_up()
             raise RetryableError("the Gateway doesn't answer", GATEWAY) from error
 
+    @contextmanager
+    def sending(self) -> Iterator[Line]:
+        """Return a connection that is whole, and that this process keeps until what it sends over it is answered."""
+        with self._lock:
+            line = self.ready()
+            self._sending += 1
+        try:
+            yield line
+        finally:
+            with self._lock:
+                self._sending -= 1
+                self._used = time.monotonic()
+
     def ready(self) -> Line:
         """Return a connection that is whole: the Gateway has answered, and hasn't lost the venue since."""
         with self._lock:
-            if self._line is None or self._line.ears.gone:
+            if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
                 self._line = self._connected()
             if self._line.ears.cut:
@@ -253,21 +292,47 @@ class Link:
                 self._line.quoted.clear()
             return self._line
 
+    def _is_awaited(self, least_s: float) -> bool:
+        """Return True if another process has waited for the connection so long, and nothing is being sent."""
+        return self._turn is not None and not self._sending and self._turn.waits(least_s)
+
+    def _look(self) -> None:
+        """Hand the connection over, if another process wants it and nobody here has asked anything for a moment."""
+        assert self._loop is not None
+        self._loop.call_later(LOOK_S, self._look)
+        if self._line is None or not self._lock.acquire(blocking=False):
+            return
+        try:
+            line, idle = self._line, time.monotonic() - self._used >= QUIET_S
+            if line is not None and self._is_awaited(0) and idle:
+                self._before, self._line = self._before + line.lost, None
+                line.client.disconnect()
+                self._let_go()
+        finally:
+            self._lock.release()
+
+    def _let_go(self) -> None:
+        if self._turn is not None:
+            self._turn.give_back()
+
     def _lost(self) -> TemporaryError:
         return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it mostly comes back by itself")
 
     def _connected(self) -> Line:
-        line = self.run(self._made)
-        self._line = line
-        host, port, client_id = self.place
-        opened = False
-        try:
-            self.run(line.open, host, port, client_id)
-            opened = True
-        finally:
-            if not opened:
-                self.hang_up()
-        return line
+        with ExitStack() as unless_open:
+            unless_open.callback(self.hang_up)
+            if self._turn is not None:
+                self._turn.take()
+            until = time.monotonic() + (self.patience.freed if self._turn else 0)
+            while True:
+                self._line = line = self.run(self._made)
+                with suppress(*(InUseError,) * (time.monotonic() < until)):
+                    self.run(line.open, *self.place)
+                    unless_open.pop_all()
+                    return line
+                # The Gateway may not have noticed yet that the process before this one has gone.
+                self._drop()
+                time.sleep(AGAIN_S)
 
     async def _made(self) -> Line:
         return Line(self.patience)
@@ -275,10 +340,14 @@ class Link:
     def hang_up(self) -> None:
         """End the connection; what it dropped stays counted."""
         with self._lock:
-            line, self._line = self._line, None
-            if line is not None:
-                self.run(_closed, line)
-                self._before += line.lost
+            self._drop()
+            self._let_go()
+
+    def _drop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self.run(_closed, line)
+            self._before += line.lost
 
     def close(self) -> None:
         """End the connection and the thread."""
@@ -311,6 +380,7 @@ class Link:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=_runs, args=(self._loop,), name="ibkr", daemon=True)
             self._thread.start()
+            self._loop.call_soon_threadsafe(self._look)
         return self._loop
 
 

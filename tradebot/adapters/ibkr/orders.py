@@ -131,15 +131,15 @@ class IbkrOrders:
 
     def _ask(self, send: Callable[[Line], Any]) -> Reply:
         """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
-        link = self._venue.link
         try:
-            line = link.ready()
+            with self._venue.link.sending() as line:
+                return self._sent(send, line)
         except TradebotError as error:
             return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+
+    def _sent(self, send: Callable[[Line], Any], line: Line) -> Reply:
         try:
-            reply: Reply = link.run(send, line)
-        except TradebotError as error:
-            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+            reply: Reply = self._venue.link.run(send, line)
         except (VenueError, GoneError, ConnectionError, TimeoutError) as error:
             return Reply(Outcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
         return reply

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ EXIT_WAIT_S = 60.0
 """How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
 became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
 LONGEST_HOLDER = 4096
+_steady = Counter[Path]()
 NO_NAME = "it left no name"
 """What is known of a holder that couldn't write who it is, because the disk was full."""
 
@@ -69,9 +71,25 @@ def hold(
         descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
     try:
         _sign(descriptor, verb, gives_way=gives_way)
-        yield
+        with steadily(folder) if name == LOCK and not gives_way else nullcontext():
+            yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def steadily(folder: Path) -> Iterator[None]:
+    """Keep the connection to the venue inside the block, where only one process at a time can have it."""
+    _steady[folder] += 1
+    try:
+        yield
+    finally:
+        _steady[folder] -= 1
+
+
+def is_steady(folder: Path) -> bool:
+    """Return True while this process works on the folder as one that gives way to nobody."""
+    return _steady[folder] > 0
 
 
 @contextmanager

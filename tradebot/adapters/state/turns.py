@@ -70,6 +70,7 @@ class Turns:
         """Don't give way inside the block, from the promise of an order to its settlement."""
         before, self._gives_way = self._gives_way, False
         try:
-            yield
+            with lock.steadily(self._folder):
+                yield
         finally:
             self._gives_way = before

@@ -1,0 +1,166 @@
+"""Verbs beside a running `serve`, where one client id is all there is: each gets its turn, and `serve` goes on.
+
+Real processes and real sockets; the exchange refuses a second connection with the same id, and its log is the judge.
+"""
+
+import json
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests import tiers
+from tests.bot import PROGRAM, discard, start
+from tests.scenarios.test_ibkr_day import never_naked
+from tradebot.adapters.state import lock
+
+HELD = "venue.lock"
+LOOKS = (("doctor", "--json"), ("reconcile",), ("positions", "--json"))
+KILLS = 9
+
+
+class Bot(NamedTuple):
+    """A bot whose verbs are typed in processes that share nothing with this one: a connection can't be forked."""
+
+    folder: Path
+
+    def process(self, *words: str) -> "subprocess.Popen[str]":
+        return start([str(PROGRAM), *words, "--state-dir", str(self.folder)])
+
+
+@pytest.fixture
+def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+    monkeypatch.chdir(tmp_path)
+    bot = Bot(tmp_path / "bot")
+    try:
+        for words in ("init --venue ibkr --profile futures", "exchange tick open", "exchange tick 2h"):
+            code, out, err = ended(bot.process(*words.split()))
+            assert code == 0, (out, err)
+        yield bot
+    finally:
+        discard(bot.folder)
+
+
+class Serving:
+    """A `serve` in its own process, and the lines that it has written."""
+
+    def __init__(self, bot: Bot) -> None:
+        self.program = bot.process("serve", "--speed", "60", "--json")
+        self.lines: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._reads, daemon=True)
+        self._reader.start()
+
+    def _reads(self) -> None:
+        assert self.program.stdout is not None
+        lines = self.lines
+        for text in self.program.stdout:
+            lines.append(json.loads(text)["data"])
+
+    def ends(self, by: signal.Signals) -> int:
+        """Send it a signal, and return how it ended; a pass that this stops isn't among its lines."""
+        self.lines = [*self.lines]
+        self.program.send_signal(by)
+        try:
+            return self.program.wait(60)
+        finally:
+            self.program.kill()
+            self._reader.join(10)
+            self.program.communicate()
+
+    def ran(self, job: str, after: int = 0) -> None:
+        """Wait until it has run a job, after so many lines."""
+        for _ in range(6_000):
+            if any((line["job"], line["kind"]) == (job, "ran") for line in self.lines[after:]):
+                return
+            assert self.program.poll() is None, self.program.communicate()
+            time.sleep(0.01)
+        raise AssertionError(f"no {job} in a minute: {self.lines[-5:]}")
+
+
+@contextmanager
+def serving(bot: Bot) -> Iterator[Serving]:
+    """Run it for as long as the block does, and ask it to end."""
+    one = Serving(bot)
+    try:
+        yield one
+    finally:
+        code = one.ends(signal.SIGTERM)
+    assert code == 0
+
+
+def ended(program: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = program.communicate(timeout=120)
+    return program.returncode, out, err
+
+
+def log(bot: Bot) -> list[dict[str, Any]]:
+    lines = (bot.folder / "exchange" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def judge(bot: Bot, lines: list[dict[str, Any]]) -> None:
+    """Check that nothing failed, nothing was sent twice, and nothing was held without a stop or an exit."""
+    failed = [line["said"] for line in lines if line["kind"] == "failed"]
+    assert not failed, failed
+    events = [json.loads(line) for line in (bot.folder / "system_events.jsonl").read_text().splitlines()]
+    wrong = [one for one in events if one["event_type"] in ("job_fault", "lane_stalled", "answer_differs")]
+    assert not wrong, wrong
+    rows = log(bot)
+    sent = Counter(row["client_order_id"] for row in rows if row["event"] == "order_accepted")
+    assert max(sent.values(), default=1) == 1
+    never_naked(rows)
+
+
+@pytest.mark.campaign
+def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: Bot) -> None:
+    with serving(bot) as serve:
+        serve.ran("trade-once")
+        for words in (*LOOKS, *LOOKS):
+            assert lock.holder(bot.folder, HELD) is not None
+            code, out, err = ended(bot.process(*words))
+            assert code == 0, (words, out, err)
+            if words[0] == "doctor":
+                rows = {row["subject"]: row["state"] for row in json.loads(out)["data"]["judgments"]}
+                assert {rows[name] for name in ("broker", "socket", "login", "client_id", "account")} == {"OK"}
+            serve.ran("evaluate-exits", len(serve.lines) + 1)
+        held = json.loads(ended(bot.process("positions", "--json"))[1])["data"]["positions"]
+        assert held
+        code, out, err = ended(bot.process("flatten", "--all", "--confirm", "ALL"))
+        assert code == 0, (out, err)
+        before = len(serve.lines)
+        for job in ("evaluate-exits", "reconcile"):
+            serve.ran(job, before + 1)
+    judge(bot, serve.lines)
+
+
+@pytest.mark.campaign
+def test_a_kill_of_either_side_during_the_hand_over_leaves_the_other_its_turn(bot: Bot) -> None:
+    chance = random.Random(tiers.seed())
+    with serving(bot) as serve:
+        serve.ran("trade-once")
+        for number in range(KILLS):
+            before = len(serve.lines)
+            verb = bot.process(*LOOKS[number % len(LOOKS)])
+            time.sleep(chance.uniform(0.1, 1.5))
+            verb.kill()
+            ended(verb)
+            serve.ran("evaluate-exits", before)
+    judge(bot, serve.lines)
+    for _ in range(KILLS // 3):
+        killed = Serving(bot)
+        killed.ran("evaluate-exits")
+        verb = bot.process("reconcile")
+        time.sleep(chance.uniform(0, 1.0))
+        killed.ends(signal.SIGKILL)
+        code, out, err = ended(verb)
+        assert code == 0, (out, err)
+        assert lock.holder(bot.folder, HELD) is None
+        judge(bot, killed.lines)
