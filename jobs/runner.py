@@ -286,6 +286,9 @@ class Runner:
         if self._station.unmet(slot) is not None:
             self._duty.failed(slot, Reason.STAGE_FAILED)
             return
+        if slot.job not in JOBS and (why := self._station.spares()):
+            self._duty.failed(slot, why)
+            return
         if self._may_try(slot.job, slot.name, now):
             verb = self._station.verbs[Job(slot.job)] if slot.job in JOBS else partial(self._station.chore, slot)
             if not self._run(slot.job, slot.name, now, verb):

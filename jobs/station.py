@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from tradebot.errors import ExitCode
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
 from tradebot.timetable.lines import Need
@@ -61,7 +62,7 @@ class Station(Struct, frozen=True):
 
     `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a
     slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar` asks
-    the broker's calendar in the one lane that does.
+    the broker's calendar in the one lane that does. While `spares` names a reason, no chore begins.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]
@@ -74,3 +75,4 @@ class Station(Struct, frozen=True):
     chore: Callable[[Slot], Done] = lambda slot: Done("there are no chores here", ExitCode.DONE)
     unmet: Callable[[Slot], Need | None] = lambda slot: None
     calendar: CalendarKeeper | None = None
+    spares: Callable[[], Reason | None] = lambda: None

@@ -183,7 +183,8 @@ class Daemon:
         settings = app.settings.serve
         backoff = Backoff(settings.retry_s, settings.retry_most_s, app.events)
         ends = lambda: self._stop.asked  # noqa: E731
-        shift = Shift(self._by, self._tell, self._between_calls, self._config, self._stopping, ends, backoff)
+        asked = self._stopping, ends, backoff, self._spares
+        shift = Shift(self._by, self._tell, self._between_calls, self._config, *asked)
         duty = shift.duty(app)
         pace = self._pace(app, duty)
         if pace is None:
@@ -290,6 +291,9 @@ class Daemon:
         """Tell a chore that runs whether it should end; that it asks is progress."""
         self._watch.progressed()
         return self._stop.ending
+
+    def _spares(self) -> Reason | None:
+        return Reason.MEMORY_SHORT if self._watch.is_short else None
 
     def _note(self, app: "App", at: datetime, message: str, **more: str) -> None:
         app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message, **more}))

@@ -39,6 +39,7 @@ from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Progress
@@ -62,6 +63,8 @@ class Shift(Struct, frozen=True):
     """What a chore asks while it runs."""
     ends: Callable[[], bool] = lambda: False
     backoff: Backoff | None = None
+    spares: Callable[[], Reason | None] = lambda: None
+    """Why no chore should begin now, if none should."""
 
     def duty(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Duty:
         """Return the duty for the lines of these lanes."""
@@ -84,6 +87,7 @@ class Shift(Struct, frozen=True):
             time.monotonic,
             partial(run_chore, app, self.by, OneShots(app.folder.path, self.config), self.stopping),
             partial(unmet, app),
+            spares=self.spares,
         )
 
     def _cut_short(self, app: "App", slot: Slot, now: datetime) -> bool:

@@ -113,6 +113,8 @@ LONG_AGO_S = float("-inf")
 LOCK_STEP = "lock-step"
 """The one lane of a sandbox."""
 MB = 1_000_000
+SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
+"""From which share of `max_memory_mb` on memory is short, and until it is below which."""
 
 
 class Progress(Struct):
@@ -178,6 +180,8 @@ class Watch:
         self._since = datetime.now(UTC)
         self._ready_at: datetime | None = None
         self._troubles: dict[str, str] = {}
+        self.is_short = False
+        """Whether memory is short, so that what trading doesn't need shouldn't begin."""
         self._clock_s = clock_s
         self._stamp_time = stamp_time
         self._looked_s = self._noted_s = clock_s()
@@ -323,6 +327,8 @@ class Watch:
 
     def _weigh(self, memory: int | None, descriptors: int | None) -> None:
         limits = self.settings
+        if memory is not None:
+            self._spare(memory, limits.max_memory_mb)
         over = []
         if memory is not None and memory > limits.max_memory_mb * MB:
             over.append(f"{memory / MB:,.0f} MB of memory, at most {limits.max_memory_mb:,}")
@@ -333,6 +339,16 @@ class Watch:
             self._events.emit(EventKind.CEILING_REACHED.at(self._stamp_time(), details))
             self.trouble("ceilings", details["message"])
             self._stop.end(ExitCode.ERROR)
+
+    def _spare(self, memory: int, most_mb: int) -> None:
+        """Say whether memory is short; a little less than where that began doesn't end it."""
+        share = memory / (most_mb * MB)
+        is_short = share >= (SHORT_UNTIL if self.is_short else SHORT_FROM)
+        problem = f"{memory / MB:,.0f} MB of {most_mb:,}: no chore begins until there is less" if is_short else None
+        if is_short and not self.is_short:
+            self._events.emit(EventKind.MEMORY_SHORT.at(self._stamp_time(), {"message": str(problem)}))
+        self.is_short = is_short
+        self.trouble("memory", problem)
 
     def _status(self) -> str:
         troubles = [f"{subsystem}: {problem}" for subsystem, problem in sorted(self._troubles.items())]

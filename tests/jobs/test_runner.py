@@ -1,6 +1,6 @@
 """The runner: order, waiting for the first comparison, failures that cost one pass, faults that end the process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -10,7 +10,7 @@ import pytest
 from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station
-from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of
+from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -19,8 +19,14 @@ from tradebot.errors import CannotWriteError, ExitCode, OperatorError, Temporary
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.serving import Pause
+from tradebot.timetable import lines as timetable
 from tradebot.timetable.lines import Need
 from tradebot.timetable.sessions import Slot
+
+POSITIONS = there(
+    timetable.parse("positions", {"when": "every 10m from open+2m", "late": "always", "limit": "2m"}, VENUE_DAY)
+)
+"""A chore that is run late until its next slot begins."""
 
 
 @dataclass
@@ -88,15 +94,16 @@ class Bench:
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
     unmet: Callable[[Slot], Need | None] = lambda slot: None
+    spares: Callable[[], Reason | None] = lambda: None
+    chores: Sequence[timetable.Line] = ()
     retry_s: float = 0
     calendar: "Calendar | None" = None
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(
-            self.ledger, lines_of(TIMETABLE), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False
-        )
+        lines = (*lines_of(TIMETABLE), *self.chores)
+        self.duty = Duty(self.ledger, lines, GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
         self.shots = Duty(
             self.ledger, lines_of(TIMETABLE), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False
@@ -110,11 +117,17 @@ class Bench:
             self.events,
             self.lines.append,
             lambda: 0.0,
-            unmet=self.unmet,
+            self._chore,
+            self.unmet,
+            spares=self.spares,
             calendar=self.calendar,
         )
         backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
         self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
+
+    def _chore(self, slot: Slot) -> Done:
+        self.ledger.claim_slot(slot.job, slot.session, slot.name, "serve", self.pace.at)
+        return Done("its chore is done", ExitCode.DONE)
 
     def _verb(self, job: Job) -> Callable[[], Done]:
         def run() -> Done:
@@ -295,6 +308,21 @@ def test_a_stage_that_lacks_what_it_needs_waits_and_then_is_missed_and_all_other
     bench.tick(12)
     lacking.clear()
     assert bench.tick(12.5) == [(RAN, Job.TRADE_ONCE)], "the stage succeeded while the slot was open"
+
+
+def test_no_chore_begins_while_memory_is_short_and_every_pass_does() -> None:
+    short = [Reason.MEMORY_SHORT]
+    bench = Bench(spares=lambda: next(iter(short), None), chores=[POSITIONS])
+    bench.runner.begin()
+    ran = bench.tick(3)
+    assert (len(ran), (RAN, "positions") in ran) == (5, False)
+    short.clear()
+    assert bench.tick(3.5) == [(RAN, "positions")], "it is run late"
+    short.append(Reason.MEMORY_SHORT)
+    bench.tick(13.5)
+    assert (Kind.MISSED, "positions") in bench.tick(23)
+    (missed,) = [line.said for line in bench.lines if (line.kind, line.job) == (Kind.MISSED, "positions")]
+    assert "MEMORY_SHORT" in missed
 
 
 def test_a_slot_whose_pass_never_got_through_is_missed_for_that_reason() -> None:

@@ -256,6 +256,10 @@ class EventKind(Enum):
         Severity.ERROR,
     )
     LANE_RECOVERED = ("serve.lane_recovered", "A lane of `serve` that stood still goes on.", Severity.INFO)
+    MEMORY_SHORT = (
+        "serve.memory_short",
+        "`serve` has four fifths of the memory that it may have: no chore begins until it has less. Trading goes on.",
+    )
     CEILING_REACHED = (
         "serve.ceiling_reached",
         "`serve` has more memory or more open files than it may, so it ends and its supervisor starts it again.",

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     NOT_RUNNING = auto()
     ASLEEP = auto()
     STAGE_FAILED = auto()
+    MEMORY_SHORT = auto()
     CLOSED_EARLY = auto()
     GAVE_WAY = auto()
     CALENDAR_DISAGREES = auto()

@@ -186,6 +186,7 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", "The backup {name} is damaged: {found}"),
     EventKind.JOB_FAULT: _Told(Topic.SERVE, "bugs", "{job} met a bug in tradebot. Run tradebot events, and report it"),
     EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stood still", "A part of serve stands still"),
+    EventKind.MEMORY_SHORT: _Told(Topic.SERVE, "times memory was short", "serve is short of memory: {message}"),
     EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve starts again: {message}"),
     EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", "{message}"),
 }

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
+from commands.serve.watch import LOCK_STEP, MB, Stop, Watch, WatchedLane
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE
 from tradebot.app.sections import ServeSettings
@@ -188,10 +189,25 @@ def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: d
     asked = list[str]()
     scene.stop.ask = lambda: asked.append("asked")
     scene.pass_s(10)
-    assert (scene.types(), asked, scene.stop.code) == (["ceiling_reached"], ["asked"], ExitCode.ERROR)
+    assert (scene.types()[-1:], asked, scene.stop.code) == (["ceiling_reached"], ["asked"], ExitCode.ERROR)
     serving = read_serving(tmp_path)
     assert serving is not None
-    assert serving.troubles.keys() == {"ceilings"}
+    assert serving.troubles.keys() - {"memory"} == {"ceilings"}
+
+
+def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = {"of": 0.0}
+    monkeypatch.setattr(resources, "memory_bytes", lambda: int(share["of"] * SETTINGS.max_memory_mb * MB))
+    for of, is_short in ((0.79, False), (0.8, True), (0.95, True), (0.71, True), (0.69, False), (0.79, False)):
+        share["of"] = of
+        scene.pass_s(10)
+        assert (scene.watch.is_short, scene.troubles()) == (is_short, {"memory"} if is_short else set()), of
+    assert (scene.types(), scene.stop.asked) == (["memory_short"], False)
+    share["of"] = 1.01
+    scene.pass_s(10)
+    assert (scene.types()[-2:], scene.stop.code) == (["memory_short", "ceiling_reached"], ExitCode.ERROR)
 
 
 def test_serve_is_ready_once_after_the_books_are_compared(scene: Scene) -> None:
