@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, LOST, NOTICES
+from tradebot.errors import TemporaryError
 
 COUNTED = {"3": "status", "5": "open", "7": "portfolio", "11": "execution", "59": "commission", "61": "position"}
 COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
@@ -29,6 +30,10 @@ class VenueError(Exception):
 
 class GoneError(Exception):
     """The connection has ended."""
+
+
+class InUseError(TemporaryError):
+    """Someone else is connected with our client id."""
 
 
 class Status(NamedTuple):

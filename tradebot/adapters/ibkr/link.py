@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT
-from tradebot.adapters.ibkr.ears import COUNTED, Ears, GoneError, VenueError
+from tradebot.adapters.ibkr.ears import COUNTED, Ears, GoneError, InUseError, VenueError
 from tradebot.adapters.ibkr.tap import LibraryErrors, Tap
 from tradebot.adapters.state.venue_turn import VenueTurn
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
@@ -45,10 +45,6 @@ class Patience(Struct, frozen=True):
     close: float = 1.0
     reads_a_second: int = 35
     freed: float = 5.0
-
-
-class InUseError(TemporaryError):
-    """Someone else is connected with our client id."""
 
 
 class Line:
@@ -217,7 +213,7 @@ class Link:
         self._errors = LibraryErrors()
         self._counted = self._before = 0
         self._turn: VenueTurn | None = None
-        self._sending, self._used = 0, 0.0
+        self._sending, self._used, self._looks = 0, 0.0, False
 
     @property
     def dropped(self) -> int:
@@ -296,20 +292,25 @@ class Link:
         """Return True if another process has waited for the connection so long, and nothing is being sent."""
         return self._turn is not None and not self._sending and self._turn.waits(least_s)
 
+    def _begin_to_look(self) -> None:
+        if not self._looks:
+            self._looks = True
+            self._running().call_soon_threadsafe(self._look)
+
     def _look(self) -> None:
         """Hand the connection over, if another process wants it and nobody here has asked anything for a moment."""
-        assert self._loop is not None
-        self._loop.call_later(LOOK_S, self._look)
-        if self._line is None or not self._lock.acquire(blocking=False):
-            return
-        try:
-            line, idle = self._line, time.monotonic() - self._used >= QUIET_S
-            if line is not None and self._is_awaited(0) and idle:
-                self._before, self._line = self._before + line.lost, None
-                line.client.disconnect()
-                self._let_go()
-        finally:
-            self._lock.release()
+        if self._lock.acquire(blocking=False):
+            try:
+                line, idle = self._line, time.monotonic() - self._used >= QUIET_S
+                if line is not None and self._is_awaited(0) and idle:
+                    self._before, self._line = self._before + line.lost, None
+                    line.client.disconnect()
+                    self._let_go()
+                self._looks = self._line is not None
+            finally:
+                self._lock.release()
+        if self._looks and self._loop is not None:
+            self._loop.call_later(LOOK_S, self._look)
 
     def _let_go(self) -> None:
         if self._turn is not None:
@@ -323,6 +324,7 @@ class Link:
             unless_open.callback(self.hang_up)
             if self._turn is not None:
                 self._turn.take()
+                self._begin_to_look()
             until = time.monotonic() + (self.patience.freed if self._turn else 0)
             while True:
                 self._line = line = self.run(self._made)
@@ -358,6 +360,7 @@ class Link:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join(self.patience.close)
                 self._loop = self._thread = None
+                self._looks = False
 
     def run(self, question: Callable[..., Awaitable[T]], *given: object) -> T:
         """Run something in the thread's loop, and return its result."""
@@ -380,7 +383,6 @@ class Link:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=_runs, args=(self._loop,), name="ibkr", daemon=True)
             self._thread.start()
-            self._loop.call_soon_threadsafe(self._look)
         return self._loop
 
 
