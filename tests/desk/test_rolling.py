@@ -49,7 +49,7 @@ class Bot:
     """A bot that holds contracts of a month that ends."""
 
     def __init__(self, side: Side = Side.BUY, on: int = 0, until: int = 5, hour: tuple[int, int] = MORNING) -> None:
-        self.hurry = dict[str, int]()
+        self.hurry, self.unnamed = dict[str, int](), ""
         self.stopwatch: Callable[[], float] = lambda: 0.0
         self.scene = Scene(
             exits=STILL, limits=limits(cooldown_s=1, max_symbol_entries=9, max_new_entries=5, max_orders_per_second=5)
@@ -71,7 +71,9 @@ class Bot:
 
     def world(self, *candidates: object) -> World:
         usual = self.scene.world(*candidates)  # type: ignore[arg-type]
-        rules = replace(usual.rules, coin=contract, limits=usual.rules.limits.model_copy(update=self.hurry))
+        named = {symbol: sector for symbol, sector in usual.rules.sectors.items() if symbol != self.unnamed}
+        hurried = usual.rules.limits.model_copy(update=self.hurry)
+        rules = replace(usual.rules, coin=contract, limits=hurried, sectors=named)
         return replace(usual, rules=rules, stopwatch=self.stopwatch)
 
     def trades(self, *candidates: object) -> CycleRecord:
@@ -102,6 +104,21 @@ class Bot:
         """Return what was sent since the beginning."""
         later = self.venue.submitted[self.before :]
         return [(i.instrument.symbol, i.purpose, i.quantity, i.why) for i in later if i.operation is Operation.SUBMIT]
+
+
+@pytest.mark.parametrize("unnamed", [OLD, NEW])
+def test_a_contract_that_ends_has_the_sector_of_another_one_on_the_same(unnamed: str) -> None:
+    bot = Bot()
+    shares, bot.unnamed = bot.held[OLD], unnamed
+    later = Rolling(DAY + timedelta(days=90), DAY + timedelta(days=95), "LATER", *MORNING)
+    new = replace(listing(NEW, underlying="ES"), rolling=later, read_at=bot.venue.now)
+    bot.scene.ledger.put_listings([ListingRecord(new)])
+    desk = for_entries(bot.world(), Proposals((), ()))
+    assert desk.book.sector_exposure == {desk.sectors[OLD]: sum(desk.book.exposure.values())}
+    for run in (bot.exits, bot.trades):
+        run()
+        bot.fill_all()
+    assert bot.held == {NEW: shares}
 
 
 @pytest.mark.parametrize("side", Side)

@@ -59,6 +59,7 @@ def take(
         entered = tuple(dict.fromkeys((*entered, *rolling.entered(reading.books, today))))
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
+    world = replace(world, rules=world.rules.with_contracts(listed.listings))
     quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
     desk = _desk(world, reading, clocks, session, quotes, listed)
     if with_flow:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
@@ -24,12 +24,14 @@ from tradebot.model.trading import Climbed, Mode, Permission, mode_name
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
+    from tradebot.model.instrument import Listing
     from tradebot.model.venue import Capabilities
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
     from tradebot.ports.flow import FlowSource
     from tradebot.ports.stores import Approvals, Bars, Events, Facts, Ledger
     from tradebot.ports.strategy import Strategy
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
@@ -107,6 +109,29 @@ class Rules(Struct, frozen=True, dict=True):
         }
         return replace(self, own={**self.own, **own}) if own else self
 
+    def with_contracts(self, listings: Mapping[str, Listing]) -> Rules:
+        """Return the rules in which contracts that end have the sector, theme and beta of another one on the same.
+
+        A position that moves is in the contract before, or in the one after, that which was named.
+        """
+        unnamed = [symbol for symbol, one in listings.items() if one.rolling and symbol not in self.sectors]
+        if not unnamed:
+            return self
+        named = {self._coin_or_self(symbol): symbol for symbol in self.sectors}
+        same = {symbol: named[coin] for symbol in unnamed if (coin := self._coin_or_self(symbol)) in named}
+        return replace(
+            self,
+            sectors={**self.sectors, **_shared(self.sectors, same)},
+            themes={**self.themes, **_shared(self.themes, same)},
+            betas={**self.betas, **_shared(self.betas, same)},
+        )
+
+    def _coin_or_self(self, symbol: str) -> str:
+        try:
+            return self.coin(symbol)
+        except ValueError:
+            return symbol
+
     # A pass asks for both many times.
     @cached_property
     def _account_exits(self) -> Exits:
@@ -126,6 +151,10 @@ class Rules(Struct, frozen=True, dict=True):
 
 def _nobody_asks() -> Approvals:
     raise AssertionError("no strategy of this world waits for a yes")
+
+
+def _shared(known: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
+    return {symbol: known[other] for symbol, other in same.items() if other in known}
 
 
 class World(Struct, frozen=True):

@@ -389,11 +389,11 @@ def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:
 
 def with_words(desk: Desk, rules: Rules) -> Desk:
     """Return the desk with the sectors, themes and betas of other rules."""
-    book, sectors = desk.book, rules.sectors
-    if (sectors, rules.themes, rules.betas) == (desk.sectors, book.themes, book.betas):
+    rules, book = rules.with_contracts(desk.listings), desk.book
+    if (rules.sectors, rules.themes, rules.betas) == (desk.sectors, book.themes, book.betas):
         return desk
-    by_sector = dict[str, Decimal]()
+    by_sector: Mapping[str, Decimal] = {}
     for symbol, usd in book.exposure.items():
-        by_sector[sectors.get(symbol, "")] = by_sector.get(sectors.get(symbol, ""), NONE) + usd
+        by_sector = _added(by_sector, rules.sectors.get(symbol, ""), usd)
     changed = replace(book, sector_exposure=by_sector, themes=rules.themes, betas=rules.betas)
-    return replace(desk, sectors=sectors, book=changed)
+    return replace(desk, sectors=rules.sectors, book=changed)
