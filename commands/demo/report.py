@@ -34,7 +34,7 @@ from tradebot.views.performance.days import MarketTime
 from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, Row, entry_component, pnl
+from tradebot.views.performance.pnl import NOT_KNOWN, Cut, Row, entry_component, pnl
 from tradebot.views.performance.trade_row import Status, TradeRow, rule_of, rules_of
 from tradebot.views.performance.trades import rows_of
 from tradebot.views.profit import Profit, profit
@@ -389,10 +389,13 @@ def _earned(console: "Console", data: "Earned") -> None:
     console.print(f"Trades    {counted(data.closed, 'trade')} closed, {data.won:,} won")
     for name, trade in (("best", data.best), ("worst", data.worst)):
         if trade:
-            what = f"{trade.symbol} {trade.side}, {trade.reason}, entered for {trade.component}"
+            why = "" if trade.component == NOT_KNOWN else f", entered for {trade.component}"
+            what = f"{trade.symbol} {trade.side}, {trade.reason}{why}"
             console.print(f"  {name:<8}{gain(trade.net_usd)} USD, {what}")
     console.print(f"By exit   {_rows(data.by_reason)}")
-    console.print(f"By entry  {_rows(data.by_component)}")
+    # A strategy without a score has no components.
+    if any(row.name != NOT_KNOWN for row in data.by_component):
+        console.print(f"By entry  {_rows(data.by_component)}")
 
 
 def _rows(rows: "Sequence[Row]") -> str:

@@ -76,15 +76,16 @@ def account(app: "App") -> Seen:
 
 
 def other_copies(app: "App") -> Seen:
-    """Look for open orders with our prefix that these books never recorded."""
-    orders = app.reader.view().orders
+    """Look for open orders with our prefix that these books never recorded; stops sent with entries may have none."""
+    orders, booked = app.reader.view().orders, {one.venue_id for one in app.ledger_view.orders(working=True)}
     names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
         found = f"{counted(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
         return bad(found, fix, "open orders", len(orders))
-    found = f"{len(names)} of {counted(len(orders), 'open order')} ours, all recorded in these books"
+    ours = sum(is_marked(order.client_order_id) or order.venue_id in booked for order in orders)
+    found = f"{ours} of {counted(len(orders), 'open order')} ours, all recorded in these books"
     return ok(found, "list of open orders")
 
 

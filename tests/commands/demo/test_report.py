@@ -1,13 +1,31 @@
 """What the demo's report counts, whatever a strategy says."""
 
+from decimal import Decimal
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
-from commands.demo.report import _exits
+import pytest
+from rich.console import Console
+
+from commands.demo.report import _earned, _exits
 from tests.builders import SESSION
 from tests.desk.test_proposals import Answering, holding_microsoft, world
 from tests.worlds import call, trade_once
 from tradebot.model.view import Close, Needs
+from tradebot.views.performance.pnl import NOT_KNOWN
+
+
+@pytest.mark.parametrize(("component", "says"), [("flow", True), (NOT_KNOWN, False)])
+def test_what_spoke_for_an_entry_is_told_only_if_the_strategy_has_scores(component: str, says: bool) -> None:
+    trade = SimpleNamespace(symbol="MESZ6", side="long", reason="stop_loss", net_usd=Decimal(-5), component=component)
+    row = SimpleNamespace(name=component, total_usd=Decimal(-5))
+    earned: Any = SimpleNamespace(closed=1, won=0, best=trade, worst=None, by_reason=(row,), by_component=(row,))
+    console = Console(file=StringIO(), width=100)
+    _earned(console, earned)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("entered for flow" in text, "By entry" in text) == (says, says)
+    assert "MESZ6 long, stop_loss" in text
 
 
 def test_a_strategys_own_words_are_a_reason_like_any_other() -> None:

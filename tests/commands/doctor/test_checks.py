@@ -14,6 +14,7 @@ from commands.doctor.checks.row import Seen, attempt
 from tests.adapters.alpaca.samples import account_row, order_row, reader
 from tests.adapters.alpaca.samples import venue as scripted_venue
 from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
+from tradebot.adapters.alpaca.models import read_order
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
@@ -155,6 +156,15 @@ def test_an_open_order_of_another_copy_of_the_bot_fails(app: FakeApp) -> None:
     assert (found.state, found.count) == (State.FAILED, 2)
     says(app, account=account_row(account_number=NUMBER), positions=[], orders=[order_row(client_order_id="mine")])
     assert looked(venue.other_copies, app).state is State.OK
+
+
+def test_a_stop_that_was_sent_with_its_entry_is_ours_although_it_has_no_mark_of_its_own(app: FakeApp) -> None:
+    row = order_row(client_order_id="stop of it")
+    app.ledger_view.apply_orders([read_order(row, DriftTally())], datetime(2026, 11, 16, 15, tzinfo=UTC))
+    foreign = order_row(client_order_id="mine", id="2")
+    says(app, account=account_row(account_number=NUMBER), positions=[], orders=[row, foreign])
+    found = looked(venue.other_copies, app)
+    assert (found.state, found.found) == (State.OK, "1 of 2 open orders ours, all recorded in these books")
 
 
 @pytest.mark.parametrize(
