@@ -1,9 +1,11 @@
 """Bars over the embedded exchange's TWS."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from tests.adapters.ibkr.gateway import Desk, Exchange
+from tests.adapters.ibkr.gateway import ES, Desk, Exchange, intent
 from tradebot.adapters.ibkr.capabilities import IBKR
+from tradebot.model.order import Outcome
+from tradebot.model.values import replace
 
 
 def test_bars_are_those_that_are_over_in_a_span_oldest_first(one: Desk, there: Exchange) -> None:
@@ -25,3 +27,16 @@ def test_bars_of_days_begin_with_the_venues_date_and_long_spans_have_pages(one: 
     found = [row.start_s for page in minutes for row in page["ESZ6"]]
     assert len(minutes) == 3
     assert found == sorted(set(found))
+
+
+def test_a_contract_that_has_ended_has_bars_and_cannot_be_traded(one: Desk, there: Exchange) -> None:
+    day = datetime(2026, 9, 10, tzinfo=UTC)
+    pages = [
+        page["ESU6"]
+        for page in one.bars.pages(["ESU6", "ESZ6"], "1Day", day, day + timedelta(days=3))
+        if "ESU6" in page
+    ]
+    assert [row.start_s for page in pages for row in page][:1] == [IBKR.day.begins_s(date(2026, 9, 10))]
+    assert one.bars.refused == frozenset()
+    assert one.reader.listings(["ESU6"]) == {}
+    assert one.orders.submit(intent(instrument=replace(ES, symbol="ESU6"))).outcome is not Outcome.ACCEPTED

@@ -32,3 +32,10 @@ def test_a_market_rule_holds_the_tick(client: Client) -> None:
     assert client.say(91, row[34]) == [["93", row[34], "1", "0", "0.25"]]
     assert client.say(91, "1000000")[0][0] == "4"
     assert date.fromisoformat(row[35]) == date(2026, 12, 18)
+
+
+def test_a_contract_that_has_ended_is_told_to_those_who_ask_for_such_also_by_its_number(client: Client) -> None:
+    (row,) = details(client, *contract("ESU6"), expired=1)
+    assert details(client, *contract("ESU6")) == []
+    assert details(client, *contract(id=row[12])) == []
+    assert details(client, *contract(id=row[12]), expired=1) == [row]

@@ -43,7 +43,8 @@ def test_an_ended_month_is_there_for_who_asks_for_it(client: Client) -> None:
     assert client.say(9, 8, 1, *contract("ESU6"), 0, "", "", "")[0][3] == "200"
     details = client.say(9, 8, 1, *contract("ESU6"), 1, "", "", "")
     assert details[0][0] == "10"
-    assert bars(client, "1 day", "1 Y", "ESU6")[-1][0] == "20260918"
+    assert client.say(20, 61, *contract("ESU6"), 0, "", "1 day", "1 Y", 0, "TRADES", 1, 0, "")[0][3] == "200"
+    assert bars(client, "1 day", "1 Y", "ESU6", expired="1")[-1][0] == "20260918"
 
 
 @pytest.mark.parametrize(

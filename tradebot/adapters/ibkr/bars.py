@@ -8,7 +8,7 @@ from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.ibkr.capabilities import IBKR, NO_DATA
 from tradebot.adapters.ibkr.ears import VenueError
 from tradebot.adapters.ibkr.link import Line
-from tradebot.adapters.ibkr.prices import details_of
+from tradebot.adapters.ibkr.prices import contract_with_bars
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.auditing.bar_findings import RawBar
@@ -65,15 +65,15 @@ class IbkrBars:
         """Return the rows of a span; None if there is no such contract."""
 
         async def ask(line: Line) -> list[Any] | None:
-            details = await details_of(line, symbol)
-            if details is None:
+            contract = await contract_with_bars(line, symbol)
+            if contract is None:
                 return None
             size, span = SIZES[timeframe][0], end - start
             lasts = f"{span.days + 1} D" if span >= timedelta(days=1) else f"{max(int(span.total_seconds()), 60)} S"
             try:
                 return await line.numbered(
                     lambda number: line.client.reqHistoricalData(
-                        number, details.contract, f"{end:%Y%m%d-%H:%M:%S}", lasts, size, "TRADES", 0, 2, False, []
+                        number, contract, f"{end:%Y%m%d-%H:%M:%S}", lasts, size, "TRADES", 0, 2, False, []
                     )
                 )
             except VenueError as error:

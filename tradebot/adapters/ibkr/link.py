@@ -61,6 +61,7 @@ class Line:
         self.client.conn.disconnected.connect(self._end)
         self.quoted: dict[str, int] = {}
         self.contracts: dict[str, Any] = {}
+        self.ended: dict[str, Any] = {}
         self.asked_on: dict[str, date] = {}
         self._sent: deque[float] = deque()
 

@@ -33,21 +33,37 @@ async def details_of(line: Line, symbol: str, today: date | None = None) -> Any 
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
         line.asked_on[symbol] = today
-    if symbol not in line.contracts:
-        from ib_async.contract import Contract
+    if symbol not in line.contracts and (found := await _asked(line, symbol)) is not None:
+        line.contracts[symbol] = found
+    return line.contracts.get(symbol)
 
-        wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency)
-        try:
-            rows = await line.numbered(lambda number: line.client.reqContractDetails(number, wanted))
-        except VenueError as error:
-            if error.code != NO_CONTRACT:
-                raise
-            rows = []
-        fitting = [one for one in rows if one.contract.exchange in EXCHANGES and one.contract.localSymbol == symbol]
-        if len(fitting) != 1:
-            return None
-        line.contracts[symbol] = fitting[0]
-    return line.contracts[symbol]
+
+async def contract_with_bars(line: Line, symbol: str) -> Any | None:
+    """Return the one future with this name to ask bars of, also if it has ended; None if there isn't exactly one.
+
+    The venue tells of one that has ended only if it is asked for those, in each request.
+    """
+    details = await details_of(line, symbol)
+    if details is not None:
+        return details.contract
+    if symbol not in line.ended and (found := await _asked(line, symbol, ended=True)) is not None:
+        found.contract.includeExpired = True
+        line.ended[symbol] = found.contract
+    return line.ended.get(symbol)
+
+
+async def _asked(line: Line, symbol: str, *, ended: bool = False) -> Any | None:
+    from ib_async.contract import Contract
+
+    wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency, includeExpired=ended)
+    try:
+        rows = await line.numbered(lambda number: line.client.reqContractDetails(number, wanted))
+    except VenueError as error:
+        if error.code != NO_CONTRACT:
+            raise
+        rows = []
+    fitting = [one for one in rows if one.contract.exchange in EXCHANGES and one.contract.localSymbol == symbol]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) -> Listing:

@@ -85,7 +85,8 @@ def executions(session: Session, fields: Fields) -> Iterator[Message]:
 
 def details(session: Session, fields: Fields) -> Iterator[Message]:
     wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
-    found = session.gateway.contracts.found(wanted, expired=with_expired)
+    there = session.gateway.contracts
+    found = [one for one in there.found(wanted) if with_expired or not there.is_expired(one)]
     if not found:
         yield error(fields[2], _NO_CONTRACT, "No security definition has been found for the request")
         return
@@ -132,6 +133,9 @@ def bars(session: Session, fields: Fields) -> Iterator[Message]:
     request, one = fields[1], _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
     if isinstance(one, Message):
         yield one
+        return
+    if session.gateway.contracts.is_expired(one) and fields[2 + CONTRACT_FIELDS] != "1":
+        yield error(request, _NO_CONTRACT, "No security definition has been found for the request")
         return
     names = ("expired", "end", "size", "duration", "liquid", "what", "format", "kept", "options")
     asked = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
