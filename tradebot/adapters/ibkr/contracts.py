@@ -4,6 +4,7 @@ The venue's contract details decide. What they say otherwise than this table is 
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,7 +26,8 @@ _HOURS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {EQUITY: (13 * 60, 14 * 60), METALS: (11 * 60, 12 * 60), CURRENCY: (9 * 60, 10 * 60)}
 )
 """The hour in Chicago in which most is traded of both months, in minutes since midnight."""
-_SPAN = timedelta(days=60)
+_MOST_BEFORE = 20
+"""How many business days before a date are ever counted."""
 _FRIDAY, _WEDNESDAY = 4, 2
 _AHEAD_YEARS = 2
 """How many years after the last one asked for its following month may be."""
@@ -120,10 +122,17 @@ def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
 
 
 def _before(root: Root, day: date, count: int) -> date:
-    """Return the business day so many before a date: a day on which the root and shares are traded."""
-    first, last = day - _SPAN, day - timedelta(days=1)
-    own, shares = ({one.date for one in exchange_sessions(first, last, name)} for name in (root.calendar, "XNYS"))
-    return sorted(own & shares)[-count]
+    """Return the business day so many before a date."""
+    days = [*_business_days(root.calendar, day.year - 1)[-_MOST_BEFORE:], *_business_days(root.calendar, day.year)]
+    return days[bisect_left(days, day) - count]
+
+
+@lru_cache(maxsize=64)
+def _business_days(calendar: str, year: int) -> tuple[date, ...]:
+    """Return the days of a year on which both a calendar's contracts and shares are traded, oldest first."""
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    own, shares = ({one.date for one in exchange_sessions(first, last, name)} for name in (calendar, "XNYS"))
+    return tuple(sorted(own & shares))
 
 
 def _month_of(symbol: str, last: date) -> tuple[int, int]:

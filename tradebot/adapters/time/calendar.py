@@ -40,7 +40,7 @@ def is_listed(name: str) -> bool:
     return name in exchange_calendars.get_calendar_names()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """Return the sessions of a calendar from `start` to `end`, inclusive; half days have their early close.
 
