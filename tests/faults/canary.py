@@ -310,7 +310,7 @@ def _wants(life: Life, symbol: str, *flags: str) -> int:
 
 def _look(life: Life) -> None:
     """Ask everything that only looks."""
-    life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
+    life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", *sized([], ["doctor"]))
     incidents = (f"incident {name} --out {life.place}/incident-{at}" for at, name in enumerate(passes_in(life.folder)))
     for line in (*incidents, *sized(LOOKS[::10], LOOKS)):
         life.says(*line.split(), "--json")
@@ -365,7 +365,8 @@ def _die(life: Life) -> None:
             raise RuntimeError(f"sent {CANARIES}")
 
     life.ends["killed"] = [life.dies(killed, "trade-once", "--force-slot"), life.dies(aborted, "reconcile")]
-    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ((), ("--json",), ("--log", "serve.log"))]
+    ways: tuple[tuple[str, ...], ...] = (("--log", "serve.log"), ("--json",), ())
+    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in sized(ways[:1], ways)]
     for words in (["--debug", "reconcile"], ["reconcile", "--json"], ["fetch-flow", "--force-slot"]):
         life.ends.setdefault("failed", []).append(life.dies(failed, *words))
 

@@ -20,7 +20,7 @@ KILLED_ELSEWHERE = 6
 SWAPPED = 2
 AROUND_SWAPS = {"kraken.send", "journal.sync", "ledger_file.commit", "cache_database.commit"}
 """What a close, an open and the registry's write pass; the registry is kept among the facts."""
-STOPPED = sized(8, 80)
+STOPPED = sized(6, 80)
 """All bots of a program share one stage, which has a hundred accounts."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""

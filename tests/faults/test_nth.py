@@ -8,7 +8,7 @@ from tests.faults.nth_verbs import LINES
 from tests.faults.programs import played
 from tests.tiers import drawn, seed, sized
 
-BOTS, DAYS, EVERY = 66, 2, sized(13, 1)
+BOTS, DAYS, EVERY = 66, 2, sized(17, 1)
 """The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second."""
 DAYS_OF_CALLS, TURNS = DAYS * 7, 4
 """Where each call of SQLite is a step, days reach all of a pass, and seeds in turn fail every fourth of them."""

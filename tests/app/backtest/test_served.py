@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
+import pytest
+
 from tests.app.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan, Run, begin
@@ -58,6 +60,7 @@ def played(*, every_pass: bool) -> Run:
     return run
 
 
+@pytest.mark.campaign
 def test_passes_of_a_flat_account_are_left_out_and_change_nothing() -> None:
     whole, quick = played(every_pass=True), played(every_pass=False)
     for of in (whole, quick):
