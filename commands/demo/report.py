@@ -389,13 +389,10 @@ def _earned(console: "Console", data: "Earned") -> None:
     console.print(f"Trades    {counted(data.closed, 'trade')} closed, {data.won:,} won")
     for name, trade in (("best", data.best), ("worst", data.worst)):
         if trade:
-            why = "" if trade.component == NOT_KNOWN else f", entered for {trade.component}"
-            what = f"{trade.symbol} {trade.side}, {trade.reason}{why}"
-            console.print(f"  {name:<8}{gain(trade.net_usd)} USD, {what}")
+            entered = f", entered for {trade.component}" if trade.component != NOT_KNOWN else ""
+            console.print(f"  {name:<8}{gain(trade.net_usd)} USD, {trade.symbol} {trade.side}, {trade.reason}{entered}")
     console.print(f"By exit   {_rows(data.by_reason)}")
-    # A strategy without a score has no components.
-    if any(row.name != NOT_KNOWN for row in data.by_component):
-        console.print(f"By entry  {_rows(data.by_component)}")
+    console.print(f"By entry  {_rows(data.by_component)}")
 
 
 def _rows(rows: "Sequence[Row]") -> str:

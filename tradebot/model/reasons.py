@@ -65,11 +65,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "Run tradebot events to see what failed.",
         Unit.SECONDS,
     ),
-    Reason.MEMORY_SHORT: broken(
-        "serve had so much memory that it began no chore during this slot; trading went on.",
-        "See tradebot health for its memory, and restart serve. To run a chore by hand: tradebot schedule run CHORE.",
-        Unit.SECONDS,
-    ),
+    Reason.MEMORY_SHORT: broken("serve had no memory to spare for chores.", "Restart serve.", Unit.SECONDS),
     Reason.CLOSED_EARLY: idle(
         "The session closed earlier than planned, or didn't take place, so this slot never came.",
         "Nothing to do.",

@@ -282,7 +282,7 @@ def with_canaries(taken: Taken, at: str) -> Canaries | None:
     return Canaries(written(body), contents, anew.intents)
 
 
-PASSES = [entries, lost_reply, stopped]
+PASSES: list[Callable[[Scene], list[Taken]]] = [entries, lost_reply, stopped]
 
 
 @pytest.mark.sampled

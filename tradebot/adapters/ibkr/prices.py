@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -47,8 +48,7 @@ async def contract_with_bars(line: Line, symbol: str) -> Any | None:
     if details is not None:
         return details.contract
     if symbol not in line.ended and (found := await _asked(line, symbol, ended=True)) is not None:
-        found.contract.includeExpired = True
-        line.ended[symbol] = found.contract
+        line.ended[symbol] = replace(found.contract, includeExpired=True)
     return line.ended.get(symbol)
 
 

@@ -48,13 +48,11 @@ OWN_FILES = (
     JOURNAL,
     CHECKED,
     EVENTS,
-    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA),
+    *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, "venue.lock", "venue-wanted.lock"),
     *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED, "tradebot.yaml", "demo.yaml", "demo.json"),
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-VENUE_LOCKS = "venue.lock", "venue-wanted.lock"
-"""Locked by whoever is connected where one process at a time can be, and by whoever wants to be next."""
-LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock", *VENUE_LOCKS)
+LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (

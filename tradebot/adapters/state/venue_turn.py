@@ -15,10 +15,9 @@ from pathlib import Path
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.plain_files import open_plain
-from tradebot.adapters.state.state_folder import VENUE_LOCKS
 from tradebot.errors import CannotWriteError, TemporaryError, TradebotError
 
-HELD, WANTED = VENUE_LOCKS
+HELD, WANTED = "venue.lock", "venue-wanted.lock"
 WAIT_S = 30.0
 """How long a process waits for the connection: a pass of exits may have it, and a question may take a while."""
 
