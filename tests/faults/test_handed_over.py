@@ -101,6 +101,15 @@ def ended(program: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return program.returncode, out, err
 
 
+def wait_for_positions(bot: Bot) -> None:
+    """Wait until the strategy holds something, an hour and a half of trading time at most."""
+    for _ in range(90):
+        if json.loads(ended(bot.process("positions", "--json"))[1])["data"]["positions"]:
+            return
+        time.sleep(0.5)
+    raise AssertionError("the strategy opened nothing")
+
+
 def log(bot: Bot) -> list[dict[str, Any]]:
     lines = (bot.folder / "exchange" / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
@@ -131,8 +140,7 @@ def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: Bot) -
                 rows = {row["subject"]: row["state"] for row in json.loads(out)["data"]["judgments"]}
                 assert {rows[name] for name in ("broker", "socket", "login", "client_id", "account")} == {"OK"}
             serve.ran("evaluate-exits", len(serve.lines) + 1)
-        held = json.loads(ended(bot.process("positions", "--json"))[1])["data"]["positions"]
-        assert held
+        wait_for_positions(bot)
         code, out, err = ended(bot.process("flatten", "--all", "--confirm", "ALL"))
         assert code == 0, (out, err)
         before = len(serve.lines)

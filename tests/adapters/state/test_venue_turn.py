@@ -13,7 +13,7 @@ from tests.adapters.holding import another_process
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.state.venue_turn import HELD, WANTED, VenueTurn
-from tradebot.errors import ExitCode, TemporaryError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 
 @pytest.fixture
@@ -86,6 +86,12 @@ def test_a_process_that_hangs_keeps_others_waiting_for_so_long_and_a_killed_one_
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
         taken(tmp_path).give_back()
+
+
+def test_what_stands_in_a_locks_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / WANTED).symlink_to("elsewhere")
+    with pytest.raises(OperatorError, match="can't be used"):
+        taken(tmp_path)
 
 
 def test_where_no_lock_can_be_made_there_are_no_turns(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.flocks import flocked
 from tradebot.adapters.state.plain_files import open_plain
-from tradebot.errors import CannotWriteError, TemporaryError, TradebotError
+from tradebot.errors import CannotWriteError, ExitCode, TemporaryError, TradebotError
 
 HELD, WANTED = "venue.lock", "venue-wanted.lock"
 WAIT_S = 30.0
@@ -44,6 +44,8 @@ class VenueTurn:
             except CannotWriteError:
                 return
             except TradebotError as error:
+                if error.code is not ExitCode.ANOTHER_INSTANCE:
+                    raise
                 holder = lock.holder(self.folder, HELD)
                 raise TemporaryError(
                     f"another process of this bot is connected, and doesn't hand over: {holder or 'it has just ended'}",
