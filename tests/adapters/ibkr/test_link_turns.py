@@ -28,8 +28,8 @@ class Bot(NamedTuple):
 
 @pytest.fixture
 def bot(there: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
-    monkeypatch.setattr(module, "QUIET_S", 0.05)
-    monkeypatch.setattr(module, "LONGEST_S", 0.2)
+    monkeypatch.setattr(module, "QUIET_S", 0.02)
+    monkeypatch.setattr(module, "LONGEST_S", 0.05)
     with ExitStack() as both:
         desks = [both.enter_context(closing(Desk(there.port))) for _ in range(2)]
         for one in desks:
@@ -80,7 +80,7 @@ def test_a_process_that_always_asks_hands_over_between_two_questions(bot: Bot) -
 def test_an_order_that_is_being_sent_is_answered_first(bot: Bot) -> None:
     with bot.serve.venue.link.sending() as line:
         answer = beside(bot.verb.reader.account)
-        time.sleep(0.5)
+        time.sleep(0.2)
         assert not answer.done()
         assert not line.ears.gone
     assert answer.result(10).number
@@ -92,7 +92,7 @@ def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: Bo
     with lock.hold(bot.folder, "a pass", gives_way=gives_way):
         answer = beside(bot.verb.reader.account)
         if not gives_way:
-            time.sleep(0.4)
+            time.sleep(0.2)
             assert not answer.done()
         else:
             assert answer.result(10).number
