@@ -186,6 +186,7 @@ class Reason(StrEnum):
     AUCTION_PASS_FULL = auto()
     STOP_NOT_LIVE = auto()
     CONTRACT_DIFFERS = auto()
+    HOURS_NOT_LIQUID = auto()
     CONTRACT_ROLLS = auto()
     CONTRACT_OVERDUE = auto()
     ROLLED = auto()

@@ -16,6 +16,7 @@ from tradebot.gates.common import (
     instrument_open,
     permission,
     position_of,
+    session_open,
     still_held,
     unresolved_for_exit,
     working_for_exit,
@@ -150,7 +151,8 @@ def _send_closing(
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = without_refused_fraction(call, desk, candidate)
-    hours = instrument_open(desk, candidate.instrument)
+    # Another instrument may be why this pass goes on after the close.
+    hours = instrument_open(desk, candidate.instrument) or (None if desk.clock.is_open else session_open(desk))
     decisions = (
         permission(desk),
         *asked,

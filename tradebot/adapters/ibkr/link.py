@@ -16,6 +16,7 @@ from tradebot.adapters.ibkr.ears import COUNTED, Ears, GoneError, VenueError
 from tradebot.adapters.ibkr.tap import LibraryErrors, Tap
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.hours import Hours
 
 T = TypeVar("T")
 GATEWAY = "look at the Gateway's window"
@@ -51,6 +52,7 @@ class Line:
         self.quoted: dict[str, int] = {}
         self.contracts: dict[str, Any] = {}
         self.asked_on: dict[str, date] = {}
+        self.hours: dict[str, tuple[date, Hours | None]] = {}
         self._sent: deque[float] = deque()
 
     def _hear(self, data: bytes) -> None:
