@@ -58,16 +58,17 @@ def entry_of(found: Scene, side: Side = Side.BUY) -> Intent:
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_an_entry_carries_the_stop_of_its_rules_at_its_own_price(side: Side) -> None:
+def test_an_entry_carries_the_stop_of_its_rules_at_the_price_at_which_it_is_likely_to_fill(side: Side) -> None:
     found, _ = scene()
     sent = entry_of(found, side)
     assert sent.limit_price is not None
     assert (sent.order_class, sent.order_type) == (OrderClass.BRACKET, OrderType.LIMIT)
     assert sent.stop_price is not None
     assert sent.why == "stop_loss"
-    assert (sent.limit_price - sent.stop_price) * side.sign / sent.limit_price == pytest.approx(
-        Decimal(EXITS.stop_loss_fraction), abs=Decimal("0.0002")
-    )
+    quote = found.venue.prices[sent.instrument.symbol]
+    likely = quote.ask if side is Side.BUY else quote.bid
+    assert (sent.limit_price - likely) * side.sign > 0
+    assert abs(likely - side.sign * EXITS.stop_loss_fraction * likely - sent.stop_price) < sent.instrument.tick
 
 
 def test_an_entry_carries_none_where_the_bot_watches_or_the_venue_has_no_brackets() -> None:
