@@ -171,14 +171,14 @@ def doubled(events: Iterable[Event]) -> Iterator[str]:
 
 
 def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
-    """Yield what was held for too long without an order at work that ends it."""
+    """Yield what was held for too long without orders at work that end all of it."""
     held, since = defaultdict[str, Decimal](Decimal), dict[str, datetime]()
     ending: dict[str, dict[str, Event]] = defaultdict(dict)
     moments = itertools.groupby((event for event in events if "order_id" in event), key=lambda event: event["at"])
     for at, group in [*((datetime.fromisoformat(at), [*group]) for at, group in moments), (now, [])]:
         for symbol, began in since.items():
             if at - began > BARE_FOR:
-                yield f"{held[symbol]} {symbol} had no stop from {began:%H:%M:%S} to {at:%H:%M:%S}"
+                yield f"{held[symbol]} {symbol} had no stop for all of it from {began:%H:%M:%S} to {at:%H:%M:%S}"
         for event in group:
             orders = ending[event["symbol"]]
             works = event["status"] in ("new", "partially_filled", "pending_cancel", "accepted")
@@ -189,10 +189,12 @@ def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
             if event["event"] == "fill":
                 held[event["symbol"]] = Decimal(event["position"])
         for symbol, quantity in held.items():
-            covered = any(
-                order["type"] != "limit" or ".CLOSE." in order["client_order_id"] for order in ending[symbol].values()
+            covered = sum(
+                Decimal(order["qty"]) - Decimal(order["filled_qty"])
+                for order in ending[symbol].values()
+                if order["type"] != "limit" or ".CLOSE." in order["client_order_id"]
             )
-            if quantity and not covered:
+            if covered < abs(quantity):
                 since.setdefault(symbol, at)
             else:
                 since.pop(symbol, None)
@@ -292,6 +294,24 @@ def without_stops() -> None:
     adapter.IbkrOrders.submit = bare_one  # type: ignore[method-assign]
 
 
+def half_a_stop() -> None:
+    """Open with a stop for one contract less, and let none rest for it."""
+    honest, submit = vars(adapter)["_stop"], adapter.IbkrOrders.submit
+
+    def smaller(line: Any, intent: Intent, parent: Any) -> Any:
+        stop = honest(line, intent, parent)
+        stop.totalQuantity -= 1
+        return stop
+
+    def only_entries(self: adapter.IbkrOrders, intent: Intent) -> Reply:
+        if intent.protects:
+            return Reply(Outcome.REJECTED, code="not_sent", message="it is not to rest")
+        return submit(self, intent)
+
+    vars(adapter)["_stop"] = smaller
+    adapter.IbkrOrders.submit = only_entries  # type: ignore[method-assign]
+
+
 def never_leaves() -> None:
     """Hold contracts until they end."""
     vars(leaving)["due"] = lambda desk, position: None
@@ -301,7 +321,8 @@ CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], st
     works_alone: ("enters", (), "worked with a stop of None"),
     newest_fill_forgotten: ("opens", (), "is lost"),
     sent_again: ("enters", (LOST,), "beside"),
-    without_stops: ("enters", (), "had no stop"),
+    without_stops: ("enters", (), "had no stop for all"),
+    half_a_stop: ("enters", (), "had no stop for all"),
     never_leaves: ("leaves", (), "once it has rolled"),
 }
 """Bots broken on purpose, with the pass that shows it, what befalls that, and what has to be said."""
