@@ -70,11 +70,10 @@ def test_a_stop_works_for_as_much_as_its_parent_has_filled(
         seen.append((parent.filled_qty, stop.status, stop.qty))
         desk.tick(60)
         assert len(seen) < 60
-    assert seen[0] == (0, "held", 8)
-    assert any(0 < filled < 8 for filled, _, _ in seen)
-    assert {(filled, status, qty) for filled, status, qty in seen[1:] if filled} == {
-        (filled, "new", filled) for filled, _, _ in seen[1:] if filled
-    }
+    nothing, everything = Decimal(0), Decimal(8)
+    assert seen[0] == (nothing, "held", everything)
+    assert any(nothing < filled < everything for filled, _, _ in seen)
+    assert [one for one in seen[1:] if one[0]] == [(filled, "new", filled) for filled, _, _ in seen[1:] if filled]
 
 
 def test_legs_end_with_a_parent_that_ends_unfilled(desk: Desk, client: Client) -> None:
