@@ -21,11 +21,14 @@ from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.told import LEG
 from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply
+from tradebot.orders import closing as closing_of
 from tradebot.orders import entering, leaving
 
 Event = Mapping[str, Any]
-BARE_FOR = timedelta(minutes=6)
-"""For so long something may be held without a stop or an exit at work: an exit of unknown fate is looked up first."""
+NO_TIME, BARE_FOR = timedelta(0), timedelta(minutes=6)
+"""For so long something may be held without a stop at work: not at all if nothing but kills befalls a bot, and else
+until what is of unknown fate has been looked up.
+"""
 ENDED = ("filled", "canceled", "expired", "rejected")
 FIRINGS, SHARE_KILLED = ("fault_fired", "fault_counted"), 0.4
 LOST: Mapping[str, Any] = {"when": {"request": "submit", "nth": 2}, "what": "reply_lost"}
@@ -120,7 +123,7 @@ def broken(day: Day, one: Pass, *, completes: bool) -> Iterator[str]:
     yield from day.problems
     yield from naked(events)
     yield from doubled(events)
-    yield from bare(events, day.now)
+    yield from bare(events, day.now, NO_TIME if completes else BARE_FOR)
     yield from lost(events, day)
     held = held_by(events)
     if one.rolls and completes and (held[LEFT], held[INTO]) != (Decimal(0), Decimal(SIZE)):
@@ -170,14 +173,14 @@ def doubled(events: Iterable[Event]) -> Iterator[str]:
     yield from (f"{name} made {count} orders" for name, count in names.items() if count > 1)
 
 
-def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
-    """Yield what was held for too long without orders at work that end all of it."""
+def bare(events: Sequence[Event], now: datetime, longest: timedelta) -> Iterator[str]:
+    """Yield what was held for too long without stops at work for all of it: an exit at work is none."""
     held, since = defaultdict[str, Decimal](Decimal), dict[str, datetime]()
     ending: dict[str, dict[str, Event]] = defaultdict(dict)
     moments = itertools.groupby((event for event in events if "order_id" in event), key=lambda event: event["at"])
     for at, group in [*((datetime.fromisoformat(at), [*group]) for at, group in moments), (now, [])]:
         for symbol, began in since.items():
-            if at - began > BARE_FOR:
+            if at - began > longest:
                 yield f"{held[symbol]} {symbol} had no stop for all of it from {began:%H:%M:%S} to {at:%H:%M:%S}"
         for event in group:
             orders = ending[event["symbol"]]
@@ -192,7 +195,7 @@ def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
             covered = sum(
                 Decimal(order["qty"]) - Decimal(order["filled_qty"])
                 for order in ending[symbol].values()
-                if order["type"] != "limit" or ".CLOSE." in order["client_order_id"]
+                if order["type"] == "stop"
             )
             if covered < abs(quantity):
                 since.setdefault(symbol, at)
@@ -312,6 +315,11 @@ def half_a_stop() -> None:
     adapter.IbkrOrders.submit = only_entries  # type: ignore[method-assign]
 
 
+def cancels_the_stop_first() -> None:
+    """Let no exit join the group of a stop."""
+    vars(closing_of)["joinable"] = lambda world, pair: ""
+
+
 def never_leaves() -> None:
     """Hold contracts until they end."""
     vars(leaving)["due"] = lambda desk, position: None
@@ -323,6 +331,7 @@ CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], st
     sent_again: ("enters", (LOST,), "beside"),
     without_stops: ("enters", (), "had no stop for all"),
     half_a_stop: ("enters", (), "had no stop for all"),
+    cancels_the_stop_first: ("leaves", (), "had no stop for all"),
     never_leaves: ("leaves", (), "once it has rolled"),
 }
 """Bots broken on purpose, with the pass that shows it, what befalls that, and what has to be said."""

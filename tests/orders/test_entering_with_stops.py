@@ -126,3 +126,21 @@ def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_ent
     desk, rules = take(found.world(), with_flow=False), found.world().rules
     (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     assert gap.since == (bought if shares else found.venue.now)
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_an_exit_leaves_the_stop_for_its_shares_at_work_where_it_can_join_its_group(joins: bool) -> None:
+    found, venue = scene()
+    venue.capabilities = replace(venue.capabilities, exits_join=joins, reduce_only=False)
+    entry_of(found)
+    entry = venue.entered()
+    venue.fill(entry.client_order_id, "100")
+    venue.book["its stop"] = replace(venue.book["its stop"], status=OrderStatus.NEW)
+    found.later(EXITS.time_exit_s)
+    for slot in ("exits", "later"):
+        evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, slot))
+        assert (venue.book["its stop"].status is OrderStatus.NEW) is joins
+        found.later(30)
+    (leaves,) = [intent for intent in venue.submitted if intent.purpose is Purpose.CLOSE]
+    assert (leaves.key.joins, leaves.quantity) == ("its stop" if joins else "", entry.quantity)
+    assert not [intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT and not intent.is_target]

@@ -67,7 +67,9 @@ class Capabilities(Struct, frozen=True):
     Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
     list of open orders without it is nothing unusual. `bar_prices` are the prices that its bars can be made of. With
     `hours_win`, its own hours are what counts, and where they differ from a published calendar people are told;
-    elsewhere nothing is opened until both agree.
+    elsewhere nothing is opened until both agree. With `exits_join`, an exit can be sent into the group of the stop that
+    rests for the same shares: what one of them fills makes the other smaller, or ends it, and both together never fill
+    more than one of them is for.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Capabilities(Struct, frozen=True):
     tells_ends_after: timedelta = timedelta(0)
     bar_prices: frozenset[PriceKind] = frozenset({PriceKind.TRADE})
     hours_win: bool = False
+    exits_join: bool = False
 
     @property
     def passing_life(self) -> TimeInForce:
