@@ -473,7 +473,7 @@ def test_flow_strategy_alone_has_the_limits_of_the_account() -> None:
         "price_jump_fraction": "0.05", "limit_offset_fraction": "0.002", "max_spread_fraction": "0.005",
         "max_quote_age_s": 120, "max_clock_skew_s": 5, "max_clock_disagreement_s": 60, "max_flow_age_s": 900,
         "max_candidate_age_s": 60, "max_decision_s": 120, "max_reconcile_age_s": 2700, "max_foreign_share": "0.20",
-        "min_score": 0.2, "min_coverage": 0.6, "entry_life_s": 600, "exit_life_s": 180,
+        "min_score": 0.2, "min_coverage": 0.6, "entry_life_s": 600, "exit_life_s": 180, "liquid_hours_only": False,
         **dict.fromkeys(OPTIONS),
     }  # fmt: skip
 

@@ -371,8 +371,13 @@ def test_one_row_that_cannot_be_read_is_counted_and_the_others_are_kept(desk: De
     # A row may tell of a fee and of funding, or of nothing that moved cash.
     assert len(activities) - len(moved) <= 2
     asked = desk.played.road.requests
-    calendar = list(desk.reader.calendar(sessions[0].date, sessions[-1].date))
-    assert calendar == (sessions[1:] if desk.played.road.requests > asked else sessions)
+    try:
+        calendar = list(desk.reader.calendar(sessions[0].date, sessions[-1].date))
+    except TemporaryError:
+        # Its hours come with other answers, without which nothing is known of them.
+        assert desk.reader.capabilities.hours_win
+    else:
+        assert calendar == (sessions[1:] if desk.played.road.requests > asked else sessions)
     assert desk.tally.counts
     desk.played.road.lie = truth
     assert list(desk.reader.fills(None)) == list(fills)

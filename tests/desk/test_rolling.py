@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.apart import Bot as Apart
 from tests.apart import capabilities
-from tests.builders import DAY, exit_rules, limits, listing
+from tests.builders import DAY, SESSION, exit_rules, limits, listing
 from tests.orders.test_entering import ends
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.look import for_entries
@@ -19,6 +19,7 @@ from tradebot.desk.proposals import Proposals
 from tradebot.desk.rolling import moves, second_halves
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
+from tradebot.model.hours import Hours
 from tradebot.model.instrument import ListingRecord, Rolling
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
@@ -140,6 +141,22 @@ def test_a_position_is_closed_and_then_opened_again_in_the_next_contract_with_it
     assert bot.sent() == [(OLD, Purpose.CLOSE, abs(shares), f"rolled_into_{NEW}"), (NEW, Purpose.OPEN, abs(shares), "")]
     assert bot.held == {NEW: shares}
     assert bot.venue.submitted[-1].stop_loss_fraction == Decimal("0.04")
+
+
+@pytest.mark.parametrize(
+    ("until", "liquid_in", "moves_now"), [(5, 0, True), (5, 3600, False), (0, 3600, False), (0, -3600, True)]
+)
+def test_a_position_moves_in_the_hours_that_the_venue_calls_liquid_while_any_are_left(
+    until: int, liquid_in: int, moves_now: bool
+) -> None:
+    bot = Bot(until=until)
+    begins = bot.venue.now + timedelta(seconds=liquid_in)
+    liquid = replace(SESSION, open=begins, close=begins + timedelta(seconds=600))
+    record = bot.scene.ledger.listings((OLD,))[OLD]
+    hours = Hours(bot.venue.now, SESSION.close, (SESSION,), (liquid,))
+    bot.scene.ledger.put_listings([ListingRecord(replace(record.listing, hours=hours))])
+    bot.exits()
+    assert bool(bot.sent()) is moves_now
 
 
 def test_a_move_goes_on_however_slow_the_bot_is() -> None:

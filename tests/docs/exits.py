@@ -77,6 +77,7 @@ ABSENT: dict[Input, tuple[str, str]] = {
     Input.QUOTE: ("the broker's latest bid and ask", "the broker sent no valid quote"),
     Input.CLOCK: ("the broker's clock", "the broker's clock and this machine's disagree"),
     Input.SESSION: ("the trading calendar", "no session is known for this day"),
+    Input.TICK: ("the broker's list of instruments", "it isn't known what the position is in"),
     Input.ORIGINAL_QUANTITY: ("the fills since the position was opened", "the books don't know what was opened"),
     Input.ENTRY_STOP: ("the stop that the entry itself asked for", "it asked for none, or the position was adopted"),
     Input.ENTRY_ATR: ("the average true range that the entry said", "it said none, or the position was adopted"),

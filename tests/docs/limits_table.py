@@ -18,7 +18,15 @@ from tradebot.model.reason_codes import Unit
 HALTS = "the bot halts"
 NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"
 NEW_DATA, QUIET = "newer data", "time"
-BY_ENDS = {"_s": "s", "_ms": "ms", "_usd": "USD", "_fraction": "fraction", "_share": "fraction", "_days": "days"}
+BY_ENDS = {
+    "_s": "s",
+    "_ms": "ms",
+    "_usd": "USD",
+    "_fraction": "fraction",
+    "_share": "fraction",
+    "_days": "days",
+    "_only": "yes or no",
+}
 
 
 class Listed(NamedTuple):
@@ -44,6 +52,7 @@ LIMITS: dict[str, Listed] = {
     "max_gross_fraction": Listed(Gate.GROSS_NOTIONAL, CLOSING),
     "max_contracts": Listed(Gate.CONTRACTS, CLOSING),
     "max_order_contracts": Listed(Gate.SIZE, "orders are made to fit"),
+    "liquid_hours_only": Listed(Gate.SESSION, "the hours that the broker calls liquid"),
     "max_theme_fraction": Listed(Gate.THEME_NOTIONAL, CLOSING),
     "max_net_fraction": Listed(Gate.NET_NOTIONAL, "closing positions, or entries on the other side"),
     "max_beta_fraction": Listed(Gate.BETA_NOTIONAL, "closing positions, or entries that offset them"),

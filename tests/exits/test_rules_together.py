@@ -41,6 +41,8 @@ EVERY = parse(
         {"momentum": {"adverse_fraction": 0.01}},
         {"liquidation_distance": {"trim_below": 0.18, "trim_share": 0.5, "close_below": 0.10}},
         {"event_ahead": {"before_s": 3600}},
+        {"stop_ticks": {"ticks": 500}},
+        {"target_ticks": {"ticks": 1200}},
         {"urgency": {"reduce_at": 3, "exit_at": 6, "reduce_share": 0.5}},
     ]
 )  # fmt: skip
@@ -167,6 +169,7 @@ WITHOUT = {
     Input.QUOTE: (FULL, replace(THEN, price=None)),
     Input.CLOCK: (FULL, replace(THEN, now=None)),
     Input.SESSION: (FULL, replace(THEN, session=None)),
+    Input.TICK: (replace(FULL, kept=replace(FULL.kept, instrument=None)), THEN),
     Input.ORIGINAL_QUANTITY: (replace(FULL, kept=replace(FULL.kept, original_quantity=None)), THEN),
     Input.ENTRY_STOP: (replace(FULL, kept=replace(FULL.kept, stop_loss_fraction=None)), THEN),
     Input.ENTRY_ATR: (replace(FULL, kept=replace(FULL.kept, atr_fraction=None)), THEN),
@@ -226,7 +229,7 @@ def test_closing_all_is_stronger_than_closing_a_part_and_the_reason_names_both()
 def test_exits_run_in_every_trading_state(state: TradingState) -> None:
     call = judge(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
     assert call.decision.reason is Reason.STOP_LOSS
-    assert compose(call.why) == "stop_loss(-6%)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
+    assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
 
 
 def test_flatten_closes_everything_and_says_so() -> None:

@@ -21,11 +21,14 @@ from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.told import LEG
 from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply
+from tradebot.orders import closing as closing_of
 from tradebot.orders import entering, leaving
 
 Event = Mapping[str, Any]
-BARE_FOR = timedelta(minutes=6)
-"""For so long something may be held without a stop or an exit at work: an exit of unknown fate is looked up first."""
+NO_TIME, BARE_FOR = timedelta(0), timedelta(minutes=6)
+"""For so long something may be held without a stop at work: not at all if nothing but kills befalls a bot, and else
+until what is of unknown fate has been looked up.
+"""
 ENDED = ("filled", "canceled", "expired", "rejected")
 FIRINGS, SHARE_KILLED = ("fault_fired", "fault_counted"), 0.4
 LOST: Mapping[str, Any] = {"when": {"request": "submit", "nth": 2}, "what": "reply_lost"}
@@ -120,7 +123,7 @@ def broken(day: Day, one: Pass, *, completes: bool) -> Iterator[str]:
     yield from day.problems
     yield from naked(events)
     yield from doubled(events)
-    yield from bare(events, day.now)
+    yield from bare(events, day.now, NO_TIME if completes else BARE_FOR)
     yield from lost(events, day)
     held = held_by(events)
     if one.rolls and completes and (held[LEFT], held[INTO]) != (Decimal(0), Decimal(SIZE)):
@@ -170,15 +173,15 @@ def doubled(events: Iterable[Event]) -> Iterator[str]:
     yield from (f"{name} made {count} orders" for name, count in names.items() if count > 1)
 
 
-def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
-    """Yield what was held for too long without an order at work that ends it."""
+def bare(events: Sequence[Event], now: datetime, longest: timedelta) -> Iterator[str]:
+    """Yield what was held for too long without stops at work for all of it: an exit at work is none."""
     held, since = defaultdict[str, Decimal](Decimal), dict[str, datetime]()
     ending: dict[str, dict[str, Event]] = defaultdict(dict)
     moments = itertools.groupby((event for event in events if "order_id" in event), key=lambda event: event["at"])
     for at, group in [*((datetime.fromisoformat(at), [*group]) for at, group in moments), (now, [])]:
         for symbol, began in since.items():
-            if at - began > BARE_FOR:
-                yield f"{held[symbol]} {symbol} had no stop from {began:%H:%M:%S} to {at:%H:%M:%S}"
+            if at - began > longest:
+                yield f"{held[symbol]} {symbol} had no stop for all of it from {began:%H:%M:%S} to {at:%H:%M:%S}"
         for event in group:
             orders = ending[event["symbol"]]
             works = event["status"] in ("new", "partially_filled", "pending_cancel", "accepted")
@@ -189,10 +192,12 @@ def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
             if event["event"] == "fill":
                 held[event["symbol"]] = Decimal(event["position"])
         for symbol, quantity in held.items():
-            covered = any(
-                order["type"] != "limit" or ".CLOSE." in order["client_order_id"] for order in ending[symbol].values()
+            covered = sum(
+                Decimal(order["qty"]) - Decimal(order["filled_qty"])
+                for order in ending[symbol].values()
+                if order["type"] == "stop"
             )
-            if quantity and not covered:
+            if covered < abs(quantity):
                 since.setdefault(symbol, at)
             else:
                 since.pop(symbol, None)
@@ -292,6 +297,29 @@ def without_stops() -> None:
     adapter.IbkrOrders.submit = bare_one  # type: ignore[method-assign]
 
 
+def half_a_stop() -> None:
+    """Open with a stop for one contract less, and let none rest for it."""
+    honest, submit = vars(adapter)["_stop"], adapter.IbkrOrders.submit
+
+    def smaller(line: Any, intent: Intent, parent: Any) -> Any:
+        stop = honest(line, intent, parent)
+        stop.totalQuantity -= 1
+        return stop
+
+    def only_entries(self: adapter.IbkrOrders, intent: Intent) -> Reply:
+        if intent.protects:
+            return Reply(Outcome.REJECTED, code="not_sent", message="it is not to rest")
+        return submit(self, intent)
+
+    vars(adapter)["_stop"] = smaller
+    adapter.IbkrOrders.submit = only_entries  # type: ignore[method-assign]
+
+
+def cancels_the_stop_first() -> None:
+    """Let no exit join the group of a stop."""
+    vars(closing_of)["joinable"] = lambda world, pair: ""
+
+
 def never_leaves() -> None:
     """Hold contracts until they end."""
     vars(leaving)["due"] = lambda desk, position: None
@@ -301,7 +329,9 @@ CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], st
     works_alone: ("enters", (), "worked with a stop of None"),
     newest_fill_forgotten: ("opens", (), "is lost"),
     sent_again: ("enters", (LOST,), "beside"),
-    without_stops: ("enters", (), "had no stop"),
+    without_stops: ("enters", (), "had no stop for all"),
+    half_a_stop: ("enters", (), "had no stop for all"),
+    cancels_the_stop_first: ("leaves", (), "had no stop for all"),
     never_leaves: ("leaves", (), "once it has rolled"),
 }
 """Bots broken on purpose, with the pass that shows it, what befalls that, and what has to be said."""

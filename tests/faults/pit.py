@@ -42,6 +42,7 @@ from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.exchange.opening import open_market
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import Mode
+from tradebot.model.values import replace
 
 START, SESSIONS = date(2026, 12, 4), 4
 """A Friday. On Tuesday, December's contracts of stock indexes are left for March's."""
@@ -81,9 +82,11 @@ class Killed(BaseException):
 class Pit:
     """What every day begins with: a bot that has compared its books, late in a session."""
 
-    def __init__(self, root: Path, cable: Cable) -> None:
+    def __init__(self, root: Path, cable: Cable, closes: tuple[tuple[str, str], ...] = ()) -> None:
         self.root, self.cable = root, cable
         venue = futures_venue(START, SESSIONS, ("MES",))
+        listed = tuple(replace(one, closes=closes) for one in venue.instruments)
+        venue = replace(venue, instruments=listed) if closes else venue
         symbols = tuple(one.symbol for one in venue.instruments)
         fill = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25"))
         process.create(

@@ -27,6 +27,7 @@ from tests.builders import (
 )
 from tests.gates.test_entry import OF_MARGIN as OF_MARGIN_GATES
 from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
+from tradebot.exits.lists import parse
 from tradebot.gates import book as limits_of
 from tradebot.gates.costs import Plan
 from tradebot.gates.decide import decide
@@ -419,7 +420,9 @@ def test_a_size_never_risks_more_than_its_limit_and_is_otherwise_as_large_as_wit
 
 def test_the_nearer_of_an_entrys_own_stop_and_its_strategys_counts() -> None:
     own = replace(candidate(), stop_loss_fraction=D("0.01"))
-    assert (stop_distance(own, LISTED), stop_distance(own, ())) == (D("0.01"), D("0.01"))
+    assert (stop_distance(own, LISTED, None), stop_distance(own, (), None)) == (D("0.01"), D("0.01"))
     far = replace(candidate(), stop_loss_fraction=D("0.5"))
-    assert (stop_distance(far, LISTED), stop_distance(candidate(), ())) == (D("0.02"), None)
+    assert (stop_distance(far, LISTED, None), stop_distance(candidate(), (), None)) == (D("0.02"), None)
+    in_ticks = parse([{"stop_ticks": {"ticks": 50}}])
+    assert (stop_distance(far, in_ticks, D("100")), stop_distance(candidate(), in_ticks, None)) == (D("0.005"), None)
     assert size_of(candidate(), quote(), book(), LIMITS).risk_usd is None

@@ -285,6 +285,7 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ),
     ("calendar", seen.Calendar(4, NOW.date() + timedelta(days=6)), State.DEGRADED, "until 2026-11-22"),
     ("calendar", seen.Calendar(40, NOW.date() + timedelta(days=40), "broker closed"), State.FAILED, "broker closed"),
+    ("calendar", seen.Calendar(40, NOW.date() + timedelta(days=40), "", "it closes early"), State.OK, "closes early"),
     ("clock", past(cycles=[APART]), State.FAILED, "two clocks are 12.0 s apart"),
     ("clock", past(cycles=[cycle(at=ago(60)), APART]), State.FAILED, "two clocks are 12.0 s apart"),
     ("clock", past(cycles=[APART, cycle()]), State.OK, "two clocks agreed in 1 pass"),

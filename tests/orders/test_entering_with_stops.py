@@ -58,16 +58,17 @@ def entry_of(found: Scene, side: Side = Side.BUY) -> Intent:
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_an_entry_carries_the_stop_of_its_rules_at_its_own_price(side: Side) -> None:
+def test_an_entry_carries_the_stop_of_its_rules_at_the_price_at_which_it_is_likely_to_fill(side: Side) -> None:
     found, _ = scene()
     sent = entry_of(found, side)
     assert sent.limit_price is not None
     assert (sent.order_class, sent.order_type) == (OrderClass.BRACKET, OrderType.LIMIT)
     assert sent.stop_price is not None
     assert sent.why == "stop_loss"
-    assert (sent.limit_price - sent.stop_price) * side.sign / sent.limit_price == pytest.approx(
-        Decimal(EXITS.stop_loss_fraction), abs=Decimal("0.0002")
-    )
+    quote = found.venue.prices[sent.instrument.symbol]
+    likely = quote.ask if side is Side.BUY else quote.bid
+    assert (sent.limit_price - likely) * side.sign > 0
+    assert abs(likely - side.sign * EXITS.stop_loss_fraction * likely - sent.stop_price) < sent.instrument.tick
 
 
 def test_an_entry_carries_none_where_the_bot_watches_or_the_venue_has_no_brackets() -> None:
@@ -125,3 +126,21 @@ def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_ent
     desk, rules = take(found.world(), with_flow=False), found.world().rules
     (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     assert gap.since == (bought if shares else found.venue.now)
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_an_exit_leaves_the_stop_for_its_shares_at_work_where_it_can_join_its_group(joins: bool) -> None:
+    found, venue = scene()
+    venue.capabilities = replace(venue.capabilities, exits_join=joins, reduce_only=False)
+    entry_of(found)
+    entry = venue.entered()
+    venue.fill(entry.client_order_id, "100")
+    venue.book["its stop"] = replace(venue.book["its stop"], status=OrderStatus.NEW)
+    found.later(EXITS.time_exit_s)
+    for slot in ("exits", "later"):
+        evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, slot))
+        assert (venue.book["its stop"].status is OrderStatus.NEW) is joins
+        found.later(30)
+    (leaves,) = [intent for intent in venue.submitted if intent.purpose is Purpose.CLOSE]
+    assert (leaves.key.joins, leaves.quantity) == ("its stop" if joins else "", entry.quantity)
+    assert not [intent for intent in venue.submitted if intent.purpose is Purpose.PROTECT and not intent.is_target]

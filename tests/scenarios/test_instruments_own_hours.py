@@ -5,10 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import SESSION, ask, candidate, desk, exit_rules, instrument
+from tests.builders import LIMITS, SESSION, ask, candidate, desk, exit_rules, instrument, listing
 from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tradebot.exits.lists import parse
 from tradebot.gates.decide import decide
+from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.hours import Hours
+from tradebot.model.instrument import ListingRecord
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
@@ -54,6 +58,78 @@ def test_exit_of_a_closed_instrument_says_so_and_goes_out_while_it_is_open(secon
     (record,) = evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "exits")).candidates
     assert refused(record.decisions) == ((Gate.SESSION, Reason.MARKET_CLOSED, SAID) if closed else None)
     assert len(found.venue.submitted) == (1 if closed else 2)
+
+
+def telling(found: Scene, trading: Session, liquid: Session) -> Scene:
+    """Let the broker tell the hours of the shares, whatever any calendar says."""
+    ends = max(SESSION.close, trading.close) + timedelta(hours=1)
+    listed = replace(
+        listing("AAPL"), read_at=found.venue.now, hours=Hours(found.venue.now, ends, (trading,), (liquid,))
+    )
+    found.ledger.put_listings([ListingRecord(listed)])
+    return found
+
+
+LONG = replace(SESSION, close=SESSION.close + timedelta(hours=1))
+LIQUID = replace(SESSION, open=SESSION.open + timedelta(hours=1), close=SESSION.close - timedelta(hours=1))
+
+
+@pytest.mark.parametrize(("seconds", "closed"), [(60, False), (0, True)])
+@pytest.mark.parametrize("own_calendar", [False, True])
+def test_the_hours_that_the_broker_tells_go_before_the_calendar(own_calendar: bool, seconds: int, closed: bool) -> None:
+    found = scene() if own_calendar else Scene()
+    ends_early = replace(EARLY, close=EARLY.close - timedelta(hours=1))
+    found = at(telling(found, ends_early, ends_early), seconds + 3600)
+    (record,) = trade_once(found.world(wanted("AAPL")), call()).candidates
+    said = "the broker tells 2026-11-16T14:30Z to 2026-11-16T17:00Z"
+    assert refused(record.decisions) == ((Gate.SESSION, Reason.MARKET_CLOSED, said) if closed else None)
+    assert len(found.venue.submitted) == (0 if closed else 1)
+
+
+def test_what_is_held_leaves_before_an_early_close_that_only_the_broker_tells() -> None:
+    found, rules = Scene(), parse([{"end_of_day": {"before_close_s": 600}}])
+    trade_once(found.world(wanted("AAPL")), call())
+    found.venue.fill(found.venue.submitted[0].client_order_id, "100")
+    at(telling(found, EARLY, EARLY), 660)
+
+    def exits(slot: str) -> list[str | None]:
+        world = found.world()
+        world = replace(world, rules=replace(world.rules, own_exits={"flow": rules}))
+        return [one.client_order_id for one in evaluate_exits(world, call(Job.EVALUATE_EXITS, slot)).candidates]
+
+    assert exits("before") == [None]
+    found.later(60)
+    assert exits("exits") != [None]
+
+
+@pytest.mark.parametrize(("hours", "sent"), [(1, 1), (-1, 0)])
+def test_exits_go_out_while_the_broker_trades_what_is_held_after_the_calendars_close(hours: int, sent: int) -> None:
+    found = Scene(exits=exit_rules(stop_loss_fraction=Decimal("0.05")))
+    trade_once(found.world(wanted("AAPL")), call())
+    found.venue.fill(found.venue.submitted[0].client_order_id, "100")
+    trades = replace(LONG, close=SESSION.close + hours * timedelta(hours=1))
+    telling(found, trades, LIQUID)
+    found.later(int((SESSION.close - found.venue.now).total_seconds()) + 60)
+    found.price("AAPL", "80")
+    found.venue.is_open = False
+    evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "exits"))
+    assert len(found.venue.submitted) == 1 + sent
+
+
+@pytest.mark.parametrize("only", [True, False])
+@pytest.mark.parametrize("seconds", [-1, 0])
+def test_entries_keep_to_liquid_hours_and_exits_do_not(seconds: int, only: bool) -> None:
+    limits = LIMITS.model_copy(update={"liquid_hours_only": only})
+    found = telling(Scene(limits=limits, exits=exit_rules(stop_loss_fraction=Decimal("0.05"))), SESSION, LIQUID)
+    found.later(int((LIQUID.close - found.venue.now).total_seconds()) + seconds)
+    (record,) = trade_once(found.world(wanted("AAPL")), call()).candidates
+    assert (refused(record.decisions) or (None, None))[1] is (Reason.HOURS_NOT_LIQUID if only and not seconds else None)
+    if found.venue.submitted:
+        found.venue.fill(found.venue.submitted[0].client_order_id, "100")
+        found.later(1800)
+        found.price("AAPL", "80")
+        evaluate_exits(found.world(), call(Job.EVALUATE_EXITS, "exits"))
+        assert len(found.venue.submitted) == 2
 
 
 def test_other_instruments_of_the_venue_go_on() -> None:

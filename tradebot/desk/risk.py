@@ -50,6 +50,7 @@ def of_intent(rules: Rules, intent: Intent, quantity: Decimal, usd: Decimal) -> 
     """
     if intent.worst_price is not None and (intent.side is Side.SELL or intent.limit_price is not None):
         usd = min(usd, intent.instrument.notional(quantity, intent.worst_price))
-    stops = (intent.stop_loss_fraction, worst_stop(rules.exits_of(intent.key.strategy)))
+    price = intent.limit_price or intent.worst_price
+    stops = (intent.stop_loss_fraction, worst_stop(rules.exits_of(intent.key.strategy), price, intent.instrument))
     nearest = min((stop for stop in stops if stop is not None), default=None)
     return None if nearest is None else usd * nearest

@@ -64,7 +64,7 @@ def take(
     desk = _desk(world, reading, clocks, session, quotes, listed)
     if with_flow:
         facts = world.facts.last_answers(entered, now) if entered else {}
-        differs = difference(world.ledger, today)
+        differs = "" if world.venue.hours_win else difference(world.ledger, today)
         desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
         others = other_contracts(world.rules.coin, entered, desk.book.open_symbols)
         desk = replace(desk, other_contracts=others) if others else desk

@@ -48,7 +48,9 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
     """Return the smallest move against a position that closes it, by symbol, as a fraction; none if it has no stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
-        fraction = nearest_stop(world.rules.exits_watching(position, desk.books.kept.get(position.key, Kept())))
+        kept = desk.books.kept.get(position.key, Kept())
+        rules = world.rules.exits_watching(position, kept)
+        fraction = nearest_stop(rules, position.average_price, kept.instrument)
         if fraction is not None:
             stops[position.symbol] = min(fraction, stops.get(position.symbol, fraction))
     return stops

@@ -47,6 +47,11 @@ class Held(Struct, frozen=True, dict=True):
         return self.entry * (1 + self.direction * gain)
 
     @property
+    def tick(self) -> Decimal | None:
+        """Return the smallest difference between two prices, as far as the position's instrument is known."""
+        return self.kept.instrument.tick if self.kept.instrument else None
+
+    @property
     def original_quantity(self) -> Decimal | None:
         """Return how many shares it was opened with, unsigned; None if the books know of fewer than are held."""
         original = self.kept.original_quantity
@@ -109,6 +114,7 @@ class Input(StrEnum):
     QUOTE = "quote"
     CLOCK = "clock"
     SESSION = "session"
+    TICK = "tick"
     ORIGINAL_QUANTITY = "original quantity"
     ENTRY_STOP = "stop of the entry"
     ENTRY_ATR = "average true range at the entry"
@@ -212,6 +218,15 @@ class ExitRule(Frozen):
     def gain(self) -> Decimal | None:
         """Return the fixed gain at which it closes, if any, as a fraction of the entry price; below zero is a loss."""
         return None
+
+    @property
+    def is_stop(self) -> bool:
+        """Return True if it closes at a fixed loss, whatever that is a fraction of."""
+        return self.gain is not None and self.gain < 0
+
+    def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
+        """Return the fixed gain at which it closes what is opened at a price, if any, as a fraction of that price."""
+        return self.gain
 
     @property
     def nearest(self) -> Decimal | None:

@@ -20,6 +20,7 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.model.candidate import ScaleOutLevel
+from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Kept
 from tradebot.model.text import expected, in_yaml, known_name
@@ -165,15 +166,27 @@ def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[Scal
     )
 
 
-def nearest_stop(rules: Iterable[ExitRule]) -> Decimal | None:
+def nearest_stop(rules: Collection[ExitRule], price: Decimal, instrument: Instrument | None) -> Decimal | None:
     """Return the smallest move against a position that makes a rule of the list close it; None if none does."""
-    return min((rule.nearest for rule in rules if rule.nearest is not None), default=None)
+    fixed, moves = worst_stop(rules, price, instrument), (rule.nearest for rule in rules)
+    return min((move for move in (fixed, *moves) if move is not None), default=None)
 
 
-def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
-    """Return the loss at which the list closes any position, as a fraction of the entry price; None if it has none."""
-    gains = (rule.gain for rule in rules if rule.gain is not None)
-    return min((-gain for gain in gains if gain < 0), default=None)
+def worst_stop(
+    rules: Iterable[ExitRule], price: Decimal | None = None, instrument: Instrument | None = None
+) -> Decimal | None:
+    """Return the loss at which the list closes a position, as a fraction of the entry price; None if it has none.
+
+    What a stop in ticks is of it depends on the entry price and the instrument.
+    """
+    known = (price, instrument.tick) if price and instrument else None
+    gains = (rule.gain if known is None else rule.gain_at(*known) for rule in rules)
+    return min((-gain for gain in gains if gain is not None and gain < 0), default=None)
+
+
+def has_stop(rules: Iterable[ExitRule]) -> bool:
+    """Return True if the list closes any position at a fixed loss."""
+    return any(rule.is_stop for rule in rules)
 
 
 ExitList = Annotated[Listed, PlainValidator(_checked)]

@@ -166,7 +166,7 @@ def _valued(
 ) -> tuple[Decision | None, Value | None]:
     """Return why a position can't give way, if anything says so, and what it is worth, as far as that is known."""
     limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, kept)
-    gain, stop = _gain(desk, limits, position), worst_stop(exits)
+    gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, kept.instrument)
     age = rested(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s)
     asked = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
     bound = next((each for each in asked if not each.passed), None)

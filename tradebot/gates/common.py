@@ -8,7 +8,7 @@ Exits by price, `flatten` and cancels continue.
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.model.bar import SUSPENDED
+from tradebot.model.bar import SUSPENDED, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict
@@ -126,26 +126,50 @@ def session_open(desk: Desk) -> Decision:
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
     """Check the session for an order that only reduces risk: if the venue says open, its word is enough.
 
-    A wrong date or calendar of ours must not hold back a stop. While two clocks disagree, we don't know which date to
-    look up, so a closed session is nobody's fault.
+    So are the hours that it tells of something that is held. A wrong date or calendar of ours must not hold back a
+    stop. While two clocks disagree, we don't know which date to look up, so a closed session is nobody's fault.
     """
-    if desk.clock.is_open:
+    if desk.clock.is_open or any(_trades_now(desk, position.symbol) for position in desk.positions):
         return Decision(Gate.SESSION, Verdict.PASS)
     return session_open(desk) if clocks_agree(desk.clock_ahead_s, limits).passed else _closed(desk)
 
 
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
-    """Pass if an instrument's own calendar has it open too; None if it has no other calendar than its venue.
+    """Pass if an instrument is open by the hours that its venue tells, or else by its own calendar.
 
-    It applies to entries and exits: an instrument that closes earlier than its venue takes no order.
+    It applies to entries and exits: an instrument that closes earlier than its venue takes no order. None if the venue
+    tells nothing of this moment, and the instrument has no other calendar than its venue.
     """
+    if hours := desk.hours_of(instrument.symbol):
+        session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
+        found = f"the broker tells {_span(session)}" if session else "the broker tells of no session today"
+        return answer(Gate.SESSION, hours.trades(desk.now), Reason.MARKET_CLOSED, found)
     if instrument.calendar == desk.calendar:
         return None
     session = desk.session_of(instrument)
     if session is None:
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"{instrument.calendar} has no session today")
-    found = f"{instrument.calendar} {session.open:%Y-%m-%dT%H:%MZ} to {session.close:%Y-%m-%dT%H:%MZ}"
+    found = f"{instrument.calendar} {_span(session)}"
     return answer(Gate.SESSION, session.contains(desk.now), Reason.MARKET_CLOSED, found)
+
+
+def liquid_now(desk: Desk, symbol: str, limits: Limits) -> Decision | None:
+    """Keep an entry in the hours that its venue calls liquid; None if all hours are allowed, or none are told."""
+    hours = desk.hours_of(symbol)
+    if hours is None or not limits.liquid_hours_only:
+        return None
+    near = next((one for one in hours.liquid if one.close > desk.now), None)
+    found = f"liquid {_span(near)}" if near else "no liquid hours are told"
+    return answer(Gate.SESSION, hours.is_liquid(desk.now), Reason.HOURS_NOT_LIQUID, found)
+
+
+def _trades_now(desk: Desk, symbol: str) -> bool:
+    hours = desk.hours_of(symbol)
+    return hours is not None and hours.trades(desk.now)
+
+
+def _span(session: Session) -> str:
+    return f"{session.open:%Y-%m-%dT%H:%MZ} to {session.close:%Y-%m-%dT%H:%MZ}"
 
 
 def _closed(desk: Desk) -> Decision:

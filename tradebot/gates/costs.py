@@ -41,7 +41,7 @@ def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> 
     costs = None
     if own.costs:
         costs = round_trip(own.costs, candidate.side, quote, candidate.hold_s, rests=own.execution.only_rests)
-    return Plan(stop_distance(candidate, exits), _targets(candidate, exits, quote.middle), costs)
+    return Plan(stop_distance(candidate, exits, quote.middle), _targets(candidate, exits, quote.middle), costs)
 
 
 def decisions(limits: Limits, plan: Plan | None) -> Iterator[Decision]:
@@ -137,6 +137,7 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         profit_target_fraction=candidate.profit_target_fraction,
         targets=candidate.targets,
         original_quantity=ONE,
+        instrument=candidate.instrument,
     )
     found = levels(Held(position, price, kept), in_force(exits, kept)).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in found)

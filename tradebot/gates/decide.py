@@ -15,7 +15,7 @@ from tradebot.gates import halts as halts_of
 from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of
 from tradebot.gates.book import own
-from tradebot.gates.common import instrument_known, instrument_open
+from tradebot.gates.common import instrument_known, instrument_open, liquid_now
 from tradebot.gates.entry import Ask, unpriced
 from tradebot.gates.expiry import none_overdue, still_opens
 from tradebot.gates.registry import eligible
@@ -43,6 +43,7 @@ def _optional(ask: Ask) -> Iterator[Decision]:
     answers = (
         instrument_known(ask.desk, symbol),
         instrument_open(ask.desk, ask.candidate.instrument),
+        liquid_now(ask.desk, symbol, account),
         still_opens(ask.desk, symbol),
         none_overdue(ask.desk),
         eligible(ask.desk.registry, symbol, now) if ask.desk.registry else None,

@@ -84,7 +84,7 @@ READS: Mapping[Gate, Reads] = MappingProxyType({
         OWN_GATES[gate]: Reads(own=one.account, exits=one.exits, displacement=one.displacement, sized=one.sized)
         for gate, one in _OF_ACCOUNT.items()
     },
-    Gate.SESSION: Reads(own=("max_clock_disagreement_s",)),
+    Gate.SESSION: Reads(("liquid_hours_only",), own=("max_clock_disagreement_s",)),
     Gate.RECONCILED: Reads(own=("max_reconcile_age_s", "max_clock_skew_s")),
     Gate.FLOW_CONTRACT: Reads(own=("max_foreign_share",)),
     Gate.FLOW_FRESH: Reads(own=("max_flow_age_s", "max_clock_skew_s")),

@@ -44,9 +44,9 @@ def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal
     return listing.on_tick(touch * (1 + side.sign * offset), ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
-def stop_distance(candidate: Candidate, exits: Exits) -> Decimal | None:
-    """Return how far from the entry its stop is, as a fraction: the nearer of its own and its strategy's, if any."""
-    stops = (candidate.stop_loss_fraction, worst_stop(exits))
+def stop_distance(candidate: Candidate, exits: Exits, price: Decimal | None) -> Decimal | None:
+    """Return how far from an entry at a price its stop is, as a fraction: the nearer of its own and its strategy's."""
+    stops = (candidate.stop_loss_fraction, worst_stop(exits, price, candidate.instrument))
     return min((stop for stop in stops if stop is not None), default=None)
 
 

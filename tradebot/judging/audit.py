@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits.kind import Held, best_price
-from tradebot.exits.lists import Exits, in_force, worst_stop
+from tradebot.exits.lists import Exits, has_stop, in_force
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
@@ -290,7 +290,7 @@ def exits_now(evidence: Trading) -> Judgment:
         rules = in_force(evidence.rules.exits_of(position.strategy), kept)
         answers.append((position, _exit(position, kept, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.
-        unstopped += [position.symbol] if worst_stop(rules) is None else []
+        unstopped += [] if has_stop(rules) else [position.symbol]
     look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = {order.symbol for order in broker.book.own_orders} | broker.book.unresolved

@@ -156,11 +156,15 @@ class Ledger(Struct, frozen=True):
 
 
 class Calendar(Struct, frozen=True):
-    """The stored sessions from today on, the last that the broker has too, and how its calendar differs today."""
+    """The stored sessions from today on, the last that the broker has too, and how its calendar differs today.
+
+    `unusual` is how it differs where the broker's own hours are what counts.
+    """
 
     sessions: int
     until: date
     differs: str = ""
+    unusual: str = ""
 
 
 class Disk(Struct, frozen=True):

@@ -220,7 +220,8 @@ def calendar(evidence: Evidence, seen: records.Calendar) -> Verdict:
     left = (seen.until - (evidence.now or evidence.at).date()).days
     if left < evidence.budgets.calendar_days:
         return Verdict(DEGRADED, f"{found}: {counted(left, 'day')} left. After that nothing is due", seen.sessions)
-    return Verdict(OK, found, seen.sessions)
+    special = f"; today the broker's own hours count: {seen.unusual}" if seen.unusual else ""
+    return Verdict(OK, f"{found}{special}", seen.sessions)
 
 
 def disk(evidence: Evidence, seen: records.Disk) -> Verdict:

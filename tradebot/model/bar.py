@@ -2,11 +2,12 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.candidate import Side
+if TYPE_CHECKING:
+    from tradebot.model.candidate import Side
 
 
 class StrategySlot(Struct, frozen=True):
@@ -102,9 +103,9 @@ class Depth(Struct, frozen=True):
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
 
-    def offered(self, side: Side, worst: Decimal) -> Decimal:
+    def offered(self, side: "Side", worst: Decimal) -> Decimal:
         """Return how much an order on this side could take without paying a price worse than `worst`."""
-        levels = self.asks if side is Side.BUY else self.bids
+        levels = self.asks if side.sign > 0 else self.bids
         return sum((one.quantity for one in levels if (worst - one.price) * side.sign >= 0), Decimal(0))
 
 

@@ -7,6 +7,10 @@ CONTRACT_REASONS: dict[Reason, ReasonRow] = {
         "The broker lists the contract, or another month of it, with other terms than tradebot knows.",
         "Compare the contract with the exchange's page. If the exchange has changed it, tradebot has to be updated.",
     ),
+    Reason.HOURS_NOT_LIQUID: idle(
+        "The broker trades it now, but not in the hours that it calls liquid.",
+        "Wait for them. limits.liquid_hours_only: false lets entries out whenever the broker trades.",
+    ),
     Reason.CONTRACT_ROLLS: idle(
         "The contract is about to end, so positions move into the next one, and nothing is opened in it.",
         "Nothing to do: the next contract is traded.",

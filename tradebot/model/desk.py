@@ -13,6 +13,7 @@ from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
+from tradebot.model.hours import Hours
 from tradebot.model.instrument import Instrument, Listing, of_order
 from tradebot.model.kind import Drift
 from tradebot.model.margin import Margin
@@ -312,8 +313,15 @@ class Desk(Struct, frozen=True):
         """Return how the venue lists an instrument now, or else what an order's own instrument says."""
         return self.listings.get(instrument.symbol) or of_order(instrument, self.now)
 
+    def hours_of(self, symbol: str) -> Hours | None:
+        """Return what the venue tells of a symbol's hours, if it tells anything of this moment."""
+        listing = self.listings.get(symbol)
+        return listing.hours if listing and listing.hours and listing.hours.tells(self.now) else None
+
     def session_of(self, instrument: Instrument) -> Session | None:
-        """Return today's session of an instrument's own calendar; None if it has none, or none is stored."""
+        """Return an instrument's session of today as the venue tells it, or else by its calendar; None without any."""
+        if hours := self.hours_of(instrument.symbol):
+            return hours.session_at(self.now, self.books.day.date_of(self.now))
         own = instrument.calendar == self.calendar
         return self.session if own else self.other_sessions.get(instrument.calendar)
 

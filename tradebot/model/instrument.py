@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from tradebot.model.hours import Hours
 from tradebot.model.values import VenueWord, replace
 
 Number = TypeVar("Number", Decimal, Fraction, float, int)
@@ -131,7 +132,8 @@ class Listing(Struct, frozen=True):
 
     `ticks` rise by price, and the first begins at zero. `minimum` is the smallest quantity of an order. `margin_levels`
     rise; there are none if the venue has no such levels. A contract that ends may have a `rolling`. The `doubt` says
-    what of it isn't as the adapter knows it, empty if nothing is: then nothing is opened in it.
+    what of it isn't as the adapter knows it, empty if nothing is: then nothing is opened in it. `hours` are when it
+    trades in the next days, None if the venue doesn't tell.
     """
 
     instrument: Instrument
@@ -142,6 +144,7 @@ class Listing(Struct, frozen=True):
     last_trading_day: date | None = None
     rolling: Rolling | None = None
     doubt: str = ""
+    hours: Hours | None = None
 
     @property
     def symbol(self) -> str:

@@ -87,6 +87,10 @@ def own_slot(name: str) -> str:
     return f"own {name}"
 
 
+JOINS = 3
+"""The leg of an exit that is sent into the group of a stop, which is its key's target."""
+
+
 class IntentKey(Struct, frozen=True):
     """What identifies an intent, in the order of its digest. Time, host, price and quantity are never part of it.
 
@@ -104,6 +108,11 @@ class IntentKey(Struct, frozen=True):
     leg: int = 0
     generation: int = 0
     target: str = ""
+
+    @property
+    def joins(self) -> str:
+        """Return the venue's id of the stop whose group an exit is sent into; empty for any other order."""
+        return self.target if self.leg == JOINS else ""
 
     def client_order_id(self) -> str:
         """Return a readable id of at most 48 characters; the same content always gives the same id."""

@@ -141,6 +141,7 @@ class Limits(Frozen):
     min_liquidation_fraction: Annotated[Fraction | None, Tighter.HIGHER]
     max_contracts: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Tighter.LOWER]
     max_order_contracts: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, Tighter.LOWER]
+    liquid_hours_only: Annotated[bool, Tighter.HIGHER]
 
 
 OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
@@ -163,6 +164,7 @@ OF_THE_ACCOUNT = frozenset(
         "max_drawdown_fraction",
         "min_equity_usd",
         "wash_sale_days",
+        "liquid_hours_only",
         *OF_SHOCKS,
         *OF_MARGIN,
         *OF_CONTRACTS,

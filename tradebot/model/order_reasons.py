@@ -86,6 +86,8 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ATR_TRAIL: _closes("The price pulled back from its best by a multiple of its average true range."),
     Reason.BREAK_EVEN: _closes("A part of the position was closed, and the rest is back at its entry price."),
+    Reason.TICK_STOP: _closes("The loss reached the stop, so many ticks from the entry price.", Unit.TICKS),
+    Reason.TICK_TARGET: _closes("The gain reached the target, so many ticks from the entry price.", Unit.TICKS),
     Reason.END_OF_DAY: _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS),
     Reason.STALE_POSITION: _closes("The position was held for days and went nowhere."),
     Reason.SIGNAL_DECAY: _closes(

@@ -243,3 +243,30 @@ def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
 
 def _halves(pair: Resting) -> tuple[Order, ...]:
     return tuple(order for order in (pair.limit, pair.stop) if order)
+
+
+def joinable(world: World, pair: Resting) -> str:
+    """Return the venue's id of a stop that an exit for the same shares can join; empty if it can't, or not now."""
+    plain = pair.stop is not None and pair.limit is None and pair.can_trigger
+    return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
+
+
+def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
+    """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
+    intent = record.intent
+    found = about(intent, intent.purpose, desk.now, order.open_quantity)
+    return replace(found, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
+
+
+def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
+    """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
+    pairs = desk.resting.get(record.intent.whose, ())
+    through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
+    return next(through, Resting(record, order, None, can_trigger=False))
+
+
+def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
+    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
+        return ()
+    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)

@@ -16,6 +16,7 @@ from tradebot.gates.common import (
     instrument_open,
     permission,
     position_of,
+    session_open,
     still_held,
     unresolved_for_exit,
     working_for_exit,
@@ -25,8 +26,8 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import whole_lots
-from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderType
+from tradebot.model.intent import JOINS, Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
@@ -37,11 +38,14 @@ from tradebot.orders.changes import (
     AGAIN,
     EXITS,
     Released,
-    about,
+    exit_candidate,
     exit_is_refused,
     exit_price,
     exit_through,
+    joinable,
+    pair_of,
     price_through,
+    quoted,
     release,
     tell_gap,
 )
@@ -150,7 +154,8 @@ def _send_closing(
     # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
     asked = asked if not (lost and first_failure(asked)) else ()
     candidate, fraction = without_refused_fraction(call, desk, candidate)
-    hours = instrument_open(desk, candidate.instrument)
+    # Another instrument may be why this pass goes on after the close.
+    hours = instrument_open(desk, candidate.instrument) or (None if desk.clock.is_open else session_open(desk))
     decisions = (
         permission(desk),
         *asked,
@@ -191,6 +196,9 @@ def _exits(
         yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
     left -= free
     for number, pair in reversed(tuple(enumerate(pairs))):
+        if left == pair.quantity and (stop := joinable(world, pair)):
+            yield _joining(world, call, desk, replace(candidate, quantity=left), decisions, stop)
+            left = Decimal(0)
         if left > 0:
             part = replace(candidate, quantity=min(left, pair.quantity))
             left -= quantity_of(part)
@@ -201,6 +209,14 @@ def _exits(
                 yield _waits(part, decisions)
             else:
                 yield from _close_protected(world, call, desk, part, decisions, pair, own)
+
+
+def _joining(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, stop: str
+) -> CandidateRecord:
+    """Send an exit into the group of the stop for its shares, which ends with it: they are never without either."""
+    key = replace(submit_key(call, desk, candidate), leg=JOINS, target=stop)
+    return submit_whole(world, call, desk, candidate, decisions, key)
 
 
 def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
@@ -265,20 +281,6 @@ def exit_anew(
             yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
 
 
-def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
-    """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
-    intent = record.intent
-    found = about(intent, intent.purpose, desk.now, order.open_quantity)
-    return replace(found, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
-
-
-def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
-    """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
-    pairs = desk.resting.get(record.intent.whose, ())
-    through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
-    return next(through, Resting(record, order, None, can_trigger=False))
-
-
 def _close_in_its_place(
     world: World,
     call: Call,
@@ -300,6 +302,13 @@ def _close_in_its_place(
     if not released.left:
         return
     closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
+    if pair.record.intent.key.joins:
+        # The exit that this one follows was in the group of a stop, which rests as before.
+        stops = [one for one in desk.resting.get(pair.record.intent.whose, ()) if not one.is_target]
+        stop = next((joinable(world, one) for one in stops if one.quantity == closing.quantity), "")
+        if stops:
+            yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
+            return
     # Several pairs of a position may be canceled in one pass, and each gets an exit with its own id.
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = submit_whole(world, call, desk, closing, decisions, key)
@@ -367,13 +376,6 @@ def _submit(
     price = exit_price(world, desk, candidate)
     intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
-
-
-def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
-    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
-    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
-        return ()
-    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)
 
 
 def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:

@@ -84,7 +84,7 @@ def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) 
     own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
     strategy = account.of(candidate.strategy, own)
     exits = world.rules.exits_of(candidate.strategy)
-    stop = stop_distance(candidate, exits)
+    stop = stop_distance(candidate, exits, quote.middle if quote else None)
     book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
     listing = account.desk.listing_for(candidate.instrument)
     fit, room_usd = own.execution.fit_to_room, _tier_room(account, candidate.symbol)
@@ -354,7 +354,9 @@ def _enter(
     quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
     intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
     intent = replace(intent, worst_price=size.worst_price)
-    intent = _with_stop(world, listing, intent, size.limit_price)
+    # Most entries fill at what the other side offers, long before their limit.
+    likely = min(quote.ask, size.limit_price) if candidate.side.sign > 0 else max(quote.bid, size.limit_price)
+    intent = _with_stop(world, listing, intent, likely)
     # A position that moves into the next contract isn't left half way.
     sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
@@ -369,7 +371,7 @@ def _enter(
 
 
 def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) -> Intent:
-    """Return an entry with the stop that hangs on it, where the venue has brackets: that of its rules at its price."""
+    """Return an entry with the stop that hangs on it, where the venue has brackets: that of its rules at a price."""
     if world.venue.pairs is not Pairs.BRACKET or world.rules.exits.protection is Protection.BOT:
         return entry
     lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
@@ -378,6 +380,7 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         stop_loss_fraction=entry.stop_loss_fraction,
         original_quantity=entry.quantity,
         atr_fraction=entry.atr_fraction,
+        instrument=listing.instrument,
     )
     asked = levels(Held(position, price, kept), world.rules.exits_watching(position, kept))
     if asked.stop is None:

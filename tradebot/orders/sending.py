@@ -17,6 +17,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict
 from tradebot.model.desk import Desk
+from tradebot.model.hours import Hours
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import (
     ID_CONFLICT,
@@ -294,6 +295,11 @@ def _blocked_since(world: World, desk: Desk, intent: Intent) -> Decision | None:
     return _too_late(world, desk, intent)
 
 
+def _closes(hours: Hours | None, at: datetime) -> datetime | None:
+    """Return until when the venue says that something trades that trades at a moment; None if it doesn't."""
+    return next((one.close for one in hours.trading if one.contains(at)), None) if hours else None
+
+
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return why it is too late to send this: the session is closing, or the desk is too old, or of another session."""
     if intent.operation is Operation.CANCEL:
@@ -302,11 +308,14 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     quick = elapsed_s < QUICK_S
     clock = desk.clock if quick else world.reader.clock()
     now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now
-    if not clock.is_open or now + LAST_MOMENT >= clock.next_close:
+    hours = desk.hours_of(intent.instrument.symbol)
+    closes = clock.next_close if hours is None and clock.is_open else _closes(hours, now)
+    if closes is None or now + LAST_MOMENT >= closes:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
     age = (now - desk.now).total_seconds()
     # What was decided in a session that is over by now is decided anew.
-    if now >= desk.clock.next_close or (intent.purpose is Purpose.OPEN and age > limit):
+    over = now >= desk.clock.next_close if hours is None else closes != _closes(hours, desk.now)
+    if over or (intent.purpose is Purpose.OPEN and age > limit):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
     return None
 

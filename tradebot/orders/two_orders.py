@@ -166,9 +166,19 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     if not world.venue.reduce_only:
         # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved), position)
-        may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY)
-        left -= being_closed(desk, position) + sum(may, NONE)
+        may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
+        left -= being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
+
+
+def _joined(desk: Desk, position: Position) -> Decimal:
+    """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
+    side, found = closing_side(position.quantity), NONE
+    for order in (one for one in desk.orders if (one.symbol, one.side) == (position.symbol, side)):
+        behind = desk.books.intent_behind(order)
+        if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
+            found += order.open_quantity
+    return found
 
 
 def _is_about(intent: Intent, cover: Cover) -> bool:

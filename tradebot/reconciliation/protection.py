@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.exits.kind import Held, best_price
-from tradebot.exits.lists import Exits, in_force, levels, worst_stop
+from tradebot.exits.lists import Exits, has_stop, in_force, levels
 from tradebot.exits.rules import is_blind, judge
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
@@ -305,7 +305,7 @@ def _rules(books: Books, position: Position, watch: Watch) -> Exits:
 
 def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
     """Return our open positions that no rule closes at a fixed loss. That is the owner's choice, so it's no finding."""
-    return tuple(position for position in _ours(books) if worst_stop(_rules(books, position, watch)) is None)
+    return tuple(position for position in _ours(books) if not has_stop(_rules(books, position, watch)))
 
 
 def _busy_symbols(view: BrokerView, books: Books) -> set[str]:

@@ -29,7 +29,7 @@ from tradebot.model.bar import Session
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
-from tradebot.model.venue_day import VenueDay
+from tradebot.model.venue import Capabilities
 from tradebot.reconciliation.unfinished import words
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import ENDED, FAILED, Line
@@ -220,7 +220,7 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
     now = past.now if isinstance(past, Past) else None
     found = {name: attempt(read) for name, read in books_of(ledger, now, thorough=thorough).items()}
     return found | {
-        "calendar": _of(past, lambda known: _calendar(ledger, known, app.day)),
+        "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
         "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),
     }
 
@@ -322,11 +322,13 @@ def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = No
     return records.Moment(now, since or (session.open if session else now - LATELY), session)
 
 
-def _calendar(ledger: "SqliteLedger", past: Past, day: "VenueDay") -> Any:
+def _calendar(ledger: "SqliteLedger", past: Past, venue: "Capabilities") -> Any:
+    day = venue.day
     today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
-    differs = passes.calendar_differs(past.cycles) or difference(ledger, today)
-    return records.Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, differs) if ahead else None
+    disagrees, differs = passes.calendar_differs(past.cycles), difference(ledger, today)
+    told = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
+    return records.Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
 
 
 def budgets_of(settings: "Settings") -> records.Budgets:

@@ -255,11 +255,13 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
             one.reader.position("ESZ6")
 
 
-@pytest.mark.parametrize(("hours", "words"), [("20261126:2500-1600", "can't be read"), ("19990104:0830-1500", "not")])
-def test_a_contract_whose_hours_differ_or_cannot_be_read_is_doubtful(one: Desk, hours: str, words: str) -> None:
+def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Desk) -> None:
     details = there(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
-    assert listing(details, now, ()).doubt == ""
-    doubt = listing(replace(details, tradingHours=hours), now, ()).doubt
-    assert doubt.startswith("ES: trad")
-    assert words in doubt
+    known = listing(details, now, ())
+    assert known.doubt == ""
+    assert known.hours is not None
+    assert known.hours.tells(now)
+    unreadable = listing(replace(details, tradingHours="20261126:2500-1600"), now, ())
+    assert unreadable.hours is None
+    assert unreadable.doubt.startswith("ES: trading hours can't be read: ")

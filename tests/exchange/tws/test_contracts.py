@@ -24,6 +24,8 @@ def test_hours_end_early_on_thanksgiving_and_with_the_last_day(desk: Desk, clien
     hours, liquid = row[26].split(";"), row[27].split(";")
     assert hours[3:5] == ["20261125:1700-20261126:1200", "20261126:1700-20261127:1215"]
     assert liquid[0] == "20261123:0830-20261123:1500"
+    assert (hours[5], liquid[5]) == ("20261128:CLOSED", "20261128:CLOSED")
+    assert hours[6] == "20261129:1700-20261130:1600"
     assert len(row) == 40
 
 

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.tws.desk import Client, Desk, order
+from tests.exchange.tws.desk import Client, Desk, order, spec
+from tests.exchange.worlds import folders_of
+from tradebot.exchange.market.spec import NEXT_BAR
+from tradebot.model.values import replace
 
 
 def working(desk: Desk) -> dict[str, str]:
@@ -46,6 +49,31 @@ def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: Desk,
     assert told[0][2:4] == ["3", "110"]
     assert {one[2] for one in told if one[0] == "3"} == {"Inactive"}
     assert not desk.engine.main.orders
+
+
+def test_a_stop_works_for_as_much_as_its_parent_has_filled(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    partly = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal(1))
+    rich = replace(spec(fill=partly), cash=Decimal(1_000_000))
+    desk = Desk(folders_of(rich, tmp_path_factory)())
+    desk.tick(3 * 3600)
+    client, seen = desk.client(), list[tuple[Decimal, str, Decimal | None]]()
+    for message in (
+        order(1, "BUY", 8, "MKT", transmit=0, ref="p", tif="GTC"),
+        order(2, "SELL", 8, "STP", stop="3000", parent=1, tif="GTC", ref="s"),
+    ):
+        client.say(*message)
+    parent, stop = desk.engine.main.orders.newest()
+    parent, stop = (parent, stop) if parent.client_order_id == "p" else (stop, parent)
+    while not seen or seen[-1][0] < 8:
+        seen.append((parent.filled_qty, stop.status, stop.qty))
+        desk.tick(60)
+        assert len(seen) < 60
+    nothing, everything = Decimal(0), Decimal(8)
+    assert seen[0] == (nothing, "held", everything)
+    assert any(nothing < filled < everything for filled, _, _ in seen)
+    assert [one for one in seen[1:] if one[0]] == [(filled, "new", filled) for filled, _, _ in seen[1:] if filled]
 
 
 def test_legs_end_with_a_parent_that_ends_unfilled(desk: Desk, client: Client) -> None:

@@ -36,6 +36,8 @@ IBKR = Capabilities(
     unit="contract",
     # Executions may come a little after the order has left the open ones.
     tells_ends_after=timedelta(seconds=30),
+    hours_win=True,
+    exits_join=True,
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "ApiPending": OrderStatus.PENDING_NEW,
@@ -62,6 +64,8 @@ SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.item
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
 """The Gateway has lost the venue; it is back, and what was subscribed to is gone; it is back with everything."""
 IN_USE = 326
+REDUCES = 2
+"""The type of our groups: what one order fills makes the others smaller, and only one of them is at the exchange."""
 NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
 REFUSED = frozenset(
     {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}

@@ -20,6 +20,7 @@ from tradebot.adapters.ibkr.tap import LibraryErrors, Tap
 from tradebot.adapters.state.venue_turn import VenueTurn
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.hours import Hours
 
 T = TypeVar("T")
 GATEWAY = "look at the Gateway's window"
@@ -63,6 +64,7 @@ class Line:
         self.contracts: dict[str, Any] = {}
         self.ended: dict[str, Any] = {}
         self.asked_on: dict[str, date] = {}
+        self.hours: dict[str, tuple[date, Hours | None]] = {}
         self._sent: deque[float] = deque()
 
     def _hear(self, data: bytes) -> None:

@@ -14,6 +14,7 @@ from tradebot.adapters.ibkr.capabilities import (
     NOT_CANCELABLE,
     NOTICES,
     READ_ONLY_WORDS,
+    REDUCES,
     REFUSED,
     SENT_AS,
     SENT_LIVES,
@@ -27,7 +28,7 @@ from tradebot.adapters.ibkr.told import LEG, order_of
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.rows import DriftTally, RowError
-from tradebot.errors import TradebotError
+from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import TARGET_DONE, Intent
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.values import replace
@@ -48,7 +49,7 @@ class IbkrOrders:
     def submit(self, intent: Intent) -> Reply:
         """Send one order, with the stop that hangs on it, if it has one; whoever is refused leaves nothing at work."""
         try:
-            group = self._beside(intent) if intent.is_target else intent.client_order_id
+            group = self._group(intent)
         except TradebotError as error:
             return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
 
@@ -56,8 +57,8 @@ class IbkrOrders:
             contract = await contract_of(line, intent.instrument.symbol)
             hung = intent.order_class is OrderClass.BRACKET
             parent = _order(line, intent, transmit=not hung)
-            if intent.protects and group:
-                parent.ocaGroup, parent.ocaType = group, 1
+            if group:
+                parent.ocaGroup, parent.ocaType = group, REDUCES
             ids = [parent.orderId]
             if hung:
                 child = _stop(line, intent, parent)
@@ -76,6 +77,17 @@ class IbkrOrders:
             return reply
 
         return self._ask(send)
+
+    def _group(self, intent: Intent) -> str:
+        """Return the group that an order belongs to, if any; raise TradebotError if what it joins isn't there."""
+        if intent.is_target:
+            return self._beside(intent)
+        if not intent.key.joins:
+            return intent.client_order_id if intent.protects else ""
+        stop = self._reader.told().own.get(intent.key.joins)
+        if stop is None or not stop[2].ocaGroup:
+            raise TemporaryError("the stop that the exit would join doesn't rest any more")
+        return str(stop[2].ocaGroup)
 
     def _beside(self, intent: Intent) -> str:
         """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
@@ -292,7 +304,7 @@ def _stop(line: Line, intent: Intent, parent: Any) -> Any:
         orderRef=f"{LEG}{intent.client_order_id}",
         parentId=parent.orderId,
         ocaGroup=intent.client_order_id,
-        ocaType=1,
+        ocaType=REDUCES,
         outsideRth=True,
         transmit=True,
     )

@@ -8,22 +8,20 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.adapters.ibkr.capabilities import IBKR, NO_CONTRACT
-from tradebot.adapters.ibkr.contracts import ROOTS, Root, doubt_of, rolling_of, root_of
+from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
 from tradebot.adapters.ibkr.ears import Ticks, VenueError
-from tradebot.adapters.ibkr.hours import hours_differ
+from tradebot.adapters.ibkr.hours import hours_of
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.told import positive
-from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.wire.rows import RowError
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote
+from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 
 FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
 _STEP_S = 0.01
-FAR = timedelta(days=8)
-"""How far ahead the next session is at the most."""
 
 
 async def details_of(line: Line, symbol: str, today: date | None = None) -> Any | None:
@@ -81,6 +79,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
         root = root_of(symbol)
     except ValueError as error:
         raise RowError("localSymbol", str(error)) from error
+    hours, unreadable = told_hours(details, read_at)
     return Listing(
         Instrument(
             symbol=symbol,
@@ -100,15 +99,35 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
         last,
         rolling_of(symbol, root, last),
         doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency))
-        or _hours(details, root, read_at, last),
+        or (unreadable and f"{root.name}: {unreadable}"),
+        hours,
     )
 
 
-def _hours(details: Any, root: Root, now: datetime, last: date) -> str:
+def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
+    """Return when a contract trades from now on, or else why that can't be read."""
+    trading, liquid, zone = (str(one or "") for one in (details.tradingHours, details.liquidHours, details.timeZoneId))
+    try:
+        return hours_of(trading, liquid, zone, now), ""
+    except ValueError as error:
+        return None, f"trading hours can't be read: {error}"
+
+
+async def calendar_hours(line: Line, calendar: str, now: datetime) -> Hours | None:
+    """Return the hours that the venue tells of a calendar's products, by a month of the first root that it lists.
+
+    They are asked once a day. None if it lists no such contract, or its hours can't be read.
+    """
     today = IBKR.day.date_of(now)
-    sessions = exchange_sessions(today - timedelta(days=1), today + FAR, root.calendar)
-    found = hours_differ(str(details.tradingHours or ""), str(details.timeZoneId or ""), sessions, now, last)
-    return f"{root.name}: {found}" if found else ""
+    asked_on, hours = line.hours.get(calendar, (None, None))
+    if asked_on != today:
+        for root in (one for one in ROOTS.values() if one.calendar == calendar):
+            details = await details_of(line, months_of(root.name, today, today)[0].symbol, today)
+            if details is not None:
+                hours, _ = told_hours(details, now)
+                break
+        line.hours[calendar] = today, hours
+    return hours
 
 
 def _day(text: str) -> date:

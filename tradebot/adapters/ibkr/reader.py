@@ -17,6 +17,7 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
+from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
@@ -48,10 +49,10 @@ class IbkrReader:
         return self._venue.link.read(ask)
 
     def clock(self) -> VenueClock:
-        """Return the venue's time, and when its calendar's next session opens and closes."""
-        now = datetime.fromtimestamp(self._read(Line.time), UTC)
+        """Return the venue's time, and when its next session opens and closes: as it tells, or by its calendar."""
+        now, hours = self._hours(IBKR.calendar)
         today = IBKR.day.date_of(now)
-        sessions = self.calendar(today - DAYS, today + FAR)
+        sessions = _sessions(today - DAYS, today + FAR, IBKR.calendar, hours)
         closes = [one.close for one in sessions if one.close > now]
         opens = [one.open for one in sessions if one.open > now]
         if not opens or not closes:
@@ -228,8 +229,19 @@ class IbkrReader:
         return sorted((one for one in every if one.at > after), key=lambda one: (one.at, one.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the sessions of a calendar."""
-        return exchange_sessions(start, end, calendar or IBKR.calendar)
+        """Return the sessions of a calendar. Those of the next days are as the venue tells them."""
+        name = calendar or IBKR.calendar
+        _, hours = self._hours(name)
+        return _sessions(start, end, name, hours)
+
+    def _hours(self, calendar: str) -> tuple[datetime, Hours | None]:
+        """Return the venue's time, and what it tells of a calendar's hours."""
+
+        async def asked(line: Line) -> tuple[datetime, Hours | None]:
+            now = datetime.fromtimestamp(await line.time(), UTC)
+            return now, await prices.calendar_hours(line, calendar, now)
+
+        return self._read(asked)
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return how the venue lists these contracts; one that it doesn't have, or has several of, isn't listed."""
@@ -316,3 +328,8 @@ async def _everything(line: Line) -> tuple[str, list[Any], list[Any], list[Any],
     """Ask for open orders first: what ends in between is among the completed ones, and its executions come last."""
     opened, completed = await line.open_orders(), await line.completed_orders()
     return line.account, opened, completed, await line.executions(), dict(line.ears.commissions)
+
+
+def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Sequence[Session]:
+    usual = exchange_sessions(start, end, calendar)
+    return [one for one in hours.over(usual) if start <= one.date <= end] if hours else usual

@@ -3,6 +3,7 @@
 - bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
 itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of an oco
 reach the market with it.
+- An attached order is held until its parent's first fill, and works for as much as that has filled.
 - A fill of one exit reduces the other to the shares that the first has left; if none are left, it is canceled.
 - If one member is canceled or rejected, all open members are canceled. At the end of their day all expire.
 """
@@ -36,8 +37,9 @@ def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
 
 def to_release(order: Order) -> list[Order]:
     """Return the legs to send to the market once an order has reached it or been filled."""
-    oco = order.request.order_class == "oco"
-    return [leg for leg in order.legs if leg.status == "held" and (oco or order.status == "filled")]
+    oco, filled = order.request.order_class == "oco", order.status == "filled"
+    waiting = (leg for leg in order.legs if leg.status == "held")
+    return [leg for leg in waiting if oco or filled or (order.filled_qty and leg.request.order_class == ATTACHED)]
 
 
 def other_exits(order: Order) -> list[Order]:

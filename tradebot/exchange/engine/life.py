@@ -218,9 +218,21 @@ def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
     for leg in order.legs:
         if leg.status == "held":
             floor.accounts[order.account].hold(leg)
+    _fit_attached(floor, order, qty)
     _release(floor, order)
     if order.fate == "partial_then_cancel":
         cancel(floor, order)
+
+
+def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
+    """Let attached orders work for no more than what their parent has filled."""
+    for leg in (leg for leg in order.legs if leg.request.order_class == ATTACHED and leg.is_open):
+        assert leg.qty is not None
+        assert leg.request.qty is not None
+        if leg.status == "held":
+            leg.qty = min(leg.qty, order.filled_qty)
+        else:
+            reduce(floor, leg, min(leg.qty + qty, leg.request.qty))
 
 
 def hear(floor: Floor, order: Order, qty: Decimal) -> None:
@@ -239,7 +251,7 @@ def hear(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def reduce(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Reduce what an open order may fill in total."""
+    """Change what an open order may fill in total."""
     order.qty, order.updated_us = qty, floor.now_us
     floor.accounts[order.account].hold(order)
     floor.tell("order_restated", order, "restated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from tradebot.exchange.chance import number_of
@@ -18,6 +19,7 @@ from tradebot.exchange.times import at_zone, parse_time, to_datetime
 FUTURE, ZONE = "FUT", "US/Central"
 DETAILS, DETAILS_END, RULE = 10, 52, 93
 _DAYS_SHOWN = 7
+_DAY = timedelta(days=1)
 _LIQUID = {"equity": ((8, 30), (15, 0)), "metals": ((7, 20), (12, 30)), "currency": ((7, 20), (14, 0))}
 """When most is traded, in Chicago: the hours of the pits."""
 _DETAILS = laid_out(
@@ -109,7 +111,7 @@ class Contracts:
         root, named = self.root(symbol), self.named(symbol)
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
-        hours = [self._hours(session, symbol) for session in self._coming(symbol)]
+        hours = [*self._told(symbol)]
         return Message(
             DETAILS,
             {
@@ -132,6 +134,16 @@ class Contracts:
                 "realExpirationDate": f"{last:%Y%m%d}",
             },
         )
+
+    def _told(self, symbol: str) -> Iterator[tuple[str, str]]:
+        """Yield the trading and the liquid hours of the next days, with those on which nothing begins or trades."""
+        before: date | None = None
+        for session in self._coming(symbol):
+            begins, ends = (to_datetime(us).astimezone(CHICAGO).date() for us in (session.open_us, session.close_us))
+            while before and (before := before + _DAY) < begins:
+                yield (f"{before:%Y%m%d}:CLOSED",) * 2
+            yield self._hours(session, symbol)
+            before = ends
 
     def _coming(self, symbol: str) -> list[Session]:
         calendar, now_us = self._engine.market.calendars[symbol], self._engine.now_us

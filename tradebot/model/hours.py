@@ -1,0 +1,51 @@
+"""When a venue says that it trades an instrument in the next days. That goes before any calendar."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from tradebot.model.bar import Session
+
+
+class Hours(Struct, frozen=True):
+    """The sessions of an instrument as its venue tells them, and the hours of them in which most is traded.
+
+    They are told from `since` to before `until`: in between nothing trades outside of `trading`, and what the venue
+    calls the liquid hours is in `liquid`. Both are in order; several of one date have breaks in between.
+    """
+
+    since: datetime
+    until: datetime
+    trading: tuple[Session, ...]
+    liquid: tuple[Session, ...]
+
+    def tells(self, at: datetime) -> bool:
+        """Return True if the venue has told what it does at a moment."""
+        return self.since <= at < self.until
+
+    def trades(self, at: datetime) -> bool:
+        """Return True if the instrument trades at a moment."""
+        return any(one.contains(at) for one in self.trading)
+
+    def is_liquid(self, at: datetime) -> bool:
+        """Return True if a moment is in the liquid hours."""
+        return any(one.contains(at) for one in self.liquid)
+
+    def becomes_liquid(self, at: datetime, day: date) -> bool:
+        """Return True if liquid hours of a date are still to come."""
+        return any(one.date == day and one.open > at for one in self.liquid)
+
+    def session_at(self, at: datetime, today: date) -> Session | None:
+        """Return the session that is open, or else the next one or the last one of today's; None without any."""
+        current = next((one for one in self.trading if one.contains(at)), None)
+        own = [one for one in self.trading if one.date == today]
+        return current or next((one for one in own if one.open > at), own[-1] if own else None)
+
+    def over(self, usual: Iterable[Session]) -> Sequence[Session]:
+        """Return a calendar's sessions with these in place of all that they tell of, one for each date."""
+        found = {one.date: one for one in usual if one.close <= self.since or one.open >= self.until}
+        for one in self.trading:
+            before = found.get(one.date)
+            found[one.date] = Session(one.date, before.open, one.close) if before else one
+        return [found[day] for day in sorted(found)]
