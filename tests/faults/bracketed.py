@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from tests.faults import pit_lies
+from tests.faults.controls import believe_the_orders
 from tests.faults.pit import INTO, KILLED, LEFT, SIZE, Day, Killed, Pit, Verb, compares, exits, wants
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
@@ -30,7 +32,8 @@ ENDED = ("filled", "canceled", "expired", "rejected")
 FIRINGS, SHARE_KILLED = ("fault_fired", "fault_counted"), 0.4
 LOST: Mapping[str, Any] = {"when": {"request": "submit", "nth": 2}, "what": "reply_lost"}
 """The answer to the second message of an entry, its stop."""
-ROAD = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
+UNLISTED: Mapping[str, Any] = {"when": {"request": "orders"}, "what": "missing_rows"}
+"""All open orders."""
 
 
 class Pass(NamedTuple):
@@ -114,13 +117,16 @@ def recovered(day: Day, *, rolls: bool) -> None:
         day.passes(wants(day.folder.parent, {}), exits, compares)
 
 
-def broken(day: Day, one: Pass, *, completes: bool) -> Iterator[str]:
-    """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it."""
+def broken(day: Day, one: Pass, *, completes: bool, longest: timedelta = BARE_FOR) -> Iterator[str]:
+    """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it.
+
+    Nothing is held without a stop for longer than the `longest`.
+    """
     events = day.events()
     yield from day.problems
     yield from naked(events)
     yield from doubled(events)
-    yield from bare(events, day.now)
+    yield from bare(events, day.now, longest)
     yield from lost(events, day)
     held = held_by(events)
     if one.rolls and completes and (held[LEFT], held[INTO]) != (Decimal(0), Decimal(SIZE)):
@@ -170,15 +176,23 @@ def doubled(events: Iterable[Event]) -> Iterator[str]:
     yield from (f"{name} made {count} orders" for name, count in names.items() if count > 1)
 
 
-def bare(events: Sequence[Event], now: datetime) -> Iterator[str]:
+def bare(events: Sequence[Event], now: datetime, longest: timedelta) -> Iterator[str]:
     """Yield what was held for too long without an order at work that ends it."""
+    for symbol, quantity, began, at in gaps(events, now, longest):
+        yield f"{quantity} {symbol} had no stop from {began:%H:%M:%S} to {at:%H:%M:%S}"
+
+
+def gaps(
+    events: Sequence[Event], now: datetime, longest: timedelta
+) -> Iterator[tuple[str, Decimal, datetime, datetime]]:
+    """Yield each span in which more was held of a symbol than ends by itself, if it is longer than that."""
     held, since = defaultdict[str, Decimal](Decimal), dict[str, datetime]()
     ending: dict[str, dict[str, Event]] = defaultdict(dict)
     moments = itertools.groupby((event for event in events if "order_id" in event), key=lambda event: event["at"])
     for at, group in [*((datetime.fromisoformat(at), [*group]) for at, group in moments), (now, [])]:
         for symbol, began in since.items():
-            if at - began > BARE_FOR:
-                yield f"{held[symbol]} {symbol} had no stop from {began:%H:%M:%S} to {at:%H:%M:%S}"
+            if at - began > longest:
+                yield symbol, held[symbol], began, at
         for event in group:
             orders = ending[event["symbol"]]
             works = event["status"] in ("new", "partially_filled", "pending_cancel", "accepted")
@@ -244,6 +258,12 @@ def troubled(pit: Pit, name: str, troubles: Sequence[Mapping[str, Any]], kill: i
     return fired | killed, [f"{name}, {troubles}, {kill}: {told}" for told in broken(day, one, completes=not troubles)]
 
 
+def lied_to(pit: Pit, seed: int, lie: str) -> tuple[set[str], list[str]]:
+    """Play a pass that is told a lie; the seed draws which pass, and for how long it is told."""
+    chance = random.Random(f"{lie} {seed}")
+    return troubled(pit, chance.choice([*PASSES]), [*pit_lies.rules(chance, lie)])
+
+
 def drawn(pit: Pit, seed: int) -> tuple[set[str], list[str]]:
     """Play a pass with troubles that are drawn from a seed."""
     chance = random.Random(f"brackets {seed}")
@@ -303,6 +323,7 @@ CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], st
     sent_again: ("enters", (LOST,), "beside"),
     without_stops: ("enters", (), "had no stop"),
     never_leaves: ("leaves", (), "once it has rolled"),
+    believe_the_orders: ("leaves", (UNLISTED,), f"{INTO} went from {SIZE} to"),
 }
 """Bots broken on purpose, with the pass that shows it, what befalls that, and what has to be said."""
 
