@@ -12,7 +12,7 @@ import pytest
 from commands.trade_once import verb as trade_once
 from tests.faults.bracketed import PASSES, broken, held_by
 from tests.faults.cable import lay_cable
-from tests.faults.pit import FINDINGS, INDEXES, INTO, LEFT, SIZE, Pit, compares, exits
+from tests.faults.pit import INDEXES, INTO, LEFT, SIZE, Pit, compares, exits
 from tests.faults.pit_process import CHANGE, MESSAGE
 from tests.faults.programs import played
 from tests.tiers import drawn
@@ -95,7 +95,8 @@ def test_position_rolls_by_volume_days_before_its_date(tmp_path: Path, monkeypat
     assert day.passes(compares, proposes, exits) == [0, 0, 0]
     assert held_by(day.events())[LEFT] == SIZE
     day.tick(to=BY_VOLUME.rolls_at.isoformat())
-    assert set(day.passes(compares, exits, compares, proposes)) <= {0, *FINDINGS}
+    # On another day, the venue has forgotten the entry. Its stop is still known to be ours.
+    assert day.passes(compares, exits, compares, proposes) == [0, 0, 0, 0]
     day.tick(seconds=122)
     day.passes(exits, compares)
     assert [*broken(day, PASSES["leaves"], completes=True)] == []
