@@ -289,7 +289,7 @@ class Campaign:
         kind = {KILLS: Broken, POWER: PoweredBroken}[self._way]
         for number in range(CHANCES):
             life = self._life(f"{name}-{control}-{number}", kind)
-            life.control = breaks  # type: ignore[attr-defined] # it is one of the broken ones
+            life.control = breaks
             self._note(control, life.live(), counts=False)
             if life.problems:
                 return

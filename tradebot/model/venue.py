@@ -65,7 +65,8 @@ class Capabilities(Struct, frozen=True):
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` says which date a moment counts for. A short
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
     Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
-    list of open orders without it is nothing unusual. `bar_prices` are the prices that its bars can be made of.
+    list of open orders without it is nothing unusual. A venue that `forgets` tells ended orders and executions of today
+    only. `bar_prices` are the prices that its bars can be made of.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Capabilities(Struct, frozen=True):
     reduce_only: bool
     unit: str
     tells_ends_after: timedelta = timedelta(0)
+    forgets: bool = False
     bar_prices: frozenset[PriceKind] = frozenset({PriceKind.TRADE})
 
     @property

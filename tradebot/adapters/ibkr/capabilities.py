@@ -36,6 +36,7 @@ IBKR = Capabilities(
     unit="contract",
     # Executions may come a little after the order has left the open ones.
     tells_ends_after=timedelta(seconds=30),
+    forgets=True,
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "ApiPending": OrderStatus.PENDING_NEW,

@@ -21,6 +21,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
+from tradebot.model.text import counted
 from tradebot.model.venue import End, Proof, Settlement
 
 T = TypeVar("T")
@@ -300,7 +301,7 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
 def _known(told: Told, order: Order | None) -> Order | None:
     """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
     if order is None and told.unreadable:
-        raise TemporaryError(f"{told.unreadable} rows about orders can't be read, and may be about this one")
+        raise TemporaryError(f"{counted(told.unreadable, 'row')} about orders can't be read, and may be about this one")
     return order
 
 
