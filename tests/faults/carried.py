@@ -121,7 +121,8 @@ class Life:
             assert self.day.run(halted) == 0
         for moment in self._moments:
             flat = flat_since(self.day.events(), self.floor.left)
-            if flat is not None and moment - flat > A_DAY and moment > self.plan.ends:
+            looked = self.looks[-1].at if self.looks else self.plan.ends
+            if flat is not None and moment - flat > A_DAY and looked > max(flat, self.plan.ends):
                 break
             self._at(moment)
         return self
