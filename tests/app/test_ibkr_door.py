@@ -1,7 +1,7 @@
 """The way to Interactive Brokers, and what its own checks say."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +16,16 @@ from tests.adapters.ibkr.test_orders import cancel, said
 from tests.bot import KEYS, Bot, discard
 from tests.builders import SHIPPED
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
+from tradebot.adapters.ibkr.contracts import CURRENCY, METALS
 from tradebot.adapters.ibkr.link import Link
 from tradebot.adapters.ibkr.venue import IbkrVenue, link_to
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.keys import load_secrets
+from tradebot.app.loading import Options, load_for
 from tradebot.app.venues import Access, door_to
+from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.trading import Mode
@@ -105,6 +108,17 @@ def test_a_sandbox_plays_the_months_of_the_universe_and_is_reached_at_its_own_po
     assert played.faces == ("tws",)
     access = Access(settings, {}, "http://127.0.0.1:9", ports=lambda: {"tws": 4_321})
     assert DOOR.connect(access).base_url == "127.0.0.1:4321"
+
+
+def test_a_bot_keeps_the_calendars_of_all_contracts_in_its_universe(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 19, 20, tzinfo=UTC)
+    state = state_folder.create(tmp_path / "bot", "sandbox", "DU1", "user", now, "ibkr")
+    SqliteLedger.create(state.path, "DU1", now).close()
+    (state.path / "tradebot.yaml").write_text("venue: ibkr\nuniverse: [MES, XAUUSD, 6EZ6]\n")
+    with closing(App(state, load_for(state, Options(str(state.path)), {}), {})) as app:
+        app.ensure_calendar(now)
+        known = app.ledger.calendars(now.date(), now.date())
+    assert {name: one.close.hour for name, (one, *_) in known.items()} == {"": 22, METALS: 22, CURRENCY: 22}
 
 
 def rows_of(bot: Bot) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.bot import Bot, Said, typed
 from tests.docs.following import follow, text_of
 from tests.docs.recipes import ROOT
 from tests.real_money import at_a_terminal
+from tradebot.adapters.ibkr.capabilities import TRADING_ID
+from tradebot.adapters.ibkr.venue import link_to
 from tradebot.app import sandbox
 
 pytestmark = pytest.mark.campaign
@@ -65,3 +68,23 @@ def test_a_limit_is_found_too_tight_and_changed(place: Path, capsys: pytest.Capt
 
     follow("tight-limit", capsys, {"tradebot config accept": at_the_keyboard})
     sandbox.stop(place / "state" / "tight" / "exchange")
+
+
+def test_a_roll_is_killed_in_the_middle_and_goes_on(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exchange = place / "state" / "roll" / "exchange"
+    log = exchange / "log.jsonl"
+
+    def killed(command: str) -> Said:
+        # The connection of this process is none of its copy's.
+        link_to("127.0.0.1", sandbox.ports(exchange)["tws"], TRADING_ID, reads_a_second=0).close()
+        with forked.start(command.partition("&")[0].split()[1:]) as passing:
+            until = time.monotonic() + 30
+            while b'"fault_fired"' not in log.read_bytes():
+                assert time.monotonic() < until, "it has sent nothing"
+                time.sleep(0.05)
+            passing.kill()
+        return Said(0, "", "")
+
+    follow("roll", capsys, {"tradebot evaluate-exits & sleep": killed})
+    for name in ("roll", "bracket"):
+        sandbox.stop(place / "state" / name / "exchange")

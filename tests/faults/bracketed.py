@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from tests.faults import pit_lies
+from tests.faults.controls import believe_the_orders
 from tests.faults.pit import INTO, KILLED, LEFT, SIZE, Day, Killed, Pit, Verb, compares, exits, wants
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
@@ -33,7 +35,8 @@ ENDED = ("filled", "canceled", "expired", "rejected")
 FIRINGS, SHARE_KILLED = ("fault_fired", "fault_counted"), 0.4
 LOST: Mapping[str, Any] = {"when": {"request": "submit", "nth": 2}, "what": "reply_lost"}
 """The answer to the second message of an entry, its stop."""
-ROAD = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
+UNLISTED: Mapping[str, Any] = {"when": {"request": "orders"}, "what": "missing_rows"}
+"""All open orders."""
 
 
 class Pass(NamedTuple):
@@ -117,13 +120,17 @@ def recovered(day: Day, *, rolls: bool) -> None:
         day.passes(wants(day.folder.parent, {}), exits, compares)
 
 
-def broken(day: Day, one: Pass, *, completes: bool) -> Iterator[str]:
-    """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it."""
+def broken(day: Day, one: Pass, *, completes: bool, longest: timedelta | None = None) -> Iterator[str]:
+    """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it.
+
+    Nothing is held without a stop for longer than the `longest`: without it, for no time at all if only kills befell it.
+    """
+    longest = (NO_TIME if completes else BARE_FOR) if longest is None else longest
     events = day.events()
     yield from day.problems
     yield from naked(events)
     yield from doubled(events)
-    yield from bare(events, day.now, NO_TIME if completes else BARE_FOR)
+    yield from bare(events, day.now, longest)
     yield from lost(events, day)
     held = held_by(events)
     if one.rolls and completes and (held[LEFT], held[INTO]) != (Decimal(0), Decimal(SIZE)):
@@ -175,13 +182,21 @@ def doubled(events: Iterable[Event]) -> Iterator[str]:
 
 def bare(events: Sequence[Event], now: datetime, longest: timedelta) -> Iterator[str]:
     """Yield what was held for too long without stops at work for all of it: an exit at work is none."""
+    for symbol, quantity, began, at in gaps(events, now, longest):
+        yield f"{quantity} {symbol} had no stop for all of it from {began:%H:%M:%S} to {at:%H:%M:%S}"
+
+
+def gaps(
+    events: Sequence[Event], now: datetime, longest: timedelta
+) -> Iterator[tuple[str, Decimal, datetime, datetime]]:
+    """Yield each span in which more was held of a symbol than its stops are for, if it is longer than that."""
     held, since = defaultdict[str, Decimal](Decimal), dict[str, datetime]()
     ending: dict[str, dict[str, Event]] = defaultdict(dict)
     moments = itertools.groupby((event for event in events if "order_id" in event), key=lambda event: event["at"])
     for at, group in [*((datetime.fromisoformat(at), [*group]) for at, group in moments), (now, [])]:
         for symbol, began in since.items():
             if at - began > longest:
-                yield f"{held[symbol]} {symbol} had no stop for all of it from {began:%H:%M:%S} to {at:%H:%M:%S}"
+                yield symbol, held[symbol], began, at
         for event in group:
             orders = ending[event["symbol"]]
             works = event["status"] in ("new", "partially_filled", "pending_cancel", "accepted")
@@ -247,6 +262,12 @@ def troubled(pit: Pit, name: str, troubles: Sequence[Mapping[str, Any]], kill: i
     fired = {str(trouble["what"]) for number, trouble in enumerate(troubles) if f"t{number}" in rules}
     recovered(day, rolls=one.rolls)
     return fired | killed, [f"{name}, {troubles}, {kill}: {told}" for told in broken(day, one, completes=not troubles)]
+
+
+def lied_to(pit: Pit, seed: int, lie: str) -> tuple[set[str], list[str]]:
+    """Play a pass that is told a lie; the seed draws which pass, and for how long it is told."""
+    chance = random.Random(f"{lie} {seed}")
+    return troubled(pit, chance.choice([*PASSES]), [*pit_lies.rules(chance, lie)])
 
 
 def drawn(pit: Pit, seed: int) -> tuple[set[str], list[str]]:
@@ -333,6 +354,7 @@ CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], st
     half_a_stop: ("enters", (), "had no stop for all"),
     cancels_the_stop_first: ("leaves", (), "had no stop for all"),
     never_leaves: ("leaves", (), "once it has rolled"),
+    believe_the_orders: ("leaves", (UNLISTED,), f"{INTO} went from {SIZE} to"),
 }
 """Bots broken on purpose, with the pass that shows it, what befalls that, and what has to be said."""
 

@@ -14,7 +14,7 @@ from ib_async.connection import Connection
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.tws.contracts import CONTRACT_FIELDS
-from tradebot.exchange.faces.tws.gateway import Gateway
+from tradebot.exchange.faces.tws.gateway import Gateway, Line
 from tradebot.exchange.faces.tws.placing import HEAD
 from tradebot.exchange.faces.tws.requests import REQUESTS
 from tradebot.exchange.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, Session
@@ -83,9 +83,9 @@ class Cable:
         """Return a new connection of a client."""
         return _Plug(self, client)
 
-    def session(self, plug: "_Plug") -> Session:
+    def session(self, line: Line) -> Session:
         """Return the gateway's end of a connection."""
-        return Session(self._gateway, plug, REQUESTS)
+        return Session(self._gateway, line, REQUESTS)
 
     def carry(self, plug: "_Plug", data: bytes) -> None:
         """Let the gateway have what a client has written."""

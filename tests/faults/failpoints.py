@@ -14,16 +14,15 @@ SENDERS = frozenset({"request", "send", "_read_body"})
 """Calls that put a request on the wire, and that take its reply off it."""
 WRITES = ("COMMIT", "VACUUM")
 """How the statements of SQLite begin that make something durable."""
+AT_IBKR = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
+"""Points around what is sent to Interactive Brokers."""
 OFF_THE_ROAD = {
     "bulk.commit": "a backtest that is saved; a draft that is cut short is made again",
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
     "switch.put_back": "a second halt that comes while one is being ended",
     "kraken.send": "a bot at Kraken Futures, which the campaigns there kill",
-    **dict.fromkeys(
-        ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel"),
-        "a bot at Interactive Brokers, which a campaign of its own kills",
-    ),
+    **dict.fromkeys(AT_IBKR, "a bot at Interactive Brokers, which the campaigns of brackets kill at each of them"),
     "person_file.sync": "a change of a person's configuration",
     "person_file.make": "a change of a person's configuration",
     "person_file.replace": "a change of a person's configuration",

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
@@ -44,24 +44,17 @@ from tradebot.exchange.state import read_market
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 
-START, SESSIONS = date(2026, 12, 4), 4
-"""A Friday. On Tuesday, December's contracts of stock indexes are left for March's."""
-OPENS_AT = datetime(2026, 12, 7, 20, 0, tzinfo=UTC)
-ROLLS_AT = datetime(2026, 12, 8, 19, 1, tzinfo=UTC)
-"""In the hour in which most is traded of both months."""
-LEFT, INTO = "MESZ6", "MESH7"
-"""The contract that is left, and for which one."""
 SIZE = 2
 STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]
-CONFIGURATION = f"""
-venue: {IBKR.name}
-universe: [{LEFT}]
-strategies: {json.dumps(STRATEGIES, default=float)}
-sectors: {{{LEFT}: indexes, {INTO}: indexes}}
+CONFIGURATION = """
+venue: {venue}
+universe: [{universe}]
+strategies: {strategies}
+sectors: {{{left}: {sector}, {into}: {sector}}}
 limits: {{cooldown_s: 1, max_order_notional_usd: 1000000, max_order_fraction: 2, max_symbol_fraction: 2,
-         max_sector_fraction: 4, max_gross_fraction: 4, max_order_contracts: {SIZE}, price_collar_fraction: 0.3}}
-exits: {{time_exit_s: 400000, profit_target_fraction: 0.1, stop_loss_fraction: 0.03,
-        trailing_arm_fraction: 0.09, trailing_stop_fraction: 0.03}}
+         max_sector_fraction: 4, max_gross_fraction: 4, max_order_contracts: {size}, price_collar_fraction: 0.3}}
+exits: {{time_exit_s: {held_s}, profit_target_fraction: {far}, stop_loss_fraction: {stop},
+        trailing_arm_fraction: {arm}, trailing_stop_fraction: 0.03}}
 """
 KILLED, ERRED = -9, 70
 FINDINGS = (0, 10)
@@ -69,8 +62,67 @@ FINDINGS = (0, 10)
 SEED = 5
 """With it, prices stay within stops until contracts are left."""
 QUICK = RetryPolicy(attempts=2, sleep=lambda seconds: None)
+SHORT = Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+
+class Floor(NamedTuple):
+    """What is traded: the contract that is `left`, and `into` which one; when it is opened, and when it rolls.
+
+    `universe` is what the bot's configuration names, `strategies` are others than the usual ones, and `moves_on` is
+    another day before which the market's volume moves. Positions stay within `stop` and `far` for `held_s`.
+    """
+
+    root: str
+    sector: str
+    left: str
+    into: str
+    start: date
+    sessions: int
+    opens_at: datetime
+    rolls_at: datetime
+    universe: str = ""
+    moves_on: str = ""
+    held_s: int = 400_000
+    stop: float = 0.03
+    arm: float = 0.09
+    far: float = 0.1
+    seed: int = SEED
+    strategies: Mapping[str, Any] = STRATEGIES
+
+    @property
+    def configuration(self) -> str:
+        """Return the bot's configuration."""
+        words = {"venue": IBKR.name, "strategies": json.dumps(self.strategies, default=float), "size": SIZE}
+        return CONFIGURATION.format(**self._asdict() | words | {"universe": self.universe or self.left})
+
+    @property
+    def market(self) -> MarketSpec:
+        """Return the exchange's market."""
+        venue = futures_venue(self.start, self.sessions, (self.root,))
+        if self.moves_on:
+            moved = (replace(one, rolls=self.moves_on) if one.symbol == self.left else one for one in venue.instruments)
+            venue = replace(venue, instruments=tuple(moved))
+        symbols = tuple(one.symbol for one in venue.instruments)
+        fill = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25"))
+        return MarketSpec(
+            start=self.start, symbols=symbols, sessions=self.sessions, seed=self.seed, fill=fill, venue=venue
+        )
+
+
+INDEXES = Floor(
+    "MES",
+    "indexes",
+    "MESZ6",
+    "MESH7",
+    # A Friday. On Tuesday, December's contracts of stock indexes are left for March's.
+    date(2026, 12, 4),
+    4,
+    datetime(2026, 12, 7, 20, 0, tzinfo=UTC),
+    # In the hour in which most is traded of both months.
+    datetime(2026, 12, 8, 19, 1, tzinfo=UTC),
+)
+LEFT, INTO = INDEXES.left, INDEXES.into
 Verb = Callable[[App], int]
 Hook = Callable[[str], None]
 
@@ -82,21 +134,20 @@ class Killed(BaseException):
 class Pit:
     """What every day begins with: a bot that has compared its books, late in a session."""
 
-    def __init__(self, root: Path, cable: Cable, closes: tuple[tuple[str, str], ...] = ()) -> None:
-        self.root, self.cable = root, cable
-        venue = futures_venue(START, SESSIONS, ("MES",))
-        listed = tuple(replace(one, closes=closes) for one in venue.instruments)
-        venue = replace(venue, instruments=listed) if closes else venue
-        symbols = tuple(one.symbol for one in venue.instruments)
-        fill = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25"))
+    def __init__(
+        self, root: Path, cable: Cable, floor: Floor = INDEXES, closes: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        self.root, self.cable, self.floor = root, cable, floor
+        market = floor.market
+        listed = tuple(replace(one, closes=closes) for one in market.venue.instruments)
         process.create(
             root / "first",
-            MarketSpec(start=START, symbols=symbols, sessions=SESSIONS, seed=SEED, fill=fill, venue=venue),
+            replace(market, venue=replace(market.venue, instruments=listed)) if closes else market,
         )
         self.stored = read_market(root / "first")
         self.market = open_market(root / "first", self.stored)
         exchange = Exchange(root / "first", self.stored, self.market)
-        for step in ({"to": "close"}, {"to": OPENS_AT.isoformat()}):
+        for step in ({"to": "close"}, {"to": floor.opens_at.isoformat()}):
             tick(exchange, step)
         exchange.commit()
         self.begun, self.number = exchange.log.count, exchange.engine.main.number
@@ -108,12 +159,8 @@ class Pit:
     def trades(self) -> None:
         """Keep what else days may begin with: what rests, is held, rolls, and has half rolled."""
         self._rest(self.day("flat"))
-        day, root = self.day("flat"), self.root
-        assert day.run(wants(root, {LEFT: "buy"})) == 0
-        day.tick(seconds=122)
-        day.passes(exits, compares)
-        self._keep(day, "held")
-        day.tick(to=ROLLS_AT.isoformat())
+        day = self.holds()
+        day.tick(to=self.floor.rolls_at.isoformat())
         assert day.run(compares) in FINDINGS
         self._keep(day, "rolls")
         day.passes(exits)
@@ -121,6 +168,15 @@ class Pit:
         assert day.run(compares) in FINDINGS
         self._keep(day, "has closed")
         self._leave(self.day("rolls"))
+
+    def holds(self) -> "Day":
+        """Open a position with its stop, keep that, and return what goes on from there."""
+        day = self.day("flat")
+        assert day.run(wants(self.root, {self.floor.left: "buy"})) == 0
+        day.tick(seconds=122)
+        day.passes(exits, compares)
+        self._keep(day, "held")
+        return day
 
     def _rest(self, day: "Day") -> None:
         """Let an entry rest until it is too old."""
@@ -147,7 +203,7 @@ class Pit:
 
     def _prepare(self, folder: Path, now: datetime) -> None:
         state = state_folder.create(folder, "sandbox", self.number, "user", now, IBKR.name)
-        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        (folder / "tradebot.yaml").write_text(self.floor.configuration)
         ledger = SqliteLedger.create(folder, self.number, now)
         ledger.open_books(Decimal(100_000), now, IBKR.settlement)
         ledger.close()
@@ -171,6 +227,7 @@ class Day:
     def __init__(self, pit: Pit, exchange: Exchange, folder: Path) -> None:
         self._pit, self.exchange, self.folder = pit, exchange, folder
         self.problems: list[str] = []
+        self.port, self.policy, self.patience = PORT, QUICK, SHORT
         pit.cable.connect(exchange, lambda fields: None)
         self.arm([], clears=True)
 
@@ -206,7 +263,7 @@ class Day:
 
     def run(self, verb: Verb, hook: Hook | None = None) -> int:
         """Run a verb as a process of its own does; return its exit code, KILLED or ERRED."""
-        link = Link("127.0.0.1", PORT, TRADING_ID, QUICK, Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
+        link = Link("127.0.0.1", self.port, TRADING_ID, self.policy, self.patience)
         failpoint.hook = hook
         try:
             with closing(self._opened(link)) as app:

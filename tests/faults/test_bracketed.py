@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults import bracketed
-from tests.faults.bracketed import CONTROLS, PASSES, ROAD, caught, killed_at_each, troubled
+from tests.faults.bracketed import CONTROLS, PASSES, caught, killed_at_each, troubled
 from tests.faults.cable import lay_cable
+from tests.faults.failpoints import AT_IBKR
 from tests.faults.pit import Pit
+from tests.faults.pit_lies import LIES
 from tests.tiers import drawn
 
 SEEDS = drawn("brackets", [], range(1, 100_000), 25)
+LIED_TO = next(iter(drawn("lies at a gateway", [1], range(1, 100_000), 1)))
 EVERY_HOW_MANY = 8
 """Of the points that no order passes, one in so many is where a pass of the campaign is killed."""
-SHARE_BEFALLEN = 0.5
+SHARE_BEFALLEN, SHARE_LIED_TO = 0.5, 0.9
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_pass_killed_at_each_step_of_an_orders_road_ends_what_it_began_once(
         hit += found
         problems += broken
     assert problems == []
-    assert {f"{name}.{side}" for name in ROAD for side in ("before", "after")} <= set(hit)
+    assert {f"{name}.{side}" for name in AT_IBKR for side in ("before", "after")} <= set(hit)
     record_property("kills at failpoints of a bot of futures", hit.total())
 
 
@@ -69,6 +72,21 @@ def test_pass_that_a_gateway_troubles_breaks_no_law(
     troubled = sum(map(bool, befallen))
     assert troubled >= SHARE_BEFALLEN * len(SEEDS)
     record_property("passes of a bot of futures that a gateway troubled", troubled)
+
+
+@pytest.mark.campaign
+def test_pass_that_is_lied_to_by_a_gateway_breaks_no_law(
+    traded: Pit, record_property: Callable[[str, object], None]
+) -> None:
+    befallen, problems = list[set[str]](), list[str]()
+    for lie in LIES:
+        fired, broken = bracketed.lied_to(traded, LIED_TO, lie)
+        befallen.append(fired)
+        problems += [f"{LIED_TO}: {problem}" for problem in broken]
+    assert problems == []
+    lies = sum(map(bool, befallen))
+    assert lies >= SHARE_LIED_TO * len(LIES)
+    record_property("lies that a bot of futures was told", lies)
 
 
 @pytest.mark.campaign

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.failpoints import ADAPTERS, effects, effects_of, every_point, names
+from tests.faults.failpoints import ADAPTERS, AT_IBKR, effects, effects_of, every_point, names
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.faults.failpoint import around
 
@@ -31,6 +31,12 @@ def test_each_point_is_named_after_its_module_and_stands_in_one_place() -> None:
     modules = {name for room, module in rooms for name in (room, module, f"{room}_{module}")}
     assert [name for name in names() if name.partition(".")[0] not in modules or name.count(".") != 1] == []
     assert len(every_point()) >= 60
+
+
+def test_the_campaign_of_brackets_knows_each_point_around_what_is_sent_to_interactive_brokers() -> None:
+    assert {f"{name}.{side}" for name in AT_IBKR for side in ("before", "after")} == {
+        point for point in every_point() if point.startswith("ibkr.")
+    }
 
 
 @pytest.mark.parametrize(

@@ -333,6 +333,10 @@ def test_an_account_that_was_emptied_under_its_number_is_named_and_no_plan_gives
     scene.venue.book.clear()
     told = compared(scene)
     assert (kinds(told)[0], told.plan) == (FindingKind.ACCOUNT_RESET, None)
+    # A venue that forgets by the next day knows none of them either if a stop has filled while nobody looked.
+    scene.venue.capabilities = replace(scene.venue.capabilities, forgets=True)
+    told = compared(scene)
+    assert (FindingKind.ACCOUNT_RESET in kinds(told), told.plan is None) == (False, False)
 
 
 def test_a_trade_by_hand_in_a_symbol_of_its_own_is_told_and_left_alone() -> None:

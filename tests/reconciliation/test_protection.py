@@ -82,6 +82,17 @@ def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: Order
     assert finding.evidence == (f"no stop at the broker can trigger for 10 shares: the last one is {status}",)
 
 
+def test_a_leg_is_still_ours_once_the_broker_does_not_tell_any_more_what_it_belongs_to() -> None:
+    scene = holding("10")
+    scene.exits = EXITS.model_copy(update={"protection": Protection.VENUE})
+    evaluate_exits(scene.world(), EXIT_CALL)
+    assert found(scene, Protection.VENUE) == ()
+    (stop,) = [order for order in scene.venue.book.values() if order.parent]
+    scene.later(60)
+    scene.venue.book[stop.client_order_id] = replace(stop, parent=None)
+    assert FindingKind.FOREIGN_ORDER not in [finding.kind for finding in found(scene, Protection.VENUE)]
+
+
 @pytest.mark.parametrize(("held", "rests", "bare"), [(7, 7, None), (7, 6, 1), (10, 7, 3), (-2, 0, None), (0, 0, None)])
 def test_shares_that_somebody_else_closed_need_no_stop_once_the_broker_says_so_too(
     held: int, rests: int, bare: int | None

@@ -40,6 +40,7 @@ def door() -> Door:
         market=_market,
         symbol=symbol_of,
         coin=lambda symbol: root_of(symbol).name,
+        calendar=lambda symbol: root_of(symbol).calendar,
         rehearsal=Rehearsal(hours=24, unbroken_s=3_600, trades=10),
         months=months_of,
     )

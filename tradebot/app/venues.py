@@ -156,11 +156,12 @@ class Door(Struct, frozen=True):
     OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens to
     what the venue tells by itself; without it, a bot only asks. `symbol` returns the venue's symbol for what a person
     names; it raises ValueError for what could mean several things. `coin` returns what a symbol's price follows, such
-    as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `contracts` asks for the
-    symbols of all contracts that the venue lists; without it, there is no discovery. `months` returns the contracts
-    of a root that are left from one date to another, in order, and the one after them; without it, no contract here
-    ends. An adapter that is `in_process` sends its requests over `Access.connection`, so that a backtest needs
-    no server. With a `rehearsal`, a live bot is armed only once a bot on paper has shown that much.
+    as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns which one
+    a symbol has, or nothing for the venue's own. `contracts` asks for the symbols of all contracts that the venue
+    lists; without it, there is no discovery. `months` returns the contracts of a root that are left from one date to
+    another, in order, and the one after them; without it, no contract here ends. An adapter that is `in_process` sends
+    its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed
+    only once a bot on paper has shown that much.
     """
 
     capabilities: Capabilities
@@ -174,6 +175,7 @@ class Door(Struct, frozen=True):
     bell: Callable[[Any], Bell] | None = None
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
     coin: Callable[[str], str] = str
+    calendar: Callable[[str], str] = lambda symbol: ""
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
     months: Callable[[str, date, date], Sequence[Month]] | None = None
     in_process: bool = False

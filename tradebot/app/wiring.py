@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -345,10 +345,12 @@ class App(Stores):
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None
 
-    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST, others: Collection[str] = ()) -> None:
-        """Store what is missing of the sessions until `ahead`, and those of `others`, calendars of instruments."""
+    def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
+        """Store what is missing of the sessions until `ahead`, also of the universe's other calendars."""
         read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
-        calendar.ensure(self.ledger, self.settings.capabilities, read, now, ahead, others)
+        venue = self.settings.capabilities
+        others = {*map(self.door.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
+        calendar.ensure(self.ledger, venue, read, now, ahead, sorted(others))
 
     def close(self) -> None:
         """Close everything that was opened."""

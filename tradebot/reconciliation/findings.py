@@ -106,10 +106,12 @@ def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:
 def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterator[Finding]:
     for record in books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
-    listed = {order.venue_id for order in broker.orders}
+    listed, kept = {order.venue_id for order in broker.orders}, {order.venue_id: order for order in books.orders}
     for order in broker.orders:
+        # A venue may not tell any more which order a leg belongs to, once it has forgotten that one.
+        leg = order if order.parent else kept.get(order.venue_id, order)
         # What there is to say of a pair is said of its first order.
-        told = order.parent and (order.parent in listed or books.intent_behind(order))
+        told = leg.parent and (leg.parent in listed or books.intent_behind(leg))
         if order.client_order_id not in books.promised and not told:
             yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
     for order in unknown.recent_by_other_copies:

@@ -154,9 +154,12 @@ def _mark(ledger: Slots, found: Reconciled) -> Reconciled:
 
 
 def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
-    """Return True if the account was reset under the same number: it knows neither our last order nor our fills."""
+    """Return True if the account was reset under the same number: it knows neither our last order nor our fills.
+
+    Where the venue forgets both by the next day, that can't be told from what was closed while nobody looked.
+    """
     kinds = {finding.kind for finding in findings}
-    if FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
+    if reader.capabilities.forgets or FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
         return False
     last = ledger.last_acknowledged()
     if last is None or reader.order(last) is not None:

@@ -10,10 +10,11 @@ import pytest
 
 from tests.adapters.ibkr.gateway import VALUES, Desk, Exchange, Message, desk, intent, made, scripted, usual
 from tests.adapters.ibkr.test_orders import cancel, said
-from tests.builders import there
+from tests.builders import there as known
 from tradebot.adapters.ibkr.prices import details_of, listing
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Operation
 from tradebot.model.order import Fee, OrderStatus, OrderType, fee_id
 from tradebot.model.venue import End
 
@@ -98,9 +99,20 @@ def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Desk)
         one.orders.cancel(cancel(order.venue_id))
 
 
-def test_absence_proves_nothing_on_another_day(one: Desk, there: Exchange) -> None:
-    asked = intent(at=there.now - timedelta(days=1))
-    assert one.reader.end_of(asked, [], there.now).end is End.UNKNOWN
+@pytest.mark.parametrize(
+    ("purpose", "operation", "end"),
+    [
+        (Purpose.OPEN, Operation.SUBMIT, End.UNKNOWN),
+        (Purpose.CLOSE, Operation.SUBMIT, End.OVER),
+        (Purpose.PROTECT, Operation.SUBMIT, End.OVER),
+        (Purpose.CLOSE, Operation.REPLACE, End.UNKNOWN),
+    ],
+)
+def test_absence_on_another_day_proves_nothing_of_an_entry_and_that_an_exit_is_over(
+    one: Desk, there: Exchange, purpose: Purpose, operation: Operation, end: End
+) -> None:
+    asked = intent(at=there.now - timedelta(days=1), purpose=purpose, operation=operation)
+    assert one.reader.end_of(asked, [], there.now).end is end
 
 
 def test_listings_are_the_venues_and_leave_out_what_it_does_not_have(one: Desk, there: Exchange) -> None:
@@ -256,12 +268,17 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
 
 
 def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Desk) -> None:
-    details = there(one.reader._read(lambda line: details_of(line, "ESH7")))
+    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
-    known = listing(details, now, ())
-    assert known.doubt == ""
-    assert known.hours is not None
-    assert known.hours.tells(now)
+    listed = listing(details, now, ())
+    assert listed.doubt == ""
+    assert listed.hours is not None
+    assert listed.hours.tells(now)
     unreadable = listing(replace(details, tradingHours="20261126:2500-1600"), now, ())
     assert unreadable.hours is None
     assert unreadable.doubt.startswith("ES: trading hours can't be read: ")
+
+
+def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Desk, there: Exchange) -> None:
+    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
+    assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"

@@ -38,6 +38,7 @@ IBKR = Capabilities(
     tells_ends_after=timedelta(seconds=30),
     hours_win=True,
     exits_join=True,
+    forgets=True,
 )
 STATUSES: Mapping[str, OrderStatus] = {
     "ApiPending": OrderStatus.PENDING_NEW,

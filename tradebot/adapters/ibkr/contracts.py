@@ -76,6 +76,18 @@ CHARTED: Mapping[str, str] = MappingProxyType(
 """What people's charts call a root."""
 
 
+class NoSuchFutureError(ValueError):
+    """Raised for a name that is no future's. The nearest is looked for when somebody reads the message, not before.
+
+    Passes ask for each name of the shipped sectors, most of which are shares.
+    """
+
+    def __str__(self) -> str:
+        name = str(self.args[0])
+        near = get_close_matches(name, [*ROOTS, *CHARTED], 1, 0)
+        return f"{name[:20]!r} is no future that can be traded here; the nearest is {near[0]}"
+
+
 def root_of(text: str) -> Root:
     """Return the root of a contract's symbol, or of a name that people use for one: ES for ESZ6, ES and ES1!.
 
@@ -85,8 +97,7 @@ def root_of(text: str) -> Root:
     symbol = _SYMBOL.fullmatch(name)
     found = ROOTS.get(CHARTED.get(name, name)) or (ROOTS.get(symbol[1]) if symbol else None)
     if found is None or (symbol and name not in CHARTED and symbol[2] not in found.months):
-        near = get_close_matches(name, [*ROOTS, *CHARTED], 1, 0)
-        raise ValueError(f"{name[:20]!r} is no future that can be traded here; the nearest is {near[0]}")
+        raise NoSuchFutureError(name)
     return found
 
 

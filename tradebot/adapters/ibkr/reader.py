@@ -17,10 +17,12 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
+from tradebot.model.candidate import Purpose
 from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
+from tradebot.model.text import counted
 from tradebot.model.venue import End, Proof, Settlement
 
 T = TypeVar("T")
@@ -155,7 +157,9 @@ class IbkrReader:
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
         """Return what open orders, completed orders and executions prove together.
 
-        The venue forgets completed orders and executions at the end of its day: then their absence proves nothing.
+        The venue forgets completed orders and executions at the end of its day. Then their absence proves nothing of an
+        entry. An exit that is not open any more is over all the same: what it may have closed is not held any more, and
+        the next exit asks for that.
         """
         told, name = self._told(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:
@@ -171,6 +175,8 @@ class IbkrReader:
         if now <= until:
             return Proof(End.UNKNOWN, f"it may show up until {until:%H:%M:%S}")
         if IBKR.day.date_of(intent.at) != IBKR.day.date_of(now):
+            if intent.operation is Operation.SUBMIT and intent.purpose is not Purpose.OPEN:
+                return Proof(End.OVER, "it is an exit of another day, and no open order any more")
             return Proof(End.UNKNOWN, "it is of another day, and the venue lists ended orders and executions of today")
         return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
 
@@ -307,7 +313,7 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
 def _known(told: Told, order: Order | None) -> Order | None:
     """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
     if order is None and told.unreadable:
-        raise TemporaryError(f"{told.unreadable} rows about orders can't be read, and may be about this one")
+        raise TemporaryError(f"{counted(told.unreadable, 'row')} about orders can't be read, and may be about this one")
     return order
 
 
