@@ -40,7 +40,7 @@ async def levels(line: Line, details: Any, ticks: Ticks | None, tally: DriftTall
 
 
 def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[MarginLevel, ...]:
-    """Return the levels that answers about one contract on each side make; raise RowError for a figure that isn't one."""
+    """Return the levels that answers about one contract on each side make; raise RowError for no figure."""
     worth = price * positive("multiplier", details.contract.multiplier)
     most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
     initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)

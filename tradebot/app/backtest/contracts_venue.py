@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.events import Event
     from tradebot.model.account import BrokerView
     from tradebot.model.bar import Quote, VenueClock
-    from tradebot.model.instrument import Listing
+    from tradebot.model.instrument import Listing, MarginLevel
     from tradebot.ports.strategy import Strategy
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
@@ -80,7 +80,8 @@ class EngineLink:
 
     def run(self, send: Callable[[Line], Awaitable[T]], line: Line) -> T:
         """Carry out a request, with the loop that it looks at its time by."""
-        return self._loop.run_until_complete(cast("Any", send(line)))
+        done: T = self._loop.run_until_complete(cast("Any", send(line)))
+        return done
 
     def close(self) -> None:
         self._loop.close()
@@ -144,7 +145,7 @@ class EngineReader(IbkrReader):
                 self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
         return found
 
-    def _levels(self, symbol: str, details: Any) -> tuple[margins.MarginLevel, ...]:
+    def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
         told = [self._line.needed(symbol, action) for action in margins.SIDES]
         try:
             return margins.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
@@ -172,7 +173,14 @@ class Played:
             market = open_market(place, stored)
         spec, (dialect, _) = stored.spec, dialect_of(stored.spec.venue)
         self.engine = Engine(
-            market, market.calendar.start_us, _untold, spec.fill, spec.to_json(), spec.costs, stored.rates, dialect=dialect
+            market,
+            market.calendar.start_us,
+            _untold,
+            spec.fill,
+            spec.to_json(),
+            spec.costs,
+            stored.rates,
+            dialect=dialect,
         )
         self.engine.open_account(MAIN, MAIN, MAIN, spec.cash)
         self.link = EngineLink(self.engine)
@@ -198,7 +206,9 @@ def world_of(
     known = engine.market.calendar.market
     first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
     ledger.put_sessions(reader.calendar(first, last))
-    bars = StoredBars(MemoryBars, lambda: IbkrBars(reader.venue, DriftTally()), ledger.sessions, settings.day, final=True)
+    bars = StoredBars(
+        MemoryBars, lambda: IbkrBars(reader.venue, DriftTally()), ledger.sessions, settings.day, final=True
+    )
     world = World(
         rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
         permission=Permission(),

@@ -94,9 +94,11 @@ class EngineLine:
         return self.client.told
 
     async def positions(self) -> list[Any]:
-        account = self.engine.main
+        """Return what is held, with its average cost as the library tells it, which is a float."""
+        number = self.account
         return [
-            (account.number, self.contract(one.symbol), one.qty, one.cost / one.qty) for one in net_positions(account)
+            (number, self.contract(one.symbol), one.qty, float(one.cost / one.qty))
+            for one in net_positions(self.engine.main)
         ]
 
     async def values(self) -> list[Any]:
@@ -162,9 +164,7 @@ class EngineLine:
             currency=told["currency"],
             lastTradeDateOrContractMonth=told["lastTrade"],
         )
-        return SimpleNamespace(
-            contract=contract, timeZoneId=told["timeZoneId"], **{name: told[name] for name in names}
-        )
+        return SimpleNamespace(contract=contract, timeZoneId=told["timeZoneId"], **{name: told[name] for name in names})
 
     def ticks(self, symbol: str) -> Ticks | None:
         """Return what streams for a contract now; None if the venue doesn't list it."""
@@ -243,6 +243,10 @@ class _Client:
             return
         code = _NO_ORDER if refusal.body.get("code") == "no_order" else _TOO_LATE
         self._error(number, code, str(refusal.body.get("message", "")))
+
+    def reqContractDetails(self, number: int, wanted: Any) -> None:
+        """Answer that there is no such contract: those that there are needn't be asked for."""
+        self.told = []
 
     def reqHistoricalData(
         self, number: int, contract: Any, end: str, lasts: str, size: str, what: str, hours: int, dates: int, *rest: Any

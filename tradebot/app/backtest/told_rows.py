@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.ears import Status
+from tradebot.exchange.engine.orders import LIQUIDATION, SETTLEMENT
 from tradebot.exchange.faces.tws.contracts import FUTURE
 from tradebot.exchange.faces.tws.orders import ids_of, perm_id
 from tradebot.exchange.faces.tws.words import exec_id, number_of, reason, time_of, word
-from tradebot.exchange.engine.orders import LIQUIDATION, SETTLEMENT
 from tradebot.exchange.times import SECOND
 
 if TYPE_CHECKING:
