@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,12 +35,14 @@ from tradebot.exchange.commands.control import MAIN
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.opening import dialect_of, open_market
 from tradebot.exchange.state import read_market
-from tradebot.exchange.times import SECOND, to_datetime
+from tradebot.exchange.times import SECOND, from_datetime, to_datetime
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from tradebot.adapters.ibkr.told import Told
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
@@ -47,9 +50,12 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.exchange.events import Event
     from tradebot.model.account import BrokerView
-    from tradebot.model.bar import Quote, VenueClock
+    from tradebot.model.bar import Quote, Session, VenueClock
     from tradebot.model.instrument import Listing, MarginLevel
+    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
+
+    Sessions = Callable[[date, date], Sequence[Session]]
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 """How many days around the market the calendar of the books has."""
@@ -171,19 +177,18 @@ class Played:
             process.create(place, opened.spec)
             stored = read_market(place)
             market = open_market(place, stored)
-        spec, (dialect, _) = stored.spec, dialect_of(stored.spec.venue)
-        self.engine = Engine(
-            market,
-            market.calendar.start_us,
-            _untold,
-            spec.fill,
-            spec.to_json(),
-            spec.costs,
-            stored.rates,
-            dialect=dialect,
-        )
+        spec, (dialect, _), start_us = stored.spec, dialect_of(stored.spec.venue), market.calendar.start_us
+        identity, rates = spec.to_json(), stored.rates
+        self.engine = Engine(market, start_us, _untold, spec.fill, identity, spec.costs, rates, dialect=dialect)
         self.engine.open_account(MAIN, MAIN, MAIN, spec.cash)
         self.link = EngineLink(self.engine)
+        self.reader = EngineReader(self.link)
+
+    def bars(self, settings: Settings, sessions: Sessions) -> Bars:
+        """Return closed bars that are kept in memory, joined over rolls; what has ended never changes."""
+        door, source = door_to(settings.venue), lambda: IbkrBars(self.reader.venue, DriftTally())
+        stored = StoredBars(MemoryBars, source, sessions, settings.day, final=True)
+        return joined(stored, door.months, door.coin, settings.day)
 
 
 def _untold(event: Event) -> None:
@@ -197,25 +202,19 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
     """Return the bot of these settings on a market of contracts, and its books."""
-    door, (facts, events), engine = door_to(settings.venue), stores, played.engine
-    reader = EngineReader(played.link)
-    orders, account = EngineOrders(reader), reader.account()
-    now = to_datetime(engine.now_us)
-    ledger = MemoryLedger(account.number)
-    ledger.open_books(account.cash, now, account.settlement)
+    reader, (facts, events), engine = played.reader, stores, played.engine
+    account, ledger = reader.account(), MemoryLedger(played.engine.main.number)
+    ledger.open_books(account.cash, to_datetime(engine.now_us), account.settlement)
     known = engine.market.calendar.market
     first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
     ledger.put_sessions(reader.calendar(first, last))
-    bars = StoredBars(
-        MemoryBars, lambda: IbkrBars(reader.venue, DriftTally()), ledger.sessions, settings.day, final=True
-    )
     world = World(
         rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
         permission=Permission(),
         reader=reader,
         market=reader,
-        bars=joined(bars, door.months, door.coin, settings.day),
-        orders=orders,
+        bars=played.bars(settings, ledger.sessions),
+        orders=EngineOrders(reader),
         send_lock=MemorySendLock(),
         flow=NoFlow(),
         ledger=ledger,
@@ -225,3 +224,18 @@ def world_of(
         second_clock=lambda: to_datetime(engine.now_us),
     )
     return world, ledger
+
+
+@contextmanager
+def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
+    """Yield the bot's world at this moment with bars and quotes of a market whose prices differ from then on.
+
+    The books and the account stay those of the bot.
+    """
+    now_us = from_datetime(now)
+    elsewhere = Played(opened._replace(spec=replace(opened.spec, other_us=now_us)))
+    try:
+        elsewhere.engine.advance(now_us)
+        yield replace(world, market=elsewhere.reader, bars=elsewhere.bars(settings, world.ledger.sessions))
+    finally:
+        elsewhere.link.close()
