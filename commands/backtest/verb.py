@@ -67,8 +67,12 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
         if not run.made.served:
             return check(run, market, lambda: loaded(finished.planned), most, tell)
         from tradebot.app.backtest.asking_again import check_served
-        from tradebot.app.backtest.served import other_future
+        from tradebot.app.venues import door_to
 
+        if door_to(run.plan.settings.venue).months:
+            from tradebot.app.backtest.contracts_venue import other_future
+        else:
+            from tradebot.app.backtest.served import other_future
         elsewhere = partial(other_future, run.plan.settings, market)
         return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
 

@@ -21,7 +21,7 @@ ENDS_EARLY, ENDS_LATE = f"{DAY}T20:30:00Z", f"{DAY}T22:40:00Z"
 
 @pytest.fixture
 def day(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Day:
-    pit = Pit(tmp_path, lay_cable(monkeypatch.setattr), ((DAY.isoformat(), request.param),))
+    pit = Pit(tmp_path, lay_cable(monkeypatch.setattr), closes=((DAY.isoformat(), request.param),))
     return pit.day("flat")
 
 

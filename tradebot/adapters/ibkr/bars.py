@@ -45,7 +45,7 @@ class IbkrBars:
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol, page by page."""
         self.refused, width = frozenset(), width_of(timeframe) or timedelta(days=1)
-        now = datetime.fromtimestamp(self._venue.link.read(Line.time), UTC)
+        now = datetime.fromtimestamp(self._venue.link.read(lambda line: line.time()), UTC)
         # A day is over with its session, some hours after midnight.
         lasts_s = (IBKR.day.opens + IBKR.day.lasts if timeframe == "1Day" else width).total_seconds()
         for symbol in symbols:

@@ -1,6 +1,7 @@
 """Read what margin a contract needs: the venue answers it to an order that only asks (`whatIf`), and places none."""
 
 import asyncio
+from collections.abc import Sequence
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -11,7 +12,8 @@ from tradebot.adapters.ibkr.told import number, positive
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.model.instrument import MarginLevel
 
-_AWAY = {"BUY": Decimal("0.99"), "SELL": Decimal("1.01")}
+SIDES = "BUY", "SELL"
+_AWAY = dict(zip(SIDES, (Decimal("0.99"), Decimal("1.01")), strict=True))
 """Where the limit of each side stands, as a part of the last price: there it would rest, were it ever an order."""
 _PLACES = Decimal("0.000001")
 _FIGURES = "initMarginChange", "maintMarginChange"
@@ -27,18 +29,22 @@ async def levels(line: Line, details: Any, ticks: Ticks | None, tally: DriftTall
         price = last_price(ticks)
         asked = [_question(line, details, action, price) for action in _AWAY]
         told = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
-        worth = price * positive("multiplier", details.contract.multiplier)
-        most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
+        return levels_of(details, price, told)
     except RowError as error:
         tally.note("margin", error.field_name, error.problem)
     except VenueError as error:
         tally.note("margin", "whatIf", f"is refused: {error}")
     except TimeoutError:
         tally.note("margin", "whatIf", "isn't answered with figures")
-    else:
-        initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
-        return (MarginLevel(Decimal(0), initial, maintenance),)
     return ()
+
+
+def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[MarginLevel, ...]:
+    """Return the levels that answers about one contract on each side make; raise RowError for no figure."""
+    worth = price * positive("multiplier", details.contract.multiplier)
+    most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
+    initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
+    return (MarginLevel(Decimal(0), initial, maintenance),)
 
 
 def _question(line: Line, details: Any, action: str, price: Decimal) -> Any:

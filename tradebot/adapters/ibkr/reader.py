@@ -101,7 +101,7 @@ class IbkrReader:
         steady, after = False, self._told()
         for _ in range(VIEW_TRIES):
             before = after
-            held, (account, values) = self._read(Line.positions), self._read(_values)
+            held, (account, values) = self._read(lambda line: line.positions()), self._read(_values)
             after = self._told()
             if steady := _ours(before) == _ours(after):
                 break
@@ -116,7 +116,7 @@ class IbkrReader:
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says that it holds none."""
-        positions, lost = self._positions(self._read(Line.positions), self._read(_values)[1])
+        positions, lost = self._positions(self._read(lambda line: line.positions()), self._read(_values)[1])
         found = next((one for one in positions if one.symbol == symbol), None)
         if found is None and lost:
             raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")

@@ -4,11 +4,13 @@ exchange_calendars has the calendars of shares and of trading around the clock. 
 afternoon and closes early by its group of products, which only pandas_market_calendars knows (the extra `ibkr`).
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tradebot.errors import OperatorError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _USUAL = date(2000, 1, 1), date(2040, 12, 31)
+_DATE = attrgetter("date")
 
 BY_PRODUCT = frozenset({"CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"})
 """The calendars of products on Globex, by their names in pandas_market_calendars: stock indexes, metals, currencies."""
@@ -40,7 +43,7 @@ def is_listed(name: str) -> bool:
     return name in exchange_calendars.get_calendar_names()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """Return the sessions of a calendar from `start` to `end`, inclusive; half days have their early close.
 
@@ -48,13 +51,19 @@ def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """
     if not is_listed(name):
         return ()
+    # Working out all these years takes no longer than a month.
+    known = every_session(name, min(start, _USUAL[0]), max(end, _USUAL[1]))
+    return known[bisect_left(known, start, key=_DATE) : bisect_right(known, end, key=_DATE)]
+
+
+@lru_cache(maxsize=8)
+def every_session(name: str, first: date, last: date) -> Sequence[Session]:
+    """Return all sessions of a calendar in these years."""
     if name in BY_PRODUCT:
-        return _of_product(start, end, name)
+        return _of_product(first, last, name)
     import exchange_calendars
 
-    # Working out all these years takes no longer than a month, and the library keeps what it was asked for last.
-    calendar = exchange_calendars.get_calendar(name, start=min(start, _USUAL[0]), end=max(end, _USUAL[1]))
-    return _sessions(calendar.schedule.loc[start.isoformat() : end.isoformat()], "open", "close")
+    return _sessions(exchange_calendars.get_calendar(name, start=first, end=last).schedule, "open", "close")
 
 
 def _of_product(start: date, end: date, name: str) -> Sequence[Session]:

@@ -144,7 +144,8 @@ def assemble(
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
-        return _served(settings, opened, in_use, recorder)
+        made_of = _of_contracts if door_to(settings.venue).months else _served
+        return made_of(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
     account = engine.main
     if margin == "free":
@@ -187,6 +188,20 @@ def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy]
     # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
     engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
     return Assembled(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
+
+
+def _of_contracts(
+    settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
+) -> Assembled:
+    """Return a bot of futures on an engine in this process."""
+    from tradebot.app.backtest.contracts_venue import Played, world_of
+    from tradebot.app.backtest.served import ServedAhead
+
+    played, events = Played(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    world, ledger = world_of(settings, played, in_use, (recorder, events))
+    sessions, ahead = tuple(map(session_of, opened.calendar.market)), ServedAhead(world.reader, played.engine.main)
+    close = played.link.close
+    return Assembled(world, played.engine, ledger, recorder, events, sessions, ahead, served=True, close=close)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:

@@ -1,0 +1,195 @@
+"""The bot's broker on an engine of futures says, value for value, what the adapter says over the exchange's socket."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
+from tests.faults.cable import PORT, lay_cable
+from tradebot.adapters.ibkr.bars import IbkrBars
+from tradebot.adapters.ibkr.capabilities import TRADING_ID
+from tradebot.adapters.ibkr.link import Link, Patience
+from tradebot.adapters.ibkr.orders import IbkrOrders
+from tradebot.adapters.ibkr.reader import IbkrReader
+from tradebot.adapters.ibkr.venue import IbkrVenue
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
+from tradebot.exchange.market.futures import futures_venue
+from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
+from tradebot.exchange.process import create
+from tradebot.exchange.times import from_datetime
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
+from tradebot.model.trading import Mode
+from tradebot.model.values import replace
+
+START, SYMBOL, LATER, ENDED = date(2026, 12, 7), "ESZ6", "ESH7", "ESU6"
+SYMBOLS = (SYMBOL, LATER, ENDED, "ESX6")
+OPENS = datetime(2026, 12, 7, 15, 0, tzinfo=EPOCH.tzinfo)
+
+
+class Way(NamedTuple):
+    """One exchange, and a process that asks it."""
+
+    exchange: Exchange
+    reader: IbkrReader
+    orders: IbkrOrders
+
+    @property
+    def engine(self) -> Engine:
+        return self.exchange.engine
+
+    def advance(self, to: datetime) -> None:
+        status, _ = self.exchange.run(tick_to(from_datetime(to)))
+        assert status == 200
+        self.exchange.record()
+
+    def seen(self) -> dict[str, Any]:
+        """Return everything that a bot reads, without the age of prices that only a clock on the wall tells."""
+        reader, now = self.reader, EPOCH + timedelta(microseconds=self.engine.now_us)
+        quotes = reader.quotes(SYMBOLS)
+        return {
+            "clock": reader.clock(),
+            "account": reader.account(),
+            "view": reader.view(),
+            "positions": [reader.position(one) for one in SYMBOLS],
+            "ended": reader.ended(now - timedelta(days=1)),
+            "orders": reader.orders_of(SYMBOLS),
+            "fills": reader.fills(None),
+            "recent": reader.fills(now - timedelta(hours=1)),
+            "activities": reader.activities(now - timedelta(days=3)),
+            "calendar": reader.calendar(START, START + timedelta(days=9), "CMEGlobex_GC"),
+            "listings": {name: replace(one, read_at=now) for name, one in reader.listings(SYMBOLS).items()},
+            "quotes": {name: replace(one, at=now) for name, one in quotes.items()},
+            "rejected": set(reader.rejected_quotes),
+        }
+
+
+@pytest.fixture
+def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Way, Way]]:
+    """Yield two exchanges of the same market: one that is asked over its socket, and one whose engine is."""
+    venue = futures_venue(START, 3, ("ES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    fill = NEXT_BAR._replace(volume_share=Decimal("0.00002"))
+    spec = MarketSpec(start=START, symbols=symbols, sessions=3, seed=5, fill=fill, venue=venue, cash=Decimal(500_000))
+    exchanges = []
+    for name in ("far", "near"):
+        create(tmp_path / name, spec)
+        exchanges.append(open_exchange(tmp_path / name))
+    cable = lay_cable(monkeypatch.setattr)
+    cable.connect(exchanges[0], lambda fields: None)
+    link = Link("127.0.0.1", PORT, TRADING_ID, AT_ONCE, Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
+    far = IbkrVenue(Mode.SANDBOX, link)
+    near = EngineLink(exchanges[1].engine)
+    reader = EngineReader(near)
+    yield (
+        Way(exchanges[0], IbkrReader(far, DriftTally()), IbkrOrders(far, DriftTally())),
+        Way(exchanges[1], reader, EngineOrders(reader)),
+    )
+    link.close()
+    near.close()
+
+
+class Whim:
+    """Makes intents, each the same for both."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def intent(self, now: datetime, side: Side, **changes: Any) -> Intent:
+        key = IntentKey("A", "flow", START, f"slot {next(self._numbers)}", SYMBOL, side, Purpose.OPEN)
+        values: dict[str, Any] = {
+            "key": key,
+            "client_order_id": key.client_order_id(),
+            "operation": Operation.SUBMIT,
+            "purpose": Purpose.OPEN,
+            "instrument": ES,
+            "side": side,
+            "quantity": Decimal(2),
+            "order_type": OrderType.MARKET,
+            "limit_price": None,
+            "time_in_force": TimeInForce.DAY,
+            "cycle_id": "c1",
+            "at": now,
+            **changes,
+        }
+        return Intent(**values)
+
+
+def test_each_step_of_a_day_is_told_and_answered_alike(sides: tuple[Way, Way]) -> None:
+    far, near = sides
+    whim, at = Whim(), OPENS
+    fills = 0
+
+    def goes_on(**span: int) -> None:
+        nonlocal at, fills
+        at += timedelta(**span)
+        for side in sides:
+            side.advance(at)
+        told = far.seen()
+        assert near.seen() == told
+        fills = max(fills, len(told["fills"]))
+
+    def both(what: str, intent: Intent) -> Reply:
+        first, second = (getattr(side.orders, what)(intent) for side in sides)
+        assert isinstance(first, Reply)
+        assert second == first
+        told = far.seen()
+        assert near.seen() == told
+        return first
+
+    goes_on(minutes=0)
+    price = Decimal(str(far.reader.quotes([SYMBOL])[SYMBOL].last)).quantize(Decimal("0.25"))
+    below, far_below, above = price - 20, price - 400, price + 400
+    stop = {"order_class": OrderClass.BRACKET, "stop_price": below}
+    entry = both("submit", whim.intent(at, Side.BUY, **stop))
+    assert entry.order is not None
+    goes_on(minutes=2)
+    goes_on(minutes=5)
+    # What is held is protected by a target beside its stop, and the stop gets another price.
+    leg = far.reader.legs(entry.order.venue_id)[0]
+    assert near.reader.legs(entry.order.venue_id) == [leg]
+    protects = {"purpose": Purpose.PROTECT, "order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC}
+    aim = whim.intent(at, Side.SELL, **protects, limit_price=above)
+    target = both("submit", replace(aim, key=replace(aim.key, role=Purpose.PROTECT)))
+    moved = whim.intent(at, Side.SELL, order_type=OrderType.STOP, stop_price=below + 1, operation=Operation.REPLACE)
+    both("replace", replace(moved, target_venue_id=leg.venue_id))
+    resting = both("submit", whim.intent(at, Side.BUY, order_type=OrderType.LIMIT, limit_price=far_below))
+    assert resting.order is not None
+    # What can't be is refused in the same words.
+    both("submit", whim.intent(at, Side.BUY, order_type=OrderType.LIMIT, limit_price=price + Decimal("0.10")))
+    both("submit", whim.intent(at, Side.BUY, quantity=Decimal(100_000)))
+    both("submit", whim.intent(at, Side.BUY, quantity=Decimal(100_000), **stop))
+    ends = whim.intent(at, Side.BUY, operation=Operation.CANCEL)
+    for venue_id in (resting.order.venue_id, resting.order.venue_id, "77", leg.venue_id):
+        both("cancel", replace(ends, target_venue_id=venue_id))
+    assert target.order is not None
+    goes_on(hours=2)
+    both("submit", whim.intent(at, Side.SELL, quantity=Decimal(5)))
+    goes_on(minutes=3)
+    # Through the afternoon's break, into the next trade date, and over midnight in Chicago.
+    for hours in (5, 2, 6, 9):
+        goes_on(hours=hours)
+    both("submit", whim.intent(at, Side.BUY, quantity=Decimal(5)))
+    goes_on(minutes=4)
+    assert fills > 3
+
+
+def test_bars_are_those_of_the_socket(sides: tuple[Way, Way]) -> None:
+    for side in sides:
+        side.advance(OPENS)
+    for timeframe, first in (("5Min", timedelta(hours=20)), ("1Hour", timedelta(days=4)), ("1Day", timedelta(days=30))):
+        pages = [
+            [*IbkrBars(side.reader._venue, DriftTally()).pages([SYMBOL, "ESX6"], timeframe, OPENS - first, OPENS)]
+            for side in sides
+        ]
+        assert pages[1] == pages[0]
+        assert sum(len(page[SYMBOL]) for page in pages[0]) > 10
