@@ -53,6 +53,7 @@ VERBS: Mapping[str, str] = {
     "pnl": "commands.pnl.verb",
     "events": "commands.events",
     "tail": "commands.tail",
+    "export": "commands.export",
     "report": "commands.report.verb",
     "learn": "commands.learn.verb",
     "compare": "commands.compare.verb",

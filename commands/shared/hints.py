@@ -21,7 +21,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "shadow"),
     "Look": (
         "summary", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders", "fills",
-        "trades", "pnl", "report", "learn", "compare", "events", "tail", "schedule", "signals", "registry", "audit",
+        "trades", "pnl", "report", "learn", "compare", "events", "tail", "export", "schedule", "signals",
+        "registry", "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (

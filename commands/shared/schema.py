@@ -79,6 +79,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "trades-tax": ("commands.trades.tax:Tax",),
     "trades-swaps": ("commands.trades.swaps:Swaps",),
     "tail": ("commands.tail:Written",),
+    "export": ("commands.export:Tables",),
     "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
     "backup": ("commands.backup:Backups",),
     "restore": ("commands.recover.verb:Recovered",),

@@ -189,6 +189,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "evaluate-exits",
     )
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
+    bot.all_say(f"export --to {bot.folder.parent}/books.db", "export --to redis://nonsense")
     bot.all_say("promote", "promote flow", "promote nothing", "promote flow --to candidate", "demote", "shadow")
     bot.all_say("parity 2026-11-17", "schedule check", "schedule run backup", "schedule run nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")

@@ -1,0 +1,78 @@
+"""`tradebot export`: write the books' orders, executions and audit lines into a database that other programs read."""
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.surface import VERBS, Report, on_bot
+from tradebot.errors import OperatorError, word
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+To = Annotated[str, typer.Option("--to", help="A file of SQLite, or postgresql://USER@HOST/DATABASE.")]
+As = Annotated[str | None, typer.Option("--as", help="The bot's name there [its folder's name].")]
+
+
+class Tables(Struct, frozen=True):
+    """What was written under which name, and how many rows each table has of this bot; `books_at` is their time."""
+
+    bot: str
+    to: str
+    books_at: datetime | None
+    orders: int
+    executions: int
+    audit: int
+
+
+def run(app: "App", to: str, name: str | None) -> Report:
+    """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
+    from commands.shared.history import read_history
+    from tradebot.adapters.exports.tables import POSTGRES, Table, Whose, write
+    from tradebot.views.exported import AuditLine, ExecutionLine, OrderLine, exported
+
+    bot = name or app.folder.path.resolve().name
+    if not NAME.fullmatch(bot):
+        raise OperatorError(f"a bot can't be named {word(bot)} there", "use letters, digits, - and _: --as NAME")
+    if "://" in to and not to.startswith(POSTGRES):
+        raise OperatorError(
+            f"nothing can be exported to {word(to.partition('://')[0])}", "--to books.db, or postgresql://…"
+        )
+    ledger, history = app.ledger_view, read_history(app)
+    found = exported(history, ledger.intents(), ledger.orders())
+    tables = {
+        "orders": Table(OrderLine, found.orders),
+        "executions": Table(ExecutionLine, found.executions),
+        "audit": Table(AuditLine, found.audit),
+    }
+    write(to, Whose(bot, app.account_tail, app.mode_name), history.at, tables)
+    shown = "PostgreSQL" if "://" in to else to
+    rows = {table: len(of.rows) for table, of in tables.items()}
+    return Report("export", Tables(bot, shown, history.at, **rows), _render)
+
+
+def _render(console: "Console", data: Tables) -> None:
+    parts = counted(data.orders, "order"), counted(data.executions, "execution"), counted(data.audit, "audit line")
+    console.print(f"{data.to} has {parts[0]}, {parts[1]} and {parts[2]} of {data.bot}", markup=False, soft_wrap=True)
+    console.print("Try SELECT symbol, SUM(pnl) FROM executions GROUP BY symbol", markup=False)
+
+
+@on_bot(
+    VERBS,
+    "export",
+    epilog="tradebot export --to books.db\ntradebot export --to postgresql://bots@localhost/books --as main",
+)
+def export(bot: "App", to: To, name: As = None) -> Report:
+    """Write orders and executions to a database.
+
+    The tables orders, executions and audit are views of the books. Bots may share a database: a bot replaces its own
+    rows alone, in one transaction. The bot never reads them.
+    """
+    return run(bot, to, name)

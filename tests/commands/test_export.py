@@ -1,0 +1,48 @@
+"""`tradebot export`: the tables in a database say what the verbs say."""
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+from tests.bot import Bot, second_session
+
+
+def test_tables_are_the_orders_and_fills_of_the_books(bot: Bot, tmp_path: Path) -> None:
+    second_session(bot)
+    assert bot.json("trade-once")["orders"] > 0
+    bot.says("exchange", "tick", "2m")
+    bot.says("evaluate-exits")
+    symbol = bot.json("positions")["positions"][0]["symbol"]
+    assert bot.says("flatten", symbol, "--confirm", symbol).code == 0
+    bot.says("exchange", "tick", "2m")
+    bot.says("evaluate-exits")
+    file = tmp_path / "books.db"
+    for _ in range(2):
+        said = bot.json("export", "--to", str(file), "--as", "main")
+    orders, fills = bot.json("orders", "--all", "--last", "1000")["orders"], bot.json("fills")["fills"]
+    own = [one for one in orders if one["client_order_id"].startswith("tb1.")]
+    assert (said["orders"], said["executions"], said["audit"]) == (len(own), len(fills), len(own))
+    with sqlite3.connect(file) as books:
+        assert sorted(name for (name,) in books.execute("SELECT id FROM orders")) == sorted(
+            one["client_order_id"] for one in own
+        )
+        quantities = books.execute("SELECT exec_id, CAST(quantity AS TEXT), order_id FROM executions").fetchall()
+        assert {(name, Decimal(q)) for name, q, _ in quantities} == {(f["id"], Decimal(f["quantity"])) for f in fills}
+        assert all(order for _, _, order in quantities)
+        (realized,) = books.execute("SELECT SUM(pnl) FROM executions WHERE symbol = ?", (symbol,)).fetchone()
+        lines = books.execute("SELECT action, price, pnl, reason FROM audit WHERE symbol = ?", (symbol,)).fetchall()
+    trade = next(one for one in bot.json("trades")["trades"] if one["symbol"] == symbol)
+    assert abs(Decimal(str(realized)) - Decimal(trade["gross_usd"])) < Decimal("0.005")
+    closes = [line for line in lines if line[0].startswith("close")]
+    *_, (_, price, pnl, reason) = closes
+    assert price is not None
+    assert pnl is not None
+    assert reason
+
+
+def test_a_place_that_can_t_be_names_the_next_command(bot: Bot) -> None:
+    wrong = bot.says("export", "--to", "redis://nonsense")
+    assert wrong.code == 2
+    assert "--to books.db" in wrong.err
+    assert bot.says("export", "--to", "/nonexistent-folder/books.db", "--as", "a").code == 2
+    assert "--as NAME" in bot.says("export", "--to", "books.db", "--as", "no good").err

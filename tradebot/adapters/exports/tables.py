@@ -1,0 +1,161 @@
+"""Write views of the books into tables of a database, those of one bot at a time and in one transaction.
+
+Several bots may share a database: each row says whose it is. A bot's rows are replaced as a whole, so that a reader
+sees either the books as they were or as they are now. All names in statements are our own; values are parameters.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
+
+from msgspec import Struct
+
+from tradebot.adapters.text.redaction import learn
+from tradebot.errors import OperatorError, TemporaryError
+
+POSTGRES = ("postgresql://", "postgres://")
+TIMEOUT_S = 30
+KINDS: Mapping[type, tuple[str, str]] = {
+    str: ("TEXT", "TEXT"),
+    Decimal: ("NUMERIC", "NUMERIC"),
+    datetime: ("TEXT", "TIMESTAMPTZ"),
+}
+"""The type of a column in SQLite and in PostgreSQL, by that of its field."""
+
+
+class Whose(NamedTuple):
+    """Which bot rows are of: its name among the others, its account by the last four characters, and its mode."""
+
+    bot: str
+    account: str
+    mode: str
+
+
+class Cursor(Protocol):
+    """The part of a database driver's cursor that is used."""
+
+    def execute(self, query: Any, parameters: Any = ...) -> Any: ...
+
+    def executemany(self, query: Any, parameters: Any) -> Any: ...
+
+    def fetchall(self) -> Any: ...
+
+
+class Dialect(NamedTuple):
+    """How a database wants its statements: its place among `KINDS`, and what stands for a value."""
+
+    place: int
+    mark: str
+
+
+SQLITE, SERVER = Dialect(0, "?"), Dialect(1, "%s")
+
+
+class Table(NamedTuple):
+    """The rows of one table, and their type, whose fields are the table's columns."""
+
+    kind: type[Struct]
+    rows: Sequence[Struct]
+
+
+def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, Table]) -> None:
+    """Replace the rows of one bot in a database: a file of SQLite, or the address of a PostgreSQL server.
+
+    `tables` are by name, and `at` is the time of the books. Raises OperatorError if the place has rows of
+    another account under this bot's name, or can't take them, and TemporaryError if a server can't be reached.
+    """
+    to_server = address.startswith(POSTGRES)
+    with _server(address) if to_server else _file(Path(address)) as cursor:
+        _replace(cursor, SERVER if to_server else SQLITE, whose, at, tables)
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[Cursor]:
+    import sqlite3
+
+    cure = "name a file in a folder that exists, for example --to books.db"
+    try:
+        with closing(sqlite3.connect(path, timeout=TIMEOUT_S)) as connection, connection:
+            cursor = connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            yield cursor
+    except sqlite3.Error as error:
+        raise OperatorError(f"the tables can't be written to {path}: {error}", cure) from error
+
+
+@contextmanager
+def _server(address: str) -> Iterator[Cursor]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise OperatorError(
+            "an export to PostgreSQL needs the extra postgres", "pip install 'tradebot[postgres]'"
+        ) from error
+    secret = address.partition("://")[2].partition("@")[0].partition(":")[2]
+    if secret:
+        learn(secret)
+    try:
+        with psycopg.connect(address, connect_timeout=TIMEOUT_S) as connection, connection.cursor() as cursor:
+            yield cursor
+    except psycopg.OperationalError as error:
+        cure = "check the address, and that the server runs: postgresql://USER@HOST:5432/DATABASE"
+        raise TemporaryError(f"the database can't be reached: {_first_line(error)}", cure) from error
+    except psycopg.Error as error:
+        cure = "use a database of its own, whose owner the user is"
+        raise OperatorError(f"the database refused the tables: {_first_line(error)}", cure) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _replace(cursor: Cursor, dialect: Dialect, whose: Whose, at: datetime | None, tables: Mapping[str, Table]) -> None:
+    mark, stamp = dialect.mark, KINDS[datetime][dialect.place]
+    cursor.execute(
+        "CREATE TABLE IF NOT EXISTS bots"
+        f" (bot TEXT PRIMARY KEY, account TEXT NOT NULL, mode TEXT NOT NULL, books_at {stamp})"
+    )
+    cursor.execute(f"SELECT account, mode FROM bots WHERE bot = {mark}", (whose.bot,))  # noqa: S608 -- our own names
+    before = [tuple(row) for row in cursor.fetchall()]
+    if before and before != [(whose.account, whose.mode)]:
+        account, mode = before[0]
+        raise OperatorError(
+            f"there are rows of another bot named {whose.bot}: its account ends in {account}, its mode is {mode}",
+            "give this bot another name there: --as NAME",
+        )
+    for name, table in tables.items():
+        _replace_rows(cursor, dialect, whose.bot, name, table)
+    cursor.execute(f"DELETE FROM bots WHERE bot = {mark}", (whose.bot,))  # noqa: S608 -- our own names
+    values = (*whose, _plain(at, dialect))
+    cursor.execute(f"INSERT INTO bots VALUES ({', '.join([mark] * 4)})", values)  # noqa: S608 -- marks alone
+
+
+def _replace_rows(cursor: Cursor, dialect: Dialect, bot: str, table: str, of: Table) -> None:
+    kind, rows = of
+    columns = {"bot": str, **{name: _kind(hint) for name, hint in get_type_hints(kind).items()}}
+    typed = ", ".join(f"{name} {KINDS[each][dialect.place]}" for name, each in columns.items())
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({typed})")
+    cursor.execute(f"CREATE INDEX IF NOT EXISTS {table}_of_bot ON {table} (bot)")
+    cursor.execute(f"DELETE FROM {table} WHERE bot = {dialect.mark}", (bot,))  # noqa: S608 -- our own names
+    marks = ", ".join([dialect.mark] * len(columns))
+    values = [(bot, *(_plain(getattr(row, name), dialect) for name in kind.__struct_fields__)) for row in rows]
+    if values:
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 -- our own names
+        cursor.executemany(statement, values)
+
+
+def _kind(hint: Any) -> type:
+    """Return the type of a field without None."""
+    return next(kind for kind in KINDS if hint is kind or kind in get_args(hint))
+
+
+def _plain(value: Any, dialect: Dialect) -> Any:
+    """Return a value as a driver takes it: SQLite has neither decimals nor times, and keeps both as text would read."""
+    if dialect is SERVER:
+        return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value

@@ -1,0 +1,178 @@
+"""The books as three tables that other programs join: orders, executions, and a line for each order and why.
+
+They are views: nothing in them is written down anywhere else, and the books stay the one place that counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.instrument import ONE, notional
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.order import Order, OrderStatus, fee_id
+from tradebot.model.position import OwnedFill
+from tradebot.views.performance.history import NOT_OURS, History
+
+FAILED = "FAILED"
+"""The status of an order that was refused, whoever refused it."""
+NOTHING = Decimal(0)
+
+
+class OrderLine(Struct, frozen=True):
+    """One order of the bot's. `id` is the bot's own, `perm_id` the venue's, empty while the venue has told none.
+
+    `intent` is what it was for, and `status` the venue's word in capitals, or FAILED if it was refused.
+    """
+
+    id: str
+    perm_id: str
+    strategy: str
+    intent: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    order_type: str
+    status: str
+    timestamp: datetime
+
+
+class ExecutionLine(Struct, frozen=True):
+    """One fill of the bot's, in USD. `order_id` is the bot's own id of its order, empty if no order of its own made it.
+
+    `commission` is None as long as the venue hasn't said it; a venue that charges a whole day has none here. `pnl` is
+    what the fill realized, first in, first out, less its commission as far as that is known. `source` says what wrote
+    the fill: the venue, or for example a plan or an adoption.
+    """
+
+    order_id: str
+    exec_id: str
+    exec_time: datetime
+    strategy: str
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    multiplier: Decimal
+    commission: Decimal | None
+    pnl: Decimal
+    source: str
+
+
+class AuditLine(Struct, frozen=True):
+    """What became of one order: its average `price` and `pnl` are None as long as it hasn't filled."""
+
+    at: datetime
+    order_id: str
+    symbol: str
+    action: str
+    quantity: Decimal
+    price: Decimal | None
+    pnl: Decimal | None
+    reason: str
+
+
+class Exported(Struct, frozen=True):
+    """The three tables, each oldest first."""
+
+    orders: tuple[OrderLine, ...]
+    executions: tuple[ExecutionLine, ...]
+    audit: tuple[AuditLine, ...]
+
+
+def exported(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
+    """Return the tables of one account, all as of one moment of the books."""
+    makes = {one.intent.client_order_id: one for one in intents if one.intent.makes_order}
+    reported = {order.client_order_id: order for order in orders}
+    names = {order.venue_id: name for name, order in reported.items() if name in makes}
+    # The stop of an entry has an id of the venue's; it is the entry's order all the same.
+    names |= {
+        order.venue_id: names[order.parent]
+        for order in reported.values()
+        if order.parent in names and order.venue_id not in names
+    }
+    executions = tuple(_executions(history, names))
+    of_order = defaultdict[str, list[ExecutionLine]](list)
+    for line in executions:
+        of_order[line.order_id].append(line)
+    records = sorted(makes.values(), key=lambda one: one.intent.at)
+    ids = {name: reported[name].venue_id for name in makes if name in reported}
+    own = {name: [line for line in of_order[name] if line.side == makes[name].intent.side.value] for name in makes}
+    return Exported(
+        tuple(_order(one, reported.get(one.intent.client_order_id), ids) for one in records),
+        executions,
+        tuple(_audit(one, own[one.intent.client_order_id]) for one in records),
+    )
+
+
+def _order(record: IntentRecord, order: Order | None, ids: Mapping[str, str]) -> OrderLine:
+    intent = record.intent
+    refused = record.state is IntentState.REJECTED or (order is not None and order.status is OrderStatus.REJECTED)
+    return OrderLine(
+        id=intent.client_order_id,
+        perm_id=ids.get(intent.client_order_id, ""),
+        strategy=intent.key.strategy,
+        intent=intent.purpose.value,
+        symbol=intent.instrument.symbol,
+        side=intent.side.value,
+        quantity=intent.quantity,
+        order_type=intent.order_type.value,
+        status=FAILED if refused else (order.status if order else record.state).value.upper(),
+        timestamp=intent.at,
+    )
+
+
+def _executions(history: History, names: Mapping[str, str]) -> Iterator[ExecutionLine]:
+    realized = defaultdict[str, Decimal](Decimal)
+    for lot in history.lots.closed:
+        realized[lot.exit_fill] += lot.gross_usd
+    awaited = {owned.fill.activity_id for owned in history.awaited}
+    later = {movement.about: -movement.amount_usd for movement in history.cash if movement.about}
+    for owned in history.owned:
+        if owned.strategy != NOT_OURS:
+            yield _execution(owned, names, realized, None if owned.fill.activity_id in awaited else _fee(owned, later))
+
+
+def _fee(owned: OwnedFill, later: Mapping[str, Decimal]) -> Decimal:
+    """Return what the venue took for a fill in USD: with the fill, or booked since."""
+    fee = owned.fill.fee
+    if fee is None or fee.amount is not None:
+        return fee.usd if fee else NOTHING
+    return later.get(fee_id(owned.fill.activity_id), NOTHING)
+
+
+def _execution(
+    owned: OwnedFill, names: Mapping[str, str], realized: Mapping[str, Decimal], fee: Decimal | None
+) -> ExecutionLine:
+    fill = owned.fill
+    return ExecutionLine(
+        order_id=names.get(fill.venue_order_id, ""),
+        exec_id=fill.activity_id,
+        exec_time=fill.at,
+        strategy=owned.strategy,
+        symbol=fill.symbol,
+        side=fill.side.value,
+        price=fill.price,
+        quantity=fill.quantity,
+        multiplier=fill.multiplier,
+        commission=fee if fill.fee else None,
+        pnl=realized.get(fill.activity_id, NOTHING) - (fee or NOTHING),
+        source=owned.origin.value,
+    )
+
+
+def _audit(record: IntentRecord, lines: Sequence[ExecutionLine]) -> AuditLine:
+    intent, filled = record.intent, sum((line.quantity for line in lines), NOTHING)
+    paid = sum((notional(line.quantity, line.price, ONE) for line in lines), NOTHING)
+    return AuditLine(
+        at=intent.at,
+        order_id=intent.client_order_id,
+        symbol=intent.instrument.symbol,
+        action=f"{intent.purpose.value} {intent.side.value}",
+        quantity=intent.quantity,
+        price=paid / filled if filled else None,
+        pnl=sum((line.pnl for line in lines), NOTHING) if lines else None,
+        reason=" ".join(part for part in (record.code, record.message) if part) or intent.why,
+    )
