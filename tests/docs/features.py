@@ -16,8 +16,8 @@ there; nothing else lists them. A strategy names those that it needs:
 
 A feature has one number for each closed bar, made of that bar and those before it. The first {OBSERVED}, with the six
 of the state, are what a learned policy observes. In the formulas, o, h, l, c and v are a bar's open, high, low, close
-and volume. ATR(14), RSI and ADX begin as in TA-Lib. Deviations are those of a population. MACD and TEMA are absent until
-300 bars are known: then it makes no difference where their averages began.
+and volume. ATR(14), RSI and ADX begin as in TA-Lib. Deviations are those of a population. MACD and TEMA are absent
+until 300 bars are known: then it makes no difference where their averages began.
 
 A feature that can't be computed is absent, with one of three reasons, and never a zero or a number that was clipped:
 

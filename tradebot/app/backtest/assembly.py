@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
+    from tradebot.ports.stores import Bars, Features
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -168,9 +169,19 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
+    world = replace(world, features=features_ahead(in_use, EngineBars(engine, opened.days), world))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def features_ahead(in_use: Sequence[Strategy], bars: Bars, world: World) -> Features | None:
+    """Return what computes the features of whole sessions at once, if a strategy needs any; `bars` know the future."""
+    if not any(strategy.needs.features for strategy in in_use):
+        return None
+    from tradebot.desk.features import BarFeatures
+
+    return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
 def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:

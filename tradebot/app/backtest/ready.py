@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.translating import session_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
     from tradebot.model.bar import Session
-    from tradebot.model.view import BarNeed
+    from tradebot.model.view import BarNeed, Needs
     from tradebot.ports.strategy import Strategy
 
 
@@ -50,7 +51,7 @@ def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
 
 def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions: Sequence[Session]) -> Iterator[Waits]:
     """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
-    for need in strategy.needs.bars:
+    for need in (*strategy.needs.bars, *_of_features(strategy.needs)):
         symbols = need.symbols or tuple(universe)
         late = [symbol for symbol in symbols if not _has(bars, need, symbol, sessions[0])]
         since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
@@ -59,6 +60,14 @@ def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions:
             yield Waits(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
         for symbol in late if len(symbols) > 1 else ():
             yield Waits(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
+
+
+def _of_features(needs: Needs) -> Sequence[BarNeed]:
+    if not needs.features:
+        return ()
+    from tradebot.desk.features import bars_for
+
+    return [bars_for(need, ALPACA.day) for need in needs.features]
 
 
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "State",
     "absence",
     "bars_before",
+    "checked",
     "columns",
     "feature_of",
     "features",
@@ -49,9 +50,14 @@ def features() -> Mapping[str, Feature]:
     return {each.name: each for each in found}
 
 
+def checked(name: str) -> str:
+    """Return a name of a feature; ValueError naming the nearest one if there is no such feature."""
+    return known_name(name, tuple(features()), "feature")
+
+
 def feature_of(name: str) -> Feature:
     """Return the feature of this name; ValueError naming the nearest one if there is none."""
-    return features()[known_name(name, tuple(features()), "feature")]
+    return features()[checked(name)]
 
 
 def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:

@@ -64,6 +64,12 @@ class Frame(Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.starts)
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Return when each bar closes, in seconds since 1970 UTC: at the latest when its session does."""
+        ends = self.starts + self.width_s
+        return np.where(self.opens == NOWHERE, ends, np.minimum(ends, self.closes))
+
     def part(self, first: int, end: int) -> "Frame":
         """Return the bars from one place to before another."""
         cut = {name: getattr(self, name)[first:end] for name in _COLUMNS}

@@ -99,22 +99,18 @@ class Measures:
         return np.not_equal(self.frame.opens, NOWHERE)
 
     @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Return when each bar closes, in seconds since 1970 UTC."""
+        return self.frame.ends
+
+    @cached_property
     def minute(self) -> Column:
         """Return the minute of the session at which each bar closes; the last one closes with its session."""
-        return np.where(self.in_session, (self._end - self.frame.opens) / MINUTE_S, np.nan)
+        return np.where(self.in_session, (self.ends - self.frame.opens) / MINUTE_S, np.nan)
 
     @cached_property
     def minutes_left(self) -> Column:
-        return np.where(self.in_session, (self.frame.closes - self._end) / MINUTE_S, np.nan)
-
-    @cached_property
-    def ends(self) -> NDArray[np.int64]:
-        """Return when each bar closes, in seconds since 1970 UTC."""
-        return np.where(self.in_session, self._end, self.frame.starts + self.frame.width_s)
-
-    @property
-    def _end(self) -> NDArray[np.int64]:
-        return np.minimum(self.frame.starts + self.frame.width_s, self.frame.closes)
+        return np.where(self.in_session, (self.frame.closes - self.ends) / MINUTE_S, np.nan)
 
     @cached_property
     def session_starts(self) -> NDArray[np.int64]:

@@ -25,7 +25,8 @@ class Category(StrEnum):
 
 _WORDS = {
     Category.EARNINGS: r"earnings|eps|quarterly (results|profit|loss)|q[1-4] (results|revenue)|guidance",
-    Category.MACRO: r"fed|federal reserve|fomc|cpi|ppi|inflation|payrolls?|unemployment|jobless|gdp|rate (cut|hike)s?|central bank|ecb",
+    Category.MACRO: r"fed|federal reserve|fomc|ecb|central bank|rate (cut|hike)s?|"
+    r"cpi|ppi|inflation|payrolls?|unemployment|jobless|gdp",
     Category.MERGER: r"merger|merges?|acquires?|acquisition|takeover|buyout",
     Category.REGULATORY: r"sec|fda|ftc|doj|antitrust|regulators?|regulatory|lawsuit|probe|fined?|sanctions?",
 }
