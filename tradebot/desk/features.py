@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from math import ceil, isnan
+from math import isnan
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
 
 def _a_session(need: FeatureNeed, venue: VenueDay) -> int:
     width = width_of(need.timeframe)
-    return 1 if width is None else ceil(venue.lasts / width)
+    return 1 if width is None else (venue.lasts + width - MICROSECOND) // width
 
 
 def _asked(need: FeatureNeed) -> Sequence[Feature]:

@@ -25,7 +25,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
-from tradebot.exchange.engine.account import Configuration
+from tradebot.exchange.engine.account import Account, Configuration
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.action_sources import beside
 from tradebot.exchange.shares.actions import schedule
@@ -147,9 +147,7 @@ def assemble(
     if spec.venue.dialect != USUAL:
         return _served(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
-    account = engine.main
-    if margin == "free":
-        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    account = _account_of(engine, margin)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
@@ -173,6 +171,13 @@ def assemble(
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def _account_of(engine: Engine, margin: Margin) -> Account:
+    account = engine.main
+    if margin == "free":
+        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    return account
 
 
 def features_ahead(in_use: Sequence[Strategy], bars: Bars, world: World) -> Features | None:
