@@ -17,6 +17,7 @@ from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
 from tradebot.app.backtest.ahead import EngineAhead
 from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.foreseen import features_ahead
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.venue import EngineVenue, EquityAt
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
-    from tradebot.ports.stores import Bars, Features
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -167,7 +167,8 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
-    world = replace(world, features=features_ahead(in_use, EngineBars(engine, opened.days), world))
+    if any(strategy.needs.features for strategy in in_use):
+        world = replace(world, features=features_ahead(EngineBars(engine, opened.days), world))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
@@ -178,15 +179,6 @@ def _account_of(engine: Engine, margin: Margin) -> Account:
     if margin == "free":
         account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
     return account
-
-
-def features_ahead(in_use: Sequence[Strategy], bars: Bars, world: World) -> Features | None:
-    """Return what computes the features of whole sessions at once, if a strategy needs any; `bars` know the future."""
-    if not any(strategy.needs.features for strategy in in_use):
-        return None
-    from tradebot.desk.features import BarFeatures
-
-    return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
 def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:
