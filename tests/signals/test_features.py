@@ -146,6 +146,14 @@ def test_flat_bars_have_no_value_where_something_is_divided_by_their_range() -> 
     assert absence(feature_of("body"), frame, ENOUGH - 1) is Absence.UNDEFINED
 
 
+def test_range_that_has_faded_to_rounding_divides_nothing() -> None:
+    rows = [*walked(7, 40), *[(5.1, 5.1, 5.1, 5.1, 3.0)] * 520]
+    rows[40] = (rows[39][3], max(rows[39][3], 5.1), min(rows[39][3], 5.1), 5.1, 3.0)
+    found = columns(bare(rows), ["from_sma_10", "from_kijun_26", "from_high", "range_level"])
+    assert all(isnan(column[-1]) for column in found.values())
+    assert not isnan(found["from_sma_10"][60])
+
+
 def test_first_value_comes_with_the_bar_that_the_feature_names() -> None:
     frame = bare(walked(1))
     found = columns(frame, features())

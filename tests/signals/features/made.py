@@ -22,9 +22,9 @@ Row = tuple[float, float, float, float, float]
 """Open, high, low, close and volume."""
 
 
-def hours(count: int) -> list[Session]:
+def hours(count: int, first: date = FIRST) -> list[Session]:
     """Return sessions of 23 hours that open the evening before, Monday to Friday."""
-    days = (FIRST + place * ONE_DAY for place in range(count * 2))
+    days = (first + place * ONE_DAY for place in range(count * 2))
     return [
         Session(day, opens, opens + timedelta(hours=BARS_A_SESSION))
         for day in days

@@ -19,8 +19,8 @@ from tradebot.model.view import BarNeed
 from tradebot.signals.features import columns, features, frame_of
 from tradebot.signals.features.frame import NOWHERE
 
-ROLL = date(2026, 10, 8)
-"""Some days before ES is rolled by its dates; volume says so here."""
+ROLL = date(2026, 12, 8)
+"""When ESH7 takes the place of ESZ6."""
 RATIO = 1.25
 
 
@@ -53,16 +53,23 @@ def test_bars_that_cannot_be_used_divide_the_others_into_runs() -> None:
 
 
 class Contracts:
-    """Hourly bars of two months of one root, and the days that they make."""
+    """Hourly bars of two months of one root, and the days that they make.
+
+    They are cut from a continuous series: the older month has prices of its own, and the newer one has been traded for
+    a few days only when it takes the other's place.
+    """
 
     def __init__(self, continuous: Series) -> None:
-        """Cut a continuous series into the contracts that it is made of, with the older one at its own prices."""
         older = _with_prices(continuous, [[one / RATIO for one in column] for column in _prices(continuous)])
-        self.hourly = {"ESZ6": replace(older, symbol="ESZ6"), "ESH7": replace(continuous, symbol="ESH7")}
+        begun = bisect_right(continuous.starts, IBKR.day.begins_s(ROLL - timedelta(days=4)))
+        newer = continuous.last(len(continuous) - begun)
+        self.hourly = {"ESZ6": replace(older, symbol="ESZ6"), "ESH7": replace(newer, symbol="ESH7")}
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         found = {}
         for symbol in symbols:
+            if symbol not in self.hourly:
+                continue
             series = self.hourly[symbol]
             ended = bisect_right(series.starts, until.timestamp() - HOUR_S)
             found[symbol] = self._days(symbol, until) if need.timeframe == DAY else first(series, ended)
@@ -76,16 +83,15 @@ class Contracts:
                 last[day] = close
         starts = array("q", [IBKR.day.begins_s(day) for day in last])
         closes = array("d", last.values())
-        # From two days before the roll on, more is traded in the newer month.
-        newer = [9.0 if (day >= ROLL - timedelta(days=2)) == (symbol == "ESH7") else 1.0 for day in last]
-        return Series(symbol, DAY, False, starts, closes, closes, closes, closes, array("d", newer))
+        volume = array("d", [9.0 if symbol == "ESZ6" else 1.0] * len(last))
+        return Series(symbol, DAY, False, starts, closes, closes, closes, closes, volume)
 
 
 def _unjoined(old: Series, new: Series) -> Series:
-    """Return the bars of one contract and, from the middle on, those of the next at their own prices."""
-    half = len(old) // 2
+    """Return the bars of one contract, and then those of the next at their own prices."""
+    before = len(old) - len(new)
     both = zip(_prices(old), _prices(new), strict=True)
-    return _with_prices(new, [[*one[:half], *other[half:]] for one, other in both])
+    return _with_prices(old, [[*one[:before], *other] for one, other in both])
 
 
 def _prices(series: Series) -> "tuple[array[float], ...]":
@@ -98,16 +104,17 @@ def _with_prices(series: Series, prices: Sequence[Sequence[float]]) -> Series:
 
 
 def test_features_over_a_roll_are_those_of_the_continuous_series() -> None:
-    sessions = hours(40)
+    sessions = hours(40, date(2026, 11, 9))
     continuous = series_of(walked(7), sessions)
     source = Contracts(continuous)
     until = datetime.fromtimestamp(continuous.starts[-1] + HOUR_S, sessions[0].open.tzinfo)
-    bars = joined(source, months_of, lambda symbol: root_of(symbol).name, IBKR.day)
-    found = bars.closed(BarNeed("1Hour", ENOUGH), ["ESH7"], until)["ESH7"]
-    raw = source.closed(BarNeed("1Hour", ENOUGH), ["ESZ6"], until)["ESZ6"]
-    assert found.close[0] == pytest.approx(raw.close[0] * RATIO)
+    assert IBKR.day.date_of(until) > ROLL
+    bars, need = joined(source, months_of, lambda symbol: root_of(symbol).name, IBKR.day), BarNeed("1Hour", ENOUGH)
+    found = bars.closed(need, ["ESH7"], until)["ESH7"]
+    old, new = (source.hourly[symbol] for symbol in ("ESZ6", "ESH7"))
+    assert len(found) == ENOUGH > len(new) > 50
     over, expected = (columns(frame_of(each, sessions), features()) for each in (found, continuous))
-    unjoined = columns(frame_of(_unjoined(raw, continuous), sessions), ["from_sma_200", "return_78"])
+    unjoined = columns(frame_of(_unjoined(old, new), sessions), ["from_sma_200", "return_78"])
     assert not any(np.allclose(column, expected[name], equal_nan=True) for name, column in unjoined.items())
     for name, column in expected.items():
         assert np.allclose(over[name], column, rtol=1e-6, atol=1e-9, equal_nan=True), name
