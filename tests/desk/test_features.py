@@ -74,6 +74,14 @@ def test_features_that_are_computed_ahead_are_those_of_each_moment(session: int)
     assert len(ahead.asked) <= 5
 
 
+def test_last_session_that_is_known_is_computed_once_too() -> None:
+    ahead, known = Stored(), [one for one in SESSIONS if one.open.timestamp() < BARS.starts[-1]]
+    whole = BarFeatures(ahead, lambda first, last, name: known, IBKR.day, whole=True)
+    for minute in range(70, 23 * 60, 60):
+        assert whole.row(ALL, "ESZ6", known[-1].open + timedelta(minutes=minute), "", ROLLS) is not None
+    assert len(ahead.asked) == 1
+
+
 def test_row_is_of_the_last_bar_that_was_closed() -> None:
     until = SESSIONS[81].open + timedelta(minutes=150)
     row = computed(Stored()).row(ALL, "ESZ6", until, "", ROLLS)

@@ -51,8 +51,9 @@ def test_the_strategy_with_features_answers_what_it_sees() -> None:
     exec(block, made)  # noqa: S102 - the page's own example
     strategy = made["Reverting"]({"contracts": 2})
     require_valid(Declared.of(strategy.needs, strategy.times))
-    low = {"rsi_14": -0.5, "from_vwap": -1.5}
-    for values, wanted in ((low, 2), ({**low, "rsi_14": -0.4}, 0), ({**low, "spread": 3.0}, 0)):
+    low = {"rsi_14": -0.5, "from_vwap": -1.5, "spread": 2.0}
+    without = {name: low[name] for name in ("rsi_14", "from_vwap")}
+    for values, wanted in ((low, 2), ({**low, "rsi_14": -0.4}, 0), ({**low, "spread": 3.0}, 0), (without, 0)):
         row = FeatureRow(NOW, values)
         view = StrategyView(NOW, ("ESZ6",), features={("ESZ6", "5Min"): row})
         assert checked(view, strategy.propose(view)) == (Target("ESZ6", quantity=Decimal(wanted)),)

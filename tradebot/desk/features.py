@@ -115,10 +115,10 @@ class BarFeatures:
         if self._whole and need.timeframe != DAY:
             near = self._sessions(until.date() - ENDS_LATE, until.date() + BEGINS_AHEAD, calendar)
             place = bisect_left(near, until, key=attrgetter("open"))
-            following = near[place].open if place < len(near) else until
             if place:
-                session = near[place - 1]
-                return session.open, max(following, until), max(session.close, until)
+                session, following = near[place - 1], near[place:]
+                ends = following[0].open if following else max(session.close, until)
+                return session.open, ends, max(session.close, until)
         return until - MICROSECOND, until, until
 
     def _computed(self, place: Place, after: datetime, until: datetime, last: datetime) -> _Kept | None:
