@@ -102,6 +102,7 @@ def test_without_bars_there_is_no_row() -> None:
 def test_bars_reach_as_far_back_as_the_features_do() -> None:
     need = FeatureNeed("5Min", ("return_78", "volume_of_bar"))
     assert bars_for(need, IBKR.day) == BarNeed("5Min", 468 + 300 + 22 * 276, least=1 + 20 * 276)
+    assert bars_for(FeatureNeed("5Min", ("spread",)), IBKR.day) == BarNeed("5Min", 1 + 300 + 2 * 276, least=1)
     assert bars_for(FeatureNeed(DAY, ("rsi_14",)), IBKR.day) == BarNeed(DAY, 15 + 300 + 2, least=15)
 
 

@@ -101,5 +101,6 @@ def _not_given(reads: Sequence[Reads], frame: Frame, place: int) -> bool:
 
 def bars_before(asked: Sequence[Feature], bars_a_session: int) -> int:
     """Return how many bars before the first one of interest are read to compute features."""
-    most, sessions = max(each.bars for each in asked), max(each.sessions for each in asked)
+    most = max((each.bars for each in asked), default=1)
+    sessions = max((each.sessions for each in asked), default=0)
     return most + SETTLED + (sessions + 1) * bars_a_session
