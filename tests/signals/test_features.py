@@ -1,7 +1,7 @@
 """The features of the market: what they are by definition, and the laws that hold for all of them."""
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from math import isfinite, isnan, nan
 
 import numpy as np
@@ -109,6 +109,18 @@ def test_the_same_bars_a_day_later_give_the_same_values(seed: int) -> None:
     today = columns(frame_of(series_of(rows, sessions), sessions), names)
     later = columns(frame_of(series_of(rows, moved), moved), names)
     assert [name for name in names if not same(today[name], later[name])] == []
+
+
+def test_sessions_that_open_an_hour_later_by_utc_change_nothing() -> None:
+    rows, sessions, hour = walked(11), hours(40), timedelta(hours=1)
+    # As after clocks are set back in fall: the hour that they show twice is over once by UTC.
+    turned = [replace(one, open=one.open + hour, close=one.close + hour) for one in sessions[18:]]
+    before, after = (
+        columns(frame_of(series_of(rows, of), of, (date(2027, 3, 9),)), features())
+        for of in (sessions, [*sessions[:18], *turned])
+    )
+    assert [name for name in before if not same(before[name], after[name])] == []
+    assert np.isfinite(after["volume_of_bar"][-1])
 
 
 PRICES = st.floats(1e-6, 1e12)
