@@ -8,14 +8,14 @@ from msgspec import Struct
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from tradebot.model.view import BarNeed, Needs
+    from tradebot.model.view import BarNeed, FeatureNeed, Needs
 
 EVERY_PASS = "every pass of entries"
 """When a strategy that sets no times is asked."""
 
 
 class NeedsRow(Struct, frozen=True):
-    """What a strategy reads: kinds of flow facts, bars, and whether quotes, its own lots and trades, and its equity."""
+    """What a strategy reads: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity."""
 
     facts: tuple[str, ...]
     bars: "tuple[BarNeed, ...]"
@@ -23,10 +23,19 @@ class NeedsRow(Struct, frozen=True):
     lots: bool
     equity: bool
     trades: bool
+    features: "tuple[FeatureNeed, ...]" = ()
 
 
 def needs_row(needs: "Needs") -> NeedsRow:
-    return NeedsRow(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, needs.trades)
+    return NeedsRow(
+        tuple(sorted(needs.facts)),
+        needs.bars,
+        needs.quotes,
+        needs.lots,
+        needs.equity,
+        needs.trades,
+        needs.features,
+    )
 
 
 def in_words(needs: NeedsRow) -> str:
@@ -38,6 +47,10 @@ def _words(needs: NeedsRow) -> Iterator[str]:
         yield f"flow ({', '.join(needs.facts)})"
     for bars in needs.bars:
         yield _of_bars(bars)
+    for wanted in needs.features:
+        optional = f", {len(wanted.optional)} of them optional" if wanted.optional else ""
+        count = counted(len(wanted.names) + len(wanted.optional), "feature")
+        yield f"{count} of {wanted.timeframe} bars{optional}"
     if needs.quotes:
         yield "quotes"
     if needs.lots:

@@ -239,7 +239,7 @@ def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | Non
     from tradebot.model.decision import Decision, Verdict
     from tradebot.model.view import StrategyView
 
-    shown = () if strategy.needs.bars or strategy.needs.quotes else tuple(universe)
+    shown = () if strategy.needs.bars or strategy.needs.quotes or strategy.needs.features else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
     found = answer if isinstance(answer, Decision) else checked(view, answer)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, demo, exits, limits_rows, listed_faults, signals, tables, verbs
+from tests.docs import conformance, demo, exits, features, limits_rows, listed_faults, signals, tables, verbs
 from tradebot.app import sandbox
 
 
@@ -30,6 +30,7 @@ pages: list[tuple[Path, Callable[[], str]]] = [
     (conformance.PAGE, conformance.page),
     (signals.PAGE, signals.page),
     (exits.PAGE, exits.page),
+    (features.PAGE, features.page),
 ]
 if "demo" in sys.argv[1:]:
     pages.append((demo.PAGE, played))

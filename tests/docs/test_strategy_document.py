@@ -1,11 +1,17 @@
 """The page about the flow strategy quotes the values that are shipped and figures that can be computed."""
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.builders import NOW
+from tradebot.adapters.plugins.messages import Declared
+from tradebot.adapters.plugins.process import require_valid
 from tradebot.app.settings import load
+from tradebot.desk.answers import checked
 from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
+from tradebot.model.view import FeatureRow, StrategyView, Target
 
 TEXT = (Path(__file__).parents[2] / "docs" / "STRATEGY.md").read_text(encoding="utf-8")
 
@@ -37,3 +43,17 @@ def test_the_figures_of_the_earlier_score_are_what_it_computes() -> None:
     steep, mild = (score(LegacyInputs(toxicity=it)).rows["toxicity_penalty"] for it in (0.51, 0.5))
     assert steep > mild, "0.51 scored above 0.50"
     assert score(LegacyInputs(dark_pool_direction=1, dark_pool_premium_usd=1e9)).rows["dark_pool"] > 0
+
+
+def test_the_strategy_with_features_answers_what_it_sees() -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    made: dict[str, Any] = {}
+    exec(block, made)  # noqa: S102 - the page's own example
+    strategy = made["Reverting"]({"contracts": 2})
+    require_valid(Declared.of(strategy.needs, strategy.times))
+    low = {"rsi_14": -0.5, "from_vwap": -1.5, "spread": 2.0}
+    without = {name: low[name] for name in ("rsi_14", "from_vwap")}
+    for values, wanted in ((low, 2), ({**low, "rsi_14": -0.4}, 0), ({**low, "spread": 3.0}, 0), (without, 0)):
+        row = FeatureRow(NOW, values)
+        view = StrategyView(NOW, ("ESZ6",), features={("ESZ6", "5Min"): row})
+        assert checked(view, strategy.propose(view)) == (Target("ESZ6", quantity=Decimal(wanted)),)

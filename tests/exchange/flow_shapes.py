@@ -1,7 +1,7 @@
 """The fields of each further endpoint's rows by type, from captured responses and documented examples.
 
-The types are text, decimal (a number as text), integer, number, boolean, list, date and time; a ? means that a field
-may be null, as where something is not known yet. The examples show few nulls.
+The types are text, decimal (a number as text), integer, number, boolean, list, object, date and time; a ? means that a
+field may be null, as where something is not known yet. The examples show few nulls.
 """
 
 from urllib.parse import quote
@@ -61,6 +61,13 @@ SHAPES: dict[str, dict[str, str]] = {
         "decimal": "marketcap",
         "text": "catalyst description drug indication status ticker",
         "text?": "notes outcome outcome_brief source_link",
+    },
+    "headlines": {
+        "boolean": "is_major",
+        "list": "tags tickers",
+        "object": "meta",
+        "text": "headline sentiment source",
+        "time": "created_at",
     },
     "info": {
         "boolean": "has_dividend has_earnings_history has_investment_arm has_options",

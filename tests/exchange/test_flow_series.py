@@ -47,8 +47,9 @@ def rows_of(answer: Any) -> list[dict[str, Any]]:
 
 
 def kind_of_value(value: object) -> str:
-    if isinstance(value, bool | int | float | list):
-        return {"bool": "boolean", "int": "integer", "float": "number", "list": "list"}[type(value).__name__]
+    if isinstance(value, bool | int | float | list | dict):
+        names = {"bool": "boolean", "int": "integer", "float": "number", "list": "list", "dict": "object"}
+        return names[type(value).__name__]
     assert isinstance(value, str), value
     for word, pattern in (("decimal", DECIMAL), ("date", DATE), ("time", TIME)):
         if pattern.fullmatch(value):
@@ -408,3 +409,19 @@ def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) 
     moves = [later - now for now, later in zip(closes[-len(nets) :], closes[-len(nets) + 1 :], strict=False)]
     agreeing = sum(net * move > 0 for net, move in zip(nets, moves, strict=False))
     assert 0.38 < agreeing / len(moves) < 0.62
+
+
+def test_headlines_are_those_published_so_far_newest_first(traded: World) -> None:
+    found = traded.get("/api/news/headlines?limit=100")["data"]
+    times = [headline["created_at"] for headline in found]
+    assert times == sorted(times, reverse=True)
+    assert times[0][:10] == SESSION
+    assert times[0] <= f"{SESSION}T19:30:20Z"
+    assert len(found) > 60
+    about = traded.get("/api/news/headlines?ticker=UNH&limit=100")["data"]
+    named = [headline for headline in found if headline["tickers"] == ["UNH"]]
+    assert about[: len(named)] == named != []
+    assert {ticker for headline in about for ticker in headline["tickers"]} == {"UNH"}
+    major = traded.get("/api/news/headlines?major_only=true&search_term=fed&limit=100")["data"]
+    assert all(headline["is_major"] and "fed" in headline["headline"].lower() for headline in major)
+    assert 0 < len(major) < len(found)

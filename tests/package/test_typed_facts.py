@@ -40,6 +40,8 @@ EXCEPTIONS = {
     "tradebot/timetable/lines.py": "lines as people write them in the configuration",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
     "tradebot/timetable/own_clock.py": "times as people write them in the configuration",
+    "tradebot/signals/kinds/economic_calendar.py:_release": "a source's row has no other name of a report; read once",
+    "tradebot/signals/kinds/news.py:category_of": "a source tells what a headline is about in no other way; read once",
     "tradebot/model/plain_numbers.py": "numbers as people write them in the configuration",
     "tradebot/model/event.py:__new__": "the subsystem and the type in a kind's own row, written in this program",
     "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",

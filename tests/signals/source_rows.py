@@ -282,6 +282,16 @@ GOOD: dict[str, dict[str, object]] = {
         "time": "2026-11-16 15:30:00+00:00",
         "type": "report",
     },
+    "news": {
+        "created_at": "2026-11-16 14:58:00+00:00",
+        "headline": "Federal Reserve signals a possible rate cut",
+        "is_major": True,
+        "meta": {},
+        "sentiment": "neutral",
+        "source": "MarketNews",
+        "tags": ["interest-rates"],
+        "tickers": [],
+    },
     "spot_gex": {
         **{
             f"{greek}_per_one_percent_move_{base}": "65476.41"

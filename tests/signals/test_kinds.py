@@ -45,6 +45,7 @@ FILES = {
     "institutional": "institution__ticker__ownership.json",
     "sector_tide": "market__sector__sector-tide.json",
     "economic_calendar": "market__economic-calendar.json",
+    "news": "news__headlines.json",
     "spot_gex": "stock__ticker__spot-exposures.json",
     "max_pain": "stock__ticker__max-pain.json",
     "realized_volatility": "stock__ticker__volatility__realized.json",

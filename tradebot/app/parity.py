@@ -97,8 +97,17 @@ def _played(
         plan = Day(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
         again = played(app.folder.path, app.folder.exchange, app.ledger_view, plan)
     ran = Ran({one.slot: one for one in again.passes}, _sent(again.ledger, session, again.passes, known))
-    needs = {strategy.name: strategy.needs.bars for strategy in app.strategies}
+    needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
     return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
+
+
+def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
+    """Return the bars that a strategy sees, and those that its features are made of."""
+    if not strategy.needs.features:
+        return strategy.needs.bars
+    from tradebot.desk.features import bars_for
+
+    return (*strategy.needs.bars, *(bars_for(need, app.day) for need in strategy.needs.features))
 
 
 def _of_bars(

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.stand_ins import NoEvents
+from tradebot.desk.views import reads_quotes
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import NEW_YORK
@@ -72,7 +73,7 @@ def past_of(
 
 
 def _reads_the_present(needs: Needs) -> bool:
-    return needs.quotes or needs.lots or needs.equity or needs.trades
+    return reads_quotes(needs) or needs.lots or needs.equity or needs.trades
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,13 +20,17 @@ from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.model.view import BarNeed, Needs, StrategyView
+from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session
 
 MOST_BARS_TOGETHER = 5_000_000
 """The most bars that one strategy may see at once: some 240 MB."""
+
+
+Rows = Mapping[tuple[str, str], FeatureRow]
+"""Features by symbol and timeframe."""
 
 
 class Seen(NamedTuple):
@@ -43,9 +47,26 @@ class Seen(NamedTuple):
 def sees_its_slot(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the moment at which its slot began.
 
-    Quotes and flow are of now. Without them, it answers the same until its lots or its equity change.
+    Quotes and flow are of now, and so are features that are made of them. Without them, it answers the same until its
+    lots or its equity change.
     """
-    return not (needs.facts or needs.quotes)
+    return not (needs.facts or needs.quotes or any(map(_differs_by_moment, needs.features)))
+
+
+def _differs_by_moment(need: FeatureNeed) -> bool:
+    # What features are made of takes long to import, and few strategies need them.
+    from tradebot.desk.features import of_the_moment
+
+    return of_the_moment(need)
+
+
+def reads_quotes(needs: Needs) -> bool:
+    """Return True if a strategy reads quotes, or features that are made of them."""
+    if needs.quotes or not needs.features:
+        return needs.quotes
+    from tradebot.desk import features
+
+    return any(map(features.reads_quotes, needs.features))
 
 
 class Sights:
@@ -64,7 +85,10 @@ class Sights:
         series = self._series(needs.bars, universe, until)
         if isinstance(series, Decision):
             return Seen(StrategyView(now, (), slot=slot), unmet=series)
-        absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series, until))}
+        rows = self._rows(needs.features, universe, until)
+        if isinstance(rows, Decision):
+            return Seen(StrategyView(now, (), slot=slot), unmet=rows)
+        absent = {symbol: why for symbol in universe if (why := self._absent(needs, symbol, series, rows, until))}
         left = tuple([symbol for symbol in universe if symbol not in absent])
         own = (each for each in self._positions if each.strategy == strategy.name) if needs.lots else ()
         lots = {position.symbol: position for position in own}
@@ -84,6 +108,7 @@ class Sights:
             costs=self.world.rules.of(strategy.name).costs,
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
             kept=MappingProxyType(self._kept_of(lots)),
+            features=MappingProxyType(rows),
         )
         return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
 
@@ -91,29 +116,82 @@ class Sights:
         return self.world.rules.of(strategy.name).universe
 
     def _absent(
-        self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series], until: datetime
+        self, needs: Needs, symbol: str, series: Mapping[SeriesKey, Series], rows: Rows, until: datetime
     ) -> Decision | None:
         if symbol not in self.listings:
             return NOT_LISTED
-        for need in strategy.needs.bars:
+        for need in needs.bars:
             if need.symbols and symbol not in need.symbols:
                 continue
             found = series.get(need.key_of(symbol))
             if not found or len(found) < need.enough:
                 have = len(found) if found else 0
                 return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.enough)
-            if need.max_age_s is not None and (age_s := self._age_s(found, until)) > need.max_age_s:
-                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, need.max_age_s, age_s)
-        if strategy.needs.quotes and symbol not in self._quotes:
+            ended = found.start_of(-1) + (width_of(found.timeframe) or timedelta(days=1))
+            if stale := self._stale(ended, need.max_age_s, until):
+                return stale
+        for wanted in needs.features:
+            if why := self._featureless(wanted, rows.get((symbol, wanted.timeframe)), until):
+                return why
+        if needs.quotes and symbol not in self._quotes:
             return unquoted(Gate.NEEDS, self.world.market.rejected_quotes.get(symbol))
         return None
 
-    def _age_s(self, series: Series, until: datetime) -> float:
-        """Return for how many seconds a session was open between the end of the newest bar and `until`."""
-        end = series.start_of(-1) + (width_of(series.timeframe) or timedelta(days=1))
-        sessions = self.world.ledger.sessions(end.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
-        open_for = (min(until, session.close) - max(end, session.open) for session in sessions)
-        return sum(max(span.total_seconds(), 0.0) for span in open_for)
+    def _featureless(self, need: FeatureNeed, row: FeatureRow | None, until: datetime) -> Decision | None:
+        """Return why a symbol hasn't the features that it must have; None if it has them."""
+        if row is None:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 0, 1)
+        for name in need.names:
+            if name not in row.values:
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.FEATURE_ABSENT, f"{name}: {row.absent[name]}")
+        return self._stale(row.at, need.max_age_s, until)
+
+    def _stale(self, ended: datetime, max_age_s: int | None, until: datetime) -> Decision | None:
+        """Return that the newest bar ended too long ago, counting for how many seconds a session was open since."""
+        if max_age_s is None:
+            return None
+        sessions = self.world.ledger.sessions(ended.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
+        open_for = (min(until, session.close) - max(ended, session.open) for session in sessions)
+        age_s = sum(max(span.total_seconds(), 0.0) for span in open_for)
+        if age_s <= max_age_s:
+            return None
+        return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, max_age_s, age_s)
+
+    def _rows(self, needs: Sequence[FeatureNeed], universe: Sequence[str], until: datetime) -> Rows | Decision:
+        """Return the features of all needs, by symbol and timeframe; a symbol without a bar has none."""
+        if not needs:
+            return {}
+        from tradebot.desk.features import BarFeatures, bars_for
+
+        venue, rows = self.world.venue, dict[tuple[str, str], FeatureRow]()
+        together = sum([bars_for(need, venue.day).depth * len(universe) for need in needs])
+        if together > MOST_BARS_TOGETHER:
+            return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
+        computed = self.world.features or BarFeatures(self.world.bars, self.world.ledger.sessions, venue.day)
+        listed = [self.listings[symbol] for symbol in universe if symbol in self.listings]
+        try:
+            for need, listing in product(needs, listed):
+                calendar = "" if listing.instrument.calendar == venue.calendar else listing.instrument.calendar
+                rolls = (listing.rolling.on,) if listing.rolling else None
+                row = computed.row(need, listing.symbol, until, calendar, rolls)
+                if row is not None:
+                    rows[listing.symbol, need.timeframe] = self._with_moment(need, row, listing)
+        except TradebotError as away:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
+        return rows
+
+    def _with_moment(self, need: FeatureNeed, row: FeatureRow, listing: Listing) -> FeatureRow:
+        from tradebot.desk.features import reads_quotes, with_moment
+
+        if not _differs_by_moment(need):
+            return row
+        spread = self._spread(listing) if reads_quotes(need) else None
+        return with_moment(need, row, self._now, spread, self._market)
+
+    def _spread(self, listing: Listing) -> float | None:
+        """Return the spread of a symbol's quote in ticks."""
+        quote = self._quotes.get(listing.symbol)
+        return None if quote is None else float((quote.ask - quote.bid) / listing.tick_at(quote.middle))
 
     def _series(
         self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
@@ -177,7 +255,7 @@ class Sights:
 
     @cached_property
     def _quotes(self) -> Mapping[str, Quote]:
-        quoting = (self._universe(strategy) for strategy in self._strategies if strategy.needs.quotes)
+        quoting = (self._universe(strategy) for strategy in self._strategies if reads_quotes(strategy.needs))
         return self.world.market.quotes(tuple(dict.fromkeys(s for universe in quoting for s in universe)))
 
     @cached_property

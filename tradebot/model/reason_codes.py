@@ -150,6 +150,7 @@ class Reason(StrEnum):
     BARS_UNAVAILABLE = auto()
     BARS_TOO_MANY = auto()
     BARS_NOT_OFFERED = auto()
+    FEATURE_ABSENT = auto()
     STRATEGY_FAILED = auto()
     STRATEGY_TIMEOUT = auto()
     STRATEGY_INVALID = auto()

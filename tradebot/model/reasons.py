@@ -1,5 +1,6 @@
 """Every reason code, listed once with its cause, meaning and remedy. The docs and tests read this table."""
 
+from tradebot.model.bar_reasons import BAR_REASONS
 from tradebot.model.contract_reasons import CONTRACT_REASONS
 from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
@@ -267,31 +268,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Unit.SYMBOLS,
     ),
     **SETUP_REASONS,
-    Reason.BARS_MISSING: unknown(
-        "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
-        "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
-        "to wait.",
-    ),
-    Reason.BARS_STALE: unknown(
-        "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
-        "Nothing to do if the symbol is halted or rarely traded. Otherwise run tradebot bars fetch, and check whether "
-        "the feed of your venue's prices fits your data plan.",
-        Unit.SECONDS,
-    ),
-    Reason.BARS_UNAVAILABLE: broken(
-        "The bars that the strategy needs couldn't be fetched, so it wasn't asked. The other strategies continue.",
-        "Nothing to do: the next pass asks again while its slot is due. tradebot bars fetch shows the error.",
-        Unit.BARS,
-    ),
-    Reason.BARS_TOO_MANY: broken(
-        "The strategy needs more bars at once than it may have, so it wasn't asked.",
-        "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
-        Unit.BARS,
-    ),
-    Reason.BARS_NOT_OFFERED: broken(
-        "The strategy needs bars of a price that the venue doesn't have, such as spot, so it wasn't asked.",
-        "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
-    ),
+    **BAR_REASONS,
     Reason.STRATEGY_FAILED: broken(
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
         "Fix the plug-in (tradebot strategy test NAME asks it again), or set it to null if another strategy is in use.",

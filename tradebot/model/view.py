@@ -51,13 +51,35 @@ class BarNeed(Struct, frozen=True):
         return self.depth if self.least is None else self.least
 
 
+class FeatureNeed(Struct, frozen=True):
+    """Features of each symbol's last closed bar, by name; docs/internals/FEATURES.md lists them.
+
+    The bars are fetched as far back as the features reach, joined over rolls. A symbol for which one of them is absent
+    is left out of the strategy's universe, with a decision that says why; one that is `optional` is only left out of
+    the values. With `max_age_s`, the bar may have ended at most so many seconds ago, as for `BarNeed`.
+    """
+
+    timeframe: str
+    names: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    max_age_s: int | None = None
+
+
+class FeatureRow(Struct, frozen=True):
+    """The features of a bar that closed `at`, by name, and why those are absent that are, by name."""
+
+    at: datetime
+    values: Mapping[str, float]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
 class Needs(Struct, frozen=True):
     """Everything a strategy reads besides the time and its universe.
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
     are its own open positions, with what the books keep of them, and `trades` those that it closed. `equity` is its
-    allotment of the account's equity. A symbol without the bars or the quote that it needs is left out of the
-    strategy's universe, with a decision that says why.
+    allotment of the account's equity. `features` are numbers made of closed bars. A symbol without the bars, the quote
+    or the features that it needs is left out of the strategy's universe, with a decision that says why.
     """
 
     facts: frozenset[str] = frozenset()
@@ -66,6 +88,7 @@ class Needs(Struct, frozen=True):
     lots: bool = False
     equity: bool = False
     trades: bool = False
+    features: tuple[FeatureNeed, ...] = ()
 
 
 NOTHING = Needs()
@@ -82,7 +105,8 @@ class StrategyView(Struct, frozen=True):
     `equity_usd` is its allotment of the account's equity. `slot` names the period of its own clock that it is asked
     for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
     the strategy's own trades that closed within the last month, by symbol, oldest first. `costs` is what its trades
-    are assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one.
+    are assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one. `features` are those
+    of the last closed bar, by symbol and timeframe.
     """
 
     now: datetime
@@ -98,12 +122,20 @@ class StrategyView(Struct, frozen=True):
     trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
     kept: Mapping[str, Kept] = field(default_factory=dict)
     costs: CostModel | None = None
+    features: Mapping[tuple[str, str], FeatureRow] = field(default_factory=dict)
 
     def bars(
         self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True, price: PriceKind = PriceKind.TRADE
     ) -> Series:
         """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""
         return self.series[SeriesKey(symbol, timeframe, adjusted, price)]
+
+    def values(self, symbol: str, timeframe: str) -> Mapping[str, float]:
+        """Return the features of a symbol's last closed bar; KeyError if the strategy didn't declare that it needs any.
+
+        All of them are there, but for optional ones that are absent.
+        """
+        return self.features[symbol, timeframe].values
 
     def frame(
         self,

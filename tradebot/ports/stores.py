@@ -25,7 +25,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, Request, SlotClaim, TradingStateRecord
 from tradebot.model.venue import Settlement
-from tradebot.model.view import BarNeed
+from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
 
 
 class Calendar(Protocol):
@@ -333,6 +333,20 @@ class Bars(Protocol):
 
         A symbol has fewer bars, or is absent, if there are no more. A bar that isn't complete is never returned.
         TemporaryError if the source doesn't answer and the store doesn't have what is needed.
+        """
+
+
+class Features(Protocol):
+    """Features of closed bars, computed when they are asked for."""
+
+    def row(
+        self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
+    ) -> FeatureRow | None:
+        """Return a symbol's features at the last bar that was closed at `until`; None if there is no bar.
+
+        Spreads, releases and news aren't in bars, so those features are left out. `calendar` names the one that the
+        symbol's sessions are of, empty for the venue's own, and `rolls` are the dates on which contracts are left, None
+        for what doesn't end. TemporaryError as `Bars` raises it.
         """
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tradebot.model.venue import Capabilities
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
     from tradebot.ports.flow import FlowSource
-    from tradebot.ports.stores import Approvals, Bars, Events, Facts, Ledger
+    from tradebot.ports.stores import Approvals, Bars, Events, Facts, Features, Ledger
     from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
@@ -174,7 +174,8 @@ class World(Struct, frozen=True):
     with the session it was asked about and when it came; it never raises. `reading` reads a reply that came at a time,
     as `signals.normalize` does; it may remember the rows of earlier ones. `code` returns the digest of the code that
     each strategy answers with, by name. `approvals` opens what people were asked and answered. `contracts` asks the
-    venue for the symbols of all its contracts, as often as it lists each; None if it can't be asked.
+    venue for the symbols of all its contracts, as often as it lists each; None if it can't be asked. `features` returns
+    those of bars if they are computed ahead, as in a backtest; otherwise each pass computes them of its `bars`.
     """
 
     rules: Rules
@@ -201,6 +202,7 @@ class World(Struct, frozen=True):
     code: Callable[[], Mapping[str, str]] = dict
     approvals: Callable[[], Approvals] = _nobody_asks
     contracts: Callable[[], Sequence[str]] | None = None
+    features: Features | None = None
 
     @property
     def venue(self) -> Capabilities:

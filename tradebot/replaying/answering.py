@@ -163,7 +163,7 @@ class Answers:
         refused = [one for one in proposed.refused if one.strategy == name]
         seen = self._look(strategy, name, self._rules).seen
         alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
-        if not strategy.needs.bars and stored.verified.get(name) == alike:
+        if not (strategy.needs.bars or strategy.needs.features) and stored.verified.get(name) == alike:
             return True
         answer = self._asked(strategy, name, self._rules)
         then = [one for one in self._all_proposed.candidates if one.strategy == name]

@@ -22,16 +22,26 @@ from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, PriceKind, Series
 from tradebot.model.values import replace
-from tradebot.model.view import NOTHING, BarNeed, Needs, Open, StrategyView
+from tradebot.model.view import NOTHING, BarNeed, FeatureNeed, FeatureRow, Needs, Open, StrategyView
 
 DAILY = BarNeed("1Day", 127)
 VALID = Declared.of(Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78, symbols=("SPY",)))), "every 5m")
 
 
 def test_a_declaration_says_what_the_needs_said() -> None:
-    needs = Needs(frozenset({"iv_rank", "flow_alerts"}), (DAILY,), quotes=True, lots=True, equity=True, trades=True)
+    wanted = FeatureNeed("5Min", ("rsi_14",), optional=("spread",), max_age_s=900)
+    needs = Needs(
+        frozenset({"iv_rank", "flow_alerts"}),
+        (DAILY,),
+        quotes=True,
+        lots=True,
+        equity=True,
+        trades=True,
+        features=(wanted,),
+    )
     declared = Declared.of(needs, "every 5m")
     assert (declared.needs, declared.times) == (needs, "every 5m")
+    require_valid(declared)
     require_valid(VALID)
 
 
@@ -46,6 +56,13 @@ WRONG = [
     ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s is above 0"),
     ({"bars": (replace(DAILY, least=0),)}, "it needs at least 0 of 127 bars; least is 1 to the depth"),
     ({"bars": (replace(DAILY, least=128),)}, "it needs at least 128 of 127 bars"),
+    ({"features": (FeatureNeed("5Min", ("rsi_15",)),)}, "rsi_14"),
+    ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("volumes",)),)}, "no feature named volumes|volumes"),
+    ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("rsi_14",)),)}, "each of them once"),
+    ({"features": (FeatureNeed("5Min", ()),)}, "a need names at least one feature"),
+    ({"features": (FeatureNeed("1Week", ("rsi_14",)),)}, "'1Week' is not a timeframe"),
+    ({"features": (FeatureNeed("5Min", ("rsi_14",), max_age_s=0),)}, "it needs features that are 0 s old at most"),
+    ({"features": (FeatureNeed("5Min", ("rsi_14",)),) * 21}, "it needs features of 21 timeframes; the most is 20"),
     ({"times": "x" * 201}, "its times are longer than 200 characters"),
 ]
 
@@ -159,6 +176,19 @@ def test_plug_in_sees_bars_of_the_spot_price_beside_those_of_trades(make: Make) 
     }
 
 
+def test_a_plug_in_declares_features_and_sees_their_values(make: Make) -> None:
+    need = 'features=(FeatureNeed("5Min", ("rsi_14",), optional=("spread",)),)'
+    plugin = make(
+        "return told(view, rsi=view.values('AAPL', '5Min')['rsi_14'], why=view.features['AAPL', '5Min'].absent)",
+        ("import BarNeed,", "import BarNeed, FeatureNeed,"),
+        ("quotes=True", f"quotes=True, {need}"),
+    )
+    assert plugin.needs.features == (FeatureNeed("5Min", ("rsi_14",), optional=("spread",)),)
+    row = FeatureRow(NOW, {"rsi_14": 0.25}, {"spread": "not given"})
+    seen = told(plugin, replace(VIEW, features=MappingProxyType({("AAPL", "5Min"): row})))
+    assert seen == {"rsi": "0.25", "why": "{'spread': 'not given'}"}
+
+
 def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make: Make) -> None:
     plugin = make("return told(view, asked=self.asked, pid=os.getpid(), now=view.now, own=os.listdir())")
     assert plugin.needs == NEEDS
@@ -251,7 +281,7 @@ def test_answers_written_in_advance_are_read_as_answers_to_nothing_else(make: Ma
 
 
 DECLARED = [
-    ('frozenset({"flow_alerts"})', 'frozenset({"news"})', "it needs 'news', which isn't a kind of facts"),
+    ('frozenset({"flow_alerts"})', 'frozenset({"gossip"})', "it needs 'gossip', which isn't a kind of facts"),
     ('frozenset({"flow_alerts"})', "7", "TypeError: 'int' object is not iterable"),
     ('BarNeed("1Day", 127)', 'BarNeed("1Day", "all")', "Reply.declared.bars"),
     ('BarNeed("1Day", 127)', 'BarNeed("1Week", 127)', "'1Week' is not a timeframe"),

@@ -1,12 +1,14 @@
 """An assembled bot: a new sandbox bot's books, rules and strategies, on an engine with the same numbers."""
 
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tests.app.backtest.roads import Stub
 from tests.exchange.worlds import World
 from tests.venues import Wanting
 from tests.worlds import evaluate_exits
@@ -14,13 +16,18 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.assembly import Assembled, Margin, assemble, loaded_strategies
+from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.settings import load
+from tradebot.desk.features import BarFeatures
 from tradebot.desk.proposals import propose
+from tradebot.desk.views import Sights
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.record import Job
+from tradebot.model.series import Series
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call
 
@@ -88,3 +95,37 @@ def test_plugins_cannot_read_the_files_of_the_market(tmp_path: Path, monkeypatch
 def test_buying_power_is_twice_the_equity_unless_margin_is_free(margin: Margin, buying_power: int) -> None:
     made = assemble(SETTINGS, SPEC, [], MemoryFacts(), margin=margin)
     assert made.world.reader.account().buying_power == buying_power
+
+
+FEATURES = FeatureNeed("5Min", ("rsi_14", "from_vwap", "from_high", "volume_of_bar", "minutes_left", "body"))
+
+
+def test_features_of_a_session_are_computed_once_and_are_those_of_each_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = Stub("policy", needs=Needs(features=(replace(FEATURES, names=(), optional=FEATURES.names),)))
+    settings = load(None, {}, {"universe": [*SPEC.symbols]}).settings
+    made, counted = assemble(settings, SPEC, [strategy], MemoryFacts()), list[datetime]()
+    assert isinstance(made.world.features, BarFeatures)
+    bars = made.world.features._bars
+
+    def closed(need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        counted.append(until)
+        return EngineBars.closed(cast("EngineBars", bars), need, symbols, until)
+
+    monkeypatch.setattr(bars, "closed", closed)
+    for session in made.sessions:
+        for minute in range(1, 400, 31):
+            now = session.open + timedelta(minutes=minute)
+            made.advance(now)
+            rows = [
+                Sights(world, made.now(), [strategy]).of(strategy).view.features
+                for world in (made.world, replace(made.world, features=None))
+            ]
+            assert rows[0] == rows[1]
+            assert {symbol for symbol, _ in rows[0]} == {*SPEC.symbols}
+            assert minute < 30 or "from_vwap" in rows[0]["AAPL", "5Min"].values
+    # Two symbols, and besides each session as a whole the moment before its first bar had closed.
+    assert len(counted) == 2 * 2 * len(made.sessions)
+
+
+def test_bot_that_needs_no_features_computes_none() -> None:
+    assert assembled().world.features is None

@@ -1,7 +1,7 @@
 """Bars straight from the engine: what the bot's own store gets over the exchange's API, and nothing from later."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -163,3 +163,12 @@ def test_returned_bars_are_a_copy() -> None:
     kept = first.close[0]
     first.close[0] = 1.0
     assert bars.closed(BarNeed("1Day", 4), ["SPY"], MOMENTS[1])["SPY"].close[1] == kept
+
+
+def test_earlier_moment_gets_its_own_bars_after_more_of_the_past_was_read() -> None:
+    need, session = BarNeed("5Min", 500), opened().calendar.market[2]
+    close, minute = (datetime.fromtimestamp(at_us / 1_000_000, UTC) for at_us in (session.close_us, session.open_us))
+    backward, alone = (EngineBars(engine_of(opened(), SPEC)) for _ in "ab")
+    for symbol in ("AAPL", "SPY"):
+        backward.closed(need, [symbol], close)
+        assert told(backward.closed(need, [symbol], minute)) == told(alone.closed(need, [symbol], minute))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.model.decision import Decision
 from tradebot.model.values import replace
-from tradebot.model.view import BarNeed, Close, Needs, Open, Reduce, StrategyView, Target, Want
+from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, StrategyView, Target, Want
 
 HEADER = struct.Struct("!Q")
 AT_ONCE = 2**16
@@ -120,16 +120,27 @@ class Declared(Struct, frozen=True):
     equity: bool
     times: str
     trades: bool = False
+    features: tuple[FeatureNeed, ...] = ()
 
     @classmethod
     def of(cls, needs: Needs, times: str) -> "Declared":
         """Return the declaration of these needs and times."""
-        return cls(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, times, needs.trades)
+        return cls(
+            tuple(sorted(needs.facts)),
+            needs.bars,
+            needs.quotes,
+            needs.lots,
+            needs.equity,
+            times,
+            needs.trades,
+            needs.features,
+        )
 
     @property
     def needs(self) -> Needs:
         """Return what it needs."""
-        return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity, self.trades)
+        facts = frozenset(self.facts)
+        return Needs(facts, self.bars, self.quotes, self.lots, self.equity, self.trades, self.features)
 
 
 class Wants(Struct, frozen=True):
@@ -179,4 +190,5 @@ def plain(view: StrategyView) -> StrategyView:
         sectors=dict(view.sectors),
         trades=dict(view.trades),
         kept=dict(view.kept),
+        features=dict(view.features),
     )

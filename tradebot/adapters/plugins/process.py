@@ -37,7 +37,7 @@ from tradebot.desk.answers import MAX_TEXT, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, width_of
-from tradebot.model.view import BarNeed, StrategyView, Want
+from tradebot.model.view import BarNeed, FeatureNeed, StrategyView, Want
 from tradebot.signals.kinds import kind_names
 
 MOST_NEEDS = 20
@@ -58,6 +58,10 @@ def require_valid(declared: Declared) -> None:
         raise ValueError(f"it needs {len(declared.bars)} series of bars per symbol; the most is {MOST_NEEDS}")
     for need in declared.bars:
         _require_bars(need)
+    if len(declared.features) > MOST_NEEDS:
+        raise ValueError(f"it needs features of {len(declared.features)} timeframes; the most is {MOST_NEEDS}")
+    for wanted in declared.features:
+        _require_features(wanted)
     if len(declared.times) > MAX_TEXT:
         raise ValueError(f"its times are longer than {MAX_TEXT} characters")
 
@@ -72,6 +76,19 @@ def _require_bars(need: BarNeed) -> None:
         raise ValueError(f"it needs bars that are {need.max_age_s} s old at most; max_age_s is above 0")
     if len(need.symbols) > MOST_SYMBOLS or not all(0 < len(symbol) <= MOST_LETTERS for symbol in need.symbols):
         raise ValueError(f"a need names at most {MOST_SYMBOLS} symbols of at most {MOST_LETTERS} characters each")
+
+
+def _require_features(need: FeatureNeed) -> None:
+    # What features are made of takes long to import, and few strategies need them.
+    from tradebot.signals.features import checked
+
+    width_of(need.timeframe[:40])
+    if not need.names or len({*need.names, *need.optional}) < len(need.names) + len(need.optional):
+        raise ValueError("a need names at least one feature, and each of them once")
+    for name in (*need.names, *need.optional):
+        checked(name[:40])
+    if need.max_age_s is not None and need.max_age_s <= 0:
+        raise ValueError(f"it needs features that are {need.max_age_s} s old at most; max_age_s is above 0")
 
 
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
 from tradebot.app.backtest.ahead import EngineAhead
 from tradebot.app.backtest.bars import EngineBars
+from tradebot.app.backtest.foreseen import features_ahead
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.venue import EngineVenue, EquityAt
@@ -25,7 +26,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
-from tradebot.exchange.engine.account import Configuration
+from tradebot.exchange.engine.account import Account, Configuration
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.market.action_sources import beside
 from tradebot.exchange.shares.actions import schedule
@@ -147,9 +148,7 @@ def assemble(
         made_of = _of_contracts if door_to(settings.venue).months else _served
         return made_of(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
-    account = engine.main
-    if margin == "free":
-        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    account = _account_of(engine, margin)
     venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
     ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
@@ -169,9 +168,18 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
+    if any(strategy.needs.features for strategy in in_use):
+        world = replace(world, features=features_ahead(EngineBars(engine, opened.days), world))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def _account_of(engine: Engine, margin: Margin) -> Account:
+    account = engine.main
+    if margin == "free":
+        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    return account
 
 
 def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:

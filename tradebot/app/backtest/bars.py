@@ -118,9 +118,10 @@ class Span(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The series that was returned last, with what it was made of."""
+    """The series that was returned last, with what it was made of; the `past` of a line moves its places."""
 
     span: Span
+    past: int
     steps: Sequence[PriceStep]
     series: Series
 
@@ -155,10 +156,10 @@ class EngineBars:
         steps = self._steps_of(symbol).at(until_us) if need.adjusted else ()
         key = (symbol, need.timeframe, need.depth, need.adjusted)
         kept = self._kept.get(key)
-        if kept is not None and kept.span == span and kept.steps is steps:
+        if kept is not None and kept.span == span and kept.steps is steps and kept.past == line.past:
             return kept.series
         series = _series_of(need, symbol, _cut(line.columns, span), steps)
-        self._kept[key] = Kept(span, steps, series)
+        self._kept[key] = Kept(span, line.past, steps, series)
         return series
 
     def _line(self, symbol: str, timeframe: str) -> Line:

@@ -71,7 +71,7 @@ class Line:
         self._ends_us = array("q")
         self._next = 0
         """The session whose bars come next."""
-        self._past = 0
+        self.past = 0
         """How many sessions before the market's first have been added."""
 
     def go_back(self, count: int, until_us: int) -> int:
@@ -115,8 +115,8 @@ class Daily(Line):
 
     def __init__(self, market: Market, symbol: str) -> None:
         super().__init__(market, symbol)
-        self._past = min(market.calendar.first, market.past_days)
-        self._add_past(-self._past, 0)
+        self.past = min(market.calendar.first, market.past_days)
+        self._add_past(-self.past, 0)
 
     def _add_past(self, first: int, end: int) -> None:
         for index in range(first, end):
@@ -125,11 +125,11 @@ class Daily(Line):
                 self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
 
     def _more_past(self) -> bool:
-        if self._past >= self._market.past_days:
+        if self.past >= self._market.past_days:
             return False
         with self._before_all():
-            self._add_past(-self._market.past_days, -self._past)
-        self._past = self._market.past_days
+            self._add_past(-self._market.past_days, -self.past)
+        self.past = self._market.past_days
         return True
 
     def _grow(self, until_us: int) -> None:
@@ -207,12 +207,12 @@ class Intraday(Line):
             self._next += 1
 
     def _more_past(self) -> bool:
-        if self._past >= self._market.past_minutes:
+        if self.past >= self._market.past_minutes:
             return False
-        self._past += 1
-        session = self._market.calendar.session(-self._past)
+        self.past += 1
+        session = self._market.calendar.session(-self.past)
         with self._before_all():
-            self._merge(self._market.day(self._symbol, -self._past).bars, session.open_us, session.close_us)
+            self._merge(self._market.day(self._symbol, -self.past).bars, session.open_us, session.close_us)
         return True
 
     def _merge(self, bars: Sequence[Bar], opens_us: int, closes_us: int) -> None:

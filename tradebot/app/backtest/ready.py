@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
     from tradebot.model.bar import Session
-    from tradebot.model.view import BarNeed
+    from tradebot.model.venue_day import VenueDay
+    from tradebot.model.view import BarNeed, Needs
     from tradebot.ports.strategy import Strategy
 
 
@@ -40,7 +41,8 @@ class Waits(Struct, frozen=True):
 def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
     """Return which bars are missing in a market's first session, and when they are there."""
     bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
-    return tuple(one for strategy in strategies for one in _of(strategy, _universe(settings, strategy), bars, sessions))
+    universes = ((strategy, _universe(settings, strategy)) for strategy in strategies)
+    return tuple(one for each, universe in universes for one in _of(each, universe, settings.day, bars, sessions))
 
 
 def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
@@ -48,9 +50,11 @@ def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
     return (section.universe if section else None) or settings.universe
 
 
-def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions: Sequence[Session]) -> Iterator[Waits]:
+def _of(
+    strategy: Strategy, universe: Sequence[str], day: VenueDay, bars: EngineBars, sessions: Sequence[Session]
+) -> Iterator[Waits]:
     """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
-    for need in strategy.needs.bars:
+    for need in (*strategy.needs.bars, *_of_features(strategy.needs, day)):
         symbols = need.symbols or tuple(universe)
         late = [symbol for symbol in symbols if not _has(bars, need, symbol, sessions[0])]
         since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
@@ -59,6 +63,14 @@ def _of(strategy: Strategy, universe: Sequence[str], bars: EngineBars, sessions:
             yield Waits(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
         for symbol in late if len(symbols) > 1 else ():
             yield Waits(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
+
+
+def _of_features(needs: Needs, day: VenueDay) -> Sequence[BarNeed]:
+    if not needs.features:
+        return ()
+    from tradebot.desk.features import bars_for
+
+    return [bars_for(need, day) for need in needs.features]
 
 
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:

@@ -25,6 +25,7 @@ from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
 from tradebot.app.backtest.charted import ChartedBars
+from tradebot.app.backtest.foreseen import ForeseenBars, features_ahead
 from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.rules import rules_of
@@ -33,6 +34,8 @@ from tradebot.app.venues import Access, door_to
 from tradebot.backtest.touching import FAR, INTEREST
 from tradebot.exchange import process
 from tradebot.exchange.faces.kraken.charts import Charts
+from tradebot.exchange.opening import open_market
+from tradebot.exchange.state import read_market
 from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from tradebot.app.venues import Reader
     from tradebot.backtest.touching import Shown
     from tradebot.exchange.engine.account import Account
+    from tradebot.exchange.market.bars import Market
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.strategy import Strategy
@@ -153,6 +157,13 @@ class Served:
         """Return the bot's account; None if the exchange is in a process of its own."""
         return self.exchange.engine.main if isinstance(self.exchange, InProcess) else None
 
+    def market(self) -> Market:
+        """Return the market that the exchange plays, all of which can be seen."""
+        if isinstance(self.exchange, InProcess):
+            return self.exchange.engine.market
+        place = self.folder / EXCHANGE
+        return open_market(place, read_market(place))
+
     def close(self) -> None:
         """End the exchange and remove its folder."""
         self._closing.close()
@@ -191,6 +202,9 @@ def world_of(
         strategies=in_use,
         second_clock=lambda: to_datetime(time.now_us),
     )
+    if any(strategy.needs.features for strategy in in_use):
+        ahead = ForeseenBars(served.market(), bars, ledger.sessions, settings.day)
+        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
     return world, ledger, time
 
 
@@ -241,6 +255,6 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         connection = door.connect(_access(settings, served, None))
         bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
         seen = joined(bars, door.months, door.coin, settings.day)
-        yield replace(world, market=door.reader(connection, tally), bars=seen)
+        yield replace(world, market=door.reader(connection, tally), bars=seen, features=None)
     finally:
         served.close()

@@ -60,6 +60,7 @@ _KNOWN = {
     "realized": Known("date", published_us),
     "volume-and-ratio": Known("market_date", published_us),
     "ownership": Known("filing_date", published_us),
+    "headlines": Known("created_at", parse_time),
     "recent-trades": Known("filed_at_date", published_us),
     "in-outflow": Known("date", published_us),
     "stocks": Known("date", published_us),

@@ -9,6 +9,7 @@ from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.events import Events, Reports
 from tradebot.exchange.flow.exposures import Exposures
 from tradebot.exchange.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
+from tradebot.exchange.flow.headlines import Headlines
 from tradebot.exchange.flow.screens import Screens
 from tradebot.exchange.flow.series import NOTHING, Answered, Closes, Maker, Question, Row, feed_ticker, known
 from tradebot.exchange.flow.volatilities import Skews, Volatilities
@@ -81,6 +82,7 @@ def _makers(flow: Flow) -> Mapping[str, Maker]:
         "short-volume": shorts.volumes,
         "ownership": Institutions(closes).answer,
         "congress": Congress(flow.market, flow.seed).answer,
+        "headlines": Headlines(flow.market, flow.seed).answer,
         "economic-calendar": events.economic,
         "fda-calendar": events.fda,
         "spot-exposures": exposures.spot,

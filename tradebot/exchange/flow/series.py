@@ -178,6 +178,7 @@ ENDPOINTS = (
     Endpoint("short-volume", "/api/shorts/{ticker}/volume-and-ratio"),
     Endpoint("ownership", "/api/institution/{ticker}/ownership", (500, 500), paged=True, newest_first=True),
     Endpoint("congress", "/api/congress/recent-trades", (100, 200), newest_first=True),
+    Endpoint("headlines", "/api/news/headlines", (50, 100), paged=True, newest_first=True),
     Endpoint("economic-calendar", "/api/market/economic-calendar"),
     Endpoint("fda-calendar", "/api/market/fda-calendar", (100, 200)),
     Endpoint("spot-exposures", "/api/stock/{ticker}/spot-exposures"),

@@ -35,7 +35,7 @@ def _ahead(known: Known) -> Ahead | None:
         return None
     own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
     decision = min([each.start for each in own if each.start >= today], default=None) if own else None
-    first, last = (bisect_left(releases or (), bound) for bound in _bounds(today))
+    first, last = (bisect_left(releases.times if releases else (), bound) for bound in _bounds(today))
     return Ahead(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
 
 

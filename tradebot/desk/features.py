@@ -1,0 +1,189 @@
+"""Compute the features that strategies need: of closed bars, and of what is known at the moment besides."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from math import isnan
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradebot.model.bar import Session
+from tradebot.model.series import DAY, width_of
+from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
+from tradebot.ports.stores import Bars
+from tradebot.signals.features import Feature, Frame, absence, bars_before, columns, feature_of, frame_of
+from tradebot.signals.features.feature import Reads
+from tradebot.signals.features.frame import NOWHERE, Listed, Told
+from tradebot.signals.features.rolling import Column
+from tradebot.signals.kinds import economic_calendar, news
+from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
+
+Sessions = Callable[[date, date, str], Sequence[Session]]
+"""Returns the sessions of a calendar between two dates, inclusive, oldest first."""
+MICROSECOND = timedelta(microseconds=1)
+Place = tuple[FeatureNeed, str, str, tuple[date, ...] | None]
+
+
+# What a need means is looked up in each pass.
+@lru_cache(maxsize=64)
+def reads_quotes(need: FeatureNeed) -> bool:
+    return any(Reads.SPREAD in each.reads for each in _asked(need))
+
+
+@lru_cache(maxsize=64)
+def of_the_moment(need: FeatureNeed) -> bool:
+    """Return True if some of these features are made of more than bars, and differ from one moment to the next."""
+    return any(each.of_the_moment for each in _asked(need))
+
+
+@lru_cache(maxsize=64)
+def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
+    """Return the bars that features are computed of; with fewer than the least, some of them have no value yet."""
+    asked, a_session = _of_bars(need), _a_session(need, venue)
+    least = max((each.bars + each.sessions * a_session for each in asked), default=1)
+    return BarNeed(need.timeframe, bars_before(asked, a_session) + a_session, least=least)
+
+
+def _a_session(need: FeatureNeed, venue: VenueDay) -> int:
+    width = width_of(need.timeframe)
+    return 1 if width is None else (venue.lasts + width - MICROSECOND) // width
+
+
+def _asked(need: FeatureNeed) -> Sequence[Feature]:
+    return [feature_of(name) for name in (*need.names, *need.optional)]
+
+
+@lru_cache(maxsize=64)
+def _of_bars(need: FeatureNeed) -> Sequence[Feature]:
+    return [each for each in _asked(need) if not each.of_the_moment]
+
+
+class _Kept(NamedTuple):
+    """The features of a span of time, from after a moment up to another, and the frame that they were computed of."""
+
+    after: datetime
+    until: datetime
+    frame: Frame
+    ends: NDArray[np.int64]
+    found: Mapping[str, Column]
+
+    def bar_at(self, until: datetime) -> int:
+        """Return the place of the last bar that was closed at a moment, -1 if none was."""
+        return int(np.searchsorted(self.ends, until.timestamp(), "right")) - 1
+
+    def is_of_last_session(self, bar: int) -> bool:
+        return bool(self.frame.opens[bar] == self.frame.opens[-1])
+
+
+class BarFeatures:
+    """Features of closed bars. What is computed for a session begins so many bars before it, whatever the moment.
+
+    So the values of a bar are the same to the last digit whenever they are computed. With `whole` sessions, the bars
+    are those of a backtest, which may be asked for the rest of a session: its features are computed once, and looked up
+    by the moment. Each of them is made of bars that were closed then.
+    """
+
+    def __init__(self, bars: Bars, sessions: Sessions, venue: VenueDay, *, whole: bool = False) -> None:
+        self._bars, self._sessions, self._venue, self._whole = bars, sessions, venue, whole
+        self._kept: dict[Place, _Kept] = {}
+
+    def row(
+        self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
+    ) -> FeatureRow | None:
+        """Return a symbol's features at the last bar that was closed at `until`; None if there is no bar."""
+        place = need, symbol, calendar, rolls
+        kept = self._kept.get(place)
+        if kept is None or not kept.after < until <= kept.until:
+            kept = self._computed(place, *self._span(need, calendar, until))
+            if kept is None:
+                return None
+            self._kept[place] = kept
+        bar = len(kept.ends) - 1 if need.timeframe == DAY else kept.bar_at(until)
+        if bar >= 0 and not kept.is_of_last_session(bar):
+            # Until the first bar of a session has closed, the last one is of the session before.
+            kept = self._computed(place, until, until, until)
+            return kept and _row(need, kept, len(kept.ends) - 1)
+        return _row(need, kept, bar) if bar >= 0 else None
+
+    def _span(self, need: FeatureNeed, calendar: str, until: datetime) -> tuple[datetime, datetime, datetime]:
+        """Return the span of time for which features are computed at once, and up to when its bars are asked for."""
+        if self._whole and need.timeframe != DAY:
+            near = self._sessions(until.date() - ENDS_LATE, until.date() + BEGINS_AHEAD, calendar)
+            place = bisect_left(near, until, key=attrgetter("open"))
+            if place:
+                session, following = near[place - 1], near[place:]
+                ends = following[0].open if following else max(session.close, until)
+                return session.open, ends, max(session.close, until)
+        return until - MICROSECOND, until, until
+
+    def _computed(self, place: Place, after: datetime, until: datetime, last: datetime) -> _Kept | None:
+        need, symbol, calendar, rolls = place
+        bars = bars_for(need, self._venue)
+        series = self._bars.closed(bars, [symbol], last).get(symbol)
+        if not series:
+            return None
+        sessions = self._sessions(series.start_of(0).date() - ENDS_LATE, last.date() + BEGINS_AHEAD, calendar)
+        frame = _anchored(frame_of(series, sessions, rolls), bars.depth - _a_session(need, self._venue))
+        return _Kept(after, until, frame, frame.ends, columns(frame, [each.name for each in _of_bars(need)]))
+
+
+def _anchored(frame: Frame, before: int) -> Frame:
+    """Return the bars of the last session and so many before it."""
+    opens = int(frame.opens[-1])
+    first = len(frame) - 1 if opens == NOWHERE else int(np.searchsorted(frame.starts, opens))
+    return frame.part(max(first - before, 0), len(frame))
+
+
+def _row(need: FeatureNeed, kept: _Kept, bar: int) -> FeatureRow:
+    at = datetime.fromtimestamp(int(kept.ends[bar]), UTC)
+    return _of(_of_bars(need), {name: float(column[bar]) for name, column in kept.found.items()}, kept.frame, bar, at)
+
+
+def _of(asked: Sequence[Feature], values: Mapping[str, float], frame: Frame, bar: int, at: datetime) -> FeatureRow:
+    known = {name: value for name, value in values.items() if not isnan(value)}
+    absent = {each.name: str(absence(each, frame, bar)) for each in asked if each.name not in known}
+    return FeatureRow(at, known, absent)
+
+
+def with_moment(
+    need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
+) -> FeatureRow:
+    """Return a row with what is known at the moment: the quote's spread in ticks, and facts of the whole market."""
+    asked = [each for each in _asked(need) if each.of_the_moment]
+    frame = _moment(now, spread, economic_calendar.KIND.of(market), news.KIND.of(market))
+    values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in asked]).items()}
+    added = _of(asked, values, frame, 0, now)
+    return FeatureRow(row.at, {**row.values, **added.values}, {**row.absent, **added.absent})
+
+
+def _moment(
+    now: datetime,
+    spread: float | None,
+    calendar: economic_calendar.Calendar | None,
+    told: Mapping[news.Category, Sequence[datetime]] | None,
+) -> Frame:
+    """Return a frame of a single bar without a length, which has no price of its own."""
+    at, one, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)
+    due = tuple(int(each.timestamp()) for each in calendar.major) if calendar else ()
+    known = {str(each): tuple(int(at.timestamp()) for at in times) for each, times in (told or {}).items()}
+    since = min((times[0] for times in known.values() if times), default=at)
+    return Frame(
+        0,
+        np.full(1, at),
+        one,
+        one,
+        one,
+        one,
+        one,
+        nowhere,
+        nowhere,
+        nowhere,
+        spread=None if spread is None else np.full(1, spread),
+        releases=(Listed(at, due),) if calendar else None,
+        news=None if told is None else Told(since, known),
+    )

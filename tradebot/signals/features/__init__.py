@@ -1,0 +1,106 @@
+"""Features of the market: numbers that any strategy may need, for each closed bar, made of what was known by then.
+
+Each is one row in a module of `rows`. A module there needs no other entry.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from math import isfinite
+from pkgutil import iter_modules
+
+import numpy as np
+
+from tradebot.model.text import known_name
+from tradebot.signals.features import rows
+from tradebot.signals.features.feature import Absence, Feature, Reads
+from tradebot.signals.features.frame import Frame, frame_of
+from tradebot.signals.features.measures import SETTLED, Measures
+from tradebot.signals.features.rolling import Column, filled
+from tradebot.signals.features.state import STATE, State, observed
+
+__all__ = [
+    "OBSERVED",
+    "STATE",
+    "Absence",
+    "Feature",
+    "Frame",
+    "State",
+    "absence",
+    "bars_before",
+    "checked",
+    "columns",
+    "feature_of",
+    "features",
+    "frame_of",
+    "observed",
+]
+OBSERVED = 54
+"""How many features of the market an observation of a learned policy has: those with the first numbers."""
+
+
+@cache
+def features() -> Mapping[str, Feature]:
+    """Return all features by name, in the order of their numbers."""
+    found: list[Feature] = []
+    for module in iter_modules(rows.__path__):
+        found += import_module(f"{rows.__name__}.{module.name}").FEATURES
+    found.sort(key=lambda each: each.number)
+    assert len({each.number for each in found}) == len({each.name for each in found}) == len(found), "twice the same"
+    return {each.name: each for each in found}
+
+
+def checked(name: str) -> str:
+    """Return a name of a feature; ValueError naming the nearest one if there is no such feature."""
+    return known_name(name, tuple(features()), "feature")
+
+
+def feature_of(name: str) -> Feature:
+    """Return the feature of this name; ValueError naming the nearest one if there is none."""
+    return features()[checked(name)]
+
+
+def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
+    """Return the value of each feature at each bar; NaN where it is absent.
+
+    Bars on the two sides of one that isn't usable are computed apart, as if there were none before.
+    """
+    asked = [feature_of(name) for name in names]
+    found = {each.name: filled(np.nan, len(frame)) for each in asked}
+    with np.errstate(all="ignore"):
+        for first, end in frame.runs():
+            measures = Measures(frame.part(first, end))
+            for each in asked:
+                values = each.of(measures)
+                values = np.where(np.isfinite(values), values, np.nan)
+                found[each.name][first + each.bars - 1 : end] = values[each.bars - 1 :]
+    return found
+
+
+def absence(feature: Feature, frame: Frame, place: int) -> Absence:
+    """Return why a feature that is absent at a bar is."""
+    if _not_given(feature.reads, frame, place):
+        return Absence.NOT_GIVEN
+    run = next((first for first, end in frame.runs() if first <= place < end), None)
+    if run is None:
+        return Absence.UNDEFINED
+    sessions = len(set(frame.opens[run : place + 1].tolist())) - 1
+    return Absence.WARMING_UP if place + 1 - run < feature.bars or sessions < feature.sessions else Absence.UNDEFINED
+
+
+def _not_given(reads: Sequence[Reads], frame: Frame, place: int) -> bool:
+    given = {
+        Reads.SESSIONS: frame.opens[place] >= 0,
+        Reads.ROLLS: bool(frame.rolls) and int(frame.days[place]) <= max(frame.rolls or (0,)),
+        Reads.SPREAD: frame.spread is not None and isfinite(frame.spread[place]),
+        Reads.RELEASES: frame.releases is not None,
+        Reads.NEWS: frame.news is not None,
+    }
+    return not all(given.get(each, True) for each in reads)
+
+
+def bars_before(asked: Sequence[Feature], bars_a_session: int) -> int:
+    """Return how many bars before the first one of interest are read to compute features."""
+    most = max((each.bars for each in asked), default=1)
+    sessions = max((each.sessions for each in asked), default=0)
+    return most + SETTLED + (sessions + 1) * bars_a_session

@@ -1,0 +1,126 @@
+"""Sums, deviations and extremes over the last n values of a column, as whole columns.
+
+Each value is worked out from the values of its own window alone and always in the same order, so it is the same to the
+last digit however many values come after. A window that holds a NaN, or isn't full, gives NaN.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[np.float64]
+NOISE = 1e-12
+"""A deviation this small, as a fraction of the values' size, is what rounding leaves of none."""
+
+
+def filled(value: float, count: int) -> Column:
+    return np.full(count, value)
+
+
+def shifted(values: Column, by: int) -> Column:
+    """Return the column `by` bars ago."""
+    found = filled(np.nan, len(values))
+    found[by:] = values[: max(len(values) - by, 0)]
+    return found
+
+
+def total(values: Column, length: int) -> Column:
+    """Return the sum of the last `length` values.
+
+    Blocks of that length are summed up from both of their ends. Each window is the end of one block and the beginning
+    of the next, so nothing is ever subtracted, and small values keep their digits beside large ones that are over.
+    """
+    count, sums = len(values), filled(np.nan, len(values))
+    if count < length:
+        return sums
+    table = np.zeros(-(-count // length) * length)
+    table[:count] = values
+    blocks = table.reshape(-1, length)
+    begun = np.add.accumulate(blocks, axis=1).ravel()
+    ending = np.add.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    last = np.arange(length - 1, count)
+    sums[last] = begun[last]
+    crossing = last[last % length != length - 1]
+    sums[crossing] += ending[crossing - length + 1]
+    return sums
+
+
+def mean(values: Column, length: int) -> Column:
+    return total(values, length) / length
+
+
+def summed(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
+    """Return the sum of a term over the last `length` values; `term` gets the values at one place of every window."""
+    count, sums = len(values) - length + 1, filled(np.nan, len(values))
+    if count > 0:
+        sums[length - 1 :] = sum(term(values[place : place + count]) for place in range(length))
+    return sums
+
+
+def about_mean(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
+    """Return the mean of a term of the last `length` values' differences from their own mean."""
+    middle = mean(values, length)[length - 1 :]
+    return summed(values, length, lambda at: term(at - middle)) / length
+
+
+def deviation(values: Column, length: int) -> Column:
+    """Return the population's standard deviation of the last `length` values; 0 if they differ by rounding alone."""
+    found = np.sqrt(about_mean(values, length, np.square))
+    return np.where(found <= NOISE * np.abs(mean(values, length)), 0.0 * found, found)
+
+
+def long_deviation(values: Column, length: int) -> Column:
+    """Return the same of values around zero, such as returns, over windows that are too long to go through one by one.
+
+    It is the root of the mean square less the squared mean.
+    """
+    squares, middle = mean(np.square(values), length), mean(values, length)
+    variance = squares - np.square(middle)
+    return np.sqrt(np.where(variance <= NOISE * squares, 0.0 * squares, variance))
+
+
+def highest(values: Column, length: int) -> Column:
+    return _extreme(values, length, np.fmax)
+
+
+def lowest(values: Column, length: int) -> Column:
+    return _extreme(values, length, np.fmin)
+
+
+def _extreme(values: Column, length: int, better: Callable[[Column, Column], Column]) -> Column:
+    count, found = len(values) - length + 1, filled(np.nan, len(values))
+    if count > 0:
+        best = values[:count]
+        for place in range(1, length):
+            best = better(best, values[place : place + count])
+        found[length - 1 :] = best
+    return found
+
+
+def since(values: Column, length: int, sign: int) -> Column:
+    """Return how long ago the highest of the last `length` values was, or the lowest for -1; the latest of equals."""
+    count, found = len(values) - length + 1, filled(np.nan, len(values))
+    if count > 0:
+        best, ago = values[:count], filled(length - 1, count)
+        for place in range(1, length):
+            at = values[place : place + count]
+            newer = sign * at >= sign * best
+            best, ago = np.where(newer, at, best), np.where(newer, length - 1 - place, ago)
+        found[length - 1 :] = ago
+    return found
+
+
+def over(values: Column, by: Column) -> Column:
+    """Return a quotient, NaN where it isn't a finite number."""
+    found = values / by
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def restarted(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
+    """Return what is gathered from each start to the bar, such as a running sum that begins again there."""
+    found = filled(np.nan, len(values))
+    for first, end in pairwise([*starts.tolist(), len(values)]):
+        found[first:end] = gather(values[first:end])
+    return found

@@ -1,0 +1,63 @@
+"""What an observation holds besides the market: the position, the account and the day, as plain numbers."""
+
+from collections.abc import Callable
+from math import inf, isfinite
+from typing import NamedTuple
+
+from msgspec import Struct
+
+MOST_CONTRACTS, MOST_BARS, MOST_TRADES = 3, 78, 20
+DEEPEST = 0.15
+"""The drawdown that counts as 1."""
+
+
+class State(NamedTuple):
+    """How things stand at a decision. `position` is signed, in contracts, and money is in USD.
+
+    `drawdown` is how far the equity is below its highest, as a fraction of that. `bars` is for how many bars the
+    position has been held, and `gone` the share of the session that is over, 0 to 1. `trades` are those of today.
+    """
+
+    position: float
+    unrealized: float
+    equity: float
+    drawdown: float
+    bars: int
+    gone: float
+    trades: int
+
+
+class StateFeature(Struct, frozen=True, eq=False):
+    """One number of the state, as `Feature` describes those of the market."""
+
+    number: int
+    name: str
+    formula: str
+    of: Callable[[State], float]
+    low: float
+    high: float
+
+
+STATE = (
+    StateFeature(
+        55, "position", f"contracts held / {MOST_CONTRACTS}", lambda at: at.position / MOST_CONTRACTS, -inf, inf
+    ),
+    StateFeature(
+        56, "unrealized", "unrealized profit / equity * 100", lambda at: at.unrealized / at.equity * 100, -inf, inf
+    ),
+    StateFeature(57, "drawdown", f"drawdown / {DEEPEST}", lambda at: at.drawdown / DEEPEST, 0, 1 / DEEPEST),
+    StateFeature(
+        58, "bars_held", f"bars in position / {MOST_BARS}, at most 1", lambda at: min(at.bars / MOST_BARS, 1), 0, 1
+    ),
+    StateFeature(59, "session_gone", "share of the session that is over", lambda at: at.gone, 0, 1),
+    StateFeature(60, "trades_today", f"trades today / {MOST_TRADES}", lambda at: at.trades / MOST_TRADES, 0, inf),
+)
+
+
+def observed(state: State) -> tuple[float | None, ...]:
+    """Return the numbers of a state in their order; None for one that isn't a finite number, or has no meaning.
+
+    Without equity above zero, there is no share of it.
+    """
+    values = (each.of(state) if state.equity > 0 or each.name != "unrealized" else inf for each in STATE)
+    return tuple(value if isfinite(value) else None for value in values)
