@@ -18,16 +18,15 @@ from tradebot.app.bars import bars_at_rest
 from tradebot.app.replays import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Purpose
-from tradebot.model.instrument import notional
 from tradebot.model.intent import Operation
-from tradebot.model.parity import IN_FULL, NONE, Cause, DayParity, by_cause
+from tradebot.model.parity import NONE, Cause, DayParity, by_cause
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.replaying.assumed import at_quotes
 from tradebot.replaying.comparing import replay
-from tradebot.replaying.parity import Ran, Sent, compare, unknown
+from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record
 from tradebot.replaying.played import PassSeen
 from tradebot.replaying.tape import OffTapeError
@@ -86,18 +85,8 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     return DayParity(
         day, __version__, until >= session.close, len(live), found.decisions, len(ran.sent), found.fills,
         by_cause(found.differences), found.differences, found.worse_usd, found.value_usd, assumed, played_again,
-        _costs(ran, assumed),
+        costs(ran, assumed, {one.about: -one.amount_usd for one in app.ledger_view.past.cash_movements()}),
     )  # fmt: skip
-
-
-def _costs(ran: Ran, assumed_bps: Decimal) -> Decimal | None:
-    """Return what fills cost: fees, and what is assumed beyond the quote; None if a fee isn't known."""
-    fills = [fill for sent in ran.sent.values() for fill in sent.fills]
-    fees = [fill.fee for fill in fills if fill.fee is not None]
-    if any(fee.amount is None for fee in fees):
-        return None
-    beyond = sum((notional(fill.quantity, fill.price, fill.multiplier) for fill in fills), NONE) * assumed_bps / IN_FULL
-    return sum((fee.usd for fee in fees), NONE) + beyond
 
 
 def _played(
