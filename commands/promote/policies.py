@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.promote.report import LABELS, ConditionRow, show_conditions
+from commands.promote.report import ConditionRow, short, show_conditions
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.surface import Report
@@ -69,7 +69,7 @@ class PoliciesJudged(Struct, frozen=True):
 def judge(app: "App", files: Sequence[Path]) -> Report:
     """Judge policies by the files of their results; exit 10 if none passes."""
     rows = tuple(_judged(app, read_policy_results(file)) for file in files)
-    lacking = [(clean(row.name), [LABELS[one.name] for one in row.conditions if not one.met]) for row in rows]
+    lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
     data = PoliciesJudged(Rung.PAPER, rows, sentence(lacking))
     return Report("promote", data, render, ExitCode.DONE if any(row.passes for row in rows) else ExitCode.FINDINGS)
 

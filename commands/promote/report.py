@@ -51,8 +51,10 @@ LABELS: Mapping[str, str] = {
 PERCENT = frozenset(
     {"mean_above", "costs_times", "drawdown_worse", "policy_doubled", "policy_later", "policy_drawdown"}
 )
+OF_POLICY = "policy_"
+"""How the names of conditions begin that are asked of learned policies alone."""
 WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"}) | {
-    f"policy_{name}" for name in ("seen", "sessions", "trades", "seeds", "replay_sessions")
+    f"{OF_POLICY}{name}" for name in ("seen", "sessions", "trades", "seeds", "replay_sessions")
 }
 
 
@@ -150,6 +152,11 @@ def _head(data: Promotions) -> Iterator[str]:
         yield f"  {trials} in backtests and searches"
 
 
+def short(name: str) -> str:
+    """Return the name of a condition where only those of learned policies are meant."""
+    return name.removeprefix(OF_POLICY)
+
+
 def show_conditions(out: "Console", conditions: Sequence[ConditionRow]) -> None:
     from commands.shared.tables import Table, number, sentence, staying
 
@@ -175,6 +182,8 @@ def _when(row: ConditionRow) -> str:
         return ""
     if row.missing:
         return clean(row.missing)
+    if row.sessions_left is None and row.name.startswith(OF_POLICY):
+        return "not by waiting: only by another evaluation"
     if row.sessions_left is None:
         return "not by waiting: not at today's rate"
     about = f", about {row.by}" if row.by else ""

@@ -61,7 +61,8 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
 def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("promote", "--results", written(tmp_path, NOISE))
     assert said.code == ExitCode.FINDINGS
-    assert "None passes: sac lacks" in said.out
+    assert "None passes: sac lacks seeds_positive, doubled, later," in said.out
+    assert "not by waiting: only by another evaluation" in said.out
 
 
 def test_trials_that_this_bot_counted_count_too(bot: Bot, tmp_path: Path) -> None:
