@@ -13,6 +13,7 @@ from commands.shared.history import read_history
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import opened
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
+from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
 from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, in_force, share_on, standing
@@ -21,13 +22,19 @@ from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
 from tradebot.model.text import LABEL_PATTERN
+from tradebot.model.values import replace
 from tradebot.views.parity import LATELY, over_time
 from tradebot.views.performance.of_strategy import OwnResults, own_results
 from tradebot.views.performance.returns import sessions_per_year
+from tradebot.views.selection.policies import NO_RESULTS, Measured, off_replay
 from tradebot.views.selection.promotion import Evidence
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
+
+
+MOST = 1_000
+"""So many compared sessions are looked at; a promotion asks for far fewer."""
 
 
 class Source(NamedTuple):
@@ -42,6 +49,8 @@ class Source(NamedTuple):
     listed: Path = Path()
     """The folder with the list of trials, which two sources may share."""
     parities: Sequence[DayParity] = ()
+    replays: Sequence[DayParity] = ()
+    """Every session on paper that was compared with its replay since the values were fixed."""
     why_not: str = ""
 
 
@@ -84,7 +93,26 @@ def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
+    evidence = _of_policy(app, name, evidence, sources)
     return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, tuple(sources))
+
+
+def _of_policy(app: "App", name: str, evidence: Evidence, sources: Sequence[Source]) -> Evidence:
+    """Return the evidence with the results of a learned policy; as it is for any other strategy."""
+    section, rules = app.settings.strategies.sections()[name], app.settings.promotion
+    if section.evaluation is None and app.settings.strategies.installed_as()[name] not in rules.learned:
+        return evidence
+    policy: Measured | str = NO_RESULTS
+    if section.evaluation is not None:
+        try:
+            results = read_policy_results(Path(section.evaluation))
+            policy = Measured(results, max(results.trials, evidence.trials or 0), rules.splits)
+        except OperatorError as error:
+            # Without results it meets nothing, but it can still be put down.
+            policy = error.message
+    # A session that several folders compared counts once.
+    days = {day.session: day for one in sources for day in one.replays}
+    return replace(evidence, policy=policy, replays=off_replay([*days.values()]))
 
 
 def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
@@ -141,13 +169,15 @@ def _source(app: "App", name: str, champion: str) -> Source:
     run = app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name
     tried = read_trials(run, {name})
     first = app.day.date_of(since)
-    parities = app.recorded.parities(LATELY) if app.recorded else ()
+    parities = app.recorded.parities(MOST) if app.recorded else ()
+    fixed = [one for one in parities if one.session > first]
     return found._replace(
         own=results(name),
         champion=beside,
         trials=tried.count if tried else None,
         listed=run.parent.resolve(),
-        parities=[one for one in parities if one.session > first],
+        parities=fixed[-LATELY:],
+        replays=fixed if traded is Traded.PAPER else (),
     )
 
 

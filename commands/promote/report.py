@@ -1,6 +1,6 @@
 """What `tradebot promote` shows: where a strategy stands, and each condition of the next rung with its number."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from commands.shared.plain import clean
 from commands.shared.times import when
 from tradebot.model.promotion import Rung
 from tradebot.model.text import counted
-from tradebot.views.selection.promotion import Must
+from tradebot.views.selection.conditions import Must
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,9 +32,30 @@ LABELS: Mapping[str, str] = {
     "sharpe_gain": "Sharpe ratio gained",
     "sharpe_gain_low": "Sharpe ratio gained, low end",
     "drawdown_worse": "drawdown deeper by",
+    "policy_seen": "judged sessions a model may have seen",
+    "policy_sessions": "judged sessions",
+    "policy_trades": "closed trades, median seed",
+    "policy_seeds": "seeds judged along every path",
+    "policy_seeds_positive": "share of seeds that earn something",
+    "policy_doubled": "return with costs doubled, median seed",
+    "policy_later": "return a bar later, median seed",
+    "policy_drawdown": "drawdown, the deepest of any seed",
+    "policy_deflated_sharpe": "deflated Sharpe ratio, median seed",
+    "policy_sharpe_low": "Sharpe ratio a year, low end, median seed",
+    "policy_spa_flat": "luck against holding nothing, p",
+    "policy_spa_buy_and_hold": "luck against buy and hold, p",
+    "policy_spa_rule": "luck against the rule, p",
+    "policy_spa_logistic": "luck against the logistic baseline, p",
+    "policy_replay_sessions": "sessions on paper as replayed",
 }
-PERCENT = frozenset({"mean_above", "costs_times", "drawdown_worse"})
-WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"})
+PERCENT = frozenset(
+    {"mean_above", "costs_times", "drawdown_worse", "policy_doubled", "policy_later", "policy_drawdown"}
+)
+OF_POLICY = "policy_"
+"""How the names of conditions begin that are asked of learned policies alone."""
+WHOLE = frozenset({"sessions", "sessions_here", "trades", "parity_sessions"}) | {
+    f"{OF_POLICY}{name}" for name in ("seen", "sessions", "trades", "seeds", "replay_sessions")
+}
 
 
 class ConditionRow(Struct, frozen=True):
@@ -107,7 +128,7 @@ def render(out: "Console", data: Promotions) -> None:
         met = sum(row.met for row in data.conditions)
         climbing = f"To reach {data.next.words}: {met} of {counted(len(data.conditions), 'condition')} met"
         out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
-        _conditions(out, data)
+        show_conditions(out, data.conditions)
     for sentence in (*data.demoted, *data.without_evidence):
         out.print(sentence, markup=False, style="yellow")
     if data.hint:
@@ -131,11 +152,16 @@ def _head(data: Promotions) -> Iterator[str]:
         yield f"  {trials} in backtests and searches"
 
 
-def _conditions(out: "Console", data: Promotions) -> None:
+def short(name: str) -> str:
+    """Return the name of a condition where only those of learned policies are meant."""
+    return name.removeprefix(OF_POLICY)
+
+
+def show_conditions(out: "Console", conditions: Sequence[ConditionRow]) -> None:
     from commands.shared.tables import Table, number, sentence, staying
 
     table = Table("condition", staying("state"), number("number"), number("bound"), sentence("by when"))
-    for row in data.conditions:
+    for row in conditions:
         state = "[green]met[/]" if row.met else "[yellow]missing[/]"
         table.row(LABELS[row.name], state, _shown(row, row.number), f"{row.must} {_shown(row, row.bound)}", _when(row))
     out.print(table)
@@ -156,6 +182,8 @@ def _when(row: ConditionRow) -> str:
         return ""
     if row.missing:
         return clean(row.missing)
+    if row.sessions_left is None and row.name.startswith(OF_POLICY):
+        return "not by waiting: only by another evaluation"
     if row.sessions_left is None:
         return "not by waiting: not at today's rate"
     about = f", about {row.by}" if row.by else ""

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from math import ceil
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from commands.promote.report import ConditionRow, Promotions, StrategyRow
     from tradebot.app.wiring import App
     from tradebot.model.promotion import Promotion, Rung
-    from tradebot.views.selection.promotion import Condition
+    from tradebot.views.selection.conditions import Condition
 
 DAYS_A_YEAR = 365
 
@@ -239,10 +240,17 @@ WithoutEvidence = Annotated[
 ]
 
 
+Results = Annotated[
+    list[Path] | None,
+    typer.Option("--results", metavar="FILE", help="Judge a learned policy by its evaluation; may be repeated."),
+]
+
+
 @on_bot(
     VERBS,
     "promote",
-    epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper",
+    epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
+    "tradebot promote --results ppo.json --results sac.json",
 )
 @acts
 def promote(
@@ -251,14 +259,22 @@ def promote(
     folder: Folder = None,
     to: To = None,
     without_evidence: WithoutEvidence = False,
+    results: Results = None,
     confirmed: AccountTail = None,
 ) -> Report:
     """Show what a strategy still has to prove, and promote it.
 
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
     its number, and by when it could be met; exits with code 10 if one isn't. With --to, puts a strategy there if all
-    are met. A lower rung needs none.
+    are met. A lower rung needs none. With --results, shows learned policies, in use or not: seeds, benchmarks and each
+    condition before paper; exits with code 10 if none passes.
     """
+    if results:
+        if name is not None or to is not None or folder or without_evidence:
+            raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
+        from commands.promote.policies import judge
+
+        return judge(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:
             raise OperatorError("name the strategy that this is about", "tradebot promote shows all of them")

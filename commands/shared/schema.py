@@ -51,7 +51,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     ),
     "replay": ("commands.replay.report:Again",),
     "parity": ("commands.parity.report:Parity",),
-    "promote": ("commands.promote.report:Promotions",),
+    "promote": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged"),
     "shadow": ("commands.shadow.verb:InShadow",),
     "demote": ("commands.promote.report:Promotions",),
     "incident": ("commands.incident.verb:Incident",),

@@ -209,6 +209,8 @@ def test_conditions_of_promotion_need_approval_only_if_they_are_loosened() -> No
     assert [one.looser for one in differences(tight.settings, accepted(now), tight.origins)] == [False, False]
     none = load(None, {}, {"promotion": {"live": {"drawdown_worse": None}}})
     assert list(closed(accepted(now), none)) == ["promotion.live.drawdown_worse"]
+    fewer = load(None, {}, {"promotion": {"paper": {"policy": {"seeds": 4, "spa_p": 0.01}}, "learned": []}})
+    assert list(closed(accepted(now), fewer)) == ["promotion.learned", "promotion.paper.policy.seeds"]
 
 
 OWN = "strategies: {flow: {limits: {max_open_positions: 4}}, mine: {limits: {min_score: 0.4}, depth: 7}}\n"

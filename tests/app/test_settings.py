@@ -259,6 +259,10 @@ SCENARIOS = [
     ),
     ("promotion: {live: {traded: []}}", "promotion.live.traded"),
     ("promotion: {error: 0.3}", "promotion.error"),
+    ("promotion: {live: {policy: {seeds: 4}}}", "promotion.live.policy.seeds 4 asks less than the rung below it"),
+    ("promotion: {splits: {test_months: 2}}", "step_months 1 is below test_months 2: a session would be judged twice"),
+    ("promotion: {splits: {groups: 3, judged: 3}}", "judged 3 is not below groups 3: none is left to train on"),
+    ("promotion: {splits: {embargo_sessions: 0}}", "promotion.splits.embargo_sessions"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (

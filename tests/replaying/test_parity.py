@@ -13,12 +13,12 @@ from tests.replaying.recorded import Taken, evaluate_exits, trade_once
 from tests.worlds import Scene, call, wanted
 from tradebot.model.decision import Verdict
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill, Outcome, Reply
+from tradebot.model.order import Fee, Fill, Outcome, Reply, fee_id
 from tradebot.model.parity import NONE, Cause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.replaying.parity import Ran, Sent, compare, unknown, worth
+from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown, worth
 from tradebot.replaying.played import PassSeen
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
@@ -151,3 +151,16 @@ def test_costs_add_up_to_what_the_backtest_earned_more(data: st.DataObject) -> N
 
 
 SESSION = day()
+
+
+def test_session_costs_its_fees_and_what_is_assumed_beyond_the_quote() -> None:
+    one = next(iter(day().sent.values()))
+    fees = (None, Fee(Decimal("2.25")), Fee(None))
+    made = ((fill(one.intent, 100, 10, number), fee) for number, fee in enumerate(fees))
+    fills = tuple(replace(each, fee=fee, multiplier=Decimal(5)) for each, fee in made)
+    ran = Ran({}, {"a": one._replace(fills=fills[:1]), "b": one._replace(fills=fills[1:])})
+    assert costs(ran, Decimal(2), {}) is None, "a fee isn't known yet"
+    booked = {fee_id(fills[2].activity_id): Decimal("0.75")}
+    # Three fills of 10 x 100.00 x 5, two basis points each.
+    assert costs(ran, Decimal(2), booked) == Decimal("2.25") + Decimal("0.75") + 3 * Decimal(1)
+    assert costs(Ran({}, {}), Decimal(2), {}) == 0

@@ -26,7 +26,7 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.replaying.assumed import at_quotes
 from tradebot.replaying.comparing import replay
-from tradebot.replaying.parity import Ran, Sent, compare, unknown
+from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record
 from tradebot.replaying.played import PassSeen
 from tradebot.replaying.tape import OffTapeError
@@ -85,6 +85,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     return DayParity(
         day, __version__, until >= session.close, len(live), found.decisions, len(ran.sent), found.fills,
         by_cause(found.differences), found.differences, found.worse_usd, found.value_usd, assumed, played_again,
+        costs(ran, assumed, {one.about: -one.amount_usd for one in app.ledger_view.past.cash_movements()}),
     )  # fmt: skip
 
 

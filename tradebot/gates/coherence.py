@@ -367,13 +367,30 @@ def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
         for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):
             least, asked = getattr(below, name), getattr(step, name)
             if least is not None and (asked is None or asked < least):
-                yield (
-                    f"promotion.{rung}.{name} {in_yaml(asked)} asks less than the rung below it, which asks for "
-                    f"{least}: whoever is there has shown more already"
-                )
+                yield _asks_less(f"{rung}.{name}", asked, least)
+        for name in (
+            "sessions",
+            "trades",
+            "seeds",
+            "seeds_positive",
+            "deflated_sharpe",
+            "sharpe_low",
+            "replay_sessions",
+        ):
+            least, asked = getattr(below.policy, name), getattr(step.policy, name)
+            if least is not None and (asked is None or asked < least):
+                yield _asks_less(f"{rung}.policy.{name}", asked, least)
+    yield from rules.splits.contradictions()
     for rung, step in steps:
         if step.mean_above is not None and (step.sessions or 0) < FEWEST_FOR_A_MEAN:
             yield (
                 f"promotion.{rung}.mean_above needs sessions of at least {FEWEST_FOR_A_MEAN}, not "
                 f"{in_yaml(step.sessions)}: with fewer, its interval is too narrow"
             )
+
+
+def _asks_less(name: str, asked: object, least: object) -> str:
+    return (
+        f"promotion.{name} {in_yaml(asked)} asks less than the rung below it, which asks for {least}: whoever is there "
+        "has shown more already"
+    )

@@ -79,7 +79,8 @@ class DayParity(Struct, frozen=True):
     much worse the bot's were, and `value_usd` what they are worth; the backtest assumed that an order pays
     `assumed_bps` beyond the quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its
     market can't be: then passes are decided again from what they were given, and fills are compared with the quotes
-    that these saw.
+    that these saw. `costs_usd` is what the bot's own fills cost: fees, and what the backtest assumes beyond the quote.
+    It is None if a fee isn't known.
     """
 
     session: date
@@ -95,6 +96,7 @@ class DayParity(Struct, frozen=True):
     value_usd: Decimal = NONE
     assumed_bps: Decimal = NONE
     played: bool = True
+    costs_usd: Decimal | None = None
 
     @property
     def cost_usd(self) -> Decimal:

@@ -3,7 +3,7 @@
 A promotion belongs to a strategy's code and values: with others, the strategy is a candidate again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -57,6 +57,58 @@ Share = Annotated[Decimal, Field(ge=0, le=1)]
 Number = Annotated[Decimal, Field(ge=-10, le=10)]
 
 
+class SplitRules(Frozen):
+    """How sessions are split for learned policies: those to train on, and those to judge in.
+
+    Walking forward, so many months are trained on, the next ones are judged, and both move on by a step. In
+    combinatorial purged cross-validation, the sessions are cut into `groups`, of which each `judged` are judged by all
+    others. Between both sides, `embargo_sessions` are left out.
+    """
+
+    train_months: Annotated[Annotated[int, Field(ge=1, le=120)], Tighter.SAME]
+    test_months: Annotated[Annotated[int, Field(ge=1, le=24)], Tighter.SAME]
+    step_months: Annotated[Annotated[int, Field(ge=1, le=24)], Tighter.SAME]
+    embargo_sessions: Annotated[Annotated[int, Field(ge=1, le=100)], Tighter.HIGHER]
+    groups: Annotated[Annotated[int, Field(ge=3, le=16)], Tighter.SAME]
+    judged: Annotated[Annotated[int, Field(ge=1, le=8)], Tighter.SAME]
+
+    def contradictions(self) -> Iterator[str]:
+        """Yield a message for each inconsistency between the values."""
+        if self.step_months < self.test_months:
+            yield (
+                f"promotion.splits.step_months {self.step_months} is below test_months {self.test_months}: a session "
+                "would be judged twice"
+            )
+        if self.judged >= self.groups:
+            yield f"promotion.splits.judged {self.judged} is not below groups {self.groups}: none is left to train on"
+
+
+class PolicyRules(Frozen):
+    """What a learned policy must have shown besides, in sessions that it wasn't trained on; None isn't asked.
+
+    Of figures by seed, the median counts, and of drawdowns the deepest. `left_above` is what its return must be above
+    with doubled costs, and with each decision one bar later. `replay_sessions` are sessions on paper whose replay
+    differs from the account by less than `replay_costs` of what the session cost.
+    """
+
+    sessions: Annotated[Annotated[int, Field(ge=20, le=100_000)] | None, Tighter.HIGHER]
+    trades: Annotated[Count | None, Tighter.HIGHER]
+    seeds: Annotated[Annotated[int, Field(ge=1, le=1_000)] | None, Tighter.HIGHER]
+    seeds_positive: Annotated[Share | None, Tighter.HIGHER]
+    left_above: Annotated[Number | None, Tighter.HIGHER]
+    drawdown: Annotated[Share | None, Tighter.LOWER]
+    deflated_sharpe: Annotated[Share | None, Tighter.HIGHER]
+    sharpe_low: Annotated[Number | None, Tighter.HIGHER]
+    spa_p: Annotated[Fraction | None, Tighter.LOWER]
+    replay_sessions: Annotated[Count | None, Tighter.HIGHER]
+    replay_costs: Annotated[Share, Tighter.LOWER]
+
+    @property
+    def asks(self) -> bool:
+        """Return True if it asks for anything."""
+        return any(bound is not None for name, bound in self if name != "replay_costs")
+
+
 class StepRules(Frozen):
     """What it takes to reach one rung; a condition that is None isn't asked."""
 
@@ -75,6 +127,7 @@ class StepRules(Frozen):
     sharpe_gain: Annotated[Number | None, Tighter.HIGHER]
     sharpe_gain_low: Annotated[Number | None, Tighter.HIGHER]
     drawdown_worse: Annotated[Share | None, Tighter.LOWER]
+    policy: PolicyRules
 
 
 class PromotionRules(Frozen):
@@ -82,10 +135,14 @@ class PromotionRules(Frozen):
 
     `error` is how probable it may be at most that a strategy without an edge ever has a mean above the bound, however
     often it is asked. `small_fraction` is the part of its allotment that a strategy trades with in live small.
+    `learned` are the installed strategies that act by a trained model, of which a rung's `policy` is asked, as it is of
+    any other that has an `evaluation`; `splits` is how their sessions are split.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]
     small_fraction: Annotated[Fraction, Tighter.LOWER]
+    learned: Annotated[Annotated[list[str], Field(max_length=100)], Tighter.SAME]
+    splits: SplitRules
     shadow: StepRules
     paper: StepRules
     live_small: StepRules

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill
-from tradebot.model.parity import NONE, Cause, ParityDifference, What
+from tradebot.model.order import Fill, fee_id
+from tradebot.model.parity import IN_FULL, NONE, Cause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.text import counted
@@ -49,6 +49,25 @@ Data = Callable[[PassSeen, str, str], Cause | None]
 def unknown(seen: PassSeen, strategy: str, symbol: str) -> Cause | None:
     """Return None: nobody knows what became of the bars."""
     return None
+
+
+def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decimal | None:
+    """Return what the fills of a session cost: fees, and what is assumed beyond the quote; None if a fee isn't known.
+
+    `paid` are fees in USD that were booked after their fills, by `fee_id`.
+    """
+    fills = [fill for sent in ran.sent.values() for fill in sent.fills]
+    fees = NONE
+    for fill in fills:
+        if fill.fee is not None and fill.fee.amount is None:
+            if (later := paid.get(fee_id(fill.activity_id))) is None:
+                return None
+            fees += later
+        elif fill.fee is not None:
+            fees += fill.fee.usd
+    return (
+        fees + sum((notional(one.quantity, one.price, one.multiplier) for one in fills), NONE) * assumed_bps / IN_FULL
+    )
 
 
 class Compared(NamedTuple):

@@ -28,7 +28,8 @@ class CoreSettings(Frozen):
     none what the rest leave. Without exits, it has the account's; an empty list is none. Without rules of displacement,
     without the time of an approval, or without costs, it has the account's. `wants` is the most that its targets ask
     for, which is checked against the limits before it runs, and against its answers. If `auction` is true, it takes
-    part in the account's auction instead of displacing. In `shadow`, its entries are refused, and simulated apart.
+    part in the account's auction instead of displacing. In `shadow`, its entries are refused, and simulated apart. The
+    `evaluation` is the file with the results of a learned policy, on which its promotion rests too.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -46,6 +47,7 @@ class CoreSettings(Frozen):
     wants: Wanted | None = None
     costs: AssumedCosts | None = None
     shadow: Annotated[bool, Tighter.HIGHER] = False
+    evaluation: Annotated[str | None, Field(min_length=1, max_length=4096), Tighter.SAME] = None
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)

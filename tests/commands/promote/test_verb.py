@@ -22,7 +22,7 @@ from tradebot.model.promotion import Interval, Promotion, Rung
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.views.performance.of_strategy import OwnResults
-from tradebot.views.selection.promotion import Must
+from tradebot.views.selection.conditions import Must
 
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(130)]
 RETURNS = dict(zip(DAYS, (0.004 * (np.random.default_rng(1).normal(size=130) + 0.4)).tolist(), strict=True))

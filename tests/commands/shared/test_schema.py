@@ -15,6 +15,7 @@ import pytest
 import requests
 from jsonschema_rs import Draft202012Validator, meta
 
+from benchmarks.support.policies import Study, study
 from commands.app import program
 from commands.drill import stage as stages
 from commands.drill.drills import DRILLS, Drill
@@ -30,6 +31,7 @@ from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_fol
 from tests.receiver import receiving
 from tests.telegram import TOKEN, chatting
 from tradebot.__main__ import main
+from tradebot.adapters.text.codec import encode
 from tradebot.exchange import process
 
 SMALL = "--symbols AAPL --sessions 1"
@@ -191,6 +193,9 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     bot.all_say(f"export --to {bot.folder.parent}/books.db", "export --to redis://nonsense")
     bot.all_say("promote", "promote flow", "promote nothing", "promote flow --to candidate", "demote", "shadow")
+    results = lines.with_name("results.json")
+    results.write_text(json.dumps(encode(study(1, Study(configurations=2)))))
+    bot.all_say(f"promote --results {results}", "promote --results nowhere.json")
     bot.all_say("parity 2026-11-17", "schedule check", "schedule run backup", "schedule run nonsense")
     order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
     bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")

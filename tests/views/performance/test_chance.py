@@ -25,13 +25,14 @@ from tradebot.views.performance.chance import (
     intervals,
     resampled,
     selected,
+    sharpe_spans,
     yearly_excess,
 )
 from tradebot.views.performance.curve import Benchmark, Rates, frame
 from tradebot.views.performance.report import Chance
 from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures
 from tradebot.views.performance.returns import path
-from tradebot.views.performance.statistics import Shape, probabilistic_sharpe
+from tradebot.views.performance.statistics import Shape, minimum_track_record, probabilistic_sharpe
 
 SMALL = Resampling(resamples=200, mean_block=4, seed=3, level=0.9)
 
@@ -268,3 +269,26 @@ def test_deflated_sharpe_is_missing_for_constant_returns_or_without_counted_tria
     assert (constant.value, constant.note) == (None, "the returns don't vary")
     assert selected(returns(300), None) is None
     assert selected(returns(300), Trials(0)) is None
+
+
+# Worked out by hand from the papers: a daily record whose Sharpe ratio is 1.5 a year.
+TWO_YEARS = Shape(504, 1.5 / sqrt(252), 1.0, -0.5, 5.0)
+
+
+@pytest.mark.parametrize(("trials", "deflated"), [(10, 0.836400), (45, 0.700345), (100, 0.626518)])
+def test_one_try_of_two_good_years_passes_and_ten_fail(trials: int, deflated: float) -> None:
+    assert probabilistic_sharpe(TWO_YEARS) == pytest.approx(0.980400, abs=5e-7)
+    assert minimum_track_record(TWO_YEARS) == pytest.approx(321.04, abs=5e-3)
+    assert best_by_chance(10, 0.5 / sqrt(252)) == pytest.approx(0.049595, abs=5e-7)
+    found = probabilistic_sharpe(TWO_YEARS, best_by_chance(trials, 0.5 / sqrt(252)))
+    assert found == pytest.approx(deflated, abs=5e-7)
+
+
+def test_ends_of_many_ratios_at_once_are_those_of_each_by_itself() -> None:
+    returns = 0.01 * np.random.default_rng(3).normal(0.05, 1, (260, 3))
+    how = Resampling(resamples=400, mean_block=10)
+    low, high = sharpe_spans(returns, 252, how)
+    for place, column in enumerate(returns.T):
+        spans = intervals(Series(column.tolist(), 252, 0.0, year=252), how)
+        assert spans is not None
+        assert (low[place], high[place]) == pytest.approx(tuple(spans["sharpe"]))

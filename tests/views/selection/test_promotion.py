@@ -19,10 +19,9 @@ from benchmarks.promotion import (
 from tradebot.model.promotion import Rung, Traded
 from tradebot.model.values import replace
 from tradebot.views.performance.statistics import max_drawdown, sharpe
+from tradebot.views.selection.conditions import LONGEST, Condition
 from tradebot.views.selection.promotion import (
     GAINS,
-    LONGEST,
-    Condition,
     Evidence,
     asked,
     conditions,
@@ -52,7 +51,8 @@ def unmet(evidence: Evidence, rung: Rung = Rung.LIVE) -> set[str]:
 def test_large_edge_meets_every_condition_that_is_asked() -> None:
     rows = of(SHOWN)
     assert all(one.met for one in rows.values())
-    assert list(rows) == ["traded", *(name for name, bound in RULES.live if bound is not None and name != "traded")]
+    asked_for = (name for name, bound in RULES.live if bound is not None and name not in {"traded", "policy"})
+    assert list(rows) == ["traded", *asked_for]
     assert rows["sessions"].number == 400
     assert rows["mean_above"].number == pytest.approx(interval(SHOWN, ERROR).low)  # type: ignore[union-attr]
 
@@ -155,6 +155,20 @@ def test_results_contradict_a_promotion_only_if_their_mean_is_clearly_below() ->
     assert gone > fmean(lost)
     # The more there is of both, the closer they have to be.
     assert least < gone < (based_on.low + based_on.high) / 2
+
+
+def test_rung_asks_of_a_learned_policy_what_it_asks_of_no_other() -> None:
+    policy = replace(SHOWN, policy="no evaluation")
+    rows = of(policy)
+    own = {name for name in rows if name.startswith("policy_")}
+    assert own == rows.keys() - of(SHOWN).keys()
+    assert unmet(policy) == own, "nobody has its results"
+    assert rows["policy_deflated_sharpe"].lacks == "no evaluation"
+    replayed = of(replace(policy, replays=(0.0999,) * 59 + (0.1,)))["policy_replay_sessions"]
+    assert (replayed.number, replayed.met, replayed.left) == (59, False, 1)
+    assert of(replace(policy, replays=(0.0999,) * 60))["policy_replay_sessions"].met
+    assert not [name for name in of(policy, Rung.SHADOW) if name.startswith("policy_")]
+    assert "policy_replay_sessions" not in of(policy, Rung.PAPER)
 
 
 def test_chance_stays_below_real_money_and_a_large_edge_gets_there() -> None:

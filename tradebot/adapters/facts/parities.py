@@ -14,7 +14,8 @@ TABLE = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PRIMA
 def read(database: CacheConnection, last: int) -> Sequence[DayParity]:
     """Return the newest sessions that were compared, oldest first."""
     rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
-    return [decode(DayParity, json.loads(body)) for (body,) in reversed(rows)]
+    # Comparisons of earlier releases don't say what a session cost.
+    return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
 def write(database: CacheConnection, found: DayParity) -> None:

@@ -12,6 +12,7 @@ beginning after its end. Unlike resampling single returns, this keeps the depend
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import e, log1p, sqrt
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +38,8 @@ Places = NDArray[np.int64]
 ONE_IN_TWENTY = 0.05
 OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
 """Figures of resampled years, and their labels: so deep, or deeper, in one year of twenty."""
+MOST_AT_ONCE = 4_000_000
+"""So many resampled ratios are in memory at a time."""
 AT_ONCE = 20_000
 """So many returns are resampled at a time, few enough for the processor's cache."""
 
@@ -116,6 +119,43 @@ def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
         starts = np.sort(np.append(_ends(drawn, resamples * count, how.mean_block), begins))
         lengths = np.diff(np.append(starts, resamples * count))
         yield Blocks(drawn.integers(0, count, len(starts)), lengths, np.searchsorted(starts, begins))
+
+
+def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
+    """Return the interval of the Sharpe ratio a year of each column of returns: a row of low ends and one of high ends.
+
+    All columns are resampled alike, as `intervals` resamples one, so thousands of them cost little more.
+    """
+    count = len(returns)
+    # Differences from the mean, so that hardly anything is lost where squares are subtracted.
+    means = returns.mean(axis=0)
+    away = returns - means
+    times = _times_taken(count, how)
+    found, columns = np.empty((2, returns.shape[1])), max(MOST_AT_ONCE // len(times), 1)
+    for begin in range(0, returns.shape[1], columns):
+        part = away[:, begin : begin + columns]
+        above = times @ part / count
+        deviations = np.sqrt(np.maximum(times @ part**2 / count - above**2, 0.0) * count / (count - 1))
+        above += means[begin : begin + columns]
+        ratios = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
+        ends = ((1 - how.level) / 2, (1 + how.level) / 2)
+        found[:, begin : begin + columns] = np.quantile(ratios, ends, axis=0) * per_year**0.5
+    return found
+
+
+@lru_cache(maxsize=1)
+def _times_taken(count: int, how: Resampling) -> Numbers:
+    """Return how many times each resample takes each of so many returns: a row for each resample."""
+    found = []
+    for blocks in resampled(count, how):
+        many = len(blocks.rows)
+        places = np.repeat(np.arange(many), np.diff(np.append(blocks.rows, len(blocks.first)))) * (2 * count + 1)
+        begins, ends = places + blocks.first, places + blocks.first + blocks.lengths
+        size = many * (2 * count + 1)
+        changes = np.bincount(begins, minlength=size) - np.bincount(ends, minlength=size)
+        times = changes.reshape(many, -1).cumsum(axis=1)
+        found.append((times[:, :count] + times[:, count : 2 * count]).astype(np.float64))
+    return np.concatenate(found)
 
 
 def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:

@@ -11,7 +11,6 @@ number of trials (Bonferroni). So neither asking each evening nor choosing the b
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from functools import cached_property, partial
 from itertools import chain
 from math import hypot, isfinite, sqrt
@@ -30,12 +29,12 @@ from tradebot.views.performance.statistics import (
 )
 from tradebot.views.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
 from tradebot.views.selection.anytime import anytime, half_width
+from tradebot.views.selection.conditions import Asked, Condition, Must
+from tradebot.views.selection.policies import Measured, asked_of_policy
 from tradebot.views.selection.superiority import superiority
 
 FEWEST = 20
 """Below so many sessions or trades, nothing is estimated."""
-LONGEST = 2_520
-"""A condition that so many more sessions (ten years) wouldn't meet at today's rate isn't met by waiting."""
 SOON = 100
 """After so many sessions since a promotion, its results are told apart from what it was based on most sharply."""
 BLOCK = 10
@@ -53,7 +52,8 @@ class Evidence(Struct, frozen=True, dict=True):
     sessions came since it reached the rung that it is on. `trades` are what each closed trade made of its stake.
     `costs` is what all costs took of these returns. `trials` is how many sets of code and values were ever tried.
     `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` what
-    that one's trades made; None if there is none.
+    that one's trades made; None if there is none. `policy` are the results of a learned policy, or why nobody can judge
+    it, and None for any other strategy. `replays` says how far its sessions on paper were from their replays.
     """
 
     traded: frozenset[Traded]
@@ -66,6 +66,8 @@ class Evidence(Struct, frozen=True, dict=True):
     parity: OverTime | None = None
     champion: tuple[float, ...] | None = None
     champion_trades: tuple[float, ...] = ()
+    policy: Measured | str | None = None
+    replays: tuple[float, ...] = ()
 
     @property
     def enough(self) -> bool:
@@ -97,64 +99,6 @@ class Evidence(Struct, frozen=True, dict=True):
         return max(against - max_drawdown(self.returns), 0.0)
 
 
-class Must(StrEnum):
-    """What a number must be beside its bound."""
-
-    AT_LEAST = "at least"
-    AT_MOST = "at most"
-    ABOVE = "above"
-
-    def holds(self, number: float, bound: float) -> bool:
-        return (
-            number <= bound if self is Must.AT_MOST else number > bound or (number == bound and self is not Must.ABOVE)
-        )
-
-
-class Condition(Struct, frozen=True):
-    """One condition of a rung: its number and bound, and whether it is met; without evidence there is no number.
-
-    `left` is in how many more sessions it would be met if these go on like those so far; None if it is met, or if
-    waiting doesn't meet it. `lacks` says what there is no evidence of.
-    """
-
-    name: str
-    number: float | None
-    must: Must
-    bound: float
-    met: bool
-    left: int | None = None
-    lacks: str = ""
-
-
-class Asked(Struct, frozen=True):
-    """A condition as it is asked: `after` returns its number after so many more sessions like those so far."""
-
-    name: str
-    bound: float
-    after: Callable[[int], float | None]
-    lacks: str
-    must: Must
-
-    def met(self, more: int = 0) -> bool:
-        number = self.after(more)
-        return number is not None and self.must.holds(number, self.bound)
-
-    def answer(self) -> Condition:
-        number, met = self.after(0), self.met()
-        lacks = "" if number is not None else self.lacks
-        return Condition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
-
-    def _left(self) -> int | None:
-        """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""
-        low, high = 0, LONGEST
-        if not self.met(high):
-            return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.met(middle) else (middle, high)
-        return high
-
-
 def conditions(of: Evidence, rules: PromotionRules, rung: Rung) -> tuple[Condition, ...]:
     """Return every condition of a rung above the lowest, in the order of the configuration."""
     return tuple(one.answer() for one in asked(of, rules, rung))
@@ -170,6 +114,8 @@ def asked(of: Evidence, rules: PromotionRules, rung: Rung) -> Iterator[Asked]:
         if bound is not None:
             # Of how often costs are counted, it is what remains that is compared.
             yield Asked(name, 0.0 if name == "costs_times" else float(bound), after, lacks, must)
+    if of.policy is not None:
+        yield from asked_of_policy(of.policy, step.policy, of.replays)
 
 
 def interval(of: Evidence, error: float) -> Interval | None:

@@ -4,13 +4,16 @@ Purging and embargo are from López de Prado, Advances in Financial Machine Lear
 sessions in which a choice is made, those go that a position could reach from a judged session, and as many after it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from enum import StrEnum
 from itertools import combinations, pairwise
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
+
+from tradebot.model.promotion import SplitRules
 
 Places = NDArray[np.int64]
 FEWEST = 20
@@ -60,6 +63,41 @@ def splits(cut: Cut, sessions: int, gap: int) -> tuple[Split, ...]:
         sum(len(split.outside) for split in found) if walking else min((len(one.outside) for one in found), default=0)
     )
     return found if found and whole >= FEWEST and all(len(split.inside) >= FEWEST for split in found) else ()
+
+
+def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+    """Yield each split in which a learned policy may be judged: walking forward, and across groups."""
+    yield from rolling(rules, calendar)
+    if len(calendar) >= rules.groups:
+        yield from _combined(
+            Cut(By.CROSS_VALIDATION, rules.groups, rules.judged), len(calendar), rules.embargo_sessions
+        )
+
+
+def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+    """Yield splits by calendar months: trained on some, judged in the next ones, and on by a step.
+
+    The first month counts as a whole one. The last split may judge fewer months.
+    """
+    months = np.array([12 * day.year + day.month for day in calendar], dtype=np.int64)
+    if not len(months):
+        return
+    for begin in range(int(months[0]) + rules.train_months, int(months[-1]) + 1, rules.step_months):
+        first, end = np.searchsorted(months, (begin, begin + rules.test_months))
+        oldest = np.searchsorted(months, begin - rules.train_months)
+        inside = np.arange(oldest, max(first - rules.embargo_sessions, oldest))
+        if first < end and len(inside):
+            yield Split(inside, np.arange(first, end))
+
+
+def paths(cut: Cut) -> tuple[tuple[int, ...], ...]:
+    """Return the paths of a cross-validation: for each, by which split each group is judged.
+
+    Each group is judged in as many splits as there are paths, and each path takes another one of them.
+    """
+    chosen = [*combinations(range(cut.parts), cut.judged)]
+    of_groups = [[place for place, held in enumerate(chosen) if group in held] for group in range(cut.parts)]
+    return tuple(zip(*of_groups, strict=True))
 
 
 def _walking(parts: int, sessions: int, gap: int) -> Iterator[Split]:

@@ -1,0 +1,130 @@
+"""Measure how often the gate for learned policies lets noise through, how often a true edge, and what broken gates do.
+
+Each policy is the best of a study of 20 configurations with five seeds, chosen by hindsight, whose judged sessions are
+500. Noise draws targets with the turnover of the others. A true edge is a configuration with a true Sharpe ratio of 3
+a year after costs. Each broken gate makes one mistake, and is asked about the policies that this mistake lets through.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from msgspec import Struct
+
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source, Study, ratio_of, shipped, study
+from benchmarks.support.sizes import sized
+from tradebot.model.policy_results import PolicyResults
+from tradebot.model.values import replace
+from tradebot.views.performance.statistics import Interval, wilson
+from tradebot.views.selection.conditions import Asked, Must
+from tradebot.views.selection.policies import Measured, asked_of_policy
+
+MANY, OTHERS, MANY_TRIALS = sized(1_000, 2), sized(200, 1), 100
+SHARPE, LUCKY = 3.0, 4.0
+NOISE, SKILL = Study(), Study(SHARPE)
+Gate = Callable[[PolicyResults], bool]
+
+
+def passes(of: PolicyResults) -> bool:
+    """Return True if results meet everything that the shipped conditions ask before paper."""
+    return all(one.met() for one in asked_of(of))
+
+
+def asked_of(of: PolicyResults) -> Iterator[Asked]:
+    rules = shipped()
+    return asked_of_policy(Measured(of, of.trials, rules.splits), rules.paper.policy)
+
+
+def best_seed(of: PolicyResults) -> bool:
+    """Take the best seed for all of them."""
+    best = max(of.runs, key=lambda run: ratio_of(run.returns))
+    return passes(replace(of, runs=tuple(replace(best, seed=run.seed) for run in of.runs)))
+
+
+def one_trial(of: PolicyResults) -> bool:
+    """Count the chosen configuration alone."""
+    return passes(replace(of, trials=1, tried=tuple(one for one in of.tried if one.configuration == of.configuration)))
+
+
+def wrong_way_round(of: PolicyResults) -> bool:
+    """Take a large p for a good one."""
+    rows = (replace(one, must=Must.AT_LEAST) if one.name.startswith("policy_spa") else one for one in asked_of(of))
+    return all(one.met() for one in rows)
+
+
+def no_embargo(of: PolicyResults) -> bool:
+    """Don't ask what models have seen."""
+    return all(one.met() for one in asked_of(of) if one.name != "policy_seen")
+
+
+class Control(Struct, frozen=True):
+    """A broken gate, the policies that its mistake is about, and whether most of these should pass."""
+
+    broken: Gate
+    about: Study
+    skilled: bool = False
+
+    def fails(self, share: Interval) -> bool:
+        """Return True if the share that passes shows that the gate is broken."""
+        return share.high < 0.5 if self.skilled else share.low > 0.05
+
+
+CONTROLS: Mapping[str, Control] = {
+    "the best seed counts": Control(best_seed, Study(LUCKY, lucky=True)),
+    "one trial counts": Control(one_trial, Study(related=False, configurations=MANY_TRIALS, costs=0.0, follows=1.0)),
+    "a large p is good": Control(wrong_way_round, SKILL, skilled=True),
+    "no embargo": Control(no_embargo, Study(SHARPE, seen=True)),
+}
+
+
+def made(of: Study) -> Source:
+    return partial(study, of=of)
+
+
+def passed(source: Source, gate: Gate, first: int, many: int) -> Interval:
+    """Return the share of so many policies that pass a gate, with its interval."""
+    return wilson(sum(gate(source(number)) for number in range(first, first + many)), many)
+
+
+def figures() -> Iterator[Figure]:
+    kinds = [
+        ("noise", NOISE, MANY, 5.0),
+        ("noise that pays no costs", Study(costs=0.0), MANY, 5.0),
+        ("noise, unrelated configurations", Study(related=False), OTHERS, 5.0),
+        (f"Sharpe {SHARPE:g}", SKILL, MANY, None),
+        (f"Sharpe {SHARPE:g}, others without any", Study(SHARPE, related=False), OTHERS, None),
+        ("Sharpe 2", Study(2.0), OTHERS, None),
+        ("Sharpe 4", Study(4.0), OTHERS, None),
+        (f"Sharpe {LUCKY:g} in one of {SEEDS} seeds", Study(LUCKY, lucky=True), OTHERS, 5.0),
+        (f"Sharpe {SHARPE:g} in sessions that were seen", Study(SHARPE, seen=True), OTHERS, 5.0),
+    ]
+    for name, of, many, bound in kinds:
+        share = passed(made(of), passes, 0, many)
+        yield Figure(name, f"pass, of {many:,}: {share.low:.1%} to {share.high:.1%}", 100 * share.value, "%", bound)
+
+
+def alone() -> Iterator[Figure]:
+    """Yield how often noise meets each condition, whatever the others say."""
+    met = Counter(one.name for number in range(OTHERS) for one in asked_of(study(number, NOISE)) if one.met())
+    for one in asked_of(study(0, NOISE)):
+        share = wilson(met[one.name], OTHERS)
+        yield Figure(one.name, f"met, of {OTHERS:,}: {share.low:.1%} to {share.high:.1%}", 100 * share.value, "%")
+
+
+def broken() -> Iterator[Figure]:
+    for name, control in CONTROLS.items():
+        share = passed(made(control.about), control.broken, 0, OTHERS)
+        wanted = "more than half should" if control.skilled else "at most 5% should"
+        measured = f"pass, of {OTHERS:,}: {share.low:.1%} to {share.high:.1%}; {wanted}"
+        yield Figure(name, measured, 100 * share.value, "%")
+
+
+def main() -> None:
+    show(f"The best of {CONFIGURATIONS} configurations, judged in {SESSIONS} sessions", figures())
+    show("Noise, condition by condition", alone())
+    show("Broken gates, about what their mistake lets through or refuses", broken())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Learned policies that are made up: targets drawn at random, with the turnover and the costs of micro futures.
+
+Each study has 20 configurations of five seeds, and whoever made it chooses the one whose median seed is best. A seed
+follows its configuration's signal half of the time and otherwise draws its target. The signal moves the market or
+doesn't: policies with and without skill have the same turnover. Policies of another origin, such as ones that were
+trained on shuffled returns, can be judged in their place: a `Source` makes them from a number.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from functools import cache
+from math import exp, sqrt
+from statistics import median_low
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.app.settings import load
+from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, Span, TriedReturns
+from tradebot.model.policy_results import Split as Judged
+from tradebot.model.promotion import PromotionRules, SplitRules
+from tradebot.model.values import replace
+from tradebot.views.selection.splits import rolling
+
+Numbers = NDArray[np.float64]
+Targets = NDArray[np.int8]
+SESSIONS, BARS, CONFIGURATIONS, SEEDS, A_YEAR = 500, 4, 20, 5, 252
+FOLLOWS = 0.5
+NEAR = 10
+LARGEST = 2
+MOVE = 0.005
+"""The deviation of the market in one of the parts of a session, which together move it by one percent."""
+CONTRACT = 0.25
+"""What one contract is worth, in equities of the account."""
+COST = CONTRACT * 7.5e-5
+"""What a contract and side costs, in equities: fee and a tick of a micro contract at 25,000 USD."""
+FIRST_DAY = date(2023, 1, 2)
+
+Source = Callable[[int], PolicyResults]
+"""Makes the evaluation of one policy from a number."""
+
+
+@cache
+def shipped() -> PromotionRules:
+    return load(None, {}).settings.promotion
+
+
+@cache
+def calendar(rules: SplitRules) -> tuple[tuple[date, ...], tuple[date, ...], tuple[Judged, ...]]:
+    """Return all sessions, the judged ones, and the splits that the settings make of them."""
+    days = (FIRST_DAY + timedelta(days=number) for number in range(2 * (SESSIONS + 400)))
+    every = [day for day in days if day.weekday() < 5]
+    first = int(next(rolling(rules, every)).outside[0])
+    known = tuple(every[: first + SESSIONS])
+    models = {str(seed): "0" * 64 for seed in range(SEEDS)}
+
+    def span(places: NDArray[np.int64]) -> tuple[Span, ...]:
+        return (Span(known[places[0]], known[places[-1]]),)
+
+    splits = tuple(Judged(span(one.inside), span(one.outside), models) for one in rolling(rules, known))
+    return known, known[first:], splits
+
+
+def drawn_targets(drawn: np.random.Generator, *shape: int) -> Targets:
+    return drawn.integers(-LARGEST, LARGEST + 1, size=(*shape, SESSIONS * BARS), dtype=np.int8)
+
+
+def following(drawn: np.random.Generator, signals: Targets, follows: float, *seeds: int) -> Targets:
+    """Return targets that follow signals, one for each bar, so often; the others are drawn."""
+    size = (*signals.shape[:-1], *seeds, SESSIONS * BARS)
+    own = drawn.random(size, dtype=np.float32) < follows
+    followed = signals.reshape(*signals.shape[:-1], *(1 for _ in seeds), -1)
+    return np.where(own, LARGEST * followed, drawn_targets(drawn, *size[:-1]))
+
+
+def earned(targets: Targets, market: Numbers, costs: float = COST, *, later: bool = False) -> Numbers:
+    """Return the returns of sessions, after costs; with decisions one bar later, each target holds a bar later."""
+    held = np.concatenate((np.zeros_like(targets[..., :1]), targets[..., :-1]), axis=-1) if later else targets
+    turned = np.abs(np.diff(held, axis=-1, prepend=np.int8(0)))
+    made = CONTRACT * held * market - costs * turned
+    by_session: Numbers = made.reshape(*made.shape[:-1], SESSIONS, BARS).sum(axis=-1)
+    return by_session
+
+
+def tilt(sharpe: float, costs: float, follows: float) -> float:
+    """Return by how much a signal has to move the market in a bar, so that following it has a Sharpe ratio after costs.
+
+    Of a target a, followed or drawn evenly, E[a s] is 2 f, E[a²] 4 f + 2 (1 - f), and the expected change is that of
+    two targets, of which each is drawn or follows a signal that holds for a session.
+    """
+    square = follows * LARGEST**2 + (1 - follows) * 2
+    both_drawn, one_drawn = 1.6, 2.0
+    within = (1 - follows) ** 2 * both_drawn + 2 * follows * (1 - follows) * one_drawn
+    between = within + follows**2 * LARGEST
+    cost = costs * ((BARS - 1) * within + between) / BARS
+    wanted = sharpe / sqrt(A_YEAR * BARS) * CONTRACT * MOVE * sqrt(square)
+    return (wanted + cost) / (CONTRACT * LARGEST * follows)
+
+
+class Study(Struct, frozen=True):
+    """What a study is like: how skilled the middle configuration is, and what of it is wrong, if anything.
+
+    `sharpe` is its true Sharpe ratio a year after costs; None for no skill. With `related` configurations, the skill
+    of others falls by 1 / e in `NEAR` places; without, they have none. Seeds follow their signal so often. If it is
+    `lucky`, only the first seed has the skill. If models have `seen` the judged sessions, they were trained on them.
+    """
+
+    sharpe: float | None = None
+    related: bool = True
+    configurations: int = CONFIGURATIONS
+    costs: float = COST
+    follows: float = FOLLOWS
+    lucky: bool = False
+    seen: bool = False
+
+
+def drawn_signals(drawn: np.random.Generator, of: Study) -> Targets:
+    """Return the signal of each configuration, and two others, for each bar: 1 or -1 for a whole session.
+
+    Those of related configurations are correlated: by 1 / e if they are `NEAR` places apart.
+    """
+    many = of.configurations
+    signals = drawn.choice(np.array([-1, 1], dtype=np.int8), (many + 2, SESSIONS))
+    if of.related:
+        turned = drawn.random((many - 1, SESSIONS)) < (1 - exp(-1 / NEAR)) / 2
+        signals[1:many] = np.where(turned, -1, 1)
+        signals[:many] = np.cumprod(signals[:many], axis=0)
+    return np.repeat(signals, BARS, axis=-1)
+
+
+def study(number: int, of: Study) -> PolicyResults:
+    """Return the best configuration of a study, chosen by hindsight."""
+    drawn, many = np.random.default_rng([number, 42]), of.configurations
+    moves = drawn.normal(0.0, MOVE, SESSIONS * BARS)
+    signals = drawn_signals(drawn, of)
+    market = moves if of.sharpe is None else moves + tilt(of.sharpe, of.costs, of.follows) * signals[many // 2]
+    targets = following(drawn, signals[:many], of.follows, SEEDS)
+    if of.lucky:
+        targets[:, 1:] = np.roll(targets[:, 1:], SESSIONS * BARS // 2, axis=-1)
+    returns = earned(targets, market, of.costs)
+    typical = [_middle(each) for each in returns]
+    best = max(range(many), key=lambda place: ratio_of(returns[place][typical[place]]))
+    if of.lucky:
+        best = max(range(many), key=lambda place: ratio_of(returns[place][0]))
+    rule, logistic = earned(following(drawn, signals[many:], of.follows), market, of.costs)
+    holding = earned(np.ones(SESSIONS * BARS, np.int8), market, of.costs)
+    others = dict(zip(BENCHMARKS, (holding, rule, logistic), strict=True))
+    every, judged, splits = calendar(shipped().splits)
+    if of.seen:
+        whole = (Span(every[0], every[-1]),)
+        splits = tuple(replace(one, trained=whole) for one in splits)
+    return PolicyResults(
+        format=FORMAT,
+        name=f"study {number}",
+        configuration=str(best),
+        program="0",
+        features={},
+        data={},
+        per_year=A_YEAR,
+        calendar=every,
+        splits=splits,
+        sessions=judged,
+        runs=tuple(_runs(targets[best], market, of.costs)),
+        benchmarks={name: _series(each) for name, each in others.items()},
+        tried=tuple(TriedReturns(str(place), _series(returns[place][typical[place]])) for place in range(many)),
+        trials=many,
+    )
+
+
+def _runs(targets: Targets, market: Numbers, costs: float) -> Iterator[Run]:
+    for seed, each in enumerate(targets):
+        turned = int(np.abs(np.diff(each, prepend=np.int8(0))).sum())
+        doubled, later = earned(each, market, 2 * costs), earned(each, market, costs, later=True)
+        yield Run(seed, 0, _series(earned(each, market, costs)), _series(doubled), _series(later), turned // 2)
+
+
+def _series(returns: Numbers) -> tuple[float, ...]:
+    return tuple(returns.tolist())
+
+
+def ratio_of(returns: Numbers | tuple[float, ...]) -> float:
+    found = np.asarray(returns)
+    return float(found.mean() / found.std())
+
+
+def _middle(seeds: Numbers) -> int:
+    ratios = [ratio_of(each) for each in seeds]
+    return ratios.index(median_low(ratios))

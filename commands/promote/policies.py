@@ -1,0 +1,151 @@
+"""`tradebot promote --results`: learned policies by their evaluations, and which of them pass."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.promote.report import ConditionRow, short, show_conditions
+from commands.shared.drawing import signed
+from commands.shared.plain import clean
+from commands.shared.surface import Report
+from tradebot.adapters.state.evidence import read_trials
+from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.state_folder import BACKTESTS
+from tradebot.errors import ExitCode
+from tradebot.model.policy_results import PolicyResults
+from tradebot.model.promotion import Rung
+from tradebot.model.text import counted
+from tradebot.views.selection.policies import (
+    BenchmarkFigures,
+    Measured,
+    RunFigures,
+    asked_of_policy,
+    sentence,
+    some_pass,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+
+class PolicyRow(Struct, frozen=True):
+    """One policy in the sessions that it wasn't trained on: its seeds, its benchmarks, and what paper asks of it.
+
+    `features` are versions by feature, and `data` the SHA-256 of each file of market data.
+    `trials` are all configurations that were ever trained, of which so many are `compared` by their returns.
+    `some_pass` is the chance that one of so many without skill passes a test with an error of 5%.
+    """
+
+    name: str
+    configuration: str
+    program: str
+    features: Mapping[str, str]
+    data: Mapping[str, str]
+    from_date: date
+    to_date: date
+    sessions: int
+    trials: int
+    compared: int
+    some_pass: float
+    runs: tuple[RunFigures, ...]
+    benchmarks: tuple[BenchmarkFigures, ...]
+    conditions: tuple[ConditionRow, ...]
+    passes: bool
+
+
+class PoliciesJudged(Struct, frozen=True):
+    """Learned policies beside the conditions of a rung, and one sentence about which of them pass."""
+
+    rung: Rung
+    policies: tuple[PolicyRow, ...]
+    sentence: str
+
+
+def judge(app: "App", files: Sequence[Path]) -> Report:
+    """Judge policies by the files of their results; exit 10 if none passes."""
+    rows = tuple(_judged(app, read_policy_results(file)) for file in files)
+    lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
+    data = PoliciesJudged(Rung.PAPER, rows, sentence(lacking))
+    return Report("promote", data, render, ExitCode.DONE if any(row.passes for row in rows) else ExitCode.FINDINGS)
+
+
+def _judged(app: "App", results: PolicyResults) -> PolicyRow:
+    counted_here = read_trials(app.folder.path / BACKTESTS / results.name, {results.name})
+    trials = max(results.trials, counted_here.count if counted_here else 0)
+    rules = app.settings.promotion
+    measured = Measured(results, trials, rules.splits)
+    found = (one.answer() for one in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
+    rows = tuple(
+        ConditionRow(one.name, one.number, one.must, one.bound, one.met, one.lacks, None, None) for one in found
+    )
+    return PolicyRow(
+        results.name,
+        results.configuration,
+        results.program,
+        results.features,
+        results.data,
+        results.sessions[0],
+        results.sessions[-1],
+        len(results.sessions),
+        trials,
+        measured.tried.shape[1],
+        some_pass(trials),
+        tuple(measured.runs()),
+        tuple(measured.benchmarks()),
+        rows,
+        all(row.met for row in rows),
+    )
+
+
+def render(out: "Console", data: PoliciesJudged) -> None:
+    for row in data.policies:
+        span = f"{counted(row.sessions, 'session')} from {row.from_date} to {row.to_date}"
+        out.print(
+            f"{clean(row.name)} ({clean(row.configuration)}): {span} that its models weren't trained on", markup=False
+        )
+        tried = f"{counted(row.trials, 'configuration')} trained, {row.compared} compared"
+        out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
+        made_from = f"{counted(len(row.features), 'feature')}, and {counted(len(row.data), 'file')} of market data"
+        out.print(f"  made from {made_from}", markup=False)
+        out.print(
+            f"  by luck alone, some of so many would pass a 5% test in {row.some_pass:.1%} of all cases", markup=False
+        )
+        _earned(out, row)
+        met = sum(one.met for one in row.conditions)
+        asked = counted(len(row.conditions), "condition")
+        out.print(f"To reach {data.rung.words}: {met} of {asked} of learned policies met", markup=False)
+        show_conditions(out, row.conditions)
+    out.print(data.sentence, markup=False)
+
+
+def _earned(out: "Console", row: PolicyRow) -> None:
+    from commands.shared.tables import Table, number
+
+    columns = ("return", "Sharpe", "95% from", "to", "drawdown", "costs x2", "a bar later", "trades", "p")
+    table = Table("seed or benchmark", *map(number, columns))
+    paths = len({one.path for one in row.runs}) > 1
+    for one in row.runs:
+        name = f"seed {one.seed}{f', path {one.path}' if paths else ''}"
+        further = _percent(one.doubled), _percent(one.later), f"{one.trades:,}", ""
+        table.row(name, *_figures(one), *further)
+    for each in row.benchmarks:
+        table.row(each.name.replace("_", " "), *_figures(each), "", "", "", _ratio(each.p, 3))
+    out.print(table)
+
+
+def _figures(of: RunFigures | BenchmarkFigures) -> tuple[str, ...]:
+    ratios = (_ratio(one, 2) for one in (of.sharpe, of.low, of.high))
+    return (_percent(of.total_return), *ratios, _percent(of.drawdown))
+
+
+def _percent(value: float) -> str:
+    return f"{signed(100 * value, 1)}%"
+
+
+def _ratio(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"

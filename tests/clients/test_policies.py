@@ -1,0 +1,93 @@
+"""skfolio and arch, which share no code with this project, judge the splits, ratios and comparisons of the gate.
+
+Like the other libraries they are development tools: `make clients` fetches them, and without them this test skips,
+saying so.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.support.policies import Study, shipped, study
+from tests.builders import there
+from tradebot.model.policy_results import PolicyResults
+from tradebot.views.performance.chance import best_by_chance
+from tradebot.views.performance.statistics import probabilistic_sharpe, shape
+from tradebot.views.selection.objectives import measured
+from tradebot.views.selection.policies import AGAINST, BLOCK, FLAT, Measured
+from tradebot.views.selection.splits import By, Cut, paths, rolling, splits
+from tradebot.views.selection.superiority import long_variances
+
+HERE = Path(__file__).parent / "indicators"
+INTERPRETER = HERE / ".venv" / "bin" / "python"
+NEAR = 0.03
+"""How far two p of so many resamples may be apart by chance: four standard errors at most."""
+RULES = shipped().splits
+DIVISIBLE = 60 * RULES.groups
+"""So many sessions make equal groups; of others, the rest belongs elsewhere."""
+
+
+def above(of: PolicyResults, name: str) -> Any:
+    """Return what all configurations earned above a benchmark at equal volatility, by its definition."""
+    own = Measured(of, of.trials, RULES)
+    columns = {one.configuration: one.returns for one in of.tried} | {of.configuration: own.typical.returns}
+    scaled = np.array([np.array(each) / np.std(each) for each in columns.values()]).T
+    against = 0.0 if name == FLAT else np.array(of.benchmarks[name]) / np.std(of.benchmarks[name])
+    found = scaled - (against if name == FLAT else np.asarray(against)[:, None])
+    return found / np.sqrt(long_variances(found, BLOCK))
+
+
+def judged(of: PolicyResults, path: Path) -> Any:
+    given = {
+        "days": [day.isoformat() for day in of.calendar],
+        "sessions": DIVISIBLE,
+        "groups": RULES.groups,
+        "judged": RULES.judged,
+        "gap": RULES.embargo_sessions,
+        "train": RULES.train_months,
+        "test": RULES.test_months,
+        "returns": of.runs[0].returns,
+        "ratios": ratios(of),
+        "block": BLOCK,
+        "above": [above(of, name).tolist() for name in AGAINST],
+    }
+    path.write_text(json.dumps(given))
+    command = (str(INTERPRETER), str(HERE / "policies.py"), str(path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def ratios(of: PolicyResults) -> list[float]:
+    found = measured("sharpe", np.array([one.returns for one in of.tried]).T, 1)
+    return [one for one in found if one is not None]
+
+
+@pytest.mark.skipif(not INTERPRETER.exists(), reason="the other libraries are not here: make clients")
+def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(tmp_path: Path) -> None:
+    of = study(4, Study(2.0))
+    theirs = judged(of, tmp_path / "given.json")
+    cut = Cut(By.CROSS_VALIDATION, RULES.groups, RULES.judged)
+    ours = splits(cut, DIVISIBLE, RULES.embargo_sessions)
+    assert sorted(theirs["crossed"]["splits"]) == sorted([one.inside.tolist(), one.outside.tolist()] for one in ours)
+    assert theirs["crossed"]["paths"] == len(paths(cut))
+    walked = [[one.inside.tolist(), one.outside.tolist()] for one in rolling(RULES, of.calendar)]
+    # The calendar begins on the second of a month, which ours counts as a whole one. Theirs leaves out the last too.
+    assert theirs["walked"] == walked[1:-1]
+    moments, trials = shape(of.runs[0].returns), ratios(of)
+    assert moments is not None
+    best = best_by_chance(len(trials), stdev(trials))
+    assert probabilistic_sharpe(moments) == pytest.approx(theirs["probabilistic"], abs=1e-9)
+    assert best == pytest.approx(theirs["best"], rel=1e-9)
+    assert probabilistic_sharpe(moments, best) == pytest.approx(theirs["deflated"], abs=1e-9)
+    own = Measured(of, of.trials, RULES)
+    for name, found in zip(AGAINST, theirs["compared"], strict=True):
+        p = there(own.p(name))
+        assert p == pytest.approx(found["p"], abs=NEAR), name
+        if abs(p - 0.05) > NEAR:
+            assert (p <= 0.05) is bool(found["superior"]), name

@@ -1,0 +1,67 @@
+"""A condition of a promotion: its number beside its bound, what is missing, and when it could be met."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from msgspec import Struct
+
+LONGEST = 2_520
+"""A condition that so many more sessions (ten years) wouldn't meet at today's rate isn't met by waiting."""
+
+
+class Must(StrEnum):
+    """What a number must be beside its bound."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+    ABOVE = "above"
+
+    def holds(self, number: float, bound: float) -> bool:
+        return (
+            number <= bound if self is Must.AT_MOST else number > bound or (number == bound and self is not Must.ABOVE)
+        )
+
+
+class Condition(Struct, frozen=True):
+    """One condition of a rung: its number and bound, and whether it is met; without evidence there is no number.
+
+    `left` is in how many more sessions it would be met if these go on like those so far; None if it is met, or if
+    waiting doesn't meet it. `lacks` says what there is no evidence of.
+    """
+
+    name: str
+    number: float | None
+    must: Must
+    bound: float
+    met: bool
+    left: int | None = None
+    lacks: str = ""
+
+
+class Asked(Struct, frozen=True):
+    """A condition as it is asked: `after` returns its number after so many more sessions like those so far."""
+
+    name: str
+    bound: float
+    after: Callable[[int], float | None]
+    lacks: str
+    must: Must
+
+    def met(self, more: int = 0) -> bool:
+        number = self.after(more)
+        return number is not None and self.must.holds(number, self.bound)
+
+    def answer(self) -> Condition:
+        number, met = self.after(0), self.met()
+        lacks = "" if number is not None else self.lacks
+        return Condition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
+
+    def _left(self) -> int | None:
+        """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""
+        low, high = 0, LONGEST
+        if not self.met(high):
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.met(middle) else (middle, high)
+        return high
