@@ -123,7 +123,7 @@ def recovered(day: Day, *, rolls: bool) -> None:
 def broken(day: Day, one: Pass, *, completes: bool, longest: timedelta | None = None) -> Iterator[str]:
     """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it.
 
-    Nothing is held without a stop for longer than the `longest`: without it, for no time at all if only kills befell it.
+    Nothing is held without a stop for longer than the `longest`, by default no time at all if only kills befell it.
     """
     longest = (NO_TIME if completes else BARE_FOR) if longest is None else longest
     events = day.events()

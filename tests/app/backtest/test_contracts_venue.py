@@ -1,24 +1,30 @@
 """The bot's broker on an engine of futures says, value for value, what the adapter says over the exchange's socket."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
+from tests.app.backtest.roads import Stub
 from tests.faults.cable import PORT, lay_cable
+from tests.faults.pit import INDEXES
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
 from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import IbkrVenue
+from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader
+from tradebot.app.backtest.run import Plan, Run, begin
+from tradebot.app.settings import load
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.market.futures import futures_venue
@@ -30,6 +36,7 @@ from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.model.view import StrategyView, Target, Want
 
 START, SYMBOL, LATER, ENDED = date(2026, 12, 7), "ESZ6", "ESH7", "ESU6"
 SYMBOLS = (SYMBOL, LATER, ENDED, "ESX6")
@@ -193,3 +200,53 @@ def test_bars_are_those_of_the_socket(sides: tuple[Way, Way]) -> None:
         ]
         assert pages[1] == pages[0]
         assert sum(len(page[SYMBOL]) for page in pages[0]) > 10
+
+
+class Long(Stub, frozen=True):
+    """Wants one contract of each root, and no more."""
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return [Target(symbol, quantity=Decimal(1)) for symbol in view.universe]
+
+
+def rolled() -> Run:
+    """Return a backtest of three sessions, in which December's contract is left for March's."""
+    start, sessions = date(2026, 12, 7), 3
+    venue = futures_venue(start, sessions, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    spec = MarketSpec(start=start, symbols=symbols, sessions=sessions, seed=5, venue=venue, cash=Decimal(1_000_000))
+    changes = {
+        **yaml.safe_load(INDEXES.configuration),
+        "timetable": {
+            "evaluate-exits": "every 5m from open+1m until close",
+            "trade-once": "every 60m from open+5m until close",
+            "reconcile": "every 2m from open+1m until close",
+            "score": "at close-10m",
+        },
+    }
+    run = begin(Plan(load(None, {}, changes).settings, spec, level=Level.FULL), [Long("flow")])
+    try:
+        while not run.is_complete:
+            run.step()
+    finally:
+        run.made.close()
+    return run
+
+
+def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_prices() -> None:
+    run = rolled()
+    assert (run.opening, run.closing) == (0, 0)
+    books = run.made.ledger
+    fills = [one.fill for one in books.fills()]
+    assert [(one.symbol, one.side) for one in fills] == [("MESZ6", Side.BUY), ("MESZ6", Side.SELL), ("MESH7", Side.BUY)]
+    opened, closed, again = fills
+    assert timedelta(0) < again.at - closed.at < timedelta(hours=1)
+    (roll,) = {one.intent.key.slot for one in books.intents() if one.intent.instrument.symbol == "MESH7"} & {
+        one.intent.key.slot for one in books.intents() if one.intent.instrument.symbol == "MESZ6"
+    }
+    assert roll
+    paid = sum((-fill.notional for fill in (opened, closed)), Decimal(0))
+    fees = sum((one.amount_usd for one in books.cash_movements()), Decimal(0))
+    assert run.ends[-1].equity is not None
+    last = run.ends[-1].marks["MESH7"]
+    assert run.ends[-1].equity == 1_000_000 + paid + (last - again.price) * 5 + fees
