@@ -19,8 +19,9 @@ from tradebot.model.costs import Costs, round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ONE
 from tradebot.model.limits import Limits, OwnRules
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import NINE_PLACES, Kept, Lot, Position
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 
 class Plan(Struct, frozen=True):
@@ -137,7 +138,8 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         profit_target_fraction=candidate.profit_target_fraction,
         targets=candidate.targets,
         original_quantity=ONE,
-        instrument=candidate.instrument,
+        # Parts of one unit are no whole lots.
+        instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
     found = levels(Held(position, price, kept), in_force(exits, kept)).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in found)

@@ -241,10 +241,8 @@ def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_pri
     assert [(one.symbol, one.side) for one in fills] == [("MESZ6", Side.BUY), ("MESZ6", Side.SELL), ("MESH7", Side.BUY)]
     opened, closed, again = fills
     assert timedelta(0) < again.at - closed.at < timedelta(hours=1)
-    (roll,) = {one.intent.key.slot for one in books.intents() if one.intent.instrument.symbol == "MESH7"} & {
-        one.intent.key.slot for one in books.intents() if one.intent.instrument.symbol == "MESZ6"
-    }
-    assert roll
+    closing = next(one.intent for one in books.intents() if one.intent.purpose is Purpose.CLOSE)
+    assert closing.why == "rolled_into_MESH7"
     paid = sum((-fill.notional for fill in (opened, closed)), Decimal(0))
     fees = sum((one.amount_usd for one in books.cash_movements()), Decimal(0))
     assert run.ends[-1].equity is not None

@@ -129,9 +129,8 @@ class Line:
 
     def _unopened(self, error: Exception, place: str) -> TemporaryError:
         if isinstance(error, TimeoutError) and self.tap.greeted:
-            return TemporaryError(
-                f"the Gateway at {place} has greeted us, and names neither accounts nor ids", f"{GATEWAY}: log it in"
-            )
+            words = f"the Gateway at {place} has greeted us, and names neither accounts nor ids"
+            return TemporaryError(words, f"{GATEWAY}: log it in")
         if isinstance(error, TimeoutError):
             return TemporaryError(
                 f"the Gateway at {place} takes connections and says nothing: it is half started",
@@ -379,9 +378,8 @@ class Link:
             try:
                 import ib_async  # noqa: F401
             except ImportError as error:
-                raise OperatorError(
-                    f"{IBKR.title} needs the extra ibkr", "pip install 'tradebot[ibkr]'", code=ExitCode.USAGE
-                ) from error
+                lacks, cure = f"{IBKR.title} needs the extra ibkr", "pip install 'tradebot[ibkr]'"
+                raise OperatorError(lacks, cure, code=ExitCode.USAGE) from error
             self._errors.listen()
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=_runs, args=(self._loop,), name="ibkr", daemon=True)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.events import Emit, Event
     from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
+    from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -168,11 +169,16 @@ def assemble(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
-    if any(strategy.needs.features for strategy in in_use):
-        world = replace(world, features=features_ahead(EngineBars(engine, opened.days), world))
+    world = _with_features(world, EngineBars(engine, opened.days))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
     made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def _with_features(world: World, bars: Bars) -> World:
+    """Return the world with the features of whole sessions, from bars that know the rest of one, if any are needed."""
+    needed = any(strategy.needs.features for strategy in world.strategies)
+    return replace(world, features=features_ahead(bars, world)) if needed else world
 
 
 def _account_of(engine: Engine, margin: Margin) -> Account:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -26,6 +27,7 @@ from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.app import sandbox
 from tradebot.app.backtest.engine_line import EngineLine
+from tradebot.app.backtest.foreseen import ForeseenBars, features_ahead
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
@@ -84,6 +86,11 @@ class EngineLink:
     def ready(self) -> Line:
         return cast("Line", self.line)
 
+    @contextmanager
+    def sending(self) -> Iterator[Line]:
+        """Return the line, which nobody else wants."""
+        yield self.ready()
+
     def run(self, send: Callable[[Line], Awaitable[T]], line: Line) -> T:
         """Carry out a request, with the loop that it looks at its time by."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
@@ -141,8 +148,9 @@ class EngineReader(IbkrReader):
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return how the exchange lists these contracts."""
         now, found = self._now(), dict[str, "Listing"]()
+        today = self.capabilities.day.date_of(now)
         for symbol in dict.fromkeys(symbols):
-            details = self._line.details(symbol)
+            details = self._read(partial(prices.details_of, symbol=symbol, today=today))
             if details is None:
                 continue
             try:
@@ -184,10 +192,14 @@ class Played:
         self.link = EngineLink(self.engine)
         self.reader = EngineReader(self.link)
 
+    def source(self) -> IbkrBars:
+        """Return where its bars come from."""
+        return IbkrBars(self.reader.venue, DriftTally())
+
     def bars(self, settings: Settings, sessions: Sessions) -> Bars:
         """Return closed bars that are kept in memory, joined over rolls; what has ended never changes."""
-        door, source = door_to(settings.venue), lambda: IbkrBars(self.reader.venue, DriftTally())
-        stored = StoredBars(MemoryBars, source, sessions, settings.day, final=True)
+        door = door_to(settings.venue)
+        stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
         return joined(stored, door.months, door.coin, settings.day)
 
 
@@ -223,6 +235,11 @@ def world_of(
         strategies=in_use,
         second_clock=lambda: to_datetime(engine.now_us),
     )
+    if any(strategy.needs.features for strategy in in_use):
+        door = door_to(settings.venue)
+        told = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
+        ahead = ForeseenBars(engine.market, told, ledger.sessions, settings.day)
+        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
     return world, ledger
 
 
@@ -236,6 +253,8 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     elsewhere = Played(opened._replace(spec=replace(opened.spec, other_us=now_us)))
     try:
         elsewhere.engine.advance(now_us)
-        yield replace(world, market=elsewhere.reader, bars=elsewhere.bars(settings, world.ledger.sessions))
+        yield replace(
+            world, market=elsewhere.reader, bars=elsewhere.bars(settings, world.ledger.sessions), features=None
+        )
     finally:
         elsewhere.link.close()

@@ -57,6 +57,7 @@ class EngineLine:
         self.contracts = _Details(self)
         self.asked_on: dict[str, date] = {}
         self.hours: dict[str, Any] = {}
+        self.ended = _Details(self, ended=True)
         self.ears = loop.run_until_complete(_ears())
         self.client = _Client(self)
         self._log, engine.emit = engine.emit, self._hear
@@ -151,10 +152,12 @@ class EngineLine:
     def opened(self, order: Order) -> Told:
         return opened(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
 
-    def details(self, symbol: str) -> Any | None:
-        """Return what the venue says of a contract; None of one that it doesn't list."""
-        if symbol not in self.engine.market.known:
-            return None
+    def has_ended(self, symbol: str) -> bool:
+        """Return True if a contract isn't traded any more."""
+        return self._book.is_expired(symbol)
+
+    def details(self, symbol: str) -> Any:
+        """Return what the venue says of a contract."""
         told = self._book.details("", symbol).fields
         names = ("minTick", "sizeIncrement", "minSize", "realExpirationDate", "tradingHours", "liquidHours")
         contract = SimpleNamespace(
@@ -193,16 +196,23 @@ async def _ears() -> Ears:
 
 
 class _Details(dict[str, Any]):
-    """What the venue says of each contract that it lists, as it is now."""
+    """What the venue says of each contract that it lists, as it was asked; or of those that have `ended`."""
 
-    def __init__(self, line: EngineLine) -> None:
-        self._line = line
+    def __init__(self, line: EngineLine, *, ended: bool = False) -> None:
+        self._line, self._ended = line, ended
 
     def __contains__(self, symbol: object) -> bool:
-        return symbol in self._line.engine.market.known
+        known = symbol in self._line.engine.market.known
+        return known and self._line.has_ended(str(symbol)) is self._ended
 
-    def __getitem__(self, symbol: str) -> Any:
-        return self._line.details(symbol)
+    def get(self, symbol: str, default: Any = None) -> Any:
+        """Return what is said of a contract, or what names one that has ended; the default if there is none."""
+        if symbol not in self:
+            return default
+        if symbol not in self.keys():
+            found = self._line.details(symbol)
+            self[symbol] = found.contract if self._ended else found
+        return self[symbol]
 
 
 class _Client:
