@@ -23,7 +23,8 @@ from tradebot.model.position import Marks, Origin, OwnedFill, Position
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
+from tradebot.reconciliation.activities import book_all, ratio_of
+from tradebot.reconciliation.before import BooksBefore
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

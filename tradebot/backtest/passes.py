@@ -16,7 +16,8 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.activities import BooksBefore, book_all
+from tradebot.reconciliation.activities import book_all
+from tradebot.reconciliation.before import BooksBefore
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes

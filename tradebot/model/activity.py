@@ -16,7 +16,7 @@ class ActivityKind(StrEnum):
     A FEE is charged for trades by a day's sum, a COMMISSION for one trade, a BORROW_FEE for shares sold short; an
     OTHER_FEE is for neither, and a rebate gives one back. FUNDING is what the holders of a perpetual pay one another.
     A TRANSFER is the owner's cash that came or left, SHARES are those that did so without a trade, and an OPTION_TRADE
-    is what an option delivered or took at its strike.
+    is what an option delivered or took at its strike. A CORRECTION says what one execution is from now on.
 
     A kind `moves_shares` unless its quantity, if it has one, is only the number of shares that cash was paid on.
     """
@@ -43,7 +43,16 @@ class ActivityKind(StrEnum):
     RENAME = "rename"
     MERGER = "merger"
     OPTION_TRADE = "option_trade"
+    CORRECTION = "correction"
     OTHER = "other"
+
+
+class Corrects(Struct, frozen=True):
+    """Which fill a correction is of, and the ids of all corrections that may have been before and after it."""
+
+    fill_id: str
+    earlier: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
 
 
 class Activity(Struct, frozen=True):
@@ -51,7 +60,8 @@ class Activity(Struct, frozen=True):
 
     `meaning` is what it is, by the venue's adapter. `price` is USD per share, if the broker gave one. A row that isn't
     `executed` was corrected or canceled. `fill_id` names the fill whose fee it is, if it is the fee of one: its id is
-    then that of `order.fee_id`, and it is booked once the books have the fill, if that came without its fee.
+    then that of `order.fee_id`, and it is booked once the books have the fill, if that came without its fee. One that
+    `corrects` a fill has the quantity, unsigned, and the price that this is of now.
     """
 
     id: str
@@ -65,6 +75,7 @@ class Activity(Struct, frozen=True):
     meaning: ActivityKind
     executed: bool = True
     fill_id: str = ""
+    corrects: Corrects | None = None
 
     @property
     def words(self) -> str:

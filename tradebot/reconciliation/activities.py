@@ -17,37 +17,16 @@ from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry, Restated
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
-from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
+from tradebot.reconciliation.before import BooksBefore
+from tradebot.reconciliation.corrections import corrected
 
 LARGEST_RATIO = 1000
 NEAR = Fraction(1, 200)
 """How far the broker's average price may differ from ours, as a fraction: the two count closed lots differently."""
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
-
-
-class BooksBefore(Struct, frozen=True):
-    """What the books hold before a booking: the fills of its symbols, oldest first, and others' known positions."""
-
-    fills: tuple[OwnedFill, ...]
-    acknowledged: Mapping[str, Decimal]
-
-    def after(self, booking: Booking) -> "BooksBefore":
-        fills = (*self.fills, *booking.fills)
-        known = {**self.acknowledged, **dict(booking.acknowledged)}
-        return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known)
-
-    def total(self, symbol: str) -> Decimal:
-        """Return the signed shares of a symbol, whoever owns them."""
-        filled = sum((o.fill.signed_quantity for o in self.fills if o.fill.symbol == symbol), _ZERO)
-        return filled + self.acknowledged.get(symbol, _ZERO)
-
-    def positions(self, symbol: str, at: datetime) -> list[Position]:
-        """Return each owner's open position in a symbol at a moment, without acknowledged positions of others."""
-        fills = (owned for owned in self.fills if owned.fill.symbol == symbol and owned.fill.at <= at)
-        return [position for position in Totals.of(fills).positions.values() if position.quantity]
 
 
 class Booked(Struct, frozen=True):
@@ -126,6 +105,8 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
 def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
+    if first.corrects is not None:
+        return corrected(held, first, first.corrects)
     if first.symbol is None or all(row.quantity is None for row in rows) or not first.meaning.moves_shares:
         return Booking(_entries(rows))
     if first.meaning is ActivityKind.OPTION_TRADE:

@@ -19,7 +19,8 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.activities import Booked, BooksBefore, book_all
+from tradebot.reconciliation.activities import Booked, book_all
+from tradebot.reconciliation.before import BooksBefore
 from tradebot.reconciliation.catch_up import omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
@@ -47,14 +48,31 @@ def unbooked(
     if opened is None:
         return Booked((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
-    known = ledger.booked({one.id for one in reported}) if reported else {}
+    known = ledger.booked(frozenset(_named(reported))) if reported else {}
     of_fills = {one.fill_id for one in reported if one.fill_id}
     awaited = ledger.fees_awaited(of_fills) if of_fills else ()
-    new = [one for one in reported if one.id not in known and (not one.fill_id or one.fill_id in awaited)]
+    corrected = {one.corrects.fill_id for one in reported if one.corrects}
+    filled = ledger.known_fills(corrected) if corrected else ()
+    new = [
+        one
+        for one in reported
+        if one.id not in known
+        and (not one.fill_id or one.fill_id in awaited)
+        and (one.corrects is None or (one.corrects.fill_id in filled and known.keys().isdisjoint(one.corrects.later)))
+    ]
     symbols = {one.symbol for one in new if one.symbol is not None and one.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
-    held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged)
+    paid = {name: entry.amount for name, entry in known.items()}
+    held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged, paid)
     return book_all(held, {position.symbol: position for position in view.positions}, new, books.day)
+
+
+def _named(reported: Iterable[Activity]) -> Iterator[str]:
+    """Yield the ids of activities, and of the corrections before and after each."""
+    for one in reported:
+        yield one.id
+        if one.corrects is not None:
+            yield from (*one.corrects.earlier, *one.corrects.later)
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:

@@ -166,23 +166,26 @@ def telling(*messages: Message) -> Any:
     return answer
 
 
-def test_a_corrected_execution_replaces_the_first_and_its_price_is_cash() -> None:
-    later = executed(execId="0000e0d5.6.01.02", price=5001.25)
+@pytest.mark.parametrize("listed", ["both", "the newest alone"])
+def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
+    later = executed(execId="0000e0d5.6.01.03", price=5001.25, shares=1)
+    rows = (executed(), later) if listed == "both" else (later,)
     with (
-        scripted(telling(executed(), later, commission("0000e0d5.6.01.02", 4.5))) as gateway,
+        scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway,
         desk(gateway.port) as one,
     ):
         (fill,) = one.reader.fills(None)
-        assert (fill.activity_id, fill.price, fill.quantity) == ("0000e0d5.6.01", Decimal("5000.25"), Decimal(2))
-        paid = {row.id: row.net_amount for row in one.reader.activities(LONG_AGO)}
-        assert paid == {"correction:0000e0d5.6.01.0002": -100, "fee:0000e0d5.6.01": Decimal("-4.5")}
+        first = (Decimal("5000.25"), Decimal(2)) if listed == "both" else (Decimal("5001.25"), Decimal(1))
+        assert (fill.activity_id, fill.price, fill.quantity) == ("0000e0d5.6.01", *first)
+        told = {row.id: row for row in one.reader.activities(LONG_AGO)}
+        assert told.keys() == {"correction:0000e0d5.6.01.0003", "fee:0000e0d5.6.01"}
+        now = told["correction:0000e0d5.6.01.0003"]
+        assert (now.quantity, now.price, now.net_amount) == (Decimal(1), Decimal("5001.25"), 0)
+        assert now.corrects is not None
+        assert now.corrects.fill_id == fill.activity_id
+        assert now.corrects.earlier == ("correction:0000e0d5.6.01.0002",)
+        assert now.corrects.later[0] == "correction:0000e0d5.6.01.0004"
         assert any("was corrected" in text for text in one.findings)
-
-
-def test_a_corrected_quantity_is_what_is_held_in_the_end() -> None:
-    later = executed(execId="0000e0d5.6.01.02", shares=1)
-    with scripted(telling(executed(), later)) as gateway, desk(gateway.port) as one:
-        assert sum(fill.signed_quantity for fill in one.reader.fills(None)) == 1
 
 
 def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_is_no_cash_of_ours() -> None:

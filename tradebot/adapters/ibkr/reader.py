@@ -224,15 +224,15 @@ class IbkrReader:
         account, rows, _ = self._read(_executions)
         found, unread = executions(rows, account, self._tally)
         self.unreadable_fills = unread + link.dropped - before
-        fills = [fill for one in found for fill in one.fills if after is None or fill.at > after]
+        fills = [one.first for one in found if after is None or one.first.at > after]
         return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return today's commissions that are known, and the cash of corrected prices, oldest first, each once."""
+        """Return today's commissions that are known, and what corrected executions are now, oldest first, each once."""
         account, rows, commissions = self._read(_executions)
         found, _ = executions(rows, account, self._tally)
-        every = [*fees(found, commissions, self._tally), *(paid for one in found for paid in one.corrections)]
-        return sorted((one for one in every if one.at > after), key=lambda one: (one.at, one.id))
+        every = (*fees(found, commissions, self._tally), *(one.correction for one in found))
+        return sorted((one for one in every if one and one.at > after), key=lambda one: (one.at, one.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the sessions of a calendar. Those of the next days are as the venue tells them."""

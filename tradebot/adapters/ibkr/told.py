@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from tradebot.adapters.ibkr.capabilities import IBKR, INACTIVE, LIVES, STATUSES, TYPES
 from tradebot.adapters.ibkr.ears import Status
 from tradebot.adapters.wire.rows import DriftTally, RowError
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.activity import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Fee, Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce, fee_id
@@ -24,9 +24,8 @@ SIDES: Mapping[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL, "BOT": Side.BUY
 ASSETS: Mapping[str, AssetClass] = {"FUT": AssetClass.FUTURE, "STK": AssetClass.US_EQUITY, "OPT": AssetClass.US_OPTION}
 _HIGHEST = Decimal(10) ** 15
 _REJECTED, _FILLED = "rejected", "Filled"
-CORRECTED = "CORRECTION"
-_FIRST = "0001"
-"""The last part of an execution's id before any correction."""
+_FIRST, _MOST = "0001", 100
+"""The last part of an execution's id before any correction, and a number that it never reaches."""
 
 
 def number(name: str, value: object) -> Decimal:
@@ -49,61 +48,48 @@ def positive(name: str, value: object) -> Decimal:
 
 
 class Execution(Struct, frozen=True):
-    """One execution as it was told first, and what its corrections say since: they replace it."""
+    """One execution as the first row tells it, and what its corrections say since: they replace it."""
 
     first: Fill
     order_ref: str
     revisions: tuple[tuple[str, Decimal, Decimal, datetime], ...]
-    """The id, quantity, price and time of each correction, the last one last."""
+    """The last part of the id, quantity, price and time of each row, the newest last."""
 
     @property
     def quantity(self) -> Decimal:
-        return self.revisions[-1][1] if self.revisions else self.first.quantity
+        return self.revisions[-1][1]
 
     @property
     def worth(self) -> Decimal:
-        return self.quantity * (self.revisions[-1][2] if self.revisions else self.first.price)
+        return self.quantity * self.revisions[-1][2]
 
     @property
-    def fills(self) -> Iterable[Fill]:
-        """Yield what the books get: the execution, and the quantity by which a correction differs."""
-        yield self.first
-        before = self.first.quantity
-        for name, quantity, price, at in self.revisions:
-            if quantity != before:
-                more = (quantity > before) is (self.first.side is Side.BUY)
-                yield Fill(
-                    name,
-                    self.first.venue_order_id,
-                    self.first.symbol,
-                    Side.BUY if more else Side.SELL,
-                    abs(quantity - before),
-                    price,
-                    at,
-                    self.first.multiplier,
-                    Fee(Decimal(0)),
-                )
-            before = quantity
+    def correction(self) -> Activity | None:
+        """Return what the execution is now if it was corrected, whether or not anybody has told what it was before."""
+        part, quantity, price, at = self.revisions[-1]
+        name, number = self.first.activity_id, int(part)
+        if part <= _FIRST:
+            return None
+        spans = range(2, number), range(number + 1, _MOST)
+        earlier, later = (tuple(_correction(name, one) for one in span) for span in spans)
+        kind = ActivityKind.CORRECTION
+        return Activity(
+            _correction(name, number),
+            kind.value,
+            "",
+            self.first.symbol,
+            quantity,
+            price,
+            Decimal(0),
+            at,
+            kind,
+            corrects=Corrects(name, earlier, later),
+        )
 
-    @property
-    def corrections(self) -> Iterable[Activity]:
-        """Yield the cash by which corrected prices differ: books have an execution only once, as it was told first."""
-        quantity, price = self.first.quantity, self.first.price
-        for name, after, corrected, at in self.revisions:
-            paid = (corrected - price) * quantity * self.first.side.sign * self.first.multiplier
-            if paid:
-                yield Activity(
-                    f"correction:{name}",
-                    ActivityKind.OTHER.value,
-                    CORRECTED,
-                    self.first.symbol,
-                    None,
-                    None,
-                    -paid,
-                    at,
-                    ActivityKind.OTHER,
-                )
-            quantity, price = after, corrected
+
+def _correction(name: str, number: int) -> str:
+    """Return the id of a correction of an execution, by the last part of that id."""
+    return f"correction:{name}.{number:0{len(_FIRST)}}"
 
 
 def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[Execution], int]:
@@ -120,11 +106,12 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
             unread += 1
     found = []
     for name, parts in by_name.items():
-        (part, (first, ref)), *others = sorted(parts.items())
-        later = tuple((f"{name}.{part}", fill.quantity, fill.price, fill.at) for part, (fill, _) in others)
-        if later or part > _FIRST:
+        rows_of = sorted(parts.items())
+        (_, (first, ref)), (newest, _) = rows_of[0], rows_of[-1]
+        if newest > _FIRST:
             tally.note("execution", "execId", f"was corrected: {name}")
-        found.append(Execution(first, ref, later))
+        revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
+        found.append(Execution(first, ref, revisions))
     return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
 
 
@@ -283,7 +270,7 @@ def order_of(
     # Of an order that has ended, the venue says what has filled, and not how large it was.
     size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
     kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
-    times = [one.revisions[-1][3] if one.revisions else one.first.at for one in counted]
+    times = [one.revisions[-1][3] for one in counted]
     times += [ended for ended in [_ended_at(str(getattr(state, "completedTime", "")))] if ended]
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     status = _status(word, size, filled, claimed, str(getattr(state, "completedStatus", "")), tally)
