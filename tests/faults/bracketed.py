@@ -21,8 +21,10 @@ from tests.faults.pit import INTO, KILLED, LEFT, SIZE, Day, Killed, Pit, Verb, c
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.told import LEG
+from tradebot.model.activity import ActivityKind
 from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply
+from tradebot.model.position import Origin
 from tradebot.orders import closing as closing_of
 from tradebot.orders import entering, leaving
 
@@ -78,6 +80,7 @@ TROUBLES += [
     {"when": {"request": kind}, "what": what}
     for kind, what in (
         ("submit", {"connection_lost": "2m"}),
+        ("submit", "corrected_execution"),
         ("any read", "reset"),
         ("any read", {"hang": "30s"}),
         ("clock", {"clock_skew": "1h"}),
@@ -218,17 +221,36 @@ def gaps(
                 since.pop(symbol, None)
 
 
-def lost(events: Iterable[Event], day: Day) -> Iterator[str]:
-    """Yield fills that only the log or only the books have."""
-    told = Counter(
-        (event["symbol"], Decimal(event["fill_qty"]) * (1 if event["side"] == "buy" else -1), Decimal(event["price"]))
-        for event in events
-        if event["event"] == "fill"
-    )
+def lost(events: Sequence[Event], day: Day) -> Iterator[str]:
+    """Yield fills that only the log or only the books have, and what executions cost otherwise in the books.
+
+    The books may have a corrected execution as it was or as it is; what it costs has to be what it is.
+    """
+    prices = {event["activity_id"]: [Decimal(event["price"])] for event in events if event["event"] == "fill"}
+    for event in events:
+        if event["event"] == "trade_correct":
+            prices[event["activity_id"]] = prices[event["previous_id"]]
+            prices[event["activity_id"]].append(Decimal(event["price"]))
+    fills = [event for event in events if event["event"] == "fill"]
+    signed = [Decimal(event["fill_qty"]) * (1 if event["side"] == "buy" else -1) for event in fills]
+    told = Counter((event["symbol"], quantity) for event, quantity in zip(fills, signed, strict=True))
     with closing(day.ledger()) as ledger:
-        kept = Counter((one.fill.symbol, one.fill.signed_quantity, one.fill.price) for one in ledger.fills())
+        booked, corrections = ledger.fills(), ledger.booked().values()
+        executed = [one.fill for one in booked if one.origin is Origin.VENUE]
+    kept = Counter((fill.symbol, fill.signed_quantity) for fill in executed)
     yield from (f"fill {fill} is lost" for fill in told - kept)
     yield from (f"fill {fill} was never made" for fill in kept - told)
+    possible = {(event["symbol"], price) for event in fills for price in prices[event["activity_id"]]}
+    invented = {(fill.symbol, fill.price) for fill in executed} - possible
+    yield from (f"{symbol} never traded at {price}" for symbol, price in invented)
+    if told == kept:
+        units = {fill.symbol: fill.multiplier for fill in executed}
+        last = [prices[event["activity_id"]][-1] * units[event["symbol"]] for event in fills]
+        cost = sum((quantity * price for quantity, price in zip(signed, last, strict=True)), Decimal(0))
+        paid = sum((one.amount for one in corrections if one.meaning is ActivityKind.CORRECTION), Decimal(0))
+        ours = sum((one.fill.notional for one in booked), -paid)
+        if ours != cost:
+            yield f"executions cost {cost}, and {ours} by the books"
 
 
 def killed_at_each(pit: Pit, name: str, wanted: Callable[[str, int], bool]) -> tuple[Counter[str], list[str]]:

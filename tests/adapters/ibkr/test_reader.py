@@ -180,7 +180,7 @@ def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
         told = {row.id: row for row in one.reader.activities(LONG_AGO)}
         assert told.keys() == {"correction:0000e0d5.6.01.0003", "fee:0000e0d5.6.01"}
         now = told["correction:0000e0d5.6.01.0003"]
-        assert (now.quantity, now.price, now.net_amount) == (Decimal(1), Decimal("5001.25"), 0)
+        assert (now.quantity, now.price, now.net_amount) == (Decimal(1), Decimal("5001.25"), Decimal(0))
         assert now.corrects is not None
         assert now.corrects.fill_id == fill.activity_id
         assert now.corrects.earlier == ("correction:0000e0d5.6.01.0002",)
