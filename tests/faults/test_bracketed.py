@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults import bracketed
-from tests.faults.bracketed import CONTROLS, PASSES, caught, killed_at_each, troubled
+from tests.faults.bracketed import CONTROLS, PASSES, caught, killed_at_each, troubled, verb_of
 from tests.faults.cable import lay_cable
 from tests.faults.failpoints import AT_IBKR
-from tests.faults.pit import Pit
+from tests.faults.pit import Pit, compares
 from tests.faults.pit_lies import LIES
 from tests.tiers import drawn
+from tradebot.errors import ExitCode
 
 SEEDS = drawn("brackets", [], range(1, 100_000), 25)
 LIED_TO = next(iter(drawn("lies at a gateway", [1], range(1, 100_000), 1)))
@@ -57,6 +58,20 @@ def test_pass_killed_at_each_step_of_an_orders_road_ends_what_it_began_once(
     assert problems == []
     assert {f"{name}.{side}" for name in AT_IBKR for side in ("before", "after")} <= set(hit)
     record_property("kills at failpoints of a bot of futures", hit.total())
+
+
+@pytest.mark.campaign
+def test_an_entry_that_the_venue_makes_twice_keeps_a_stop_for_all_that_is_held_and_is_told(traded: Pit) -> None:
+    twice = {"when": {"request": "submit"}, "what": "delivered_twice"}
+    fired, problems = troubled(traded, "enters", [twice])
+    assert fired == {"delivered_twice"}
+    assert any("made 2 orders" in problem for problem in problems)
+    assert not [problem for problem in problems if "had no stop" in problem or "lost" in problem]
+    day = traded.day(PASSES["enters"].begins)
+    day.arm([{"name": "twin", **twice}])
+    day.run(verb_of(day, PASSES["enters"]))
+    day.tick(seconds=61)
+    assert day.run(compares) == ExitCode.FINDINGS
 
 
 @pytest.mark.campaign

@@ -82,6 +82,9 @@ def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: Desk, c
     rows = [one for one in client.read(16) if one[0] == "5"]
     assert [one[23] for one in rows] == ["twice", "twice"]
     assert len({one[25] for one in rows}) == 2
+    assert sorted(int(one[1]) for one in rows) == [0, 1], "an id is of one order for ever"
+    client.say(4, 1, 1)
+    assert [one.status for one in desk.engine.main.orders.values()] == ["canceled", "new"]
 
 
 def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: Desk, client: Client) -> None:

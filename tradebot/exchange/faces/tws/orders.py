@@ -54,6 +54,9 @@ def _place(asked: Asked) -> Answer:
     engine, account, body = asked.engine, asked.account, asked.body
     client, wanted = int(body["client"]), body["orders"]
     requests = [(one, _request(engine, client, one)) for one in wanted]
+    if any(labelled(account, request.label) for _, request in requests):
+        # An id is of one order for ever: what a broken venue makes of a message again is no client's.
+        requests = [(one, request._replace(label="")) for one, request in requests]
     parents = {int(one["id"]): place for place, (one, _) in enumerate(requests)}
     for one, request in requests:
         parent = int(one["parent"])
