@@ -81,7 +81,9 @@ LIMITS = st.dictionaries(
 )
 """By what each limit is multiplied."""
 BASE = load(None, {}).settings
-WAITS = frozenset({"duplicate_window_s", "cooldown_s", "loss_cooldown_s", "loss_streak_wait_s", "wash_sale_days"})
+WAITS = frozenset({"duplicate_window_s", "cooldown_s", "loss_cooldown_s", "loss_streak_wait_s", "wash_sale_days"}) | {
+    "liquid_hours_only"
+}
 """The limits that are looser when they are lower although their names don't begin with `min_`."""
 
 
@@ -103,7 +105,12 @@ def is_looser(name: str, before: Any, after: Any) -> bool:
 def scaled(factors: dict[str, str]) -> Settings:
     """Return the shipped settings with some limits scaled, unchecked; those that are off are set for that."""
     was = BASE.limits.model_dump() | OPTIONS
-    limits = {name: type(was[name])(Decimal(str(was[name])) * Decimal(by)) for name, by in factors.items()}
+    limits = {
+        name: Decimal(by) >= 1
+        if isinstance(was[name], bool)
+        else type(was[name])(Decimal(str(was[name])) * Decimal(by))
+        for name, by in factors.items()
+    }
     return BASE.model_copy(update={"limits": BASE.limits.model_copy(update=limits)})
 
 

@@ -58,6 +58,8 @@ BEYOND, AHEAD, A_DAY = 3, timedelta(days=40), timedelta(days=1)
 """So many days after the last one of a contract does a life go on."""
 SOON = timedelta(minutes=15)
 GROUPS: Mapping[str, str] = {"indexes": EQUITY, "metals": METALS}
+LIQUID_FROM: Mapping[str, time] = {"indexes": time(14, 30), "metals": time(13, 20)}
+"""When the liquid hours of a group begin in winter."""
 SETTLEMENT = "settlement"
 """How the exchange's log calls a position that a contract's end has closed."""
 
@@ -166,11 +168,16 @@ class Life:
             yield f"{self.floor.left} has ended without the bot, and nobody was told: {mark}"
 
     def _closes_by(self, *, halted: bool) -> datetime | None:
-        """Return from which pass on nothing was in the way of a close; a halted bot waits for the last day."""
-        rolling = self.rolling
+        """Return from which pass on nothing was in the way of a close; a halted bot waits for the last day.
+
+        On that day, it waits for the first liquid hour.
+        """
+        last = self.rolling.until
+        liquid = datetime.combine(last, LIQUID_FROM[self.floor.sector], UTC)
         for look in self.looks:
             in_its_hour = look.at.time() == self._hour and not halted
-            if look.free and (look.session >= rolling.until or in_its_hour):
+            on_its_last_day = look.session > last or (look.session == last and look.at >= liquid)
+            if look.free and (on_its_last_day or in_its_hour):
                 return look.at
         return None
 

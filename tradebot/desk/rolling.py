@@ -42,14 +42,15 @@ class Move(Struct, frozen=True):
 def due(desk: Desk, position: Position) -> Rolling | None:
     """Return how a position moves into the next contract, if it is to do so now.
 
-    It waits for the hours that the venue calls liquid while there are any left today. While nothing may be opened, it
-    stays until the last day: it would only be closed.
+    It waits for the hours that the venue calls liquid, on its last day while there are any left, and no longer than
+    that. While nothing may be opened, it stays until the last day: it would only be closed.
     """
     rolling, today = rolling_of(desk, position.symbol), date_on(desk)
     if rolling is None or not rolling.is_due(today, desk.books.day.local(desk.now).time()):
         return None
     hours = desk.hours_of(position.symbol)
-    if hours and not hours.is_liquid(desk.now) and (today < rolling.until or hours.becomes_liquid(desk.now, today)):
+    last, over = today == rolling.until, today > rolling.until
+    if hours and not over and not hours.is_liquid(desk.now) and (not last or hours.becomes_liquid(desk.now, today)):
         return None
     may_open = desk.state.state is TradingState.ACTIVE
     return rolling if may_open or today >= rolling.until else None
