@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import EntryPoints, PackageMetadata, PathDistribution, entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,11 @@ from tests.nursery import Nursery, starting_with, without_nursery
 from tests.timer import Timer
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
-from tradebot.adapters.state import flocks, lock, switch
+from tradebot.adapters.state import flocks, lock, resources, switch
 from tradebot.app.settings import Settings
 from tradebot.exchange import process
+
+MOST_OF_A_BOT, MOST_OF_TESTS = 300_000_000, 10_000_000_000
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +30,24 @@ def wide() -> Iterator[None]:
     """Let no line be broken, so that the length of a temporary folder's name decides nothing."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("COLUMNS", "500")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light() -> Iterator[None]:
+    """Let a process of the tests, which plays many bots, seem to take no more memory than one bot does."""
+    from commands.serve import watch
+
+    class Resources:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(resources, name)
+
+        def memory_bytes(self) -> int | None:
+            found = resources.memory_bytes()
+            return MOST_OF_A_BOT if found is not None and MOST_OF_A_BOT < found < MOST_OF_TESTS else found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(watch, "resources", Resources())
         yield
 
 

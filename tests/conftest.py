@@ -28,6 +28,8 @@ from tests import calendars, tiers
 pytest_plugins = ["tests.bot_fixtures", "tests.by_file"]
 # What is imported and collected stays. Searching it for garbage so often would take a fifth of the suite's time.
 gc.set_threshold(50_000, 20, 100)
+LONG_LIVED = 50_000, 10, 10
+"""The same for campaigns, whose processes live long: they would grow beyond what a bot may have."""
 
 LONG = (
     "tests/faults/test_schedules.py",
@@ -136,6 +138,8 @@ def pytest_configure(config: pytest.Config) -> None:
             option.seed = random.SystemRandom().randint(0, tiers.LARGEST_SEED) if chosen is None else chosen
         option.hypothesis_profile, option.hypothesis_seed = "campaigns", str(option.seed)
     tiers.begin(option.seed if option.campaigns else None)
+    if option.campaigns:
+        gc.set_threshold(*LONG_LIVED)
     if option.hypothesis_profile == "suite":
         # Examples would depend on every constant in the code, and each worker would read all files for them.
         providers._get_local_constants = lambda: providers._local_constants

@@ -28,8 +28,10 @@ SECOND: dict[str, dict[str, str]] = {
     "Add a signal": {"short_volume": "sold_short", "ShortVolume": "SoldShort"},
 }
 """The names of whoever follows a recipe after somebody else did."""
-COPIED = ("tradebot", "commands", "jobs", "config", "docs", "tests", "benchmarks")
-COPIED += ("README.md", "pyproject.toml", "CONTRIBUTING.md")
+COPIED = (
+    *("tradebot", "commands", "jobs", "config", "docs", "tests", "benchmarks"),
+    *("README.md", "pyproject.toml", "CONTRIBUTING.md"),
+)
 HOLDING = (
     "tests/gates/test_entry.py::test_an_ordinary_candidate_passes_every_gate",
     "tests/gates/test_entry.py::test_a_gate_refuses_with_its_reason_and_its_numbers",

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from tradebot.model.activity import Activity, Booking, Corrects, Entry
 from tradebot.model.instrument import ONE, notional
-from tradebot.model.position import Origin, OwnedFill, Position, unreported_fill
+from tradebot.model.position import Origin, OwnedFill, Position, to_nine_places, unreported_fill
 from tradebot.model.values import replace
 from tradebot.reconciliation.before import BooksBefore
 
@@ -49,6 +49,10 @@ def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetim
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
     left = min(quantity, abs(position.quantity))
     more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
+    if more != to_nine_places(more):
+        # Thirds have no end, so one unit takes all of it.
+        left = min(left, ONE)
+        more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
     for lot in position.lots:
         dearer = min(left, abs(lot.quantity)).copy_sign(lot.quantity)
         left -= abs(dearer)

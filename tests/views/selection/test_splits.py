@@ -40,6 +40,8 @@ def test_too_few_sessions_have_no_splits() -> None:
 
 
 RULES = shipped().splits
+FEWEST_IN_A_MONTH = 20
+"""Weekdays: a longer embargo may leave nothing of a month to train on."""
 
 
 def weekdays(first: date, count: int) -> list[date]:
@@ -81,7 +83,7 @@ def test_walking_forward_trains_on_the_months_before_and_judges_each_session_onc
         begin = 12 * calendar[split.outside[0]].year + calendar[split.outside[0]].month
         assert split.inside.max() < split.outside.min()
         assert months <= set(range(begin - of.train_months, begin))
-    if of.step_months == of.test_months:
+    if of.step_months == of.test_months and of.embargo_sessions < FEWEST_IN_A_MONTH:
         assert all(here.outside[-1] + 1 == there.outside[0] for here, there in pairwise(found))
 
 
