@@ -25,7 +25,6 @@ from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
@@ -193,9 +192,7 @@ class Environment:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self.close()
 
     def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:

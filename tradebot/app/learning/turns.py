@@ -10,7 +10,6 @@ from tradebot.errors import TradebotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -30,9 +29,7 @@ class _Caught:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, *where: object) -> bool:
         self.error = error
         return True
 
