@@ -1,0 +1,81 @@
+"""Measure what a step of the environment of learned policies costs: one root, with the features that bars give."""
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from benchmarks.support.figures import Figure, show
+from benchmarks.support.sizes import sized
+from tradebot.app.backtest.run import Plan
+from tradebot.app.learning.environment import ACTIONS, Environment, Terms
+from tradebot.app.learning.scaling import Scaling
+from tradebot.app.settings import load
+from tradebot.exchange.market.futures import futures_venue
+from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
+from tradebot.signals.features import features
+
+START, SESSIONS = date(2026, 11, 16), sized(5, 1)
+BOUND_MS = 2.0
+NAMES = tuple(name for name, each in features().items() if not each.of_the_moment)
+TIMETABLE = {
+    "evaluate-exits": "every 5m from open+1m until close",
+    "trade-once": "every 1m from open+5m until close",
+    "reconcile": "every 2m from open+1m until close",
+}
+
+LIMITS = {
+    "cooldown_s": 1,
+    "max_candidate_age_s": 60,
+    "max_order_notional_usd": 1_000_000,
+    "max_order_fraction": 8,
+    "max_symbol_fraction": 8,
+    "max_sector_fraction": 8,
+    "max_gross_fraction": 8,
+    "max_order_contracts": 2,
+    "price_collar_fraction": 0.3,
+}
+
+
+def plan() -> Plan:
+    venue = futures_venue(START, SESSIONS, ("ES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    fill = NEXT_OPEN._replace(spread_bps=0, volume_share=None)
+    of: dict[str, Any] = {"symbols": symbols, "sessions": SESSIONS, "fill": fill, "venue": venue}
+    spec = MarketSpec(start=START, seed=5, cash=Decimal(1_000_000), **of)
+    others = dict.fromkeys(("flow", "futures", "rotation", "smart_money"))
+    changes: dict[str, Any] = {
+        "venue": "ibkr",
+        "universe": ["ESZ6"],
+        "sectors": {"ESZ6": "indexes"},
+        "limits": LIMITS,
+        "strategies": {**others, "policy": {"exits": []}},
+        "timetable": TIMETABLE,
+    }
+    return Plan(load(None, {}, changes).settings, spec)
+
+
+def figures() -> Iterator[Figure]:
+    many = len(NAMES)
+    with Environment(Terms(plan(), Scaling(NAMES, (0.0,) * many, (1.0,) * many))) as episode:
+        _, info = episode.reset()
+        steps, held, ended, began = 0, 0, False, time.process_time()
+        while not ended:
+            _, _, over, cut, info = episode.step(ACTIONS[steps // 12 % len(ACTIONS)])
+            held += info["position"] != 0
+            steps, ended = steps + 1, over or cut
+        took_ms = (time.process_time() - began) * 1000
+    yield Figure("a step on the road", f"CPU of {steps:,} steps, {many} features", took_ms / steps, "ms", BOUND_MS)
+    yield Figure("steps with a position", "of all of them", held)
+    yield Figure("bars without a decision", str(info["passed_over"]), sum(info["passed_over"].values()))
+
+
+def main() -> int:
+    show(f"One root, {SESSIONS} sessions", figures())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""An episode is a backtest: the same targets give the same books, and what is refused or missing is told."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.app.backtest.roads import Stub
+from tests.faults.pit import INDEXES
+from tradebot.app.backtest.run import Plan, begin
+from tradebot.app.learning.environment import ACTIONS, TIMES, Environment, Terms
+from tradebot.app.learning.scaling import Scaling, fitted
+from tradebot.app.settings import load
+from tradebot.errors import TradebotError
+from tradebot.exchange.market.futures import futures_venue
+from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
+from tradebot.model.values import replace
+from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want
+from tradebot.signals.features.state import State
+
+NAMES = ("rsi_14",)
+SCALING = Scaling(NAMES, (0.0,), (0.5,))
+START = date(2026, 11, 16)
+TIMES_HERE = "every 60m from open+5m until close"
+
+
+def plan(**changes: Any) -> Plan:
+    venue = futures_venue(START, 1, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    fill = NEXT_OPEN._replace(spread_bps=0, volume_share=None)
+    spec = MarketSpec(start=START, symbols=symbols, sessions=1, seed=5, fill=fill, venue=venue)
+    names = yaml.safe_load(INDEXES.configuration)
+    settings = {
+        **names,
+        "limits": {**names["limits"], "max_candidate_age_s": 60},
+        "plugins": {"timeout_s": 10},
+        "strategies": {
+            **dict.fromkeys(names["strategies"]),
+            "policy": {"exits": [], "times": "every 60m from open+5m until close"},
+        },
+        "timetable": {
+            "evaluate-exits": "every 5m from open+1m until close",
+            "trade-once": "every 20m from open+5m until close",
+            "reconcile": "every 2m from open+1m until close",
+        },
+    }
+    return Plan(load(None, {}, settings).settings, replace(spec, **changes))
+
+
+def drawn(place: int) -> int:
+    return ACTIONS[(place * 3 + 1) % len(ACTIONS)]
+
+
+def played(of: Terms, seed: int | None = None) -> list[tuple[Any, ...]]:
+    with Environment(of) as episode:
+        observation, info = episode.reset(seed)
+        rows: list[tuple[Any, ...]] = [(observation.tolist(), info)]
+        ended = False
+        while not ended:
+            observation, reward, over, cut, info = episode.step(drawn(len(rows) - 1))
+            rows.append((observation.tolist(), info, reward, over, cut))
+            ended = over or cut
+    return rows
+
+
+class Same(Stub, frozen=True):
+    """Answers the same targets, from no hand."""
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        if len(view.universe) != 1:
+            return ()
+        SLOTS.setdefault(view.slot, len(SLOTS))
+        return [Target(view.universe[0], quantity=Decimal(drawn(SLOTS[view.slot])))]
+
+
+SLOTS: dict[str, int] = {}
+
+
+def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
+    rows = played(Terms(plan(), SCALING))
+    SLOTS.clear()
+    run = begin(plan(), [Same("policy", TIMES, Needs(features=(FeatureNeed("5Min", NAMES),), lots=True))])
+    with closing(run.made):
+        while not run.is_complete:
+            run.step()
+        assert rows[-1][1]["equity"] == run.ends[-1].equity != 100_000
+    assert len(SLOTS) == len(rows) - 1
+    start = float(rows[0][1]["equity"])
+    total = sum(row[2] for row in rows[1:])
+    assert total == pytest.approx((float(rows[-1][1]["equity"]) - start) / start, abs=1e-12)
+    assert rows[-1][3:] == (True, False)
+    assert {row[1]["position"] for row in rows} > {0}
+    assert rows == played(Terms(plan(), SCALING), 5)
+    assert not [one for one in threading.enumerate() if one.name == "episode"]
+
+
+def test_an_episode_that_is_left_ends_its_thread() -> None:
+    with Environment(Terms(plan(), SCALING)) as episode:
+        episode.reset()
+        assert [one for one in threading.enumerate() if one.name == "episode"]
+        with pytest.raises(TradebotError, match="no target"):
+            episode.step(3)
+    assert not [one for one in threading.enumerate() if one.name == "episode"]
+    with pytest.raises(TradebotError, match="no episode"):
+        episode.step(0)
+
+
+def test_a_market_without_the_features_is_told() -> None:
+    absent = Scaling(("release_near",), (0.0,), (1.0,))
+    with Environment(Terms(plan(), absent)) as episode, pytest.raises(TradebotError, match="without a decision"):
+        episode.reset()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_what_is_no_number_is_told(value: float) -> None:
+    state = State(1.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0)
+    assert SCALING.observation({"rsi_14": value}, state) == "not finite: rsi_14"
+    assert SCALING.observation({}, state) == "absent: rsi_14"
+    assert "equity" in str(SCALING.observation({"rsi_14": 0.1}, state._replace(equity=0.0)))
+
+
+def test_scaling_is_fitted_and_clipped() -> None:
+    found = fitted(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 3.0}, {"rsi_14": float("inf")}, {}])
+    assert found == Scaling(NAMES, (2.0,), (1.0,))
+    seen = found.observation({"rsi_14": 90.0}, State(3.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0))
+    assert not isinstance(seen, str)
+    assert (seen[0], seen[1], str(seen.dtype), len(seen)) == (5.0, 1.0, "float32", 7)
+    with pytest.raises(TradebotError, match="rsi_14"):
+        fitted(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 1.0}])

@@ -1,0 +1,284 @@
+"""The one environment of learned policies: a step is what a backtest does from one decision to the next.
+
+A policy is asked where any strategy is: in a pass, after a bar has closed. Its action is a target in contracts, which
+sizes, gates, limits and costs make of it what they make of every target. What they refuse is told, and what is held
+then is the position that results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from msgspec import Struct
+
+from tradebot.app.backtest.run import begin
+from tradebot.app.learning.turns import Turns
+from tradebot.errors import TradebotError
+from tradebot.model.candidate import Purpose
+from tradebot.model.values import replace
+from tradebot.model.view import FeatureNeed, Needs, Target
+from tradebot.signals.features.state import State
+from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tradebot.app.backtest.run import Plan, Run
+    from tradebot.app.learning.scaling import Scaling
+    from tradebot.model.bar import Session
+    from tradebot.model.view import StrategyView
+    from tradebot.ports.world import World
+
+    Observation = NDArray[np.float32]
+
+MOST_CONTRACTS = 2
+ACTIONS = range(-MOST_CONTRACTS, MOST_CONTRACTS + 1)
+WIDTH, TIMEFRAME = timedelta(minutes=5), "5Min"
+TIMES = "every 5m from open+5m until close"
+KEEPS_OF_START = Decimal("0.85")
+"""An episode is cut off at this share of the equity that it began with."""
+FALL_COSTS = 0.1
+BEFORE = datetime.min.replace(tzinfo=UTC)
+
+
+class Terms(Struct, frozen=True):
+    """What is played, by a policy of which `name`, on what it observes.
+
+    With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
+    highest sum of rewards so far is taken off the reward.
+    """
+
+    plan: Plan
+    scaling: Scaling
+    name: str = "policy"
+    flat_overnight: bool = False
+    falls_cost: bool = False
+
+
+class Moment(NamedTuple):
+    """How things stand when the policy is asked, or once the market or a session has `ended`, without an observation.
+
+    Equity and position are those of the account; `refused` counts reasons since the moment before, and `passed_over`
+    counts bars of the whole episode at which the policy wasn't asked, by what was missing.
+    """
+
+    at: datetime
+    equity: Decimal
+    position: int
+    observation: Observation | None
+    refused: Mapping[str, int]
+    passed_over: Mapping[str, int]
+    ended: bool = False
+
+
+class Asked:
+    """The strategy of an episode: it hands on what it sees, and answers what it is told.
+
+    It works in the process of the backtest alone. Within a slot it keeps to its answer, as a pure strategy would.
+    """
+
+    times = TIMES
+
+    def __init__(self, terms: Terms, put: Callable[[Moment], int]) -> None:
+        self.name, self._put, self._scaling = terms.name, put, terms.scaling
+        need = FeatureNeed(TIMEFRAME, terms.scaling.names)
+        self.needs = Needs(features=(need,), lots=True)
+        self.run: Run | None = None
+        self._slot, self._bar = "", BEFORE
+        self._wants: tuple[Target, ...] = ()
+        self._peak, self._since = Decimal(0), BEFORE
+        self._seen: set[datetime] = set()
+        self._missed: dict[datetime, str] = {}
+
+    def looks(self, world: World, now: datetime) -> None:
+        """Note a pass that may ask the policy; unless it does, its bar is passed over."""
+        at = now - (now - datetime(now.year, now.month, now.day, tzinfo=now.tzinfo)) % WIDTH
+        if at not in self._seen:
+            self._seen.add(at)
+            self._missed[at] = "not asked"
+        self._bar = at
+
+    def propose(self, view: StrategyView) -> Sequence[Target]:
+        """Return the target that the policy answers; nothing where it can't be asked."""
+        if view.slot and view.slot == self._slot:
+            self._missed.pop(self._bar, None)
+            return self._wants if self._wants and self._wants[0].symbol in view.universe else ()
+        if len(view.universe) != 1:
+            return ()
+        symbol = view.universe[0]
+        state = self._state(view, symbol)
+        observation = self._scaling.observation(view.values(symbol, TIMEFRAME), state)
+        if isinstance(observation, str):
+            self._missed[self._bar] = observation
+            return ()
+        self._missed.pop(self._bar, None)
+        action = self._put(self._moment(view.now, observation))
+        self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
+        return self._wants
+
+    def _state(self, view: StrategyView, symbol: str) -> State:
+        world, now = self._world, view.now
+        seen = world.reader.view()
+        equity = seen.account.equity
+        self._peak = max(self._peak, equity)
+        held = sum(lot.quantity for lot in view.lots.values())
+        since = max((lot.entered_at for lot in view.lots.values() if lot.entered_at), default=now)
+        gain = sum(
+            one.value_at(one.current_price) - one.value_at(one.average_price)
+            for one in seen.positions
+            if one.current_price is not None
+        )
+        session = self._session(now)
+        gone = (now - session.open) / (session.close - session.open)
+        fall = float(1 - equity / self._peak) if self._peak > 0 else 0.0
+        bars = (now - since) // WIDTH if held else 0
+        return State(float(held), float(gain), float(equity), fall, bars, gone, self._trades(session))
+
+    def _session(self, now: datetime) -> Session:
+        near = self._world.ledger.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD)
+        return next(one for one in reversed(near) if one.open <= now)
+
+    def _trades(self, session: Session) -> int:
+        """Return how many orders that opened or added have filled since the session's open."""
+        ledger = self._world.ledger
+        filled = (one.client_order_id for one in ledger.orders(since=session.open) if one.filled_quantity)
+        promised = (ledger.intent(name) for name in filled if name)
+        return sum(one is not None and one.intent.purpose is Purpose.OPEN for one in promised)
+
+    @property
+    def _world(self) -> World:
+        assert self.run is not None, "the run has begun"
+        return self.run.made.world
+
+    def _moment(self, at: datetime, observation: Observation | None) -> Moment:
+        seen = self._world.reader.view()
+        position = int(sum(one.quantity for one in seen.positions))
+        missed = Counter(self._missed.values())
+        return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, observation is None)
+
+    def _refused(self, at: datetime) -> Mapping[str, int]:
+        """Return what was refused since the moment before, by reason."""
+        assert self.run is not None, "the run has begun"
+        since, self._since = self._since, at
+        found: Counter[str] = Counter()
+        for cycle in self.run.made.facts.passes(since):
+            ends = (one.terminal for one in cycle.candidates)
+            said = (*ends, *(one.decision for one in cycle.refused_strategies), *cycle.closed)
+            found.update(str(one.reason or one.gate) for one in said if one is not None)
+        return found
+
+    def ended(self) -> Moment:
+        """Return how things stand after the last session that was played."""
+        assert self.run is not None, "the run has begun"
+        return self._moment(self.run.made.now(), None)
+
+
+class Environment:
+    """Episodes of one policy. Whoever makes one closes it: an episode in its middle has a thread."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._turns: Turns[Moment, int] | None = None
+        self._now: Moment | None = None
+        self._start = Decimal(0)
+        self._sum = self._highest = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self.close()
+
+    def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode, up to the first decision; a `seed` is that of the market, if it is a generated one.
+
+        Raises TradebotError if the market ends before there is a decision.
+        """
+        self.close()
+        terms = self._terms
+        if seed is not None:
+            plan = replace(terms.plan, spec=replace(terms.plan.spec, seed=seed))
+            terms = replace(terms, plan=plan)
+        self._turns = Turns(lambda put: _play(terms, put))
+        first = self._turns.question()
+        if first is None or first.observation is None:
+            self.close()
+            why = dict(first.passed_over) if first else {}
+            raise TradebotError(f"the market ends without a decision: {why}", "play more sessions or fewer features")
+        if first.equity <= 0:
+            self.close()
+            raise TradebotError("an episode begins with equity above zero", "give the market more cash")
+        self._now, self._start = first, first.equity
+        self._sum = self._highest = 0.0
+        return first.observation, _info(first)
+
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Answer the last observation; return the next one, the reward, whether this is the end or cut off, and more.
+
+        After the end, the observation is the last one before it.
+        """
+        before, turns = self._now, self._turns
+        if before is None or turns is None or before.observation is None:
+            raise TradebotError("no episode is being played", "call reset first")
+        if action not in ACTIONS:
+            raise TradebotError(f"{action!r} is no target", f"use whole contracts from {ACTIONS[0]} to {ACTIONS[-1]}")
+        turns.answer(int(action))
+        after = turns.question()
+        assert after is not None, "an episode says how it ends"
+        reward = self._reward(before, after)
+        truncated = after.equity <= KEEPS_OF_START * self._start
+        terminated = after.ended and not truncated
+        observation = before.observation if after.observation is None else after.observation
+        self._now = after
+        if terminated or truncated:
+            self.close()
+        return observation, reward, terminated, truncated, _info(after)
+
+    def _reward(self, before: Moment, after: Moment) -> float:
+        reward = float((after.equity - before.equity) / self._start)
+        self._sum += reward
+        fall = max(0.0, self._highest - self._sum)
+        self._highest = max(self._highest, self._sum)
+        return reward - FALL_COSTS * fall if self._terms.falls_cost else reward
+
+    def close(self) -> None:
+        """Give up the episode that is being played, if any."""
+        turns, self._turns, self._now = self._turns, None, None
+        if turns is not None:
+            turns.stop()
+
+
+def _play(terms: Terms, put: Callable[[Moment], int]) -> None:
+    """Play a market, or with `flat_overnight` up to the end of the first session with a decision."""
+    decided = False
+
+    def told(moment: Moment) -> int:
+        nonlocal decided
+        decided = True
+        return put(moment)
+
+    asked = Asked(terms, told)
+    run = begin(terms.plan, [asked], looks=asked.looks)
+    asked.run = run
+    try:
+        while not run.is_complete and not (terms.flat_overnight and decided):
+            run.step()
+        put(asked.ended())
+    finally:
+        run.made.close()
+
+
+def _info(of: Moment) -> dict[str, Any]:
+    return {
+        "at": of.at,
+        "equity": of.equity,
+        "position": of.position,
+        "refused": dict(of.refused),
+        "passed_over": dict(of.passed_over),
+    }
