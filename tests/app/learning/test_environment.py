@@ -19,6 +19,8 @@ from tradebot.app.settings import load
 from tradebot.errors import TradebotError
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
+from tradebot.exchange.times import MINUTE, from_datetime
+from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want
 from tradebot.signals.features.state import State
@@ -89,6 +91,15 @@ def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
         while not run.is_complete:
             run.step()
         assert rows[-1][1]["equity"] == run.ends[-1].equity != 100_000
+        # Each fill is at the next minute's open, a tick worse, and pays its commission.
+        engine, fills = run.made.engine, [one.fill for one in run.made.ledger.fills()]
+        opens = {bar.start_us: bar.open for bar in engine.market.day("MESZ6", 0).bars}
+        for fill in fills:
+            ahead = Decimal("0.25") * (1 if fill.side is Side.BUY else -1)
+            opened = opens[from_datetime(fill.at) - MINUTE]
+            assert fill.price == engine.market.grids["MESZ6"].usd(opened) + ahead
+        paid = sum(one.amount_usd for one in run.made.ledger.cash_movements())
+        assert paid == Decimal("-0.62") * sum(fill.quantity for fill in fills) != 0
     assert len(SLOTS) == len(rows) - 1
     start = float(rows[0][1]["equity"])
     total = sum(row[2] for row in rows[1:])
