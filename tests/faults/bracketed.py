@@ -20,9 +20,8 @@ from tests.faults.controls import believe_the_orders
 from tests.faults.pit import INTO, KILLED, LEFT, SIZE, Day, Killed, Pit, Verb, compares, exits, wants
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.told import LEG
 from tradebot.model.activity import ActivityKind
-from tradebot.model.intent import Intent
+from tradebot.model.intent import LEG, Intent
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Origin
 from tradebot.orders import closing as closing_of

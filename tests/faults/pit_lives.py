@@ -30,12 +30,11 @@ from tests.faults.disk import Disk
 from tests.faults.pit import FINDINGS, Day, Pit, Verb, compares, exits, wants
 from tests.faults.pit_process import CHANGE, DIED, LIVES, MESSAGE, POINT, Ended, Fate
 from tests.faults.power import RECORDING, damaged, record, recording
-from tradebot.adapters.ibkr.told import LEG
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
-from tradebot.model.intent import Intent
+from tradebot.model.intent import LEG, Intent
 from tradebot.model.totals import Totals
 from tradebot.orders import sending
 from tradebot.ports.world import World

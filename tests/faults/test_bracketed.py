@@ -5,14 +5,21 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from commands.reconcile import verb as reconcile
 from tests.faults import bracketed
-from tests.faults.bracketed import CONTROLS, PASSES, caught, killed_at_each, troubled, verb_of
+from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.cable import lay_cable
 from tests.faults.failpoints import AT_IBKR
-from tests.faults.pit import Pit, compares
+from tests.faults.pit import KILLED, Day, Pit, compares
 from tests.faults.pit_lies import LIES
 from tests.tiers import drawn
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
+from tradebot.exchange.faces.tws import faults
+from tradebot.exchange.faces.tws.wire import Message
+from tradebot.exchange.faults.book import Firing
+from tradebot.model.finding import FindingKind
+from tradebot.model.intent import ID_PREFIX
 
 SEEDS = drawn("brackets", [], range(1, 100_000), 25)
 LIED_TO = next(iter(drawn("lies at a gateway", [1], range(1, 100_000), 1)))
@@ -72,6 +79,50 @@ def test_an_entry_that_the_venue_makes_twice_keeps_a_stop_for_all_that_is_held_a
     day.run(verb_of(day, PASSES["enters"]))
     day.tick(seconds=61)
     assert day.run(compares) == ExitCode.FINDINGS
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("row", ["missing", "unread"])
+def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
+    traded: Pit, row: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, one = traded.day("flat"), PASSES["enters"]
+    spared = Kill()
+    day.run(verb_of(day, one), spared)
+    day = traded.day("flat")
+    day.arm([{"name": "halted", "what": "halt_symbol"}])
+    assert day.run(verb_of(day, one), Kill(spared.reached.index("ibkr.send_stop.after") + 1)) == KILLED
+    day.arm(
+        [{"name": "entry", "when": {"request": "orders"}, "what": {"missing_rows": None, "client_order_id": "tb1.*"}}]
+    )
+    if row == "unread":
+        monkeypatch.setattr(faults, "_changed", without_ids)
+    told = listed(day)
+    assert FindingKind.UNRESOLVED in told
+    assert (FindingKind.UNREADABLE in told) is (row == "unread")
+    assert FindingKind.FOREIGN_ORDER not in told
+    day.arm([], clears=True)
+    assert listed(day) == []
+
+
+def without_ids(message: Message, firing: Firing) -> Iterator[Message]:
+    """Leave the permId out of rows of entries, in place of the rows."""
+    fields = dict(message.fields)
+    ours = str(fields.get("orderRef", "")).startswith(ID_PREFIX)
+    yield Message(message.number, fields | {"permId": ""}) if ours else message
+
+
+def listed(day: Day) -> list[FindingKind]:
+    """Compare books and broker, and return which kinds of findings there are."""
+    found = list[FindingKind]()
+
+    def verb(app: App) -> int:
+        report = reconcile.run(app, by="campaign")
+        found.extend(kind for kind in FindingKind for row in report.data.findings if kind.value == row.kind)
+        return int(report.exit_code)
+
+    day.run(verb)
+    return found
 
 
 @pytest.mark.campaign

@@ -17,6 +17,7 @@ from tradebot.exits.lists import Exits, parse
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
+from tradebot.model.intent import stop_of
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import FOREIGN
@@ -91,6 +92,18 @@ def test_a_leg_is_still_ours_once_the_broker_does_not_tell_any_more_what_it_belo
     scene.later(60)
     scene.venue.book[stop.client_order_id] = replace(stop, parent=None)
     assert FindingKind.FOREIGN_ORDER not in [finding.kind for finding in found(scene, Protection.VENUE)]
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_stop_that_is_listed_without_its_entry_is_ours_if_the_entry_was_promised(promised: bool) -> None:
+    scene, other = Scene(), Scene()
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once((scene if promised else other).world(wanted("AAPL")), call())
+    (entry,) = (scene if promised else other).venue.submitted
+    name = stop_of(entry.client_order_id)
+    scene.venue.rest(name, "AAPL", entry)
+    told = (FindingKind.UNRESOLVED, entry.client_order_id) if promised else (FindingKind.FOREIGN_ORDER, name)
+    assert [(one.kind, one.subject) for one in compared(scene, LISTED).findings] == [told]
 
 
 @pytest.mark.parametrize(("held", "rests", "bare"), [(7, 7, None), (7, 6, 1), (10, 7, 3), (-2, 0, None), (0, 0, None)])

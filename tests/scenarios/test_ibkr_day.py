@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.bot import Said, typed
-from tradebot.adapters.ibkr.told import LEG
 from tradebot.exchange import process
+from tradebot.model.intent import LEG
 
 VENUE = "ibkr"
 READ = ("status", "orders", "fills", "pnl", "report", "summary", "health", "schedule", "why-no-orders", "events")

@@ -81,9 +81,16 @@ class Activity(Struct, frozen=True):
     def words(self) -> str:
         """Return a description for people and records: kind, symbol, shares, cash, day."""
         parts = [f"{self.kind}/{self.sub_kind}" if self.sub_kind else self.kind, self.symbol]
+        day = f"of {self.at:%Y-%m-%d}"
+        if self.corrects is not None and self.quantity is not None and self.price is not None:
+            # What is told of a correction isn't what it adds.
+            return (
+                " ".join([*filter(None, parts), day])
+                + f", which is {self.quantity.normalize():f} at {self.price:f} now"
+            )
         parts += [f"{self.quantity:+f} shares"] if self.quantity else []
         parts += [f"{self.net_amount:+f} USD"] if self.net_amount else []
-        return " ".join([*filter(None, parts), f"of {self.at:%Y-%m-%d}"])
+        return " ".join([*filter(None, parts), day])
 
 
 class Entry(Struct, frozen=True):

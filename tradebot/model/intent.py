@@ -21,6 +21,8 @@ from tradebot.model.order import Approach, Order, OrderClass, OrderStatus, Order
 from tradebot.model.values import replace
 
 ID_PREFIX = "tb1."
+LEG = "stop of "
+"""What the id of an entry's stop begins with where a venue lets us name it; the entry's own id follows."""
 ID_CONFLICT = "id_conflict"
 """Our own refusal code: the venue holds a different order under this order's id."""
 NEVER_SENT = "halted"
@@ -46,6 +48,11 @@ class Mark(NamedTuple):
 def is_marked(client_order_id: str) -> bool:
     """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
     return mark_of(client_order_id) is not None
+
+
+def stop_of(client_order_id: str) -> str:
+    """Return the id of an entry's stop."""
+    return f"{LEG}{client_order_id}"
 
 
 @lru_cache(maxsize=5_000)

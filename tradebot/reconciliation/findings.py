@@ -9,7 +9,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
-from tradebot.model.intent import is_marked
+from tradebot.model.intent import is_marked, stop_of
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Origin, Position
 from tradebot.model.venue import Settlement
@@ -107,12 +107,14 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
     for record in books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     listed, kept = {order.venue_id for order in broker.orders}, {order.venue_id: order for order in books.orders}
+    # A stop may be listed without its entry, whose order the books then may not know yet.
+    stops = {stop_of(record.intent.client_order_id) for record in books.intents}
     for order in broker.orders:
         # A venue may not tell any more which order a leg belongs to, once it has forgotten that one.
         leg = order if order.parent else kept.get(order.venue_id, order)
         # What there is to say of a pair is said of its first order.
         told = leg.parent and (leg.parent in listed or books.intent_behind(leg))
-        if order.client_order_id not in books.promised and not told:
+        if order.client_order_id not in books.promised and order.client_order_id not in stops and not told:
             yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:

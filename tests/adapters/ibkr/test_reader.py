@@ -185,7 +185,8 @@ def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
         assert now.corrects.fill_id == fill.activity_id
         assert now.corrects.earlier == ("correction:0000e0d5.6.01.0002",)
         assert now.corrects.later[0] == "correction:0000e0d5.6.01.0004"
-        assert any("was corrected" in text for text in one.findings)
+        assert now.words == "correction ESZ6 of 2026-11-16, which is 1 at 5001.25 now"
+        assert not one.findings, "a correction is understood"
 
 
 def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_is_no_cash_of_ours() -> None:

@@ -24,12 +24,12 @@ from tradebot.adapters.ibkr.ears import GoneError, VenueError
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.prices import contract_of
 from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.told import LEG, order_of
+from tradebot.adapters.ibkr.told import order_of
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
-from tradebot.model.intent import TARGET_DONE, Intent
+from tradebot.model.intent import TARGET_DONE, Intent, stop_of
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.values import replace
 from tradebot.ports.broker import Ending
@@ -301,7 +301,7 @@ def _stop(line: Line, intent: Intent, parent: Any) -> Any:
         auxPrice=_plain(intent.stop_price),
         tif="GTC",
         account=parent.account,
-        orderRef=f"{LEG}{intent.client_order_id}",
+        orderRef=stop_of(intent.client_order_id),
         parentId=parent.orderId,
         ocaGroup=intent.client_order_id,
         ocaType=REDUCES,

@@ -15,11 +15,10 @@ from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.model.activity import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import stop_of
 from tradebot.model.order import Fee, Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce, fee_id
 from tradebot.model.values import replace
 
-LEG = "stop of "
-"""What the mark of an entry's stop begins with; the entry's own follows."""
 SIDES: Mapping[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL, "BOT": Side.BUY, "SLD": Side.SELL}
 ASSETS: Mapping[str, AssetClass] = {"FUT": AssetClass.FUTURE, "STK": AssetClass.US_EQUITY, "OPT": AssetClass.US_OPTION}
 _HIGHEST = Decimal(10) ** 15
@@ -105,11 +104,9 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
             unread += 1
     found = []
-    for name, parts in by_name.items():
+    for parts in by_name.values():
         rows_of = sorted(parts.items())
-        (_, (first, ref)), (newest, _) = rows_of[0], rows_of[-1]
-        if newest > _FIRST:
-            tally.note("execution", "execId", f"was corrected: {name}")
+        _, (first, ref) = rows_of[0]
         revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
         found.append(Execution(first, ref, revisions))
     return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
@@ -242,7 +239,7 @@ def put_together(
 
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
     """Return orders with what each is a leg of: the mark of an entry's stop names the entry's."""
-    by_mark = {f"{LEG}{ref}": venue_id for venue_id, ref in refs.items()}
+    by_mark = {stop_of(ref): venue_id for venue_id, ref in refs.items()}
     parents = {venue_id: by_mark[ref] for venue_id, ref in refs.items() if ref in by_mark}
     leading = set(parents.values())
     made = dict(orders)
