@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from decimal import Decimal
@@ -30,12 +30,15 @@ from tradebot.app.baseline import plain
 from tradebot.desk.answers import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.event import EventKind
+from tradebot.model.position import Key
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
+from tradebot.views.performance.lots import trades
 from tradebot.views.performance.returns import sessions_per_year
+from tradebot.views.performance.stories import went_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +72,17 @@ def result_of(run: "Run") -> "BacktestResult":
         _targets(run),
         _refused(run),
         year=sessions_per_year(run.plan.settings.day),
+        moved=_moved(run),
     )
+
+
+def _moved(run: "Run") -> "Collection[Key]":
+    """Return the positions that went on in the next contract."""
+    ledger = run.made.ledger
+    why = {one.intent.client_order_id: one.intent.why for one in ledger.intents()}
+    reasons = {order.venue_id: why.get(order.client_order_id) or "" for order in ledger.orders()}
+    closed = ((one, [reasons.get(name, "") for name in one.exit_orders]) for one in trades(ledger.fills()))
+    return went_on(closed, run.plan.settings.day)
 
 
 def _targets(run: "Run") -> "Targets | None":

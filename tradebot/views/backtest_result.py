@@ -1,7 +1,7 @@
 """What a backtest earned, what ended it, and what became of its targets: folds over its books and recorded passes."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
 from itertools import chain, pairwise, zip_longest
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import WantKind
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Key, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, SessionEnd
 from tradebot.model.text import counted
@@ -223,16 +223,20 @@ def backtest_result(
     refused: Iterable[AnswersRefused] = (),
     *,
     year: int = SESSIONS_PER_YEAR,
+    moved: Collection[Key] = (),
 ) -> BacktestResult:
-    """Return what the sessions of `ends` earned; there must be one. A year of the venue has `year` sessions."""
+    """Return what the sessions of `ends` earned; there must be one. A year of the venue has `year` sessions.
+
+    The positions that `moved` into the next contract count once they are out of their last one.
+    """
     equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
     grown = float(equities[-1] / opening_usd)
     has_rate = len(ends) >= year and grown > 0
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
     ratio = sharpe(returns, year)
-    made, moved = trades(fills), defaultdict[CashKind, Decimal](Decimal)
+    made, paid = trades(fills), defaultdict[CashKind, Decimal](Decimal)
     for movement in cash:
-        moved[cash_kind(movement)] += movement.amount_usd
+        paid[cash_kind(movement)] += movement.amount_usd
     return BacktestResult(
         first_session=ends[0].session,
         last_session=ends[-1].session,
@@ -243,17 +247,17 @@ def backtest_result(
         yearly_return=grown ** (year / len(ends)) - 1 if has_rate else None,
         sharpe=ratio.value if ratio else None,
         max_drawdown=_deepest(opening_usd, ends),
-        trades=sum(trade.closed_at is not None for trade in made),
+        trades=sum(trade.closed_at is not None and trade.key not in moved for trade in made),
         still_open=sum(trade.closed_at is None for trade in made),
         fills=len(fills),
         traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
-        fees_usd=moved[CashKind.FEE] - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
-        interest_usd=moved[CashKind.INTEREST],
-        dividends_usd=moved[CashKind.DIVIDEND],
+        fees_usd=paid[CashKind.FEE] - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
+        interest_usd=paid[CashKind.INTEREST],
+        dividends_usd=paid[CashKind.DIVIDEND],
         halts=tuple(halts_seen(states)),
         targets=wanted,
         refused=tuple(refused),
-        funding_usd=moved[CashKind.FUNDING],
+        funding_usd=paid[CashKind.FUNDING],
         year=year,
     )
 

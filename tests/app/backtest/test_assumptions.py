@@ -7,6 +7,7 @@ from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.run import Plan
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
+from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.model.values import replace
 
@@ -49,6 +50,15 @@ def test_kraken_market_of_edge_zero_is_named_as_one_without_trends_and_shocks() 
 
     assert prices("kraken_futures", 0.1) == prices("alpaca", 0) == "generated"
     assert "without trends and shocks" in prices("kraken_futures", 0)
+
+
+def test_fees_of_futures_are_listed_by_root_and_they_have_no_funding() -> None:
+    venue = futures_venue(date(2026, 12, 7), 3, ("MES", "ES", "MNQ"))
+    told = said(replace(PLAN, spec=replace(SPEC, venue=venue, symbols=tuple(one.symbol for one in venue.instruments))))
+    assert told["fees"].value == "for each contract that is bought or sold: 0.62 USD (MES, MNQ), 2.25 USD (ES)"
+    assert "funding" not in told
+    perpetuals = market_spec(load(None, {}, {"mode": "sandbox", "venue": "kraken_futures"}).settings)
+    assert "funding" in said(replace(PLAN, spec=perpetuals))
 
 
 def test_person_who_ends_halts_is_an_assumption() -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from commands.backtest.playing import result_of
 from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
 from tests.app.backtest.roads import Stub
 from tests.faults.cable import PORT, lay_cable
@@ -248,3 +249,6 @@ def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_pri
     assert run.ends[-1].equity is not None
     last = run.ends[-1].marks["MESH7"]
     assert run.ends[-1].equity == 1_000_000 + paid + (last - again.price) * 5 + fees
+    # The position goes on in the next contract, so no trade is closed yet.
+    result = result_of(run)
+    assert (result.trades, result.still_open, result.fills) == (0, 1, 3)

@@ -11,10 +11,15 @@ from tests.builders import NOW, VENUE_DAY, ago, fill
 from tests.views.performance.taxed import past
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill
+from tradebot.model.record import SessionEnd
 from tradebot.model.trade import Sent
 from tradebot.model.values import replace
+from tradebot.views.backtest_result import backtest_result
 from tradebot.views.performance.days import MarketTime
+from tradebot.views.performance.further import cautions
 from tradebot.views.performance.history import History
+from tradebot.views.performance.pieces import breakdown
+from tradebot.views.performance.pnl import Cut, pnl
 from tradebot.views.performance.reporting import report_trades, trade_figures
 from tradebot.views.performance.stories import links, stories
 from tradebot.views.performance.trade_row import Choice
@@ -69,6 +74,29 @@ def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
     assert (found["win_rate"].note, found["median_holding"].value) == ("1 of 2 won", 350)
     still, _ = report_trades(moved(FILLS[:3]), Choice())
     assert trade_figures(still, VENUE_DAY)[0].observations == 0
+
+
+def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
+    known = breakdown(moved())
+    by_symbol = {row.name: row.trades_closed for row in pnl(known, Cut.SYMBOL).rows}
+    assert (by_symbol["ESM6"], by_symbol["ESU6"], pnl(known, Cut.SYMBOL).total.trades_closed) == (0, 2, 2)
+    assert pnl(breakdown(moved(FILLS[:3])), Cut.SYMBOL).total.trades_closed == 0
+    assert pnl(breakdown(moved(why="stop_loss(-2%)")), Cut.SYMBOL).total.trades_closed == 3
+
+
+def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
+    past, only = moved(), Choice(symbol="ESM6")
+    rows, _ = report_trades(past, only)
+    found = trade_figures(rows, VENUE_DAY, past.moved)[0].observations
+    assert (found, pnl(breakdown(past), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
+    assert next(cautions([0.0] * 252, (), rows, None, moved=past.moved)).startswith("This rests on 0 closed")
+
+
+def test_backtest_counts_a_moved_position_once() -> None:
+    past = moved()
+    ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
+    counted = [backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), past.moved)]
+    assert counted == [3, 2]
 
 
 def test_tax_has_a_sale_in_each_contract_and_names_the_move() -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Settings
     from tradebot.exchange.market.spec import Costs, MarketSpec, Posted, Rate
-    from tradebot.exchange.market.venue import Rules
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {
@@ -46,7 +45,7 @@ def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assum
         *_prices(spec),
         *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *(_flow(plan) if with_flow else ()),
-        *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue.rules)),
+        *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue)),
         *_account(plan),
         _halts(plan.settings),
         *_approval(plan.settings),
@@ -121,16 +120,28 @@ def _costs(costs: Costs) -> Iterator[Assumption]:
         yield Assumption("interest_posted", *_POSTED[costs.posted])
 
 
-def _rules(rules: Rules) -> Iterator[Assumption]:
-    """Yield what a venue with rules of its own charges."""
-    if rules.contract_fee:
+def _rules(venue: Venue) -> Iterator[Assumption]:
+    """Yield what a venue with rules of its own charges. Months of futures have no funding."""
+    rules = venue.rules
+    if charged := dict(_of_contracts(venue)):
+        parts = [f"{_plain(fee)} USD ({', '.join(roots)})" for fee, roots in charged.items()]
+        yield Assumption("fees", f"for each contract that is bought or sold: {', '.join(parts)}")
+    elif rules.contract_fee:
         yield Assumption("fees", f"{_plain(rules.contract_fee)} for each contract")
     else:
         maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
         yield Assumption("fees", f"{maker} bps for an order that waits, {taker} bps for one that takes")
-    yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
+    if not all(one.root for one in venue.instruments):
+        yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
     part = f"{_percent(rules.liquidation_part)} of a position at a time, for {_percent(rules.liquidation_fee)}"
     yield Assumption("liquidation", part)
+
+
+def _of_contracts(venue: Venue) -> Iterator[tuple[Decimal, list[str]]]:
+    """Yield each fee that contracts have of their own, the lowest first, with the roots that it is charged for."""
+    own = {one.root or one.symbol: one.contract_fee for one in venue.instruments if one.contract_fee is not None}
+    for fee in sorted(set(own.values())):
+        yield fee, [name for name, each in own.items() if each == fee]
 
 
 def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:

@@ -1,12 +1,13 @@
 """What only longer accounts and backtests have to say: years, costs, chance, selection, sensitivity, and cautions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 
 from msgspec.structs import asdict
 
 from tradebot.model.evidence import Evidence
+from tradebot.model.position import Key
 from tradebot.model.text import counted, counted_kind, noun
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured, cost_kinds, costs_of
@@ -42,8 +43,8 @@ def further(
         costs=costs_of(kinds, way, traded_usd),
         chance=chance(way, rows, benchmark_names(benchmark, measured)),
         selected=selected(returns, evidence.trials),
-        sensitivity=sensitivity(played_as(way, _closed(trades)), evidence.variants),
-        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year)),
+        sensitivity=sensitivity(played_as(way, _closed(trades, history.moved)), evidence.variants),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.moved)),
         tails=tail_figures(way.returns),
         histogram=histogram(way.returns),
         against=against_figures(rows, way.per_year, benchmark),
@@ -53,8 +54,13 @@ def further(
     )
 
 
-def _closed(trades: Sequence[TradeRow]) -> int:
-    return sum(1 for trade in trades if trade.closed_at)
+def is_over(trade: TradeRow, moved: Collection[Key]) -> bool:
+    """Return True if a trade is closed and isn't one of those that `moved` into another contract."""
+    return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
+
+
+def _closed(trades: Sequence[TradeRow], moved: Collection[Key]) -> int:
+    return sum(is_over(trade, moved) for trade in trades)
 
 
 def benchmark_names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
@@ -164,11 +170,12 @@ def cautions(
     trades: Sequence[TradeRow],
     benchmark: str | None,
     year: int = A_YEAR,
+    moved: Collection[Key] = (),
 ) -> Iterator[str]:
     """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
     if len(returns) < year:
         return
-    closed = _closed(trades)
+    closed = _closed(trades, moved)
     if closed < FEW_TRADES:
         yield (
             f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."

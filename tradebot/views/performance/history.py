@@ -18,6 +18,8 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, allotted, cash_kind, fee_with, moments
 from tradebot.views.performance.lots import Lots, Owner, lots_of
+from tradebot.views.performance.stories import went_on
+from tradebot.views.performance.trade_row import why_closed
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
@@ -71,6 +73,12 @@ class History(Struct, frozen=True, dict=True):
     def fees(self) -> Allotted:
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
         return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
+
+    @cached_property
+    def moved(self) -> frozenset[Key]:
+        """Return the positions that were moved into the next contract, where their stories go on."""
+        trips = (trip for trip in self.lots.trips if trip.trade.strategy != NOT_OURS)
+        return went_on(((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day)
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:

@@ -16,7 +16,7 @@ from tradebot.model.position import Key
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.fees import Allotted, cash_kind
 from tradebot.views.performance.history import NOT_OURS, History
-from tradebot.views.performance.lots import ClosedLot, Lots, Owner, Step
+from tradebot.views.performance.lots import ClosedLot, Owner, Step
 
 
 class Gain(Struct, frozen=True):
@@ -152,7 +152,7 @@ class Piece(NamedTuple):
     """A piece of profit in signed USD.
 
     `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
-    piece that ended a position of the bot's.
+    piece that ended a position of the bot's; one that moved into the next contract goes on there.
     """
 
     day: date
@@ -179,7 +179,7 @@ def breakdown(history: History) -> Breakdown:
     kinds = [(one, cash_kind(one)) for one in history.cash]
     others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
     pieces = (
-        *_realized(history.lots, history.day),
+        *_realized(history),
         *_open(ends),
         *_fees(history.fees, history.day),
         *_paid(others, ends, history),
@@ -187,11 +187,11 @@ def breakdown(history: History) -> Breakdown:
     return Breakdown(history, ends, pieces)
 
 
-def _realized(lots: Lots, day: VenueDay) -> Iterator[Piece]:
-    over = (trip for trip in lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
-    ends = {id(trip.closed[-1]) for trip in over}
-    for lot in lots.closed:
-        at, ended = day.date_of(lot.closed_at), id(lot) in ends
+def _realized(history: History) -> Iterator[Piece]:
+    over = (trip for trip in history.lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
+    ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.moved}
+    for lot in history.lots.closed:
+        at, ended = history.day.date_of(lot.closed_at), id(lot) in ends
         yield Piece(at, Kind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
 
 

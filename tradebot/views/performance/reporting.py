@@ -1,6 +1,6 @@
 """Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from statistics import fmean, median
@@ -12,7 +12,7 @@ from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
-from tradebot.model.position import Origin
+from tradebot.model.position import Key, Origin
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance import pnl, report
@@ -21,7 +21,7 @@ from tradebot.views.performance.assumptions import assumptions, what_is_lacking
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.fees import cash_kind
-from tradebot.views.performance.further import benchmark_names, further, further_assumptions
+from tradebot.views.performance.further import benchmark_names, further, further_assumptions, is_over
 from tradebot.views.performance.history import NOT_OURS, History
 from tradebot.views.performance.lots import Trip
 from tradebot.views.performance.luck import luck, names_of
@@ -43,13 +43,13 @@ OF_EACH = 10
 TRADES = "closed trades"
 
 
-def trade_figures(trades: Sequence[TradeRow], day: VenueDay) -> tuple[Figure, ...]:
+def trade_figures(trades: Sequence[TradeRow], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
     """Return the figures of the trades that are closed, by their profit after fees.
 
-    A position that was moved from one contract into the next counts once, when it is out of the last one.
+    A position that was moved from one contract into the next counts once, when it is out of the last one. `moved` are
+    those that went on in another contract, which may be none of these trades.
     """
-    told = list(map(_whole, stories(trades, day)))
-    closed = [trade for trade in told if trade.closed_at is not None]
+    closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
     made = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
@@ -133,7 +133,7 @@ def account_report(of: Material) -> report.AccountReport:
     returns = return_figures(own)
     fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
-    of_trades = trade_figures(trades, of.history.day)
+    of_trades = trade_figures(trades, of.history.day, of.history.moved)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
     more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
     return report.AccountReport(

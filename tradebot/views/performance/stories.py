@@ -5,7 +5,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from msgspec import Struct
+
 from tradebot.exits.why import ROLLED_INTO, parse
+from tradebot.model.position import Key
+from tradebot.model.trade import Trade
 from tradebot.model.venue_day import VenueDay
 
 
@@ -49,6 +53,22 @@ def links(rows: Iterable[Told], day: VenueDay) -> Mapping[str, Link]:
     return found
 
 
+def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
+    """Return the positions that were moved into the next contract, given all trades and why each was closed.
+
+    Their stories aren't over with them, so they don't count as trades: the story's last contract does.
+    """
+    known = list(trades)
+    if not any(ROLLED_INTO in reason for _, reasons in known for reason in reasons):
+        return frozenset()
+    keys = {str(number): trade.key for number, (trade, _) in enumerate(known)}
+    rows = [
+        _Ended(name, trade.strategy, trade.symbol, trade.side, trade.opened_at, trade.closed_at, tuple(reasons))
+        for name, (trade, reasons) in zip(keys, known, strict=True)
+    ]
+    return frozenset(keys[name] for name, link in links(rows, day).items() if link.moved_into)
+
+
 def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
     """Return trades by their stories, each from its first contract to its last; most are stories of one trade."""
     known = sorted(rows, key=lambda row: row.opened_at)
@@ -56,6 +76,18 @@ def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
     for row in known:
         found.setdefault(of[row.id].story if row.id in of else row.id, []).append(row)
     return [tuple(story) for story in found.values()]
+
+
+class _Ended(Struct):
+    """A trade, as much of it as a link asks for."""
+
+    id: str
+    strategy: str
+    symbol: str
+    side: str
+    opened_at: datetime
+    closed_at: datetime | None
+    reasons: tuple[str, ...]
 
 
 def _goes_on(row: Told, one: Told, into: str, day: VenueDay) -> bool:
