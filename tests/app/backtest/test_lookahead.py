@@ -1,6 +1,7 @@
 """The check for look-ahead: it catches who knows the future, and nobody else."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
@@ -175,6 +176,23 @@ def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> No
     prices.write_text("AAPL,250\n")
     found = checked(lambda: Trader(lambda view: bool(prices.read_text())), cuts=1)
     assert [(peek.strategy, peek.what) for peek in found.peeks] == [("seer", f"file {prices}")]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_the_threads_of_a_strategy_open_files_in_its_name(tmp_path: Path, own: bool) -> None:
+    prices = tmp_path / "tomorrow.csv"
+    prices.write_text("AAPL,250\n")
+    with ThreadPoolExecutor(1) as others:
+        others.submit(str).result()  # the thread of a pool starts with its first work
+
+        def elsewhere(_: StrategyView) -> bool:
+            if not own:
+                return bool(others.submit(prices.read_text).result())
+            with ThreadPoolExecutor(1) as mine:
+                return bool(mine.submit(prices.read_text).result())
+
+        found = checked(lambda: Trader(elsewhere), cuts=1)
+    assert [(peek.strategy, peek.what) for peek in found.peeks] == ([("seer", f"file {prices}")] if own else [])
 
 
 def test_metadata_of_an_installed_package_is_not_reported_as_a_file(tmp_path: Path) -> None:

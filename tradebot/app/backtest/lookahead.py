@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
@@ -54,6 +55,7 @@ class OpenedFiles:
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], None] = {}
         self._asked = ""
+        self._bystanders: frozenset[int | None] = frozenset()
 
     @property
     def found(self) -> tuple[tuple[str, str], ...]:
@@ -88,7 +90,12 @@ class OpenedFiles:
 
     @contextmanager
     def noticed(self, who: str) -> Iterator[None]:
-        """Notice the files that are opened within the block, in the name of a strategy."""
+        """Notice the files that are opened within the block, in the name of a strategy.
+
+        Threads that run already do something else meanwhile; those that the strategy starts are its own.
+        """
+        own = threading.get_ident()
+        self._bystanders = frozenset(thread.ident for thread in threading.enumerate()) - {own}
         self._asked = who
         try:
             yield
@@ -97,7 +104,7 @@ class OpenedFiles:
 
     def heard(self, path: object) -> None:
         """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
-        if self._asked and isinstance(path, str | bytes):
+        if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
             name = os.fsdecode(path)
             of_package = os.path.dirname(name).endswith(_PACKAGES)
             if not (of_package or name.endswith(_CODE) or name.startswith(_OF_PROGRAMS)):
