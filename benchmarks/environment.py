@@ -51,7 +51,7 @@ def plan() -> Plan:
         "universe": ["ESZ6"],
         "sectors": {"ESZ6": "indexes"},
         "limits": LIMITS,
-        "strategies": {**others, "policy": {"exits": []}},
+        "strategies": {**others, "policy": {"mode": "training", "exits": []}},
         "timetable": TIMETABLE,
     }
     return Plan(load(None, {}, changes).settings, spec)

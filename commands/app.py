@@ -74,6 +74,7 @@ GROUPS: Mapping[str, str] = {
     "deploy": "commands.deploy",
     "exchange": "commands.exchange",
     "journal": "commands.journal",
+    "model": "commands.model.verb",
     "notify": "commands.notify.verb",
     "chat": "commands.chat.verb",
     "drill": "commands.drill.verb",

@@ -59,9 +59,24 @@ def run(
 
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
+    _refuse_training(app)
     running = "If it is serve, it runs all that is due, as tradebot status shows. Otherwise, wait for it to finish."
     with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK, hint=running):
         return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
+
+
+def _refuse_training(app: "App") -> None:
+    """Raise OperatorError if a policy is set to training, which never happens where a bot trades."""
+    from tradebot.learning.ensemble import Mode as PolicyMode
+    from tradebot.strategies.settings import POLICY
+
+    sections = app.settings.strategies.in_use()
+    for name, installed in app.settings.strategies.installed_as().items():
+        if installed == POLICY and sections[name].get("mode") == PolicyMode.TRAINING:
+            raise OperatorError(
+                f"strategies.{name}.mode is training, and nothing is trained inside serve",
+                f"tradebot config set strategies.{name}.mode inference, or set strategies.{name} to null",
+            )
 
 
 def _number(speed: float | None) -> float | None:

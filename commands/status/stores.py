@@ -180,6 +180,7 @@ RETENTIONS = (
     ),
     Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
     Retention("dry run", ("dry_run.json",), "what the last dry run of entries decided", IN_PLACE),
+    Retention("models", ("models.json",), "which models of learned policies passed their test last", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
     Retention("demo", ("demo.yaml", "demo.json"), "what the last demo's options set, and what came of it", IN_PLACE),
     Retention(

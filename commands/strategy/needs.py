@@ -15,7 +15,10 @@ EVERY_PASS = "every pass of entries"
 
 
 class NeedsRow(Struct, frozen=True):
-    """What a strategy reads: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity."""
+    """What a strategy reads: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity.
+
+    `situation` is how the account and the session stand.
+    """
 
     facts: tuple[str, ...]
     bars: "tuple[BarNeed, ...]"
@@ -24,6 +27,7 @@ class NeedsRow(Struct, frozen=True):
     equity: bool
     trades: bool
     features: "tuple[FeatureNeed, ...]" = ()
+    situation: bool = False
 
 
 def needs_row(needs: "Needs") -> NeedsRow:
@@ -35,6 +39,7 @@ def needs_row(needs: "Needs") -> NeedsRow:
         needs.equity,
         needs.trades,
         needs.features,
+        needs.situation,
     )
 
 
@@ -59,6 +64,8 @@ def _words(needs: NeedsRow) -> Iterator[str]:
         yield "its own closed trades"
     if needs.equity:
         yield "its equity"
+    if needs.situation:
+        yield "how the account and the session stand"
 
 
 def _of_bars(bars: "BarNeed") -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from tests.builders import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
 from tradebot.judging.evidence import Evidence, Past
+from tradebot.judging.models import ModelSeen, ModelsSeen
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason
@@ -75,6 +76,7 @@ def made_at(now: datetime) -> dict[str, Any]:
         "signals": seen.Signals(60, now),
         "prices": seen.Prices(30, now, 2),
         "replay": seen.Replays(30, now, 30, 0),
+        "models": ModelsSeen((ModelSeen("policy", "0" * 16, ago(86_400), 45),)),
         "parity": seen.Parities(20, now.date(), "the last 20 sessions: fills as assumed, no decision differs", 0),
         "books": ReconcileMark(now, 0, 0),
         "orders": seen.Orders(90, 0, None),

@@ -15,6 +15,7 @@ from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.evidence import Leap, leaps
 from tradebot.judging.judgment import Judgment, State, overall, permission
+from tradebot.judging.models import ModelSeen, ModelsSeen
 from tradebot.judging.parts import late_s
 from tradebot.judging.passes import TABLE, judge, judged
 from tradebot.model.books import Books
@@ -154,7 +155,7 @@ What is left out is read again whenever somebody asks: it can't freeze, only fai
 """
 READ_ANEW = {
     *("config", "orders", "ledger", "journal", "calendar", "disk", "storage", "backup", "schedule", "chores", "halts"),
-    *("notices", "chat", "parity"),
+    *("notices", "chat", "parity", "models"),
 }
 
 
@@ -192,6 +193,10 @@ def test_unreadable_part_is_not_ok_and_says_why(part: str) -> None:
     expected = State.FAILED if TABLE[part].store else State.UNKNOWN
     assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: expected}
     assert (found[part].found, found[part].next) == ("the disk can't be read", "tradebot doctor")
+
+
+def made_ago(days: int) -> ModelSeen:
+    return ModelSeen("policy", "0" * 16, ago(days * 86_400), 45)
 
 
 REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
@@ -292,6 +297,10 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), State.UNKNOWN, "nothing to look at"),
     ("replay", seen.Replays(30, NOW, 28, 2), State.DEGRADED, "28 of 30 passes kept; of the last 2 there is no record"),
     ("parity", seen.Parities(3, NOW.date(), "words", 2), State.DEGRADED, f"2 differences of {NOW.date()} unexplained"),
+    ("models", ModelsSeen((made_ago(45),)), State.OK, "1 model as signed, the oldest made 45 days ago"),
+    ("models", ModelsSeen((made_ago(1), made_ago(46))), State.DEGRADED, "was made 46 days ago, and may be 45 old"),
+    ("models", ModelsSeen((replace(made_ago(1), refused="MODEL_CHANGED (x)"),)), State.DEGRADED, "MODEL_CHANGED (x)"),
+    ("models", ModelsSeen((made_ago(1),), ("policy acts by its rule (MODEL_SLOW)",)), State.DEGRADED, "by its rule"),
     ("facts", past(cycles=()), State.UNKNOWN, "nothing to look at"),
     ("facts", past(cycles=[cycle(why=Reason.CUT_SHORT), cycle(Job.SCORE, at=ago(60))]), State.OK, "2 passes recorded"),
     ("disk", seen.Disk(199 * MB, 90_000 * MB, 200 * MB, 1_000_000), State.FAILED, "199 of 90,000 MB free"),

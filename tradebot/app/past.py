@@ -73,7 +73,7 @@ def past_of(
 
 
 def _reads_the_present(needs: Needs) -> bool:
-    return reads_quotes(needs) or needs.lots or needs.equity or needs.trades
+    return reads_quotes(needs) or needs.lots or needs.equity or needs.trades or needs.situation
 
 
 def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:

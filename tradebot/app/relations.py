@@ -165,6 +165,8 @@ def _own_settings(settings: Sections) -> Iterator[str]:
             from tradebot.strategies.smart_money.settings import SmartMoneySettings as Known
         elif used == "futures":
             from tradebot.strategies.futures_settings import FuturesSettings as Known  # type: ignore[assignment]
+        elif used == "policy":
+            from tradebot.strategies.policy_settings import PolicySettings as Known  # type: ignore[assignment]
         else:
             continue
         from tradebot.strategies.checking import checked

@@ -225,7 +225,10 @@ class App(Stores):
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
         from tradebot.adapters.plugins.plugin import close, strategies
 
-        surroundings = plugin_surroundings(self.settings, self.folder.path, self.environ)
+        folder = self.folder.path
+        surroundings = replace(
+            plugin_surroundings(self.settings, folder, self.environ), noted=folder / state_folder.MODELS
+        )
         in_use = strategies(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
         self._closing.callback(close, in_use)
         return in_use

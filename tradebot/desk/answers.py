@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import UNITS, Decision, Gate, Verdict
+from tradebot.model.policy_reasons import POLICY_REASONS
 from tradebot.model.reasons import Reason
 from tradebot.model.setup_reasons import SETUP_REASONS
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
@@ -45,6 +46,7 @@ OWN_REASONS = frozenset(
         Reason.STRATEGY_DECLINED,
         Reason.RANKED_TOO_FEW,
         *SETUP_REASONS,
+        *POLICY_REASONS,
     }
 )
 """Reasons a strategy may give for refusing its own want; only gates may give the others."""

@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.listing import NOT_LISTED, listed_for
+from tradebot.desk.situation import situation_of
 from tradebot.errors import TradebotError
 from tradebot.gates.common import unquoted
+from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
@@ -20,7 +22,7 @@ from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, StrategyView
+from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, Situation, StrategyView
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session
@@ -47,10 +49,10 @@ class Seen(NamedTuple):
 def sees_its_slot(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the moment at which its slot began.
 
-    Quotes and flow are of now, and so are features that are made of them. Without them, it answers the same until its
-    lots or its equity change.
+    Quotes and flow are of now, and so are features that are made of them, and how the account stands. Without them, it
+    answers the same until its lots or its equity change.
     """
-    return not (needs.facts or needs.quotes or any(map(_differs_by_moment, needs.features)))
+    return not (needs.facts or needs.quotes or needs.situation or any(map(_differs_by_moment, needs.features)))
 
 
 def _differs_by_moment(need: FeatureNeed) -> bool:
@@ -109,6 +111,7 @@ class Sights:
             sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
             kept=MappingProxyType(self._kept_of(lots)),
             features=MappingProxyType(rows),
+            situation=self._situation(strategy.name) if needs.situation else None,
         )
         return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
 
@@ -222,6 +225,13 @@ class Sights:
         found = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
         kept = {symbol: complete(found.get(position.key), position) for symbol, position in lots.items()}
         return {symbol: replace(one, best=None, worst=None) for symbol, one in kept.items()}
+
+    def _situation(self, strategy: str) -> Situation:
+        return situation_of(self.world, self._now, self._venue_view, self._positions, strategy)
+
+    @cached_property
+    def _venue_view(self) -> BrokerView:
+        return self.world.reader.view()
 
     @cached_property
     def listings(self) -> Mapping[str, Listing]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tradebot.judging import parts
+from tradebot.judging import models, parts
 from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Replays, Unread
 from tradebot.judging.judgment import Judgment, State
 from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
@@ -266,6 +266,7 @@ TABLE: Mapping[str, Subject] = {
     "schedule": Subject(schedule, "slots", "tradebot schedule"),
     "chores": Subject(parts.chores, "chores", "tradebot schedule"),
     "strategies": Subject(strategies, "strategies", "tradebot strategy list", ENTRIES),
+    "models": Subject(models.judge, "models", "tradebot model check"),
     "broker": Subject(broker, "answers", DOCTOR, EXITS),
     "prices": Subject(parts.prices, "passes", "tradebot positions", EXITS),
     "stream": Subject(parts.stream, "look", "tradebot events"),

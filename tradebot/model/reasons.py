@@ -4,6 +4,7 @@ from tradebot.model.bar_reasons import BAR_REASONS
 from tradebot.model.contract_reasons import CONTRACT_REASONS
 from tradebot.model.limit_reasons import DISPLACEMENT_REASONS, LIMIT_REASONS
 from tradebot.model.order_reasons import ORDER_REASONS
+from tradebot.model.policy_reasons import POLICY_REASONS
 from tradebot.model.real_money_reasons import REAL_MONEY_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow, Unit, blocked, broken, idle, unknown
 from tradebot.model.registry_reasons import REGISTRY_REASONS
@@ -268,6 +269,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Unit.SYMBOLS,
     ),
     **SETUP_REASONS,
+    **POLICY_REASONS,
     **BAR_REASONS,
     Reason.STRATEGY_FAILED: broken(
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from tradebot.model.bar import Quote
+from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.costs import CostModel
 from tradebot.model.decision import Decision
@@ -78,8 +78,9 @@ class Needs(Struct, frozen=True):
 
     `facts` are kinds of flow facts by name, such as "flow_alerts". `quotes` are current quotes of its universe. `lots`
     are its own open positions, with what the books keep of them, and `trades` those that it closed. `equity` is its
-    allotment of the account's equity. `features` are numbers made of closed bars. A symbol without the bars, the quote
-    or the features that it needs is left out of the strategy's universe, with a decision that says why.
+    allotment of the account's equity. `features` are numbers made of closed bars. `situation` is how the account and
+    the session stand. A symbol without the bars, the quote or the features that it needs is left out of the strategy's
+    universe, with a decision that says why.
     """
 
     facts: frozenset[str] = frozenset()
@@ -89,6 +90,28 @@ class Needs(Struct, frozen=True):
     equity: bool = False
     trades: bool = False
     features: tuple[FeatureNeed, ...] = ()
+    situation: bool = False
+
+
+class Situation(Struct, frozen=True):
+    """How the account and the session stand; money is in USD.
+
+    `session` is open now, or None. `equity` is the account's, and `highest` the highest that counts so far, that equity
+    included. `unrealized` is the profit of each of the strategy's open positions at the venue's price, by symbol; it
+    lacks those that the venue has no price for. `trades` counts the strategy's orders of this session that opened or
+    added something, each with a fill.
+    """
+
+    session: Session | None
+    equity: Decimal
+    highest: Decimal
+    unrealized: Mapping[str, Decimal]
+    trades: int
+
+    @property
+    def drawdown(self) -> Decimal:
+        """Return how far the equity is below the highest, as a fraction of that; without equity, all of it is lost."""
+        return 1 - self.equity / self.highest if self.highest > 0 else Decimal(1)
 
 
 NOTHING = Needs()
@@ -106,7 +129,7 @@ class StrategyView(Struct, frozen=True):
     for; it is empty if it is asked in every pass. `sectors` are those of the configuration, by symbol. `trades` are
     the strategy's own trades that closed within the last month, by symbol, oldest first. `costs` is what its trades
     are assumed to cost, None if nothing is: `model.costs.round_trip` says what that makes of one. `features` are those
-    of the last closed bar, by symbol and timeframe.
+    of the last closed bar, by symbol and timeframe. `situation` is None unless the strategy needs it.
     """
 
     now: datetime
@@ -123,6 +146,7 @@ class StrategyView(Struct, frozen=True):
     kept: Mapping[str, Kept] = field(default_factory=dict)
     costs: CostModel | None = None
     features: Mapping[tuple[str, str], FeatureRow] = field(default_factory=dict)
+    situation: Situation | None = None
 
     def bars(
         self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True, price: PriceKind = PriceKind.TRADE

@@ -12,7 +12,7 @@ from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import PriceKind, Series
-from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, StrategyView, Target, Want
+from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, Situation, StrategyView, Target, Want
 from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "ScaleOutLevel",
     "Series",
     "Side",
+    "Situation",
     "Strategy",
     "StrategyView",
     "SymbolFacts",

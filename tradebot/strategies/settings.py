@@ -17,6 +17,8 @@ from tradebot.strategies.flow_settings import FlowSettings
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})
 """The strategies that ship with the bot, and run in its process."""
+POLICY = "policy"
+"""The one that ships with the bot, and has its models run apart, within their own time."""
 Symbol = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
@@ -121,7 +123,7 @@ class StrategySettings(Frozen):
 
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""
-        return sum(installed not in BUILT_IN for installed in self.installed_as().values())
+        return sum(installed not in {*BUILT_IN, POLICY} for installed in self.installed_as().values())
 
     def contradictions(self, universe: Sequence[str]) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from tradebot.learning.standing_in import sentences
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason
@@ -216,6 +217,8 @@ def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = 
     passes come on top of what the passes themselves have.
     """
     answer = _by_reasons(cycles, standing)
+    if told := sentences(one.record for one in (*_each(cycles), *standing)):
+        answer = replace(answer, sentence=f"{answer.sentence} {told}")
     # What was sent since has shown that such a limit doesn't hold any more.
     shut = closed(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:

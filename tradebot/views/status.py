@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
+from tradebot.learning.standing_in import in_a_word, stood_in
 from tradebot.model.account import EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake
@@ -98,7 +99,8 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     failed = "".join(f"; strategy {each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     if cycle.job is Job.SCORE:
         return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
-    return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
+    instead = "".join(f"; strategy {in_a_word(name, why)}" for name, why in stood_in(cycle.candidates).items())
+    return f"{len(cycle.candidates)} looked at, {orders} sent{failed}{instead}"
 
 
 class OpenOrder(Struct, frozen=True):

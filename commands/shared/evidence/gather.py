@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
+from commands.shared.evidence.models import has_policies, models_of
 from commands.shared.notes import why_in_state
 from commands.shared.records import trading_now, unfinished_closes
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -177,6 +178,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         "storage": attempt(lambda: storage_of(folder, settings.storage.tell_mb)),
         **({"stream": attempt(lambda: stream_of(folder))} if settings.unusual_whales.stream else {}),
         **({"notices": attempt(lambda: notices_of(app))} if settings.notify.in_use() else {}),
+        **({"models": attempt(lambda: models_of(app))} if has_policies(settings) else {}),
         **({"chat": attempt(lambda: chat_of(app))} if settings.chat.telegram else {}),
         "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
         **({} if app.folder.kind == SHADOW else {"schedule": past}),

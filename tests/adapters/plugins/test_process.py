@@ -38,6 +38,7 @@ def test_a_declaration_says_what_the_needs_said() -> None:
         equity=True,
         trades=True,
         features=(wanted,),
+        situation=True,
     )
     declared = Declared.of(needs, "every 5m")
     assert (declared.needs, declared.times) == (needs, "every 5m")

@@ -34,7 +34,11 @@ NEED = FeatureNeed("5Min", (), optional=tuple(name for name in features() if not
 def bot(symbol: str, market: Venue) -> Iterator[Assembled]:
     spec = MarketSpec(start=date(2026, 11, 16), symbols=(symbol,), sessions=2, seed=7, venue=market)
     others = dict.fromkeys(("flow", "rotation", "smart_money"))
-    changes = {"venue": "kraken_futures", "universe": [symbol], "strategies": {**others, "policy": {}}}
+    changes = {
+        "venue": "kraken_futures",
+        "universe": [symbol],
+        "strategies": {**others, "policy": {"mode": "training"}},
+    }
     strategy = Stub("policy", needs=Needs(features=(NEED,)))
     made = assemble(load(None, {}, changes).settings, spec, [strategy], MemoryFacts())
     with closing(made):

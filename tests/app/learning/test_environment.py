@@ -43,7 +43,7 @@ def plan(**changes: Any) -> Plan:
         "plugins": {"timeout_s": 10},
         "strategies": {
             **dict.fromkeys(names["strategies"]),
-            "policy": {"exits": [], "times": "every 60m from open+5m until close"},
+            "policy": {"mode": "training", "exits": [], "times": "every 60m from open+5m until close"},
         },
         "timetable": {
             "evaluate-exits": "every 5m from open+1m until close",

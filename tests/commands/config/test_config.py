@@ -81,8 +81,8 @@ def test_config_check_lists_what_a_file_changes(bot: Bot, tmp_path: Path) -> Non
         ("limits: [1", "line 1"),
         (
             "strategies: {gone: {}}",
-            "installed: flow, futures, legacy, rotation, smart_money; install its package, or set strategies.gone: "
-            "null",
+            "installed: flow, futures, legacy, policy, rotation, smart_money; install its package, or set "
+            "strategies.gone: null",
         ),
     ],
 )

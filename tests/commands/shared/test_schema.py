@@ -26,6 +26,7 @@ from tests.accepting import configure
 from tests.app.search.funds import FEW, bot
 from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, passes_in, second_session
+from tests.commands.model.test_verb import drafted
 from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.receiver import receiving
@@ -114,7 +115,12 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         for line, program in beside.items():
             assert program.stdout is not None
             keep(kept, line, program.stdout.readline())
-    for line in ("completion bash", "completion nonsense", f"strategy new mine --path {place / 'mine'}"):
+    for line in (
+        "completion bash",
+        "completion nonsense",
+        f"strategy new mine --path {place / 'mine'}",
+        *signing(place),
+    ):
         keep(kept, line, said(line))
     backtests(kept, place)
     for verb in ("init", "demo --minutes 1"):
@@ -161,6 +167,12 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
         program.communicate(timeout=120)
 
 
+def signing(place: Path) -> tuple[str, ...]:
+    """Return lines that make keys and sign a model with them."""
+    draft, key = drafted(place / "draft"), place / "key"
+    return f"model key {key}", f"model key {key}", f"model sign {draft} --key {key} --to {place / 'models'}"
+
+
 def session(bot: Keeper, lines: Path) -> None:
     """Trade from nothing known to positions held, asking everything that only looks, before and after."""
     looks = (
@@ -193,6 +205,7 @@ def session(bot: Keeper, lines: Path) -> None:
     bot.all_say("score --outcomes", "score --diff previous last", "score --diff nothing last", "score --since nonsense")
     bot.all_say(f"export --to {bot.folder.parent}/books.db", "export --to redis://nonsense")
     bot.all_say("promote", "promote flow", "promote nothing", "promote flow --to candidate", "demote", "shadow")
+    bot.all_say("model check")
     results = lines.with_name("results.json")
     results.write_text(json.dumps(encode(study(1, Study(configurations=2)))))
     bot.all_say(f"promote --results {results}", "promote --results nowhere.json")

@@ -25,7 +25,7 @@ from tradebot.adapters.text.canonical import json_text
 
 OURS = frozenset({"tradebot", "commands", "jobs"})
 """Packages that count by this program's version."""
-OF_BUILT_INS = ("strategies", "signals", "legacy")
+OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
 """The folders of this package that hold what a built-in strategy computes."""
 CHARACTERS = 12
 """The length of a digest as it is recorded and shown."""

@@ -121,6 +121,7 @@ class Declared(Struct, frozen=True):
     times: str
     trades: bool = False
     features: tuple[FeatureNeed, ...] = ()
+    situation: bool = False
 
     @classmethod
     def of(cls, needs: Needs, times: str) -> "Declared":
@@ -134,13 +135,14 @@ class Declared(Struct, frozen=True):
             times,
             needs.trades,
             needs.features,
+            needs.situation,
         )
 
     @property
     def needs(self) -> Needs:
         """Return what it needs."""
         facts = frozenset(self.facts)
-        return Needs(facts, self.bars, self.quotes, self.lots, self.equity, self.trades, self.features)
+        return Needs(facts, self.bars, self.quotes, self.lots, self.equity, self.trades, self.features, self.situation)
 
 
 class Wants(Struct, frozen=True):

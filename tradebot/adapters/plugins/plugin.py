@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from msgspec import Struct
 from pydantic import ValidationError
@@ -36,11 +36,16 @@ OUR_PACKAGE = "tradebot"
 
 
 class Surroundings(Struct, frozen=True):
-    """What a plug-in runs in: its limits, its environment, and the files that are kept from it."""
+    """What a plug-in runs in: its limits, its environment, and the files that are kept from it.
+
+    `noted` is the file of the models that work on this machine; None where nobody trades, as in a backtest: then
+    nothing is noted, and no strategy of ours has less time than a plug-in.
+    """
 
     bounds: Bounds
     environ: Mapping[str, str]
     private: tuple[Path, ...]
+    noted: Path | None = None
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -147,8 +152,11 @@ def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
 def _strategy(name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
         return PluginStrategy(point, settings, surroundings, name)
+    factory = point.load()
     try:
-        strategy: Strategy = point.load()(settings)
+        if hasattr(factory, "surrounded"):
+            return cast("Strategy", factory(settings, surroundings, name))
+        strategy: Strategy = factory(settings)
     except ValidationError as invalid:
         raise ConfigurationError(_explained(name, invalid), "config/base.yaml explains every setting") from None
     return strategy if strategy.name == name else Renamed(strategy, name)

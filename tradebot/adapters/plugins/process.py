@@ -140,13 +140,14 @@ class PluginProcess:
             _fail(str(error)[:MAX_TEXT])
         return declared
 
-    def wants(self, view: StrategyView) -> tuple[Want, ...] | Decision:
+    def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
         """Return what the plug-in wants, once it has declared what it needs; ErredError if there is no answer.
 
-        A plug-in that can't tell says so with a decision, which is no error.
+        A plug-in that can't tell says so with a decision, which is no error. It may take as long as it was started
+        with, unless there is another `timeout_s`.
         """
         request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
-        wants = self._exchange(request, lambda reply: reply.wants, time.monotonic())
+        wants = self._exchange(request, lambda reply: reply.wants, time.monotonic(), timeout_s)
         if wants.declined is None:
             return wants.all
         if not is_own_refusal(wants.declined):
@@ -167,15 +168,18 @@ class PluginProcess:
             if pipe:
                 pipe.close()
 
-    def _exchange(self, request: bytes, part: Callable[[Reply], T | None], began_s: float) -> T:
+    def _exchange(
+        self, request: bytes, part: Callable[[Reply], T | None], began_s: float, timeout_s: float | None = None
+    ) -> T:
         """Send a request and return the part of the reply that answers it."""
-        deadline_s = began_s + self._timeout_s
+        timeout_s = timeout_s or self._timeout_s
+        deadline_s = began_s + timeout_s
         try:
             self._pipes.put(request, deadline_s)
             # We gave it no key, but without confinement it could have read the key file.
             reply = _read(hide_in(self._pipes.get(MAX_BYTES, deadline_s)))
         except TimeoutError:
-            reply = _refused(Reason.STRATEGY_TIMEOUT, "no answer", self._timeout_s)
+            reply = _refused(Reason.STRATEGY_TIMEOUT, "no answer", timeout_s)
         except (OSError, EOFError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)

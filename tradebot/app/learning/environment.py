@@ -17,11 +17,9 @@ from msgspec import Struct
 from tradebot.app.backtest.run import begin
 from tradebot.app.learning.turns import Turns
 from tradebot.errors import TradebotError
-from tradebot.model.candidate import Purpose
+from tradebot.learning.observing import state_of
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, Target
-from tradebot.signals.features.state import State
-from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.run import Plan, Run
     from tradebot.app.learning.scaling import Scaling
-    from tradebot.model.bar import Session
     from tradebot.model.view import StrategyView
     from tradebot.ports.world import World
 
@@ -88,11 +85,11 @@ class Asked:
     def __init__(self, terms: Terms, put: Callable[[Moment], int]) -> None:
         self.name, self._put, self._scaling = terms.name, put, terms.scaling
         need = FeatureNeed(TIMEFRAME, terms.scaling.names)
-        self.needs = Needs(features=(need,), lots=True)
+        self.needs = Needs(features=(need,), lots=True, situation=True)
         self.run: Run | None = None
         self._slot, self._bar = "", BEFORE
         self._wants: tuple[Target, ...] = ()
-        self._peak, self._since = Decimal(0), BEFORE
+        self._since = BEFORE
         self._seen: set[datetime] = set()
         self._missed: dict[datetime, str] = {}
 
@@ -112,8 +109,9 @@ class Asked:
         if len(view.universe) != 1:
             return ()
         symbol = view.universe[0]
-        state = self._state(view, symbol)
-        observation = self._scaling.observation(view.values(symbol, TIMEFRAME), state)
+        state = state_of(view, symbol, TIMEFRAME, view.features[symbol, TIMEFRAME].at)
+        values = view.values(symbol, TIMEFRAME)
+        observation = "the state isn't known" if state is None else self._scaling.observation(values, state)
         if isinstance(observation, str):
             self._missed[self._bar] = observation
             return ()
@@ -121,35 +119,6 @@ class Asked:
         action = self._put(self._moment(view.now, observation))
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
         return self._wants
-
-    def _state(self, view: StrategyView, symbol: str) -> State:
-        world, now = self._world, view.now
-        seen = world.reader.view()
-        equity = seen.account.equity
-        self._peak = max(self._peak, equity)
-        held = sum(lot.quantity for lot in view.lots.values())
-        since = max((lot.entered_at for lot in view.lots.values() if lot.entered_at), default=now)
-        gain = sum(
-            one.value_at(one.current_price) - one.value_at(one.average_price)
-            for one in seen.positions
-            if one.current_price is not None
-        )
-        session = self._session(now)
-        gone = (now - session.open) / (session.close - session.open)
-        fall = float(1 - equity / self._peak) if self._peak > 0 else 0.0
-        bars = (now - since) // WIDTH if held else 0
-        return State(float(held), float(gain), float(equity), fall, bars, gone, self._trades(session))
-
-    def _session(self, now: datetime) -> Session:
-        near = self._world.ledger.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD)
-        return next(one for one in reversed(near) if one.open <= now)
-
-    def _trades(self, session: Session) -> int:
-        """Return how many orders that opened or added have filled since the session's open."""
-        ledger = self._world.ledger
-        filled = (one.client_order_id for one in ledger.orders(since=session.open) if one.filled_quantity)
-        promised = (ledger.intent(name) for name in filled if name)
-        return sum(one is not None and one.intent.purpose is Purpose.OPEN for one in promised)
 
     @property
     def _world(self) -> World:

@@ -47,7 +47,8 @@ class Feature(Struct, frozen=True, eq=False):
     `formula` is how documents state it. `bars` is how many bars it takes for the first value, and `sessions` how many
     earlier sessions it takes besides. Values are between `low` and `high`, before anything scales or clips them.
     `absent` says what it means if there is none. `of` returns a value for each bar; what isn't a finite number is
-    absent. The value of a bar depends on that bar and those before it.
+    absent. The value of a bar depends on that bar and those before it. The `version` is raised whenever values change,
+    so that no model sees others than it was trained on.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Feature(Struct, frozen=True, eq=False):
     low: float = -inf
     high: float = inf
     sessions: int = 0
+    version: int = 1
 
     @property
     def of_the_moment(self) -> bool:

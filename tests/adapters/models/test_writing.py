@@ -1,0 +1,119 @@
+"""A signed model appears as a whole or not at all, wherever its writer is killed or its disk fails."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.networks import Signed, constant
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.writing import LEFT_AFTER_S
+from tradebot.errors import OperatorError
+
+PARTS = constant([0.75])
+
+
+class Killed(BaseException):
+    """Ends a writer as a kill does: nothing catches it."""
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Signed:
+    return Signed(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _unarmed() -> object:
+    yield
+    failpoint.hook = None
+
+
+def usable(signed: Signed) -> list[str]:
+    """Return what can be loaded of all that is in the folder, under whatever name."""
+    found = []
+    for path in signed.folder.iterdir() if signed.folder.exists() else ():
+        try:
+            found.append(read_model(signed.folder, path.name, signed.public).id)
+        except OperatorError:
+            continue
+    return found
+
+
+def test_same_content_has_the_same_name_and_is_written_once(signed: Signed) -> None:
+    first, second = signed.write(PARTS), signed.write(PARTS)
+    assert first == second
+    assert [path.name for path in signed.folder.iterdir()] == [first]
+    assert signed.write(constant([0.5])) != first
+
+
+def test_killed_at_each_point_it_leaves_nothing_that_can_be_loaded_or_all_of_it(signed: Signed) -> None:
+    reached = list[str]()
+    failpoint.hook = reached.append
+    name = signed.write(PARTS)
+    points = [*reached]
+    assert len([point for point in points if point.startswith("models.sync_file")]) == 2 * 6
+    written = points.index("models.name.after")
+    for number, point in enumerate(points):
+        place = _another(signed, number)
+        left = number
+
+        def kill(_point: str) -> None:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+
+        failpoint.hook = kill
+        with pytest.raises(Killed):
+            place.write(PARTS)
+        failpoint.hook = None
+        assert usable(place) == ([name] if number >= written else []), point
+        assert place.write(PARTS) == name
+        assert usable(place) == [name]
+
+
+def _another(signed: Signed, number: int) -> Signed:
+    other = Signed.__new__(Signed)
+    other.folder, other.key, other.public = signed.folder.parent / f"models{number}", signed.key, signed.public
+    return other
+
+
+def test_draft_of_a_killed_writer_is_removed_by_a_later_one_after_an_hour(signed: Signed) -> None:
+    def kill(point: str) -> None:
+        if point == "models.name.before":
+            raise Killed
+
+    failpoint.hook = kill
+    with pytest.raises(Killed):
+        signed.write(PARTS)
+    failpoint.hook = None
+    (draft,) = signed.folder.iterdir()
+    name = signed.write(PARTS)
+    assert draft.exists(), "its writer may be at work"
+    old = time.time() - LEFT_AFTER_S - 1
+    os.utime(draft, (old, old))
+    signed.write(constant([0.5]))
+    assert not draft.exists()
+    assert name in usable(signed)
+
+
+def test_something_else_under_its_name_is_left_as_it_is(signed: Signed) -> None:
+    name = signed.write(PARTS)
+    (signed.folder / name / "card.json").write_text("{}")
+    with pytest.raises(OperatorError, match="isn't what was signed"):
+        signed.write(PARTS)
+    assert [path.name for path in signed.folder.iterdir()] == [name]
+
+
+def test_folder_that_can_not_be_written_is_named(signed: Signed) -> None:
+    signed.folder.write_text("no folder")
+    with pytest.raises(OperatorError, match="can't be written"):
+        signed.write(PARTS)
+
+
+def test_files_are_for_their_owner_alone(signed: Signed) -> None:
+    path = signed.folder / signed.write(PARTS)
+    assert path.stat().st_mode & 0o077 == 0
+    assert all(each.stat().st_mode & 0o077 == 0 for each in path.iterdir())

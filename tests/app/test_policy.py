@@ -1,0 +1,83 @@
+"""The policy as the bot runs it: through the door of all strategies, with its models apart."""
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.learning.test_acting import view
+from tests.networks import Signed, constant
+from tradebot.adapters.models import signing
+from tradebot.adapters.plugins.messages import Bounds
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, close, code_in_force, strategies
+from tradebot.app.policy import PolicyStrategy, place_of
+from tradebot.errors import ConfigurationError, ExitCode, OperatorError
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
+from tradebot.strategies.policy_settings import PolicySettings
+
+SURROUNDINGS = Surroundings(Bounds(20.0, 2**31), os.environ, ())
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Signed:
+    return Signed(tmp_path)
+
+
+def test_policy_comes_through_the_door_of_all_strategies_under_any_name(signed: Signed) -> None:
+    name = signed.write(constant([0.75]))
+    found = strategies({"young": signed.settings(name)}, SURROUNDINGS, {"young": "policy"})
+    try:
+        (policy,) = found
+        assert isinstance(policy, PluginStrategy), "its process ends with those of plug-ins"
+        assert (policy.name, policy.times) == ("young", "every 5m from open+5m until close")
+        assert [need.names for need in policy.needs.features] == [("rsi_14",)]
+        wants = policy.propose(view())
+        assert [one.quantity for one in wants] == [2]  # type: ignore[union-attr]
+        assert code_in_force(found).keys() == {"young"}
+    finally:
+        close(found)
+
+
+def test_wrong_settings_are_named_by_their_section(signed: Signed) -> None:
+    with pytest.raises(ConfigurationError, match=r"strategies\.policy\.public_key"):
+        strategies({"policy": {**signed.settings("0" * 16), "public_key": "x"}}, SURROUNDINGS)
+
+
+def test_without_the_extra_the_bot_says_what_to_install(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "NEEDED", ("no_such_package",))
+    with pytest.raises(OperatorError, match=r"strategies\.policy needs the extra policy") as missing:
+        strategies({"policy": signed.settings("0" * 16)}, SURROUNDINGS)
+    assert (missing.value.code, missing.value.hint) == (ExitCode.USAGE, "pip install 'tradebot[policy]'")
+
+
+def test_policy_in_training_trades_nothing_and_starts_no_process(signed: Signed) -> None:
+    settings = signed.settings(signed.write(constant([0.75])), mode="training")
+    with closing(PolicyStrategy(settings, SURROUNDINGS, "policy")) as policy:
+        found = policy.propose(view())
+        assert isinstance(found, Decision)
+        assert found.reason is Reason.MODEL_TRAINING
+        assert policy._process is None
+
+
+def test_absent_model_leaves_the_rule_with_what_it_needs(signed: Signed) -> None:
+    with closing(PolicyStrategy(signed.settings("0" * 16), SURROUNDINGS, "policy")) as policy:
+        assert policy.needs.features == ()
+        assert policy.needs.bars
+        assert policy.propose(view(symbols=())) == [], "the rule has nothing to say about nothing"
+
+
+def test_time_of_an_answer_counts_where_a_bot_trades_and_in_no_backtest(signed: Signed) -> None:
+    for noted, answer_ms in ((None, None), (signed.folder / "models.json", 80)):
+        surroundings = replace(SURROUNDINGS, noted=noted)
+        with closing(PolicyStrategy(signed.settings("0" * 16), surroundings, "policy")) as policy:
+            assert (policy._place.noted, policy._place.answer_ms) == (noted, answer_ms)
+
+
+def test_paths_are_full_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = {"folder": "models", "public_key": "ab" * 32, "models": ["0" * 16]}
+    place = place_of(PolicySettings.model_validate({**usual, "results": "~/results.json"}))
+    assert (place.folder, place.results) == (tmp_path / "models", Path.home() / "results.json")

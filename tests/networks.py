@@ -1,0 +1,178 @@
+"""Small networks in ONNX's format, written field by field, and signed models made of them.
+
+The format is a Protocol Buffers message, whose fields are numbered as in onnx.proto. So tests need no library that
+writes it; ONNX Runtime, which reads it, says whether it is right.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.signing import make_key, read_key
+from tradebot.adapters.models.writing import write_model
+from tradebot.learning.card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
+from tradebot.signals.features import OBSERVED, features
+
+FLOAT = 1
+OPERATORS = 17
+"""The version of ONNX's operators."""
+
+
+def number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def part(field: int, content: bytes | str) -> bytes:
+    content = content.encode() if isinstance(content, str) else content
+    return _varint(field << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def tensor(name: str, rows: Sequence[Sequence[float]]) -> bytes:
+    """Return a matrix of numbers that a network has in it."""
+    flat = [each for row in rows for each in row]
+    size = b"".join(number(1, each) for each in (len(rows), len(rows[0])))
+    return size + number(2, FLOAT) + part(8, name) + part(9, struct.pack(f"<{len(flat)}f", *flat))
+
+
+def node(kind: str, inputs: Sequence[str], output: str, domain: str = "", attributes: bytes = b"") -> bytes:
+    """Return an operator with what it reads and what it makes."""
+    read = b"".join(part(1, each) for each in inputs)
+    return read + part(2, output) + part(4, kind) + attributes + (part(7, domain) if domain else b"")
+
+
+def row(name: str, width: int) -> bytes:
+    """Return an input or output that is one row of numbers."""
+    size = b"".join(part(1, number(1, each)) for each in (1, width))
+    return part(1, name) + part(2, part(1, number(1, FLOAT) + part(2, size)))
+
+
+def network(
+    nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
+    more: bytes = b"", domains: Sequence[str] = ("",),
+) -> bytes:  # fmt: skip
+    """Return a network; `more` are further fields of it."""
+    graph = b"".join(part(1, each) for each in nodes) + part(2, "network") + b"".join(part(5, each) for each in tensors)
+    graph += b"".join(part(11, row(*each)) for each in inputs.items())
+    graph += b"".join(part(12, row(*each)) for each in outputs.items())
+    versions = b"".join(part(8, (part(1, each) if each else b"") + number(2, OPERATORS)) for each in domains)
+    return number(1, 8) + versions + part(7, graph) + more
+
+
+def linear(weights: Sequence[Sequence[float]], bias: Sequence[float], *, squashed: bool = True) -> bytes:
+    """Return a network of one layer: tanh of the observation times weights, plus a bias; or all that without tanh."""
+    nodes = [node("MatMul", ["observation", "weights"], "product"), node("Add", ["product", "bias"], "sum")]
+    nodes.append(node("Tanh" if squashed else "Identity", ["sum"], "action"))
+    tensors = [tensor("weights", weights), tensor("bias", [bias])]
+    return network(nodes, tensors, {"observation": len(weights)}, {"action": len(bias)})
+
+
+def deep(width: int, inputs: int, seed: int = 3) -> bytes:
+    """Return a network with two hidden layers of a width, as those that are trained have, with made-up weights."""
+    sizes, read, nodes, tensors = [inputs, width, width, 1], "observation", list[bytes](), list[bytes]()
+    for place, (before, after) in enumerate(pairwise(sizes), 1):
+        last = place == len(sizes) - 1
+        rows = [[((7 * i + 13 * j + seed) % 17 - 8) / 8 / before**0.5 for j in range(after)] for i in range(before)]
+        tensors.append(tensor(f"weights{place}", rows))
+        nodes.append(node("MatMul", [read, f"weights{place}"], f"product{place}"))
+        read = "action" if last else f"hidden{place}"
+        nodes.append(node("Tanh" if last else "Relu", [f"product{place}"], read))
+    return network(nodes, tensors, {"observation": inputs}, {"action": 1})
+
+
+def counting(inputs: int, step: float) -> bytes:
+    """Return a network that answers how often it was asked since it remembers anything, times a step."""
+    nodes = [
+        node("MatMul", ["observation", "nothing"], "zero"),
+        node("Add", ["memory", "zero"], "was"),
+        node("Add", ["was", "step"], "next_memory"),
+        node("Identity", ["next_memory"], "action"),
+    ]
+    tensors = [tensor("nothing", [[0.0]] * inputs), tensor("step", [[step]])]
+    return network(nodes, tensors, {"observation": inputs, "memory": 1}, {"action": 1, "next_memory": 1})
+
+
+NAMES = tuple(name for name, one in features().items() if one.number <= OBSERVED)
+MADE_AT = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+
+
+def card(names: Sequence[str] = ("rsi_14",), **changes: object) -> Card:
+    """Return the card of a model of these features."""
+    usual: dict[str, object] = {
+        "format": 1,
+        "name": "mes-ppo",
+        "agent": "PPO",
+        "action": Action.CONTINUOUS,
+        "recurrent": False,
+        "timeframe": "5Min",
+        "features": tuple(FeatureUsed(name, features()[name].version) for name in names),
+        "data": (DataSpan("MES 5Min", date(2025, 1, 2), date(2026, 9, 30), "0" * 64),),
+        "settings": {"learning_rate": "0.0003"},
+        "seeds": (1, 2, 3, 4, 5),
+        "trials": 45,
+        "results": results(),
+        "program": "0.1.0",
+        "created_at": MADE_AT,
+    }
+    return Card(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def results(*earned: float, last: date = date(2026, 10, 30)) -> tuple[SessionResult, ...]:
+    """Return results of consecutive days, of which the last is given; 20 of them unless they are."""
+    values = earned or tuple(0.001 * (-1) ** place for place in range(20))
+    first = last - timedelta(days=len(values) - 1)
+    return tuple(SessionResult(first + timedelta(days=place), each) for place, each in enumerate(values))
+
+
+def probe(inputs: int, outputs: Sequence[float] | None = None, memories: int = 0) -> Probe:
+    """Return stored observations of zeros but for one number each, with answers that are the same for all."""
+    shown = tuple(tuple(float(place == each % inputs) for place in range(inputs)) for each in range(PROBES))
+    remembered = ((0.0,) * memories,) * PROBES if memories else ()
+    return Probe(shown, (tuple(outputs or (0.0,)),) * PROBES, remembered)
+
+
+def constant(answer: Sequence[float], names: Sequence[str] = ("rsi_14",), **changes: object) -> Parts:
+    """Return a model that answers the same to everything."""
+    made = card(names, **changes)
+    graph = linear([[0.0] * len(answer)] * made.inputs, answer, squashed=False)
+    return Parts(made, scaling(names), probe(made.inputs, tuple(_single(each) for each in answer)), graph)
+
+
+def scaling(names: Sequence[str] = ("rsi_14",)) -> Scaling:
+    return Scaling((0.0,) * len(names), (1.0,) * len(names))
+
+
+def remembering(step: float = 0.25) -> Parts:
+    """Return a model that answers by how often it was asked in a session."""
+    made = card(recurrent=True)
+    return Parts(made, scaling(), probe(made.inputs, (_single(step),), memories=1), counting(made.inputs, step))
+
+
+def _single(value: float) -> float:
+    """Return a number as a network stores it."""
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])
+
+
+class Signed:
+    """A folder of models, and the key that they are signed with."""
+
+    def __init__(self, place: Path) -> None:
+        self.folder, self.key = place / "models", place / "private"
+        self.public = make_key(self.key)
+
+    def write(self, parts: Parts) -> str:
+        return write_model(self.folder, parts, read_key(self.key))
+
+    def settings(self, *models: str, **changes: object) -> dict[str, object]:
+        """Return the settings of a policy in which these models act."""
+        return {"folder": str(self.folder), "public_key": self.public, "models": list(models), **changes}

@@ -1,0 +1,1 @@
+"""Learned models: signed folders of data, and the confined process that runs them."""

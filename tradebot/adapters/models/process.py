@@ -1,0 +1,198 @@
+"""The process of a policy's models, as the bot sees it: started once, tested, asked again and again.
+
+The bot reads the models, checks who signed them, and sends them to a process that can reach none of its files. It is
+confined as that of a plug-in is, and ended if it errs or doesn't answer in time; the next pass starts another.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, date, datetime
+from importlib.metadata import EntryPoint
+from math import inf
+from pathlib import Path
+
+from msgspec import Struct
+
+from tradebot.adapters.models.loaded import settings_of
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.plugins.code import built_in_code
+from tradebot.adapters.plugins.messages import GROUP
+from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
+from tradebot.adapters.plugins.process import ErredError, PluginProcess
+from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.state_folder import write_durably
+from tradebot.learning.acting import Acting
+from tradebot.learning.card import Model, SessionResult
+from tradebot.learning.saying import MODEL, refusal, said
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
+from tradebot.model.view import StrategyView, Target, Want
+
+TARGET = "tradebot.adapters.models.answering:ModelsStrategy"
+LOOK = StrategyView(datetime.min.replace(tzinfo=UTC), ())
+"""A view without a symbol, to which models answer whether they work."""
+WORDS = {Reason.STRATEGY_FAILED: Reason.MODEL_FAILED, Reason.STRATEGY_TIMEOUT: Reason.MODEL_SLOW}
+"""What befalls a plug-in, and what it is called for a model."""
+OF_THE_TEST = frozenset(
+    {Reason.MODEL_ANSWERS_DIFFER, Reason.MODEL_NOT_FINITE, Reason.MODEL_SHAPE_WRONG, Reason.MODEL_FAILED}
+)
+"""Reasons for which the last good model acts in the place of one that failed its test."""
+
+
+class Place(Struct, frozen=True):
+    """Where models are, who signed them, which act, and the file of their later results.
+
+    `answer_ms` is how long an answer may take, None for as long as a plug-in's. `noted` is the file in which the last
+    good ones are noted, None where nothing is.
+    """
+
+    folder: Path
+    public: str
+    models: tuple[str, ...]
+    answer_ms: int | None = None
+    results: Path | None = None
+    noted: Path | None = None
+
+
+class ModelProcess(PluginStrategy):
+    """The models of a policy, read when they are first needed unless they are given.
+
+    Like a plug-in, one object may only be used in one thread.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        acting: Acting,
+        surroundings: Surroundings,
+        name: str,
+        models: tuple[Model, ...] | None = None,
+    ) -> None:
+        super().__init__(EntryPoint("policy", TARGET, GROUP), {}, surroundings, name)
+        self.code = built_in_code().digest
+        self._place, self._acting = place, acting
+        self._read: tuple[Model, ...] | Decision | None = models
+        self._replaced: Decision | None = None
+        self._session: date | None = None
+
+    def models(self) -> tuple[Model, ...] | Decision:
+        """Return the models that are to act, or why one of them can't be used; they are read once."""
+        if self._read is None:
+            try:
+                self._read = tuple([self._model(name) for name in self._place.models])
+            except RefusedModelError as refused:
+                self._read = refused.decision
+        return self._read
+
+    def begin_pass(self) -> None:
+        """Let models that failed in an earlier pass be read and asked again."""
+        super().begin_pass()
+        if isinstance(self._read, Decision):
+            self._read = None
+
+    def answer(self, view: StrategyView) -> Sequence[Target] | Decision:
+        """Return a target for each symbol of the view, or why there is none; never raises for what models do."""
+        session = view.situation and view.situation.session
+        if self._place.results and session and session.date != self._session:
+            # What models earned in the session before may be known by now.
+            self.close()
+            self._session = session.date
+        most_ms = self._place.answer_ms
+        found = self._attempt(lambda process: process.wants(view, most_ms and most_ms / 1000))
+        return self._translated(found) if isinstance(found, Decision) else self._noted(found)
+
+    def _noted(self, wants: Sequence[Want]) -> Sequence[Target]:
+        targets = [one for one in wants if isinstance(one, Target)]
+        if self._replaced is None:
+            return targets
+        return [replace(one, decisions=(self._replaced, *one.decisions)) for one in targets]
+
+    def _started(self) -> PluginProcess:
+        """Return a process with tested models: those that are to act, or the last good ones if these fail."""
+        models = self.models()
+        if isinstance(models, Decision):
+            raise ErredError(models)
+        self._replaced = None
+        try:
+            process = self._tested(models)
+        except ErredError as failed:
+            good = self._last_good()
+            why = self._translated(failed.decision)
+            if why.reason not in OF_THE_TEST or not good or good == self._place.models:
+                raise ErredError(why) from failed
+            process = self._tested(self._good(good, why))
+            self._replaced = said(MODEL, Reason.MODEL_REPLACED, str(why.observed), ", ".join(good))
+        else:
+            self._note()
+        return process
+
+    def _tested(self, models: tuple[Model, ...]) -> PluginProcess:
+        settings = settings_of(models, replace(self._acting, results=self._results()))
+        process = PluginProcess(replace(self._start, settings=settings), self._environ)
+        with ExitStack() as untested:
+            untested.callback(process.end)
+            # What it declares is the answer to its start, which takes longer than any other.
+            assert process.declared.times == ""
+            answer = process.wants(LOOK)
+            if isinstance(answer, Decision):
+                raise ErredError(answer)
+            untested.pop_all()
+        return process
+
+    def _good(self, names: Sequence[str], why: Decision) -> tuple[Model, ...]:
+        try:
+            return tuple([self._model(name) for name in names])
+        except RefusedModelError as refused:
+            raise ErredError(why) from refused
+
+    def _model(self, name: str) -> Model:
+        return read_model(self._place.folder, name, self._place.public)
+
+    def _last_good(self) -> tuple[str, ...]:
+        return good_models(self._place.noted).get(self.name, ()) if self._place.noted else ()
+
+    def _note(self) -> None:
+        """Note that the models work, unless that is noted already."""
+        file, names = self._place.noted, self._place.models
+        if file is not None and self._last_good() != names:
+            write_durably(file, json.dumps({**good_models(file), self.name: names}, sort_keys=True) + "\n")
+
+    def _translated(self, why: Decision) -> Decision:
+        """Return what befell the process in the words for models."""
+        reason = WORDS.get(why.reason) if why.reason else None
+        if reason is None:
+            return why
+        slow = reason is Reason.MODEL_SLOW
+        most_ms = self._place.answer_ms or self._start.bounds.timeout_s * 1000
+        return refusal(reason, "no answer" if slow else str(why.observed), most_ms if slow else None)
+
+    def _results(self) -> Mapping[str, tuple[SessionResult, ...]]:
+        return read_results(self._place.results) if self._place.results else {}
+
+
+def good_models(file: Path) -> dict[str, tuple[str, ...]]:
+    """Return the last models of each policy that passed their test; none if nothing is noted, or it can't be read."""
+    try:
+        found = json.loads(read_plain(file))
+        return {str(name): tuple(map(str, models)) for name, models in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
+    """Return what models earned by session, from a file that has them by model; ErredError if it can't be read."""
+    try:
+        found = json.loads(read_plain(file))
+        return {str(name): tuple(_result(*row) for row in results.items()) for name, results in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ErredError(refusal(Reason.MODEL_UNREADABLE, f"{file.name}: {why}")) from error
+
+
+def _result(day: str, earned: float) -> SessionResult:
+    if not -1 < float(earned) < inf:
+        raise ValueError(f"{earned} isn't a return above -1")
+    return SessionResult(date.fromisoformat(day), float(earned))

@@ -1,0 +1,159 @@
+"""Keys that models are signed with (Ed25519). The private key is a file of its owner's; bots know the public one.
+
+A signature names the first digits of the public key's SHA-256, so that one by another key can be told from a damaged
+one.
+"""
+
+import os
+import stat
+from functools import partial
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.state.plain_files import NotPlainError, open_plain, read_plain
+from tradebot.adapters.state.state_folder import MARKER, sync_folder
+from tradebot.errors import OperatorError
+from tradebot.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SCHEME = "ed25519"
+DIGITS = 16
+"""How many digits of a public key's SHA-256 name it."""
+NEEDED = ("cryptography", "onnxruntime")
+"""The packages of the extra `policy`."""
+
+
+class Signature(NamedTuple):
+    """What stands in a signature's file: which key made it, and the signature itself."""
+
+    key: str
+    value: bytes
+
+    @property
+    def text(self) -> str:
+        """Return it as it is written."""
+        return f"{SCHEME} {self.key} {self.value.hex()}\n"
+
+
+def require_extra(what: str) -> None:
+    """Raise OperatorError unless the packages that read and run models are installed."""
+    if any(find_spec(name) is None for name in NEEDED):
+        raise OperatorError(f"{what} needs the extra policy", "pip install 'tradebot[policy]'")
+
+
+def name_of(public: str) -> str:
+    """Return the digits by which a public key is named."""
+    return sha256(bytes.fromhex(public)).hexdigest()[:DIGITS]
+
+
+def make_key(file: Path) -> str:
+    """Write a new private key to a file that only its owner can read, and return the public key.
+
+    OperatorError if the file exists, can't be written, or is in the state folder of a bot.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if any((folder / MARKER).exists() for folder in file.resolve().parents):
+        raise OperatorError(
+            f"{file} is in the state folder of a bot, and a bot never needs the private key",
+            "name a file elsewhere, best on another machine: tradebot model key FILE",
+        )
+    key = Ed25519PrivateKey.generate()
+    written = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(written)
+            opened.flush()
+            with around("signing.sync_key"):
+                os.fsync(descriptor)
+        sync_folder(file.parent)
+    except FileExistsError as error:
+        raise OperatorError(f"{file} is there already, and a key is never replaced", "name another file") from error
+    except OSError as error:
+        raise OperatorError(f"{file} can't be written: {error.strerror}", "name another file") from error
+    return _public(key)
+
+
+def read_key(file: Path) -> "Ed25519PrivateKey":
+    """Return the private key in a file; OperatorError if it can't be read, or others can."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        _require_own(file)
+        key = load_pem_private_key(read_plain(file), None)
+    except NotPlainError as error:
+        raise OperatorError(f"{file} can't be used: {error.strerror}", "name the file of the key itself") from error
+    except OSError as error:
+        raise OperatorError(f"{file} can't be read: {error.strerror}", "tradebot model key FILE makes one") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise OperatorError(f"{file} isn't a private key", "tradebot model key FILE makes one") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OperatorError(f"{file} is a key of another kind", "tradebot model key FILE makes one")
+    return key
+
+
+def _require_own(file: Path) -> None:
+    descriptor = open_plain(file, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise OperatorError(
+            f"{file} can be read by others, so nothing is signed with it", f"chmod 600 {quote(str(file))}"
+        )
+
+
+def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
+    """Return the signature of a content as it is written."""
+    return Signature(name_of(_public(key)), key.sign(content)).text
+
+
+def public_of(key: "Ed25519PrivateKey") -> str:
+    """Return the public key of a private one, as the configuration names it."""
+    return _public(key)
+
+
+def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:
+    """Raise RefusedModelError unless the owner of a public key signed a content."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    refused = partial(RefusedModelError, what=what)
+    found = _parsed(signature)
+    if found is None:
+        raise refused(Reason.MODEL_UNSIGNED, observed="its signature can't be read")
+    if found.key != name_of(public):
+        raise refused(Reason.MODEL_WRONG_KEY, observed=f"signed by {found.key}, and the bot trusts {name_of(public)}")
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(found.value, content)
+    except InvalidSignature as error:
+        raise refused(Reason.MODEL_CHANGED, observed="its list of files isn't the one that was signed") from error
+
+
+def _parsed(signature: bytes) -> Signature | None:
+    words = signature.decode("ascii", "replace").split()
+    try:
+        found = Signature(words[1], bytes.fromhex(words[2]))
+    except (IndexError, ValueError):
+        return None
+    return found if words[0] == SCHEME and signature == found.text.encode() else None
+
+
+def _public(key: "Ed25519PrivateKey") -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()

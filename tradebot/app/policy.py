@@ -1,0 +1,74 @@
+"""The strategy `policy`: learned models in a process of their own, and a rule that acts if they can't."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.models.process import ModelProcess, Place
+from tradebot.adapters.models.signing import require_extra
+from tradebot.learning.acting import Acting
+from tradebot.learning.ensemble import Mode
+from tradebot.learning.saying import refusal
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
+from tradebot.strategies.futures import FuturesStrategy
+from tradebot.strategies.policy import instead, needs_of, times_of
+from tradebot.strategies.policy_settings import PolicySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.model.view import Needs, StrategyView, Target
+
+
+class PolicyStrategy(ModelProcess):
+    """Wants the target that models answer with, in each contract whose features are all there."""
+
+    surrounded = True
+    """It needs to know what plug-ins run in, because its models do too."""
+
+    def __init__(self, settings: Mapping[str, object], surroundings: Surroundings, name: str) -> None:
+        """Read the settings; OperatorError without the extra that models need."""
+        require_extra(f"strategies.{name}")
+        self._settings = PolicySettings.model_validate(settings)
+        acting = Acting(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
+        place = place_of(self._settings)
+        if surroundings.noted is not None:
+            place = replace(place, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
+        super().__init__(place, acting, surroundings, name)
+        rule = self._settings.rule
+        self._rule = None if rule is None else FuturesStrategy(dict(rule))
+
+    @property
+    def needs(self) -> Needs:
+        """Return what the models need, and the rule."""
+        models = self.models()
+        cards = [] if isinstance(models, Decision) else [one.card for one in models]
+        return needs_of(self._settings, cards, self._rule)
+
+    @property
+    def times(self) -> str:
+        """Return that it is asked once for each bar of its models that closes, as they were in their training."""
+        models = self.models()
+        return times_of(() if isinstance(models, Decision) else [one.card for one in models])
+
+    def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
+        """Return a target for each symbol: the models', or else the rule's with the reason why it acts."""
+        if self._settings.mode is Mode.TRAINING:
+            return refusal(Reason.MODEL_TRAINING, "mode training")
+        found = self.answer(view)
+        return instead(self._rule, view, found) if isinstance(found, Decision) else found
+
+
+def place_of(settings: PolicySettings) -> Place:
+    """Return where the models are that settings name, with full paths."""
+    results = None if settings.results is None else _full(settings.results)
+    return Place(_full(settings.folder), settings.public_key or "", settings.models, results=results)
+
+
+def _full(path: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))

@@ -1,0 +1,167 @@
+"""What a model says of itself: how it was made, of what, and what it did in sessions that it wasn't trained on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from math import isfinite
+
+from msgspec import Struct
+
+from tradebot.model.series import width_of
+
+FORMAT = 1
+"""The version of the stored form."""
+PROBES = 32
+"""How many observations are stored with their answers."""
+STATE_SIZE = 6
+"""How many numbers of an observation are about the position, the account and the day."""
+LARGEST = 1e6
+
+
+class Action(StrEnum):
+    """What the network answers: one number from -1 to 1, or a number for each target, of which the largest counts."""
+
+    CONTINUOUS = "continuous"
+    DISCRETE = "discrete"
+
+
+class FeatureUsed(Struct, frozen=True):
+    """A feature by name, in the version that the model was trained on."""
+
+    name: str
+    version: int
+
+
+class DataSpan(Struct, frozen=True):
+    """The market data of a series that the model was trained on, from one session to another, and its SHA-256."""
+
+    series: str
+    first: date
+    last: date
+    sha256: str
+
+
+class SessionResult(Struct, frozen=True):
+    """What a model earned in a session, after costs, as a fraction of the equity at its start."""
+
+    session: date
+    earned: float
+
+
+class Card(Struct, frozen=True):
+    """How a model was made, and what it needs. `features` are those of the market, in the order of an observation.
+
+    `timeframe` is that of the bars at whose close it decides. A `recurrent` model remembers the session since its open.
+    `settings` are those of its training, `seeds` all that were trained, `trials` how many configurations were tried,
+    and `results` what it earned in sessions that it wasn't trained on, oldest first. `program` is the version of
+    tradebot that made it.
+    """
+
+    format: int
+    name: str
+    agent: str
+    action: Action
+    recurrent: bool
+    timeframe: str
+    features: tuple[FeatureUsed, ...]
+    data: tuple[DataSpan, ...]
+    settings: Mapping[str, str]
+    seeds: tuple[int, ...]
+    trials: int
+    results: tuple[SessionResult, ...]
+    program: str
+    created_at: datetime
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of its features."""
+        return tuple(one.name for one in self.features)
+
+    @property
+    def inputs(self) -> int:
+        """Return how many numbers an observation has."""
+        return len(self.features) + STATE_SIZE
+
+
+class Scaling(Struct, frozen=True):
+    """The mean and the deviation of each feature of the market in the training span, in the order of the card."""
+
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+
+
+class Probe(Struct, frozen=True):
+    """Observations, and what the model answered to each where it was made.
+
+    `memories` are what a recurrent model remembered at each; of another, there are none.
+    """
+
+    observations: tuple[tuple[float, ...], ...]
+    answers: tuple[tuple[float, ...], ...]
+    memories: tuple[tuple[float, ...], ...] = ()
+
+
+def problems(card: Card, scaling: Scaling, probe: Probe) -> Iterator[str]:
+    """Yield what is wrong with what a model says of itself, or contradicts itself."""
+    if card.format != FORMAT:
+        yield f"its card has format {card.format}, and this version reads {FORMAT}"
+        return
+    yield from _of_card(card)
+    if not len(scaling.means) == len(scaling.deviations) == len(card.features):
+        yield f"the scaling isn't of the card's {len(card.features)} features"
+    if not all(map(isfinite, scaling.means)) or not all(isfinite(one) and one > 0 for one in scaling.deviations):
+        yield "the scaling has a mean or a deviation that isn't a number above zero"
+    yield from _of_probe(card, probe)
+
+
+def _of_card(card: Card) -> Iterator[str]:
+    try:
+        width = width_of(card.timeframe)
+    except ValueError:
+        width = None
+    if width is None:
+        yield f"its timeframe {card.timeframe!r} is none of minutes or hours"
+    if not card.features or len(set(card.names)) < len(card.features):
+        yield "it names no feature, or one twice"
+    if not card.seeds or card.trials < 1:
+        yield "it names no seed or no trial"
+    if card.created_at.tzinfo is None:
+        yield "its time has no time zone"
+    days = [one.session for one in card.results]
+    if days != sorted(set(days)):
+        yield "its results are out of order"
+    if not all(isfinite(one.earned) and one.earned > -1 for one in card.results):
+        yield "one of its results isn't a number above -1"
+    if any(span.last < span.first for span in card.data):
+        yield "a span of its data ends before it begins"
+
+
+def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
+    if len(probe.observations) != PROBES or len(probe.answers) != PROBES:
+        yield f"it has {len(probe.observations)} stored observations with {len(probe.answers)} answers, not {PROBES}"
+    if len(probe.memories) != (PROBES if card.recurrent else 0):
+        yield "what it remembered isn't there for each stored observation"
+    if any(len(one) != card.inputs for one in probe.observations):
+        yield f"a stored observation hasn't {card.inputs} numbers"
+    numbers = (number for rows in (probe.observations, probe.answers, probe.memories) for row in rows for number in row)
+    if not all(abs(number) <= LARGEST for number in numbers):
+        yield "a stored observation or answer has a number that isn't finite"
+
+
+def other_features(card: Card, known: Mapping[str, int]) -> Sequence[str]:
+    """Return the features of a card that aren't known by name with their version, and what differs."""
+    return [
+        f"{one.name} version {one.version}" + (f", and here is {known[one.name]}" if one.name in known else "")
+        for one in card.features
+        if known.get(one.name) != one.version
+    ]
+
+
+class Model(Struct, frozen=True):
+    """A model that was read and found to be as it was signed; `graph` is its network in ONNX's format."""
+
+    id: str
+    card: Card
+    scaling: Scaling
+    probe: Probe
+    graph: bytes

@@ -1,0 +1,81 @@
+"""Make one target of several models' answers. It is rounded once, by whoever uses it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import fsum
+from statistics import fmean, pstdev
+
+from tradebot.learning.answers import Answer
+from tradebot.learning.selection import Results, lately
+
+LEAST_WEIGHT = 0.1
+OF_DAYS, OF_RETURN = 0.6, 0.4
+APART = 0.7
+"""Models whose targets deviate by more contracts than that contradict each other."""
+
+
+class Mode(StrEnum):
+    """What a policy does: nothing while it is in TRAINING, or act by one model, by several together, or by one of them.
+
+    META chooses the one that acts anew for each session.
+    """
+
+    TRAINING = "training"
+    INFERENCE = "inference"
+    ENSEMBLE = "ensemble"
+    META = "meta"
+
+
+class Combine(StrEnum):
+    """How several answers become one.
+
+    WEIGHTED: their mean, by what each model earned lately. MAJORITY: the mean of those on one side, if that is at least
+    half of them. CONFIDENCE: their mean, by how sure each model is. ADAPTIVE: their mean, or zero if they are too far
+    apart.
+    """
+
+    WEIGHTED = "weighted"
+    MAJORITY = "majority"
+    CONFIDENCE = "confidence"
+    ADAPTIVE = "adaptive"
+
+
+def combined(how: Combine, answers: Sequence[Answer], weights: Sequence[float] = ()) -> float:
+    """Return one target of at least one answer, in contracts; only WEIGHTED needs weights, one for each answer."""
+    targets = [one.target for one in answers]
+    if how is Combine.WEIGHTED:
+        return weighted(targets, weights)
+    if how is Combine.CONFIDENCE:
+        return weighted(targets, [one.confidence for one in answers])
+    return {Combine.MAJORITY: majority, Combine.ADAPTIVE: adaptive}[how](targets)
+
+
+def weighted(targets: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the mean of targets by weights, which aren't below zero; zero if all weights are."""
+    whole = fsum(weights)
+    total = fsum(target * weight for target, weight in zip(targets, weights, strict=True))
+    return total / whole if whole > 0 else 0.0
+
+
+def majority(targets: Sequence[float]) -> float:
+    """Return the mean of the targets on the side of at least half of them; zero if there is no such side, or two."""
+    long, short = ([one for one in targets if one * sign > 0] for sign in (1, -1))
+    side = long if len(long) > len(short) else short
+    return fmean(side) if 2 * len(side) >= len(targets) and len(long) != len(short) else 0.0
+
+
+def adaptive(targets: Sequence[float]) -> float:
+    """Return the mean of targets; zero if their standard deviation is more than 0.7 contracts."""
+    return 0.0 if pstdev(targets) > APART else fmean(targets)
+
+
+def weights_of(results: Sequence[Results], sessions: int) -> tuple[float, ...] | None:
+    """Return the weight of each model by its last results before a session; None if one has none. They add up to 1."""
+    parts = [lately(one, sessions) for one in results]
+    if not all(parts):
+        return None
+    raw = [
+        max(LEAST_WEIGHT, OF_DAYS * sum(one > 0 for one in earned) / len(earned) + OF_RETURN * (1 + fmean(earned)) / 2)
+        for earned in parts
+    ]
+    return tuple(one / fsum(raw) for one in raw)

@@ -1,0 +1,41 @@
+"""The learned policy: what it needs to know, and who acts if its models can't. The models run elsewhere."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from tradebot.learning.card import Card
+from tradebot.learning.saying import MODEL, said
+from tradebot.model.decision import Decision
+from tradebot.model.series import width_of
+from tradebot.model.values import replace
+from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target
+from tradebot.strategies.futures import FuturesStrategy
+from tradebot.strategies.policy_settings import PolicySettings
+
+USUAL = timedelta(minutes=5)
+
+
+def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrategy | None) -> Needs:
+    """Return what models need, given their cards, and what the rule needs that may act in their place."""
+    names = dict[str, dict[str, None]]()
+    for card in cards:
+        names.setdefault(card.timeframe, {}).update(dict.fromkeys(card.names))
+    features = tuple(
+        FeatureNeed(timeframe, tuple(each), max_age_s=settings.max_behind_s) for timeframe, each in names.items()
+    )
+    return Needs(bars=rule.needs.bars if rule else (), lots=True, features=features, situation=True)
+
+
+def times_of(cards: Sequence[Card]) -> str:
+    """Return when models are asked: whenever a bar closes, of the shortest timeframe, or five minutes without any."""
+    widths = [width for card in cards if (width := width_of(card.timeframe))]
+    minutes = min(widths, default=USUAL) // timedelta(minutes=1)
+    return f"every {minutes}m from open+{minutes}m until close"
+
+
+def instead(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> Sequence[Target] | Decision:
+    """Return what the rule wants in the place of models that can't answer, and why; without a rule, only why."""
+    if rule is None:
+        return why
+    noted = said(MODEL, why.reason, why.observed or "", why.limit)
+    return [replace(target, decisions=(noted, *target.decisions)) for target in rule.propose(view)]

@@ -1,0 +1,51 @@
+"""The settings of learned policies: which models act, where they are, and what happens if they can't."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tradebot.learning.ensemble import Combine, Mode
+from tradebot.model.limits import Frozen
+from tradebot.strategies.futures_settings import FuturesSettings
+
+Path = Annotated[str, Field(min_length=1, max_length=4096)]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+
+
+class PolicySettings(Frozen):
+    """Which models act, and how.
+
+    `folder` has the models, each in a folder of its own, and `public_key` is that of whoever signs them, as tradebot
+    model key shows it. In mode inference one model acts, in ensemble all of `models` as `combine` says, in meta one of
+    them that is chosen for each session by the results of the last `result_sessions`. In training, none does, and none
+    has to be there. `results` is a file of what they earned since they were made. `answer_ms` is how long an answer may
+    take. With a `rule`, it acts if the models can't; without one, nothing is traded then. Models older than
+    `max_age_days` are a finding of health.
+    """
+
+    mode: Mode = Mode.INFERENCE
+    folder: Path = "models"
+    public_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    models: Annotated[tuple[ModelName, ...], Field(max_length=10)] = ()
+    combine: Combine = Combine.WEIGHTED
+    result_sessions: Annotated[int, Field(ge=1, le=1000)] = 20
+    results: Path | None = None
+    rule: FuturesSettings | None = FuturesSettings()
+    answer_ms: Annotated[int, Field(ge=1, le=60_000)] = 80
+    max_behind_s: Annotated[int, Field(ge=1, le=864_000)] = 600
+    max_age_days: Annotated[int, Field(ge=1, le=3650)] = 45
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "PolicySettings":
+        count = len(self.models)
+        if self.mode is Mode.TRAINING:
+            return self
+        if self.public_key is None:
+            raise ValueError("public_key is missing: tradebot model key shows it")
+        if len(set(self.models)) < count:
+            raise ValueError("models lists one twice")
+        if self.mode is Mode.INFERENCE and count != 1:
+            raise ValueError(f"one model acts in mode inference, and models lists {count}: use ensemble or meta")
+        if self.mode in (Mode.ENSEMBLE, Mode.META) and count < 2:
+            raise ValueError(f"several models act in mode {self.mode}, and models lists one")
+        return self
