@@ -74,6 +74,7 @@ GROUPS: Mapping[str, str] = {
     "deploy": "commands.deploy",
     "exchange": "commands.exchange",
     "journal": "commands.journal",
+    "learn policy": "commands.learn.policy.verb",
     "model": "commands.model.verb",
     "notify": "commands.notify.verb",
     "chat": "commands.chat.verb",
@@ -81,7 +82,7 @@ GROUPS: Mapping[str, str] = {
     "strategy": "commands.strategy.verb",
     "live": "commands.live",
 }
-"""The module of each first word that several verbs share."""
+"""The module of each first word that several verbs share; of the first two where the first is a verb itself."""
 
 
 @cache
@@ -126,7 +127,8 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
-    first = arguments[0] if arguments and arguments[0] in {*VERBS, *GROUPS} else ""
+    words = (" ".join(arguments[:2]), *arguments[:1])
+    first = next((word for word in words if word in {*VERBS, *GROUPS}), "")
     try:
         result = int(program(first)(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:

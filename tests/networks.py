@@ -1,72 +1,17 @@
-"""Small networks in ONNX's format, written field by field, and signed models made of them.
-
-The format is a Protocol Buffers message, whose fields are numbered as in onnx.proto. So tests need no library that
-writes it; ONNX Runtime, which reads it, says whether it is right.
-"""
+"""Small networks in ONNX's format, and signed models made of them."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from tradebot.adapters.models.encoding import network, node, tensor
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.signing import make_key, read_key
 from tradebot.adapters.models.writing import write_model
 from tradebot.learning.card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
 from tradebot.signals.features import OBSERVED, features
-
-FLOAT = 1
-OPERATORS = 17
-"""The version of ONNX's operators."""
-
-
-def number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def part(field: int, content: bytes | str) -> bytes:
-    content = content.encode() if isinstance(content, str) else content
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def tensor(name: str, rows: Sequence[Sequence[float]]) -> bytes:
-    """Return a matrix of numbers that a network has in it."""
-    flat = [each for row in rows for each in row]
-    size = b"".join(number(1, each) for each in (len(rows), len(rows[0])))
-    return size + number(2, FLOAT) + part(8, name) + part(9, struct.pack(f"<{len(flat)}f", *flat))
-
-
-def node(kind: str, inputs: Sequence[str], output: str, domain: str = "", attributes: bytes = b"") -> bytes:
-    """Return an operator with what it reads and what it makes."""
-    read = b"".join(part(1, each) for each in inputs)
-    return read + part(2, output) + part(4, kind) + attributes + (part(7, domain) if domain else b"")
-
-
-def row(name: str, width: int) -> bytes:
-    """Return an input or output that is one row of numbers."""
-    size = b"".join(part(1, number(1, each)) for each in (1, width))
-    return part(1, name) + part(2, part(1, number(1, FLOAT) + part(2, size)))
-
-
-def network(
-    nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
-    more: bytes = b"", domains: Sequence[str] = ("",),
-) -> bytes:  # fmt: skip
-    """Return a network; `more` are further fields of it."""
-    graph = b"".join(part(1, each) for each in nodes) + part(2, "network") + b"".join(part(5, each) for each in tensors)
-    graph += b"".join(part(11, row(*each)) for each in inputs.items())
-    graph += b"".join(part(12, row(*each)) for each in outputs.items())
-    versions = b"".join(part(8, (part(1, each) if each else b"") + number(2, OPERATORS)) for each in domains)
-    return number(1, 8) + versions + part(7, graph) + more
 
 
 def linear(weights: Sequence[Sequence[float]], bias: Sequence[float], *, squashed: bool = True) -> bytes:

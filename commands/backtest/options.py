@@ -16,7 +16,7 @@ from commands.shared.times import show_venue
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan
@@ -58,6 +58,8 @@ class Wish(Struct, frozen=True):
     margin: str = "reg_t"
     past_flow: str | None = None
     venue: str | None = None
+    over: "Mapping[str, Any]" = {}
+    """Settings that a verb puts over all others."""
 
 
 class Planned(Struct, frozen=True):
@@ -205,6 +207,7 @@ def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | No
         own = Path(wish.config) if wish.config else None
         # The profile is what is asked for; the file of a bot that happens to be here isn't.
         file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name in ("universe", "venue")})
+    flags |= wish.over
     loaded = load(file, os.environ, _spanned(wish, file, flags), verb=DEFAULTS)
     if loaded.settings.sandbox.source == "daily":
         if loaded.origins.get("sandbox.fill.model") == "base.yaml":

@@ -56,7 +56,8 @@ def _recovers(stage: Stage) -> None:
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits are looked after again", code == 0, error or "exit code 0")
     said = stage.says("reconcile")
-    stage.check("books and broker agree", said.code == 0, said.error or "no difference")
+    differ = [f"{one['subject']}: {one['kind']}" for one in said.data.get("findings", ())]
+    stage.check("books and broker agree", said.code == 0, said.error or ", ".join(differ) or "no difference")
 
 
 def _faults(stage: Stage, script: str) -> None:

@@ -100,7 +100,7 @@ def _addresses(bot: "App") -> Mapping[str, str]:
 
 @on_bot(app, "list", epilog="tradebot notify list")
 def list_channels(bot: "App") -> Report:
-    """Show the channels, what each is told, and how it went last."""
+    """Show the channels, what each is told and how it went."""
     from tradebot.adapters.notices.outbox import Outbox
     from tradebot.app.keys import address_variable
 

@@ -78,7 +78,7 @@ def report(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Report what the account earned and how much may be chance.
+    """Report what the account earned, and what may be chance.
 
     Shows the curve beside SPY, or the universe held where no fund is traded, and cash; returns and ratios with 95%
     intervals, whether that is luck, months, drawdowns, costs, trades, and what the gates' refusals were worth. A

@@ -45,6 +45,11 @@ class VerbGroup(TyperGroup):
 class Program(VerbGroup):
     """The program itself, whose help lists every verb by purpose."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a verb or a group; two words together may name a group whose first word is a verb too."""
+        both = " ".join(args[:2])
+        return super().resolve_command(ctx, [both, *args[2:]] if both in self.commands else args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write every verb, those of the groups among them, under its purpose."""
         known = dict(leaves(self))

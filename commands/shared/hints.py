@@ -38,14 +38,15 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
     ),
     "Develop": (
-        "strategy new", "strategy test", "strategy list", "model key", "model sign", "model check", "completion",
+        "strategy new", "strategy test", "strategy list", "learn policy train", "model key", "model sign",
+        "model check", "completion",
     ),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
 ELSEWHERE = frozenset(
     {
         *("backtest", "compare", "completion", "demo", "init", "model key", "model sign", "search", "strategy new"),
-        "watchdog",
+        *("learn policy train", "watchdog"),
     }
 )
 """The verbs that create something new; the text itself says where."""
@@ -53,7 +54,8 @@ ON_A_STATE = frozenset(verb for verbs in PURPOSES.values() for verb in verbs) - 
 """The verbs that act on an existing bot; they all take --state-dir."""
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot "
-    r"((?:(?:bars|chat|config|deploy|drill|exchange|journal|live|model|notify|strategy) )?[a-z]+(?:-[a-z]+)*)"
+    r"((?:(?:bars|chat|config|deploy|drill|exchange|journal|learn policy|live|model|notify|strategy) )?"
+    r"[a-z]+(?:-[a-z]+)*)"
     r"(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})

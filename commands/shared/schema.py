@@ -76,6 +76,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "compare": ("commands.compare.report:Comparison",),
     "report": ("tradebot.views.performance.report:Report",),
     "learn": ("commands.learn.report:Learned",),
+    "learn-policy-train": ("commands.learn.policy.train:PolicyTrained",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),

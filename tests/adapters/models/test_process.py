@@ -12,8 +12,9 @@ import pytest
 
 from tests.builders import SESSION
 from tests.learning.test_acting import view
-from tests.networks import Signed, constant, node, number, part, results
+from tests.networks import Signed, constant, results
 from tradebot.adapters.models import process
+from tradebot.adapters.models.encoding import node, number, part
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.loaded import settings_of
 from tradebot.adapters.models.process import ModelProcess, Place, good_models, read_results

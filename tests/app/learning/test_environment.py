@@ -31,7 +31,7 @@ START = date(2026, 11, 16)
 TIMES_HERE = "every 60m from open+5m until close"
 
 
-def plan(**changes: Any) -> Plan:
+def plan(every_m: int = 60, **changes: Any) -> Plan:
     venue = futures_venue(START, 1, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
     fill = NEXT_OPEN._replace(spread_bps=0, volume_share=None)
@@ -43,11 +43,11 @@ def plan(**changes: Any) -> Plan:
         "plugins": {"timeout_s": 10},
         "strategies": {
             **dict.fromkeys(names["strategies"]),
-            "policy": {"mode": "training", "exits": [], "times": "every 60m from open+5m until close"},
+            "policy": {"mode": "training", "exits": [], "times": f"every {every_m}m from open+5m until close"},
         },
         "timetable": {
             "evaluate-exits": "every 5m from open+1m until close",
-            "trade-once": "every 20m from open+5m until close",
+            "trade-once": f"every {min(every_m, 20)}m from open+5m until close",
             "reconcile": "every 2m from open+1m until close",
         },
     }

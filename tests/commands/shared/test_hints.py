@@ -205,8 +205,8 @@ def test_program_help_wraps_under_its_line_on_a_narrow_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     said = typed(capsys, "--help").out
-    assert "\n  trade-once       Send an order for each candidate that" in said
-    assert "\n                   passes every gate\n" in said
+    assert "\n  trade-once          Send an order for each candidate\n" in said
+    assert "\n                      that passes every gate\n" in said
 
 
 @pytest.mark.parametrize("verb", ["", *KNOWN, "bars", "exchange", "config", "journal", "strategy", "live"])

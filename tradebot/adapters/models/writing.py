@@ -46,6 +46,29 @@ def write_model(folder: Path, parts: Parts, key: "Ed25519PrivateKey") -> str:
     return name
 
 
+def write_draft(place: Path, parts: Parts) -> None:
+    """Write a model that nobody has signed yet, as a folder that is there as a whole or not at all.
+
+    OperatorError if there is something of that name, or it can't be written.
+    """
+    if place.exists():
+        raise OperatorError(f"{place} is there already", f"name another place, or remove it: rm -r {quote(str(place))}")
+    try:
+        if not place.parent.is_dir():
+            make_folder(place.parent)
+        _remove_leftovers(place.parent)
+        draft = place.parent / f".{place.name}.{os.urandom(8).hex()}{DRAFT}"
+        _write_draft(draft, parts.files())
+        with around("models.name_draft"):
+            draft.rename(place)
+        sync_folder(place.parent)
+    except OSError as error:
+        raise OperatorError(
+            f"the draft can't be written to {place}: {error.strerror}",
+            f"see who may write there: ls -ld {quote(str(place.parent))}",
+        ) from error
+
+
 def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
     draft.mkdir(mode=0o700)
     for name, written in content.items():

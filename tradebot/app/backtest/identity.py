@@ -17,7 +17,7 @@ from tradebot.app.baseline import effective
 from tradebot.exchange.market.action_sources import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
@@ -67,10 +67,7 @@ def identity_of(plan: Plan) -> Identity:
     code = code_in_use(chosen.in_use(), chosen.installed_as())
     digests = {name: one.digest for name, one in code.items()}
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
-    # Where the files are doesn't matter, only what is in them.
-    placeless = {name: value for name, value in market.items() if name not in _PATHS}
-    placeless["costs"] = {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"}
-    files = [(one.name, one.sha256) for one in data]
+    placeless, files = _placeless(plan.spec), [(one.name, one.sha256) for one in data]
     tried = _tried(settings)
     return Identity(
         settings=settings,
@@ -82,6 +79,21 @@ def identity_of(plan: Plan) -> Identity:
         fingerprint=_digest([tried, placeless, options, versions, digests, files]),
         trial=_digest([tried, digests]),
     )
+
+
+def market_of(spec: MarketSpec) -> tuple[Mapping[str, Any], Sequence[tuple[str, str]]]:
+    """Return what a market is made of, and the name and the SHA-256 of each of its files, which are read whole."""
+    return _placeless(spec), [(one.name, one.sha256) for one in _data(spec)]
+
+
+def _placeless(spec: MarketSpec) -> dict[str, Any]:
+    """Return a market without the places of its files: only what is in them matters."""
+    market = spec.to_fields()
+    placeless = {name: value for name, value in market.items() if name not in _PATHS}
+    return {
+        **placeless,
+        "costs": {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"},
+    }
 
 
 def trial_of(settings: Settings) -> str:

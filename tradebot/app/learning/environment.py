@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from msgspec import Struct
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tradebot.app.backtest.run import Plan, Run
-    from tradebot.app.learning.scaling import Scaling
     from tradebot.model.view import StrategyView
     from tradebot.ports.world import World
+    from tradebot.signals.features import State
 
     Observation = NDArray[np.float32]
 
@@ -44,6 +44,21 @@ FALL_COSTS = 0.1
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
+class NoDecisionError(TradebotError):
+    """Raised when a market ends without a moment at which a policy could be asked."""
+
+
+class Shows(Protocol):
+    """Makes an observation of features by name and the state, or says why there is none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the features that it is made of."""
+
+    def observation(self, values: Mapping[str, float], state: State) -> Observation | str:
+        """Return what a policy observes, or what is missing."""
+
+
 class Terms(Struct, frozen=True):
     """What is played, by a policy of which `name`, on what it observes.
 
@@ -52,7 +67,7 @@ class Terms(Struct, frozen=True):
     """
 
     plan: Plan
-    scaling: Scaling
+    scaling: Shows
     name: str = "policy"
     flat_overnight: bool = False
     falls_cost: bool = False
@@ -167,7 +182,7 @@ class Environment:
     def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode, up to the first decision; a `seed` is that of the market, if it is a generated one.
 
-        Raises TradebotError if the market ends before there is a decision.
+        Raises NoDecisionError if the market ends before there is a decision.
         """
         self.close()
         terms = self._terms
@@ -179,7 +194,7 @@ class Environment:
         if first is None or first.observation is None:
             self.close()
             why = dict(first.passed_over) if first else {}
-            raise TradebotError(f"the market ends without a decision: {why}", "play more sessions or fewer features")
+            raise NoDecisionError(f"the market ends without a decision: {why}", "play more sessions or fewer features")
         if first.equity <= 0:
             self.close()
             raise TradebotError("an episode begins with equity above zero", "give the market more cash")

@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tradebot.app.learning.environment import ACTIONS, Environment
+from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment
 from tradebot.errors import OperatorError
 from tradebot.signals.features.state import STATE
 
 if TYPE_CHECKING:
     from tradebot.app.learning.environment import Terms
 
+GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
+"""Where an observation says how much of the session is over."""
 
-def gymnasium_env(terms: Terms) -> Any:
+
+def target_of(answer: float) -> int:
+    """Return the target in contracts of an answer from -1 to 1; a half is rounded away from zero."""
+    return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
+
+
+def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = False) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
-    Its actions are numbered from 0, which is the largest short position.
+    Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
+    of which twice is the target. With `by_session`, an episode is cut off at the end of each session, and the next one
+    goes on with the following session: so networks that remember begin each session anew.
+
+    The seed of `reset` is that of the actions' space alone: it never changes the market.
     """
     try:
         import gymnasium
     except ImportError:
         raise OperatorError("gymnasium isn't installed", "pip install 'tradebot[rl]'") from None
     many = len(terms.scaling.names) + len(STATE)
+    box, discrete = gymnasium.spaces.Box, gymnasium.spaces.Discrete
 
     class PolicyEnv(gymnasium.Env[Any, Any]):  # type: ignore[misc]
         """Passes each call on."""
 
-        action_space = gymnasium.spaces.Discrete(len(ACTIONS))
-        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (many,), np.float32)
+        action_space = box(-1.0, 1.0, (1,), np.float32) if continuous else discrete(len(ACTIONS))
+        observation_space = box(-np.inf, np.inf, (many,), np.float32)
 
         def __init__(self) -> None:
             self._of = Environment(terms)
+            self._gone = 0.0
+            self._next: Any = None
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)
-            return self._of.reset(seed)
+            begun, self._next = self._next or self._of.reset(), None
+            self._gone = begun[0][GONE]
+            return begun
 
         def step(self, action: Any) -> Any:
-            return self._of.step(ACTIONS[int(action)])
+            target = target_of(np.asarray(action).item()) if continuous else ACTIONS[int(action)]
+            observation, reward, over, cut, info = self._of.step(target)
+            gone, self._gone = self._gone, observation[GONE]
+            if by_session and not (over or cut) and self._gone < gone:
+                self._next, cut = (observation, info), True
+            return observation, reward, over, cut, info
 
         def close(self) -> None:
             self._of.close()

@@ -1,0 +1,50 @@
+"""What a learned policy is trained and judged on: one root's market, the policy alone, and when it is asked."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from commands.backtest.options import Planned, Wish, planned
+from tradebot.errors import OperatorError, word
+from tradebot.model.values import replace
+
+FILL, SPREAD = "next-open", "spread_bps"
+"""How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
+TIMETABLE = {
+    "trade-once": "every 1m from open+1m until close",
+    "evaluate-exits": "every 5m from open+1m until close",
+    "reconcile": "every 4m from open+3m until close",
+}
+"""A bar's close is answered at once, and a change of sides within the same bar."""
+
+
+def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[str, Any]) -> Planned:
+    """Return what the options ask for, with this strategy alone in one root, and its market opened.
+
+    What a configuration sets for the strategy is kept where `section` doesn't say otherwise.
+    OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
+    """
+    from tradebot.app.venues import door_to
+
+    costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
+    wish = replace(wish, fill=wish.fill or FILL, costs=costs)
+    known = planned(wish).plan.settings
+    if not door_to(known.venue).months:
+        raise OperatorError(
+            f"policies learn futures, and {known.venue} has none", "add --venue ibkr, or --profile futures"
+        )
+    root = _root(known.universe, symbol)
+    off = {name: None for name in known.strategies.in_use() if name != strategy}
+    over = {"universe": [root], "strategies": {**off, strategy: dict(section)}, "timetable": TIMETABLE}
+    return planned(replace(wish, over=over))
+
+
+def _root(universe: "list[str]", symbol: str | None) -> str:
+    if symbol is not None:
+        if symbol not in universe:
+            raise OperatorError(f"{word(symbol)} isn't in the universe", f"name one of these: {', '.join(universe)}")
+        return symbol
+    if len(universe) == 1:
+        return universe[0]
+    raise OperatorError(
+        f"a policy learns one contract, and the universe has {len(universe)}", f"name one: --symbol {universe[0]}"
+    )

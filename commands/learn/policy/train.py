@@ -1,0 +1,145 @@
+"""`tradebot learn policy train`: train an agent with several seeds, and write each model as a draft."""
+
+import time
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.learn.policy.plan import planned_for
+from commands.shared.plain import Identity, clean
+from commands.shared.surface import Report, progress_bar
+from tradebot.errors import OperatorError, word
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from commands.backtest.options import Planned, Wish
+    from tradebot.app.learning.training.job import Job, Value
+    from tradebot.ports.world import Progress
+
+TRAINING = {"mode": "training"}
+BAR_US = 300_000_000
+
+
+class Draft(Struct, frozen=True):
+    """A trained model that nobody has signed: its seed, its folder, and how long it took in seconds of wall clock."""
+
+    seed: int
+    folder: str
+    took_s: float
+
+
+class PolicyTrained(Struct, frozen=True):
+    """What was trained on which bars. `configuration` is what counts as one trial, of `trials` in all."""
+
+    agent: str
+    configuration: str
+    trials: int
+    symbol: str
+    features: int
+    bars: int
+    first: date
+    last: date
+    drafts: tuple[Draft, ...]
+
+
+class Asked(Struct, frozen=True):
+    """What the options ask for, besides the market."""
+
+    agent: str
+    seeds: int
+    steps: int | None
+    changes: "Sequence[str]"
+    without: "Sequence[str]"
+    symbol: str | None
+    strategy: str
+    to: Path
+
+
+def run(asked: Asked, wish: "Wish") -> Report:
+    """Train with each seed; OperatorError naming what is wrong before anything is trained."""
+    from tradebot.app.backtest.results import Results, Trial
+    from tradebot.app.learning.training.torched import require_torch
+    from tradebot.app.learning.training.training import Told, span_of, train
+
+    jobs = jobs_of(asked)
+    job = jobs[0]
+    if job.of.steps is not None:
+        require_torch(job.agent)
+    places = [asked.to / f"{job.agent}-{each.seed}-{job.configuration[:8]}" for each in jobs]
+    if taken := [place for place in places if place.exists()]:
+        raise OperatorError(f"{taken[0]} is there already", "name another folder: --drafts FOLDER")
+    planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
+    results = Results(planned.folder)
+    with progress_bar("reading bars") as said:
+        span = span_of(planned.plan, asked.strategy, job.features, partial(_counted, said, _bars(planned)))
+    # Before it is trained: one that is given up has been tried too.
+    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
+    told = Told(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
+    drafts = list[Draft]()
+    for each, place in zip(jobs, places, strict=True):
+        began = time.monotonic()
+        with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
+            train(each, span, place, told, partial(_counted, step, each.steps))
+        drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1)))
+    first, last = span.rows[0].at.date(), span.rows[-1].at.date()
+    data = PolicyTrained(
+        job.agent, job.configuration, told.trials, planned.plan.settings.universe[0],
+        len(job.features), len(span.rows), first, last, tuple(drafts),
+    )  # fmt: skip
+    return Report("learn-policy-train", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+
+
+def _bars(planned: "Planned") -> int:
+    """Return how many bars the market has at which a policy may be asked."""
+    return sum(session.close_us - session.open_us for session in planned.market.calendar.market) // BAR_US
+
+
+def _counted(said: "Progress", of: int, done: int) -> None:
+    said(done, of)
+
+
+def jobs_of(asked: Asked) -> "Sequence[Job]":
+    """Return a job for each seed; OperatorError naming what is wrong with them."""
+    from tradebot.app.learning.training.job import AGENTS, Job, checked, usual_features
+
+    if asked.agent not in AGENTS:
+        raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
+    usual = usual_features()
+    if wrong := [name for name in asked.without if name not in usual]:
+        raise OperatorError(f"{word(wrong[0])} is none of the features that are learned from", "leave it out")
+    names = tuple(name for name in usual if name not in asked.without)
+    steps = asked.steps if asked.steps is not None else AGENTS[asked.agent].steps or 0
+    changes = dict(_change(one) for one in asked.changes)
+    # An agent that learns the same from any seed is trained once.
+    seeds = range(1, (asked.seeds if AGENTS[asked.agent].steps else 1) + 1)
+    return [checked(Job(asked.agent, seed, steps, changes, names)) for seed in seeds]
+
+
+def _change(text: str) -> "tuple[str, Value]":
+    name, _, value = text.partition("=")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    raise OperatorError(f"--set {word(text)} sets nothing", "write --set NAME=NUMBER, for example gamma=0.95")
+
+
+def _render(console: "Console", data: PolicyTrained) -> None:
+    console.print(
+        f"Trained {clean(data.agent)} on {data.bars:,} bars of {clean(data.symbol)} with {data.features} features, "
+        f"from {data.first} to {data.last}",
+        markup=False,
+    )
+    for draft in data.drafts:
+        console.print(f"  seed {draft.seed}: {clean(draft.folder)} ({draft.took_s:g} s)", markup=False)
+    console.print(f"Configuration {data.configuration[:16]}, one of {counted(data.trials, 'trial')} so far")
+    console.print("What it earns isn't known: sessions that it wasn't trained on have to say that.")
+    console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)

@@ -1,0 +1,69 @@
+"""`tradebot learn policy train|walk`: learned policies, from bars to the evidence that a promotion needs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.backtest.options import Wish
+from commands.backtest.parameters import Bars, Cash, Cost, Profile
+from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
+from commands.shared.days import From, To, days_of
+from commands.shared.surface import Config, Json, StateDir, finish
+
+app = typer.Typer(help="Train policies for futures, and judge them.", no_args_is_help=True, rich_markup_mode=None)
+
+AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="How many bars to learn from in all [of the agent].")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
+Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn, of those in the universe.")]
+Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is called in the configuration.")]
+Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
+
+
+@app.command(
+    "train",
+    epilog="tradebot learn policy train --agent logistic --profile futures --symbol MES --sessions 20\n"
+    "tradebot learn policy train --agent ppo --seeds 5 --steps 200000 --bars mes.csv --drafts mine",
+)
+def _train(
+    agent: AgentName = "ppo",
+    seeds: Seeds = 5,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Drafts = Path("drafts"),
+    venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    seed: Seed = None,
+    profile: Profile = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Train an agent on a span of bars, once with each seed.
+
+    It trades in the bot's own backtest and learns from what the account's equity does. The features' scaling comes
+    from the same span. Each model is written as a draft that you can sign. A configuration counts as one trial from
+    then on, whatever comes of it. The logistic regression needs no extra; the others need the extra rl and PyTorch.
+    """
+    from commands.learn.policy.train import Asked, run
+
+    days = days_of(first, last)
+    wish = Wish(
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
+        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
+    )  # fmt: skip
+    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
+    finish(run(asked, wish), as_json)

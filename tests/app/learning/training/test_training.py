@@ -1,0 +1,60 @@
+"""A trained model is a draft that can be signed, and it learned from its span alone."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.learning.test_environment import plan
+from tradebot.adapters.models.reading import draft_of
+from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.training import CONFIGURATION, Span, Told, span_of, train
+from tradebot.errors import OperatorError
+
+NAMES = ("rsi_14", "return_3")
+JOB = Job("logistic", 3, 0, {}, NAMES)
+
+
+@cache
+def span() -> Span:
+    return span_of(plan(5), "policy", NAMES)
+
+
+def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
+    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)))
+    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)))
+    assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
+    card = model.card
+    assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
+    assert card.settings[CONFIGURATION] == JOB.configuration
+    rows = span().rows
+    assert (card.data[0].first, card.data[0].last) == (rows[0].at.date(), rows[-1].at.date())
+    assert model.scaling.means == pytest.approx([np.mean([row.values[name] for row in rows]) for name in NAMES])
+
+
+def test_draft_is_never_written_over_another(tmp_path: Path) -> None:
+    place = tmp_path / "there"
+    place.mkdir()
+    with pytest.raises(OperatorError, match="there already"):
+        train(JOB, span(), place, Told((3,), 1))
+
+
+def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradebot.app.learning.training.torched.find_spec", lambda name: None)
+    with pytest.raises(OperatorError, match="training ppo needs torch") as told:
+        train(Job("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", Told((1,), 1))
+    assert "pip install" in told.value.hint
+    assert not (tmp_path / "never").exists()
+
+
+def test_span_with_too_few_bars_says_what_was_absent() -> None:
+    with pytest.raises(OperatorError, match=r"only 23 bars .* and it takes 100"):
+        span_of(plan(), "policy", NAMES)
+    with pytest.raises(OperatorError, match=r"only 0 bars .* perhaps absent: release_near"):
+        span_of(plan(), "policy", ("release_near",))
+
+
+def test_feature_that_never_changes_is_named() -> None:
+    with pytest.raises(OperatorError, match="never change in the training span: weekday_sine"):
+        span_of(plan(5), "policy", ("rsi_14", "weekday_sine"))

@@ -1,0 +1,108 @@
+"""Write what was trained as a network in ONNX's format, in plain operators that any runtime has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.adapters.models.encoding import integer, integers, network, node, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float32]
+
+OBSERVATION, ACTION, MEMORY, NEXT = "observation", "action", "memory", "next_memory"
+GATES = ("input", "forget", "cell", "output")
+"""The parts of a long short-term memory, in the order in which PyTorch keeps their weights."""
+
+
+class Layer(NamedTuple):
+    """What a layer adds up: `weights` has a row for each number that it makes, and `bias` a number for each."""
+
+    weights: Numbers
+    bias: Numbers
+
+
+class Remembering(NamedTuple):
+    """A long short-term memory: what its gates make of what is shown, and of what they made before."""
+
+    shown: Layer
+    before: Layer
+
+
+class _Drawing:
+    """The operators and numbers of a network while it is put together."""
+
+    def __init__(self) -> None:
+        self.nodes: list[bytes] = []
+        self.tensors: list[bytes] = []
+
+    def does(self, kind: str, inputs: Sequence[str], output: str, attributes: bytes = b"") -> str:
+        self.nodes.append(node(kind, inputs, output, attributes=attributes))
+        return output
+
+    def layer(self, read: str, of: Layer, name: str) -> str:
+        self.tensors.append(tensor(f"{name}_weights", of.weights.T.tolist()))
+        self.tensors.append(tensor(f"{name}_bias", [of.bias.tolist()]))
+        self.does("MatMul", [read, f"{name}_weights"], f"{name}_product")
+        return self.does("Add", [f"{name}_product", f"{name}_bias"], f"{name}_sum")
+
+    def layers(self, read: str, of: Sequence[Layer], between: str, last: str) -> None:
+        """Add layers with an operator after each; the last one makes the answer."""
+        for place, each in enumerate(of):
+            made = self.layer(read, each, f"layer{place}")
+            final = place == len(of) - 1
+            read = self.does(last if final else between, [made], ACTION if final else f"hidden{place}")
+
+    def cut(self, read: str, first: int, end: int, name: str) -> str:
+        """Add a part of a row of numbers."""
+        for word, value in (("first", first), ("end", end), ("axis", 1)):
+            self.tensors.append(integers(f"{name}_{word}", [value]))
+        return self.does("Slice", [read, *(f"{name}_{word}" for word in ("first", "end", "axis"))], name)
+
+
+def stacked(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
+    """Return a network of layers one after another, with the operator `between` them and the `last` one at the end."""
+    drawing = _Drawing()
+    drawing.layers(OBSERVATION, of, between, last)
+    inputs, outputs = {OBSERVATION: of[0].weights.shape[1]}, {ACTION: len(of[-1].bias)}
+    return network(drawing.nodes, drawing.tensors, inputs, outputs)
+
+
+def sided(of: Layer, size: float) -> bytes:
+    """Return a network that answers a size, on the side on which a layer of one number is."""
+    drawing = _Drawing()
+    drawing.tensors.append(tensor("size", [[size]]))
+    drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)
+    return network(drawing.nodes, drawing.tensors, {OBSERVATION: of.weights.shape[1]}, {ACTION: 1})
+
+
+def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes:
+    """Return a network with a long short-term memory before its layers.
+
+    Its memory is one row of numbers: what the gates made before, and then their cells.
+    """
+    drawing, many = _Drawing(), memory.before.weights.shape[1]
+    hidden = drawing.cut(MEMORY, 0, many, "before")
+    cell = drawing.cut(MEMORY, many, 2 * many, "cell_before")
+    made: dict[str, str] = {}
+    for place, gate in enumerate(GATES):
+        rows = slice(place * many, (place + 1) * many)
+        parts = [
+            drawing.layer(read, Layer(each.weights[rows], each.bias[rows]), f"{gate}_{name}")
+            for read, each, name in ((OBSERVATION, memory.shown, "shown"), (hidden, memory.before, "before"))
+        ]
+        drawing.does("Add", parts, f"{gate}_both")
+        made[gate] = drawing.does("Tanh" if gate == "cell" else "Sigmoid", [f"{gate}_both"], gate)
+    drawing.does("Mul", [made["forget"], cell], "kept")
+    drawing.does("Mul", [made["input"], made["cell"]], "new")
+    drawing.does("Add", ["kept", "new"], "cell_after")
+    drawing.does("Tanh", ["cell_after"], "shown_cell")
+    after = drawing.does("Mul", [made["output"], "shown_cell"], "after")
+    drawing.does("Concat", [after, "cell_after"], NEXT, integer("axis", 1))
+    drawing.layers(after, of, between, "Identity")
+    inputs = {OBSERVATION: memory.shown.weights.shape[1], MEMORY: 2 * many}
+    return network(drawing.nodes, drawing.tensors, inputs, {ACTION: len(of[-1].bias), NEXT: 2 * many})

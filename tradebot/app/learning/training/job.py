@@ -1,0 +1,133 @@
+"""What is trained: an agent with its settings on features, and a seed. Without the seed, it is one configuration."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from tradebot.adapters.text.canonical import json_text
+from tradebot.errors import OperatorError, word
+from tradebot.learning.card import Action
+from tradebot.signals.features import OBSERVED, features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Value = float | int | str | bool
+
+LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
+
+
+class Agent(Struct, frozen=True):
+    """A way to learn: what its networks answer, whether they remember, and its own settings as they are shipped.
+
+    `steps` is for how many steps of an environment it is trained unless somebody says otherwise; None for one that
+    learns from the bars alone.
+    """
+
+    action: Action
+    settings: Mapping[str, Value]
+    steps: int | None
+    recurrent: bool = False
+
+
+ON_POLICY: Mapping[str, Value] = {
+    "learning_rate": 3e-4,
+    "n_steps": 1024,
+    "batch_size": 64,
+    "n_epochs": 10,
+    "clip_range": 0.2,
+    "ent_coef": 0.01,
+    "gamma": 0.99,
+}
+OFF_POLICY: Mapping[str, Value] = {
+    "learning_rate": 3e-4,
+    "buffer_size": 1_000_000,
+    "batch_size": 256,
+    "tau": 0.005,
+    "gamma": 0.99,
+    "learning_starts": 1000,
+    "net_width": 256,
+}
+AGENTS: Mapping[str, Agent] = {
+    "sac": Agent(Action.CONTINUOUS, OFF_POLICY, 20_000),
+    "ppo": Agent(Action.DISCRETE, {**ON_POLICY, "net_width": 64}, 20_000),
+    "recurrent_ppo": Agent(Action.DISCRETE, {**ON_POLICY, "net_width": 64, "lstm_width": 128}, 20_000, recurrent=True),
+    "td3": Agent(
+        Action.CONTINUOUS,
+        {**OFF_POLICY, "policy_delay": 2, "target_policy_noise": 0.2, "target_noise_clip": 0.5, "exploration": 0.1},
+        20_000,
+    ),
+    "logistic": Agent(Action.CONTINUOUS, {"c": 0.5, "size": 1}, None),
+}
+"""The agents by name. Each setting is called what the library that trains it calls it."""
+
+
+def usual_features() -> tuple[str, ...]:
+    """Return the names of the features that any recorded bars give: those of the moment need a source of their own."""
+    return tuple(name for name, one in features().items() if one.number <= OBSERVED and not one.of_the_moment)
+
+
+class Job(Struct, frozen=True):
+    """An agent to train with a seed, for how many steps, with which of its settings changed, on which features."""
+
+    agent: str
+    seed: int
+    steps: int
+    settings: Mapping[str, Value] = {}
+    features: tuple[str, ...] = field(default_factory=usual_features)
+
+    @property
+    def of(self) -> Agent:
+        """Return the agent."""
+        return AGENTS[self.agent]
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Return all settings of the agent, as they are for this job."""
+        return {**self.of.settings, **self.settings}
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Return what a model's card says of its training."""
+        return {name: str(value) for name, value in sorted({**self.values, "steps": self.steps}.items())}
+
+    @property
+    def configuration(self) -> str:
+        """Return the SHA-256 of all of this but the seed: what counts as one trial."""
+        known = features()
+        versions = {name: known[name].version for name in self.features}
+        return sha256(json_text([self.agent, self.told, versions]).encode()).hexdigest()
+
+
+def checked(job: Job) -> Job:
+    """Return a job that can be done; OperatorError naming what is wrong with it."""
+    if job.agent not in AGENTS:
+        raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")
+    for name, value in job.settings.items():
+        if name not in job.of.settings:
+            known = ", ".join(job.of.settings)
+            raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {known}")
+        if not _fits(value, job.of.settings[name]):
+            raise OperatorError(
+                f"{name} of {job.agent} can't be {value!r}", f"it is shipped as {job.of.settings[name]}"
+            )
+    if not 0 <= job.seed <= MOST_SEED:
+        raise OperatorError(f"{job.seed} is no seed", f"use whole numbers from 0 to {MOST_SEED}")
+    if job.of.steps is not None and not LEAST_STEPS <= job.steps <= MOST_STEPS:
+        raise OperatorError(
+            f"{job.steps} steps are none to train for", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
+        )
+    if wrong := [name for name in job.features if name not in features()]:
+        raise OperatorError(f"there is no feature {word(wrong[0])}", "see docs/internals/FEATURES.md for their names")
+    if not job.features or len(set(job.features)) < len(job.features):
+        raise OperatorError("a job names each of its features once", "name at least one")
+    return job
+
+
+def _fits(value: Value, shipped: Value) -> bool:
+    """Return whether a value is of the kind of the shipped one, and above zero as all of them are."""
+    kinds = (int,) if isinstance(shipped, int) else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < float(value) < float("inf")

@@ -1,0 +1,95 @@
+"""What the bars of a training span show, without anything being traded: the rows that scaling is fitted on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tradebot.app.learning.environment import Environment, NoDecisionError, Terms
+from tradebot.errors import OperatorError
+from tradebot.signals.features import STATE, features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from tradebot.app.backtest.run import Plan
+    from tradebot.signals.features import State
+
+LEAST_ROWS = 100
+SHOWN = 5
+RETURN = "return_1"
+"""The feature that tells which way a bar went."""
+
+
+class Row(NamedTuple):
+    """The features of a bar by name, and when the policy was shown them."""
+
+    at: datetime
+    values: Mapping[str, float]
+
+
+class Watched:
+    """Stands where a scaling does, and keeps what it is shown as it is."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.rows: list[dict[str, float]] = []
+        self.absent: dict[str, int] = {}
+
+    def observation(self, values: Mapping[str, float], state: State) -> NDArray[np.float32] | str:
+        """Keep the features of a bar that has all of them; return zeros, or what is missing."""
+        missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
+        for name in missing:
+            self.absent[name] = self.absent.get(name, 0) + 1
+        if missing:
+            return f"absent: {', '.join(missing)}"
+        self.rows.append({name: values[name] for name in self.names})
+        return np.zeros(len(self.names) + len(STATE), dtype=np.float32)
+
+
+def rows_of(
+    plan: Plan, name: str, wanted: tuple[str, ...], said: Callable[[int], None] = lambda rows: None
+) -> tuple[Row, ...]:
+    """Return the rows of a plan's market: one for each bar at which the policy `name` would have been asked.
+
+    OperatorError if there are too few, or a feature is absent throughout or never changes.
+    """
+    watched = Watched(tuple(dict.fromkeys((*wanted, RETURN))))
+    with Environment(Terms(plan, watched, name)) as episode:
+        try:
+            _, info = episode.reset()
+        except NoDecisionError as error:
+            raise _too_few(watched) from error
+        times, ended = [info["at"]], False
+        while not ended:
+            _, _, over, cut, info = episode.step(0)
+            ended = over or cut
+            if not ended:
+                times.append(info["at"])
+            said(len(times))
+    rows = tuple(Row(at, values) for at, values in zip(times, watched.rows, strict=True))
+    if len(rows) < LEAST_ROWS:
+        raise _too_few(watched)
+    still = [each for each in wanted if len({row.values[each] for row in rows}) == 1]
+    if still:
+        raise OperatorError(
+            f"these features never change in the training span: {', '.join(still[:SHOWN])}",
+            "train on a longer span, or leave them out: --without NAME",
+        )
+    return rows
+
+
+def _too_few(watched: Watched) -> OperatorError:
+    """Return the error for a span with too few rows, with the features that need a source which it may not have."""
+    absent = [name for name in watched.names if watched.absent.get(name) or features()[name].of_the_moment]
+    absent.sort(key=lambda name: -watched.absent.get(name, 0))
+    named = f"; perhaps absent: {', '.join(absent[:SHOWN])}" if absent else ""
+    return OperatorError(
+        f"only {len(watched.rows)} bars of the training span have every feature, and it takes {LEAST_ROWS}{named}",
+        "train on a longer span, or leave features out: --without NAME",
+    )

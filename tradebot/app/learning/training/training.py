@@ -1,0 +1,155 @@
+"""Train a learned policy on a span of bars, and write it as a draft that a person can sign."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tradebot import __version__
+from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.writing import write_draft
+from tradebot.adapters.text.canonical import json_text
+from tradebot.app.backtest.identity import market_of
+from tradebot.app.learning.environment import TIMEFRAME, Terms
+from tradebot.app.learning.scaling import Scaling, fitted
+from tradebot.app.learning.training.graphs import Layer, sided
+from tradebot.app.learning.training.job import checked
+from tradebot.app.learning.training.logistic import regression
+from tradebot.app.learning.training.rows import RETURN, Row, rows_of
+from tradebot.app.learning.training.torched import Trained, require_torch, trained
+from tradebot.learning import card as cards
+from tradebot.model.series import width_of
+from tradebot.signals.features import STATE, State, features, observed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tradebot.app.backtest.run import Plan
+    from tradebot.app.learning.training.job import Job
+
+    Numbers = NDArray[np.float32]
+
+CONFIGURATION, SEED = "configuration", "seed"
+"""The settings of a card that say which trial a model belongs to, and which of its seeds it is."""
+
+
+class Span(NamedTuple):
+    """What is trained on: a plan with the policy `name`, the rows of its market, and their scaling."""
+
+    plan: Plan
+    name: str
+    rows: tuple[Row, ...]
+    scaling: Scaling
+
+
+class Told(NamedTuple):
+    """What a card says besides its job: all seeds that are trained, and how many configurations were ever tried."""
+
+    seeds: tuple[int, ...]
+    trials: int
+
+
+def span_of(plan: Plan, name: str, wanted: tuple[str, ...], said: Callable[[int], None] = lambda rows: None) -> Span:
+    """Play a plan's market once without trading, and return it with the scaling of its features.
+
+    Nothing outside the plan's sessions is looked at. OperatorError if that span can't be trained on.
+    """
+    rows = rows_of(plan, name, wanted, said)
+    return Span(plan, name, rows, fitted(wanted, [row.values for row in rows]))
+
+
+def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
+    """Train a job on a span, write the draft to `place`, and return that; nothing is there until all of it is.
+
+    OperatorError if the job can't be done, what it needs isn't installed, or `place` can't be written.
+    """
+    checked(job)
+    if job.of.steps is None:
+        network = _logistic(job, span)
+    else:
+        require_torch(job.agent)
+        network = trained(job, Terms(span.plan, span.scaling, span.name), said)
+    scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
+    write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
+    return place
+
+
+def _logistic(job: Job, span: Span) -> Trained:
+    """Return the network of a logistic regression: it goes with the side on which it sees the next bar."""
+    width = width_of(TIMEFRAME)
+    both = [(one, after) for one, after in zip(span.rows, span.rows[1:], strict=False) if after.at - one.at == width]
+    moved = [(one, after.values[RETURN] > 0) for one, after in both if after.values[RETURN] != 0]
+    shown = np.array([_scaled(span.scaling, one.values) for one, _ in moved])
+    line = regression(shown, np.array([rose for _, rose in moved]), float(job.values["c"]))
+    weights = np.append(line.weights, np.zeros(len(STATE))).astype(np.float32)
+    layer, size = Layer(weights[None], np.array([line.bias], dtype=np.float32)), float(job.values["size"]) / 2
+
+    def answers(observations: Numbers, memory: Numbers) -> tuple[Numbers, Numbers]:
+        return (np.sign(observations @ layer.weights.T + layer.bias) * size).astype(np.float32), memory
+
+    return Trained(sided(layer, size), answers)
+
+
+def _scaled(scaling: Scaling, values: Mapping[str, float]) -> NDArray[np.float32]:
+    found = scaling.observation(values, State(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
+    assert not isinstance(found, str), "a row has every feature"
+    return found[: len(scaling.names)]
+
+
+def _probe(job: Job, span: Span, network: Trained) -> cards.Probe:
+    """Return observations spread over the span, in states that are drawn by the job's seed, with their answers."""
+    chance, many = np.random.default_rng(job.seed), cards.PROBES
+    chosen = [span.rows[place] for place in np.linspace(0, len(span.rows) - 1, many).astype(int)]
+    states = [
+        State(float(chance.integers(-2, 3)), chance.normal(0, 200), 100_000.0, chance.uniform(0, 0.1),
+              int(chance.integers(0, 79)), chance.uniform(0, 1), int(chance.integers(0, 21)))
+        for _ in chosen
+    ]  # fmt: skip
+    shown = np.array(
+        [
+            np.append(_scaled(span.scaling, row.values), np.array(observed(state), dtype=np.float32))
+            for row, state in zip(chosen, states, strict=True)
+        ],
+        dtype=np.float32,
+    )
+    answers: list[Numbers] = []
+    memories: list[Numbers] = []
+    memory = np.zeros((1, network.memory), dtype=np.float32)
+    for one in shown:
+        memories.append(memory[0])
+        answer, memory = network.answers(one[None], memory)
+        answers.append(answer[0])
+    return cards.Probe(_told(shown), _told(answers), _told(memories) if network.memory else ())
+
+
+def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, row)) for row in rows)
+
+
+def _card(job: Job, span: Span, told: Told) -> cards.Card:
+    known = features()
+    digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
+    symbol = span.plan.settings.universe[0]
+    first, last = span.rows[0].at.date(), span.rows[-1].at.date()
+    return cards.Card(
+        format=cards.FORMAT,
+        name=f"{job.agent}-{job.seed}",
+        agent=job.agent,
+        action=job.of.action,
+        recurrent=job.of.recurrent,
+        timeframe=TIMEFRAME,
+        features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
+        data=(cards.DataSpan(f"{symbol} {TIMEFRAME}", first, last, digest),),
+        settings={**job.told, SEED: str(job.seed), CONFIGURATION: job.configuration},
+        seeds=told.seeds,
+        trials=told.trials,
+        results=(),
+        program=__version__,
+        created_at=datetime.now(UTC),
+    )
