@@ -23,7 +23,7 @@ NAMES = tuple(name for name, each in features().items() if not each.of_the_momen
 TIMETABLE = {
     "evaluate-exits": "every 5m from open+1m until close",
     "trade-once": "every 1m from open+5m until close",
-    "reconcile": "every 2m from open+1m until close",
+    "reconcile": "every 4m from open+3m until close",
 }
 
 LIMITS = {

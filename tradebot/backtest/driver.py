@@ -56,11 +56,14 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 class Terms(Struct, frozen=True):
     """How sessions are played: when jobs are due, and whether no pass is left out.
 
-    `before_asking` is called before strategies are asked, so that plug-ins that erred may be asked again.
+    With `only_due`, passes of entries are left out in which nobody is due, or nothing is wanted: what fills meanwhile
+    is then noted by the other passes. `before_asking` is called before strategies are asked, so that plug-ins that
+    erred may be asked again.
     """
 
     timetable: Mapping[Job, JobTimes]
     every_pass: bool = False
+    only_due: bool = False
     before_asking: Callable[[], None] = lambda: None
 
 
@@ -245,6 +248,7 @@ class Driver:
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
         now = day.at(place)
+        quiet = quiet or self._terms.only_due
         if quiet and self._ask_from is not None and now < self._ask_from:
             return
         proposed = self._passes.ask(now)

@@ -47,7 +47,7 @@ def plan(every_m: int = 60, **changes: Any) -> Plan:
         },
         "timetable": {
             "evaluate-exits": "every 5m from open+1m until close",
-            "trade-once": f"every {min(every_m, 20)}m from open+5m until close",
+            "trade-once": f"every {1 if every_m == 5 else 20}m from open+5m until close",
             "reconcile": "every 2m from open+1m until close",
         },
     }
@@ -143,3 +143,54 @@ def test_scaling_is_fitted_and_clipped() -> None:
     assert (seen[0], seen[1], str(seen.dtype), len(seen)) == (5.0, 1.0, "float32", 7)
     with pytest.raises(TradebotError, match="rsi_14"):
         fitted(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 1.0}])
+
+
+def steps(of: Terms, actions: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what is told after each of these actions, with the reward and how the step ended."""
+    with Environment(of) as episode:
+        _, first = episode.reset()
+        told = [{**first, "reward": 0.0, "over": False, "cut": False}]
+        for action in actions:
+            _, reward, over, cut, info = episode.step(action)
+            told.append({**info, "reward": reward, "over": over, "cut": cut})
+            if over or cut:
+                break
+    return told
+
+
+def test_a_change_of_sides_is_closed_and_opened_within_its_step() -> None:
+    """Its costs are those of three contracts: a tick of slippage and the commission each, if the price stands still."""
+    told = steps(Terms(plan(5), SCALING), [2, 2, -1, -1, 0])
+    assert [one["position"] for one in told] == [0, 2, 2, -1, -1, 0]
+    assert not any(one["refused"] for one in told)
+
+
+def test_what_a_limit_refuses_leaves_the_position_as_it_is_and_is_told() -> None:
+    most = 10
+    told = steps(Terms(plan(5), SCALING), [1, 0] * (most + 2))
+    entered = [one["position"] for one in told[1::2]]
+    assert entered == [1] * most + [0] * 2
+    refused = [one["refused"] for one in told[1::2]]
+    assert refused == [{}] * most + [{"MAX_SYMBOL_ENTRIES": 1}] * 2
+
+
+def test_an_episode_is_cut_off_at_its_floor_and_the_reward_is_only_what_was_earned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tradebot.app.learning.environment.KEEPS_OF_START", Decimal("0.9999"))
+    told = steps(Terms(plan(5), SCALING), [2, -2] * 60)
+    assert (told[-1]["over"], told[-1]["cut"]) == (False, True)
+    assert told[-1]["equity"] <= Decimal("0.9999") * told[0]["equity"] < told[-2]["equity"]
+    total = sum(one["reward"] for one in told)
+    assert total == pytest.approx(float(told[-1]["equity"] / told[0]["equity"]) - 1, abs=1e-12)
+
+
+def test_falls_cost_a_tenth_of_how_far_the_rewards_are_below_their_highest_sum() -> None:
+    actions = [1, -1, 2, 0] * 3
+    plain, costly = (steps(Terms(plan(5), SCALING, falls_cost=each), actions) for each in (False, True))
+    reached = highest = 0.0
+    for one, other in zip(plain[1:], costly[1:], strict=True):
+        reached += one["reward"]
+        assert other["reward"] == pytest.approx(one["reward"] - 0.1 * max(0.0, highest - reached), abs=1e-15)
+        highest = max(highest, reached)
+    assert plain != costly

@@ -41,7 +41,7 @@ class Plan(Struct, frozen=True):
     """What is played: the bot's settings, the market, and how much is recorded.
 
     `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
-    defaults only in studies that are to be reproduced.
+    defaults only in studies that are to be reproduced, and `only_due` where policies learn.
     """
 
     settings: Settings
@@ -51,6 +51,7 @@ class Plan(Struct, frozen=True):
     equity_at: EquityAt = "market"
     margin: Margin = "reg_t"
     past_flow: PastFlow | None = None
+    only_due: bool = False
 
 
 class Run(Struct):
@@ -158,7 +159,7 @@ def begin(
         made.before_asking()
         looks(run.made.world, made.now())
 
-    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, before_asking=before_asking)
+    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, only_due=plan.only_due, before_asking=before_asking)
     run = Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
     return run
 

@@ -18,6 +18,8 @@ from tradebot.app.backtest.run import begin
 from tradebot.app.learning.turns import Turns
 from tradebot.errors import TradebotError
 from tradebot.learning.observing import state_of
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, Target
 
@@ -92,7 +94,8 @@ class Moment(NamedTuple):
 class Asked:
     """The strategy of an episode: it hands on what it sees, and answers what it is told.
 
-    It works in the process of the backtest alone. Within a slot it keeps to its answer, as a pure strategy would.
+    It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
+    a pass has changed nothing: a target that is refused ends there.
     """
 
     times = TIMES
@@ -104,6 +107,7 @@ class Asked:
         self.run: Run | None = None
         self._slot, self._bar = "", BEFORE
         self._wants: tuple[Target, ...] = ()
+        self._held = Decimal(0)
         self._since = BEFORE
         self._seen: set[datetime] = set()
         self._missed: dict[datetime, str] = {}
@@ -120,7 +124,7 @@ class Asked:
         """Return the target that the policy answers; nothing where it can't be asked."""
         if view.slot and view.slot == self._slot:
             self._missed.pop(self._bar, None)
-            return self._wants if self._wants and self._wants[0].symbol in view.universe else ()
+            return self._left(view)
         if len(view.universe) != 1:
             return ()
         symbol = view.universe[0]
@@ -133,7 +137,15 @@ class Asked:
         self._missed.pop(self._bar, None)
         action = self._put(self._moment(view.now, observation))
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
+        self._held = _held(view, symbol)
         return self._wants
+
+    def _left(self, view: StrategyView) -> Sequence[Target]:
+        """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
+        wanted = self._wants[0]
+        now, before = _held(view, wanted.symbol), self._held
+        begun = before * wanted.quantity < 0 and now not in (before, wanted.quantity)
+        return self._wants if begun and wanted.symbol in view.universe else ()
 
     @property
     def _world(self) -> World:
@@ -147,20 +159,25 @@ class Asked:
         return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, observation is None)
 
     def _refused(self, at: datetime) -> Mapping[str, int]:
-        """Return what was refused since the moment before, by reason."""
+        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word."""
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
-        found: Counter[str] = Counter()
-        for cycle in self.run.made.facts.passes(since):
-            ends = (one.terminal for one in cycle.candidates)
-            said = (*ends, *(one.decision for one in cycle.refused_strategies), *cycle.closed)
-            found.update(str(one.reason or one.gate) for one in said if one is not None)
-        return found
+        cycles = self.run.made.facts.cycles(job=Job.TRADE_ONCE, since=since)
+        judged = next((one for one in reversed(cycles) if one.candidates), None)
+        said = [one.terminal for one in judged.candidates] if judged else []
+        said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
+        said += [one for cycle in cycles for one in cycle.closed]
+        return Counter(str(one.reason or one.gate) for one in said if one and one.reason is not Reason.TARGET_REACHED)
 
     def ended(self) -> Moment:
         """Return how things stand after the last session that was played."""
         assert self.run is not None, "the run has begun"
         return self._moment(self.run.made.now(), None)
+
+
+def _held(view: StrategyView, symbol: str) -> Decimal:
+    held = view.lots.get(symbol)
+    return held.quantity if held else Decimal(0)
 
 
 class Environment:
@@ -248,7 +265,7 @@ def _play(terms: Terms, put: Callable[[Moment], int]) -> None:
         return put(moment)
 
     asked = Asked(terms, told)
-    run = begin(terms.plan, [asked], looks=asked.looks)
+    run = begin(replace(terms.plan, only_due=True), [asked], looks=asked.looks)
     asked.run = run
     try:
         while not run.is_complete and not (terms.flat_overnight and decided):
