@@ -31,6 +31,7 @@ from tradebot.views.selection.promotion import Evidence
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
+    from tradebot.model.policy_results import PolicyResults
 
 
 MOST = 1_000
@@ -106,13 +107,37 @@ def _of_policy(app: "App", name: str, evidence: Evidence, sources: Sequence[Sour
     if section.evaluation is not None:
         try:
             results = read_policy_results(Path(section.evaluation))
-            policy = Measured(results, max(results.trials, evidence.trials or 0), rules.splits)
+            other = other_models(app, name, results)
+            policy = other or Measured(results, max(results.trials, evidence.trials or 0), rules.splits)
         except OperatorError as error:
             # Without results it meets nothing, but it can still be put down.
             policy = error.message
     # A session that several folders compared counts once.
     days = {day.session: day for one in sources for day in one.replays}
     return replace(evidence, policy=policy, replays=off_replay([*days.values()]))
+
+
+def other_models(app: "App", name: str, results: "PolicyResults") -> str:
+    """Return why the models that act aren't those of an evaluation; empty if they are, or if it trains only."""
+    from tradebot.adapters.models.reading import read_model
+    from tradebot.adapters.models.signing import require_extra
+    from tradebot.app.policy import place_of
+    from tradebot.learning.card import CONFIGURATION
+    from tradebot.strategies.policy_settings import PolicySettings
+    from tradebot.strategies.settings import POLICY
+
+    if app.settings.strategies.installed_as()[name] != POLICY:
+        return ""
+    require_extra("promoting a policy")
+    own = PolicySettings.model_validate(app.settings.strategies.in_use()[name])
+    place = place_of(own)
+    for model in own.models:
+        card = read_model(place.folder, model, place.public).card
+        if card.settings.get(CONFIGURATION) != results.configuration:
+            return f"model {model} isn't of the configuration that was evaluated ({results.configuration[:8]})"
+        if {one.name: str(one.version) for one in card.features} != dict(results.features):
+            return f"model {model} has other features than those that were evaluated"
+    return ""
 
 
 def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:

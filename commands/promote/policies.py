@@ -1,6 +1,6 @@
 """`tradebot promote --results`: learned policies by their evaluations, and which of them pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import PolicyResults
-from tradebot.model.promotion import Rung
+from tradebot.model.promotion import PromotionRules, Rung
 from tradebot.model.text import counted
 from tradebot.views.selection.policies import (
     BenchmarkFigures,
@@ -68,16 +68,25 @@ class PoliciesJudged(Struct, frozen=True):
 
 def judge(app: "App", files: Sequence[Path]) -> Report:
     """Judge policies by the files of their results; exit 10 if none passes."""
-    rows = tuple(_judged(app, read_policy_results(file)) for file in files)
+    found = map(read_policy_results, files)
+    data = judged_by(app.settings.promotion, [(one, _trials(app, one)) for one in found])
+    passes = any(row.passes for row in data.policies)
+    return Report("promote", data, render, ExitCode.DONE if passes else ExitCode.FINDINGS)
+
+
+def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int]]) -> PoliciesJudged:
+    """Return policies beside the conditions of paper, each given with how many trials were counted."""
+    rows = tuple(_judged(rules, results, trials) for results, trials in found)
     lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
-    data = PoliciesJudged(Rung.PAPER, rows, sentence(lacking))
-    return Report("promote", data, render, ExitCode.DONE if any(row.passes for row in rows) else ExitCode.FINDINGS)
+    return PoliciesJudged(Rung.PAPER, rows, sentence(lacking))
 
 
-def _judged(app: "App", results: PolicyResults) -> PolicyRow:
+def _trials(app: "App", results: PolicyResults) -> int:
     counted_here = read_trials(app.folder.path / BACKTESTS / results.name, {results.name})
-    trials = max(results.trials, counted_here.count if counted_here else 0)
-    rules = app.settings.promotion
+    return max(results.trials, counted_here.count if counted_here else 0)
+
+
+def _judged(rules: PromotionRules, results: PolicyResults, trials: int) -> PolicyRow:
     measured = Measured(results, trials, rules.splits)
     found = (one.answer() for one in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(

@@ -7,7 +7,7 @@ close of each session, at its prices.
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 from msgspec import Struct
@@ -28,6 +28,8 @@ from tradebot.timetable.job_times import JobTimes
 
 READ_FROM_SCORES = frozenset({"scores", "noise"})
 """What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+COUNTED = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
+"""What these gates refuse, they refuse until the session is over."""
 WITHOUT_TIME = frozenset(
     {
         Gate.TRADING_STATE,
@@ -57,13 +59,14 @@ class Terms(Struct, frozen=True):
     """How sessions are played: when jobs are due, and whether no pass is left out.
 
     With `only_due`, passes of entries are left out in which nobody is due, or nothing is wanted: what fills meanwhile
-    is then noted by the other passes. `before_asking` is called before strategies are asked, so that plug-ins that
-    erred may be asked again.
+    is then noted by the other passes. Sessions before the one that it `begins` with pass without any. `before_asking`
+    is called before strategies are asked, so that plug-ins that erred may be asked again.
     """
 
     timetable: Mapping[Job, JobTimes]
     every_pass: bool = False
     only_due: bool = False
+    begins: date | None = None
     before_asking: Callable[[], None] = lambda: None
 
 
@@ -132,7 +135,8 @@ class Driver:
         What was due up to `after` is left alone.
         """
         day, place = _Day(session, self._grid(session)), 0
-        if self._is_still(day):
+        begins = self._terms.begins
+        if self._is_still(day) or (begins is not None and session.date < begins):
             return self._pass_by(day)
         self._advance(session.open)
         # An earlier look may have reached beyond this moment, and nothing has changed since then.
@@ -265,6 +269,8 @@ class Driver:
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
                 self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+            if self._terms.only_due and cycle.candidates and all(map(_is_counted_out, cycle.candidates)):
+                self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
             self._look_ahead(day, now)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
@@ -366,3 +372,8 @@ def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
 def _is_refused_at_any_time(record: CandidateRecord) -> bool:
     terminal = record.terminal
     return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME
+
+
+def _is_counted_out(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in COUNTED

@@ -16,6 +16,8 @@ PROBES = 32
 STATE_SIZE = 6
 """How many numbers of an observation are about the position, the account and the day."""
 LARGEST = 1e6
+CONFIGURATION, SEED = "configuration", "seed"
+"""The settings that say which trial a model belongs to, and which of its seeds it is."""
 
 
 class Action(StrEnum):

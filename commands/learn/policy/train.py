@@ -78,7 +78,7 @@ def run(asked: Asked, wish: "Wish") -> Report:
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     results = Results(planned.folder)
     with progress_bar("reading bars") as said:
-        span = span_of(planned.plan, asked.strategy, job.features, partial(_counted, said, _bars(planned)))
+        span = span_of(planned.plan, asked.strategy, job.features, said=partial(_counted, said, _bars(planned)))
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
     told = Told(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))

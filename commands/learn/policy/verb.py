@@ -20,6 +20,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", h
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
 Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn, of those in the universe.")]
 Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is called in the configuration.")]
+Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
+Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are kept.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
 
 
@@ -67,3 +70,53 @@ def _train(
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
     finish(run(asked, wish), as_json)
+
+
+@app.command(
+    "walk",
+    epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
+    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --bars mes.csv",
+)
+def _walk(
+    key: Key,
+    agent: AgentName = "ppo",
+    seeds: Seeds = 5,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Kept = Path("policies"),
+    workers: Workers = None,
+    venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    seed: Seed = None,
+    profile: Profile = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Train in one span and judge in the next, again and again.
+
+    The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
+    judge it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
+    the benchmarks. The results are what tradebot promote asks of a policy. The same command goes on with a walk that
+    was stopped. Exits with code 10 unless the policy passes.
+    """
+    from commands.learn.policy.train import Asked
+    from commands.learn.policy.walk import How, run
+
+    days = days_of(first, last)
+    wish = Wish(
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
+        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
+    )  # fmt: skip
+    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(run(asked, How(to, key, workers), wish), as_json)

@@ -122,6 +122,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         *signing(place),
     ):
         keep(kept, line, said(line))
+    walks(kept, place)
     backtests(kept, place)
     for verb in ("init", "demo --minutes 1"):
         state = place / verb.split()[0]
@@ -174,6 +175,17 @@ def signing(place: Path) -> tuple[str, ...]:
     market = "--agent logistic --profile futures --symbol MES --sessions 2"
     trained = f"learn policy train {market} --drafts {place / 'drafts'} --state-dir {place / 'learned'}"
     return *lines, trained
+
+
+def walks(kept: list[Printed], place: Path) -> None:
+    """Walk forward, but for the playing, which takes long."""
+    found = study(1, Study(configurations=2))
+    market = "--agent logistic --profile futures --symbol MES --from 2025-12-15 --to 2027-01-05"
+    line = (
+        f"learn policy walk {market} --key {place / 'key'} --results {place / 'walks'} --state-dir {place / 'learned'}"
+    )
+    with patch("tradebot.app.learning.walking.walk.walk", return_value=found):
+        keep(kept, line, said(line))
 
 
 def session(bot: Keeper, lines: Path) -> None:

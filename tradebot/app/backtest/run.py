@@ -21,7 +21,7 @@ from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from tradebot.app.backtest.assembly import Assembled, Margin
     from tradebot.app.backtest.market import OpenedMarket
@@ -41,7 +41,7 @@ class Plan(Struct, frozen=True):
     """What is played: the bot's settings, the market, and how much is recorded.
 
     `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
-    defaults only in studies that are to be reproduced, and `only_due` where policies learn.
+    defaults only in studies that are to be reproduced, and `only_due` and `begins` where policies learn.
     """
 
     settings: Settings
@@ -52,6 +52,7 @@ class Plan(Struct, frozen=True):
     margin: Margin = "reg_t"
     past_flow: PastFlow | None = None
     only_due: bool = False
+    begins: date | None = None
 
 
 class Run(Struct):
@@ -159,7 +160,13 @@ def begin(
         made.before_asking()
         looks(run.made.world, made.now())
 
-    terms = Terms(plan.settings.timetable, every_pass=plan.every_pass, only_due=plan.only_due, before_asking=before_asking)
+    terms = Terms(
+        plan.settings.timetable,
+        every_pass=plan.every_pass,
+        only_due=plan.only_due,
+        begins=plan.begins,
+        before_asking=before_asking,
+    )
     run = Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
     return run
 

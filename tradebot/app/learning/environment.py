@@ -8,7 +8,7 @@ then is the position that results.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -65,7 +65,7 @@ class Terms(Struct, frozen=True):
     """What is played, by a policy of which `name`, on what it observes.
 
     With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
-    highest sum of rewards so far is taken off the reward.
+    highest sum of rewards so far is taken off the reward. The policy is asked in the sessions from `first` to `last`.
     """
 
     plan: Plan
@@ -73,6 +73,8 @@ class Terms(Struct, frozen=True):
     name: str = "policy"
     flat_overnight: bool = False
     falls_cost: bool = False
+    first: date | None = None
+    last: date | None = None
 
 
 class Moment(NamedTuple):
@@ -144,7 +146,7 @@ class Asked:
         """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
         wanted = self._wants[0]
         now, before = _held(view, wanted.symbol), self._held
-        begun = before * wanted.quantity < 0 and now not in (before, wanted.quantity)
+        begun = before * (wanted.quantity or 0) < 0 and now not in (before, wanted.quantity)
         return self._wants if begun and wanted.symbol in view.universe else ()
 
     @property
@@ -265,14 +267,20 @@ def _play(terms: Terms, put: Callable[[Moment], int]) -> None:
         return put(moment)
 
     asked = Asked(terms, told)
-    run = begin(replace(terms.plan, only_due=True), [asked], looks=asked.looks)
+    run = begin(replace(terms.plan, only_due=True, begins=terms.first), [asked], looks=asked.looks)
     asked.run = run
     try:
-        while not run.is_complete and not (terms.flat_overnight and decided):
+        while not (run.is_complete or (terms.flat_overnight and decided) or _is_over(run, terms.last)):
             run.step()
         put(asked.ended())
     finally:
         run.made.close()
+
+
+def _is_over(run: Run, last: date | None) -> bool:
+    """Return True if every session up to the last one in which the policy is asked has been played."""
+    played, sessions = len(run.ends), run.made.sessions
+    return last is not None and played < len(sessions) and sessions[played].date > last
 
 
 def _info(of: Moment) -> dict[str, Any]:

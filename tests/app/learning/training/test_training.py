@@ -9,8 +9,9 @@ import pytest
 from tests.app.learning.test_environment import plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.app.learning.training.job import Job
-from tradebot.app.learning.training.training import CONFIGURATION, Span, Told, span_of, train
+from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.errors import OperatorError
+from tradebot.learning.card import CONFIGURATION
 
 NAMES = ("rsi_14", "return_3")
 JOB = Job("logistic", 3, 0, {}, NAMES)

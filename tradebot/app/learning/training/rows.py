@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +33,16 @@ class Row(NamedTuple):
     values: Mapping[str, float]
 
 
+class Within(NamedTuple):
+    """The sessions from one to another, both included; without one, from the first or to the last one there is."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+EVERY = Within()
+
+
 class Watched:
     """Stands where a scaling does, and keeps what it is shown as it is."""
 
@@ -53,14 +63,18 @@ class Watched:
 
 
 def rows_of(
-    plan: Plan, name: str, wanted: tuple[str, ...], said: Callable[[int], None] = lambda rows: None
+    plan: Plan,
+    name: str,
+    wanted: tuple[str, ...],
+    within: Within = EVERY,
+    said: Callable[[int], None] = lambda rows: None,
 ) -> tuple[Row, ...]:
-    """Return the rows of a plan's market: one for each bar at which the policy `name` would have been asked.
+    """Return the rows of some sessions: one for each bar at which the policy `name` would have been asked.
 
     OperatorError if there are too few, or a feature is absent throughout or never changes.
     """
     watched = Watched(tuple(dict.fromkeys((*wanted, RETURN))))
-    with Environment(Terms(plan, watched, name)) as episode:
+    with Environment(Terms(plan, watched, name, first=within.first, last=within.last)) as episode:
         try:
             _, info = episode.reset()
         except NoDecisionError as error:

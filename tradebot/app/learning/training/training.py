@@ -18,7 +18,7 @@ from tradebot.app.learning.scaling import Scaling, fitted
 from tradebot.app.learning.training.graphs import Layer, sided
 from tradebot.app.learning.training.job import checked
 from tradebot.app.learning.training.logistic import regression
-from tradebot.app.learning.training.rows import RETURN, Row, rows_of
+from tradebot.app.learning.training.rows import EVERY, RETURN, Row, Within, rows_of
 from tradebot.app.learning.training.torched import Trained, require_torch, trained
 from tradebot.learning import card as cards
 from tradebot.model.series import width_of
@@ -35,15 +35,13 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-CONFIGURATION, SEED = "configuration", "seed"
-"""The settings of a card that say which trial a model belongs to, and which of its seeds it is."""
-
 
 class Span(NamedTuple):
-    """What is trained on: a plan with the policy `name`, the rows of its market, and their scaling."""
+    """What is trained on: the sessions `within` a plan's market, with the policy `name`, their rows, and a scaling."""
 
     plan: Plan
     name: str
+    within: Within
     rows: tuple[Row, ...]
     scaling: Scaling
 
@@ -55,13 +53,19 @@ class Told(NamedTuple):
     trials: int
 
 
-def span_of(plan: Plan, name: str, wanted: tuple[str, ...], said: Callable[[int], None] = lambda rows: None) -> Span:
-    """Play a plan's market once without trading, and return it with the scaling of its features.
+def span_of(
+    plan: Plan,
+    name: str,
+    wanted: tuple[str, ...],
+    within: Within = EVERY,
+    said: Callable[[int], None] = lambda rows: None,
+) -> Span:
+    """Play some sessions once without trading, and return them with the scaling of their features.
 
-    Nothing outside the plan's sessions is looked at. OperatorError if that span can't be trained on.
+    Nothing after these sessions is looked at. OperatorError if that span can't be trained on.
     """
-    rows = rows_of(plan, name, wanted, said)
-    return Span(plan, name, rows, fitted(wanted, [row.values for row in rows]))
+    rows = rows_of(plan, name, wanted, within, said)
+    return Span(plan, name, within, rows, fitted(wanted, [row.values for row in rows]))
 
 
 def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
@@ -74,7 +78,8 @@ def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], N
         network = _logistic(job, span)
     else:
         require_torch(job.agent)
-        network = trained(job, Terms(span.plan, span.scaling, span.name), said)
+        first, last = span.within
+        network = trained(job, Terms(span.plan, span.scaling, span.name, first=first, last=last), said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
     write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
     return place
@@ -146,7 +151,7 @@ def _card(job: Job, span: Span, told: Told) -> cards.Card:
         timeframe=TIMEFRAME,
         features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
         data=(cards.DataSpan(f"{symbol} {TIMEFRAME}", first, last, digest),),
-        settings={**job.told, SEED: str(job.seed), CONFIGURATION: job.configuration},
+        settings={**job.told, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
         seeds=told.seeds,
         trials=told.trials,
         results=(),

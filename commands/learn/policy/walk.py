@@ -1,0 +1,103 @@
+"""`tradebot learn policy walk`: train in one span, judge in the next, and on, until a promotion could rest on it."""
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.learn.policy.plan import planned_for
+from commands.learn.policy.train import TRAINING, Asked, jobs_of
+from commands.promote.policies import PoliciesJudged, judged_by, render
+from commands.shared.plain import Identity
+from commands.shared.surface import Report, progress_bar
+from tradebot.errors import ExitCode
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.backtest.options import Wish
+
+
+class SplitRow(Struct, frozen=True):
+    """The sessions that models were trained on, and those that they were judged in, from one to another."""
+
+    trained_from: date
+    trained_to: date
+    judged_from: date
+    judged_to: date
+
+
+class PolicyWalked(Struct, frozen=True):
+    """A walk: its splits, how many seeds each was trained with, the file of its results, and what they are worth."""
+
+    agent: str
+    configuration: str
+    seeds: tuple[int, ...]
+    splits: tuple[SplitRow, ...]
+    file: str
+    judged: PoliciesJudged
+
+
+class How(Struct, frozen=True):
+    """Where a walk is kept, which key signs its models, and in how many processes it is played."""
+
+    to: Path
+    key: Path
+    workers: int | None
+
+
+def run(asked: Asked, how: How, wish: "Wish") -> Report:
+    """Walk forward, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+    from tradebot.adapters.models.signing import read_key, require_extra
+    from tradebot.app.backtest.results import Results, Trial
+    from tradebot.app.backtest.translating import session_of
+    from tradebot.app.learning.training.torched import require_torch
+    from tradebot.app.learning.walking.walk import RESULTS, Walk, splits_of, walk
+
+    require_extra("judging models")
+    read_key(how.key)
+    jobs = jobs_of(asked)
+    job = jobs[0]
+    if job.of.steps is not None:
+        require_torch(job.agent)
+    planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
+    days = tuple(session_of(session).date for session in planned.market.calendar.market)
+    folder = how.to.absolute() / f"{job.agent}-{job.configuration[:8]}"
+    splits = splits_of(planned.plan, days)
+    seeds = tuple(each.seed for each in jobs)
+    results = Results(planned.folder)
+    # Before it is trained: one that is given up has been tried too.
+    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} walking forward", 0, None)])
+    trials = len(results.trials(asked.strategy))
+    of = Walk(planned.plan, asked.strategy, job, seeds, splits, days, folder, how.key.absolute())
+    with progress_bar(f"walking forward, {counted(len(splits), 'split')}") as said:
+        found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
+    judged = judged_by(planned.plan.settings.promotion, [(found, trials)])
+    rows = tuple(SplitRow(one.first, one.last, one.judged_first, one.judged_last) for one in splits)
+    data = PolicyWalked(job.agent, job.configuration, seeds, rows, str(folder / RESULTS), judged)
+    code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
+    return Report("learn-policy-walk", data, _render, code, Identity("sandbox", planned.plan.settings.venue))
+
+
+def _render(out: "Console", data: PolicyWalked) -> None:
+    trained = f"{counted(len(data.splits), 'split')}, {counted(len(data.seeds), 'seed')} each"
+    out.print(f"Walked forward with {data.agent}: {trained}")
+    for row in _shown(data.splits):
+        out.print(f"  {row}", markup=False)
+    render(out, data.judged)
+    out.print(f"Kept: {data.file}", markup=False)
+    out.print(f"Next: tradebot promote --results {data.file}", markup=False)
+
+
+def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
+    """Return the splits as text, of many the first and the last ones."""
+    rows = [
+        f"trained from {one.trained_from} to {one.trained_to}, judged from {one.judged_from} to {one.judged_to}"
+        for one in splits
+    ]
+    half = most // 2
+    return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
