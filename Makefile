@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+TORCH ?=
 CODE := tradebot commands jobs
 # Some environments forbid Python to keep what it compiles. Then each process would compile the whole project again.
 COMPILED = @$(BIN)/python -m compileall -q -j 0
@@ -15,10 +16,10 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo test campaigns cluster mutants check bench clients lock clean
+.PHONY: help demo demo-learning test campaigns cluster mutants check bench clients lock clean
 
 help:  ## show these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.core  ## install, then play one session on the embedded exchange (ARGS="--minutes 30")
 	$(COMPILED) $(CODE)
@@ -34,6 +35,10 @@ campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedul
 
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
 	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py
+
+demo-learning: .venv-rl/.dev  ## train a small policy and judge it, in ten minutes (TORCH=WHEEL, or TORCH=torch for 3 GB)
+	$(COMPILED) $(CODE)
+	deploy/demo-learning .venv-rl $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)
@@ -62,7 +67,7 @@ lock:  ## resolve the locks again (needs uv)
 	deploy/lock
 
 clean:  ## remove the environment and everything built; state/ is never touched
-	rm -rf $(VENV) .venv-mutants .venv-ray mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-mutants .venv-ray .venv-rl demo-learning mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
@@ -80,4 +85,10 @@ $(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml deploy/install
 
 .venv-ray/.dev: deploy/ray.lock pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install .venv-ray deploy/ray.lock
+	@touch $@
+
+# PyTorch comes first: no lock holds it, and the check of the installed packages misses it otherwise.
+.venv-rl/.dev: deploy/rl.lock deploy/torch pyproject.toml deploy/install
+	@PYTHON="$(PYTHON)" deploy/torch .venv-rl $(TORCH)
+	@PYTHON="$(PYTHON)" deploy/install .venv-rl deploy/rl.lock
 	@touch $@

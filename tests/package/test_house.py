@@ -211,10 +211,11 @@ def test_every_pin_of_a_lock_carries_a_hash_and_nothing_else(lock: Path) -> None
 
 
 def test_each_lock_uses_the_versions_of_the_one_before_it() -> None:
-    core, dev, mutants, ray = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
-    assert [lock.name for lock in LOCKS] == ["core.lock", "dev.lock", "mutants.lock", "ray.lock"]
+    core, dev, mutants, ray, rl = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
+    assert [lock.name for lock in LOCKS] == ["core.lock", "dev.lock", "mutants.lock", "ray.lock", "rl.lock"]
     assert core < dev < mutants
     assert dev < ray
+    assert dev < rl
 
 
 def test_locks_that_name_an_index_are_ignored() -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
 """Where an observation says how much of the session is over."""
+WIDEST = 1e4
+"""No number of an observation is beyond this: features are clipped, and an episode ends long before the state is."""
 
 
 def target_of(answer: float) -> int:
@@ -43,7 +45,7 @@ def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = 
         """Passes each call on."""
 
         action_space = box(-1.0, 1.0, (1,), np.float32) if continuous else discrete(len(ACTIONS))
-        observation_space = box(-np.inf, np.inf, (many,), np.float32)
+        observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
             self._of = Environment(terms)

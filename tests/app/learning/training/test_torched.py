@@ -1,0 +1,118 @@
+"""Networks that PyTorch trains are exported as they answer there. They are trained only where it is installed.
+
+`make campaigns` runs this in .venv-rl, which `make demo-learning` makes; without that, it says what is missing.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.app.learning.test_environment import SCALING, START, plan
+from tradebot.adapters.models.reading import draft_of
+from tradebot.adapters.models.running import member_of, self_test
+from tradebot.app.learning.environment import Terms
+from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.training import Span, Told, span_of, train
+from tradebot.exchange.market.futures import futures_venue
+from tradebot.model.decision import Decision
+
+ROOT = Path(__file__).resolve().parents[4]
+NAMES = ("rsi_14", "return_3")
+OTHER = ROOT / ".venv-rl" / "bin" / "python"
+MISSING = "no PyTorch here: make demo-learning"
+HERE = find_spec("torch") is not None
+AGENTS = ("ppo", "recurrent_ppo", "sac", "td3")
+torch_here = pytest.mark.skipif(not HERE, reason=MISSING)
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(HERE, reason="these tests run here themselves")
+def test_what_needs_torch_holds_where_it_is_installed() -> None:
+    if not OTHER.exists() or _run("-c", "import torch, sb3_contrib").returncode:
+        pytest.skip(MISSING)
+    done = _run("-m", "pytest", "-q", "--campaigns", "-p", "no:cacheprovider", str(Path(__file__)))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def _run(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([str(OTHER), *words], check=False, capture_output=True, text=True, cwd=ROOT, timeout=900)
+
+
+@cache
+def span() -> Span:
+    return span_of(plan(5), "policy", NAMES)
+
+
+def job(agent: str) -> Job:
+    small = {"n_steps": 128} if "ppo" in agent else {"learning_starts": 100, "net_width": 32}
+    return Job(agent, 3, 500, small, NAMES)
+
+
+@torch_here
+@pytest.mark.campaign
+@pytest.mark.parametrize("agent", AGENTS)
+def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(agent: str, tmp_path: Path) -> None:
+    models = [draft_of(train(job(agent), span(), tmp_path / name, Told((3,), 1))) for name in ("one", "two")]
+    for model in models:
+        member = member_of(model)
+        assert not isinstance(member, Decision), member
+        assert self_test(member, model) is None
+    assert models[0].graph == models[1].graph
+    assert models[0].card.recurrent == (agent == "recurrent_ppo")
+
+
+@torch_here
+@pytest.mark.campaign
+@pytest.mark.parametrize("continuous", [False, True])
+def test_environment_is_one_of_gymnasium_s(continuous: bool) -> None:
+    from gymnasium.utils.env_checker import check_env
+    from stable_baselines3.common.env_checker import check_env as check_further
+
+    from tradebot.app.learning.gymnasium_env import gymnasium_env
+
+    env = gymnasium_env(Terms(plan(5), SCALING), continuous=continuous)
+    try:
+        check_further(env, warn=False)
+        check_env(env, skip_render_check=True)
+    finally:
+        env.close()
+
+
+@torch_here
+@pytest.mark.campaign
+def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
+    from tradebot.app.learning.gymnasium_env import gymnasium_env
+
+    venue = futures_venue(START, 2, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    env = gymnasium_env(Terms(plan(5, venue=venue, symbols=symbols, sessions=2), SCALING), by_session=True)
+    ends: list[tuple[bool, bool]] = []
+    try:
+        before, info = env.reset()
+        days: list[object] = [info["at"].date()]
+        while not (ends and ends[-1][0]):
+            after, _, over, cut, info = env.step(3)
+            if over or cut:
+                ends.append((over, cut))
+            if cut:
+                begun, told = env.reset()
+                assert begun.tolist() == after.tolist()
+                assert told["at"] == info["at"]
+                assert begun[-2] < before[-2], "the share of the session that is over begins anew"
+            before = after
+            days.append(info["at"].date())
+    finally:
+        env.close()
+    assert ends == [(False, True), (True, False)]
+
+
+def test_list_of_agents_is_whole() -> None:
+    from tradebot.app.learning.training.job import AGENTS as KNOWN
+    from tradebot.app.learning.training.torched import _MODELS, _NETWORKS
+
+    trained: Sequence[str] = [name for name, of in KNOWN.items() if of.steps is not None]
+    assert sorted(AGENTS) == sorted(trained) == sorted(_MODELS) == sorted(_NETWORKS)
