@@ -38,15 +38,15 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
     ),
     "Develop": (
-        "strategy new", "strategy test", "strategy list", "learn policy train", "learn policy walk", "model key",
-        "model sign", "model check", "completion",
+        "strategy new", "strategy test", "strategy list", "learn policy train", "learn policy walk",
+        "learn policy judge", "model key", "model sign", "model check", "completion",
     ),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
 ELSEWHERE = frozenset(
     {
         *("backtest", "compare", "completion", "demo", "init", "model key", "model sign", "search", "strategy new"),
-        *("learn policy train", "learn policy walk", "watchdog"),
+        *("learn policy train", "learn policy walk", "learn policy judge", "watchdog"),
     }
 )
 """The verbs that create something new; the text itself says where."""

@@ -77,6 +77,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "report": ("tradebot.views.performance.report:Report",),
     "learn": ("commands.learn.report:Learned",),
     "learn-policy-train": ("commands.learn.policy.train:PolicyTrained",),
+    "learn-policy-judge": ("commands.learn.policy.judge:PolicyJudged",),
     "learn-policy-walk": ("commands.learn.policy.walk:PolicyWalked",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),

@@ -1,4 +1,4 @@
-"""`tradebot learn policy train|walk`: learned policies, from bars to the evidence that a promotion needs."""
+"""`tradebot learn policy train|walk|judge`: learned policies, from bars to the evidence that a promotion needs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -120,3 +120,43 @@ def _walk(
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(run(asked, How(to, key, workers), wish), as_json)
+
+
+@app.command(
+    "judge",
+    epilog="tradebot learn policy judge --bars mes.csv --from 2026-11-02 --to 2026-11-27\n"
+    "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
+)
+def _judge(
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
+    ] = None,
+    venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    seed: Seed = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Play the models of a policy in later sessions.
+
+    What each earned by session is added to the file that weights and the choice among models are made from. A model
+    is never judged in a session that it was trained on.
+    """
+    from commands.learn.policy.judge import run
+
+    days = days_of(first, last)
+    wish = Wish(
+        state_dir=state_dir, config=config, bars=bars, bar_stamp=bar_stamp, first=days.first, last=days.last,
+        sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
+    )  # fmt: skip
+    finish(run(strategy, symbol, write, wish), as_json)

@@ -28,6 +28,7 @@ from tests.backtest.playing import configured, traded_by
 from tests.bot import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.commands.model.test_verb import drafted
 from tests.forked import start
+from tests.networks import Signed, constant
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.receiver import receiving
 from tests.telegram import TOKEN, chatting
@@ -123,6 +124,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     ):
         keep(kept, line, said(line))
     walks(kept, place)
+    (place / "judged").mkdir()
+    line = judging(place / "judged")
+    keep(kept, line, said(line))
     backtests(kept, place)
     for verb in ("init", "demo --minutes 1"):
         state = place / verb.split()[0]
@@ -175,6 +179,22 @@ def signing(place: Path) -> tuple[str, ...]:
     market = "--agent logistic --profile futures --symbol MES --sessions 2"
     trained = f"learn policy train {market} --drafts {place / 'drafts'} --state-dir {place / 'learned'}"
     return *lines, trained
+
+
+def judging(place: Path) -> str:
+    """Return a line that judges a signed model in a session, asked a few times."""
+    models = Signed(place)
+    policy = {"allotment_fraction": 1, "exits": [], "times": "every 240m from open+5m until close"}
+    policy |= models.settings(models.write(constant([0.5])), results=str(place / "results.json"))
+    configuration = {
+        "venue": "ibkr",
+        "universe": ["MES"],
+        "sectors": {"MES": "indexes"},
+        "strategies": {"flow": None, "futures": None, "policy": policy},
+    }
+    (place / "judge.yaml").write_text(json.dumps(configuration))
+    days = "--from 2026-11-16 --to 2026-11-16"
+    return f"learn policy judge {days} --config {place / 'judge.yaml'} --state-dir {place / 'learned'}"
 
 
 def walks(kept: list[Printed], place: Path) -> None:

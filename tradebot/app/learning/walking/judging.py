@@ -5,14 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from tradebot.adapters.ibkr.contracts import root_of
+from tradebot.app.backtest.assembly import loaded_strategies
 from tradebot.app.backtest.run import begin
 from tradebot.app.learning.environment import TIMES
 from tradebot.errors import OperatorError
+from tradebot.model.policy_reasons import POLICY_REASONS
+from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Target
 from tradebot.views.performance.lots import trades
@@ -37,6 +41,13 @@ class Judged(Struct, frozen=True):
     returns: tuple[float, ...]
     doubled: tuple[float, ...]
     trades: int
+
+
+class Signed(NamedTuple):
+    """The folder of models, with full path, and the public key of whoever signed them."""
+
+    folder: Path
+    public: str
 
 
 class Hold:
@@ -98,11 +109,28 @@ def judged(plan: Plan, strategy: Strategy, within: Within, *, later: bool = Fals
         run.made.close()
 
 
+def judged_model(plan: Plan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False) -> Judged:
+    """Judge a signed model as `judged` does, by the strategy `name` that it acts for, with nobody in its place."""
+    chosen = plan.settings.strategies
+    changes: dict[str, object] = {
+        "mode": "inference",
+        "folder": str(signed.folder),
+        "public_key": signed.public,
+        "models": [model],
+    }
+    changes |= {"rule": None, "results": None}
+    section = chosen.sections()[name].model_copy(update=changes)
+    settings = plan.settings.model_copy(update={"strategies": chosen.model_copy(update={name: section})})
+    with loaded_strategies(settings, signed.folder, {}) as strategies:
+        return judged(replace(plan, settings=settings), strategies[0], within, later=later)
+
+
 def _judged(run: Run, within: Within) -> Judged:
     days = [end.session for end in run.ends]
     places = [place for place, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:
         raise OperatorError(f"no session of the market is from {within.first} to {within.last}", "judge other sessions")
+    _require_answers(run)
     equities = [run.made.ledger.opening_cash(), *(_known(end.equity) for end in run.ends)]
     costs = _costs(run)
     returns, doubled = list[float](), list[float]()
@@ -113,6 +141,18 @@ def _judged(run: Run, within: Within) -> Judged:
     closed = trades(run.made.ledger.fills())
     count = sum(trade.closed_at is not None for trade in closed)
     return Judged(tuple(days[place] for place in places), tuple(returns), tuple(doubled), count)
+
+
+def _require_answers(run: Run) -> None:
+    """Raise OperatorError if a model failed in a pass: what it would have earned isn't known then."""
+    for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE):
+        for one in cycle.refused_strategies:
+            reason = one.decision.reason
+            if reason in POLICY_REASONS:
+                raise OperatorError(
+                    f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {one.decision.observed}",
+                    "nothing is known of it then; see docs/POLICIES.md for the reason, and run the command again",
+                )
 
 
 def _known(equity: Decimal | None) -> Decimal:

@@ -28,12 +28,11 @@ from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import make_folder, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
-from tradebot.app.backtest.assembly import loaded_strategies
 from tradebot.app.backtest.identity import market_of
 from tradebot.app.learning.training.job import Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Told, span_of, train
-from tradebot.app.learning.walking.judging import Hold, Judged, judged
+from tradebot.app.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model import policy_results as kept
 from tradebot.model.values import replace
@@ -220,24 +219,9 @@ def _unit(of: Walk, wanted: _Wanted, model: str) -> Unit:
 
 def _judged_as_it_is(of: Walk, wanted: _Wanted, model: str, *, later: bool = False) -> Judged:
     """Judge a model in a split, by the strategy that it would act for."""
-    split, acting = of.splits[wanted.place], _acting(of, model)
-    with loaded_strategies(acting.settings, of.folder, {}) as strategies:
-        return judged(acting, strategies[0], Within(split.judged_first, split.judged_last), later=later)
-
-
-def _acting(of: Walk, model: str) -> Plan:
-    """Return the plan with one model that acts, and nobody in its place if it can't."""
-    chosen = of.plan.settings.strategies
-    changes = {
-        "mode": "inference",
-        "folder": str(of.folder / MODELS),
-        "public_key": public_of(read_key(of.key)),
-        "models": [model],
-        "rule": None,
-    }
-    section = chosen.sections()[of.name].model_copy(update=changes)
-    settings = of.plan.settings.model_copy(update={"strategies": chosen.model_copy(update={of.name: section})})
-    return replace(of.plan, settings=settings)
+    split, signed = of.splits[wanted.place], Signed(of.folder / MODELS, public_of(read_key(of.key)))
+    within = Within(split.judged_first, split.judged_last)
+    return judged_model(of.plan, of.name, signed, model, within, later=later)
 
 
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:

@@ -1,0 +1,112 @@
+"""`tradebot learn policy judge`: what a policy's models would have earned lately, for choosing among them."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commands.learn.policy.plan import planned_for
+from commands.shared.plain import Identity, clean
+from commands.shared.surface import Report, progress_bar
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.backtest.options import Wish
+
+
+class ModelEarned(Struct, frozen=True):
+    """What a model earned in these sessions together, as a fraction of the equity at their start, and its trades."""
+
+    model: str
+    name: str
+    sessions: int
+    total: float
+    trades: int
+
+
+class PolicyJudged(Struct, frozen=True):
+    """The models of a policy in sessions that none of them was trained on, and the file that it was written to."""
+
+    strategy: str
+    first: date
+    last: date
+    models: tuple[ModelEarned, ...]
+    file: str
+
+
+def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> Report:
+    """Play each model that acts, and add what it earned by session to the file of results."""
+    from tradebot.adapters.models.reading import read_model
+    from tradebot.adapters.models.signing import require_extra
+    from tradebot.adapters.state.state_folder import write_durably
+    from tradebot.app.backtest.translating import session_of
+    from tradebot.app.learning.training.rows import EVERY
+    from tradebot.app.learning.walking.judging import Signed, judged_model
+    from tradebot.app.policy import place_of
+    from tradebot.strategies.policy_settings import PolicySettings
+    from tradebot.views.performance.statistics import total_return
+
+    require_extra("judging models")
+    planned = planned_for(wish, symbol, strategy, {})
+    own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
+    place = place_of(own)
+    file = write or place.results
+    if not own.models:
+        raise OperatorError(
+            f"strategies.{strategy} names no models", "train and sign some: tradebot learn policy train --help"
+        )
+    if file is None:
+        raise OperatorError(
+            "it isn't said where results are kept", f"set strategies.{strategy}.results, or add --write FILE"
+        )
+    days = [session_of(session).date for session in planned.market.calendar.market]
+    cards = {model: read_model(place.folder, model, place.public).card for model in own.models}
+    for model, card in cards.items():
+        if seen := [span for span in card.data if span.last >= days[0]]:
+            raise OperatorError(
+                f"model {model} was trained on sessions up to {seen[0].last}", f"judge it later: --from {seen[0].last}"
+            )
+    known, signed = _known(file), Signed(place.folder, place.public)
+    rows = list[ModelEarned]()
+    with progress_bar("playing models") as said:
+        for done, (model, card) in enumerate(cards.items()):
+            said(done, len(cards))
+            found = judged_model(planned.plan, strategy, signed, model, EVERY)
+            earned = dict(zip(map(str, found.sessions), found.returns, strict=True))
+            known[model] = dict(sorted({**known.get(model, {}), **earned}.items()))
+            rows.append(ModelEarned(model, card.name, len(earned), total_return(found.returns), found.trades))
+    write_durably(file, json.dumps(known, indent=1) + "\n")
+    data = PolicyJudged(strategy, days[0], days[-1], tuple(rows), str(file))
+    return Report("learn-policy-judge", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+
+
+def _known(file: Path) -> dict[str, dict[str, float]]:
+    """Return what is in the file of results; OperatorError if it can't be read, because nothing in it may be lost."""
+    from tradebot.adapters.models.process import read_results
+    from tradebot.adapters.plugins.process import ErredError
+
+    if not file.exists():
+        return {}
+    try:
+        found = read_results(file)
+    except ErredError as error:
+        raise OperatorError(
+            f"{file} can't be read as results of models: {error.decision.observed}", "move it away, or --write FILE"
+        ) from error
+    return {model: {str(one.session): one.earned for one in rows} for model, rows in found.items()}
+
+
+def _render(out: "Console", data: PolicyJudged) -> None:
+    from commands.shared.tables import Table, number
+
+    out.print(f"The models of {clean(data.strategy)} from {data.first} to {data.last}", markup=False)
+    table = Table("model", "name", number("sessions"), number("return"), number("trades"))
+    for one in data.models:
+        table.row(one.model, clean(one.name), f"{one.sessions:,}", f"{one.total:+.2%}", f"{one.trades:,}")
+    out.print(table)
+    out.print(f"Written: {data.file}", markup=False)
+    out.print("Weights and the choice among models are made from it, from the next session on.")
