@@ -26,6 +26,7 @@ OFF_THE_ROAD = {
     "signing.sync_key": "a key to sign models with",
     "models.sync_file": "a model that is signed",
     "models.name": "a model that is signed",
+    "models.name_draft": "a model that is trained",
     "models.drop_draft": "a model that is signed again",
     "models.forget_leftover": "what a killed writer of models left behind an hour ago",
     "person_file.sync": "a change of a person's configuration",

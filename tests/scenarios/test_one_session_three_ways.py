@@ -44,6 +44,7 @@ def twins(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
         yield Bot(served, capsys), Bot(shots, capsys)
 
 
+@pytest.mark.campaign
 @pytest.mark.sampled
 def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_logs(twins: tuple[Bot, Bot]) -> None:
     served, shots = twins

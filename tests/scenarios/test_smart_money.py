@@ -46,6 +46,7 @@ def eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     discard(tmp_path / "state")
 
 
+@pytest.mark.campaign
 def test_a_quiet_market_is_told_apart_from_missing_data_and_settings_say_what_they_would_change(bot: Bot) -> None:
     assert bot.says("trade-once").code == 0
     looked = [

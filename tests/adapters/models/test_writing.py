@@ -8,8 +8,8 @@ import pytest
 
 from tests.networks import Signed, constant
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.models.reading import read_model
-from tradebot.adapters.models.writing import LEFT_AFTER_S
+from tradebot.adapters.models.reading import draft_of, read_model
+from tradebot.adapters.models.writing import LEFT_AFTER_S, write_draft
 from tradebot.errors import OperatorError
 
 PARTS = constant([0.75])
@@ -72,6 +72,35 @@ def test_killed_at_each_point_it_leaves_nothing_that_can_be_loaded_or_all_of_it(
         assert usable(place) == ([name] if number >= written else []), point
         assert place.write(PARTS) == name
         assert usable(place) == [name]
+
+
+def test_killed_at_each_point_a_draft_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    reached = list[str]()
+    failpoint.hook = reached.append
+    write_draft(tmp_path / "drafts" / "first", PARTS)
+    points = [*reached]
+    written = points.index("models.name_draft.after")
+    for number, point in enumerate(points):
+        place, left = tmp_path / f"drafts{number}" / "one", number
+
+        def kill(_point: str) -> None:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+
+        failpoint.hook = kill
+        with pytest.raises(Killed):
+            write_draft(place, PARTS)
+        failpoint.hook = None
+        assert place.exists() == (number >= written), point
+        if place.exists():
+            assert draft_of(place).card == PARTS.card
+            with pytest.raises(OperatorError, match="there already"):
+                write_draft(place, PARTS)
+        else:
+            write_draft(place, PARTS)
+            assert draft_of(place).graph == PARTS.graph
 
 
 def _another(signed: Signed, number: int) -> Signed:

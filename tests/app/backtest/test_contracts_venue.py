@@ -234,6 +234,7 @@ def rolled() -> Run:
     return run
 
 
+@pytest.mark.campaign
 def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_prices() -> None:
     run = rolled()
     assert (run.opening, run.closing) == (0, 0)
