@@ -209,7 +209,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if quiet and self._agrees(day.at(place)):
+            if (quiet or self._terms.only_due) and self._agrees(day.at(place)):
                 return
             self._write_marks(day, place + 1)
             self._make_up(day, place)

@@ -140,7 +140,8 @@ class Asked:
         action = self._put(self._moment(view.now, observation))
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
         self._held = _held(view, symbol)
-        return self._wants
+        # What is held already needs no pass that would look at everything else.
+        return self._wants if self._held != action else ()
 
     def _left(self, view: StrategyView) -> Sequence[Target]:
         """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
