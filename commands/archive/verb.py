@@ -95,8 +95,7 @@ def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
     from tradebot.adapters.recovery import archive
 
     archive.require_name(name)
-    found = archive.fetch(place_of(place), name, version, folder)
-    data = ArchiveFetched(name, found.version, found.files, found.bytes, str(folder))
+    data = ArchiveFetched(name, *archive.fetch(place_of(place), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)
 
 

@@ -58,6 +58,14 @@ class Pushed(NamedTuple):
     sent: int
 
 
+class Fetched(NamedTuple):
+    """What was fetched: the version, how many files it has, and their size."""
+
+    version: str
+    files: int
+    bytes: int
+
+
 class Version(NamedTuple):
     """A version that a place has, and when it got there; `problem` says why it can't be fetched."""
 
@@ -115,7 +123,7 @@ def versions(place: Place, under: str) -> list[Version]:
     return sorted(rows, key=lambda row: (row.at, row.name), reverse=True)
 
 
-def fetch(place: Place, name: str, version: str | None, to: Path) -> Version:
+def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
     """Write a version, the newest one without a version, to a folder that appears as a whole or not at all.
 
     Raises OperatorError if the folder is there, if the place hasn't got the version, or if a byte of it was changed.
@@ -127,7 +135,7 @@ def fetch(place: Place, name: str, version: str | None, to: Path) -> Version:
     draft = to.with_name(f"{DRAFT}{to.name}")
     try:
         with _scratch() as scratch:
-            manifest = _manifest(place, _key(name, chosen.version), scratch)
+            manifest = _manifest(place, _key(name, chosen), scratch)
         if draft.exists():
             # Of a fetch that was cut short.
             with around("archive.drop_earlier"):
@@ -143,7 +151,8 @@ def fetch(place: Place, name: str, version: str | None, to: Path) -> Version:
     finally:
         with suppress(OSError), around("archive.drop"):
             shutil.rmtree(draft)
-    return chosen
+    files = manifest.files.values()
+    return Fetched(chosen, len(files), sum(one.bytes for one in files))
 
 
 def _files(source: Path) -> dict[str, Path]:
@@ -194,15 +203,16 @@ def _version(place: Place, key: str, at: datetime, scratch: Path) -> Version:
     return Version(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
 
 
-def _chosen(place: Place, name: str, version: str | None) -> Version:
+def _chosen(place: Place, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
-    found = [one for one in versions(place, name) if one.name == name and one.version.startswith(version or "")]
+    of_name = {key.rpartition("/")[2].removesuffix(MANIFEST): at for key, at in place.names(f"{name}/").items()}
+    found = sorted((at, known) for known, at in of_name.items() if known.startswith(version or ""))
     if not found:
         meant = f"{name} {version}" if version else name
         raise OperatorError(f"{place.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
     if version and len(found) > 1:
         raise OperatorError(f"{name} has {len(found)} versions {version}…", "name more of its letters")
-    return found[0]
+    return found[-1][1]
 
 
 def _manifest(place: Place, key: str, scratch: Path) -> Manifest:
