@@ -69,6 +69,7 @@ VERBS: Mapping[str, str] = {
 """The module of each verb. Only the one that was typed is imported; the program's own help imports all."""
 
 GROUPS: Mapping[str, str] = {
+    "archive": "commands.archive.verb",
     "bars": "commands.bars",
     "config": "commands.config.verb",
     "deploy": "commands.deploy",

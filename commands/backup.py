@@ -69,7 +69,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
             pass
         to = to or app.settings.storage.backup_to
         # A place that isn't there is told before the books are copied.
-        place = _place_off(app, to) if to else None
+        place = place_off(app, to) if to else None
         found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
         if place:
             _send(app, found.path, place)
@@ -93,7 +93,7 @@ def place_of(to: str) -> "Place":
     return Folder(Path(to).expanduser())
 
 
-def _place_off(app: "App", to: str) -> "Place":
+def place_off(app: "App", to: str) -> "Place":
     """Return the place off this machine; OperatorError for the bot's own folder, with which its copy would be lost."""
     place, own = place_of(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
@@ -164,7 +164,7 @@ def run_session(app: "App") -> Report:
 def _send_session(app: "App", backup: Path, to: str) -> None:
     """Copy a session's backup; a place that isn't there is remembered as well: nobody may be looking."""
     try:
-        place = _place_off(app, to)
+        place = place_off(app, to)
     except TradebotError as error:
         _remember_copy(app, backup, error.message)
         raise

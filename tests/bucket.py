@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not name:
             prefix = parse_qs(asked.query).get("prefix", [""])[0]
             rows = "".join(
-                f"<Contents><Key>{key}</Key></Contents>"
+                f"<Contents><Key>{key}</Key><LastModified>2026-11-16T21:00:00.000Z</LastModified></Contents>"
                 for key in sorted(self.server.objects)
                 if key.startswith(prefix)
             )

@@ -28,7 +28,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Operate": (
         "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "promote", "demote",
         "live status", "live arm", "config show", "config check", "config diff", "config set", "config accept",
-        "backup", "restore", "recover", "journal verify", "upgrade", "deploy verify",
+        "backup", "archive push", "archive list", "archive fetch", "restore", "recover",
+        "journal verify", "upgrade", "deploy verify",
     ),
     "Tell and rehearse": (
         "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
@@ -46,7 +47,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
 ELSEWHERE = frozenset(
     {
         *("backtest", "compare", "completion", "demo", "init", "model key", "model sign", "search", "strategy new"),
-        *("learn policy train", "learn policy walk", "learn policy judge", "watchdog"),
+        *("learn policy train", "learn policy walk", "learn policy judge"),
+        *("archive list", "archive fetch", "watchdog"),
     }
 )
 """The verbs that create something new; the text itself says where."""
@@ -54,7 +56,7 @@ ON_A_STATE = frozenset(verb for verbs in PURPOSES.values() for verb in verbs) - 
 """The verbs that act on an existing bot; they all take --state-dir."""
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot "
-    r"((?:(?:bars|chat|config|deploy|drill|exchange|journal|learn policy|live|model|notify|strategy) )?"
+    r"((?:(?:archive|bars|chat|config|deploy|drill|exchange|journal|learn policy|live|model|notify|strategy) )?"
     r"[a-z]+(?:-[a-z]+)*)"
     r"(\.(?=\s|$))?"
 )

@@ -64,7 +64,7 @@ LOOKS = (
     *("config show", "config check", "schedule", "schedule check", "strategy list", "bars list", "adopt AAPL"),
     *("approvals", "approve aapl-k3f7q", "reject aapl-k3f7q", "registry"),
     *("journal verify", "backup --list", "notify list", "notify last", "drill list", "summary", "tail", "live status"),
-    "export --to books.db --as main",
+    *("export --to books.db --as main", "archive push market_data/ES journal.jsonl --to nowhere"),
     *("upgrade --check", "upgrade", "deploy verify"),
     *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
     *("promote flow", "demote", "shadow", "model check"),

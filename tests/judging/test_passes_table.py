@@ -345,6 +345,8 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7201)), State.FAILED, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), NOW.date(), ago(7200)), State.OK, "the last of session"),
     ("backup", seen.Backups(3, YESTERDAY, ago(90_000), YESTERDAY, ago(60_000)), State.OK, "the last of session"),
+    ("backup", seen.Backups(3, None, None, None, None, archived_at=ago(7200)), State.OK, "; last archived 2 hours ago"),
+    ("backup", seen.Backups(3, None, None, None, None, archived_at=ago(7199)), State.OK, "; last archived 1 hour ago"),
     ("schedule", past(due={}), State.UNKNOWN, "no slot was due yet"),
     (
         "schedule",

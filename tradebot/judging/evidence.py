@@ -202,7 +202,7 @@ class Backups(Struct, frozen=True):
 
     `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
     `damaged` says which of them have changed since they were made, and `coming` is when the next session ends.
-    `not_copied` says why the last copy off the machine failed.
+    `not_copied` says why the last copy off the machine failed, and `archived_at` when `archive push` last worked.
     """
 
     kept: int
@@ -214,6 +214,7 @@ class Backups(Struct, frozen=True):
     damaged: tuple[str, ...] = ()
     coming: datetime | None = None
     not_copied: str = ""
+    archived_at: datetime | None = None
 
 
 class ChoreRun(Struct, frozen=True):

@@ -267,7 +267,13 @@ def backup(evidence: Evidence, seen: records.Backups) -> Verdict:
         first = after + timedelta(seconds=budget_s) if after and not fresh.overdue else None
         return Verdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
     last = f", the last of session {seen.newest}" if seen.newest else ""
-    return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}", seen.kept, fresh)
+    archived = f"; {_archived(evidence, seen.archived_at)}" if seen.archived_at else ""
+    return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}{archived}", seen.kept, fresh)
+
+
+def _archived(evidence: Evidence, at: datetime) -> str:
+    hours = int(max(((evidence.now or evidence.at) - at).total_seconds(), 0.0) // 3600)
+    return f"last archived {counted(hours, 'hour')} ago"
 
 
 def chores(evidence: Evidence, seen: records.Chores) -> Verdict:

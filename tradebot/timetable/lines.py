@@ -21,10 +21,10 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import FETCHING, Slot, slots
 
 CHORES = frozenset({
-    "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check", "demote",
-    "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "orders", "parity", "pnl", "positions",
-    "reconcile",
-    "report", "schedule", "score", "shadow", "signals", "status", "strategy list", "summary", "trades", "why-no-orders",
+    "archive push", "audit", "backtest", "backup", "bars check", "bars fetch", "bars list", "compare", "config check",
+    "demote", "doctor", "events", "fetch-flow", "fills", "journal verify", "learn", "orders", "parity", "pnl",
+    "positions", "reconcile", "report", "schedule", "score", "shadow", "signals", "status", "strategy list", "summary",
+    "trades", "why-no-orders",
 })  # fmt: skip
 """The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""
 NEVER_ENDS, ITS_OWN_BOT = "never ends", "is no choice: a chore runs on the bot whose timetable it is in"

@@ -216,7 +216,8 @@ def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date,
 
 
 FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
-"""Claims of a session's backup: no line of the timetable has a space in its name, so none is mixed up with these."""
+ARCHIVED = "archive pushed"
+"""Claims of a session's backup, and of what was archived: no line of the timetable has a space in its name."""
 WAITS = [min(timedelta(minutes=10) * 2**tries, timedelta(hours=4)) for tries in range(6)]
 """How long each next try waits: copying large books takes seconds, and every pass would try again otherwise."""
 
@@ -245,6 +246,11 @@ def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
 def note_copied(ledger: Slots, why: str, now: datetime) -> None:
     """Note that a backup was copied off the machine just now, or why it wasn't."""
     note(ledger, NOT_COPIED if why else COPIED, now.date(), why or COPIED, now)
+
+
+def note_archived(ledger: Slots, name: str, now: datetime) -> None:
+    """Note that something was archived by a name just now."""
+    note(ledger, ARCHIVED, now.date(), name, now)
 
 
 def not_copied(last: SlotClaim | None, copied: SlotClaim | None) -> str:

@@ -19,7 +19,7 @@ from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, SlotClaim
-from tradebot.timetable.sessions import COPIED, NOT_COPIED, FailedBackup, failed_backup, not_copied
+from tradebot.timetable.sessions import ARCHIVED, COPIED, NOT_COPIED, FailedBackup, failed_backup, not_copied
 
 MB = 1_000_000
 LAST_EVENTS = 500
@@ -143,6 +143,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         failed=_said(failed) if failed else "",
         damaged=tuple(f"{clean(each.name)}: {clean(each.why)}" for each in bad),
         coming=next((each.close for each in sessions if each.close > now), None),
+        archived_at=archived.at if (archived := app.ledger_view.last_claim(ARCHIVED)) else None,
         not_copied=clean(copy_failed) if app.settings.storage.backup_to else "",
     )
 

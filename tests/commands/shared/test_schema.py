@@ -341,6 +341,11 @@ def drills(bot: Keeper) -> None:
 
 def damaged(bot: Keeper) -> None:
     """Copy the books, damage them, and get them back both ways, refusals among it."""
+    (place := bot.folder.parent / "archived").mkdir()
+    pushed = f"archive push backups/journal {bot.folder}/journal.jsonl --to {place}"
+    bot.all_say(pushed, "archive push nonsense journal.jsonl --to nowhere")
+    for line in (f"archive list --from {place}", f"archive fetch backups/journal {place}/back --from {place}"):
+        keep(bot.kept, line, said(line))
     bot.all_say("backup", "backup --list", "journal verify", "journal verify nonsense", "recover", "restore nonsense")
     (copied,) = (path.name for path in (bot.folder / "backups").glob("*-by-hand"))
     bot.all_say(f"restore {copied}", f"restore {copied} --confirm {bot.tail()}", "recover")

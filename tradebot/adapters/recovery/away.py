@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +45,14 @@ class Place(Protocol):
 
     def content(self, name: str) -> Content | None:
         """Return what is there by a name; None if nothing is."""
+        ...
+
+    def names(self, under: str) -> Mapping[str, datetime]:
+        """Return what is there below a folder, such as `parts/`, and when each file was written."""
+        ...
+
+    def read_back(self, name: str) -> Content | None:
+        """Return what is there by a name, read byte by byte; None if nothing is."""
         ...
 
     def put(self, name: str, file: Path, content: Content) -> None:
@@ -198,12 +207,26 @@ class Folder:
         except OSError as error:
             raise self._refused("read", error) from error
 
+    def names(self, under: str) -> Mapping[str, datetime]:
+        """Return what is there below a folder, and when each file was written."""
+        try:
+            found = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
+            times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in found}
+        except OSError as error:
+            raise self._refused("read", error) from error
+        return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
+
+    def read_back(self, name: str) -> Content | None:
+        """Return what is there by a name; its content is always read."""
+        return self.content(name)
+
     def put(self, name: str, file: Path, content: Content) -> None:
         """Write a file under a temporary name, read it back, and rename it."""
         target = self._root / name
         draft = target.with_name(f"{DRAFT}{target.name}")
         try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
+            for folder in reversed([*target.parents][: len(Path(name).parents) - 1]):
+                folder.mkdir(mode=0o700, exist_ok=True)
             self._write(file, draft)
             require_whole(content_of(draft), content, self.where, name)
             with around("away.put"):

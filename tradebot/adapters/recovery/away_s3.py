@@ -6,6 +6,7 @@ The keys come from where boto3 looks for them: the environment, its own files, o
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,11 +46,16 @@ class Bucket:
 
     def backups(self) -> list[str]:
         """Return the names of the backups that are whole there, newest first."""
-        with self._reached():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-            names = [str(found["Key"]) for page in pages for found in page.get("Contents", ())]
-        own = (name.removeprefix(self._prefix).split("/") for name in names)
+        own = (name.split("/") for name in self.names(""))
         return sorted((parts[0] for parts in own if len(parts) == 2 and parts[1] == MANIFEST), reverse=True)
+
+    def names(self, under: str) -> Mapping[str, datetime]:
+        """Return what is there below a folder, and when each object was written."""
+        prefix = self._prefix + under
+        with self._reached():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            found = [one for page in pages for one in page.get("Contents", ())]
+        return {str(one["Key"]).removeprefix(self._prefix): one["LastModified"] for one in found}
 
     def content(self, name: str) -> Content | None:
         """Return what is there by a name, as it was read back when it was written; None if nothing is."""
@@ -67,14 +73,18 @@ class Bucket:
     def put(self, name: str, file: Path, content: Content) -> None:
         """Write an object, and read it back."""
         key = self._prefix + name
+        with self._reached(), opened_plain(file) as body:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={"sha256": content.sha256})
+        require_whole(self.read_back(name), content, self.where, name)
+
+    def read_back(self, name: str) -> Content:
+        """Return what is there by a name, read byte by byte."""
+        size, digest = 0, hashlib.sha256()
         with self._reached():
-            with opened_plain(file) as body:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={"sha256": content.sha256})
-            size, digest = 0, hashlib.sha256()
             for block in self._read(name):
                 size += len(block)
                 digest.update(block)
-        require_whole(Content(size, digest.hexdigest()), content, self.where, name)
+        return Content(size, digest.hexdigest())
 
     def get(self, name: str, file: Path) -> None:
         """Write what is there by a name to a file that doesn't exist yet."""

@@ -1,0 +1,169 @@
+"""`tradebot archive push|list|fetch`: market data, models, features and backups off this machine, by content."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.backup import place_of, place_off
+from commands.shared.plain import clean
+from commands.shared.surface import Json, Report, finish, on_bot
+from tradebot.errors import ExitCode
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+
+app = typer.Typer(help="Archive data and models by their content.", no_args_is_help=True, rich_markup_mode=None)
+SHORT = 12
+Name = Annotated[str, typer.Argument(metavar="NAME", help="KIND/NAME, such as market_data/ES or models/sac/one.")]
+To = Annotated[str, typer.Option("--to", metavar="PLACE", help="s3://BUCKET/PREFIX, or a folder.")]
+From = Annotated[str, typer.Option("--from", metavar="PLACE", help="s3://BUCKET/PREFIX, or a folder.")]
+
+
+class ArchivePushed(Struct, frozen=True):
+    """What was archived: its name and version, its files and their size, and how many contents had to be sent."""
+
+    name: str
+    version: str
+    files: int
+    bytes: int
+    sent: int
+    place: str
+
+
+class ArchiveRow(Struct, frozen=True):
+    """A version that is archived, and when it got there by the clock of the place.
+
+    `problem` says why it can't be fetched; it is empty otherwise.
+    """
+
+    name: str
+    version: str
+    at: datetime
+    files: int
+    bytes: int
+    problem: str
+
+
+class Archived(Struct, frozen=True):
+    """The versions that a place has, the newest first."""
+
+    place: str
+    versions: tuple[ArchiveRow, ...]
+
+
+class ArchiveFetched(Struct, frozen=True):
+    """What was fetched, and into which folder."""
+
+    name: str
+    version: str
+    files: int
+    bytes: int
+    folder: str
+
+
+def push(bot: "App", name: str, source: Path, to: str) -> Report:
+    """Archive a file or a folder; OperatorError or TemporaryError if it can't be."""
+    from tradebot.adapters.recovery import archive
+    from tradebot.timetable.sessions import note_archived
+
+    archive.require_name(name)
+    place = place_off(bot, to)
+    pushed, now = archive.push(source, name, place), bot.stamp_time()
+    with bot.pass_lock("archive"):
+        note_archived(bot.ledger, name, now)
+    data = ArchivePushed(name, *pushed, place.where)
+    return Report("archive-push", data, _render_pushed)
+
+
+def listed(place: str, under: str) -> Report:
+    """List what a place has, read from the place alone; exit 10 if a version can't be fetched."""
+    from tradebot.adapters.recovery.archive import versions
+
+    data = Archived(place, tuple(ArchiveRow(*one) for one in versions(place_of(place), under.strip("/"))))
+    code = ExitCode.FINDINGS if any(row.problem for row in data.versions) else ExitCode.DONE
+    return Report("archive-list", data, _render_listed, code)
+
+
+def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
+    """Fetch a version into a new folder; OperatorError if a byte of it was changed."""
+    from tradebot.adapters.recovery import archive
+
+    archive.require_name(name)
+    data = ArchiveFetched(name, *archive.fetch(place_of(place), name, version, folder), str(folder))
+    return Report("archive-fetch", data, _render_fetched)
+
+
+def _render_pushed(console: "Console", data: ArchivePushed) -> None:
+    size = f"{counted(data.files, 'file')}, {counted(data.bytes, 'byte')}"
+    console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
+    sent = f"{data.sent} sent and read back there" if data.sent else "all were there already"
+    console.print(f"  {size}; {sent}", markup=False)
+
+
+def _render_listed(console: "Console", data: Archived) -> None:
+    from commands.shared.times import stamp
+
+    console.print(f"{counted(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
+    for row in data.versions:
+        size = row.problem or f"{counted(row.files, 'file')}, {counted(row.bytes, 'byte')}"
+        told = f"  {stamp(row.at)}  {row.name} {row.version[:SHORT]}  {size}"
+        console.print(clean(told), markup=False, soft_wrap=True, style="red" if row.problem else None)
+
+
+def _render_fetched(console: "Console", data: ArchiveFetched) -> None:
+    size = f"{counted(data.files, 'file')}, {counted(data.bytes, 'byte')}"
+    console.print(f"Fetched {data.name} {data.version[:SHORT]} into {data.folder}", markup=False, soft_wrap=True)
+    console.print(f"  {size}, each as its hash says")
+
+
+@on_bot(
+    app,
+    "push",
+    epilog="tradebot archive push market_data/ES bars --to s3://lake/bots",
+)
+def _push(
+    bot: "App",
+    name: Name,
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with all that is in it.")],
+    to: To,
+) -> Report:
+    """Archive a file or a folder by its content.
+
+    NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. A content is sent once and read back;
+    nothing there is ever replaced or deleted.
+    """
+    return push(bot, name, source, to)
+
+
+@app.command("list", epilog="tradebot archive list --from s3://lake/bots\ntradebot archive list models --from /mnt/usb")
+def _list(
+    place: From,
+    under: Annotated[str, typer.Argument(metavar="[KIND]", help="A kind or a name [all].")] = "",
+    as_json: Json = False,
+) -> None:
+    """List what is archived.
+
+    Everything is read from the place itself. Exits with code 10 if a version was changed there.
+    """
+    finish(listed(place, under), as_json)
+
+
+@app.command("fetch", epilog="tradebot archive fetch market_data/ES bars --from s3://lake/bots")
+def _fetch(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; it must not be there yet.")],
+    place: From,
+    version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch what is archived into a new folder.
+
+    Each file is checked by its hash. The folder appears as a whole, or not at all.
+    """
+    finish(fetch(name, folder, place, version), as_json)

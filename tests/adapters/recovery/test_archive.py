@@ -1,0 +1,161 @@
+"""The archive: a version is there as a whole or not at all, and so is a folder that is fetched."""
+
+import errno
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.recovery import archive
+from tradebot.adapters.recovery.away import Folder
+from tradebot.errors import CannotWriteError, OperatorError
+
+NAME = "models/sac/one"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Folder:
+    (tmp_path / "place").mkdir()
+    return Folder(tmp_path / "place")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "card.json").write_bytes(b"{}")
+    (folder / "deep" / "same.json").write_bytes(b"{}")
+    (folder / "model.onnx").write_bytes(bytes(range(256)))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def points(act: Callable[[], object]) -> list[str]:
+    """Return the points that an act reaches."""
+    reached: list[str] = []
+    failpoint.hook = reached.append
+    try:
+        act()
+    finally:
+        failpoint.hook = None
+    return reached
+
+
+def killed_at(number: int, act: Callable[[], object]) -> None:
+    """Do something in a fork that SIGKILL ends at the point of a number."""
+    child = os.fork()
+    if child == 0:
+        left = [number]
+
+        def count(_: str) -> None:
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+
+        failpoint.hook = count
+        act()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def test_version_has_each_content_once_and_is_named_by_what_it_is(place: Folder, model: Path, tmp_path: Path) -> None:
+    first = archive.push(model, NAME, place)
+    assert (first.files, first.sent, archive.push(model, NAME, place).sent) == (3, 2, 0)
+    assert archive.push(model, "models/sac/two", place).sent == 0
+    (model / "card.json").write_bytes(b"[]")
+    second = archive.push(model, NAME, place)
+    assert second.sent == 1
+    assert {one.version for one in archive.versions(place, NAME)} == {first.version, second.version}
+    archive.fetch(place, NAME, first.version[:9], tmp_path / "back")
+    assert contents(tmp_path / "back") == {**contents(model), "card.json": b"{}"}
+
+
+def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
+    place: Folder, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "spare").mkdir()
+    of_push = points(lambda: archive.push(model, NAME, Folder(tmp_path / "spare")))
+    assert of_push
+    for number in range(len(of_push)):
+        (root := tmp_path / f"place{number}").mkdir()
+        killed_at(number, lambda root=root: archive.push(model, NAME, Folder(root)))  # type: ignore[misc]
+        assert all(not one.problem for one in archive.versions(Folder(root), ""))
+        archive.push(model, NAME, Folder(root))
+        assert contents(root).items() >= contents(tmp_path / "spare").items()
+    archive.push(model, NAME, place)
+    of_fetch = points(lambda: archive.fetch(place, NAME, None, tmp_path / "back"))
+    assert "archive.name.before" in of_fetch
+    for number in range(len(of_fetch)):
+        back = tmp_path / f"back{number}"
+        killed_at(number, lambda back=back: archive.fetch(place, NAME, None, back))  # type: ignore[misc]
+        if not back.exists():
+            archive.fetch(place, NAME, None, back)
+        assert contents(back) == contents(model)
+
+
+def test_full_disk_while_fetching_is_told_and_leaves_nothing(place: Folder, model: Path, tmp_path: Path) -> None:
+    archive.push(model, NAME, place)
+
+    def full(point: str) -> None:
+        if point == "archive.sync.before":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    failpoint.hook = full
+    try:
+        with pytest.raises(CannotWriteError, match="No space left"):
+            archive.fetch(place, NAME, None, tmp_path / "back")
+    finally:
+        failpoint.hook = None
+    assert {path.name for path in tmp_path.iterdir()} == {"place", "model"}
+
+
+def test_changed_manifest_is_refused_by_name(place: Folder, model: Path, tmp_path: Path) -> None:
+    version = archive.push(model, NAME, place).version
+    file = tmp_path / "place" / NAME / f"{version}.json"
+    file.write_bytes(file.read_bytes().replace(b"card.json", b"cart.json"))
+    (row,) = archive.versions(place, "models")
+    assert f"{NAME}/{version}.json in {place.where} was changed" in row.problem
+    with pytest.raises(OperatorError, match="was changed"):
+        archive.fetch(place, NAME, version, tmp_path / "back")
+
+
+@pytest.mark.parametrize("path", ["../out", "/out", "a//b", "a/./b", ""])
+def test_manifest_that_leads_elsewhere_is_refused(path: str, place: Folder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    stored = archive.Stored(1, "0" * 64)
+    encoded = msgspec.json.encode(archive.Manifest(archive.VERSION, NAME, {path: stored}))
+    version = hashlib.sha256(encoded).hexdigest()
+    (tmp_path / "place" / NAME).mkdir(parents=True)
+    (tmp_path / "place" / NAME / f"{version}.json").write_bytes(encoded)
+    with pytest.raises(OperatorError, match="names files elsewhere"):
+        archive.fetch(place, NAME, None, tmp_path / "back")
+
+
+@pytest.mark.parametrize("name", ["models/sac", "market_data/../x", "market_data/ES/", "other/x", "features", ""])
+def test_name_of_no_kind_is_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match="is no name of an archive"):
+        archive.require_name(name)
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [("bars.db-wal", "in use"), (".env", "may hold keys"), ("bars.db-journal", "in use")]
+)
+def test_database_in_use_and_keys_are_not_archived(left: str, told: str, place: Folder, model: Path) -> None:
+    (model / left).write_bytes(b"x")
+    with pytest.raises(OperatorError, match=told):
+        archive.push(model, NAME, place)
+    assert archive.versions(place, "") == []
+
+
+def test_link_is_not_followed(place: Folder, model: Path) -> None:
+    (model / "link").symlink_to(model / "card.json")
+    with pytest.raises(OperatorError, match="it is a link"):
+        archive.push(model, NAME, place)

@@ -1,0 +1,281 @@
+"""Archive files off this machine by the hash of their content, and fetch them back.
+
+A place has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`: the files,
+and which content each one has. Its own hash is in its name, and it is written last, so a version that was cut short
+isn't there. Nothing is ever replaced or deleted, and what is where is read from the place alone.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.recovery.away import DRAFT, Content, Place, content_of
+from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, require_plain
+from tradebot.adapters.state.state_folder import sync_folder
+from tradebot.errors import CannotWriteError, OperatorError, word
+
+OBJECTS, MANIFEST, VERSION = "objects", ".json", 1
+KINDS: Mapping[str, int] = {"market_data": 2, "models": 3, "features": 2, "backups": 2}
+"""The first word of a name, and how many words it has: models are named models/AGENT/ID."""
+MOST_FILES, MOST_BYTES = 10_000, 1 << 22
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,99}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+ANOTHER = "fetch another version, which tradebot archive list shows, or push what you have again to a new prefix"
+
+
+class Stored(Struct, frozen=True):
+    """A file of a version: its content's size in bytes and SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a version consists of: its name, and its files by their paths."""
+
+    version: int
+    name: str
+    files: dict[str, Stored]
+
+
+class Pushed(NamedTuple):
+    """What was archived: the version, how many files it has, their size, and how many contents were sent for it."""
+
+    version: str
+    files: int
+    bytes: int
+    sent: int
+
+
+class Fetched(NamedTuple):
+    """What was fetched: the version, how many files it has, and their size."""
+
+    version: str
+    files: int
+    bytes: int
+
+
+class Version(NamedTuple):
+    """A version that a place has, and when it got there; `problem` says why it can't be fetched."""
+
+    name: str
+    version: str
+    at: datetime
+    files: int
+    bytes: int
+    problem: str
+
+
+def require_name(name: str) -> str:
+    """Return a name; OperatorError if nothing can be archived by it."""
+    kind, *rest = name.split("/")
+    if KINDS.get(kind) != 1 + len(rest) or not all(map(_WORD.fullmatch, rest)):
+        raise OperatorError(
+            f"{word(name)} is no name of an archive",
+            "use market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME",
+        )
+    return name
+
+
+def push(source: Path, name: str, place: Place) -> Pushed:
+    """Archive a file, or all files of a folder; a content that is there isn't sent again.
+
+    What a new version needs and is there already is read back too: an upload that failed may have left it. Raises
+    OperatorError for what can't be archived, and for other bytes in the place; those are left as they are.
+    """
+    require_name(name)
+    try:
+        files = _files(source)
+        contents = {path: content_of(file) for path, file in files.items()}
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    manifest = Manifest(VERSION, name, {path: Stored(*content) for path, content in contents.items()})
+    encoded = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
+    version, sent = hashlib.sha256(encoded).hexdigest(), 0
+    pushed = Pushed(version, len(files), sum(content.bytes for content in contents.values()), 0)
+    if place.content(_key(name, version)) == Content(len(encoded), version):
+        return pushed
+    with _scratch() as scratch:
+        for content, file in {content: files[path] for path, content in contents.items()}.items():
+            sent += _put(file, content, place)
+        (scratch / "manifest").write_bytes(encoded)
+        place.put(_key(name, version), scratch / "manifest", Content(len(encoded), version))
+    return pushed._replace(sent=sent)
+
+
+def versions(place: Place, under: str) -> list[Version]:
+    """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
+    kinds = [under] if under else [*KINDS]
+    found = [(key, at) for kind in kinds for key, at in place.names(f"{kind}/").items() if key.endswith(MANIFEST)]
+    with _scratch() as scratch:
+        rows = [_version(place, key, at, scratch) for key, at in found]
+    return sorted(rows, key=lambda row: (row.at, row.name), reverse=True)
+
+
+def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
+    """Write a version, the newest one without a version, to a folder that appears as a whole or not at all.
+
+    Raises OperatorError if the folder is there, if the place hasn't got the version, or if a byte of it was changed.
+    """
+    require_name(name)
+    if os.path.lexists(to):
+        raise OperatorError(f"{to} is there already", "name a folder that isn't there yet")
+    chosen = _chosen(place, name, version)
+    draft = to.with_name(f"{DRAFT}{to.name}")
+    try:
+        with _scratch() as scratch:
+            manifest = _manifest(place, _key(name, chosen), scratch)
+        if draft.exists():
+            # Of a fetch that was cut short.
+            with around("archive.drop_earlier"):
+                shutil.rmtree(draft)
+        draft.mkdir(mode=0o700)
+        for path, stored in manifest.files.items():
+            _get(place, path, stored, draft)
+        with around("archive.name"):
+            draft.rename(to)
+        sync_folder(to.parent)
+    except OSError as error:
+        raise _unwritable(to, error) from error
+    finally:
+        with suppress(OSError), around("archive.drop"):
+            shutil.rmtree(draft)
+    files = manifest.files.values()
+    return Fetched(chosen, len(files), sum(one.bytes for one in files))
+
+
+def _files(source: Path) -> dict[str, Path]:
+    """Return what to archive by its path in the version; OperatorError for what is in use, too much, or nothing."""
+    if source.is_dir():
+        found = {file.relative_to(source).as_posix(): file for file in sorted(source.rglob("*")) if not file.is_dir()}
+    else:
+        found = {source.name: source}
+    if not found:
+        raise OperatorError(f"{source} has no files", "name a file, or a folder that has some")
+    if len(found) > MOST_FILES:
+        raise OperatorError(f"{source} has over {MOST_FILES:,} files", "archive its folders one by one")
+    for file in found.values():
+        require_plain(file)
+        if file.name.startswith(".env"):
+            raise OperatorError(f"{file} may hold keys, and these are never archived", "archive a folder without it")
+        if file.name.endswith(("-wal", "-journal", "-shm")):
+            raise OperatorError(f"{file} is of a database that is in use", "stop what uses it, then archive it again")
+        if any(file.with_name(f"{file.name}{ending}").exists() for ending in ("-wal", "-journal")):
+            raise OperatorError(f"{file} is a database that is in use", "stop what uses it, then archive it again")
+    return found
+
+
+def _put(file: Path, content: Content, place: Place) -> bool:
+    """Have a place have a content, and return True if it was sent."""
+    key = f"{OBJECTS}/{content.sha256}"
+    there = place.content(key)
+    if there is None:
+        try:
+            place.put(key, file, content)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        return True
+    if there != content or place.read_back(key) != content:
+        raise OperatorError(
+            f"{key} in {place.where} has other bytes than {file}",
+            "delete that object there, or archive to a new prefix; what is there was left as it is",
+        )
+    return False
+
+
+def _version(place: Place, key: str, at: datetime, scratch: Path) -> Version:
+    name, _, version = key.removesuffix(MANIFEST).rpartition("/")
+    try:
+        files = _manifest(place, key, scratch).files
+    except OperatorError as damaged:
+        return Version(name, version, at, 0, 0, damaged.message)
+    return Version(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
+
+
+def _chosen(place: Place, name: str, version: str | None) -> str:
+    """Return the version that is meant, whose first letters are enough."""
+    of_name = {key.rpartition("/")[2].removesuffix(MANIFEST): at for key, at in place.names(f"{name}/").items()}
+    found = sorted((at, known) for known, at in of_name.items() if known.startswith(version or ""))
+    if not found:
+        meant = f"{name} {version}" if version else name
+        raise OperatorError(f"{place.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
+    if version and len(found) > 1:
+        raise OperatorError(f"{name} has {len(found)} versions {version}…", "name more of its letters")
+    return found[-1][1]
+
+
+def _manifest(place: Place, key: str, scratch: Path) -> Manifest:
+    """Return a manifest that is there; OperatorError if it was changed, or leads elsewhere."""
+    name, _, version = key.removesuffix(MANIFEST).rpartition("/")
+    changed, size = OperatorError(f"{key} in {place.where} was changed", ANOTHER), place.content(key)
+    if size is None or size.bytes > MOST_BYTES or not _HASH.fullmatch(version):
+        raise changed
+    file = scratch / hashlib.sha256(key.encode()).hexdigest()
+    place.get(key, file)
+    encoded = file.read_bytes()
+    if hashlib.sha256(encoded).hexdigest() != version:
+        raise changed
+    try:
+        manifest = msgspec.json.decode(encoded, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise OperatorError(f"{key} in {place.where} is of another version", "upgrade tradebot") from error
+    hashes = [stored.sha256 for stored in manifest.files.values()]
+    if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
+        raise OperatorError(f"{key} in {place.where} names files elsewhere", ANOTHER)
+    return manifest
+
+
+def _is_inside(path: str) -> bool:
+    """Return True if a path leads to a file of its own folder, without detours."""
+    parts = path.split("/")
+    return not {"", ".", ".."} & {*parts} and "\0" not in path and PurePosixPath(path).as_posix() == path
+
+
+def _get(place: Place, path: str, stored: Stored, draft: Path) -> None:
+    """Write a file of a version; OperatorError if its content is missing or was changed."""
+    key, file = f"{OBJECTS}/{stored.sha256}", draft / path
+    if place.content(key) is None:
+        raise OperatorError(f"{path} is missing in {place.where}: there is no {key}", ANOTHER)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.get(key, file)
+    if content_of(file) != Content(stored.bytes, stored.sha256):
+        raise OperatorError(f"{path} was changed in {place.where}: {key} has other bytes", ANOTHER)
+    with opened_plain(file) as written, around("archive.sync"):
+        os.fsync(written.fileno())
+
+
+def _key(name: str, version: str) -> str:
+    return f"{name}/{version}{MANIFEST}"
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise _unwritable(Path(tempfile.gettempdir()), error) from error
+
+
+def _unreadable(source: Path, error: OSError) -> OperatorError:
+    at = error.filename or source
+    kind = "archived" if isinstance(error, NotPlainError) else "read"
+    return OperatorError(f"{at} can't be {kind}: {error.strerror or error}", f"see what is there: ls -ld {at}")
+
+
+def _unwritable(to: Path, error: OSError) -> OperatorError:
+    found = f"{to} can't be written: {error.strerror or error}"
+    if not to.parent.is_dir():
+        return CannotWriteError(found, f"make the folder that it is in: mkdir -p {to.parent}")
+    return CannotWriteError(found, f"free up disk space (df -h {to.parent}), or name another folder")
