@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import Bars, Cash, Cost, Profile
-from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
+from commands.backtest.parameters import Cash, Cost, Profile
+from commands.init.verb import Fill, Seed, Sessions, Venue
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, StateDir, finish
 
@@ -29,7 +29,7 @@ Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where 
 @app.command(
     "train",
     epilog="tradebot learn policy train --agent logistic --profile futures --symbol MES --sessions 20\n"
-    "tradebot learn policy train --agent ppo --seeds 5 --steps 200000 --bars mes.csv --drafts mine",
+    "tradebot learn policy train --agent ppo --seeds 5 --steps 200000 --config mine.yaml --drafts mine",
 )
 def _train(
     agent: AgentName = "ppo",
@@ -41,8 +41,6 @@ def _train(
     strategy: Strategy = "policy",
     to: Drafts = Path("drafts"),
     venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -65,7 +63,7 @@ def _train(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
@@ -75,7 +73,7 @@ def _train(
 @app.command(
     "walk",
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
-    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --bars mes.csv",
+    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400",
 )
 def _walk(
     key: Key,
@@ -89,8 +87,6 @@ def _walk(
     to: Kept = Path("policies"),
     workers: Workers = None,
     venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -115,7 +111,7 @@ def _walk(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
@@ -124,7 +120,7 @@ def _walk(
 
 @app.command(
     "judge",
-    epilog="tradebot learn policy judge --bars mes.csv --from 2026-11-02 --to 2026-11-27\n"
+    epilog="tradebot learn policy judge --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )
 def _judge(
@@ -134,8 +130,6 @@ def _judge(
         Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
     ] = None,
     venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -156,7 +150,7 @@ def _judge(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, bars=bars, bar_stamp=bar_stamp, first=days.first, last=days.last,
+        state_dir=state_dir, config=config, first=days.first, last=days.last,
         sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     finish(run(strategy, symbol, write, wish), as_json)
