@@ -118,6 +118,7 @@ class Driver:
         self._ask_from: datetime | None = None
         self._compared: object = None
         self._exited: object = None
+        self._traded: object = None
         self.count = Count()
 
     @property
@@ -209,7 +210,9 @@ class Driver:
             return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if (quiet or self._terms.only_due) and self._agrees(day.at(place)):
+            if self._traded is not None and self._traded == self._ahead.traded:
+                return
+            if quiet and self._agrees(day.at(place)):
                 return
             self._write_marks(day, place + 1)
             self._make_up(day, place)
@@ -260,6 +263,7 @@ class Driver:
         wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
         if quiet and not (wanted or self._always):
             self._passes.answered(call, proposed)
+            self._ask_after(proposed)
             return
         # The pass of exits of the same moment comes before this one.
         self._write_marks(day, place + 1)
@@ -269,9 +273,14 @@ class Driver:
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
                 self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
-            if self._terms.only_due and cycle.candidates and all(map(_is_counted_out, cycle.candidates)):
-                self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
+            if cycle.candidates and all(map(_is_counted_out, cycle.candidates)):
+                self._ask_after(proposed)
             self._look_ahead(day, now)
+
+    def _ask_after(self, proposed: Proposals) -> None:
+        """Ask nobody again until the slots are over that were asked about, if only what is due is played."""
+        if self._terms.only_due and self._ask_from is None:
+            self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
@@ -299,6 +308,7 @@ class Driver:
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
         self._compared = None if compared.findings else self._ahead.stamp
+        self._traded = self._ahead.traded if self._terms.only_due and not compared.findings else None
         return compared
 
     def _make_up(self, day: _Day, place: int) -> None:

@@ -63,6 +63,10 @@ class Ahead(Protocol):
     def stamp(self) -> object:
         """Return what differs as soon as an order, the cash or a position of the account does."""
 
+    @property
+    def traded(self) -> object:
+        """Return the same, but for what prices alone may change while something is held."""
+
     def only_interest_since(self, stamp: object) -> bool:
         """Return True if nothing but the cash has changed since the account had a stamp, and only by interest."""
 

@@ -22,7 +22,7 @@ from msgspec import Struct
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.recovery.away import DRAFT, Content, Place, content_of
 from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, require_plain
-from tradebot.adapters.state.state_folder import sync_folder
+from tradebot.adapters.state.state_folder import sync_folder, write_durably
 from tradebot.errors import CannotWriteError, OperatorError, word
 
 OBJECTS, MANIFEST, VERSION = "objects", ".json", 1
@@ -109,7 +109,7 @@ def push(source: Path, name: str, place: Place) -> Pushed:
     with _scratch() as scratch:
         for content, file in {content: files[path] for path, content in contents.items()}.items():
             sent += _put(file, content, place)
-        (scratch / "manifest").write_bytes(encoded)
+        write_durably(scratch / "manifest", encoded.decode())
         place.put(_key(name, version), scratch / "manifest", Content(len(encoded), version))
     return pushed._replace(sent=sent)
 

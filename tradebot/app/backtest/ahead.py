@@ -117,6 +117,10 @@ class EngineAhead:
         working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
         return len(account.orders), working, account.version, len(account.activities)
 
+    @property
+    def traded(self) -> object:
+        return self.stamp
+
     def only_interest_since(self, stamp: object) -> bool:
         if not isinstance(stamp, tuple):
             return False

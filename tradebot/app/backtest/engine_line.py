@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.ibkr.link import Patience
     from tradebot.app.backtest.told_rows import Executed, Told
     from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.engine.orders import Order
+    from tradebot.exchange.engine.orders import Execution, Order
     from tradebot.exchange.events import Event
     from tradebot.exchange.refusal import Refusal
 
@@ -62,6 +62,7 @@ class EngineLine:
         self.client = _Client(self)
         self._log, engine.emit = engine.emit, self._hear
         self._named: dict[str, Contract] = {}
+        self._executed: dict[str, tuple[Execution, tuple[Contract, Executed]]] = {}
         self._touched: dict[str, Order] = {}
         self._day_us = (0, 0)
 
@@ -134,13 +135,19 @@ class EngineLine:
             for name, one in executions_of(SimpleNamespace(activities=recent)).items()  # type: ignore[arg-type]
             if one.fill.at_us >= today_us
         }
-        rows = {
-            name: executed(self.contract(one.order.symbol), self.engine.market.grids[one.order.symbol], one)
-            for name, one in made.items()
-        }
+        rows = {name: self._executed_row(name, one) for name, one in made.items()}
         fees = (one for one in recent if isinstance(one, Activity) and one.about in rows)
         self.ears.commissions = {rows[one.about][1].execId: Commission(-one.net_amount) for one in fees}
         return list(rows.values())
+
+    def _executed_row(self, name: str, one: Execution) -> tuple[Contract, Executed]:
+        """Return what is told of an execution, which is made once for each of its states."""
+        kept = self._executed.get(name)
+        if kept is None or kept[0] is not one:
+            symbol = one.order.symbol
+            kept = one, executed(self.contract(symbol), self.engine.market.grids[symbol], one)
+            self._executed[name] = kept
+        return kept[1]
 
     def contract(self, symbol: str) -> Contract:
         """Return what names a contract in rows."""

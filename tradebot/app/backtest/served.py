@@ -99,6 +99,14 @@ class ServedAhead:
             return object()
         return len(account.orders), account.version, len(account.activities)
 
+    @property
+    def traded(self) -> object:
+        """Return what differs as soon as an order or anything booked may have changed; prices don't count."""
+        account = self._account
+        if account is None or account.open:
+            return object()
+        return len(account.orders), account.version, len(account.activities)
+
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
         view = self._reader.view()
         prices = {one.symbol: one.current_price for one in view.positions if one.current_price is not None}
