@@ -17,7 +17,7 @@ MINUTES = 12
 class Drawn:
     """A market of drawn prices, one a minute, whose bid and ask are a unit away; a session has `length` minutes."""
 
-    stamp = next_deed = None
+    stamp = traded = next_deed = None
     equity_moves, still = True, False
 
     def __init__(self, prices: dict[str, list[int]], length: int = MINUTES) -> None:

@@ -24,6 +24,13 @@ def test_configuration_is_all_but_the_seed() -> None:
     assert replace(JOB, settings={"gamma": 0.99}).configuration == JOB.configuration
 
 
+def test_steps_are_made_whole_and_some_settings_may_be_zero() -> None:
+    assert checked(replace(JOB, steps=20_000)).steps == 20_480
+    assert checked(replace(JOB, steps=20_480)).steps == 20_480
+    assert checked(replace(JOB, agent="td3", settings={"exploration": 0})).steps == 20_000
+    assert checked(replace(JOB, settings={"ent_coef": 0})).values["ent_coef"] == 0
+
+
 def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
     for agent, of in AGENTS.items():
         checked(Job(agent, 1, of.steps or 0))
@@ -38,6 +45,9 @@ def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
         ({"settings": {"gamma": -1.0}}, "can't be -1.0"),
         ({"settings": {"gamma": float("nan")}}, "can't be nan"),
         ({"settings": {"n_steps": 0.5}}, "can't be 0.5"),
+        ({"settings": {"gamma": 1.5}}, "can't be 1.5"),
+        ({"settings": {"learning_rate": 0}}, "can't be 0"),
+        ({"agent": "sac", "steps": 1_000}, "learns nothing in its first 1,000 steps"),
         ({"settings": {"n_steps": True}}, "can't be True"),
         ({"seed": -1}, "-1 is no seed"),
         ({"steps": 10}, "10 steps"),

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError, word
 from tradebot.learning.card import Action
+from tradebot.model.values import replace
 from tradebot.signals.features import OBSERVED, features
 
 if TYPE_CHECKING:
@@ -102,15 +103,22 @@ class Job(Struct, frozen=True):
         return sha256(json_text([self.agent, self.told, versions]).encode()).hexdigest()
 
 
+MAY_BE_ZERO = frozenset({"ent_coef", "exploration", "target_policy_noise", "target_noise_clip", "learning_starts"})
+AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
+
+
 def checked(job: Job) -> Job:
-    """Return a job that can be done; OperatorError naming what is wrong with it."""
+    """Return a job that can be done; OperatorError naming what is wrong with it.
+
+    An agent that learns from `n_steps` at a time is trained for as many more steps as fill the last ones.
+    """
     if job.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")
     for name, value in job.settings.items():
         if name not in job.of.settings:
             known = ", ".join(job.of.settings)
             raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {known}")
-        if not _fits(value, job.of.settings[name]):
+        if not _fits(name, value, job.of.settings[name]):
             raise OperatorError(
                 f"{name} of {job.agent} can't be {value!r}", f"it is shipped as {job.of.settings[name]}"
             )
@@ -120,14 +128,23 @@ def checked(job: Job) -> Job:
         raise OperatorError(
             f"{job.steps} steps are none to train for", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
         )
+    if job.of.steps is not None and job.steps <= (unlearned := int(job.values.get("learning_starts", 0))):
+        raise OperatorError(
+            f"{job.agent} learns nothing in its first {unlearned:,} steps, and it is to have {job.steps:,}",
+            "give it more, or change that: --set learning_starts=100",
+        )
     if wrong := [name for name in job.features if name not in features()]:
         raise OperatorError(f"there is no feature {word(wrong[0])}", "see docs/internals/FEATURES.md for their names")
     if not job.features or len(set(job.features)) < len(job.features):
         raise OperatorError("a job names each of its features once", "name at least one")
-    return job
+    at_a_time = int(job.values.get("n_steps", 1))
+    return replace(job, steps=-(-job.steps // at_a_time) * at_a_time)
 
 
-def _fits(value: Value, shipped: Value) -> bool:
-    """Return whether a value is of the kind of the shipped one, and above zero as all of them are."""
+def _fits(name: str, value: Value, shipped: Value) -> bool:
+    """Return whether a value is of the kind of the shipped one, and in the range of a setting of that name."""
     kinds = (int,) if isinstance(shipped, int) else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < float(value) < float("inf")
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    most = 1.0 if name in AT_MOST_ONE else MOST_STEPS
+    return 0 < float(value) <= most or (value == 0 and name in MAY_BE_ZERO)

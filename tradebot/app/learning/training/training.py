@@ -73,7 +73,7 @@ def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], N
 
     OperatorError if the job can't be done, what it needs isn't installed, or `place` can't be written.
     """
-    checked(job)
+    job = checked(job)
     if job.of.steps is None:
         network = _logistic(job, span)
     else:
