@@ -38,11 +38,13 @@ MONEY = Decimal(100_000)
 BOUND_MS, BOUND_MB = 100, 400
 NEED = FeatureNeed("5Min", (), optional=tuple(name for name in NAMES if not features()[name].of_the_moment))
 LAST = HOURS[-1]
+BEFORE = LAST.open.date() - timedelta(days=1)
+"""The day of the last known result of each model."""
 
 
 def trained(seed: int) -> Parts:
     """Return a model of all features, which answers its stored observations as its network does."""
-    made = card(NAMES, results=results(0.001 * seed, -0.0005))
+    made = card(NAMES, results=results(0.001 * seed, -0.0005, last=BEFORE))
     graph, shown = deep(WIDTH, made.inputs, seed), probe(made.inputs).observations
     member = member_of(Model("0" * 16, made, scaling(NAMES), probe(made.inputs), graph))
     assert isinstance(member, Member)
