@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.app.backtest.roads import Stub
 from tests.faults.pit import INDEXES
@@ -194,3 +196,28 @@ def test_falls_cost_a_tenth_of_how_far_the_rewards_are_below_their_highest_sum()
         assert other["reward"] == pytest.approx(one["reward"] - 0.1 * max(0.0, highest - reached), abs=1e-15)
         highest = max(highest, reached)
     assert plain != costly
+
+
+@pytest.mark.campaign
+@settings(max_examples=30)
+@given(actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=40))
+def test_rewards_add_up_to_what_the_account_has_gained_whatever_is_done(actions: list[int]) -> None:
+    told = steps(Terms(plan(5), SCALING), actions)
+    start = told[0]["equity"]
+    for place in range(1, len(told)):
+        total = sum(one["reward"] for one in told[: place + 1])
+        assert total == pytest.approx(float((told[place]["equity"] - start) / start), abs=1e-12)
+        unchanged = told[place]["refused"] or told[place]["position"] == actions[place - 1]
+        assert unchanged, "a target is reached within its step, or it is told why not"
+    assert all(abs(one["position"]) <= 2 for one in told)
+
+
+def test_an_episode_that_is_flat_overnight_ends_with_its_session() -> None:
+    venue = futures_venue(START, 2, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    two = plan(venue=venue, symbols=symbols, sessions=2)
+    ends = [played(Terms(two, SCALING, flat_overnight=each)) for each in (True, False)]
+    assert [rows[-1][3:] for rows in ends] == [(True, False)] * 2
+    assert len(ends[0]) < len(ends[1])
+    # Up to its end, it is the same episode.
+    assert ends[0][:-1] == ends[1][: len(ends[0]) - 1]

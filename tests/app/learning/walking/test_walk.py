@@ -114,6 +114,18 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
         walking._begin(of)
 
 
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"sessions": 3}'])
+def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content: str, tmp_path: Path) -> None:
+    of = walk_in(tmp_path)
+    walking._begin(of)
+    for place in range(len(of.splits)):
+        for who in (*of.seeds, "buy_and_hold", "rule", "logistic"):
+            (of.folder / UNITS / f"{place}-{who}.json").write_text(content)
+    with pytest.raises(OperatorError, match=r"0-1\.json can't be read") as told:
+        walk(of, 1, 1)
+    assert told.value.hint.startswith("it is played again once it is gone: rm ")
+
+
 @given(first=st.dates(date(2020, 1, 1), date(2026, 1, 1)), many=st.integers(300, 700))
 def test_no_session_is_trained_on_in_or_after_those_that_judge(first: date, many: int) -> None:
     dates = [day for place in range(many) if (day := first + timedelta(days=place)).weekday() < 5]

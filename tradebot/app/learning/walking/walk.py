@@ -14,6 +14,7 @@ from datetime import date
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ from tradebot.adapters.models.writing import write_model
 from tradebot.adapters.state.plain_files import read_plain
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import make_folder, write_durably
-from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.app.backtest.identity import market_of
 from tradebot.app.learning.training.job import Job
@@ -289,4 +290,10 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
 
 
 def _read(of: Walk, wanted: _Wanted, kind: Any) -> Any:
-    return decode(kind, json.loads(read_plain(of.folder / UNITS / wanted.file)))
+    file = of.folder / UNITS / wanted.file
+    try:
+        return decode(kind, json.loads(read_plain(file)))
+    except (OSError, ValueError, CodecError) as error:
+        raise OperatorError(
+            f"{file} can't be read: {error}", f"it is played again once it is gone: rm {quote(str(file))}"
+        ) from error
