@@ -34,7 +34,7 @@ campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedul
 	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(ARGS)
 
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
-	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py
+	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py tests/app/learning/walking/test_nodes.py
 
 demo-learning: .venv-rl/.dev  ## train a small policy and judge it, in ten minutes (TORCH=WHEEL, or TORCH=torch for 3 GB)
 	$(COMPILED) $(CODE)

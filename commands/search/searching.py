@@ -134,7 +134,7 @@ def study_of(made: Made, workers: int, *, resume: bool) -> Study:
         study.begin(wanted)
         return study
     study = Study(place.storage, place.name, space, workers=workers)
-    _require_same(study.made, wanted, made.name)
+    study.require_same(wanted, _CHANGED)
     return study
 
 
@@ -167,17 +167,6 @@ _CHANGED = {
     "space": "its space was another one",
     "everything": "the settings, or the market that is played, were others",
 }
-
-
-def _require_same(was: Mapping[str, Any] | None, now: Mapping[str, Any], name: str) -> None:
-    """Raise OperatorError if a study was made from something else: its trials couldn't be compared with new ones."""
-    if was is None:
-        raise OperatorError(f"the study {name} was never made to its end", "search anew: --study and another name")
-    for part, said in _CHANGED.items():
-        if was.get(part) != now[part]:
-            raise OperatorError(
-                f"the study {name} can't go on: {said}", "change that back, or search anew: --study and another name"
-            )
 
 
 def _play(made: Made, study: Study, workers: int) -> int:

@@ -40,14 +40,14 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Develop": (
         "strategy new", "strategy test", "strategy list", "learn policy train", "learn policy walk",
-        "learn policy judge", "model key", "model sign", "model check", "completion",
+        "learn policy study", "learn policy judge", "model key", "model sign", "model check", "completion",
     ),
 }  # fmt: skip
 """Every verb, as it is typed, by purpose."""
 ELSEWHERE = frozenset(
     {
         *("backtest", "compare", "completion", "demo", "init", "model key", "model sign", "search", "strategy new"),
-        *("learn policy train", "learn policy walk", "learn policy judge"),
+        *("learn policy train", "learn policy walk", "learn policy study", "learn policy judge"),
         *("archive list", "archive fetch", "watchdog"),
     }
 )

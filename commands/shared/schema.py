@@ -79,6 +79,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "learn-policy-train": ("commands.learn.policy.train:PolicyTrained",),
     "learn-policy-judge": ("commands.learn.policy.judge:PolicyJudged",),
     "learn-policy-walk": ("commands.learn.policy.walk:PolicyWalked",),
+    "learn-policy-study": ("commands.learn.policy.study:PolicyStudied",),
     "trades": ("commands.trades.report:Trades",),
     "pnl": ("commands.pnl.screen:ProfitAndLoss",),
     "trades-note": ("commands.trades.note:Noted",),

@@ -1,4 +1,4 @@
-"""`tradebot learn policy train|walk|judge`: learned policies, from bars to the evidence that a promotion needs."""
+"""`tradebot learn policy`: learned policies, from bars to the evidence that a promotion needs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,8 @@ import typer
 from commands.backtest.options import Wish
 from commands.backtest.parameters import Cash, Cost, Profile
 from commands.init.verb import Fill, Seed, Sessions, Venue
+from commands.search.how import On
+from commands.search.verb import Where
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, StateDir, finish
 
@@ -116,6 +118,61 @@ def _walk(
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(run(asked, How(to, key, workers), wish), as_json)
+
+
+@app.command(
+    "study",
+    epilog="tradebot learn policy study --agent ppo --space ppo.yaml --trials 30 --key ~/keys/models.pem\n"
+    "tradebot learn policy study --agent logistic --space c.yaml --key ~/keys/models.pem --on ray",
+)
+def _study(
+    key: Key,
+    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; docs/LEARN_POLICIES.md.")],
+    agent: AgentName = "ppo",
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=2, max=100_000, help="How many to try [of the space].")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--study", help="What to call the study [the agent's name].")] = None,
+    seeds: Seeds = 5,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Kept = Path("policies"),
+    workers: Workers = None,
+    on: Where = On.PROCESSES,
+    venue: Venue = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    seed: Seed = None,
+    profile: Profile = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Search for settings of an agent, walking forward.
+
+    A space says which settings are tried, and its seed which values come in which order. Each configuration is walked
+    forward with as by learn policy walk, and counts as one trial before it is trained. The first half of the judged
+    sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command goes on with a
+    study that was stopped.
+    """
+    from commands.learn.policy.study import Wanted, run
+    from commands.learn.policy.train import Asked
+    from commands.learn.policy.walk import How
+
+    days = days_of(first, last)
+    wish = Wish(
+        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
+    )  # fmt: skip
+    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers), wish), as_json)
 
 
 @app.command(

@@ -19,7 +19,9 @@ from tradebot.model.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.options import Wish
+    from commands.backtest.options import Planned, Wish
+    from tradebot.app.learning.training.job import Job
+    from tradebot.app.learning.walking.walk import Split, Walk
 
 
 class SplitRow(Struct, frozen=True):
@@ -50,37 +52,58 @@ class How(Struct, frozen=True):
     workers: int | None
 
 
-def run(asked: Asked, how: How, wish: "Wish") -> Report:
-    """Walk forward, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+class Ground(Struct, frozen=True):
+    """What is walked on: the plan and its market, a job for each seed, and the splits of the market's dates."""
+
+    planned: "Planned"
+    jobs: "Sequence[Job]"
+    splits: "tuple[Split, ...]"
+    days: tuple[date, ...]
+
+    def walk(self, asked: Asked, how: How, job: "Job", folder: Path) -> "Walk":
+        """Return the walk of a job in a folder."""
+        from tradebot.app.learning.walking.walk import Walk
+
+        seeds = tuple(each.seed for each in self.jobs)
+        return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
+
+
+def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
+    """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
     from tradebot.adapters.models.signing import read_key, require_extra
-    from tradebot.app.backtest.results import Results, Trial
     from tradebot.app.backtest.translating import session_of
     from tradebot.app.learning.training.torched import require_torch
-    from tradebot.app.learning.walking.walk import RESULTS, Walk, splits_of, walk
+    from tradebot.app.learning.walking.walk import splits_of
 
     require_extra("judging models")
     read_key(how.key)
     jobs = jobs_of(asked)
-    job = jobs[0]
-    if job.of.steps is not None:
-        require_torch(job.agent)
+    if jobs[0].of.steps is not None:
+        require_torch(jobs[0].agent)
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     days = tuple(session_of(session).date for session in planned.market.calendar.market)
-    folder = how.to.absolute() / f"{job.agent}-{job.configuration[:8]}"
-    splits = splits_of(planned.plan, days)
-    seeds = tuple(each.seed for each in jobs)
-    results = Results(planned.folder)
+    return Ground(planned, jobs, splits_of(planned.plan, days), days)
+
+
+def run(asked: Asked, how: How, wish: "Wish") -> Report:
+    """Walk forward, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+    from tradebot.app.backtest.results import Results, Trial
+    from tradebot.app.learning.walking.walk import RESULTS, folder_of, walk
+
+    ground = ground_of(asked, how, wish)
+    job, plan = ground.jobs[0], ground.planned.plan
+    of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))
+    results = Results(ground.planned.folder)
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} walking forward", 0, None)])
     trials = len(results.trials(asked.strategy))
-    of = Walk(planned.plan, asked.strategy, job, seeds, splits, days, folder, how.key.absolute())
-    with progress_bar(f"walking forward, {counted(len(splits), 'split')}") as said:
+    with progress_bar(f"walking forward, {counted(len(of.splits), 'split')}") as said:
         found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
-    judged = judged_by(planned.plan.settings.promotion, [(found, trials)])
-    rows = tuple(SplitRow(one.first, one.last, one.judged_first, one.judged_last) for one in splits)
-    data = PolicyWalked(job.agent, job.configuration, seeds, rows, str(folder / RESULTS), judged)
+    judged = judged_by(plan.settings.promotion, [(found, trials)])
+    rows = tuple(SplitRow(one.first, one.last, one.judged_first, one.judged_last) for one in of.splits)
+    data = PolicyWalked(job.agent, job.configuration, of.seeds, rows, str(of.folder / RESULTS), judged)
     code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
-    return Report("learn-policy-walk", data, _render, code, Identity("sandbox", planned.plan.settings.venue))
+    return Report("learn-policy-walk", data, _render, code, Identity("sandbox", plan.settings.venue))
 
 
 def _render(out: "Console", data: PolicyWalked) -> None:

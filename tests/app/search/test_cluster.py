@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -26,7 +26,7 @@ from tests.commands.search.test_search import said_by
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.app.backtest.results import Results, Trial
 from tradebot.app.search import cluster
-from tradebot.app.search.cluster import Seat, Work, packed, program_here
+from tradebot.app.search.cluster import Seat, TrialSeat, Work, packed, program_here
 from tradebot.app.search.space import read_space
 from tradebot.app.search.study import AGAIN, RESULT, WORKER, Study
 from tradebot.app.search.workers import Place
@@ -44,11 +44,11 @@ class DiedError(Exception):
 class Actor:
     """A worker of a made-up cluster: its methods run when they are asked for their answers."""
 
-    def __init__(self, seat: Seat, dies: bool) -> None:
+    def __init__(self, seat: TrialSeat, dies: bool) -> None:
         self.open = SimpleNamespace(remote=lambda *given: partial(seat.open, *given))
         self.play = SimpleNamespace(remote=lambda: partial(self._die, seat) if dies else partial(seat.play))
 
-    def _die(self, seat: Seat) -> None:
+    def _die(self, seat: TrialSeat) -> None:
         assert seat._study is not None
         assert seat._study.ask() is not None
         raise DiedError
@@ -59,8 +59,8 @@ class Ray:
 
     exceptions = SimpleNamespace(RayError=DiedError)
 
-    def __init__(self, deaths: int = 0) -> None:
-        self.deaths, self.made = deaths, 0
+    def __init__(self, deaths: int = 0, actor: Callable[..., Any] = Actor) -> None:
+        self.deaths, self.made, self.actor = deaths, 0, actor
 
     def cluster_resources(self) -> dict[str, float]:
         return {"CPU": 2.0}
@@ -69,9 +69,9 @@ class Ray:
         return value
 
     def remote(self, kind: type[Seat]) -> Any:
-        def made() -> Actor:
+        def made() -> Any:
             self.made += 1
-            return Actor(kind(), dies=self.made <= self.deaths)
+            return self.actor(kind(), dies=self.made <= self.deaths)
 
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=made))
 
@@ -81,7 +81,7 @@ class Ray:
     def get(self, answer: Any) -> Any:
         return answer()
 
-    def kill(self, actor: Actor) -> None:
+    def kill(self, actor: Any) -> None:
         """Do nothing: what isn't asked doesn't run."""
 
     def shutdown(self) -> None:
@@ -90,7 +90,7 @@ class Ray:
 
 def searched(place: tuple[str, ...], ray: Ray) -> Any:
     with (
-        patch.object(cluster, "_connected", lambda: ray),
+        patch.object(cluster, "connected", lambda: ray),
         patch("commands.search.verb.find_spec", lambda name: name),
         patch("commands.search.searching._varied", lambda *_: ((), ())),
     ):
@@ -133,14 +133,14 @@ def test_cluster_that_takes_its_driver_along_is_a_sentence(tmp_path: Path) -> No
 
 
 def test_node_with_another_program_plays_nothing() -> None:
-    answer = Seat().open("tradebot 9.9", b"")
+    answer = TrialSeat().open("tradebot 9.9", b"")
     assert "another version of tradebot" in answer["error"]
     assert "install the same there" in answer["hint"]
 
 
 def test_node_of_another_machine_refuses_a_storage_in_a_file() -> None:
     work = Work(b"", Place("study.journal", "one"), 2, "", {}, "", "elsewhere")
-    answer = Seat().open(program_here(), packed(work))
+    answer = TrialSeat().open(program_here(), packed(work))
     assert "in a file on elsewhere" in answer["error"]
     assert "address of a database" in answer["hint"]
 
@@ -173,7 +173,7 @@ def test_only_the_address_of_a_running_cluster_is_taken(monkeypatch: pytest.Monk
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
     with pytest.raises(OperatorError, match="the address of a cluster that runs"):
-        cluster._connected()
+        cluster.connected()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import product
 from math import exp, log, prod
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from msgspec import Struct
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -204,6 +204,19 @@ def _sentence(error: Any) -> str:
     return f"{place}: {expected(error)}" if place else expected(error)
 
 
+class Tryable(Protocol):
+    """A space with what says whether a combination of its values is valid; `source` is where the space is written."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def source(self) -> str: ...
+
+    def with_values(self, values: Values) -> object:
+        """Return what these values make; raise ConfigurationError if they make nothing valid."""
+
+
 class Spaced(Struct, frozen=True):
     """A space on a bot's settings: what the loader says of each combination."""
 
@@ -228,10 +241,10 @@ class Checked(Struct, frozen=True):
     why: str
 
 
-def check(spaced: Spaced) -> Checked:
-    """Try a space on the loader before anything is played: each setting's ends and choices, and drawn combinations.
+def check(spaced: Tryable) -> Checked:
+    """Try a space before anything is played: each setting's ends and choices, and drawn combinations.
 
-    A value that no combination of the others makes valid is refused, with what the loader says. Raises
+    A value that no combination of the others makes valid is refused, with what is wrong with it. Raises
     ConfigurationError naming it.
     """
     space = spaced.space
@@ -255,13 +268,13 @@ def check(spaced: Spaced) -> Checked:
     return Checked(len(combinations), len(refusals), refusals[0].message if refusals else "")
 
 
-def _require_valid(spaced: Spaced, name: str, value: Value, others: Sequence[Values]) -> None:
+def _require_valid(spaced: Tryable, name: str, value: Value, others: Sequence[Values]) -> None:
     first = _refusal(spaced, {name: value})
     if first is not None and all(_refusal(spaced, {**other, name: value}) for other in others):
         raise ConfigurationError(first.message, f"correct {spaced.source}, then search again")
 
 
-def _refusal(spaced: Spaced, values: Values) -> ConfigurationError | None:
+def _refusal(spaced: Tryable, values: Values) -> ConfigurationError | None:
     try:
         spaced.with_values(values)
     except ConfigurationError as refused:

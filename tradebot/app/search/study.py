@@ -98,7 +98,7 @@ def _whole(descriptor: int, size: int) -> int:
 def reaching(place: str) -> Iterator[None]:
     """Turn what goes wrong with a storage into a sentence; its address may hold a password and isn't repeated."""
     shown = f"the storage {place}" if "://" not in place else f"the storage ({place.partition('://')[0]})"
-    again = "make it reachable again and add --resume, or begin again without --resume if it is lost"
+    again = "make it reachable again and go on with the study (search: add --resume), or begin anew if it is lost"
     try:
         yield
     except (OSError, SQLAlchemyError, StorageInternalError) as error:
@@ -107,7 +107,7 @@ def reaching(place: str) -> Iterator[None]:
     except ImportError as error:
         lacks = f"{shown} needs a package that isn't installed: {error.name}"
         raise OperatorError(lacks, f"pip install {error.name}") from error
-    except JSONDecodeError as error:
+    except (JSONDecodeError, UnicodeDecodeError) as error:
         cure = "put a copy of it back, or search anew with --study and another name"
         raise OperatorError(f"{shown} is damaged: {error}", cure) from error
 
@@ -158,7 +158,7 @@ class Study:
             self._storage = opened(place, new=new)
             self._file = os.stat(place).st_ino if "://" not in place else None
             ways = [optuna.study.StudyDirection.MAXIMIZE] * len(space.objectives)
-            sampler = _sampler(space, workers)
+            sampler = sampler_of(space, workers)
             if new and name in optuna.get_all_study_names(self._storage):
                 self._forget_unfinished()
             if new:
@@ -192,6 +192,23 @@ class Study:
         """Return what the study was made from; None if whoever made it died before it was whole."""
         with self._reaching():
             return self._study.user_attrs.get(MADE)
+
+    def require_same(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
+        """Raise OperatorError if the study was made from something else: its trials couldn't be compared with new ones.
+
+        `changed` says of each part, in the order in which they are compared, what it means that it differs.
+        """
+        was = self.made
+        if was is None:
+            raise OperatorError(
+                f"the study {self.name} was never made to its end", "search anew: --study and another name"
+            )
+        for part, said in changed.items():
+            if was.get(part) != now[part]:
+                raise OperatorError(
+                    f"the study {self.name} can't go on: {said}",
+                    "change that back, or search anew: --study and another name",
+                )
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -349,7 +366,8 @@ def _distribution(one: Between | Sequence[Any]) -> BaseDistribution:
     return FloatDistribution(float(one.low), float(one.high), log=one.log, step=float(one.step) if one.step else None)
 
 
-def _sampler(space: Space, workers: int) -> optuna.samplers.BaseSampler:
+def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
+    """Return what draws the values of trials; alone, with the space's seed."""
     if not space.learns:
         return optuna.samplers.RandomSampler(seed=space.seed)
     with warnings.catch_warnings():

@@ -37,7 +37,7 @@ MOST_DEATHS = 10
 """After so many deaths in a row without a finished trial, something else is wrong than one trial."""
 LOOK_S = 60.0
 """How often somebody looks for trials whose workers have died on other machines."""
-CLUSTER_GONE = "see ray status; once the cluster is there again, the same command with --resume goes on"
+CLUSTER_GONE = "see ray status; once the cluster is there again, the same command goes on (search: add --resume)"
 Tell = Callable[[Mapping[str, object]], None]
 """Is given what a child tells its parent: a finished trial, a worker elsewhere, or an error."""
 

@@ -15,10 +15,11 @@ from tests.app.learning.test_environment import SCALING, START, plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.models.running import member_of, self_test
 from tradebot.app.learning.environment import Terms
-from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.decision import Decision
+from tradebot.model.values import replace
 
 ROOT = Path(__file__).resolve().parents[4]
 NAMES = ("rsi_14", "return_3")
@@ -63,6 +64,15 @@ def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(a
         assert self_test(member, model) is None
     assert models[0].graph == models[1].graph
     assert models[0].card.recurrent == (agent == "recurrent_ppo")
+
+
+@torch_here
+@pytest.mark.campaign
+def test_network_whose_weights_are_no_numbers_is_no_model(tmp_path: Path) -> None:
+    wild = replace(job("sac"), steps=1000, settings={**job("sac").settings, "learning_rate": 1.0})
+    with pytest.raises(DivergedError, match="sac with seed 3 learned weights that are no numbers"):
+        train(wild, span(), tmp_path / "draft", Told((3,), 1))
+    assert not (tmp_path / "draft").exists()
 
 
 @torch_here

@@ -1,6 +1,6 @@
 """A walk trains before it judges, keeps what is finished, and its results can be judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.translating import session_of
-from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.walking import walk as walking
 from tradebot.app.learning.walking.judging import Hold, judged
@@ -41,6 +41,7 @@ def days(of: Plan) -> tuple[date, ...]:
 
 
 def walk_in(folder: Path) -> Walk:
+    folder.mkdir(exist_ok=True)
     key = folder / "key"
     if not key.exists():
         make_key(key)
@@ -68,26 +69,25 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    play: Callable[..., None] = walking._play
+    play: Callable[..., None] = walking.play
 
-    def killed(of: Walk, wanted: walking._Wanted, trials: int) -> None:
+    def killed(of: Walk, wanted: walking.Wanted, trials: int) -> None:
         made.append(wanted.file)
         if len(made) == 3:
             raise KeyboardInterrupt
         play(of, wanted, trials)
 
-    def one_by_one(of: Walk, left: list[walking._Wanted], trials: int, workers: int, said: object) -> None:
+    def one_by_one(of: Walk, left: Sequence[walking.Wanted], trials: int, workers: int, said: object) -> None:
         for wanted in left:
-            walking._play(of, wanted, trials)
+            walking.play(of, wanted, trials)
 
-    monkeypatch.setattr(walking, "_play_all", one_by_one)
-    monkeypatch.setattr(walking, "_play", killed)
+    monkeypatch.setattr(walking, "play", killed)
     of = walk_in(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        walk(of, 3, 1)
+        walk(of, 3, 1, player=one_by_one)
     assert not (of.folder / RESULTS).exists()
     assert len(list((of.folder / UNITS).iterdir())) == 2
-    results = walk(of, 3, 1)
+    results = walk(of, 3, 1, player=one_by_one)
     # The one in whose middle it was killed is played again, and no other twice.
     assert len(made) == len(set(made)) + 1
     assert results == read_policy_results(of.folder / RESULTS)
@@ -96,7 +96,7 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     # The policy is the logistic baseline here, so both are the same.
     assert results.benchmarks["logistic"] == results.runs[0].returns
     assert results.runs[0].later != results.runs[0].returns
-    again = walk(of, 3, 1)
+    again = walk(of, 3, 1, player=one_by_one)
     assert (again, len(made)) == (results, len(set(made)) + 1)
 
 
@@ -124,6 +124,26 @@ def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content
     with pytest.raises(OperatorError, match=r"0-1\.json can't be read") as told:
         walk(of, 1, 1)
     assert told.value.hint.startswith("it is played again once it is gone: rm ")
+
+
+def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverging(*of: object) -> str:
+        raise DivergedError("sac learned weights that are no numbers")
+
+    monkeypatch.setattr(walking, "_trained", diverging)
+    of = replace(walk_in(tmp_path), benchmarks=tmp_path / "before")
+    for place in range(len(of.splits)):
+        for name in ("buy_and_hold", "rule", "logistic"):
+            played = tmp_path / "before" / UNITS / f"{place}-{name}.json"
+            played.parent.mkdir(parents=True, exist_ok=True)
+            played.write_text("{}")
+    for _ in range(2):
+        # The second time, and for the benchmarks, nothing is played at all.
+        with pytest.raises(DivergedError, match="no numbers") as told:
+            walk(of, 1, 1)
+        assert "a lower learning_rate" in told.value.hint
+        monkeypatch.setattr(walking, "play", None)
+    assert not (of.folder / RESULTS).exists()
 
 
 @given(first=st.dates(date(2020, 1, 1), date(2026, 1, 1)), many=st.integers(300, 700))

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
 
 
+class DivergedError(OperatorError):
+    """Raised when an agent has learned weights that are no numbers: the same job does so again."""
+
+    def __init__(self, message: str, hint: str = "try other settings, such as a lower learning_rate") -> None:
+        super().__init__(message, hint)
+
+
 class Agent(Struct, frozen=True):
     """A way to learn: what its networks answer, whether they remember, and its own settings as they are shipped.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tradebot.app.learning.gymnasium_env import gymnasium_env
 from tradebot.app.learning.training.graphs import Layer, Remembering, remembering, stacked
+from tradebot.app.learning.training.job import DivergedError
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def require_torch(agent: str) -> None:
 
 
 def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
-    """Return the network that an agent has learned in the environment; the same job learns the same on one machine."""
+    """Return the network that an agent has learned in the environment; the same job learns the same on one machine.
+
+    DivergedError if its weights are no numbers in the end.
+    """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
 
@@ -66,10 +70,20 @@ def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
     try:
         model = _MODELS[job.agent](job, env)
         model.learn(job.steps, callback=Saying())
+    except ValueError:
+        # What samples an action refuses weights that are no numbers.
+        if _is_finite(model.policy):
+            raise
     finally:
         env.close()
+    if not _is_finite(model.policy):
+        raise DivergedError(f"{job.agent} with seed {job.seed} learned weights that are no numbers")
     model.policy.set_training_mode(False)
     return _NETWORKS[job.agent](model.policy)
+
+
+def _is_finite(policy: Any) -> bool:
+    return all(bool(weights.isfinite().all()) for weights in policy.parameters())
 
 
 def _ppo(job: Job, env: Any) -> Any:

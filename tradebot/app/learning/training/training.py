@@ -71,7 +71,8 @@ def span_of(
 def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
     """Train a job on a span, write the draft to `place`, and return that; nothing is there until all of it is.
 
-    OperatorError if the job can't be done, what it needs isn't installed, or `place` can't be written.
+    DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
+    installed, or `place` can't be written.
     """
     job = checked(job)
     if job.of.steps is None:

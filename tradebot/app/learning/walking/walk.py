@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from datetime import date
 from hashlib import sha256
 from multiprocessing import get_context
@@ -24,13 +27,14 @@ from tradebot.adapters.models.folder import SUMS, Parts
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.models.writing import write_model
+from tradebot.adapters.plugins.kernel import end_with_parent
 from tradebot.adapters.state.plain_files import read_plain
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import make_folder, write_durably
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.app.backtest.identity import market_of
-from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Told, span_of, train
 from tradebot.app.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
@@ -44,7 +48,7 @@ from tradebot.views.performance.returns import sessions_per_year
 from tradebot.views.selection.splits import rolling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from tradebot.app.backtest.run import Plan
 
@@ -65,6 +69,8 @@ class Walk(Struct, frozen=True):
     """What is walked: a plan with the policy `name` alone, a job whose seed is one of `seeds`, and where it is kept.
 
     `key` is the file of the private key that its models are signed with. `market` has the dates of all sessions.
+    `benchmarks` is the folder of another walk in the same splits of the same plan and on the same features: what is
+    there needn't be played again.
     """
 
     plan: Plan
@@ -75,6 +81,7 @@ class Walk(Struct, frozen=True):
     market: tuple[date, ...]
     folder: Path
     key: Path
+    benchmarks: Path | None = None
 
 
 class Unit(Struct, frozen=True):
@@ -86,7 +93,13 @@ class Unit(Struct, frozen=True):
     later: Judged
 
 
-class _Wanted(NamedTuple):
+class Diverged(Struct, frozen=True):
+    """What stands in place of a unit whose agent has learned weights that are no numbers."""
+
+    diverged: str
+
+
+class Wanted(NamedTuple):
     """Something to play: a seed of the configuration or a benchmark, in a split."""
 
     place: int
@@ -95,6 +108,11 @@ class _Wanted(NamedTuple):
     @property
     def file(self) -> str:
         return f"{self.place}-{self.who}.json"
+
+
+def folder_of(folder: Path, job: Job) -> Path:
+    """Return where a configuration is walked."""
+    return folder / f"{job.agent}-{job.configuration[:8]}"
 
 
 def splits_of(plan: Plan, market: Sequence[date]) -> tuple[Split, ...]:
@@ -112,20 +130,50 @@ def splits_of(plan: Plan, market: Sequence[date]) -> tuple[Split, ...]:
     return found
 
 
+def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
+    """Play in so many processes of this machine; `said` is told how many are played so far."""
+    # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
+    _Forked.walk = of
+    with ProcessPoolExecutor(min(workers, len(left)), get_context("fork"), _end_with_parent) as pool:
+        playing = [pool.submit(_play_forked, one, trials) for one in left]
+        try:
+            for done, each in enumerate(as_completed(playing), 1):
+                each.result()
+                said(done)
+        except BrokenProcessPool as error:
+            raise OperatorError(
+                "a process of the walk has died, perhaps for lack of memory", "run the same command: it goes on"
+            ) from error
+        finally:
+            for each in playing:
+                each.cancel()
+
+
+Player = Callable[[Walk, Sequence[Wanted], int, int, Callable[[int], None]], None]
+"""Plays what is wanted of a walk, with the number of trials, in so many processes."""
+
+
 def walk(
-    of: Walk, trials: int, workers: int, said: Callable[[int, int], None] = lambda done, total: None
+    of: Walk,
+    trials: int,
+    workers: int,
+    said: Callable[[int, int], None] = lambda done, total: None,
+    player: Player = play_here,
 ) -> kept.PolicyResults:
     """Play what isn't finished, write the results beside it, and return them.
 
-    OperatorError if the folder is that of another walk, or something can't be trained; what is done is kept.
+    DivergedError if an agent learned nothing that is a number with one of the seeds. OperatorError if the folder is
+    that of another walk, or something can't be trained; what is done is kept.
     """
     _begin(of)
+    if of.benchmarks is not None:
+        _take_benchmarks(of, of.benchmarks)
     everyone: tuple[int | str, ...] = (*of.seeds, *kept.BENCHMARKS)
-    wanted = [_Wanted(place, who) for place in range(len(of.splits)) for who in everyone]
+    wanted = [Wanted(place, who) for place in range(len(of.splits)) for who in everyone]
     left = [one for one in wanted if not (of.folder / UNITS / one.file).exists()]
     said(len(wanted) - len(left), len(wanted))
     if left:
-        _play_all(of, left, trials, workers, lambda done: said(len(wanted) - len(left) + done, len(wanted)))
+        player(of, left, trials, workers, lambda done: said(len(wanted) - len(left) + done, len(wanted)))
     results = _put_together(of, trials)
     write_durably(of.folder / RESULTS, json_text(encode(results)))
     return results
@@ -145,9 +193,8 @@ def _begin(of: Walk) -> None:
     try:
         found = json.loads(read_plain(file))
     except FileNotFoundError:
-        for place in (of.folder, of.folder / UNITS):
-            if not place.is_dir():
-                make_folder(place)
+        if not (of.folder / UNITS).is_dir():
+            make_folder(of.folder / UNITS)
         write_durably(file, json_text(identity))
         return
     except ValueError:
@@ -158,22 +205,12 @@ def _begin(of: Walk) -> None:
         )
 
 
-def _play_all(of: Walk, left: Sequence[_Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
-    _Forked.walk = of
-    with ProcessPoolExecutor(min(workers, len(left)), get_context("fork")) as pool:
-        playing = [pool.submit(_play_forked, one, trials) for one in left]
-        try:
-            for done, each in enumerate(as_completed(playing), 1):
-                each.result()
-                said(done)
-        except BrokenProcessPool as error:
-            raise OperatorError(
-                "a process of the walk has died, perhaps for lack of memory", "run the same command: it goes on"
-            ) from error
-        finally:
-            for each in playing:
-                each.cancel()
+def _take_benchmarks(of: Walk, other: Path) -> None:
+    files = [Wanted(place, name).file for place in range(len(of.splits)) for name in kept.BENCHMARKS]
+    for file in files:
+        there, here = other / UNITS / file, of.folder / UNITS / file
+        if there.exists() and not here.exists():
+            write_durably(here, read_plain(there).decode())
 
 
 class _Forked:
@@ -182,11 +219,17 @@ class _Forked:
     walk: Walk
 
 
-def _play_forked(wanted: _Wanted, trials: int) -> None:
-    _play(_Forked.walk, wanted, trials)
+def _end_with_parent() -> None:
+    # A system that can't do this leaves them to the person who killed their parent.
+    with suppress(OSError):
+        end_with_parent(signal.SIGKILL)
 
 
-def _play(of: Walk, wanted: _Wanted, trials: int) -> None:
+def _play_forked(wanted: Wanted, trials: int) -> None:
+    play(_Forked.walk, wanted, trials)
+
+
+def play(of: Walk, wanted: Wanted, trials: int) -> None:
     """Train and judge one model, or judge one benchmark, and keep what came of it."""
     split = of.splits[wanted.place]
     within = Within(split.judged_first, split.judged_last)
@@ -198,11 +241,11 @@ def _play(of: Walk, wanted: _Wanted, trials: int) -> None:
     elif wanted.who == LOGISTIC:
         found = _judged_as_it_is(of, wanted, _trained(of, wanted, Job(LOGISTIC, 0, 0, {}, of.job.features), trials))
     else:
-        found = _unit(of, wanted, _trained(of, wanted, replace(of.job, seed=int(wanted.who)), trials))
+        found = _unit(of, wanted, trials)
     write_durably(of.folder / UNITS / wanted.file, json_text(encode(found)))
 
 
-def _trained(of: Walk, wanted: _Wanted, job: Job, trials: int) -> str:
+def _trained(of: Walk, wanted: Wanted, job: Job, trials: int) -> str:
     """Train a job in a split, sign what came of it, and return its name among the walk's models."""
     split = of.splits[wanted.place]
     span = span_of(of.plan, of.name, job.features, Within(split.first, split.last))
@@ -212,13 +255,17 @@ def _trained(of: Walk, wanted: _Wanted, job: Job, trials: int) -> str:
     return write_model(of.folder / MODELS, parts, read_key(of.key))
 
 
-def _unit(of: Walk, wanted: _Wanted, model: str) -> Unit:
+def _unit(of: Walk, wanted: Wanted, trials: int) -> Unit | Diverged:
+    try:
+        model = _trained(of, wanted, replace(of.job, seed=int(wanted.who)), trials)
+    except DivergedError as error:
+        return Diverged(error.message)
     digest = sha256((of.folder / MODELS / model / SUMS).read_bytes()).hexdigest()
     plain = _judged_as_it_is(of, wanted, model)
     return Unit(model, digest, plain, _judged_as_it_is(of, wanted, model, later=True))
 
 
-def _judged_as_it_is(of: Walk, wanted: _Wanted, model: str, *, later: bool = False) -> Judged:
+def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = False) -> Judged:
     """Judge a model in a split, by the strategy that it would act for."""
     split, signed = of.splits[wanted.place], Signed(of.folder / MODELS, public_of(read_key(of.key)))
     within = Within(split.judged_first, split.judged_last)
@@ -228,8 +275,8 @@ def _judged_as_it_is(of: Walk, wanted: _Wanted, model: str, *, later: bool = Fal
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     """Return the results of all splits, one after another."""
     many = range(len(of.splits))
-    units = {seed: [_read(of, _Wanted(place, seed), Unit) for place in many] for seed in of.seeds}
-    benchmarks = {name: [_read(of, _Wanted(place, name), Judged) for place in many] for name in kept.BENCHMARKS}
+    units = {seed: [_read(of, Wanted(place, seed), Unit) for place in many] for seed in of.seeds}
+    benchmarks = {name: [_read(of, Wanted(place, name), Judged) for place in many] for name in kept.BENCHMARKS}
     sessions = tuple(day for one in units[of.seeds[0]] for day in one.plain.sessions)
     runs = tuple(
         kept.Run(
@@ -289,10 +336,13 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
                 yield kept.TriedReturns(found.configuration, _typical(found.runs))
 
 
-def _read(of: Walk, wanted: _Wanted, kind: Any) -> Any:
+def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
     try:
-        return decode(kind, json.loads(read_plain(file)))
+        found = json.loads(read_plain(file))
+        if "diverged" in found:
+            raise DivergedError(found["diverged"])
+        return decode(kind, found)
     except (OSError, ValueError, CodecError) as error:
         raise OperatorError(
             f"{file} can't be read: {error}", f"it is played again once it is gone: rm {quote(str(file))}"

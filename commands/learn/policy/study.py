@@ -1,0 +1,263 @@
+"""`tradebot learn policy study`: search over configurations of one agent, each walked forward with."""
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from commands.learn.policy.train import Asked, jobs_of
+from commands.learn.policy.walk import How, ground_of
+from commands.search.how import On
+from commands.shared.boundary import TerminatedError
+from commands.shared.plain import Identity, clean
+from commands.shared.surface import Report, progress_bar
+from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.backtest.options import Wish
+    from tradebot.app.backtest.results import Results
+    from tradebot.app.learning.walking.study import Sought, Varied
+    from tradebot.app.learning.walking.walk import Player
+    from tradebot.app.search.in_turn import InTurn
+
+SHOWN = 10
+"""So many trials are shown; the document has all of them."""
+LINES = frozenset({"settings", "sampler", "trials", "seed"})
+"""What a space says to a study of policies."""
+CHANGED = {
+    "versions": "it was made by another version of tradebot or of a strategy's package",
+    "agent": "its agent, or what --set, --steps or --seeds say of it, was another one",
+    "features": "it learned from other features",
+    "space": "its space was another one",
+    "market": "it was played on another market, or in other splits of it",
+    "everything": "the settings were others",
+}
+
+
+class Wanted(Struct, frozen=True):
+    """What a study is asked for besides its walks: its space, how many trials, its name, and where it is played."""
+
+    space: Path
+    trials: int | None
+    name: str | None
+    on: On
+
+
+class Span(Struct, frozen=True):
+    """Sessions from one to another."""
+
+    first: date
+    last: date
+    sessions: int
+
+
+class PolicyTried(Struct, frozen=True):
+    """A configuration: its rank and its place among the trials, what was changed, and what it earned.
+
+    `sharpe` is the median seed's ratio a year in the sessions that choose, and `held_out` the same in those held out;
+    `positive` of its seeds earned something where it was chosen, and `trades` is the median over seeds in all sessions.
+    """
+
+    rank: int
+    trial: int
+    configuration: str
+    settings: Mapping[str, Any]
+    sharpe: float
+    held_out: float
+    positive: int
+    seeds: int
+    trades: float
+    file: str
+
+
+class PolicyStudied(Struct, frozen=True):
+    """A study: its journal, the sessions that choose and those held out, and its configurations, best first.
+
+    `trials` of the study gave so many different configurations; `left_out` counts those that weren't trained by why.
+    `counted` are all configurations that were ever trained.
+    """
+
+    agent: str
+    name: str
+    journal: str
+    sampler: str
+    trials: int
+    counted: int
+    splits: int
+    chosen: Span
+    held_out: Span
+    left_out: Mapping[str, int]
+    tried: tuple[PolicyTried, ...]
+
+
+def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
+    """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
+    from commands.search.verb import require_extras
+    from tradebot.adapters.state.lock import hold
+    from tradebot.adapters.state.state_folder import make_folder
+    from tradebot.app.backtest.results import Results
+    from tradebot.app.learning.walking.study import Sought
+
+    require_extras(wanted.on)
+    name, folder = _name(wanted, asked), how.to.absolute()
+    varied = _varied(asked, wanted)
+    ground = ground_of(asked, how, wish)
+    of = Sought(varied, ground.walk(asked, how, varied.job, folder))
+    chosen, held_out = _spans(of)
+    results = Results(ground.planned.folder)
+    if not folder.is_dir():
+        make_folder(folder)
+    with hold(folder, "learn policy study", 0.0, f"{name}.lock"):
+        study = _study(of, folder / f"{name}.journal", name)
+        tried = _played(of, study, results, _player(how, wanted.on))
+    data = PolicyStudied(
+        asked.agent, name, study.place, varied.space.sampler, len(study.in_order()),
+        len(results.trials(asked.strategy)), len(of.walk.splits), chosen, held_out, study.reasons(), tried,
+    )  # fmt: skip
+    return Report("learn-policy-study", data, _render, whose=Identity("sandbox", of.walk.plan.settings.venue))
+
+
+def _name(wanted: Wanted, asked: Asked) -> str:
+    from tradebot.app.backtest.results import NAME
+
+    name = wanted.name or asked.agent
+    if not NAME.fullmatch(name):
+        raise OperatorError(
+            f"a study can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
+        )
+    return name
+
+
+def _varied(asked: Asked, wanted: Wanted) -> "Varied":
+    """Return what is varied; ConfigurationError naming what in the space can't be."""
+    from tradebot.app.learning.training.job import AGENTS
+    from tradebot.app.learning.walking.study import Varied
+    from tradebot.app.search.space import check, read_space
+
+    space, source = read_space(wanted.space), clean(str(wanted.space))
+    if other := sorted(space.model_fields_set - LINES):
+        raise ConfigurationError(
+            f"{source}: {other[0]} says nothing to a study of policies, which looks for the median Sharpe ratio",
+            f"remove that line; these may be there: {', '.join(sorted(LINES))}",
+        )
+    if wanted.trials is not None:
+        space = space.model_copy(update={"trials": wanted.trials})
+    job = jobs_of(asked)[0]
+    varied = Varied(job, asked.steps if asked.steps is not None else AGENTS[job.agent].steps or 0, space, source)
+    varied.require_settings()
+    check(varied)
+    return varied
+
+
+def _spans(of: "Sought") -> tuple[Span, Span]:
+    """Return the judged sessions that choose, and those that are held out."""
+    from tradebot.app.learning.walking.study import choosing, judged_in
+    from tradebot.views.selection.splits import learned
+
+    days = judged_in(of.walk.splits, of.walk.market)
+    chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
+    held_out = days[learned(len(days)) :]
+    return Span(chosen[0], chosen[-1], len(chosen)), Span(held_out[0], held_out[-1], len(held_out))
+
+
+def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
+    """Return the study, a new one or the one that is there; OperatorError if that one was of something else."""
+    from hashlib import sha256
+
+    from tradebot.adapters.text.canonical import json_text
+    from tradebot.adapters.text.codec import encode
+    from tradebot.app.backtest.identity import identity_of, market_of
+    from tradebot.app.search.in_turn import InTurn
+    from tradebot.signals.features import features
+
+    def digest(*parts: object) -> str:
+        return sha256(json_text([*parts]).encode()).hexdigest()
+
+    walk, job, known = of.walk, of.walk.job, features()
+    identity, space = identity_of(walk.plan), of.varied.space
+    made = {
+        "versions": dict(identity.versions),
+        "agent": digest(job.agent, job.told, of.varied.steps, walk.seeds),
+        "features": {name: str(known[name].version) for name in job.features},
+        "space": digest(space.model_dump(mode="json")),
+        "market": digest(market_of(walk.plan.spec), [encode(one) for one in walk.splits]),
+        "everything": identity.fingerprint,
+    }
+    return InTurn.begun(str(journal), name, space, made, CHANGED)
+
+
+def _player(how: How, on: On) -> "tuple[Player, int]":
+    """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
+    from tradebot.app.learning.walking.walk import play_here
+
+    if on is not On.RAY:
+        return play_here, how.workers or len(os.sched_getaffinity(0))
+    from tradebot.app.learning.walking.nodes import play_there
+
+    return play_there, how.workers or 0
+
+
+def _played(of: "Sought", study: "InTurn", results: "Results", how: "tuple[Player, int]") -> tuple[PolicyTried, ...]:
+    """Play what is left, and return the configurations, best first."""
+    from tradebot.app.learning.walking.study import ranked, search, walked
+    from tradebot.app.learning.walking.walk import RESULTS
+
+    total = study.space.total
+    try:
+        search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))
+        found = ranked(of, study)
+        if found:
+            # Only now are the others known that the best one is compared with.
+            walked(of.walk_of(found[0].job), results, how)
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+        done = f"{counted(len(study.in_order()), 'trial')} of {total:,}"
+        raise TradebotError(
+            f"Stopped after {done}. They are kept.", "to go on: the same command", code=code
+        ) from signalled
+    return tuple(
+        PolicyTried(
+            rank, one.place, one.job.configuration, one.values, one.figures.sharpe, one.figures.held_out,
+            one.figures.positive, one.figures.seeds, one.figures.trades, str(of.walk_of(one.job).folder / RESULTS),
+        )
+        for rank, one in enumerate(found, 1)
+    )  # fmt: skip
+
+
+def _render(out: "Console", data: PolicyStudied) -> None:
+    from commands.shared.tables import Table, number, sentence
+
+    trials, splits = counted(data.trials, "trial"), counted(data.splits, "split")
+    out.print(
+        f"Study {clean(data.name)} of {data.agent}: {data.sampler}, {trials}, walked forward in {splits}", markup=False
+    )
+    out.print(f"  chosen in {_span(data.chosen)}; held out: {_span(data.held_out)}", markup=False)
+    for why, count in data.left_out.items():
+        out.print(f"Left out: {counted(count, 'trial')}, {clean(why)}", markup=False)
+    if not data.tried:
+        out.print("Nothing was trained.")
+        return
+    columns = ("rank", "trial", "Sharpe", "held out", "seeds positive", "trades")
+    table = Table(*map(number, columns), sentence("settings"))
+    for one in data.tried[:SHOWN]:
+        positive = f"{one.positive} of {one.seeds}"
+        table.row(
+            str(one.rank), str(one.trial), f"{one.sharpe:.2f}", f"{one.held_out:.2f}", positive, f"{one.trades:,.0f}",
+            clean(", ".join(f"{name}={value}" for name, value in one.settings.items())),
+        )  # fmt: skip
+    out.print(table)
+    if len(data.tried) > SHOWN:
+        out.print(f"and {len(data.tried) - SHOWN:,} more with --json")
+    out.print(f"{counted(data.counted, 'configuration')} trained so far; promote counts all of them.")
+    out.print(f"Kept: {data.journal}", markup=False)
+    out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
+
+
+def _span(of: Span) -> str:
+    return f"{counted(of.sessions, 'session')} from {of.first} to {of.last}"
