@@ -105,8 +105,8 @@ def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     from tradebot.app.learning.walking.study import Sought
 
     require_extras(wanted.on)
-    name, folder = _name(wanted, asked), how.to.absolute()
     varied = _varied(asked, wanted)
+    name, folder = _name(wanted, asked), how.to.absolute()
     ground = ground_of(asked, how, wish)
     of = Sought(varied, ground.walk(asked, how, varied.job, folder))
     chosen, held_out = _spans(of)

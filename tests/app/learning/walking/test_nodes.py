@@ -16,7 +16,7 @@ import pytest
 
 from tests.app.learning.walking.test_walk import walk_in
 from tests.app.search.test_cluster import DiedError, Ray, children, two_nodes
-from tests.commands.learn.policy.test_study import REAL, SHORT, assert_same, data_of, made_up, place_in, study
+from tests.commands.learn.policy.test_study import assert_same, data_of, made_up, short_in, study
 from tradebot.app.learning.walking import nodes
 from tradebot.app.learning.walking.nodes import UnitSeat, Work, play_there
 from tradebot.app.learning.walking.walk import UNITS, Walk, Wanted, walk
@@ -110,10 +110,11 @@ def kill_while_it_plays(raylet: int, units: Path) -> None:
 
 
 @pytest.mark.campaign
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs ray")
 def test_study_on_two_nodes_of_which_one_is_killed_is_the_same_as_a_local_one(tmp_path: Path) -> None:
-    there, here = ((*place_in(tmp_path / name, REAL), *SHORT) for name in ("there", "here"))
+    there, here = (short_in(tmp_path / name) for name in ("there", "here"))
     with two_nodes() as (environ, raylet):
         program = [sys.executable, "-m", "tradebot", "learn", "policy", "study", *there, "--on", "ray", "--json"]
         with subprocess.Popen(program, env=environ, stdout=subprocess.PIPE, text=True) as studying:
