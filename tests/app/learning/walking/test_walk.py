@@ -114,7 +114,7 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
         walking._begin(of)
 
 
-@pytest.mark.parametrize("content", ["", "{", "{}", '{"sessions": 3}'])
+@pytest.mark.parametrize("content", ["", "{", "{}", "3", '{"sessions": 3}', '{"diverged": 3}'])
 def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content: str, tmp_path: Path) -> None:
     of = walk_in(tmp_path)
     walking._begin(of)

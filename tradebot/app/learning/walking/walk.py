@@ -340,8 +340,8 @@ def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
     try:
         found = json.loads(read_plain(file))
-        if "diverged" in found:
-            raise DivergedError(found["diverged"])
+        if isinstance(found, dict) and "diverged" in found:
+            raise DivergedError(decode(Diverged, found).diverged)
         return decode(kind, found)
     except (OSError, ValueError, CodecError) as error:
         raise OperatorError(
