@@ -251,6 +251,23 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
     assert ({one["trial"] for one in data["tried"]}, data["trials"], data["counted"]) == ({1, 3}, 4, 4)
 
 
+def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tuple[str, ...], tmp_path: Path) -> None:
+    def stopped(of: Walk, wanted: Wanted, trials: int) -> None:
+        if len([*of.folder.parent.glob("*/results.json")]) == 2:
+            raise KeyboardInterrupt
+        made_up(of, wanted, trials)
+
+    there = place_in(tmp_path)
+    with patch("tradebot.app.learning.walking.walk.play", stopped):
+        said = said_by("learn", "policy", "study", *there)
+    assert (said.code, "Stopped after 2 trials of 12. They are kept." in said.err) == (ExitCode.INTERRUPTED, True)
+    assert "to go on: the same command" in said.err
+    # The third one was begun, so it has been tried.
+    assert len(Results(tmp_path / "bot").trials("policy")) == 3
+    assert study(*there).code == 0
+    assert_same(tmp_path, folder_of(place), there, place)
+
+
 def test_benchmarks_are_played_once_for_all_configurations(tmp_path: Path) -> None:
     def noting(of: Walk, wanted: Wanted, trials: int) -> None:
         made_up(of, wanted, trials)
