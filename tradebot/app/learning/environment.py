@@ -43,6 +43,9 @@ TIMES = "every 5m from open+5m until close"
 KEEPS_OF_START = Decimal("0.85")
 """An episode is cut off at this share of the equity that it began with."""
 FALL_COSTS = 0.1
+NO_BAR = "no further bar has closed"
+TOLD_ALREADY = frozenset({Reason.TARGET_REACHED, Reason.SLOT_UNFINISHED})
+"""Reasons that refuse nothing: a slot that ended unfinished did so for a reason which its own passes have told."""
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
@@ -97,7 +100,8 @@ class Asked:
     """The strategy of an episode: it hands on what it sees, and answers what it is told.
 
     It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
-    a pass has changed nothing: a target that is refused ends there.
+    a pass has changed nothing: a target that is refused ends there. While no further bar closes, it keeps to it too, as
+    a policy does that trades.
     """
 
     times = TIMES
@@ -110,7 +114,7 @@ class Asked:
         self._slot, self._bar = "", BEFORE
         self._wants: tuple[Target, ...] = ()
         self._held = Decimal(0)
-        self._since = BEFORE
+        self._since = self._shown = BEFORE
         self._seen: set[datetime] = set()
         self._missed: dict[datetime, str] = {}
 
@@ -130,7 +134,11 @@ class Asked:
         if len(view.universe) != 1:
             return ()
         symbol = view.universe[0]
-        state = state_of(view, symbol, TIMEFRAME, view.features[symbol, TIMEFRAME].at)
+        at = view.features[symbol, TIMEFRAME].at
+        if at == self._shown:
+            self._missed[self._bar] = NO_BAR
+            return self._wants if _held(view, symbol) != self._wants[0].quantity else ()
+        state = state_of(view, symbol, TIMEFRAME, at)
         values = view.values(symbol, TIMEFRAME)
         observation = "the state isn't known" if state is None else self._scaling.observation(values, state)
         if isinstance(observation, str):
@@ -138,6 +146,7 @@ class Asked:
             return ()
         self._missed.pop(self._bar, None)
         action = self._put(self._moment(view.now, observation))
+        self._shown = at
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
         self._held = _held(view, symbol)
         # What is held already needs no pass that would look at everything else.
@@ -162,15 +171,17 @@ class Asked:
         return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, observation is None)
 
     def _refused(self, at: datetime) -> Mapping[str, int]:
-        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word."""
+        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
+
+        What closes entries is told by the entry that it refuses, and by none that wasn't wanted.
+        """
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
         cycles = self.run.made.facts.cycles(job=Job.TRADE_ONCE, since=since)
         judged = next((one for one in reversed(cycles) if one.candidates), None)
         said = [one.terminal for one in judged.candidates] if judged else []
         said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
-        said += [one for cycle in cycles for one in cycle.closed]
-        return Counter(str(one.reason or one.gate) for one in said if one and one.reason is not Reason.TARGET_REACHED)
+        return Counter(str(one.reason or one.gate) for one in said if one and one.reason not in TOLD_ALREADY)
 
     def ended(self) -> Moment:
         """Return how things stand after the last session that was played."""
