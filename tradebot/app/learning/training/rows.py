@@ -27,10 +27,11 @@ RETURN = "return_1"
 
 
 class Row(NamedTuple):
-    """The features of a bar by name, and when the policy was shown them."""
+    """The features of a bar by name, when the policy was shown them, and of which contract."""
 
     at: datetime
     values: Mapping[str, float]
+    symbol: str = ""
 
 
 class Within(NamedTuple):
@@ -79,14 +80,15 @@ def rows_of(
             _, info = episode.reset()
         except NoDecisionError as error:
             raise _too_few(watched) from error
-        times, ended = [info["at"]], False
+        asked, ended = [info], False
         while not ended:
             _, _, over, cut, info = episode.step(0)
             ended = over or cut
             if not ended:
-                times.append(info["at"])
-            said(len(times))
-    rows = tuple(Row(at, values) for at, values in zip(times, watched.rows, strict=True))
+                asked.append(info)
+            said(len(asked))
+    shown = zip(asked, watched.rows, strict=True)
+    rows = tuple(Row(info["at"], values, info["symbol"]) for info, values in shown)
     if len(rows) < LEAST_ROWS:
         raise _too_few(watched)
     still = [each for each in wanted if len({row.values[each] for row in rows}) == 1]
