@@ -13,7 +13,7 @@ from tradebot.errors import OperatorError
 from tradebot.signals.features import STATE, features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,36 +66,45 @@ def rows_of(
     plan: Plan,
     name: str,
     wanted: tuple[str, ...],
-    within: Within = EVERY,
+    spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
-) -> tuple[Row, ...]:
-    """Return the rows of some sessions: one for each bar at which the policy `name` would have been asked.
+) -> tuple[tuple[Row, ...], ...]:
+    """Return the rows of each span of sessions: one for each bar at which the policy `name` would have been asked.
 
-    OperatorError if there are too few, or a feature is absent throughout or never changes.
+    OperatorError if there are too few in all, or a feature is absent throughout or never changes.
     """
     watched = Watched(tuple(dict.fromkeys((*wanted, RETURN))))
-    with Environment(Terms(plan, watched, name, first=within.first, last=within.last)) as episode:
+    found = list[tuple[Row, ...]]()
+    for within in spans:
+        before = len(watched.rows)
+        times = _times(Terms(plan, watched, name, first=within.first, last=within.last), before, said)
+        found.append(tuple(Row(at, values) for at, values in zip(times, watched.rows[before:], strict=True)))
+    if len(watched.rows) < LEAST_ROWS:
+        raise _too_few(watched)
+    still = [each for each in wanted if len({row[each] for row in watched.rows}) == 1]
+    if still:
+        raise OperatorError(
+            f"these features never change in the training span: {', '.join(still[:SHOWN])}",
+            "train on a longer span, or leave them out: --without NAME",
+        )
+    return tuple(found)
+
+
+def _times(terms: Terms, before: int, said: Callable[[int], None]) -> list[datetime]:
+    """Play an episode without trading, and return when the policy was asked."""
+    with Environment(terms) as episode:
         try:
             _, info = episode.reset()
-        except NoDecisionError as error:
-            raise _too_few(watched) from error
+        except NoDecisionError:
+            return []
         times, ended = [info["at"]], False
         while not ended:
             _, _, over, cut, info = episode.step(0)
             ended = over or cut
             if not ended:
                 times.append(info["at"])
-            said(len(times))
-    rows = tuple(Row(at, values) for at, values in zip(times, watched.rows, strict=True))
-    if len(rows) < LEAST_ROWS:
-        raise _too_few(watched)
-    still = [each for each in wanted if len({row.values[each] for row in rows}) == 1]
-    if still:
-        raise OperatorError(
-            f"these features never change in the training span: {', '.join(still[:SHOWN])}",
-            "train on a longer span, or leave them out: --without NAME",
-        )
-    return rows
+            said(before + len(times))
+    return times
 
 
 def _too_few(watched: Watched) -> OperatorError:
