@@ -4,7 +4,7 @@ import os
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan
     from tradebot.app.sandbox import RecordedFile
-    from tradebot.app.settings import Loaded
+    from tradebot.app.settings import Loaded, Settings
 
 DEFAULTS = "backtest.yaml"
 """The shipped file of what a backtest assumes where nobody has set anything else."""
@@ -75,26 +75,19 @@ class Planned(Struct, frozen=True):
 def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
-    from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
     from tradebot.app.backtest.market import open_market_in_memory
-    from tradebot.app.backtest.needed_months import lacking, roots_in
+    from tradebot.app.backtest.needed_months import lacking
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
     from tradebot.app.backtest.translating import session_of
 
-    folder = state_folder.resolve(wish.state_dir, os.environ)
-    held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
-    flags = _flags(wish, held)
-    file, loaded = _loaded(wish, folder, flags)
-    settings = loaded.settings
-    if held and wish.profile:
-        # A profile's roots are a proposal, of which a file may have some.
-        settings = settings.model_copy(update={"universe": roots_in(settings, held.contracts)})
+    asked = _asked(wish)
+    folder, settings = asked.folder, asked.settings
     show_venue(settings.day)
     recorded = settings.sandbox.source != "generated"
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
-    every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"
+    every_symbol = recorded and asked.origins.get("universe") == "base.yaml"
     market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
     market = market._replace(lacking=lacking(settings, market)) if recorded else market
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
@@ -108,7 +101,36 @@ def planned(wish: Wish) -> Planned:
     if past:
         past.require([*map(session_of, market.calendar.market)])
     plan = Plan(settings, market.spec, **options, past_flow=past)
-    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
+    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(asked.file or "as shipped"))
+
+
+class _Asked(NamedTuple):
+    """The bot's folder, its configuration file, the settings that the options ask for, and where each comes from."""
+
+    folder: Path
+    file: Path | None
+    settings: "Settings"
+    origins: "Mapping[str, str]"
+
+
+def settings_of(wish: Wish) -> "Settings":
+    """Return the settings that the options ask for; raise OperatorError naming what is wrong with them."""
+    return _asked(wish).settings
+
+
+def _asked(wish: Wish) -> _Asked:
+    from tradebot.adapters.state import state_folder
+    from tradebot.app import sandbox
+    from tradebot.app.backtest.needed_months import roots_in
+
+    folder = state_folder.resolve(wish.state_dir, os.environ)
+    held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
+    file, loaded = _loaded(wish, folder, _flags(wish, held))
+    settings = loaded.settings
+    if held and wish.profile:
+        # A profile proposes roots, and a file may have some of them.
+        settings = settings.model_copy(update={"universe": roots_in(settings, held.contracts)})
+    return _Asked(folder, file, settings, loaded.origins)
 
 
 def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:

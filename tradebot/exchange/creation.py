@@ -18,10 +18,10 @@ from tradebot.exchange.flow.captured import Capture, capture_files, read_folder
 from tradebot.exchange.market.action_sources import beside, read_actions, write_actions
 from tradebot.exchange.market.daily import daily_span, keep_days, read_days
 from tradebot.exchange.market.daily_file import is_daily, is_parquet
-from tradebot.exchange.market.rates import rates_of
 from tradebot.exchange.market.futures import is_contract
 from tradebot.exchange.market.globex import EQUITY
 from tradebot.exchange.market.hours import HOURS, XNYS
+from tradebot.exchange.market.rates import rates_of
 from tradebot.exchange.market.recorded import Imported, held_in, keep_bars, read_bars, reasons
 from tradebot.exchange.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendars
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,7 +75,30 @@ class OpenedMarket(NamedTuple):
 
 
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
-    """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
+    """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used.
+
+    Policies learn from one file of contracts again and again, so what was read last is kept.
+    """
+    if spec.source == "generated" or not spec.venue.of_months:
+        return _made(spec)
+    return _read_once(replace(spec, seed=0), _version(Path(spec.path or "")))._replace(spec=spec)
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that was changed; None if it can't be read."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1)
+def _read_once(spec: MarketSpec, version: tuple[int, int] | None) -> OpenedMarket:
+    return _made(spec)
+
+
+def _made(spec: MarketSpec) -> OpenedMarket:
     with explained():
         calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
         return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))

@@ -112,4 +112,3 @@ def _needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
             enters = max(left - 1, 0)
             if left >= len(days):
                 break
-

@@ -50,9 +50,7 @@ def share_or_contract(symbol: str) -> Grid | None:
     return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
 
 
-def bar_of(
-    fields: tuple[object, ...], shift_us: int, grid_of: Callable[[str], Grid | None] = share
-) -> tuple[str, Bar]:
+def bar_of(fields: tuple[object, ...], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
     """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
 
     `grid_of` says what a symbol's prices are counted in, or None for what is no symbol.
