@@ -24,7 +24,7 @@ from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader
+from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader, Played
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.needed_months import lacking
 from tradebot.app.backtest.run import Plan, Run, begin
@@ -38,7 +38,7 @@ from tradebot.exchange.times import from_datetime
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView, Target, Want
@@ -209,6 +209,20 @@ def test_bars_are_those_of_the_socket(sides: tuple[Way, Way]) -> None:
         assert sum(len(page[SYMBOL]) for page in pages[0]) > 10
 
 
+def test_contract_that_has_never_had_a_price_has_no_quote_and_no_known_margin(tmp_path: Path) -> None:
+    spec = generated(date(2026, 12, 7), 1, "MES")
+    rows = lines_of(open_market_in_memory(spec).market(), ["MESZ6"], [0])
+    played = Played(opened_from(written(tmp_path / "bars.csv", rows), spec))
+    reader, names = played.reader, ("MESZ6", "MESH7")
+    played.engine.advance(played.engine.market.calendar.market[0].open_us)
+    assert {name: one.margin_levels for name, one in reader.listings(names).items()} == dict.fromkeys(names, ())
+    assert reader.quotes(names) == {}
+    played.engine.advance(played.engine.now_us + 60_000_000)
+    assert {name: len(one.margin_levels) for name, one in reader.listings(names).items()} == {"MESZ6": 1, "MESH7": 0}
+    assert [*reader.quotes(names)] == ["MESZ6"]
+    played.link.close()
+
+
 class Long(Stub, frozen=True):
     """Wants one contract of each root, and no more."""
 
@@ -268,8 +282,8 @@ ROLLING: dict[str, Any] = {
     "sectors": {"MES": "indexes", "GC": "metals", "6E": "currencies"},
     "strategies": {"flow": None, "futures": {"contracts": 1, "allotment_fraction": 1, "exits": []}},
     "limits": {
-        **{"max_order_notional_usd": 10_000_000, "max_order_fraction": 9, "max_symbol_fraction": 9},
-        **{"max_sector_fraction": 9, "max_gross_fraction": 9, "max_contracts": 3, "max_reconcile_age_s": 7_200},
+        "max_order_notional_usd": 10_000_000, "max_order_fraction": 9, "max_symbol_fraction": 9,
+        "max_sector_fraction": 9, "max_gross_fraction": 9, "max_contracts": 3, "max_reconcile_age_s": 7_200,
     },
     "timetable": {
         "evaluate-exits": "every 15m from open+1m until close",
@@ -280,21 +294,31 @@ ROLLING: dict[str, Any] = {
 
 
 def told_of(run: Run) -> dict[str, Any]:
-    """Return what a backtest says of itself, without numbers of orders, which follow from the market's name."""
+    """Return what a backtest says of itself.
+
+    Numbers of orders follow from a market's specification, and so does the order of what happens at one moment.
+    """
     books, facts = run.made.ledger, run.made.facts
+    fills = [
+        (one.at, one.symbol, one.side.value, one.quantity, one.price) for one in (row.fill for row in books.fills())
+    ]
     found: dict[str, Any] = {
-        "fills": [(one.symbol, one.side, one.quantity, one.price, one.at) for one in (row.fill for row in books.fills())],
+        "fills": sorted(fills),
         "ends": [(end.session, end.equity, end.marks) for end in run.ends],
         "compared": (run.opening, run.closing),
-        "cash": [(one.kind, one.amount_usd) for one in books.cash_movements()],
+        "cash": sorted((one.kind, one.amount_usd) for one in books.cash_movements()),
         "result": result_of(run),
     }
     for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS):
         found[job] = [
-            (each.slot, each.equity, each.job_decision, [(one.candidate, one.decisions) for one in each.candidates])
-            for each in facts.cycles(job=job)
+            (each.slot, each.equity, each.job_decision, *sorted(each.candidates, key=lambda one: one.candidate.symbol))
+            for each in (_without_numbers(one) for one in facts.cycles(job=job))
         ]
     return found
+
+
+def _without_numbers(record: CycleRecord) -> CycleRecord:
+    return replace(record, candidates=tuple(replace(one, client_order_id=None) for one in record.candidates))
 
 
 def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) -> tuple[Run, Run]:
@@ -317,7 +341,7 @@ def test_market_that_was_written_down_is_played_as_the_one_that_is_generated(tmp
     told = told_of(made)
     assert told_of(read) == told
     # The second session is that of the roll.
-    assert {symbol for symbol, *_ in told["fills"]} == {"MESZ6", "MESH7"}
+    assert {symbol for _, symbol, *_ in told["fills"]} == {"MESZ6", "MESH7"}
     assert {len(one) for one in told["ends"]} == {3}
 
 
@@ -328,4 +352,4 @@ def test_markets_of_other_groups_that_were_written_down_are_played_alike(tmp_pat
     told = told_of(made)
     assert told_of(read) == told
     # Gold is left before its first notice, and Thanksgiving has other hours for each.
-    assert {symbol for symbol, *_ in told["fills"]} == {"MESZ6", "GCZ6", "GCG7", "6EZ6"}
+    assert {symbol for _, symbol, *_ in told["fills"]} == {"MESZ6", "GCZ6", "GCG7", "6EZ6"}
