@@ -282,8 +282,13 @@ ROLLING: dict[str, Any] = {
     "sectors": {"MES": "indexes", "GC": "metals", "6E": "currencies"},
     "strategies": {"flow": None, "futures": {"contracts": 1, "allotment_fraction": 1, "exits": []}},
     "limits": {
-        "max_order_notional_usd": 10_000_000, "max_order_fraction": 9, "max_symbol_fraction": 9,
-        "max_sector_fraction": 9, "max_gross_fraction": 9, "max_contracts": 3, "max_reconcile_age_s": 7_200,
+        "max_order_notional_usd": 10_000_000,
+        "max_order_fraction": 9,
+        "max_symbol_fraction": 9,
+        "max_sector_fraction": 9,
+        "max_gross_fraction": 9,
+        "max_contracts": 3,
+        "max_reconcile_age_s": 7_200,
     },
     "timetable": {
         "evaluate-exits": "every 15m from open+1m until close",
