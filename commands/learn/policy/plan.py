@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from commands.backtest.options import Planned, Wish, planned
+from commands.backtest.options import Planned, Wish, planned, settings_of
 from tradebot.errors import OperatorError, word
 from tradebot.model.values import replace
 
@@ -22,7 +22,7 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
 
     costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
-    known = planned(wish).plan.settings
+    known = settings_of(wish)
     if not door_to(known.venue).months:
         raise OperatorError(
             f"policies learn futures, and {known.venue} has none", "add --venue ibkr, or --profile futures"

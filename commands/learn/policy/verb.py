@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import Cash, Cost, Profile
-from commands.init.verb import Fill, Seed, Sessions, Venue
+from commands.backtest.parameters import Bars, Cash, Cost, Profile
+from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
 from commands.shared.days import From, To, days_of
 from commands.shared.surface import Config, Json, StateDir, finish
 
@@ -32,7 +32,7 @@ Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where 
 @app.command(
     "train",
     epilog="tradebot learn policy train --agent logistic --profile futures --symbol MES --sessions 20\n"
-    "tradebot learn policy train --agent ppo --seeds 5 --steps 200000 --config mine.yaml --drafts mine",
+    "tradebot learn policy train --agent ppo --seeds 5 --profile futures --bars mes.csv --bar-stamp start",
 )
 def _train(
     agent: AgentName = "ppo",
@@ -44,6 +44,8 @@ def _train(
     strategy: Strategy = "policy",
     to: Drafts = Path("drafts"),
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -66,7 +68,7 @@ def _train(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
@@ -76,7 +78,7 @@ def _train(
 @app.command(
     "walk",
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
-    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400\n"
+    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile futures --bars mes.csv --bar-stamp end\n"
     "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
 def _walk(
@@ -92,6 +94,8 @@ def _walk(
     by: By = "walk-forward",
     workers: Workers = None,
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -117,7 +121,7 @@ def _walk(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
@@ -126,7 +130,7 @@ def _walk(
 
 @app.command(
     "judge",
-    epilog="tradebot learn policy judge --from 2026-11-02 --to 2026-11-27\n"
+    epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )
 def _judge(
@@ -136,6 +140,8 @@ def _judge(
         Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
     ] = None,
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -156,7 +162,7 @@ def _judge(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, first=days.first, last=days.last,
+        state_dir=state_dir, config=config, bars=bars, bar_stamp=bar_stamp, first=days.first, last=days.last,
         sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     finish(run(strategy, symbol, write, wish), as_json)
