@@ -36,12 +36,10 @@ def gymnasium_env(
 ) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
-    Of several, each is an episode, in turn: none goes on from the end of one span to the begin of the next. They are
-    begun by `begin`.
-
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
-    of which twice is the target. With `by_session`, an episode is cut off at the end of each session, and the next one
-    goes on with the following session: so networks that remember begin each session anew.
+    of which twice is the target. Each of several spans is an episode, in turn, begun by `begin`: none goes on across a
+    gap. With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the
+    following session: so networks that remember begin each session anew.
 
     The seed of `reset` is that of the actions' space alone: it never changes the market.
     """
@@ -66,14 +64,12 @@ def gymnasium_env(
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)
-            begun, self._next = self._next or self._begin(), None
+            if self._next is None:
+                self._of.close()
+                self._of = next(self._turns)
+            begun, self._next = self._next or self._of.reset(), None
             self._gone = begun[0][GONE]
             return begun
-
-        def _begin(self) -> Any:
-            self._of.close()
-            self._of = next(self._turns)
-            return self._of.reset()
 
         def step(self, action: Any) -> Any:
             target = target_of(np.asarray(action).item()) if continuous else ACTIONS[int(action)]

@@ -63,8 +63,9 @@ def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[Split, ..
 
 def _spans(market: Sequence[date], places: Places) -> tuple[Span, ...]:
     """Return the sessions at these places, as few spans as they make."""
-    parts = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
-    return tuple(Span(market[part[0]], market[part[-1]]) for part in parts)
+    begins = places[np.diff(places, prepend=-2) > 1]
+    ends = places[np.diff(places, append=len(market) + 1) > 1]
+    return tuple(Span(market[first], market[last]) for first, last in zip(begins, ends, strict=True))
 
 
 def paths_of(splits: Sequence[Split]) -> tuple[Way, ...]:
