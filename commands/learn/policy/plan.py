@@ -9,12 +9,6 @@ from tradebot.model.values import replace
 
 FILL, SPREAD = "next-open", "spread_bps"
 """How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
-TIMETABLE = {
-    "trade-once": "every 1m from open+1m until close",
-    "evaluate-exits": "every 5m from open+1m until close",
-    "reconcile": "every 4m from open+3m until close",
-}
-"""A bar's close is answered at once, and a change of sides within the same bar."""
 
 
 def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[str, Any]) -> Planned:
@@ -23,6 +17,7 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
     What a configuration sets for the strategy is kept where `section` doesn't say otherwise.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
+    from tradebot.app.learning.environment import TIMETABLE
     from tradebot.app.venues import door_to
 
     costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
@@ -34,7 +29,7 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
         )
     root = _root(known.universe, symbol)
     off = {name: None for name in known.strategies.in_use() if name != strategy}
-    over = {"universe": [root], "strategies": {**off, strategy: dict(section)}, "timetable": TIMETABLE}
+    over = {"universe": [root], "strategies": {**off, strategy: dict(section)}, "timetable": {str(job): times for job, times in TIMETABLE.items()}}
     return planned(replace(wish, over=over))
 
 

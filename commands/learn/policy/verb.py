@@ -1,7 +1,7 @@
 """`tradebot learn policy train|walk|judge`: learned policies, from bars to the evidence that a promotion needs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is ca
 Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
 Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are kept.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
+By = Annotated[
+    Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
+]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
 
 
@@ -75,7 +78,8 @@ def _train(
 @app.command(
     "walk",
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
-    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile futures --bars mes.csv --bar-stamp end",
+    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile futures --bars mes.csv --bar-stamp end\n"
+    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
 def _walk(
     key: Key,
@@ -87,6 +91,7 @@ def _walk(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     to: Kept = Path("policies"),
+    by: By = "walk-forward",
     workers: Workers = None,
     venue: Venue = None,
     bars: Bars = None,
@@ -107,8 +112,9 @@ def _walk(
 
     The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
     judge it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
-    the benchmarks. The results are what tradebot promote asks of a policy. The same command goes on with a walk that
-    was stopped. Exits with code 10 unless the policy passes.
+    the benchmarks. With --by cpcv, all sessions are cut into groups instead, each few of which are judged by models
+    that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
+    of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
     """
     from commands.learn.policy.train import Asked
     from commands.learn.policy.walk import How, run
@@ -119,7 +125,7 @@ def _walk(
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, How(to, key, workers), wish), as_json)
+    finish(run(asked, How(to, key, workers, by), wish), as_json)
 
 
 @app.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,10 @@ def target_of(answer: float) -> int:
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
-def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = False) -> Any:
+def gymnasium_env(*spans: Terms, continuous: bool = False, by_session: bool = False) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
+
+    Of several, each is an episode, in turn: none goes on from the end of one span to the begin of the next.
 
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
     of which twice is the target. With `by_session`, an episode is cut off at the end of each session, and the next one
@@ -38,7 +41,7 @@ def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = 
         import gymnasium
     except ImportError:
         raise OperatorError("gymnasium isn't installed", "pip install 'tradebot[rl]'") from None
-    many = len(terms.scaling.names) + len(STATE)
+    many = len(spans[0].scaling.names) + len(STATE)
     box, discrete = gymnasium.spaces.Box, gymnasium.spaces.Discrete
 
     class PolicyEnv(gymnasium.Env[Any, Any]):  # type: ignore[misc]
@@ -48,15 +51,21 @@ def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = 
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
-            self._of = Environment(terms)
+            self._turns = cycle(map(Environment, spans))
+            self._of = Environment(spans[0])
             self._gone = 0.0
             self._next: Any = None
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)
-            begun, self._next = self._next or self._of.reset(), None
+            begun, self._next = self._next or self._begin(), None
             self._gone = begun[0][GONE]
             return begun
+
+        def _begin(self) -> Any:
+            self._of.close()
+            self._of = next(self._turns)
+            return self._of.reset()
 
         def step(self, action: Any) -> Any:
             target = target_of(np.asarray(action).item()) if continuous else ACTIONS[int(action)]

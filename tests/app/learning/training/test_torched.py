@@ -5,6 +5,7 @@
 
 import subprocess
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.models.running import member_of, self_test
 from tradebot.app.learning.environment import Terms
 from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.decision import Decision
@@ -108,6 +110,36 @@ def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
     finally:
         env.close()
     assert ends == [(False, True), (True, False)]
+
+
+@torch_here
+@pytest.mark.campaign
+def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Path) -> None:
+    from tradebot.app.learning.gymnasium_env import gymnasium_env
+
+    venue = futures_venue(START, 3, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    of = plan(5, venue=venue, symbols=symbols, sessions=3)
+    days = [START, START + timedelta(days=2)]
+    env = gymnasium_env(*(Terms(of, SCALING, first=day, last=day) for day in days))
+    seen: list[list[datetime]] = []
+    try:
+        for _ in range(3):
+            _, info = env.reset()
+            times, over = [info["at"]], False
+            while not over:
+                _, _, over, cut, info = env.step(2)
+                assert not cut
+                times.append(info["at"])
+            seen.append(times)
+    finally:
+        env.close()
+    assert seen[0] == seen[2]
+    assert [times[-1].date() for times in seen] == [days[0], days[1], days[0]]
+    assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
+    found = span_of(of, "policy", NAMES, [Within(day, day) for day in days])
+    card = draft_of(train(job("ppo"), found, tmp_path / "draft", Told((3,), 1))).card
+    assert [one.last for one in card.data] == days
 
 
 def test_list_of_agents_is_whole() -> None:

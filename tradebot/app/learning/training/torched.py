@@ -12,7 +12,7 @@ from tradebot.app.learning.training.graphs import Layer, Remembering, rememberin
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,8 +46,11 @@ def require_torch(agent: str) -> None:
         )
 
 
-def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
-    """Return the network that an agent has learned in the environment; the same job learns the same on one machine."""
+def trained(job: Job, spans: Sequence[Terms], said: Callable[[int], None]) -> Trained:
+    """Return the network that an agent has learned in the environment, an episode of each span after the other.
+
+    The same job learns the same on one machine.
+    """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
 
@@ -62,7 +65,7 @@ def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
             return True
 
     continuous = job.agent in ("sac", "td3")
-    env = gymnasium_env(terms, continuous=continuous, by_session=job.of.recurrent)
+    env = gymnasium_env(*spans, continuous=continuous, by_session=job.of.recurrent)
     try:
         model = _MODELS[job.agent](job, env)
         model.learn(job.steps, callback=Saying())

@@ -25,7 +25,7 @@ from tradebot.model.series import width_of
 from tradebot.signals.features import STATE, State, features, observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,13 +37,21 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """What is trained on: the sessions `within` a plan's market, with the policy `name`, their rows, and a scaling."""
+    """What is trained on: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
+
+    `within` are spans of sessions with gaps between them, each of which has its own rows and is an episode of its own.
+    """
 
     plan: Plan
     name: str
-    within: Within
-    rows: tuple[Row, ...]
+    within: tuple[Within, ...]
+    parts: tuple[tuple[Row, ...], ...]
     scaling: Scaling
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows of all spans, oldest first."""
+        return tuple(row for part in self.parts for row in part)
 
 
 class Told(NamedTuple):
@@ -57,15 +65,16 @@ def span_of(
     plan: Plan,
     name: str,
     wanted: tuple[str, ...],
-    within: Within = EVERY,
+    spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
 ) -> Span:
-    """Play some sessions once without trading, and return them with the scaling of their features.
+    """Play spans of sessions once without trading, and return them with the scaling of their features.
 
-    Nothing after these sessions is looked at. OperatorError if that span can't be trained on.
+    Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
     """
-    rows = rows_of(plan, name, wanted, within, said)
-    return Span(plan, name, within, rows, fitted(wanted, [row.values for row in rows]))
+    found = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
+    within, parts = zip(*((each, rows) for each, rows in found if rows), strict=True)
+    return Span(plan, name, within, parts, fitted(wanted, [row.values for part in parts for row in part]))
 
 
 def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
@@ -78,8 +87,8 @@ def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], N
         network = _logistic(job, span)
     else:
         require_torch(job.agent)
-        first, last = span.within
-        network = trained(job, Terms(span.plan, span.scaling, span.name, first=first, last=last), said)
+        spans = [Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within]
+        network = trained(job, spans, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
     write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
     return place
@@ -140,8 +149,7 @@ def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
 def _card(job: Job, span: Span, told: Told) -> cards.Card:
     known = features()
     digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
-    symbol = span.plan.settings.universe[0]
-    first, last = span.rows[0].at.date(), span.rows[-1].at.date()
+    series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
     return cards.Card(
         format=cards.FORMAT,
         name=f"{job.agent}-{job.seed}",
@@ -150,7 +158,7 @@ def _card(job: Job, span: Span, told: Told) -> cards.Card:
         recurrent=job.of.recurrent,
         timeframe=TIMEFRAME,
         features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
-        data=(cards.DataSpan(f"{symbol} {TIMEFRAME}", first, last, digest),),
+        data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
         settings={**job.told, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
         seeds=told.seeds,
         trials=told.trials,
