@@ -29,7 +29,11 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
         )
     root = _root(known.universe, symbol)
     off = {name: None for name in known.strategies.in_use() if name != strategy}
-    over = {"universe": [root], "strategies": {**off, strategy: dict(section)}, "timetable": {str(job): times for job, times in TIMETABLE.items()}}
+    over = {
+        "universe": [root],
+        "strategies": {**off, strategy: dict(section)},
+        "timetable": {str(job): times for job, times in TIMETABLE.items()},
+    }
     return planned(replace(wish, over=over))
 
 

@@ -3,15 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tradebot.app.backtest.market import OpenedMarket
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.source import BarSource
-from tradebot.exchange.opening import open_market
-from tradebot.exchange.state import StoredMarket
 from tradebot.exchange.times import MINUTE
 
 Levels = Mapping[int, str]
@@ -44,9 +42,11 @@ class Given:
 def give(patched: pytest.MonkeyPatch, levels: Levels, ends: int | None = None) -> None:
     """Let backtests of futures have these prices in their first session, and no bars from the minute that it `ends`."""
 
-    def with_prices(place: Path, stored: StoredMarket) -> Market:
-        market = open_market(place, stored)
+    made = OpenedMarket.market
+
+    def with_prices(opened: OpenedMarket) -> Market:
+        market = made(opened)
         market._source = Given(market._source, market, levels, ends)
         return market
 
-    patched.setattr("tradebot.app.backtest.contracts_venue.open_market", with_prices)
+    patched.setattr(OpenedMarket, "market", with_prices)

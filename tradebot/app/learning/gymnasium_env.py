@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment
+from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, on_the_road
 from tradebot.errors import OperatorError
 from tradebot.signals.features.state import STATE
 
 if TYPE_CHECKING:
-    from tradebot.app.learning.environment import Terms
+    from collections.abc import Callable
+
+    from tradebot.app.learning.environment import Play, Terms
 
 GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
 """Where an observation says how much of the session is over."""
@@ -26,10 +28,16 @@ def target_of(answer: float) -> int:
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
-def gymnasium_env(*spans: Terms, continuous: bool = False, by_session: bool = False) -> Any:
+def gymnasium_env(
+    *spans: Terms,
+    continuous: bool = False,
+    by_session: bool = False,
+    begin: Callable[[Terms], Play] = on_the_road,
+) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
-    Of several, each is an episode, in turn: none goes on from the end of one span to the begin of the next.
+    Of several, each is an episode, in turn: none goes on from the end of one span to the begin of the next. They are
+    begun by `begin`.
 
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
     of which twice is the target. With `by_session`, an episode is cut off at the end of each session, and the next one
@@ -51,8 +59,8 @@ def gymnasium_env(*spans: Terms, continuous: bool = False, by_session: bool = Fa
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
-            self._turns = cycle(map(Environment, spans))
-            self._of = Environment(spans[0])
+            self._turns = cycle([Environment(terms, begin) for terms in spans])
+            self._of = Environment(spans[0], begin)
             self._gone = 0.0
             self._next: Any = None
 

@@ -79,7 +79,11 @@ def plan(
         "venue": "ibkr",
         "universe": [root],
         "sectors": {root: "indexes"},
-        "strategies": {"flow": None, "futures": None, "policy": {"mode": "training", "allotment_fraction": 1, "exits": []}},
+        "strategies": {
+            "flow": None,
+            "futures": None,
+            "policy": {"mode": "training", "allotment_fraction": 1, "exits": []},
+        },
         "timetable": {str(job): times for job, times in TIMETABLE.items()},
         "limits": dict(limits or {}),
         "halts": dict(halts or {}),

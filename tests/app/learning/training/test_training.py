@@ -26,8 +26,8 @@ def span() -> Span:
 
 
 def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
-    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)))
-    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)))
+    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)).place)
+    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)).place)
     assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
     card = model.card
     assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
@@ -77,7 +77,7 @@ def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> No
         assert [row.at for row in rows] == [opened + timedelta(minutes=5 * place) for place in range(1, 276)]
     shown = [row.values for part in found.parts for row in part]
     assert found.scaling.means == pytest.approx([np.mean([row[name] for row in shown]) for name in NAMES])
-    card = draft_of(train(JOB, found, tmp_path / "draft", Told((3,), 1))).card
+    card = draft_of(train(JOB, found, tmp_path / "draft", Told((3,), 1)).place).card
     assert [(one.first.day, one.last.day) for one in card.data] == [(15, 16), (17, 18)]
     # The first of both spans is the whole of another one's.
     alone = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within[:1])

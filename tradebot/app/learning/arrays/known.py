@@ -98,8 +98,6 @@ def _unknown(run: Run, name: str) -> Iterator[str]:
     # What is marketable when a bar opens fills completely, whatever the share of its volume.
     if plan.spec.fill._replace(volume_share=None) != NEXT_OPEN._replace(spread_bps=0, volume_share=None):
         yield "orders fill otherwise than at the next minute's open, a tick worse"
-    if plan.spec.costs.interest or plan.spec.costs.commissions:
-        yield "the account pays or earns more than commissions of contracts"
     if changed := [job for job, times in TIMETABLE.items() if str(settings.timetable[job]) != times]:
         yield f"timetable.{changed[0]} isn't {TIMETABLE[changed[0]]!r}"
     if set_limits := [each for each in OFF if getattr(limits, each) is not None]:

@@ -12,11 +12,11 @@ from tradebot.app.learning.training.graphs import Layer, Remembering, rememberin
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from tradebot.app.learning.environment import Terms
+    from tradebot.app.learning.arrays.choosing import Chosen
     from tradebot.app.learning.training.job import Job
 
     Numbers = NDArray[np.float32]
@@ -46,8 +46,8 @@ def require_torch(agent: str) -> None:
         )
 
 
-def trained(job: Job, spans: Sequence[Terms], said: Callable[[int], None]) -> Trained:
-    """Return the network that an agent has learned in the environment, an episode of each span after the other.
+def trained(job: Job, episodes: Chosen, said: Callable[[int], None]) -> Trained:
+    """Return the network that an agent has learned in the environment, one of these episodes after the other.
 
     The same job learns the same on one machine.
     """
@@ -65,7 +65,8 @@ def trained(job: Job, spans: Sequence[Terms], said: Callable[[int], None]) -> Tr
             return True
 
     continuous = job.agent in ("sac", "td3")
-    env = gymnasium_env(*spans, continuous=continuous, by_session=job.of.recurrent)
+    spans, begin, _ = episodes
+    env = gymnasium_env(*spans, continuous=continuous, by_session=job.of.recurrent, begin=begin)
     try:
         model = _MODELS[job.agent](job, env)
         model.learn(job.steps, callback=Saying())

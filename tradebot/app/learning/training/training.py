@@ -13,7 +13,8 @@ from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.writing import write_draft
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest.identity import market_of
-from tradebot.app.learning.environment import TIMEFRAME, Terms
+from tradebot.app.learning.arrays.choosing import Chosen, chosen
+from tradebot.app.learning.environment import TIMEFRAME, Terms, on_the_road
 from tradebot.app.learning.scaling import Scaling, fitted
 from tradebot.app.learning.training.graphs import Layer, sided
 from tradebot.app.learning.training.job import checked
@@ -54,6 +55,14 @@ class Span(NamedTuple):
         return tuple(row for part in self.parts for row in part)
 
 
+class Draft(NamedTuple):
+    """Where a draft is, whether it was trained on arrays, and why it wasn't if its agent can be."""
+
+    place: Path
+    on_arrays: bool = False
+    why: str = ""
+
+
 class Told(NamedTuple):
     """What a card says besides its job: all seeds that are trained, and how many configurations were ever tried."""
 
@@ -77,21 +86,25 @@ def span_of(
     return Span(plan, name, within, parts, fitted(wanted, [row.values for part in parts for row in part]))
 
 
-def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
-    """Train a job on a span, write the draft to `place`, and return that; nothing is there until all of it is.
+def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Draft:
+    """Train a job on a span, write the draft to `place`, and return it; nothing is there until all of it is.
 
     OperatorError if the job can't be done, what it needs isn't installed, or `place` can't be written.
     """
-    job = checked(job)
+    job, draft = checked(job), Draft(place)
     if job.of.steps is None:
         network = _logistic(job, span)
     else:
         require_torch(job.agent)
-        spans = [Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within]
-        network = trained(job, spans, said)
+        spans = tuple(Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within)
+        episodes = Chosen(spans, on_the_road)
+        if job.of.on_arrays:
+            episodes = chosen(spans, span.scaling, span.parts, job.seed)
+            draft = Draft(place, not episodes.why, episodes.why)
+        network = trained(job, episodes, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
     write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
-    return place
+    return draft
 
 
 def _logistic(job: Job, span: Span) -> Trained:

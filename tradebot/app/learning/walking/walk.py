@@ -208,7 +208,7 @@ def _trained(of: Walk, wanted: _Wanted, job: Job, trials: int) -> str:
     spans = [Within(one.first, one.last) for one in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
-    model = draft_of(train(job, span, draft, Told(of.seeds, trials)))
+    model = draft_of(train(job, span, draft, Told(of.seeds, trials)).place)
     parts = Parts(model.card, model.scaling, model.probe, model.graph)
     return write_model(of.folder / MODELS, parts, read_key(of.key))
 
