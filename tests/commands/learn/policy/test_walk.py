@@ -105,7 +105,7 @@ def test_groups_of_sessions_are_judged_along_eleven_paths(tmp_path: Path, monkey
     assert (found["exit_code"], data["paths"], len(data["splits"]), len(of.splits)) == (FINDINGS, 11, 66, 66)
     first = data["splits"][0]
     # The first two of twelve groups are judged, and a session after them is left out.
-    assert [one["first"] for one in first["judged"]] == [str(of.market[0]), str(of.market[6])]
+    assert [one["first"] for one in first["judged"]] == [str(of.market[0]), str(of.market[7])]
     (trained,) = first["trained"]
     left_out = [day for day in of.market if first["judged"][-1]["last"] < str(day) < trained["first"]]
     assert (len(left_out), trained["last"]) == (1, str(of.market[-1]))
