@@ -1,4 +1,4 @@
-"""Measure what a step of the environment of learned policies costs: one root, with the features that bars give."""
+"""Measure what a step of the environment of learned policies costs, on the road and on arrays, with all features."""
 
 import sys
 import time
@@ -10,22 +10,19 @@ from typing import Any
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.app.backtest.run import Plan
-from tradebot.app.learning.environment import ACTIONS, Environment, Terms
+from tradebot.app.learning.arrays.choosing import chosen
+from tradebot.app.learning.environment import ACTIONS, TIMETABLE, Environment, Terms
 from tradebot.app.learning.scaling import Scaling
+from tradebot.app.learning.training.training import span_of
 from tradebot.app.settings import load
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.signals.features import features
 
 START, SESSIONS = date(2026, 11, 16), sized(5, 1)
-BOUND_MS = 2.0
+BOUND_MS, ARRAYS_BOUND_MS = 2.0, 0.05
+ARRAY_STEPS = sized(50_000, 500)
 NAMES = tuple(name for name, each in features().items() if not each.of_the_moment)
-TIMETABLE = {
-    "evaluate-exits": "every 5m from open+1m until close",
-    "trade-once": "every 1m from open+5m until close",
-    "reconcile": "every 4m from open+3m until close",
-}
-
 LIMITS = {
     "cooldown_s": 1,
     "max_candidate_age_s": 60,
@@ -52,7 +49,7 @@ def plan() -> Plan:
         "sectors": {"ESZ6": "indexes"},
         "limits": LIMITS,
         "strategies": {**others, "policy": {"mode": "training", "exits": []}},
-        "timetable": TIMETABLE,
+        "timetable": {str(job): times for job, times in TIMETABLE.items()},
     }
     return Plan(load(None, {}, changes).settings, spec)
 
@@ -70,6 +67,24 @@ def figures() -> Iterator[Figure]:
     yield Figure("a step on the road", f"CPU of {steps:,} steps, {many} features", took_ms / steps, "ms", BOUND_MS)
     yield Figure("steps with a position", "of all of them", held)
     yield Figure("bars without a decision", str(info["passed_over"]), sum(info["passed_over"].values()))
+    yield from on_arrays()
+
+
+def on_arrays() -> Iterator[Figure]:
+    span = span_of(plan(), "policy", NAMES)
+    episodes = chosen([Terms(span.plan, span.scaling)], span.scaling, span.parts, 1)
+    assert not episodes.why, episodes.why
+    with Environment(episodes.spans[0], episodes.begin) as episode:
+        steps, began = 0, time.process_time()
+        while steps < ARRAY_STEPS:
+            episode.reset()
+            ended = False
+            while not ended:
+                _, _, over, cut, _ = episode.step(ACTIONS[steps // 12 % len(ACTIONS)])
+                steps, ended = steps + 1, over or cut
+        took_ms = (time.process_time() - began) * 1000
+    yield Figure("a step on arrays", f"CPU of {steps:,} steps", took_ms / steps, "ms", ARRAYS_BOUND_MS)
+    yield Figure("steps a second on arrays", "of CPU", steps / took_ms * 1000)
 
 
 def main() -> int:

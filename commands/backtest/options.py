@@ -1,10 +1,10 @@
 """What the options of `tradebot backtest` ask for: settings, a market, and how it is played."""
 
 import os
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan
-    from tradebot.app.settings import Loaded
+    from tradebot.app.sandbox import RecordedFile
+    from tradebot.app.settings import Loaded, Settings
 
 DEFAULTS = "backtest.yaml"
 """The shipped file of what a backtest assumes where nobody has set anything else."""
@@ -74,22 +75,21 @@ class Planned(Struct, frozen=True):
 def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
-    from tradebot.adapters.state import state_folder
+    from tradebot.app import sandbox
     from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.app.backtest.needed_months import lacking
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
     from tradebot.app.backtest.translating import session_of
-    from tradebot.app.sandbox import market_spec
 
-    folder = state_folder.resolve(wish.state_dir, os.environ)
-    flags = _flags(wish)
-    file, loaded = _loaded(wish, folder, flags)
-    settings = loaded.settings
+    asked = _asked(wish)
+    folder, settings = asked.folder, asked.settings
     show_venue(settings.day)
     recorded = settings.sandbox.source != "generated"
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
-    every_symbol = recorded and loaded.origins.get("universe") == "base.yaml"
-    market = open_market_in_memory(market_spec(settings, every_symbol=every_symbol))
+    every_symbol = recorded and asked.origins.get("universe") == "base.yaml"
+    market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
+    market = market._replace(lacking=lacking(settings, market)) if recorded else market
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
     options: dict[str, Any] = {
         "level": Level(_one_of("--recorder", wish.recorder, list(Level))),
@@ -101,7 +101,36 @@ def planned(wish: Wish) -> Planned:
     if past:
         past.require([*map(session_of, market.calendar.market)])
     plan = Plan(settings, market.spec, **options, past_flow=past)
-    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(file or "as shipped"))
+    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(asked.file or "as shipped"))
+
+
+class _Asked(NamedTuple):
+    """The bot's folder, its configuration file, the settings that the options ask for, and where each comes from."""
+
+    folder: Path
+    file: Path | None
+    settings: "Settings"
+    origins: "Mapping[str, str]"
+
+
+def settings_of(wish: Wish) -> "Settings":
+    """Return the settings that the options ask for; raise OperatorError naming what is wrong with them."""
+    return _asked(wish).settings
+
+
+def _asked(wish: Wish) -> _Asked:
+    from tradebot.adapters.state import state_folder
+    from tradebot.app import sandbox
+    from tradebot.app.backtest.needed_months import roots_in
+
+    folder = state_folder.resolve(wish.state_dir, os.environ)
+    held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
+    file, loaded = _loaded(wish, folder, _flags(wish, held))
+    settings = loaded.settings
+    if held and wish.profile:
+        # A profile proposes roots, and a file may have some of them.
+        settings = settings.model_copy(update={"universe": roots_in(settings, held.contracts)})
+    return _Asked(folder, file, settings, loaded.origins)
 
 
 def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
@@ -111,7 +140,7 @@ def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
     return value
 
 
-def _flags(wish: Wish) -> dict[str, Any]:
+def _flags(wish: Wish, held: "RecordedFile | None") -> dict[str, Any]:
     market = MarketWish(
         start=wish.first.isoformat() if wish.first else None,
         seed=wish.seed,
@@ -132,32 +161,29 @@ def _flags(wish: Wish) -> dict[str, Any]:
     for option in wish.costs:
         section, name, value = _measured(wish) if option == MEASURED else _cost(option)
         sandbox.setdefault(section, {})[name] = value
-    if wish.bars:
-        sandbox |= _of_file(wish, wish.bars)
+    if held:
+        sandbox |= _of_file(wish, held)
     symbols = symbol_flags(wish.symbols, wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)
     return flags_of("sandbox", sandbox, symbols, wish.venue) | {"shadow": False}
 
 
-def _of_file(wish: Wish, bars: str) -> dict[str, Any]:
-    from tradebot.app import sandbox
-
-    source, first, held = sandbox.recorded(bars, wish.bar_stamp)
-    days = _dates(first, first + timedelta(days=2 * held + 10))[:held]
+def _of_file(wish: Wish, held: "RecordedFile") -> dict[str, Any]:
+    days = held.days
     wrong = _outside(days[0], days[-1], wish.first, wish.last)
     if wrong:
-        raise OperatorError(f"{clean(bars)} has bars from {days[0]} to {days[-1]}", wrong)
+        raise OperatorError(f"{clean(wish.bars or '')} has bars from {days[0]} to {days[-1]}", wrong)
     asked = [day for day in days if (wish.first or day) <= day <= (wish.last or day)]
     if not asked:
         raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
-    return {"source": source, "start": asked[0].isoformat(), "sessions": min(len(asked), wish.sessions or len(asked))}
+    sessions = min(len(asked), wish.sessions or len(asked))
+    return {"source": held.source, "start": asked[0].isoformat(), "sessions": sessions}
 
 
-def _dates(first: date, last: date) -> list[date]:
-    """Return the dates of the embedded exchange's sessions."""
-    from tradebot.adapters.alpaca.capabilities import ALPACA
+def _dates(first: date, last: date, calendar: str) -> list[date]:
+    """Return the dates of a calendar's sessions."""
     from tradebot.adapters.time.calendar import exchange_sessions
 
-    return [session.date for session in exchange_sessions(first, last, ALPACA.calendar)]
+    return [session.date for session in exchange_sessions(first, last, calendar)]
 
 
 def _outside(begins: date, ends: date, first: date | None, last: date | None) -> str:
@@ -230,10 +256,11 @@ def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, 
 
     if wish.last is None or wish.bars:
         return flags
-    start = load(file, os.environ, flags).settings.sandbox.start
+    settings = load(file, os.environ, flags).settings
+    start = settings.sandbox.start
     if start > wish.last:
         raise OperatorError(f"the market begins on {start}, after --to {wish.last}", "give --from an earlier date")
-    days = _dates(start, wish.last)
+    days = _dates(start, wish.last, settings.capabilities.calendar)
     if not days:
         raise OperatorError(f"the exchange is closed from {start} to {wish.last}", "give a longer span")
     return {**flags, "sandbox": {**flags.get("sandbox", {}), "sessions": len(days)}}

@@ -217,7 +217,8 @@ def _played(
         run = begin(plan.plan, strategies, plan.market)
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
-        said = assumptions(plan.plan, with_flow=with_flow, unused=plan.market.unused)
+        opened = plan.market
+        said = assumptions(plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking)
         before = _taken_up(run, results.checkpoint(name), identity, how)
         started = time.monotonic()
         finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)

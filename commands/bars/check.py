@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commands.bars.shared import (
     bar_time,
+    by_calendar,
     now_of,
     series_name,
     sessions_between,
@@ -61,20 +62,29 @@ class BarsChecked(Struct, frozen=True):
 
 def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
     """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
-    from tradebot.auditing.bars import check
+    from tradebot.auditing.bars import check, ranked
 
     now, held = now_of(app), _held(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
-    counted_bars = _counted(_stored(app, held, symbols, timeframe), len(held), progress)
-    result = check(counted_bars, sessions_between(app, first, last), now, app.day)
-    data = BarsChecked(now, sum(each.bars for each in result.looked_at), result.looked_at, result.findings)
+    looked_at, findings, done = list["LookedAt"](), list["BarFinding"](), 0
+    for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in held), *symbols))).items():
+        its = {of: span for of, span in held.items() if of[0] in own}
+        stored = _stored(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
+        result = check(
+            _counted(stored, done, len(held), progress), sessions_between(app, first, last, calendar), now, app.day
+        )
+        looked_at += result.looked_at
+        findings += result.findings
+        done += len(its)
+    rows = tuple(sorted(looked_at, key=lambda row: (not row.bars, row.symbol)))
+    data = BarsChecked(now, sum(each.bars for each in rows), rows, ranked(findings))
     code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
     return Report("bars-check", data, _render, code)
 
 
-def _counted(every: "Iterable[Stored]", total: int, progress: "Progress") -> "Iterator[Stored]":
-    for done, stored in enumerate(every):
+def _counted(every: "Iterable[Stored]", before: int, total: int, progress: "Progress") -> "Iterator[Stored]":
+    for done, stored in enumerate(every, before):
         progress(done, total)
         yield stored
 

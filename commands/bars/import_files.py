@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.bars.shared import bar_time, now_of, sessions_between, timeframe_of, timeframes, zones
+from commands.bars.shared import bar_time, by_calendar, now_of, sessions_between, timeframe_of, timeframes, zones
 from commands.shared.plain import clean
 from commands.shared.surface import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
@@ -88,15 +88,19 @@ def _placed(app: "App", read: "Read", how: "How") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
     from tradebot.adapters.bars.importing import span
     from tradebot.auditing.bar_findings import Stored
-    from tradebot.auditing.bars import misplaced
+    from tradebot.auditing.bars import misplaced, ranked
 
-    sessions = sessions_between(app, *span(read, how.venue))
-    every = [Stored(name, how.timeframe, read.of(name)) for name in read.bars]
-    refused, strange = misplaced(every, sessions, how.venue)
+    days, refused = span(read, how.venue), list["BarFinding"]()
+    strange = list[tuple[str, int]]()
+    for calendar, symbols in by_calendar(app, read.bars).items():
+        every = [Stored(name, how.timeframe, read.of(name)) for name in symbols]
+        wrong, outside = misplaced(every, sessions_between(app, *days, calendar), how.venue)
+        refused += wrong
+        strange += outside
     if not refused:
         for symbol, start_s in strange:
             read.drop(symbol, start_s, "no session at this time")
-    return refused
+    return ranked(refused)
 
 
 def _stored(app: "App", read: "Read", timeframe: str, *, dry_run: bool, progress: "Progress") -> "Sequence[SymbolRead]":

@@ -1,6 +1,6 @@
 """Shared by the verbs of `tradebot bars`: their options, the store, and the sessions that bars are held against."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -77,12 +77,29 @@ def now_of(app: "App") -> datetime:
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
 
 
-def sessions_between(app: "App", first: date, last: date) -> "Sequence[Session]":
-    """Return the venue's sessions in a span, with a margin of some days."""
+def sessions_between(app: "App", first: date, last: date, calendar: str = "") -> "Sequence[Session]":
+    """Return the sessions of a calendar, the venue's own unless it is named, in a span with a margin of some days."""
     from tradebot.app.calendar import listed
 
     days = first - MARGIN, last + MARGIN
-    return listed(app.settings.capabilities, *days) or app.books.sessions(*days)
+    return listed(app.settings.capabilities, *days, calendar) or app.books.sessions(*days, calendar)
+
+
+def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[str]]":
+    """Return symbols by the name of their calendar, which is empty for the venue's own."""
+    found: dict[str, list[str]] = {}
+    for symbol in symbols:
+        found.setdefault(_calendar_of(app, symbol), []).append(symbol)
+    return found
+
+
+def _calendar_of(app: "App", symbol: str) -> str:
+    try:
+        name = app.door.calendar(symbol)
+    except ValueError:
+        # It is none of the venue's symbols.
+        return ""
+    return "" if name == app.settings.capabilities.calendar else name
 
 
 def series_name(timeframe: str, price: str) -> str:

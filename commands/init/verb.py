@@ -197,7 +197,9 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
 
     recorded = settings.sandbox.source != "generated"
     symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
-    return list(symbols if recorded else settings.universe)
+    # Roots stand for the contracts of a file by turns.
+    has_roots = any(sandbox.is_root(settings.venue, name) for name in settings.universe)
+    return list(symbols if recorded and not has_roots else settings.universe)
 
 
 class _Books(Struct, frozen=True):
@@ -276,8 +278,8 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
     if wish.bars:
         from tradebot.app import sandbox
 
-        source, first, held = sandbox.recorded(wish.bars, wish.bar_stamp, wish.start)
-        start, sessions = start or first.isoformat(), sessions or held
+        file = sandbox.recorded(wish.bars, wish.bar_stamp, wish.start)
+        source, start, sessions = file.source, start or file.days[0].isoformat(), sessions or len(file.days)
     elif wish.flow_folder and start is None:
         from tradebot.app import sandbox
 

@@ -53,7 +53,9 @@ def _parts(line: str, width: int) -> Iterator[str]:
     yield current.rstrip()
 
 
-VERSIONS: Mapping[str, int] = dict.fromkeys(("audit", "doctor", "health", "schedule-check", "signals", "status"), 2)
+VERSIONS: Mapping[str, int] = dict.fromkeys(
+    ("audit", "doctor", "health", "learn-policy-walk", "schedule-check", "signals", "status"), 2
+)
 """By verb; those without a row have version 1. Renaming or removing a field raises it."""
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.exchange.ring import D, instrument
 from tradebot.exchange.market import bars
+from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.instruments import SHARE, Grid, Instrument, MarginLevel, TickStep
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.market.venue import Rules, Venue
@@ -95,11 +96,17 @@ def test_venue_that_makes_no_sense_is_refused(changes: dict[str, Any], message: 
         replace(SPEC, venue=replace(VENUE, **changes))
 
 
-def test_plain_venue_plays_neither_recorded_bars_nor_corporate_actions() -> None:
-    with pytest.raises(MarketError, match="generated, without corporate actions"):
+def test_plain_venue_plays_neither_corporate_actions_nor_bars_of_anything_but_futures() -> None:
+    with pytest.raises(MarketError, match="no corporate actions, and rules instead of costs"):
         replace(SPEC, corporate_actions=True)
-    with pytest.raises(MarketError, match="generated, without corporate actions"):
-        replace(SPEC, source="csv", path="bars.csv", bar_stamp="start")
+    recorded: dict[str, Any] = {"source": "csv", "path": "bars.csv", "bar_stamp": "start"}
+    with pytest.raises(MarketError, match="recorded minutes if its instruments are months of futures"):
+        replace(SPEC, **recorded)
+    venue = futures_venue(SPEC.start, SPEC.sessions, ("ES",))
+    months = replace(SPEC, venue=venue, symbols=tuple(one.symbol for one in venue.instruments))
+    assert replace(months, **recorded, other_us=1).source == "csv"
+    with pytest.raises(MarketError, match="recorded minutes"):
+        replace(months, source="daily", path="bars.csv")
 
 
 @pytest.mark.parametrize(("name", "value"), [("lots", "1"), ("lot", "many")])

@@ -11,7 +11,7 @@ from tests.exchange.worlds import SYMBOLS
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
-from tradebot.exchange.market.other_future import OtherFuture
+from tradebot.exchange.market.other_future import Dearer, OtherFuture, OtherPrices
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.times import DAY, MINUTE
@@ -35,10 +35,21 @@ def test_minutes_that_had_ended_stay_and_later_ones_are_others(after_us: int) ->
 
 
 def test_the_past_before_the_market_stays() -> None:
-    turned = OtherFuture(OWN, OTHER, OPEN_US)
+    turned = OtherPrices(OWN, OTHER, OPEN_US)
     assert turned.bars(XBT, -1) == OWN.bars(XBT, -1)
     assert turned.history_day(XBT, 300) == OWN.history_day(XBT, 300)
     assert turned.past_candles(XBT, -9, 60 * MINUTE, wicks=True) == OWN.past_candles(XBT, -9, 60 * MINUTE, wicks=True)
+
+
+def test_bars_of_a_file_have_another_future_whose_prices_are_all_higher_and_on_ticks() -> None:
+    (grid,) = GRIDS
+    turned = OtherFuture(OWN, Dearer(OWN, {XBT: grid}), OPEN_US + DAY)
+    assert turned.bars(XBT, 0) == OWN.bars(XBT, 0)
+    for own, other in zip(OWN.bars(XBT, 1), turned.bars(XBT, 1), strict=True):
+        assert (other.start_us, other.volume) == (own.start_us, 2 * own.volume)
+        for before, after in zip(own[1:5], other[1:5], strict=True):
+            assert before < after < 1.02 * before
+            assert after % grid.tick(after) == 0
 
 
 def test_another_future_is_part_of_a_specification_only_if_it_is_asked_for() -> None:

@@ -7,7 +7,6 @@ import pytest
 from tests.package.test_house import ROOT, modules
 
 ALLOWED: Mapping[str, str] = {
-    "commands/backtest/options.py": "a backtest plays Alpaca on the engine: its sessions",
     "commands/doctor/checks/machine.py": "the version of alpaca-py, which is installed whatever the venue",
     "commands/exchange/serve.py": "the embedded exchange speaks Alpaca's API, to any client",
     "commands/shared/times.py": "the day that times are shown by before a bot is opened, as a halt does",

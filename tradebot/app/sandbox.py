@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.venues import EARLIER, door_to
@@ -271,7 +271,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
         return MarketSpec(
             venue=venue,
             source=chosen.source,
-            symbols=() if every_symbol else (*named, *unnamed),
+            symbols=() if every_symbol and not venue.of_months else (*named, *unnamed),
             sessions=chosen.sessions,
             start=chosen.start,
             seed=chosen.seed,
@@ -322,8 +322,16 @@ def _venue_of(settings: Settings) -> Venue:
     return market(settings)
 
 
-def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tuple[str, date, int]:
-    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable.
+class RecordedFile(NamedTuple):
+    """What a file of recorded bars is: its source, the dates of the sessions it spans, and the contracts it has."""
+
+    source: str
+    days: tuple[date, ...]
+    contracts: frozenset[str]
+
+
+def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> RecordedFile:
+    """Return what a recorded file is; raise OperatorError if it is unusable.
 
     Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
     """
@@ -334,7 +342,8 @@ def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> tupl
         first = date.fromisoformat(start) if start is not None else None
     with explained():
         source = recorded_source(Path(bars))
-        return source, *recorded_span(source, Path(bars), bar_stamp, first)
+        span = recorded_span(source, Path(bars), bar_stamp, first)
+        return RecordedFile(source, span.days, span.contracts)
 
 
 def captured_session(folder: str) -> date | None:

@@ -18,9 +18,12 @@ from tradebot.exchange.flow.captured import Capture, capture_files, read_folder
 from tradebot.exchange.market.action_sources import beside, read_actions, write_actions
 from tradebot.exchange.market.daily import daily_span, keep_days, read_days
 from tradebot.exchange.market.daily_file import is_daily, is_parquet
+from tradebot.exchange.market.futures import is_contract
+from tradebot.exchange.market.globex import EQUITY
+from tradebot.exchange.market.hours import HOURS, XNYS
 from tradebot.exchange.market.rates import rates_of
-from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, reasons, recorded_days
-from tradebot.exchange.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendar
+from tradebot.exchange.market.recorded import Imported, held_in, keep_bars, read_bars, reasons
+from tradebot.exchange.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendars
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.private_files import write_own
 from tradebot.exchange.state import (
@@ -37,7 +40,7 @@ from tradebot.exchange.state import (
     read_market,
     write_market,
 )
-from tradebot.exchange.times import MINUTE, rfc3339
+from tradebot.exchange.times import MINUTE, rfc3339, to_datetime
 
 _DAYS_LISTED = 3
 
@@ -132,19 +135,42 @@ def recorded_source(path: Path) -> Source:
     return "parquet" if is_parquet(path) else "csv"
 
 
-def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> tuple[date, int]:
-    """Return a recorded file's first session and the number of sessions it spans; raise MarketError if it has none.
+class Span(NamedTuple):
+    """The sessions that a recorded file spans: the first one, how many, of which calendar, and the file's contracts."""
 
-    Daily bars are counted from `start` on.
+    first: date
+    sessions: int
+    calendar: str = XNYS.name
+    contracts: frozenset[str] = frozenset()
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Return the dates of these sessions."""
+        sessions = build_calendar(self.first, self.sessions, self.calendar).market
+        return tuple(date.fromisoformat(session.date) for session in sessions)
+
+
+def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> Span:
+    """Return the sessions that a recorded file spans; raise MarketError if it has none.
+
+    Daily bars are counted from `start` on. A file of contracts alone spans sessions of Globex.
     """
     if source == "daily":
-        return daily_span(path, start)
-    first, last = recorded_days(source, path, bar_stamp)
-    calendar = build_calendar(first, (last - first).days + 1)
-    held = [session.date for session in calendar.market if session.date <= last.isoformat()]
-    if not held:
+        return Span(*daily_span(path, start))
+    held = held_in(source, path, bar_stamp)
+    contracts = frozenset(filter(is_contract, held.symbols))
+    of_contracts = contracts == held.symbols
+    name = EQUITY if of_contracts else XNYS.name
+    first, last = (to_datetime(us).astimezone(HOURS[name].zone).date() for us in (held.first_us, held.last_us))
+    # What contracts trade in the evening belongs to the next day.
+    sessions = build_calendar(first, (last - first).days + 2, name).market
+    if of_contracts:
+        inside = [one.date for one in sessions if one.open_us <= held.last_us and one.close_us > held.first_us]
+    else:
+        inside = [one.date for one in sessions if one.date <= last.isoformat()]
+    if not inside:
         raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
-    return date.fromisoformat(held[0]), len(held)
+    return Span(date.fromisoformat(inside[0]), len(inside), name, contracts)
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:
@@ -159,7 +185,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
     if spec.source == "daily":
         imported = _keep_days(state_dir, spec, calendar)
     elif spec.source != "generated":
-        imported = read_bars(spec, calendar)
+        imported = read_bars(spec, calendar, own_calendars(spec.venue, calendar))
         keep_bars(state_dir / BARS_FILE, imported.bars)
         _keep_actions(state_dir, spec, calendar, imported.symbols)
     stored = StoredMarket(
@@ -179,15 +205,12 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
     """Return the sessions of the symbols that have a calendar or closes of their own."""
-    rows, made = {}, dict[tuple[object, ...], Any]()
-    for instrument in spec.venue.instruments:
-        name = instrument.calendar or spec.venue.calendar
-        if instrument.closes or name != spec.venue.calendar:
-            kind = name, instrument.closes
-            if kind not in made:
-                own = own_calendar(market, name, dict(instrument.closes))
-                made[kind] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
-            rows[instrument.symbol] = made[kind]
+    rows, made = {}, dict[int, Any]()
+    for symbol, own in own_calendars(spec.venue, market).items():
+        # Symbols with the same sessions share the same rows.
+        if id(own) not in made:
+            made[id(own)] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
+        rows[symbol] = made[id(own)]
     return rows
 
 

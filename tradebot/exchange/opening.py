@@ -20,7 +20,7 @@ from tradebot.exchange.market.daily import DailyBars, kept_days
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.months import Months
-from tradebot.exchange.market.other_future import OtherFuture
+from tradebot.exchange.market.other_future import OtherPrices
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.source import BarSource
 from tradebot.exchange.market.spec import MarketSpec
@@ -72,29 +72,35 @@ def _source(
     calendars: Mapping[str, Calendar],
 ) -> BarSource:
     spec = stored.spec
-    if spec.source == "generated" and spec.other_us is not None:
-        seeds = spec.seed, spec.seed + 1
-        own_seed, other_seed = (_generated(spec, seed, calendar, grids, calendars) for seed in seeds)
-        return OtherFuture(own_seed, other_seed, spec.other_us)
     if spec.source == "generated":
-        return _generated(spec, spec.seed, calendar, grids, calendars)
-    if stored.spec.source == "daily":
-        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, stored.spec.day_prices)
-    from tradebot.exchange.market.recorded import kept_bars
+        return generated_source(spec, calendar, grids, calendars)
+    if spec.source == "daily":
+        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, spec.day_prices)
+    from tradebot.exchange.market.recorded import held_bars, kept_bars
 
-    return kept_bars(state_dir / BARS_FILE)
+    return held_bars(spec, kept_bars(state_dir / BARS_FILE))
+
+
+def generated_source(
+    spec: MarketSpec, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
+) -> GeneratedBars | BySymbol | OtherPrices:
+    """Return the bars of a generated market, with those of another seed from `other_us` on."""
+    if spec.other_us is None:
+        return _generated(spec, spec.seed, calendar, grids, calendars)
+    own, other = (_generated(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
+    return OtherPrices(own, other, spec.other_us)
 
 
 def _generated(
     spec: MarketSpec, seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
-) -> GeneratedBars | _BySymbol:
+) -> GeneratedBars | BySymbol:
     make = partial(GeneratedBars, seed, trends=spec.trends)
     usual = make(calendar, [grid for grid in grids.values() if not grid.instrument.root])
     own: dict[str, GeneratedBars | Months] = {
         symbol: make(calendars[symbol], [grids[symbol]]) for symbol in calendars if not grids[symbol].instrument.root
     }
     own |= _months(make, calendar, grids, calendars)
-    return _BySymbol(usual, own) if own else usual
+    return BySymbol(usual, own) if own else usual
 
 
 def _months(
@@ -117,7 +123,7 @@ def _months(
     return made
 
 
-class _BySymbol:
+class BySymbol:
     """A source of bars in which some symbols have their own, for sessions of their own."""
 
     def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars | Months]) -> None:
@@ -132,6 +138,9 @@ class _BySymbol:
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return self._own.get(symbol, self._usual).extended(symbol, index)
+
+    def close(self, symbol: str, index: int) -> int:
+        return self._own.get(symbol, self._usual).close(symbol, index)
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return self._own.get(symbol, self._usual).history_close(symbol, sessions_before)

@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from commands.backtest.options import Planned, Wish, planned
+from commands.backtest.options import Planned, Wish, planned, settings_of
 from tradebot.errors import OperatorError, word
 from tradebot.model.values import replace
 
 FILL, SPREAD = "next-open", "spread_bps"
 """How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
-TIMETABLE = {
-    "trade-once": "every 1m from open+1m until close",
-    "evaluate-exits": "every 5m from open+1m until close",
-    "reconcile": "every 4m from open+3m until close",
-}
-"""A bar's close is answered at once, and a change of sides within the same bar."""
 
 
 def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[str, Any]) -> Planned:
@@ -23,18 +17,23 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
     What a configuration sets for the strategy is kept where `section` doesn't say otherwise.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
+    from tradebot.app.learning.environment import TIMETABLE
     from tradebot.app.venues import door_to
 
     costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
-    known = planned(wish).plan.settings
+    known = settings_of(wish)
     if not door_to(known.venue).months:
         raise OperatorError(
             f"policies learn futures, and {known.venue} has none", "add --venue ibkr, or --profile futures"
         )
     root = _root(known.universe, symbol)
     off = {name: None for name in known.strategies.in_use() if name != strategy}
-    over = {"universe": [root], "strategies": {**off, strategy: dict(section)}, "timetable": TIMETABLE}
+    over = {
+        "universe": [root],
+        "strategies": {**off, strategy: dict(section)},
+        "timetable": {str(job): times for job, times in TIMETABLE.items()},
+    }
     return planned(replace(wish, over=over))
 
 

@@ -49,7 +49,7 @@ class Wanted(Struct, frozen=True):
     on: On
 
 
-class Span(Struct, frozen=True):
+class Sessions(Struct, frozen=True):
     """Sessions from one to another."""
 
     first: date
@@ -90,8 +90,8 @@ class PolicyStudied(Struct, frozen=True):
     trials: int
     counted: int
     splits: int
-    chosen: Span
-    held_out: Span
+    chosen: Sessions
+    held_out: Sessions
     left_out: Mapping[str, int]
     tried: tuple[PolicyTried, ...]
 
@@ -155,7 +155,7 @@ def _varied(asked: Asked, wanted: Wanted) -> "Varied":
     return varied
 
 
-def _spans(of: "Sought") -> tuple[Span, Span]:
+def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     """Return the judged sessions that choose, and those that are held out."""
     from tradebot.app.learning.walking.study import choosing, judged_in
     from tradebot.views.selection.splits import learned
@@ -163,7 +163,7 @@ def _spans(of: "Sought") -> tuple[Span, Span]:
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
     held_out = days[learned(len(days)) :]
-    return Span(chosen[0], chosen[-1], len(chosen)), Span(held_out[0], held_out[-1], len(held_out))
+    return Sessions(chosen[0], chosen[-1], len(chosen)), Sessions(held_out[0], held_out[-1], len(held_out))
 
 
 def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
@@ -259,5 +259,5 @@ def _render(out: "Console", data: PolicyStudied) -> None:
     out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
 
 
-def _span(of: Span) -> str:
+def _span(of: Sessions) -> str:
     return f"{counted(of.sessions, 'session')} from {of.first} to {of.last}"

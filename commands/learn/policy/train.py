@@ -28,11 +28,16 @@ BAR_US = 300_000_000
 
 
 class Draft(Struct, frozen=True):
-    """A trained model that nobody has signed: its seed, its folder, and how long it took in seconds of wall clock."""
+    """A trained model that nobody has signed: its seed, its folder, and how long it took in seconds of wall clock.
+
+    `on_arrays` says that it was trained on arrays that play as the bot does, to the cent; `why` it wasn't if it could.
+    """
 
     seed: int
     folder: str
     took_s: float
+    on_arrays: bool
+    why: str
 
 
 class PolicyTrained(Struct, frozen=True):
@@ -86,8 +91,8 @@ def run(asked: Asked, wish: "Wish") -> Report:
     for each, place in zip(jobs, places, strict=True):
         began = time.monotonic()
         with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
-            train(each, span, place, told, partial(_counted, step, each.steps))
-        drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1)))
+            made = train(each, span, place, told, partial(_counted, step, each.steps))
+        drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why))
     first, last = span.rows[0].at.date(), span.rows[-1].at.date()
     data = PolicyTrained(
         job.agent, job.configuration, told.trials, planned.plan.settings.universe[0],
@@ -140,6 +145,10 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     )
     for draft in data.drafts:
         console.print(f"  seed {draft.seed}: {clean(draft.folder)} ({draft.took_s:g} s)", markup=False)
+    if why := next((draft.why for draft in data.drafts if draft.why), None):
+        console.print(f"Trained on the road, which takes longer than on arrays: {clean(why)}", markup=False)
+    elif data.drafts[0].on_arrays:
+        console.print("Trained on arrays, which played drawn actions as the bot itself does, to the cent")
     console.print(f"Configuration {data.configuration[:16]}, one of {counted(data.trials, 'trial')} so far")
     console.print("What it earns isn't known: sessions that it wasn't trained on have to say that.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)

@@ -1,13 +1,13 @@
 """`tradebot learn policy`: learned policies, from bars to the evidence that a promotion needs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import Cash, Cost, Profile
-from commands.init.verb import Fill, Seed, Sessions, Venue
+from commands.backtest.parameters import Bars, Cash, Cost, Profile
+from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
 from commands.search.how import On
 from commands.search.verb import Where
 from commands.shared.days import From, To, days_of
@@ -25,13 +25,16 @@ Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is ca
 Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
 Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are kept.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
+By = Annotated[
+    Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
+]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
 
 
 @app.command(
     "train",
     epilog="tradebot learn policy train --agent logistic --profile futures --symbol MES --sessions 20\n"
-    "tradebot learn policy train --agent ppo --seeds 5 --steps 200000 --config mine.yaml --drafts mine",
+    "tradebot learn policy train --agent ppo --seeds 5 --profile futures --bars mes.csv --bar-stamp start",
 )
 def _train(
     agent: AgentName = "ppo",
@@ -43,6 +46,8 @@ def _train(
     strategy: Strategy = "policy",
     to: Drafts = Path("drafts"),
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -65,7 +70,7 @@ def _train(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
@@ -75,7 +80,8 @@ def _train(
 @app.command(
     "walk",
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
-    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400",
+    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile futures --bars mes.csv --bar-stamp end\n"
+    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
 def _walk(
     key: Key,
@@ -87,8 +93,11 @@ def _walk(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     to: Kept = Path("policies"),
+    by: By = "walk-forward",
     workers: Workers = None,
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -105,19 +114,20 @@ def _walk(
 
     The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
     judge it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
-    the benchmarks. The results are what tradebot promote asks of a policy. The same command goes on with a walk that
-    was stopped. Exits with code 10 unless the policy passes.
+    the benchmarks. With --by cpcv, all sessions are cut into groups instead, each few of which are judged by models
+    that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
+    of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
     """
     from commands.learn.policy.train import Asked
     from commands.learn.policy.walk import How, run
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, How(to, key, workers), wish), as_json)
+    finish(run(asked, How(to, key, workers, by), wish), as_json)
 
 
 @app.command(
@@ -143,6 +153,8 @@ def _study(
     workers: Workers = None,
     on: Where = On.PROCESSES,
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -168,16 +180,16 @@ def _study(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, first=days.first,
+        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
         last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers), wish), as_json)
+    finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers, "walk-forward"), wish), as_json)
 
 
 @app.command(
     "judge",
-    epilog="tradebot learn policy judge --from 2026-11-02 --to 2026-11-27\n"
+    epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )
 def _judge(
@@ -187,6 +199,8 @@ def _judge(
         Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
     ] = None,
     venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
     first: From = None,
     last: To = None,
     sessions: Sessions = None,
@@ -207,7 +221,7 @@ def _judge(
 
     days = days_of(first, last)
     wish = Wish(
-        state_dir=state_dir, config=config, first=days.first, last=days.last,
+        state_dir=state_dir, config=config, bars=bars, bar_stamp=bar_stamp, first=days.first, last=days.last,
         sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
     )  # fmt: skip
     finish(run(strategy, symbol, write, wish), as_json)

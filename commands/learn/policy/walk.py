@@ -1,4 +1,4 @@
-"""`tradebot learn policy walk`: train in one span, judge in the next, and on, until a promotion could rest on it."""
+"""`tradebot learn policy walk`: train in some sessions, judge in others, and on, until a promotion could rest on it."""
 
 import os
 from collections.abc import Sequence
@@ -21,35 +21,49 @@ if TYPE_CHECKING:
 
     from commands.backtest.options import Planned, Wish
     from tradebot.app.learning.training.job import Job
-    from tradebot.app.learning.walking.walk import Split, Walk
+    from tradebot.app.learning.walking.splitting import Split
+    from tradebot.app.learning.walking.walk import Walk
+    from tradebot.model.policy_results import Span
+
+TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
+
+
+class SpanRow(Struct, frozen=True):
+    """Sessions from one to another, both included."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"from {self.first} to {self.last}"
 
 
 class SplitRow(Struct, frozen=True):
-    """The sessions that models were trained on, and those that they were judged in, from one to another."""
+    """The spans of sessions that models were trained on, and those that they were judged in."""
 
-    trained_from: date
-    trained_to: date
-    judged_from: date
-    judged_to: date
+    trained: tuple[SpanRow, ...]
+    judged: tuple[SpanRow, ...]
 
 
 class PolicyWalked(Struct, frozen=True):
-    """A walk: its splits, how many seeds each was trained with, the file of its results, and what they are worth."""
+    """A walk: its splits, how many paths there are through them, the seeds, the file of its results, their worth."""
 
     agent: str
     configuration: str
     seeds: tuple[int, ...]
+    paths: int
     splits: tuple[SplitRow, ...]
     file: str
     judged: PoliciesJudged
 
 
 class How(Struct, frozen=True):
-    """Where a walk is kept, which key signs its models, and in how many processes it is played."""
+    """Where a walk is kept, which key signs its models, in how many processes it is played, and how it is split."""
 
     to: Path
     key: Path
     workers: int | None
+    by: str
 
 
 class Ground(Struct, frozen=True):
@@ -73,7 +87,8 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
     from tradebot.adapters.models.signing import read_key, require_extra
     from tradebot.app.backtest.translating import session_of
     from tradebot.app.learning.training.torched import require_torch
-    from tradebot.app.learning.walking.walk import splits_of
+    from tradebot.app.learning.walking.splitting import splits_of
+    from tradebot.views.selection.splits import By
 
     require_extra("judging models")
     read_key(how.key)
@@ -82,12 +97,13 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
         require_torch(jobs[0].agent)
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     days = tuple(session_of(session).date for session in planned.market.calendar.market)
-    return Ground(planned, jobs, splits_of(planned.plan, days), days)
+    return Ground(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
 
 
 def run(asked: Asked, how: How, wish: "Wish") -> Report:
-    """Walk forward, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+    """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
     from tradebot.app.backtest.results import Results, Trial
+    from tradebot.app.learning.walking.splitting import paths_of
     from tradebot.app.learning.walking.walk import RESULTS, folder_of, walk
 
     ground = ground_of(asked, how, wish)
@@ -95,20 +111,22 @@ def run(asked: Asked, how: How, wish: "Wish") -> Report:
     of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))
     results = Results(ground.planned.folder)
     # Before it is trained: one that is given up has been tried too.
-    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} walking forward", 0, None)])
+    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
     trials = len(results.trials(asked.strategy))
-    with progress_bar(f"walking forward, {counted(len(of.splits), 'split')}") as said:
+    with progress_bar(f"{TITLES[how.by]}, {counted(len(of.splits), 'split')}") as said:
         found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
     judged = judged_by(plan.settings.promotion, [(found, trials)])
-    rows = tuple(SplitRow(one.first, one.last, one.judged_first, one.judged_last) for one in of.splits)
-    data = PolicyWalked(job.agent, job.configuration, of.seeds, rows, str(of.folder / RESULTS), judged)
+    rows = tuple(SplitRow(_rows(one.trained), _rows(one.judged)) for one in of.splits)
+    paths = len(paths_of(of.splits))
+    data = PolicyWalked(job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged)
     code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
     return Report("learn-policy-walk", data, _render, code, Identity("sandbox", plan.settings.venue))
 
 
 def _render(out: "Console", data: PolicyWalked) -> None:
     trained = f"{counted(len(data.splits), 'split')}, {counted(len(data.seeds), 'seed')} each"
-    out.print(f"Walked forward with {data.agent}: {trained}")
+    how = "Walked forward" if data.paths == 1 else f"Cross-validated along {data.paths} paths"
+    out.print(f"{how} with {data.agent}: {trained}")
     for row in _shown(data.splits):
         out.print(f"  {row}", markup=False)
     render(out, data.judged)
@@ -118,9 +136,14 @@ def _render(out: "Console", data: PolicyWalked) -> None:
 
 def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
     """Return the splits as text, of many the first and the last ones."""
-    rows = [
-        f"trained from {one.trained_from} to {one.trained_to}, judged from {one.judged_from} to {one.judged_to}"
-        for one in splits
-    ]
+    rows = [f"trained {_told(one.trained)}, judged {_told(one.judged)}" for one in splits]
     half = most // 2
     return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
+
+
+def _rows(spans: "Sequence[Span]") -> tuple[SpanRow, ...]:
+    return tuple(SpanRow(span.first, span.last) for span in spans)
+
+
+def _told(spans: Sequence[SpanRow]) -> str:
+    return ", ".join(map(str, spans))

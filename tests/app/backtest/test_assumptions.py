@@ -79,3 +79,12 @@ def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
     study = replace(PLAN, spec=looking, equity_at="last_fill", margin="free")
     assert loud(study) == ["prices", "day_prices", "leverage", "equity"]
     assert loud(replace(PLAN, spec=DAILY)) == ["waiting"]
+
+
+def test_rows_and_bars_that_a_file_lacks_are_told_loudly() -> None:
+    found = {
+        one.name: one for one in assumptions(PLAN, with_flow=False, unused="3 duplicate", lacking="MESZ6 has none")
+    }
+    lines = [(found[name].value, found[name].is_loud) for name in ("rows left out", "bars missing")]
+    assert lines == [("3 duplicate", True), ("MESZ6 has none", True)]
+    assert not {"rows left out", "bars missing"} & said(PLAN).keys()

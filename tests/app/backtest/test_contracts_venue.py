@@ -12,6 +12,7 @@ import yaml
 
 from commands.backtest.playing import result_of
 from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
+from tests.app.backtest.minutes import generated, lines_of, opened_from, written
 from tests.app.backtest.roads import Stub
 from tests.faults.cable import PORT, lay_cable
 from tests.faults.pit import INDEXES
@@ -23,7 +24,9 @@ from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader
+from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader, Played
+from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.app.backtest.needed_months import lacking
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.exchange.engine.engine import Engine
@@ -35,9 +38,12 @@ from tradebot.exchange.times import from_datetime
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView, Target, Want
+from tradebot.strategies.futures import FuturesStrategy
+from tradebot.strategies.futures_settings import FuturesSettings
 
 START, SYMBOL, LATER, ENDED = date(2026, 12, 7), "ESZ6", "ESH7", "ESU6"
 SYMBOLS = (SYMBOL, LATER, ENDED, "ESX6")
@@ -203,6 +209,20 @@ def test_bars_are_those_of_the_socket(sides: tuple[Way, Way]) -> None:
         assert sum(len(page[SYMBOL]) for page in pages[0]) > 10
 
 
+def test_contract_that_has_never_had_a_price_has_no_quote_and_no_known_margin(tmp_path: Path) -> None:
+    spec = generated(date(2026, 12, 7), 1, "MES")
+    rows = lines_of(open_market_in_memory(spec).market(), ["MESZ6"], [0])
+    played = Played(opened_from(written(tmp_path / "bars.csv", rows), spec))
+    reader, names = played.reader, ("MESZ6", "MESH7")
+    played.engine.advance(played.engine.market.calendar.market[0].open_us)
+    assert {name: one.margin_levels for name, one in reader.listings(names).items()} == dict.fromkeys(names, ())
+    assert reader.quotes(names) == {}
+    played.engine.advance(played.engine.now_us + 60_000_000)
+    assert {name: len(one.margin_levels) for name, one in reader.listings(names).items()} == {"MESZ6": 1, "MESH7": 0}
+    assert [*reader.quotes(names)] == ["MESZ6"]
+    played.link.close()
+
+
 class Long(Stub, frozen=True):
     """Wants one contract of each root, and no more."""
 
@@ -212,10 +232,7 @@ class Long(Stub, frozen=True):
 
 def rolled() -> Run:
     """Return a backtest of three sessions, in which December's contract is left for March's."""
-    start, sessions = date(2026, 12, 7), 3
-    venue = futures_venue(start, sessions, ("MES",))
-    symbols = tuple(one.symbol for one in venue.instruments)
-    spec = MarketSpec(start=start, symbols=symbols, sessions=sessions, seed=5, venue=venue, cash=Decimal(1_000_000))
+    spec = replace(generated(date(2026, 12, 7), 3, "MES"), cash=Decimal(1_000_000))
     changes = {
         **yaml.safe_load(INDEXES.configuration),
         "timetable": {
@@ -225,7 +242,11 @@ def rolled() -> Run:
             "score": "at close-10m",
         },
     }
-    run = begin(Plan(load(None, {}, changes).settings, spec, level=Level.FULL), [Long("flow")])
+    return played(begin(Plan(load(None, {}, changes).settings, spec, level=Level.FULL), [Long("flow")]))
+
+
+def played(run: Run) -> Run:
+    """Play a run to its end."""
     try:
         while not run.is_complete:
             run.step()
@@ -253,3 +274,87 @@ def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_pri
     # The position goes on in the next contract, so no trade is closed yet.
     result = result_of(run)
     assert (result.trades, result.still_open, result.fills) == (0, 1, 3)
+
+
+ROLLING: dict[str, Any] = {
+    "venue": "ibkr",
+    "universe": ["MES"],
+    "sectors": {"MES": "indexes", "GC": "metals", "6E": "currencies"},
+    "strategies": {"flow": None, "futures": {"contracts": 1, "allotment_fraction": 1, "exits": []}},
+    "limits": {
+        "max_order_notional_usd": 10_000_000,
+        "max_order_fraction": 9,
+        "max_symbol_fraction": 9,
+        "max_sector_fraction": 9,
+        "max_gross_fraction": 9,
+        "max_contracts": 3,
+        "max_reconcile_age_s": 7_200,
+    },
+    "timetable": {
+        "evaluate-exits": "every 15m from open+1m until close",
+        "trade-once": "every 90m from open+5m until close",
+        "reconcile": "every 15m from open+10m until close",
+    },
+}
+
+
+def told_of(run: Run) -> dict[str, Any]:
+    """Return what a backtest says of itself.
+
+    Numbers of orders follow from a market's specification, and so does the order of what happens at one moment.
+    """
+    books, facts = run.made.ledger, run.made.facts
+    fills = [
+        (one.at, one.symbol, one.side.value, one.quantity, one.price) for one in (row.fill for row in books.fills())
+    ]
+    found: dict[str, Any] = {
+        "fills": sorted(fills),
+        "ends": [(end.session, end.equity, end.marks) for end in run.ends],
+        "compared": (run.opening, run.closing),
+        "cash": sorted((one.kind, one.amount_usd) for one in books.cash_movements()),
+        "result": result_of(run),
+    }
+    for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS):
+        found[job] = [
+            (each.slot, each.equity, each.job_decision, *sorted(each.candidates, key=lambda one: one.candidate.symbol))
+            for each in (_without_numbers(one) for one in facts.cycles(job=job))
+        ]
+    return found
+
+
+def _without_numbers(record: CycleRecord) -> CycleRecord:
+    return replace(record, candidates=tuple(replace(one, client_order_id=None) for one in record.candidates))
+
+
+def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) -> tuple[Run, Run]:
+    """Return a backtest of a generated market, and one of what was written of it with sessions before."""
+    universe = list(dict.fromkeys(symbol[:-2] for symbol in kept))
+    settings = load(None, {}, {**ROLLING, "universe": universe}).settings
+    rule, market = FuturesSettings().model_dump(), open_market_in_memory(spec)
+    path = written(folder / "bars.csv", lines_of(market.market(), kept, range(-before, spec.sessions)))
+    opened = opened_from(path, spec)
+    assert (opened.unused, lacking(settings, opened)) == ("", "")
+    runs = [
+        played(begin(Plan(settings, each.spec, level=Level.FULL), [FuturesStrategy(rule)], each))
+        for each in (market, opened)
+    ]
+    return runs[0], runs[1]
+
+
+def test_market_that_was_written_down_is_played_as_the_one_that_is_generated(tmp_path: Path) -> None:
+    made, read = both_ways(tmp_path, generated(date(2026, 12, 7), 2, "MES"), ("MESZ6", "MESH7"), 2)
+    told = told_of(made)
+    assert told_of(read) == told
+    # The second session is that of the roll.
+    assert {symbol for _, symbol, *_ in told["fills"]} == {"MESZ6", "MESH7"}
+    assert {len(one) for one in told["ends"]} == {3}
+
+
+@pytest.mark.campaign
+def test_markets_of_other_groups_that_were_written_down_are_played_alike(tmp_path: Path) -> None:
+    spec = replace(generated(date(2026, 11, 18), 8, "MES", "GC", "6E"), cash=Decimal(5_000_000))
+    made, read = both_ways(tmp_path, spec, ("MESZ6", "MESH7", "GCZ6", "GCG7", "6EZ6", "6EH7"), 25)
+    told = told_of(made)
+    assert told_of(read) == told
+    # Gold is left before its first notice, and Thanksgiving has other hours for each.
+    assert {symbol for _, symbol, *_ in told["fills"]} == {"MESZ6", "GCZ6", "GCG7", "6EZ6"}

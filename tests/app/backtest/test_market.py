@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.app.backtest.minutes import generated, lines_of, opened_from, written
 from tests.exchange.worlds import World
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.times import MINUTE
 from tradebot.model.values import replace
 
 GENERATED = MarketSpec(symbols=("AAPL", "NFLX"), sessions=3, start=date(2026, 11, 24), seed=22, corporate_actions=True)
@@ -84,3 +86,58 @@ def test_missing_market_file_is_an_error_with_a_hint(recorded: MarketSpec) -> No
         open_market_in_memory(replace(recorded, path="nowhere.csv"))
     assert raised.value.code is ExitCode.USAGE
     assert raised.value.hint
+
+
+CONTRACTS = generated(date(2026, 11, 26), 2, "MES", "GC", "6E")
+"""Thanksgiving and the day after it, on which each group of products has other hours."""
+FRONT = ("MESZ6", "GCG7", "6EZ6")
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> MarketSpec:
+    """Return a market of contracts that was written down with the session before it, and is read."""
+    market = open_market_in_memory(CONTRACTS).market()
+    path = written(tmp_path / "bars.csv", lines_of(market, FRONT, (-1, 0, 1)))
+    return opened_from(path, CONTRACTS).spec
+
+
+def test_generated_contracts_have_the_bars_of_the_exchanges_folder(new_world: Callable[[MarketSpec], World]) -> None:
+    kept, held = new_world(CONTRACTS).exchange.market, open_market_in_memory(CONTRACTS).market()
+    assert held.symbols == kept.symbols
+    for symbol in FRONT:
+        assert held.calendars[symbol].to_rows() == kept.calendars[symbol].to_rows()
+        for index in (-1, 0, 1):
+            assert held.day(symbol, index).bars == kept.day(symbol, index).bars
+
+
+def test_contracts_of_a_file_have_the_bars_that_were_written_in_memory_and_in_an_exchanges_folder(
+    contracts: MarketSpec, new_world: Callable[[MarketSpec], World]
+) -> None:
+    opened, market = open_market_in_memory(contracts), open_market_in_memory(CONTRACTS).market()
+    assert opened.unused == ""
+    for held in (opened.market(), new_world(contracts).exchange.market):
+        assert (held.symbols, held.past_minutes) == (market.symbols, 1)
+        for symbol in FRONT:
+            for index in (-1, 0, 1):
+                assert list(held.day(symbol, index).bars) == list(market.day(symbol, index).bars)
+            assert held.history_day(symbol, 2) is None
+        assert held.price("MESU6", held.calendar.last_close_us) is None
+
+
+def test_file_of_contracts_is_read_once_until_it_changes(contracts: MarketSpec) -> None:
+    first, other = (open_market_in_memory(replace(contracts, seed=seed)) for seed in (1, 2))
+    assert other.source is first.source
+    assert (first.spec.seed, other.spec.seed) == (1, 2)
+    file = Path(str(contracts.path))
+    file.write_text(file.read_text() + "2026-11-27T15:00:00Z,MESZ6,1,1.1,1,1,7\n")
+    assert open_market_in_memory(contracts).unused == "1 price between two ticks (first in line 11447)"
+
+
+def test_market_of_contracts_can_have_another_future(contracts: MarketSpec) -> None:
+    for opened in map(open_market_in_memory, (contracts, CONTRACTS)):
+        at_us = opened.calendar.market[1].open_us + 60 * MINUTE
+        turned = opened.with_other_future(at_us)
+        assert turned.spec.other_us == at_us
+        own, other = (one.market().day("MESZ6", 1).bars for one in (opened, turned))
+        assert other[:60] == own[:60]
+        assert not any(one.close == another.close for one, another in zip(own[60:70], other[60:70], strict=True))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.app.backtest.minutes import generated
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
 from tradebot.app.backtest.results import benchmark_of
@@ -81,3 +82,19 @@ def test_run_at_a_venue_without_a_fund_is_compared_with_holding_its_universe() -
     assert "for 0.10% of fees and slippage" in kept.how
     made.now = lambda: BEGINS
     assert "no session was played to its end" in benchmark_of(run).problem
+
+
+def test_prices_of_contracts_are_those_that_were_played_up_to_their_ends() -> None:
+    opened = open_market_in_memory(generated(date(2026, 12, 17), 2, "MES", "GC"))
+    market, until = opened.market(), datetime(2026, 12, 18, 22, tzinfo=UTC)
+    last = last_prices(opened, until)
+    assert last["GCG7"] == market.grids["GCG7"].usd(market.day("GCG7", 1).bars[-1].close)
+    # December's index ends in its last morning, and September's ended long ago.
+    ended = market.day("MESZ6", 1).bars[-1]
+    assert (ended.end_us, last["MESZ6"]) == (market.grids["MESZ6"].last_us, market.grids["MESZ6"].usd(ended.close))
+    assert "MESU6" not in last
+    bars = PlayedBars(opened).closed(BarNeed("1Day", 2), ["MESH7", "GCG7"], until)
+    found = daily_prices(opened, until, ["MESH7", "GCG7"])
+    assert {symbol: [*one.closes.values()] for symbol, one in found.items()} == {
+        symbol: [*one.close] for symbol, one in bars.items()
+    }

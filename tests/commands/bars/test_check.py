@@ -1,18 +1,22 @@
 """`tradebot bars check`: findings by row, what was looked at, and that nothing looked at is not green."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.app.backtest.minutes import generated, lines_of
 from tests.bot import Bot
 from tests.builders import VENUE_DAY
 from tests.commands.bars.files import written
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.exchange import process
 
+MINUTES = ("--timeframe", "1min", "--stamp", "start")
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")
 SOUND = [f"{day},AAPL,100,101,99,100,1000" for day in DATES]
 SPLIT = [f"{DATES[0]},MSFT,100,101,99,100,1000", f"{DATES[2]},MSFT,100,101,99,100,1000"]
@@ -82,3 +86,30 @@ def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: py
 def test_check_refuses_a_timeframe_that_is_not_stored(bot: Bot, words: tuple[str, ...], why: str) -> None:
     said = bot.says("bars", "check", *words)
     assert (said.code, why in said.err) == (2, True)
+
+
+def test_contracts_of_each_group_are_held_against_their_own_sessions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On Thanksgiving, stock indexes end at noon in Chicago, and gold an hour and a half later."""
+    market = open_market_in_memory(generated(date(2026, 11, 26), 3, "MES", "GC")).market()
+    bars = written(tmp_path / "later.csv", lines_of(market, ["MESZ6"], [2]))
+    bot = Bot(tmp_path / "bot", capsys)
+    made = ("--venue", "ibkr", "--symbols", "MES,GC", "--bars", str(bars), "--bar-stamp", "start")
+    assert bot.says("init", *made, "--start", "2026-11-30").code == 0
+    # A root stands for its contracts by turns, so the bot keeps the name of the root.
+    values = {one["key"]: one["value"] for one in bot.json("config", "show")["values"]}
+    assert values["universe"] == ["MES", "GC"]
+    rows = lines_of(market, ("MESZ6", "GCG7"), (0, 1))
+    sound = bot.json("bars", "import", str(written(tmp_path / "sound.csv", rows)), *MINUTES)
+    assert (sound["good"], sound["bad"], sound["refused"]) == (len(rows), {}, [])
+    checked = bot.json("bars", "check")
+    assert [(row["symbol"], row["sessions"], row["missing"]) for row in checked["looked_at"]] == [
+        ("GCG7", 2, 0),
+        ("MESZ6", 2, 0),
+    ]
+    assert checked["findings"] == []
+    late = [f"2026-11-26T18:15:00Z,{symbol},100,100,100,100,1" for symbol in ("MESH7", "GCZ6")]
+    found = bot.json("bars", "import", str(written(tmp_path / "late.csv", late)), *MINUTES)
+    assert [(row["symbol"], row["reason"]) for row in found["bad_rows"]] == [("MESH7", "no session at this time")]
+    process.stop(bot.folder / "exchange")

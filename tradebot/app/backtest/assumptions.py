@@ -37,13 +37,17 @@ class Assumption(Struct, frozen=True):
     is_loud: bool = False
 
 
-def assumptions(plan: Plan, *, with_flow: bool, unused: str = "") -> tuple[Assumption, ...]:
-    """Return what a plan assumes, in the order in which a reader asks. `unused` says which rows of its file are bad."""
+def assumptions(plan: Plan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
+    """Return what a plan assumes, in the order in which a reader asks.
+
+    `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
+    """
     spec = plan.spec
     return (
         *_fills(spec),
         *_prices(spec),
         *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
+        *([Assumption("bars missing", lacking, "nothing is traded meanwhile", is_loud=True)] if lacking else ()),
         *(_flow(plan) if with_flow else ()),
         *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue)),
         *_account(plan),

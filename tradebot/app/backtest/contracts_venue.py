@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tradebot.adapters.bars.joined import joined
@@ -23,20 +21,16 @@ from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.wire.rows import DriftTally, RowError
-from tradebot.app import sandbox
 from tradebot.app.backtest.engine_line import EngineLine
 from tradebot.app.backtest.foreseen import ForeseenBars, features_ahead
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
-from tradebot.exchange import process
 from tradebot.exchange.commands.control import MAIN
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.opening import dialect_of, open_market
-from tradebot.exchange.state import read_market
+from tradebot.exchange.opening import dialect_of
 from tradebot.exchange.times import SECOND, from_datetime, to_datetime
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
@@ -180,13 +174,9 @@ class Played:
     """A market of contracts in this process, with a bot's account at its beginning."""
 
     def __init__(self, opened: OpenedMarket) -> None:
-        with TemporaryDirectory(prefix="backtest-") as folder, sandbox.explained():
-            place = Path(folder) / EXCHANGE
-            process.create(place, opened.spec)
-            stored = read_market(place)
-            market = open_market(place, stored)
-        spec, (dialect, _), start_us = stored.spec, dialect_of(stored.spec.venue), market.calendar.start_us
-        identity, rates = spec.to_json(), stored.rates
+        market, spec = opened.market(), opened.spec
+        (dialect, _), start_us = dialect_of(spec.venue), market.calendar.start_us
+        identity, rates = spec.to_json(), opened.rates
         self.engine = Engine(market, start_us, _untold, spec.fill, identity, spec.costs, rates, dialect=dialect)
         self.engine.open_account(MAIN, MAIN, MAIN, spec.cash)
         self.link = EngineLink(self.engine)
@@ -250,7 +240,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     The books and the account stay those of the bot.
     """
     now_us = from_datetime(now)
-    elsewhere = Played(opened._replace(spec=replace(opened.spec, other_us=now_us)))
+    elsewhere = Played(opened.with_other_future(now_us))
     try:
         elsewhere.engine.advance(now_us)
         yield replace(

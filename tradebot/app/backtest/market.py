@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,9 +14,12 @@ from tradebot.exchange.market.daily import DailyBars, read_days
 from tradebot.exchange.market.daily_file import is_parquet
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid
+from tradebot.exchange.market.other_future import Dearer, OtherFuture
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
-from tradebot.exchange.market.recorded import HeldBars, damaged, read_bars
-from tradebot.exchange.market.sessions import build_calendar
+from tradebot.exchange.market.recorded import NO_CALENDARS, damaged, held_bars, read_bars
+from tradebot.exchange.market.sessions import build_calendar, own_calendars
+from tradebot.exchange.opening import generated_source
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.exchange.market.actions import Action
@@ -24,7 +29,10 @@ if TYPE_CHECKING:
 
 
 class OpenedMarket(NamedTuple):
-    """What a specification stands for. It never changes, so several runs can share what was read once."""
+    """What a specification stands for. It never changes, so several runs can share what was read once.
+
+    `calendars` are those of symbols with sessions of their own, in which an index of one of their sessions counts.
+    """
 
     spec: MarketSpec
     source: BarSource
@@ -34,6 +42,9 @@ class OpenedMarket(NamedTuple):
     rates: Rates = NO_RATES
     unused: str = ""
     """Which rows of the file can't be used, and why; empty if all can."""
+    calendars: Mapping[str, Calendar] = NO_CALENDARS
+    lacking: str = ""
+    """Which bars the file lacks that a bot of contracts may miss; empty if it lacks none."""
 
     @property
     def days(self) -> DailyBars | None:
@@ -41,13 +52,53 @@ class OpenedMarket(NamedTuple):
 
     def market(self) -> Market:
         """Return the market as a run begins with it; a run may rename and delist its symbols."""
-        market = Market(self.source, self.calendar, self.symbols, stands=self.spec.source == "daily")
+        stands, own = self.spec.source == "daily", self.calendars
+        market = Market(self.source, self.calendar, self.symbols, stands=stands, grids=self.grids, calendars=own)
         market.announce(*self.actions)
         return market
 
+    @property
+    def grids(self) -> Mapping[str, Grid]:
+        """Return what the prices of instruments are counted in."""
+        return {one.symbol: Grid(one) for one in self.spec.venue.instruments}
+
+    def calendar_of(self, symbol: str) -> Calendar:
+        """Return the sessions of a symbol."""
+        return self.calendars.get(symbol, self.calendar)
+
+    def with_other_future(self, at_us: int) -> OpenedMarket:
+        """Return a market whose bars are the same up to a moment, in microseconds since 1970, and others after it."""
+        spec = replace(self.spec, other_us=at_us)
+        if self.spec.source == "generated":
+            return open_market_in_memory(spec)
+        return self._replace(spec=spec, source=OtherFuture(self.source, Dearer(self.source, self.grids), at_us))
+
 
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
-    """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used."""
+    """Return the market that an exchange makes of a specification; raise OperatorError if its files can't be used.
+
+    Policies learn from one file of contracts again and again, so what was read last is kept.
+    """
+    if spec.source == "generated" or not spec.venue.of_months:
+        return _made(spec)
+    return _read_once(replace(spec, seed=0), _version(Path(spec.path or "")))._replace(spec=spec)
+
+
+def _version(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that was changed; None if it can't be read."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1)
+def _read_once(spec: MarketSpec, version: tuple[int, int] | None) -> OpenedMarket:
+    return _made(spec)
+
+
+def _made(spec: MarketSpec) -> OpenedMarket:
     with explained():
         calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
         return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
@@ -60,9 +111,12 @@ def _opened(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 
 def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
-    source = GeneratedBars(spec.seed, calendar, map(Grid, spec.venue.instruments), trends=spec.trends)
-    actions = generated_actions(source, calendar, spec.symbols, spec.seed) if spec.corporate_actions else ()
-    return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions))
+    own, grids = own_calendars(spec.venue, calendar), {one.symbol: Grid(one) for one in spec.venue.instruments}
+    source = generated_source(spec, calendar, grids, own)
+    actions: Iterable[Action] = ()
+    if spec.corporate_actions and isinstance(source, GeneratedBars):
+        actions = generated_actions(source, calendar, spec.symbols, spec.seed)
+    return OpenedMarket(spec, source, calendar, spec.symbols, tuple(actions), calendars=own)
 
 
 def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
@@ -73,9 +127,11 @@ def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 
 def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
-    imported = read_bars(spec, calendar)
+    own = own_calendars(spec.venue, calendar)
+    imported = read_bars(spec, calendar, own)
     assert spec.path is not None, "recorded bars come from a file"
     file = beside(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
     unused = damaged(spec.source, imported.skipped, imported.first_lines)
-    return OpenedMarket(spec, HeldBars(imported.bars), calendar, imported.symbols, tuple(actions), unused=unused)
+    source = held_bars(spec, imported.bars)
+    return OpenedMarket(spec, source, calendar, imported.symbols, tuple(actions), unused=unused, calendars=own)

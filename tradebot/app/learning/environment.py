@@ -40,9 +40,18 @@ MOST_CONTRACTS = 2
 ACTIONS = range(-MOST_CONTRACTS, MOST_CONTRACTS + 1)
 WIDTH, TIMEFRAME = timedelta(minutes=5), "5Min"
 TIMES = "every 5m from open+5m until close"
+TIMETABLE = {
+    Job.TRADE_ONCE: "every 1m from open+1m until close",
+    Job.EVALUATE_EXITS: "every 5m from open+1m until close",
+    Job.RECONCILE: "every 4m from open+3m until close",
+}
+"""When policies learn, a bar's close is answered at once, and a change of sides within the same bar."""
 KEEPS_OF_START = Decimal("0.85")
 """An episode is cut off at this share of the equity that it began with."""
 FALL_COSTS = 0.1
+NO_BAR = "no further bar has closed"
+TOLD_ALREADY = frozenset({Reason.TARGET_REACHED, Reason.SLOT_UNFINISHED})
+"""Reasons that refuse nothing: a slot that ended unfinished did so for a reason which its own passes have told."""
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
@@ -80,8 +89,9 @@ class Terms(Struct, frozen=True):
 class Moment(NamedTuple):
     """How things stand when the policy is asked, or once the market or a session has `ended`, without an observation.
 
-    Equity and position are those of the account; `refused` counts reasons since the moment before, and `passed_over`
-    counts bars of the whole episode at which the policy wasn't asked, by what was missing.
+    Equity and position are those of the account, and `symbol` is the contract that is asked about; `refused` counts
+    reasons since the moment before, and `passed_over` counts bars of the whole episode at which the policy wasn't
+    asked, by what was missing.
     """
 
     at: datetime
@@ -91,13 +101,15 @@ class Moment(NamedTuple):
     refused: Mapping[str, int]
     passed_over: Mapping[str, int]
     ended: bool = False
+    symbol: str = ""
 
 
 class Asked:
     """The strategy of an episode: it hands on what it sees, and answers what it is told.
 
     It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
-    a pass has changed nothing: a target that is refused ends there.
+    a pass has changed nothing: a target that is refused ends there. While no further bar closes, it keeps to it too, as
+    a policy does that trades.
     """
 
     times = TIMES
@@ -110,7 +122,7 @@ class Asked:
         self._slot, self._bar = "", BEFORE
         self._wants: tuple[Target, ...] = ()
         self._held = Decimal(0)
-        self._since = BEFORE
+        self._since = self._shown = BEFORE
         self._seen: set[datetime] = set()
         self._missed: dict[datetime, str] = {}
 
@@ -130,14 +142,19 @@ class Asked:
         if len(view.universe) != 1:
             return ()
         symbol = view.universe[0]
-        state = state_of(view, symbol, TIMEFRAME, view.features[symbol, TIMEFRAME].at)
+        at = view.features[symbol, TIMEFRAME].at
+        if at == self._shown:
+            self._missed[self._bar] = NO_BAR
+            return self._wants if _held(view, symbol) != self._wants[0].quantity else ()
+        state = state_of(view, symbol, TIMEFRAME, at)
         values = view.values(symbol, TIMEFRAME)
         observation = "the state isn't known" if state is None else self._scaling.observation(values, state)
         if isinstance(observation, str):
             self._missed[self._bar] = observation
             return ()
         self._missed.pop(self._bar, None)
-        action = self._put(self._moment(view.now, observation))
+        action = self._put(self._moment(view.now, observation, symbol))
+        self._shown = at
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
         self._held = _held(view, symbol)
         # What is held already needs no pass that would look at everything else.
@@ -155,22 +172,24 @@ class Asked:
         assert self.run is not None, "the run has begun"
         return self.run.made.world
 
-    def _moment(self, at: datetime, observation: Observation | None) -> Moment:
+    def _moment(self, at: datetime, observation: Observation | None, symbol: str = "") -> Moment:
         seen = self._world.reader.view()
         position = int(sum(one.quantity for one in seen.positions))
-        missed = Counter(self._missed.values())
-        return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, observation is None)
+        missed, ended = Counter(self._missed.values()), observation is None
+        return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, ended, symbol)
 
     def _refused(self, at: datetime) -> Mapping[str, int]:
-        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word."""
+        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
+
+        What closes entries is told by the entry that it refuses, and by none that wasn't wanted.
+        """
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
         cycles = self.run.made.facts.cycles(job=Job.TRADE_ONCE, since=since)
         judged = next((one for one in reversed(cycles) if one.candidates), None)
         said = [one.terminal for one in judged.candidates] if judged else []
         said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
-        said += [one for cycle in cycles for one in cycle.closed]
-        return Counter(str(one.reason or one.gate) for one in said if one and one.reason is not Reason.TARGET_REACHED)
+        return Counter(str(one.reason or one.gate) for one in said if one and one.reason not in TOLD_ALREADY)
 
     def ended(self) -> Moment:
         """Return how things stand after the last session that was played."""
@@ -183,12 +202,30 @@ def _held(view: StrategyView, symbol: str) -> Decimal:
     return held.quantity if held else Decimal(0)
 
 
-class Environment:
-    """Episodes of one policy. Whoever makes one closes it: an episode in its middle has a thread."""
+class Play(Protocol):
+    """An episode that is being played: it asks for a target at each moment, until it has ended."""
 
-    def __init__(self, terms: Terms) -> None:
-        self._terms = terms
-        self._turns: Turns[Moment, int] | None = None
+    def question(self) -> Moment | None:
+        """Return the next moment; None once there is no further one."""
+
+    def answer(self, answer: int, /) -> None:
+        """Answer the last question with a target."""
+
+    def stop(self) -> None:
+        """Give the episode up."""
+
+
+def on_the_road(terms: Terms) -> Play:
+    """Begin an episode that the bot's own passes play, in a thread."""
+    return Turns(lambda put: _play(terms, put))
+
+
+class Environment:
+    """Episodes of one policy, begun by `begin`. Whoever makes one closes it: an episode in its middle has a thread."""
+
+    def __init__(self, terms: Terms, begin: Callable[[Terms], Play] = on_the_road) -> None:
+        self._terms, self._begin = terms, begin
+        self._turns: Play | None = None
         self._now: Moment | None = None
         self._start = Decimal(0)
         self._sum = self._highest = 0.0
@@ -209,7 +246,7 @@ class Environment:
         if seed is not None:
             plan = replace(terms.plan, spec=replace(terms.plan.spec, seed=seed))
             terms = replace(terms, plan=plan)
-        self._turns = Turns(lambda put: _play(terms, put))
+        self._turns = self._begin(terms)
         first = self._turns.question()
         if first is None or first.observation is None:
             self.close()
@@ -291,4 +328,5 @@ def _info(of: Moment) -> dict[str, Any]:
         "position": of.position,
         "refused": dict(of.refused),
         "passed_over": dict(of.passed_over),
+        "symbol": of.symbol,
     }

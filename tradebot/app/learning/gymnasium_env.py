@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment
+from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, on_the_road
 from tradebot.errors import OperatorError
 from tradebot.signals.features.state import STATE
 
 if TYPE_CHECKING:
-    from tradebot.app.learning.environment import Terms
+    from collections.abc import Callable
+
+    from tradebot.app.learning.environment import Play, Terms
 
 GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
 """Where an observation says how much of the session is over."""
@@ -25,12 +28,18 @@ def target_of(answer: float) -> int:
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
-def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = False) -> Any:
+def gymnasium_env(
+    *spans: Terms,
+    continuous: bool = False,
+    by_session: bool = False,
+    begin: Callable[[Terms], Play] = on_the_road,
+) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
-    of which twice is the target. With `by_session`, an episode is cut off at the end of each session, and the next one
-    goes on with the following session: so networks that remember begin each session anew.
+    of which twice is the target. Each of several spans is an episode, in turn, begun by `begin`: none goes on across a
+    gap. With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the
+    following session: so networks that remember begin each session anew.
 
     The seed of `reset` is that of the actions' space alone: it never changes the market.
     """
@@ -38,7 +47,7 @@ def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = 
         import gymnasium
     except ImportError:
         raise OperatorError("gymnasium isn't installed", "pip install 'tradebot[rl]'") from None
-    many = len(terms.scaling.names) + len(STATE)
+    many = len(spans[0].scaling.names) + len(STATE)
     box, discrete = gymnasium.spaces.Box, gymnasium.spaces.Discrete
 
     class PolicyEnv(gymnasium.Env[Any, Any]):  # type: ignore[misc]
@@ -48,12 +57,16 @@ def gymnasium_env(terms: Terms, *, continuous: bool = False, by_session: bool = 
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
-            self._of = Environment(terms)
+            self._turns = cycle([Environment(terms, begin) for terms in spans])
+            self._of = Environment(spans[0], begin)
             self._gone = 0.0
             self._next: Any = None
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)
+            if self._next is None:
+                self._of.close()
+                self._of = next(self._turns)
             begun, self._next = self._next or self._of.reset(), None
             self._gone = begun[0][GONE]
             return begun

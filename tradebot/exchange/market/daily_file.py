@@ -28,9 +28,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tradebot.exchange.market.bar_sessions import NOT_REQUESTED
 from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.minute_rows import BadRowError
-from tradebot.exchange.market.recorded import NOT_REQUESTED, Skipped, opened_parquet, require_columns, require_readable
+from tradebot.exchange.market.recorded import Skipped, opened_parquet, require_columns, require_readable
 from tradebot.exchange.market.sessions import every_session
 from tradebot.exchange.market.spec import TICKER, MarketError
 

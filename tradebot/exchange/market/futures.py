@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ FACE = "tws"
 RULES = Rules(client_ids="free", fees_after_us=2 * SECOND, attached=True, edits=True, corrections=True)
 LETTERS = "FGHJKMNQUVXZ"
 """The letter of each month of the year."""
+_SYMBOL = re.compile(rf"([A-Z0-9]{{2,3}})([{LETTERS}])[0-9]")
 _TABLE = """
 ES CME 50 0.25 HMUZ equity 6020 1500000 0.010 0.038 2.25 0.07 ES E-mini S&P 500
 MES CME 5 0.25 HMUZ equity 6020 1200000 0.010 0.038 0.62 0.07 MES Micro E-mini S&P 500
@@ -72,6 +74,13 @@ def _read(row: str) -> Root:
 
 ROOTS = MappingProxyType({root.name: root for root in map(_read, _TABLE.strip().splitlines())})
 """All roots by name."""
+
+
+def is_contract(symbol: str) -> bool:
+    """Return True if a symbol is a month of one of the roots, such as MESZ6."""
+    found = _SYMBOL.fullmatch(symbol)
+    root = ROOTS.get(found[1]) if found else None
+    return found is not None and root is not None and found[2] in root.months
 
 
 class Month(NamedTuple):

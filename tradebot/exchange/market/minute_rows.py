@@ -7,11 +7,15 @@ defines what is accepted; both give the same.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
 from tradebot.exchange.jsontext import to_decimal
 from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.futures import is_contract
+from tradebot.exchange.market.instruments import SHARE, Grid
 from tradebot.exchange.market.spec import FIRST_YEAR, LAST_YEAR, TICKER
 from tradebot.exchange.times import MINUTE, NEW_YORK, at_new_york, parse_time
 
@@ -22,7 +26,7 @@ _READABLE_TIMES = range(at_new_york(f"{FIRST_YEAR}-01-01", 0), at_new_york(f"{LA
 _PLAIN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CLEARLY = 0.49
 """A product of floats this near a whole number of units rounds to it, as the exact product does."""
-_FEW_UNITS, _MANY_UNITS = 2, int(_HIGHEST_PRICE) * UNITS - 1
+_FEW_UNITS, _HIGHEST = 2, int(_HIGHEST_PRICE)
 _LONGEST_WHOLE = 12
 _HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):")
 _BEFORE_MINUTE, _AFTER_MINUTE = 14, 16
@@ -34,29 +38,43 @@ class BadRowError(ValueError):
     """A row that isn't a valid bar; the message is the reason under which it is counted."""
 
 
-def bar_of(fields: tuple[object, ...], shift_us: int) -> tuple[str, Bar]:
-    """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid."""
+@lru_cache(maxsize=4_096)
+def share(symbol: str) -> Grid | None:
+    """Return what a share's prices are counted in; None for what isn't the symbol of one."""
+    return SHARE if TICKER.fullmatch(symbol) else None
+
+
+@lru_cache(maxsize=4_096)
+def share_or_contract(symbol: str) -> Grid | None:
+    """Return what tells symbols from other text, whose prices don't matter."""
+    return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
+
+
+def bar_of(fields: tuple[object, ...], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
+    """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
+
+    `grid_of` says what a symbol's prices are counted in, or None for what is no symbol.
+    """
     if len(fields) != len(COLUMNS):
         raise BadRowError("too few fields")
     ts, symbol, *prices, volume = fields
-    if not isinstance(symbol, str) or not _is_ticker(symbol):
+    grid = grid_of(symbol) if isinstance(symbol, str) else None
+    if grid is None or not isinstance(symbol, str):
         raise BadRowError("bad symbol")
     start_us = time_of(ts) - shift_us
     if start_us not in _READABLE_TIMES:
         raise BadRowError("time out of range")
     if start_us % MINUTE:
         raise BadRowError("not on a minute")
-    opening, high, low, close = map(units_of, prices)
+    opening, high, low, close = (units_of(price, grid.units) for price in prices)
     if high < low:
         raise BadRowError("high below low")
     if not (low <= opening <= high and low <= close <= high):
         raise BadRowError("open or close outside low and high")
+    if grid.instrument.root and any(price % grid.tick(price) for price in (opening, high, low, close)):
+        # Contracts only trade on ticks: these prices were adjusted, or they are another contract's.
+        raise BadRowError("price between two ticks")
     return symbol, Bar(start_us, opening, high, low, close, shares_of(volume))
-
-
-@lru_cache(maxsize=4_096)
-def _is_ticker(symbol: str) -> bool:
-    return TICKER.fullmatch(symbol) is not None
 
 
 def time_of(ts: object) -> int:
@@ -84,32 +102,41 @@ def _hour_us(before: str, after: str) -> int | None:
 
 
 def exact_time(text: str) -> int:
-    """Return the engine time of any ISO text."""
+    """Return the engine time of any ISO text, unless clocks skip or repeat it."""
     try:
+        if _is_ambiguous(datetime.fromisoformat(text)):
+            raise BadRowError("time is skipped or repeated when clocks change")
         return parse_time(text, naive=NEW_YORK)
+    except BadRowError:
+        raise
     except (ValueError, OverflowError) as error:
         raise BadRowError("unparsable time") from error
 
 
+def _is_ambiguous(moment: datetime) -> bool:
+    local = moment.replace(tzinfo=NEW_YORK)
+    return moment.tzinfo is None and local.utcoffset() != local.replace(fold=1).utcoffset()
+
+
 @lru_cache(maxsize=65_536, typed=True)
-def units_of(price: object) -> int:
+def units_of(price: object, units: int = UNITS) -> int:
     if type(price) is float or (type(price) is str and _PLAIN.fullmatch(price)):
-        product = float(price) * UNITS
-        if _FEW_UNITS <= product <= _MANY_UNITS:
+        product = float(price) * units
+        if _FEW_UNITS <= product <= _HIGHEST * units - 1:
             whole = round(product)
             if abs(product - whole) < _CLEARLY:
                 return whole
-    return exact_units(price)
+    return exact_units(price, units)
 
 
-def exact_units(price: object) -> int:
-    """Return a price in units, rounded half to even."""
-    units = _number(price) * UNITS
-    if units < 0:
+def exact_units(price: object, units: int = UNITS) -> int:
+    """Return a price in units, of which a dollar has so many, rounded half to even."""
+    product = _number(price) * units
+    if product < 0:
         raise BadRowError("negative price")
-    if not 1 <= units <= _HIGHEST_PRICE * UNITS:
+    if not 1 <= product <= _HIGHEST_PRICE * units:
         raise BadRowError("price zero or out of range")
-    return round(units)
+    return round(product)
 
 
 def shares_of(volume: object) -> int:

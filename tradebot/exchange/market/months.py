@@ -46,6 +46,10 @@ class Months:
         """Return nothing: Globex has no trading around its sessions."""
         return ()
 
+    def close(self, symbol: str, index: int) -> int:
+        """Return the close of a session, in price units, without generating its bars."""
+        return self._price(self._bars.close(self._name, index), self._factor(index))
+
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         """Return a close from before the market's first session, or None if it is unknown."""
         close = self._bars.history_close(self._name, sessions_before)

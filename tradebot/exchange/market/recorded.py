@@ -11,23 +11,25 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from tradebot.exchange.market.bar_sessions import NOT_REQUESTED, OUTSIDE, ContractSessions, ShareSessions
 from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.minute_rows import COLUMNS, BadRowError, bar_of
+from tradebot.exchange.market.minute_rows import COLUMNS, BadRowError, bar_of, share_or_contract
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.private_files import open_own
-from tradebot.exchange.times import MINUTE, new_york
+from tradebot.exchange.times import MINUTE
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
 _LONGEST_HEADER = 200
+NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
 
 
 def require_readable(path: Path) -> None:
@@ -80,10 +82,13 @@ _QUERIES = {
 """Queries by whether ts has a time zone: an aware time is read as engine microseconds, a naive one as text."""
 
 Bars = Mapping[tuple[str, int], list[Bar]]
-"""Bars by symbol and session; extended-hours bars are under the bitwise complement of the session's index."""
+"""Bars by symbol and session.
+
+Extended-hours bars are under the bitwise complement of the session's index. Contracts have none: a negative index of
+theirs counts back from the market's first session.
+"""
 
 
-OUTSIDE, NOT_REQUESTED = "outside the market's sessions", "symbol not requested"
 NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
 """Why rows are skipped that nothing is wrong with."""
 
@@ -137,13 +142,17 @@ def damaged(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
     return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
 
 
-def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
-    """Read the bars of a recorded market; raise MarketError if the file has none."""
+def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Imported:
+    """Read the bars of a recorded market; raise MarketError if the file has none.
+
+    `calendars` are those of contracts that don't trade in the market's sessions.
+    """
     assert spec.path is not None
-    path = Path(spec.path)
-    bars, skipped = _sorted_out(_rows(spec.source, path), spec, calendar)
+    path, contracts = Path(spec.path), spec.venue.instruments
+    places = ContractSessions(spec, calendar, calendars) if contracts else ShareSessions(spec, calendar)
+    bars, skipped = _sorted_out(_rows(spec.source, path), spec, places)
     symbols = played(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
-    extended = sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
+    extended = 0 if contracts else sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
     return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
 
 
@@ -154,6 +163,9 @@ def played(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped
         hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"
         raise MarketError(f"{spec.path}: no usable bar for this market{skipped.described()}", hint)
     symbols = spec.symbols or tuple(sorted(heard))
+    if spec.venue.instruments:
+        # The venue lists many months, of which a bot needs a few: `needed_months` in the app knows which.
+        return symbols
     silent = [symbol for symbol in symbols if symbol not in heard]
     if silent:
         raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
@@ -165,36 +177,45 @@ def _rows(source: Source, path: Path) -> Iterator[Raw]:
     return _csv_rows(path) if source == "csv" else _parquet_rows(path)
 
 
-def recorded_days(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, date]:
-    """Return the first and last New York date of a file's readable bars; raise MarketError if it has none."""
+class Held(NamedTuple):
+    """What a file holds: when its first and its last readable bar begin, and its symbols."""
+
+    first_us: int
+    last_us: int
+    symbols: frozenset[str]
+
+
+def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
+    """Return what a file holds, of shares and of contracts; raise MarketError if it has no readable bar."""
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
-    skipped = Skipped(source)
+    skipped, symbols = Skipped(source), set[str]()
     for number, fields in _rows(source, path):
         try:
-            start_us = bar_of(fields, shift_us)[1].start_us
+            symbol, bar = bar_of(fields, shift_us, share_or_contract)
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
+        start_us = bar.start_us
+        symbols.add(symbol)
         first = start_us if first is None else min(first, start_us)
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
         raise MarketError(f"{path}: no readable bar{skipped.described()}", _EXPECTED)
-    return new_york(first).date(), new_york(last).date()
+    return Held(first, last, frozenset(symbols))
 
 
-def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Skipped]:
+def _sorted_out(
+    rows: Iterable[Raw], spec: MarketSpec, places: ShareSessions | ContractSessions
+) -> tuple[Bars, Skipped]:
     """Place each row in its session; of two rows for the same minute the first wins."""
     by_session: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
     skipped = Skipped(spec.source)
     shift_us = MINUTE if spec.bar_stamp == "end" else 0
-    requested, sessions = frozenset(spec.symbols), _Sessions(calendar)
     for number, fields in rows:
         try:
-            symbol, bar = bar_of(fields, shift_us)
-            index = sessions.index(bar)
-            if requested and symbol not in requested:
-                raise BadRowError(NOT_REQUESTED)
+            symbol, bar = bar_of(fields, shift_us, places.grid)
+            index = places.index(symbol, bar)
             minutes = by_session[symbol, index]
             if bar.start_us in minutes:
                 raise BadRowError("duplicate")
@@ -204,28 +225,6 @@ def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tu
         minutes[bar.start_us] = bar
     bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
     return bars, skipped
-
-
-class _Sessions:
-    """Finds the session of each bar; the next one is nearly always in the same session."""
-
-    def __init__(self, calendar: Calendar) -> None:
-        self._calendar = calendar
-        self._index, self._first_us, self._last_us = 0, 0, -1
-
-    def index(self, bar: Bar) -> int:
-        """Return the session of a bar, complemented for a bar before its open or after its close."""
-        if self._first_us <= bar.start_us <= self._last_us:
-            return self._index
-        index = self._calendar.reached(bar.start_us)
-        if index < 0 or bar.end_us > self._calendar.market[index].post_us:
-            raise BadRowError(OUTSIDE)
-        session = self._calendar.market[index]
-        first_us, last_us = session.open_us, session.close_us - MINUTE
-        if not first_us <= bar.start_us <= last_us:
-            return ~index
-        self._index, self._first_us, self._last_us = index, first_us, last_us
-        return index
 
 
 def _csv_rows(path: Path) -> Iterator[Raw]:
@@ -305,7 +304,37 @@ class HeldBars:
         return True
 
 
-def kept_bars(path: Path) -> HeldBars:
+class HeldContracts(HeldBars):
+    """A bar source over recorded bars of contracts, which also knows what the file has from before the market."""
+
+    def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
+        super().__init__(bars)
+        self.past_minutes = self.past_days = max((-index for _, index in bars if index < 0), default=0)
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return nothing: Globex has no trading around its sessions."""
+        return ()
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return a close from before the market's first session, or None if the file doesn't have it."""
+        bars = self.bars(symbol, -sessions_before)
+        return bars[-1].close if bars else None
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of a session before the market's first, or None if the file doesn't have it."""
+        bars = self.bars(symbol, -sessions_before)
+        if not bars:
+            return None
+        starts_us, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+        return Bar(starts_us[0], opens[0], max(highs), min(lows), closes[-1], sum(volumes))
+
+
+def held_bars(spec: MarketSpec, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> HeldBars:
+    """Return the source of a market's recorded bars."""
+    return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
+
+
+def kept_bars(path: Path) -> Bars:
     """Read what `keep_bars` wrote; raise MarketError if it is missing or damaged."""
     gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
     try:
@@ -314,4 +343,4 @@ def kept_bars(path: Path) -> HeldBars:
                 gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
     except (OSError, ValueError, TypeError) as error:
         raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
-    return HeldBars(gathered)
+    return gathered

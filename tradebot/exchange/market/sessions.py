@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from tradebot.exchange.market.hours import FIRST_DAY, HOURS, LAST_DAY, XNYS, Hours, Times
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.market.venue import Venue
 from tradebot.exchange.times import HOUR, at_zone, parse_time, rfc3339, to_datetime
 
 HISTORY_SESSIONS = 300
@@ -187,6 +188,19 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
     ):
         raise MarketError("a session ends after its open, and before the next one begins", "check the closes")
     return Calendar(sessions, calendar.first, count, calendar.hours)
+
+
+def own_calendars(venue: Venue, market: Calendar) -> dict[str, Calendar]:
+    """Return the calendars of the symbols that have sessions of their own; those with the same ones share one."""
+    found, made = {}, dict[tuple[object, ...], Calendar]()
+    for instrument in venue.instruments:
+        name = instrument.calendar or venue.calendar
+        if instrument.closes or name != venue.calendar:
+            kind = name, instrument.closes
+            if kind not in made:
+                made[kind] = own_calendar(market, name, dict(instrument.closes))
+            found[instrument.symbol] = made[kind]
+    return found
 
 
 def _ended(session: Session, close: str | None) -> Session:

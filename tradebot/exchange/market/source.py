@@ -45,3 +45,11 @@ class QuickPast(Protocol):
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
         """Return the candles of a session, stamped at multiples of their span; without `wicks`, of closes alone."""
+
+
+@runtime_checkable
+class QuickCloses(Protocol):
+    """A source that knows the closes of the market's sessions without making their minutes."""
+
+    def close(self, symbol: str, index: int) -> int:
+        """Return the close of a session, in price units."""

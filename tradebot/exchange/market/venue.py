@@ -84,6 +84,11 @@ class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
         return msgspec.convert(fields, cls)
 
     @property
+    def of_months(self) -> bool:
+        """Return True if its instruments are months of futures."""
+        return bool(self.instruments) and all(instrument.root for instrument in self.instruments)
+
+    @property
     def names(self) -> frozenset[str]:
         return frozenset(instrument.symbol for instrument in self.instruments)
 
@@ -107,8 +112,10 @@ def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
 
 
 def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
-    if spec.source != "generated" or spec.corporate_actions or spec.costs.commissions or spec.costs.interest:
-        yield "a plain venue's market is generated, without corporate actions, and has rules instead of costs"
+    if spec.source == "daily" or (spec.source != "generated" and not spec.venue.of_months):
+        yield "a plain venue's market is generated, or of recorded minutes if its instruments are months of futures"
+    if spec.corporate_actions or spec.costs.commissions or spec.costs.interest:
+        yield "a plain venue's market has no corporate actions, and rules instead of costs"
     for instrument in spec.venue.instruments:
         yield from (f"{instrument.symbol}: {problem}" for problem in instrument.problems())
         if instrument.settlement != "margined":

@@ -68,10 +68,14 @@ def splits(cut: Cut, sessions: int, gap: int) -> tuple[Split, ...]:
 def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
     """Yield each split in which a learned policy may be judged: walking forward, and across groups."""
     yield from rolling(rules, calendar)
+    yield from across_groups(rules, calendar)
+
+
+def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+    """Yield splits by groups of sessions: each few of them judged by all others; none of fewer sessions than groups."""
     if len(calendar) >= rules.groups:
-        yield from _combined(
-            Cut(By.CROSS_VALIDATION, rules.groups, rules.judged), len(calendar), rules.embargo_sessions
-        )
+        cut = Cut(By.CROSS_VALIDATION, rules.groups, rules.judged)
+        yield from _combined(cut, len(calendar), rules.embargo_sessions)
 
 
 def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
@@ -107,10 +111,14 @@ def _walking(parts: int, sessions: int, gap: int) -> Iterator[Split]:
             yield Split(np.arange(max(begin - gap, 0)), np.arange(begin, end))
 
 
+def groups_of(parts: int, sessions: int) -> Sequence[Places]:
+    """Return the groups into which a cross-validation cuts so many sessions."""
+    edges = np.linspace(0, sessions, parts + 1).astype(int)
+    return [np.arange(begin, end) for begin, end in pairwise(edges)]
+
+
 def _combined(cut: Cut, sessions: int, gap: int) -> Iterator[Split]:
-    edges = np.linspace(0, sessions, cut.parts + 1).astype(int)
-    groups = [np.arange(begin, end) for begin, end in pairwise(edges)]
-    for held in combinations(groups, cut.judged):
+    for held in combinations(groups_of(cut.parts, sessions), cut.judged):
         inside = np.ones(sessions, dtype=bool)
         for group in held:
             # Before a judged group it is what a position reaches into it, after it the embargo.

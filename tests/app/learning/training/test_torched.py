@@ -5,17 +5,21 @@
 
 import subprocess
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.app.learning.arrays.drawing import plan as on_arrays
 from tests.app.learning.test_environment import SCALING, START, plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.models.running import member_of, self_test
-from tradebot.app.learning.environment import Terms
+from tradebot.app.learning.arrays.choosing import Chosen
+from tradebot.app.learning.environment import Terms, on_the_road
 from tradebot.app.learning.training.job import DivergedError, Job
+from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.decision import Decision
@@ -57,7 +61,7 @@ def job(agent: str) -> Job:
 @pytest.mark.campaign
 @pytest.mark.parametrize("agent", AGENTS)
 def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(agent: str, tmp_path: Path) -> None:
-    models = [draft_of(train(job(agent), span(), tmp_path / name, Told((3,), 1))) for name in ("one", "two")]
+    models = [draft_of(train(job(agent), span(), tmp_path / name, Told((3,), 1)).place) for name in ("one", "two")]
     for model in models:
         member = member_of(model)
         assert not isinstance(member, Decision), member
@@ -118,6 +122,49 @@ def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
     finally:
         env.close()
     assert ends == [(False, True), (True, False)]
+
+
+@torch_here
+@pytest.mark.campaign
+def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Path) -> None:
+    from tradebot.app.learning.gymnasium_env import gymnasium_env
+
+    venue = futures_venue(START, 3, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    of = plan(5, venue=venue, symbols=symbols, sessions=3)
+    days = [START, START + timedelta(days=2)]
+    env = gymnasium_env(*(Terms(of, SCALING, first=day, last=day) for day in days))
+    seen: list[list[datetime]] = []
+    try:
+        for _ in range(3):
+            _, info = env.reset()
+            times, over = [info["at"]], False
+            while not over:
+                _, _, over, cut, info = env.step(2)
+                assert not cut
+                times.append(info["at"])
+            seen.append(times)
+    finally:
+        env.close()
+    assert seen[0] == seen[2]
+    assert [times[-1].date() for times in seen] == [days[0], days[1], days[0]]
+    assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
+    found = span_of(of, "policy", NAMES, [Within(day, day) for day in days])
+    card = draft_of(train(job("ppo"), found, tmp_path / "draft", Told((3,), 1)).place).card
+    assert [one.last for one in card.data] == days
+
+
+@torch_here
+@pytest.mark.campaign
+def test_what_is_trained_on_arrays_is_what_the_road_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = span_of(on_arrays(), "policy", NAMES)
+    here = train(job("ppo"), found, tmp_path / "arrays", Told((3,), 1))
+    monkeypatch.setattr("tradebot.app.learning.training.training.chosen", lambda spans, *_: Chosen(spans, on_the_road))
+    there = train(job("ppo"), found, tmp_path / "road", Told((3,), 1))
+    assert (here.on_arrays, here.why) == (True, "")
+    one, other = draft_of(here.place), draft_of(there.place)
+    assert one.graph == other.graph
+    assert one.probe == other.probe
 
 
 def test_list_of_agents_is_whole() -> None:

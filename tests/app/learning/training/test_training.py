@@ -1,5 +1,6 @@
 """A trained model is a draft that can be signed, and it learned from its span alone."""
 
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from tests.app.learning.test_environment import plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.errors import OperatorError
+from tradebot.exchange.market.futures import futures_venue
 from tradebot.learning.card import CONFIGURATION
 
 NAMES = ("rsi_14", "return_3")
@@ -23,8 +26,8 @@ def span() -> Span:
 
 
 def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
-    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)))
-    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)))
+    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)).place)
+    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)).place)
     assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
     card = model.card
     assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
@@ -59,3 +62,24 @@ def test_span_with_too_few_bars_says_what_was_absent() -> None:
 def test_feature_that_never_changes_is_named() -> None:
     with pytest.raises(OperatorError, match="never change in the training span: weekday_sine"):
         span_of(plan(5), "policy", ("rsi_14", "weekday_sine"))
+
+
+def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> None:
+    first = date(2026, 11, 16)
+    venue = futures_venue(first, 3, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    within = tuple(Within(day, day) for day in (first, first + timedelta(days=2)))
+    found = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within)
+    assert found.within == within
+    for days, rows in zip(within, found.parts, strict=True):
+        assert days.first is not None
+        opened = datetime(days.first.year, days.first.month, days.first.day - 1, 23, tzinfo=UTC)
+        assert [row.at for row in rows] == [opened + timedelta(minutes=5 * place) for place in range(1, 276)]
+    shown = [row.values for part in found.parts for row in part]
+    assert found.scaling.means == pytest.approx([np.mean([row[name] for row in shown]) for name in NAMES])
+    card = draft_of(train(JOB, found, tmp_path / "draft", Told((3,), 1)).place).card
+    assert [(one.first.day, one.last.day) for one in card.data] == [(15, 16), (17, 18)]
+    # The first of both spans is the whole of another one's.
+    alone = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within[:1])
+    assert alone.parts == found.parts[:1]
+    assert alone.scaling != found.scaling

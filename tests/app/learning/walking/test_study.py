@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.walking.splitting import Split
 from tradebot.app.learning.walking.study import Varied, choosing, figures_of, judged_in
-from tradebot.app.learning.walking.walk import Split
 from tradebot.app.search.space import Space
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.model.policy_results import FORMAT, PolicyResults, Returns, Run
+from tradebot.model.policy_results import FORMAT, PolicyResults, Returns, Run, Span
 from tradebot.model.values import replace
 
 PER_YEAR = 252
@@ -65,7 +65,7 @@ def test_too_few_sessions_are_refused_with_how_many_it_takes(sessions: int, emba
 
 def test_sessions_that_judge_are_those_of_the_splits() -> None:
     days = [date(2026, 1, 1) + timedelta(days=place) for place in range(10)]
-    splits = [Split(days[0], days[1], days[3], days[4]), Split(days[2], days[4], days[7], days[8])]
+    splits = [Split((Span(days[0], days[1]),), (Span(days[3], days[4]),)), Split((), (Span(days[7], days[8]),))]
     assert judged_in(splits, days) == [days[3], days[4], days[7], days[8]]
 
 

@@ -1,8 +1,10 @@
 """A walk trains before it judges, keeps what is finished, and its results can be judged."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import cache
+from math import comb
 from pathlib import Path
 
 import pytest
@@ -10,19 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.app.learning.test_environment import plan
-from tradebot.adapters.models.signing import make_key
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.signing import make_key, public_of, read_key
 from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import decode, encode
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.walking import walk as walking
-from tradebot.app.learning.walking.judging import Hold, judged
-from tradebot.app.learning.walking.walk import RESULTS, UNITS, Split, Walk, splits_of, walk
+from tradebot.app.learning.walking.judging import Hold, Judged, judged
+from tradebot.app.learning.walking.splitting import Split, paths_of, splits_of
+from tradebot.app.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, Walk, walk
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.futures import futures_venue
+from tradebot.model.policy_results import BENCHMARKS, Span, problems
 from tradebot.model.values import replace
+from tradebot.views.selection.policies import Judging, Measured
+from tradebot.views.selection.splits import By
 
 START, SESSIONS = date(2026, 11, 16), 4
 NAMES = ("rsi_14", "return_3")
@@ -30,14 +39,24 @@ JOB = Job("logistic", 1, 0, {}, NAMES)
 
 
 @cache
-def market() -> Plan:
-    venue = futures_venue(START, SESSIONS, ("MES",))
+def market(sessions: int = SESSIONS) -> Plan:
+    venue = futures_venue(START, sessions, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
-    return plan(5, venue=venue, symbols=symbols, sessions=SESSIONS)
+    few = {"promotion": {"splits": {"groups": 4, "judged": 2}}}
+    return plan(5, over=few, venue=venue, symbols=symbols, sessions=sessions)
 
 
 def days(of: Plan) -> tuple[date, ...]:
     return tuple(session_of(one).date for one in open_market_in_memory(of.spec).calendar.market)
+
+
+def replaced(of: Plan, **changes: int) -> Plan:
+    """Return a plan with other settings under promotion.splits."""
+    promotion = of.settings.promotion
+    splits = promotion.splits.model_copy(update=changes)
+    return replace(
+        of, settings=of.settings.model_copy(update={"promotion": promotion.model_copy(update={"splits": splits})})
+    )
 
 
 def walk_in(folder: Path) -> Walk:
@@ -46,7 +65,8 @@ def walk_in(folder: Path) -> Walk:
     if not key.exists():
         make_key(key)
     dates = days(market())
-    splits = Split(dates[0], dates[0], dates[2], dates[2]), Split(dates[1], dates[1], dates[3], dates[3])
+    apart = ((Span(dates[place], dates[place]), Span(dates[place + 2], dates[place + 2])) for place in (0, 1))
+    splits = tuple(Split((trained,), (shown,)) for trained, shown in apart)
     return Walk(market(), "policy", JOB, (1,), splits, dates, folder / "walk", key)
 
 
@@ -146,6 +166,85 @@ def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, m
     assert not (of.folder / RESULTS).exists()
 
 
+def across_groups(folder: Path) -> Walk:
+    """Return a walk of eight sessions in four groups, each two of which are judged by the other two."""
+    of, dates = walk_in(folder), days(market(8))
+    splits = splits_of(market(8), dates, By.CROSS_VALIDATION)
+    return replace(of, plan=market(8), market=dates, splits=splits)
+
+
+def invented(of: Walk, place: int, who: int | str) -> Unit | Benchmark:
+    """Return what was done in a split, in returns that tell the split, the session and who made them."""
+    made = []
+    for span in of.splits[place].judged:
+        shown = tuple(day for day in of.market if span.first <= day <= span.last)
+        returns = tuple((-1 if who == 2 else 1) * ((place + 1) / 100 + day.day / 1e5) for day in shown)
+        made.append(Judged(shown, returns, returns, place + 1))
+    return Unit(f"{place}-{who}", "0", (*made,), (*made,)) if isinstance(who, int) else Benchmark((*made,))
+
+
+def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_judged_it(tmp_path: Path) -> None:
+    of, made = replace(across_groups(tmp_path), seeds=(1, 2)), list[tuple[int, int | str]]()
+
+    def one_by_one(of: Walk, left: Sequence[walking.Wanted], trials: int, workers: int, said: object) -> None:
+        for place, who in left:
+            if len(made) == 9:
+                made.append((-1, "stopped"))
+                raise KeyboardInterrupt
+            made.append((place, who))
+            unit = json_text(encode(invented(of, place, who)))
+            (of.folder / UNITS / f"{place}-{who}.json").write_text(unit)
+
+    with pytest.raises(KeyboardInterrupt):
+        walk(of, 1, 1, player=one_by_one)
+    results = walk(of, 1, 1, player=one_by_one)
+    # What isn't trained is played in the splits of one path alone; nothing is played twice.
+    assert sorted(made[:9] + made[10:], key=str) == sorted(
+        ((place, who) for place in range(6) for who in (1, 2, *BENCHMARKS) if place < 3 or who in (1, 2, "logistic")),
+        key=str,
+    )
+    assert results == read_policy_results(of.folder / RESULTS)
+    assert not [*problems(results)]
+    assert results.sessions == of.market == results.calendar
+    assert [(run.seed, run.path) for run in results.runs] == [(seed, path) for seed in (1, 2) for path in range(3)]
+    # The splits judge groups 0 1, 0 2, 0 3, 1 2, 1 3 and 2 3, of two sessions each.
+    paths = [[0, 0, 1, 2], [1, 3, 3, 4], [2, 4, 5, 5]]
+    days = [day.day / 1e5 for day in of.market]
+    for run in results.runs:
+        by = [place for place in paths[run.path] for _ in range(2)]
+        told = [(place + 1) / 100 + day for place, day in zip(by, days, strict=True)]
+        assert list(run.returns) == [-one if run.seed == 2 else one for one in told]
+        assert run.trades == sum(paths[run.path]) + 4
+    assert results.benchmarks["rule"] == results.runs[0].returns
+    # Of the logistic baseline's paths, it is the one in the middle.
+    assert results.benchmarks["logistic"] == results.runs[1].returns
+    assert Measured(results, 1, of.plan.settings.promotion.splits).judging == Judging(0, 3)
+
+
+@pytest.mark.campaign
+def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_each_of_its_groups(tmp_path: Path) -> None:
+    of, place = across_groups(tmp_path), 3
+    walking._begin(of)
+    walking.play(of, walking.Wanted(place, 1), 1)
+    unit = decode(Unit, json.loads((of.folder / UNITS / f"{place}-1.json").read_text()))
+    split, dates = of.splits[place], of.market
+    assert split.trained == (Span(dates[0], dates[0]), Span(dates[7], dates[7]))
+    assert [one.sessions for one in unit.plain] == [one.sessions for one in unit.later] == [dates[2:4], dates[4:6]]
+    assert unit.plain != unit.later
+    assert all(each for one in unit.plain for each in one.returns)
+    card = read_model(of.folder / walking.MODELS, unit.model, public_of(read_key(of.key))).card
+    # A session begins in the evening before.
+    spans = [(one.first + timedelta(days=1), one.last) for one in card.data]
+    assert spans == [(one.first, one.last) for one in split.trained]
+
+
+def test_folder_of_a_walk_that_is_split_otherwise_is_refused(tmp_path: Path) -> None:
+    forward = walk_in(tmp_path)
+    walking._begin(forward)
+    with pytest.raises(OperatorError, match=r"another walk: .*splits"):
+        walking._begin(across_groups(tmp_path))
+
+
 @given(first=st.dates(date(2020, 1, 1), date(2026, 1, 1)), many=st.integers(300, 700))
 def test_no_session_is_trained_on_in_or_after_those_that_judge(first: date, many: int) -> None:
     dates = [day for place in range(many) if (day := first + timedelta(days=place)).weekday() < 5]
@@ -156,8 +255,53 @@ def test_no_session_is_trained_on_in_or_after_those_that_judge(first: date, many
         return
     judged_days: list[date] = []
     for one in found:
-        assert one.first <= one.last < one.judged_first <= one.judged_last
-        between = [day for day in dates if one.last < day < one.judged_first]
+        (trained,), (shown,) = one.trained, one.judged
+        assert trained.first <= trained.last < shown.first <= shown.last
+        between = [day for day in dates if trained.last < day < shown.first]
         assert len(between) == 1, "the embargo"
-        judged_days += [day for day in dates if one.judged_first <= day <= one.judged_last]
+        judged_days += [day for day in dates if shown.first <= day <= shown.last]
     assert judged_days == sorted(set(judged_days))
+    assert paths_of(found) == (tuple((place, 0) for place in range(len(found))),)
+
+
+@given(
+    length=st.integers(0, 8),
+    rest=st.integers(0, 7),
+    groups=st.integers(3, 8),
+    judged_at_once=st.integers(1, 3),
+    embargo=st.integers(1, 2),
+)
+def test_no_session_of_a_path_is_judged_by_a_model_that_has_seen_it_or_its_neighbors(
+    length: int, rest: int, groups: int, judged_at_once: int, embargo: int
+) -> None:
+    rules = replaced(market(), groups=groups, judged=min(judged_at_once, groups - 1), embargo_sessions=embargo)
+    many = groups * length + min(rest, groups - 1)
+    dates = [date(2020, 1, 1) + timedelta(days=place) for place in range(many)]
+    try:
+        splits = splits_of(rules, dates, By.CROSS_VALIDATION)
+    except OperatorError:
+        # Longer groups keep a session, whatever is judged beside them.
+        assert length < 2 * embargo + 1
+        return
+    assert len(splits) == comb(groups, min(judged_at_once, groups - 1))
+    ways = paths_of(splits)
+    assert len(ways) == comb(groups - 1, min(judged_at_once, groups - 1) - 1)
+    for way in ways:
+        seen = list[date]()
+        for place, part in way:
+            span = splits[place].judged[part]
+            of = [day for day in dates if span.first <= day <= span.last]
+            seen += of
+            near = timedelta(days=embargo)
+            for trained in splits[place].trained:
+                assert trained.last < of[0] - near or trained.first > of[-1] + near
+        assert seen == dates
+    assert sorted(use for way in ways for use in way) == [
+        (place, part) for place, split in enumerate(splits) for part in range(len(split.judged))
+    ]
+
+
+def test_shipped_settings_make_66_splits_and_11_paths() -> None:
+    dates = [date(2020, 1, 1) + timedelta(days=place) for place in range(250)]
+    splits = splits_of(plan(), dates, By.CROSS_VALIDATION)
+    assert (len(splits), len(paths_of(splits))) == (66, 11)

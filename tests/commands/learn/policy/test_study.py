@@ -29,7 +29,7 @@ from tradebot.adapters.text.codec import encode
 from tradebot.app.backtest.results import Results
 from tradebot.app.learning.walking import walk as walking
 from tradebot.app.learning.walking.judging import Judged
-from tradebot.app.learning.walking.walk import UNITS, Unit, Walk, Wanted
+from tradebot.app.learning.walking.walk import UNITS, Benchmark, Unit, Walk, Wanted
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import BENCHMARKS
 
@@ -46,15 +46,17 @@ DAYS = ("--from", "2026-11-02", "--to", "2027-01-29")
 
 def made_up(of: Walk, wanted: Wanted, trials: int) -> None:
     """Keep what a configuration might have earned: the more, the nearer c is to 1."""
-    split = of.splits[wanted.place]
-    judged = [day for day in of.market if split.judged_first <= day <= split.judged_last]
+    (split,) = of.splits[wanted.place].judged
+    judged = [day for day in of.market if split.first <= day <= split.last]
     is_benchmark = wanted.who in BENCHMARKS
     chance = random.Random(f"{wanted.place} {wanted.who if is_benchmark else of.job.configuration}")  # noqa: S311
     drift = 0.0 if is_benchmark else 0.01 - abs(float(of.job.values["c"]) - 1) / 500
     returns = tuple(drift + chance.gauss(0, 0.01) for _ in judged)
     found: Any = Judged(tuple(judged), returns, returns, 20 * int(of.job.values["size"]))
-    if not is_benchmark:
-        found = Unit("model", sha256(of.job.configuration.encode()).hexdigest(), found, found)
+    if is_benchmark:
+        found = Benchmark((found,))
+    else:
+        found = Unit("model", sha256(of.job.configuration.encode()).hexdigest(), (found,), (found,))
     write_durably(of.folder / UNITS / wanted.file, json_text(encode(found)))
 
 
@@ -101,7 +103,7 @@ def test_study_shows_its_configurations_best_first_and_what_to_do_next(place: tu
     head, spans, columns, *rows, counted, kept, after = said.out.splitlines()
     assert head == "Study logistic of logistic: tpe, 12 trials, walked forward in 2 splits"
     assert spans == (
-        "  chosen in 19 sessions from 2026-12-01 to 2026-12-28; held out: 20 sessions from 2026-12-30 to 2027-01-27"
+        "  chosen in 20 sessions from 2026-12-01 to 2026-12-29; held out: 21 sessions from 2026-12-31 to 2027-01-29"
     )
     assert columns == "rank  trial  Sharpe  held out  seeds positive  trades  settings"
     assert len(rows) == 11
@@ -211,7 +213,7 @@ def test_setting_that_is_searched_and_set_is_refused(tmp_path: Path) -> None:
 
 
 def test_too_few_sessions_to_choose_in_are_named(tmp_path: Path) -> None:
-    said = study(*place_in(tmp_path), "--to", "2026-12-08")
+    said = study(*place_in(tmp_path), "--to", "2026-12-07")
     assert (said.code, "judged sessions are too few" in said.err) == (2, True)
     assert "a study needs 6 judged sessions" in said.err
 
@@ -334,7 +336,7 @@ def short_in(folder: Path) -> tuple[str, ...]:
     times = "exits: [], times: every 5m from open+5m until open+4h"
     (folder / "walk.yaml").write_text(CONFIGURATION.replace("exits: []", times))
     without = (word for name in STILL for word in ("--without", name))
-    return (*found, "--from", "2026-11-25", "--to", "2026-12-09", *without)
+    return (*found, "--from", "2026-11-25", "--to", "2026-12-08", *without)
 
 
 @pytest.mark.campaign

@@ -7,13 +7,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.support.policies import Study, study
 from tests import tiers
+from tests.commands.shared.test_schema import said
 from tradebot.adapters.models.folder import FILES, LARGEST
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key
+from tradebot.app.learning.walking.walk import Walk
 
 KILLS = 4
 CONFIGURATION = """
@@ -78,3 +82,38 @@ def test_walk_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_path
     assert results[0] == results[1]
     # A configuration is one trial, however often it was begun.
     assert results[0]["trials"] == 1
+
+
+def walked(place: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[Any, list[Walk]]:
+    """Return the document of a walk, and what would have been played, which takes long."""
+    asked: list[Walk] = []
+
+    def noted(of: Walk, *rest: object) -> object:
+        asked.append(of)
+        return study(1, Study(configurations=2))
+
+    monkeypatch.setattr("tradebot.app.learning.walking.walk.walk", noted)
+    if not (key := place / "key").exists():
+        make_key(key)
+    line = f"learn policy walk --agent logistic --profile futures --symbol MES --key {key} {words}"
+    return json.loads(said(f"{line} --state-dir {place / 'bot'} --results {place / 'kept'}")), asked
+
+
+def test_groups_of_sessions_are_judged_along_eleven_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, (of,) = walked(tmp_path, monkeypatch, "--by cpcv --from 2026-01-05 --to 2026-04-30")
+    data = found["data"]
+    assert (found["exit_code"], data["paths"], len(data["splits"]), len(of.splits)) == (FINDINGS, 11, 66, 66)
+    first = data["splits"][0]
+    # The first two of twelve groups are judged, and a session after them is left out.
+    assert [one["first"] for one in first["judged"]] == [str(of.market[0]), str(of.market[7])]
+    (trained,) = first["trained"]
+    left_out = [day for day in of.market if first["judged"][-1]["last"] < str(day) < trained["first"]]
+    assert (len(left_out), trained["last"]) == (1, str(of.market[-1]))
+
+
+def test_market_with_too_few_sessions_for_its_groups_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, asked = walked(tmp_path, monkeypatch, "--by cpcv --from 2026-01-05 --to 2026-01-09")
+    assert "5 sessions in 12 groups leave none to train on" in found["error"]["message"]
+    assert not asked

@@ -32,13 +32,14 @@ class Agent(Struct, frozen=True):
     """A way to learn: what its networks answer, whether they remember, and its own settings as they are shipped.
 
     `steps` is for how many steps of an environment it is trained unless somebody says otherwise; None for one that
-    learns from the bars alone.
+    learns from the bars alone. `on_arrays` says that it learns so fast that playing on the road would hold it up.
     """
 
     action: Action
     settings: Mapping[str, Value]
     steps: int | None
     recurrent: bool = False
+    on_arrays: bool = False
 
 
 ON_POLICY: Mapping[str, Value] = {
@@ -61,7 +62,7 @@ OFF_POLICY: Mapping[str, Value] = {
 }
 AGENTS: Mapping[str, Agent] = {
     "sac": Agent(Action.CONTINUOUS, OFF_POLICY, 20_000),
-    "ppo": Agent(Action.DISCRETE, {**ON_POLICY, "net_width": 64}, 20_000),
+    "ppo": Agent(Action.DISCRETE, {**ON_POLICY, "net_width": 64}, 20_000, on_arrays=True),
     "recurrent_ppo": Agent(Action.DISCRETE, {**ON_POLICY, "net_width": 64, "lstm_width": 128}, 20_000, recurrent=True),
     "td3": Agent(
         Action.CONTINUOUS,

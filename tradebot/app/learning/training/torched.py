@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.app.learning.environment import Terms
+    from tradebot.app.learning.arrays.choosing import Chosen
     from tradebot.app.learning.training.job import Job
 
     Numbers = NDArray[np.float32]
@@ -47,10 +47,10 @@ def require_torch(agent: str) -> None:
         )
 
 
-def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
-    """Return the network that an agent has learned in the environment; the same job learns the same on one machine.
+def trained(job: Job, episodes: Chosen, said: Callable[[int], None]) -> Trained:
+    """Return the network that an agent has learned in the environment, one of these episodes after the other.
 
-    DivergedError if its weights are no numbers in the end.
+    The same job learns the same on one machine. DivergedError if its weights are no numbers in the end.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -66,7 +66,8 @@ def trained(job: Job, terms: Terms, said: Callable[[int], None]) -> Trained:
             return True
 
     continuous = job.agent in ("sac", "td3")
-    env = gymnasium_env(terms, continuous=continuous, by_session=job.of.recurrent)
+    spans, begin, _ = episodes
+    env = gymnasium_env(*spans, continuous=continuous, by_session=job.of.recurrent, begin=begin)
     try:
         model = _MODELS[job.agent](job, env)
         model.learn(job.steps, callback=Saying())

@@ -13,7 +13,8 @@ from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.writing import write_draft
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest.identity import market_of
-from tradebot.app.learning.environment import TIMEFRAME, Terms
+from tradebot.app.learning.arrays.choosing import Chosen, chosen
+from tradebot.app.learning.environment import TIMEFRAME, Terms, on_the_road
 from tradebot.app.learning.scaling import Scaling, fitted
 from tradebot.app.learning.training.graphs import Layer, sided
 from tradebot.app.learning.training.job import checked
@@ -25,7 +26,7 @@ from tradebot.model.series import width_of
 from tradebot.signals.features import STATE, State, features, observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,13 +38,29 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """What is trained on: the sessions `within` a plan's market, with the policy `name`, their rows, and a scaling."""
+    """What is trained on: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
+
+    `within` are spans of sessions with gaps between them, each of which has its own rows and is an episode of its own.
+    """
 
     plan: Plan
     name: str
-    within: Within
-    rows: tuple[Row, ...]
+    within: tuple[Within, ...]
+    parts: tuple[tuple[Row, ...], ...]
     scaling: Scaling
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows of all spans, oldest first."""
+        return tuple(row for part in self.parts for row in part)
+
+
+class Draft(NamedTuple):
+    """Where a draft is, whether it was trained on arrays, and why it wasn't if its agent can be."""
+
+    place: Path
+    on_arrays: bool = False
+    why: str = ""
 
 
 class Told(NamedTuple):
@@ -57,33 +74,38 @@ def span_of(
     plan: Plan,
     name: str,
     wanted: tuple[str, ...],
-    within: Within = EVERY,
+    spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
 ) -> Span:
-    """Play some sessions once without trading, and return them with the scaling of their features.
+    """Play spans of sessions once without trading, and return them with the scaling of their features.
 
-    Nothing after these sessions is looked at. OperatorError if that span can't be trained on.
+    Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
     """
-    rows = rows_of(plan, name, wanted, within, said)
-    return Span(plan, name, within, rows, fitted(wanted, [row.values for row in rows]))
+    found = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
+    within, parts = zip(*((each, rows) for each, rows in found if rows), strict=True)
+    return Span(plan, name, within, parts, fitted(wanted, [row.values for part in parts for row in part]))
 
 
-def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Path:
-    """Train a job on a span, write the draft to `place`, and return that; nothing is there until all of it is.
+def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Draft:
+    """Train a job on a span, write the draft to `place`, and return it; nothing is there until all of it is.
 
     DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
     installed, or `place` can't be written.
     """
-    job = checked(job)
+    job, draft = checked(job), Draft(place)
     if job.of.steps is None:
         network = _logistic(job, span)
     else:
         require_torch(job.agent)
-        first, last = span.within
-        network = trained(job, Terms(span.plan, span.scaling, span.name, first=first, last=last), said)
+        spans = tuple(Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within)
+        episodes = Chosen(spans, on_the_road)
+        if job.of.on_arrays:
+            episodes = chosen(spans, span.scaling, span.parts, job.seed)
+            draft = Draft(place, not episodes.why, episodes.why)
+        network = trained(job, episodes, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
     write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
-    return place
+    return draft
 
 
 def _logistic(job: Job, span: Span) -> Trained:
@@ -141,8 +163,7 @@ def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
 def _card(job: Job, span: Span, told: Told) -> cards.Card:
     known = features()
     digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
-    symbol = span.plan.settings.universe[0]
-    first, last = span.rows[0].at.date(), span.rows[-1].at.date()
+    series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
     return cards.Card(
         format=cards.FORMAT,
         name=f"{job.agent}-{job.seed}",
@@ -151,7 +172,7 @@ def _card(job: Job, span: Span, told: Told) -> cards.Card:
         recurrent=job.of.recurrent,
         timeframe=TIMEFRAME,
         features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
-        data=(cards.DataSpan(f"{symbol} {TIMEFRAME}", first, last, digest),),
+        data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
         settings={**job.told, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
         seeds=told.seeds,
         trials=told.trials,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tradebot.app.backtest.results import Results
-    from tradebot.app.learning.walking.walk import Split
+    from tradebot.app.learning.walking.splitting import Split
     from tradebot.app.search.in_turn import InTurn
     from tradebot.app.search.space import Space, Values
     from tradebot.model.policy_results import PolicyResults
@@ -100,7 +100,8 @@ class Figures(Struct, frozen=True):
 
 def judged_in(splits: Sequence[Split], market: Sequence[date]) -> Sequence[date]:
     """Return the sessions that judge."""
-    return [day for day in market if any(one.judged_first <= day <= one.judged_last for one in splits)]
+    spans = [span for one in splits for span in one.judged]
+    return [day for day in market if any(span.first <= day <= span.last for span in spans)]
 
 
 def choosing(sessions: int, embargo: int) -> int:

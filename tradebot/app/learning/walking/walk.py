@@ -1,4 +1,8 @@
-"""Walk forward with one configuration: train it in each split with each seed, and judge it in the sessions after.
+"""Walk with one configuration: train it in each split with each seed, and judge it in sessions that are left out.
+
+Walking forward, those are the sessions after. In combinatorial purged cross-validation, they are some of the groups
+that all sessions are cut into, before and after those that models are trained on; so each group is judged by several
+models, and there is a path through all groups for each of them.
 
 What is finished is kept in the walk's folder, a file for each model, so that a walk that was stopped goes on. Nothing
 is there before it is whole. Splits and seeds are played in several processes.
@@ -38,6 +42,7 @@ from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Told, span_of, train
 from tradebot.app.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
+from tradebot.app.learning.walking.splitting import Split, Way, paths_of
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model import policy_results as kept
 from tradebot.model.values import replace
@@ -45,24 +50,14 @@ from tradebot.signals.features import features
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
 from tradebot.views.performance.returns import sessions_per_year
-from tradebot.views.selection.splits import rolling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tradebot.app.backtest.run import Plan
 
 STUDY, UNITS, MODELS, DRAFTS, RESULTS = "study.json", "units", "models", "drafts", "results.json"
 LOGISTIC = "logistic"
-
-
-class Split(Struct, frozen=True):
-    """The sessions that models are trained on, and those that they are judged in, from one to another."""
-
-    first: date
-    last: date
-    judged_first: date
-    judged_last: date
 
 
 class Walk(Struct, frozen=True):
@@ -85,12 +80,21 @@ class Walk(Struct, frozen=True):
 
 
 class Unit(Struct, frozen=True):
-    """A model of a split and a seed, the SHA-256 of its list of files, and what it did as it is and a bar later."""
+    """A model of a split and a seed, the SHA-256 of its list of files, and what it did as it is and a bar later.
+
+    What it did is that of each judged span.
+    """
 
     model: str
     sha256: str
-    plain: Judged
-    later: Judged
+    plain: tuple[Judged, ...]
+    later: tuple[Judged, ...]
+
+
+class Benchmark(Struct, frozen=True):
+    """What a benchmark did in each judged span of a split."""
+
+    plain: tuple[Judged, ...]
 
 
 class Diverged(Struct, frozen=True):
@@ -113,21 +117,6 @@ class Wanted(NamedTuple):
 def folder_of(folder: Path, job: Job) -> Path:
     """Return where a configuration is walked."""
     return folder / f"{job.agent}-{job.configuration[:8]}"
-
-
-def splits_of(plan: Plan, market: Sequence[date]) -> tuple[Split, ...]:
-    """Return the splits of these sessions by the settings under promotion.splits; OperatorError if there are none."""
-    rules = plan.settings.promotion.splits
-    found = tuple(
-        Split(market[one.inside[0]], market[one.inside[-1]], market[one.outside[0]], market[one.outside[-1]])
-        for one in rolling(rules, market)
-    )
-    if not found:
-        raise OperatorError(
-            f"{len(market)} sessions have no month to judge after {rules.train_months} months to train on",
-            "give a longer market, or set promotion.splits.train_months",
-        )
-    return found
 
 
 def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
@@ -168,8 +157,7 @@ def walk(
     _begin(of)
     if of.benchmarks is not None:
         _take_benchmarks(of, of.benchmarks)
-    everyone: tuple[int | str, ...] = (*of.seeds, *kept.BENCHMARKS)
-    wanted = [Wanted(place, who) for place in range(len(of.splits)) for who in everyone]
+    wanted = [*_wanted_of(of)]
     left = [one for one in wanted if not (of.folder / UNITS / one.file).exists()]
     said(len(wanted) - len(left), len(wanted))
     if left:
@@ -177,6 +165,14 @@ def walk(
     results = _put_together(of, trials)
     write_durably(of.folder / RESULTS, json_text(encode(results)))
     return results
+
+
+def _wanted_of(of: Walk) -> Iterator[Wanted]:
+    """Yield what is to be played: what nobody trains does the same along any path, so it is played along one."""
+    first = {place for place, _ in paths_of(of.splits)[0]}
+    for place in range(len(of.splits)):
+        yield from (Wanted(place, seed) for seed in of.seeds)
+        yield from (Wanted(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
 
 
 def _begin(of: Walk) -> None:
@@ -206,8 +202,7 @@ def _begin(of: Walk) -> None:
 
 
 def _take_benchmarks(of: Walk, other: Path) -> None:
-    files = [Wanted(place, name).file for place in range(len(of.splits)) for name in kept.BENCHMARKS]
-    for file in files:
+    for file in [one.file for one in _wanted_of(of) if one.who in kept.BENCHMARKS]:
         there, here = other / UNITS / file, of.folder / UNITS / file
         if there.exists() and not here.exists():
             write_durably(here, read_plain(there).decode())
@@ -231,26 +226,31 @@ def _play_forked(wanted: Wanted, trials: int) -> None:
 
 def play(of: Walk, wanted: Wanted, trials: int) -> None:
     """Train and judge one model, or judge one benchmark, and keep what came of it."""
-    split = of.splits[wanted.place]
-    within = Within(split.judged_first, split.judged_last)
+    found: Any
     if wanted.who == "buy_and_hold":
-        found: Any = judged(of.plan, Hold(of.name), within)
+        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, Hold(of.name), within)))
     elif wanted.who == "rule":
         rule = FuturesSettings().model_dump()
-        found = judged(of.plan, FuturesStrategy(rule), within)
+        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, FuturesStrategy(rule), within)))
     elif wanted.who == LOGISTIC:
-        found = _judged_as_it_is(of, wanted, _trained(of, wanted, Job(LOGISTIC, 0, 0, {}, of.job.features), trials))
+        model = _trained(of, wanted, Job(LOGISTIC, 0, 0, {}, of.job.features), trials)
+        found = Benchmark(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
     write_durably(of.folder / UNITS / wanted.file, json_text(encode(found)))
 
 
+def _each(of: Walk, wanted: Wanted, each: Callable[[Within], Judged]) -> tuple[Judged, ...]:
+    """Play each judged span of a split, which begins with the cash that there is at first."""
+    return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
+
+
 def _trained(of: Walk, wanted: Wanted, job: Job, trials: int) -> str:
     """Train a job in a split, sign what came of it, and return its name among the walk's models."""
-    split = of.splits[wanted.place]
-    span = span_of(of.plan, of.name, job.features, Within(split.first, split.last))
+    spans = [Within(one.first, one.last) for one in of.splits[wanted.place].trained]
+    span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
-    model = draft_of(train(job, span, draft, Told(of.seeds, trials)))
+    model = draft_of(train(job, span, draft, Told(of.seeds, trials)).place)
     parts = Parts(model.card, model.scaling, model.probe, model.graph)
     return write_model(of.folder / MODELS, parts, read_key(of.key))
 
@@ -265,40 +265,26 @@ def _unit(of: Walk, wanted: Wanted, trials: int) -> Unit | Diverged:
     return Unit(model, digest, plain, _judged_as_it_is(of, wanted, model, later=True))
 
 
-def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = False) -> Judged:
+def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = False) -> tuple[Judged, ...]:
     """Judge a model in a split, by the strategy that it would act for."""
-    split, signed = of.splits[wanted.place], Signed(of.folder / MODELS, public_of(read_key(of.key)))
-    within = Within(split.judged_first, split.judged_last)
-    return judged_model(of.plan, of.name, signed, model, within, later=later)
+    signed = Signed(of.folder / MODELS, public_of(read_key(of.key)))
+    return _each(of, wanted, lambda within: judged_model(of.plan, of.name, signed, model, within, later=later))
 
 
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
-    """Return the results of all splits, one after another."""
-    many = range(len(of.splits))
+    """Return the results of all splits, one after another along each path."""
+    many, ways = range(len(of.splits)), paths_of(of.splits)
     units = {seed: [_read(of, Wanted(place, seed), Unit) for place in many] for seed in of.seeds}
-    benchmarks = {name: [_read(of, Wanted(place, name), Judged) for place in many] for name in kept.BENCHMARKS}
-    sessions = tuple(day for one in units[of.seeds[0]] for day in one.plain.sessions)
-    runs = tuple(
-        kept.Run(
-            seed,
-            0,
-            tuple(each for one in found for each in one.plain.returns),
-            tuple(each for one in found for each in one.plain.doubled),
-            tuple(each for one in found for each in one.later.returns),
-            sum(one.plain.trades for one in found),
-        )
-        for seed, found in units.items()
-    )
-    spans = [(kept.Span(one.first, one.last), kept.Span(one.judged_first, one.judged_last)) for one in of.splits]
+    sessions = tuple(day for one in _along(ways[0], units[of.seeds[0]]) for day in one.sessions)
+    runs = tuple(_run(seed, path, way, found) for seed, found in units.items() for path, way in enumerate(ways))
     splits = tuple(
-        kept.Split((trained,), (shown,), {str(seed): found[place].sha256 for seed, found in units.items()})
-        for place, (trained, shown) in enumerate(spans)
+        kept.Split(one.trained, one.judged, {str(seed): found[place].sha256 for seed, found in units.items()})
+        for place, one in enumerate(of.splits)
     )
     known, settings = features(), of.plan.settings
     market, files = market_of(of.plan.spec)
     data = dict(files) or {"generated market": sha256(json_text(market).encode()).hexdigest()}
-    returns = {name: tuple(each for one in found for each in one.returns) for name, found in benchmarks.items()}
-    own = kept.TriedReturns(of.job.configuration, _typical(runs))
+    own = kept.TriedReturns(of.job.configuration, _typical(run.returns for run in runs))
     tried = (own, *(one for one in _tried_before(of, sessions) if one.configuration != own.configuration))
     return kept.PolicyResults(
         format=kept.FORMAT,
@@ -312,16 +298,41 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
         splits=splits,
         sessions=sessions,
         runs=runs,
-        benchmarks=returns,
+        benchmarks={name: _typical(_benchmark(of, name, ways)) for name in kept.BENCHMARKS},
         tried=tried,
         trials=max(trials, len(tried)),
     )
 
 
-def _typical(runs: Sequence[kept.Run]) -> kept.Returns:
-    """Return the returns of the seed in the middle by what it earned; of an even number, the worse of both."""
-    ordered = sorted(runs, key=lambda run: sum(run.returns))
-    return ordered[(len(ordered) - 1) // 2].returns
+def _along(way: Way, found: Sequence[Unit | Benchmark], *, later: bool = False) -> list[Judged]:
+    """Return what was done in each judged span along a path."""
+    done = [one.later if later and isinstance(one, Unit) else one.plain for one in found]
+    return [done[place][part] for place, part in way]
+
+
+def _run(seed: int, path: int, way: Way, found: Sequence[Unit]) -> kept.Run:
+    plain, later = _along(way, found), _along(way, found, later=True)
+    return kept.Run(
+        seed,
+        path,
+        tuple(each for one in plain for each in one.returns),
+        tuple(each for one in plain for each in one.doubled),
+        tuple(each for one in later for each in one.returns),
+        sum(one.trades for one in plain),
+    )
+
+
+def _benchmark(of: Walk, name: str, ways: Sequence[Way]) -> Iterator[kept.Returns]:
+    """Yield what a benchmark earned along each path along which it is played."""
+    for way in ways if name == LOGISTIC else ways[:1]:
+        found = {place: _read(of, Wanted(place, name), Benchmark) for place, _ in way}
+        yield tuple(each for place, part in way for each in found[place].plain[part].returns)
+
+
+def _typical(of: Iterable[kept.Returns]) -> kept.Returns:
+    """Return the series in the middle by what it earned, such as the median seed's; of an even number, the worse."""
+    ordered = sorted(of, key=sum)
+    return ordered[(len(ordered) - 1) // 2]
 
 
 def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedReturns]:
@@ -333,7 +344,7 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
             except TradebotError:
                 continue
             if found.sessions == tuple(sessions):
-                yield kept.TriedReturns(found.configuration, _typical(found.runs))
+                yield kept.TriedReturns(found.configuration, _typical(run.returns for run in found.runs))
 
 
 def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:

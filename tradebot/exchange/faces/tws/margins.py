@@ -22,11 +22,15 @@ _CLOSED = "Warning: your order will not be placed at the exchange until it opens
 
 
 def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
-    """Yield what an order would change; while its market is closed, a warning without figures comes first."""
+    """Yield what an order would change; while its market is closed, a warning without figures comes first.
+
+    Of a contract that has never had a price, nothing is known.
+    """
     warned = {} if engine.market.calendars[order["symbol"]].is_open(engine.now_us) else {"warningText": _CLOSED}
     if warned:
         yield {**_UNKNOWN, **warned}
-    yield {**_UNKNOWN, **warned, **_change(engine, order)}
+    is_priced = engine.last_price(order["symbol"]) is not None
+    yield {**_UNKNOWN, **warned, **(_change(engine, order) if is_priced else {})}
 
 
 def _change(engine: Engine, order: Placed) -> Fields:

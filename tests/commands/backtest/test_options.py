@@ -1,0 +1,42 @@
+"""What the options ask for: the sessions of a file, or up to a date, in the calendar of what is traded."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from commands.backtest.options import Wish, planned, settings_of
+from tests.app.backtest.minutes import generated, lines_of, written
+from tradebot.app.backtest.market import open_market_in_memory
+from tradebot.errors import OperatorError
+from tradebot.model.values import replace
+
+THANKSGIVING = date(2026, 11, 26)
+
+
+@pytest.fixture
+def wish(tmp_path: Path) -> Wish:
+    market = open_market_in_memory(generated(THANKSGIVING, 3, "MES", "GC")).market()
+    path = written(tmp_path / "bars.csv", lines_of(market, ["MESZ6"], (0, 1, 2)))
+    return Wish(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
+
+
+def test_file_of_contracts_is_played_in_sessions_of_globex(wish: Wish) -> None:
+    made = planned(wish)
+    assert (made.plan.spec.start, made.plan.spec.sessions) == (THANKSGIVING, 3)
+    assert (made.plan.settings.universe, made.market.unused, made.market.lacking) == (["MES"], "", "")
+    assert settings_of(wish).universe == ["MES"]
+
+
+def test_days_are_chosen_among_those_of_the_file(wish: Wish) -> None:
+    made = settings_of(replace(wish, first=date(2026, 11, 28)))
+    assert (made.sandbox.start, made.sandbox.sessions) == (date(2026, 11, 30), 1)
+    with pytest.raises(OperatorError, match="has bars from 2026-11-26 to 2026-11-30"):
+        settings_of(replace(wish, last=date(2027, 1, 4)))
+
+
+def test_generated_market_up_to_a_date_has_the_sessions_of_its_venue() -> None:
+    # New York is closed on Thanksgiving, and Globex isn't.
+    asked = Wish(first=date(2026, 11, 25), last=date(2026, 11, 27))
+    sessions = {name: settings_of(replace(asked, profile=name)).sandbox.sessions for name in ("futures", "flow")}
+    assert sessions == {"futures": 3, "flow": 2}
