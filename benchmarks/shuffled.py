@@ -21,11 +21,13 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import A_YEAR, calendar, ratio_of, shipped
 from benchmarks.support.sizes import sized
 from tests.app.learning.arrays.drawing import plan
+from tradebot.app.backtest.run import begin
 from tradebot.app.learning.arrays.choosing import Chosen
 from tradebot.app.learning.arrays.playing import TapeTurns
 from tradebot.app.learning.arrays.tape import Tape, tapes_of
 from tradebot.app.learning.environment import ACTIONS, Environment, Play, Terms, on_the_road
 from tradebot.app.learning.training.job import Job
+from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.torched import Trained, trained
 from tradebot.app.learning.training.training import span_of
 from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, TriedReturns
@@ -63,11 +65,14 @@ class Earned(NamedTuple):
 def ground() -> Ground:
     """Return the sessions, of which the first ones are learned from."""
     of = plan("MES", START, TRAINED + JUDGED, LIMITS, cash=CASH)
-    span = span_of(of, "policy", NAMES)
-    terms, days = Terms(of, span.scaling), sorted({row.at.date() for row in span.rows})
-    first = days[TRAINED]
-    before, after = ([row for row in span.rows if (row.at.date() < first) is early] for early in (True, False))
-    return Ground(tapes_of(terms, span.scaling, before), tapes_of(terms, span.scaling, after))
+    run = begin(of, [])
+    days = [session.date for session in run.made.sessions]
+    run.made.close()
+    before, after = Within(None, days[TRAINED - 1]), Within(days[TRAINED], None)
+    learned_from, judged_in = (span_of(of, "policy", NAMES, [within]) for within in (before, after))
+    scaling = learned_from.scaling
+    terms = Terms(of, scaling)
+    return Ground(tapes_of(terms, scaling, learned_from.rows), tapes_of(terms, scaling, judged_in.rows))
 
 
 def played_on(tapes: Sequence[Tape]) -> Callable[[Terms], Play]:
@@ -90,14 +95,14 @@ def acting(network: Trained) -> Policy:
     return lambda shown: ACTIONS[int(np.argmax(session.run(["action"], {"observation": shown[None]})[0]))]
 
 
-def earned(policy: Policy, spans: Sequence[Terms], begin: Callable[[Terms], Play], *, later: bool = False) -> Earned:
+def earned(policy: Policy, spans: Sequence[Terms], play: Callable[[Terms], Play], *, later: bool = False) -> Earned:
     """Return what a policy earns in these sessions; `later`, each target follows a bar after its decision.
 
     A session's return is that from its last decision to the last one of the session before.
     """
     returns, doubled, trades = list[float](), list[float](), 0
     for terms in spans:
-        with Environment(terms, begin) as episode:
+        with Environment(terms, play) as episode:
             shown, info = episode.reset()
             start, costs, wanted, over = float(info["equity"]), 0.0, 0, False
             while not over:
@@ -119,18 +124,18 @@ def earned(policy: Policy, spans: Sequence[Terms], begin: Callable[[Terms], Play
 def results(number: int) -> PolicyResults:
     """Return what the five seeds of a policy showed, in the shape that the gate reads."""
     tapes, runs = ground().judged, list[Run]()
-    spans, begin = [one.terms for one in tapes], played_on(tapes)
+    spans, play = [one.terms for one in tapes], played_on(tapes)
     for seed in range(SEEDS):
         policy = acting(learned(number * SEEDS + seed))
-        plain, later = earned(policy, spans, begin), earned(policy, spans, begin, later=True)
+        plain, later = earned(policy, spans, play), earned(policy, spans, play, later=True)
         runs.append(Run(seed, 0, plain.returns, plain.doubled, later.returns, plain.trades))
         road = earned(policy, [_first_days(spans[0])], on_the_road)
         assert road.returns[0] == plain.returns[0], "the road earns what arrays do"
     drawn = np.random.default_rng([number, 7])
     benchmarks = {
-        "buy_and_hold": earned(lambda shown: 1, spans, begin).returns,
-        "rule": earned(lambda shown: int(drawn.integers(-1, 2)), spans, begin).returns,
-        "logistic": earned(lambda shown: int(drawn.integers(-2, 3)), spans, begin).returns,
+        "buy_and_hold": earned(lambda shown: 1, spans, play).returns,
+        "rule": earned(lambda shown: int(drawn.integers(-1, 2)), spans, play).returns,
+        "logistic": earned(lambda shown: int(drawn.integers(-2, 3)), spans, play).returns,
     }
     assert benchmarks.keys() == {*BENCHMARKS}
     typical = sorted(runs, key=lambda run: ratio_of(run.returns))[len(runs) // 2].returns
