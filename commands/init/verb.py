@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 PROFILES = (
     "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
     "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them), "
-    "smart_money (perpetual futures of coins), smart_money_february (as it was) or futures (micro contracts)."
+    "smart_money (perpetual futures of coins), smart_money_february (as it was), futures (micro contracts) or "
+    "policy (a learned one)."
 )
 
 

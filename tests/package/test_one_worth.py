@@ -18,6 +18,8 @@ APART = ("tradebot/adapters/", "tradebot/exchange/")
 ALLOWED = {
     "tradebot/model/instrument.py:notional": "the one place",
     "tradebot/backtest/touching.py:first_touch": "whole numbers, in a loop over every price that a backtest plays",
+    "tradebot/app/learning/arrays/account.py:fill": "whole ticks and cents, compared with the road to the cent",
+    "tradebot/app/learning/arrays/account.py:state": "whole ticks and cents, compared with the road to the cent",
 }
 
 

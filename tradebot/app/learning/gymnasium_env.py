@@ -13,9 +13,9 @@ from tradebot.errors import OperatorError
 from tradebot.signals.features.state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from tradebot.app.learning.environment import Play, Terms
+    from tradebot.app.learning.environment import Observation, Play, Terms
 
 GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
 """Where an observation says how much of the session is over."""
@@ -28,6 +28,40 @@ def target_of(answer: float) -> int:
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
+class InTurn:
+    """Episodes of several spans, one after another, begun by `begin`.
+
+    With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the following
+    session.
+    """
+
+    def __init__(self, spans: Sequence[Terms], begin: Callable[[Terms], Play], *, by_session: bool) -> None:
+        self._turns = cycle([Environment(terms, begin) for terms in spans])
+        self._of = Environment(spans[0], begin)
+        self._by_session, self._gone = by_session, 0.0
+        self._next: tuple[Observation, dict[str, Any]] | None = None
+
+    def reset(self) -> tuple[Observation, dict[str, Any]]:
+        """Begin the next episode."""
+        if self._next is None:
+            self._of.close()
+            self._of = next(self._turns)
+        begun, self._next = self._next or self._of.reset(), None
+        self._gone = begun[0][GONE]
+        return begun
+
+    def step(self, target: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Answer the last observation, as `Environment.step` does."""
+        observation, reward, over, cut, info = self._of.step(target)
+        gone, self._gone = self._gone, observation[GONE]
+        if self._by_session and not (over or cut) and self._gone < gone:
+            self._next, cut = (observation, info), True
+        return observation, reward, over, cut, info
+
+    def close(self) -> None:
+        self._of.close()
+
+
 def gymnasium_env(
     *spans: Terms,
     continuous: bool = False,
@@ -38,8 +72,7 @@ def gymnasium_env(
 
     Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
     of which twice is the target. Each of several spans is an episode, in turn, begun by `begin`: none goes on across a
-    gap. With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the
-    following session: so networks that remember begin each session anew.
+    gap. With `by_session`, networks that remember begin each session anew: see `InTurn`.
 
     The seed of `reset` is that of the actions' space alone: it never changes the market.
     """
@@ -57,27 +90,14 @@ def gymnasium_env(
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
-            self._turns = cycle([Environment(terms, begin) for terms in spans])
-            self._of = Environment(spans[0], begin)
-            self._gone = 0.0
-            self._next: Any = None
+            self._of = InTurn(spans, begin, by_session=by_session)
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)
-            if self._next is None:
-                self._of.close()
-                self._of = next(self._turns)
-            begun, self._next = self._next or self._of.reset(), None
-            self._gone = begun[0][GONE]
-            return begun
+            return self._of.reset()
 
         def step(self, action: Any) -> Any:
-            target = target_of(np.asarray(action).item()) if continuous else ACTIONS[int(action)]
-            observation, reward, over, cut, info = self._of.step(target)
-            gone, self._gone = self._gone, observation[GONE]
-            if by_session and not (over or cut) and self._gone < gone:
-                self._next, cut = (observation, info), True
-            return observation, reward, over, cut, info
+            return self._of.step(target_of(np.asarray(action).item()) if continuous else ACTIONS[int(action)])
 
         def close(self) -> None:
             self._of.close()

@@ -18,7 +18,7 @@ from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
 
 NAMES = ("return_1",)
 STARTS = (date(2026, 11, 16), date(2026, 11, 24), date(2026, 12, 7), date(2027, 1, 15), date(2026, 3, 6))
-"""An ordinary week, Thanksgiving, a change of contracts, the birthday of Martin Luther King, and the change of Chicago's clocks."""
+"""An ordinary week, Thanksgiving, a change of contracts, a holiday in January, and the change of Chicago's clocks."""
 ROOTS: Mapping[str, int] = {"MES": 100_000, "ES": 1_000_000, "6E": 400_000, "MGC": 80_000, "MNQ": 90_000}
 """Roots, and with how much cash the shipped limits let them trade."""
 WIDE = {"max_order_fraction": 9, "max_symbol_fraction": 9, "max_sector_fraction": 9, "max_gross_fraction": 9}

@@ -1,4 +1,4 @@
-"""Arrays are used where they play a plan as the road does; where they can't, the reason is told and the road is used."""
+"""Arrays are used where they play a plan as the road does; where they can't, it is told why, and the road is used."""
 
 from datetime import date
 from typing import Any
