@@ -25,7 +25,7 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
     known = settings_of(wish)
     if not door_to(known.venue).months:
         raise OperatorError(
-            f"policies learn futures, and {known.venue} has none", "add --venue ibkr, or --profile futures"
+            f"policies learn futures, and {known.venue} has none", "add --profile policy, or --venue ibkr"
         )
     root = _root(known.universe, symbol)
     off = {name: None for name in known.strategies.in_use() if name != strategy}

@@ -33,8 +33,8 @@ Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where 
 
 @app.command(
     "train",
-    epilog="tradebot learn policy train --agent logistic --profile futures --symbol MES --sessions 20\n"
-    "tradebot learn policy train --agent ppo --seeds 5 --profile futures --bars mes.csv --bar-stamp start",
+    epilog="tradebot learn policy train --agent logistic --profile policy --sessions 20\n"
+    "tradebot learn policy train --agent ppo --seeds 5 --profile policy --bars mes.csv --bar-stamp start",
 )
 def _train(
     agent: AgentName = "ppo",
@@ -79,8 +79,8 @@ def _train(
 
 @app.command(
     "walk",
-    epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile futures --symbol MES\n"
-    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile futures --bars mes.csv --bar-stamp end\n"
+    epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile policy --sessions 300\n"
+    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
     "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
 def _walk(
