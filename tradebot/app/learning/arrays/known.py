@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.app.learning.environment import TIMETABLE
 from tradebot.desk.listing import listed_for
-from tradebot.exchange.market.spec import NEXT_OPEN
 from tradebot.model.limits import OF_SHOCKS
 from tradebot.model.order import Style
 
@@ -95,8 +94,10 @@ def _unknown(run: Run, name: str) -> Iterator[str]:
     settings, limits, own = plan.settings, rules.limits, rules.of(name)
     if rules.exits_of(name):
         yield f"strategies.{name} has exits of its own; arrays play exits: [] only"
+    fill = plan.spec.fill
+    others = fill.spread_bps, fill.slippage_bps, fill.latency_s, fill.partial_rate, fill.depth_share
     # What is marketable when a bar opens fills completely, whatever the share of its volume.
-    if plan.spec.fill._replace(volume_share=None) != NEXT_OPEN._replace(spread_bps=0, volume_share=None):
+    if (fill.model, fill.quotes) != ("next-open", "spread") or any(others):
         yield "orders fill otherwise than at the next minute's open, a tick worse"
     if changed := [job for job, times in TIMETABLE.items() if str(settings.timetable[job]) != times]:
         yield f"timetable.{changed[0]} isn't {TIMETABLE[changed[0]]!r}"

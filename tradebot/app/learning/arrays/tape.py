@@ -15,8 +15,7 @@ import numpy as np
 
 from tradebot.adapters.ibkr.contracts import root_of
 from tradebot.app.backtest.run import begin
-from tradebot.app.learning.arrays.known import CENTS, Rules, margin_may_bind, rules_of, unknown
-from tradebot.exchange.times import MINUTE, from_datetime
+from tradebot.app.learning.arrays.known import CENTS, MINUTE_S, Rules, margin_may_bind, rules_of, unknown
 from tradebot.learning.observing import HIGHEST
 from tradebot.model.values import replace
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tradebot.app.learning.training.rows import Row
     from tradebot.model.bar import Session
 
-LOOKS_EVERY = 5
+LOOKS_EVERY, MINUTE_US = 5, 60_000_000
 """Exits are looked at a minute after each of so many minutes of a session."""
 
 
@@ -74,7 +73,7 @@ class Tape(NamedTuple):
     @property
     def ends(self) -> datetime:
         """Return when the last session closes."""
-        return datetime.fromtimestamp(self.minutes[-1] * 60, UTC)
+        return datetime.fromtimestamp(self.minutes[-1] * MINUTE_S, UTC)
 
 
 class _Minutes(NamedTuple):
@@ -178,15 +177,15 @@ def _minutes(run: Run, symbol: str, sessions: Sequence[Session]) -> _Minutes:
 
     for session in sessions:
         bars = market.day(symbol, places[session.open]).bars
-        open_us, close_us = from_datetime(session.open), from_datetime(session.close)
-        if [bar.start_us for bar in bars] != [*range(open_us, close_us, MINUTE)]:
+        first, last = (int(at.timestamp()) // MINUTE_S for at in (session.open, session.close))
+        if [bar.start_us for bar in bars] != [minute * MINUTE_US for minute in range(first, last)]:
             raise BeyondError(f"{symbol} has minutes without a bar on {session.date}")
         found.begins.append(len(found.opens))
-        opens, last = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
+        opens, ends = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
         # Nobody acts before the first bar has closed, so what the session before ended at doesn't matter.
-        found.opens.extend([*opens, last[-1]])
-        found.marks.extend([opens[0], *last])
-        found.minutes.extend(at // MINUTE for at in range(open_us, close_us + 1, MINUTE))
+        found.opens.extend([*opens, ends[-1]])
+        found.marks.extend([opens[0], *ends])
+        found.minutes.extend(range(first, last + 1))
         found.closes.append(len(found.opens) - 1)
     return found
 
