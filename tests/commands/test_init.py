@@ -205,8 +205,8 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
     [
         (
             ("--profile", "momentum"),
-            "choose one of conservative_flow, flow, futures, intraday, legacy, opening_sweeps, overnight, rotation, "
-            "rotation_regimes",
+            "choose one of conservative_flow, flow, futures, intraday, legacy, opening_sweeps, overnight, policy, "
+            "rotation, rotation_regimes",
         ),
         (("--profile", "futures", "--venue", "alpaca"), "profile futures is for ibkr, and you asked for alpaca"),
         (("--profile", "rotation", "--symbols", "3"), "profile rotation has its own symbols"),

@@ -17,8 +17,8 @@ from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
 
 NAMES = ("return_1",)
-STARTS = (date(2026, 11, 16), date(2026, 11, 24), date(2026, 12, 7), date(2027, 1, 15), date(2026, 3, 6))
-"""An ordinary week, Thanksgiving, a change of contracts, a holiday in January, and the change of Chicago's clocks."""
+STARTS = (date(2026, 11, 16), date(2026, 11, 24), date(2026, 12, 7), date(2026, 10, 8), date(2026, 3, 6))
+"""An ordinary week, Thanksgiving, a change of contracts, another ordinary week, and the change of Chicago's clocks."""
 ROOTS: Mapping[str, int] = {"MES": 100_000, "ES": 1_000_000, "6E": 400_000, "MGC": 80_000, "MNQ": 90_000}
 """Roots, and with how much cash the shipped limits let them trade."""
 WIDE = {"max_order_fraction": 9, "max_symbol_fraction": 9, "max_sector_fraction": 9, "max_gross_fraction": 9}
@@ -33,13 +33,14 @@ LIMITS: tuple[Mapping[str, Any], ...] = (
     {**MANY, "max_order_fraction": 0.6, "max_symbol_fraction": 0.6},
     {**MANY, "max_order_fraction": 0.5, "max_symbol_fraction": 0.5, "max_sector_fraction": 0.5},
     {**MANY, "cooldown_s": 500, "max_gross_fraction": 2, "duplicate_window_s": 1},
-    {"duplicate_window_s": 700, "max_order_notional_usd": 40_000},
+    {**MANY, "duplicate_window_s": 700},
+    {**MANY, "max_order_notional_usd": 40_000},
     {**MANY, "min_order_notional_usd": 40_000, "max_order_fraction": 0.61},
     {**MANY, **WIDE, "max_daily_loss_fraction": 0.004},
 )
 HALTS: Mapping[int, Mapping[str, Any]] = {
     2: {"daily_loss_fraction": 0.004},
-    11: {"daily_loss_fraction": 0.005, "drawdown_fraction": 0.006},
+    12: {"daily_loss_fraction": 0.005, "drawdown_fraction": 0.006},
 }
 """What halts the bot, where some of the limits are so narrow that this can be."""
 

