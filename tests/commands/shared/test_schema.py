@@ -221,6 +221,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "pnl",
         "events",
         "tail",
+        "top",
         "audit",
         "doctor --offline",
         "why-no-orders",
