@@ -167,7 +167,8 @@ class Board(Screen[None]):
 
 
 def _aged(text: Text, trouble: str) -> Text:
-    return Text(text.plain, OLD) if trouble else text
+    """Return a text in gray if there is trouble; Textual forgets the style of a text, but not that of its parts."""
+    return Text.assemble((text.plain, OLD)) if trouble else text
 
 
 def _foot(reading: Reading | None) -> Text:

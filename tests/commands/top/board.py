@@ -36,6 +36,13 @@ class Seen:
         """Return the same with every break as one space."""
         return " ".join(self.text(name).split())
 
+    def colors(self) -> set[str]:
+        """Return the colors of the letters that the shown part has on the terminal."""
+        body = self.pilot.app.screen.query_one("#body").region
+        lines = self.pilot.app.screen._compositor.render_strips()[body.y : body.bottom]
+        parts = [part for line in lines for part in line if part.text.strip(" ▁▂▃▄▅▆▇█")]
+        return {part.style.color.name if part.style and part.style.color else "" for part in parts}
+
     def drawn(self) -> list[str]:
         """Return the lines that are on the terminal."""
         screen = self.pilot.app.screen

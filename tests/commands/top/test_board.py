@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Static
 
 from commands.top import board
 from commands.top.reading import Reading, read
@@ -15,6 +14,7 @@ from tests.commands.top.board import LARGE, SMALL, Seen, on_board
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
 
+GRAY = {"color(8)"}
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jlunch"
 
 
@@ -156,20 +156,15 @@ def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
         assert seen.words("trouble").startswith("What follows was read ")
         assert "recover" in seen.words("trouble")
         assert seen.words() == before
-        assert style_of(seen) == {board.OLD}
+        assert seen.colors() == GRAY
         await seen.press("2")
         assert "is damaged" in seen.words("trouble")
         ledger.write_bytes(sound)
         await seen.press("1")
         assert "damaged" not in seen.words("trouble")
-        assert style_of(seen) != {board.OLD}
+        assert not seen.colors() & GRAY
 
     on_board(folder, LARGE, act)
-
-
-def style_of(seen: Seen) -> set[str]:
-    content: Any = seen.pilot.app.screen.query_one("#shown", Static).content
-    return {str(content.style)}
 
 
 def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
@@ -207,6 +202,6 @@ def test_a_lost_exchange_is_told_and_its_figures_are_gray(traded: Bot, tmp_path:
     async def act(seen: Seen) -> None:
         assert seen.words("trouble").startswith("broker FAILED: ")
         assert "; the last figures are of 20" in seen.words("trouble")
-        assert style_of(seen) == {board.OLD}
+        assert seen.colors() == GRAY
 
     on_board(traded.folder, LARGE, act)
