@@ -48,8 +48,9 @@ class Board(Screen[None]):
     ]
     CSS = """
     Board Static { height: auto; }
-    Board #tabs, Board #head, Board #foot { height: 1; }
-    Board #trouble { max-height: 4; }
+    Board #tabs, Board #foot { height: 1; }
+    Board #head { max-height: 2; }
+    Board #trouble { max-height: 50%; }
     Board #body { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     """
 

@@ -8,20 +8,15 @@ from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finis
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tradebot.app.wiring import App
 
 
 def run(app: "App") -> Report:
     """Report what all screens show; always exit 0."""
-    from commands.top.reading import NAMES, drawn, read, screens
+    from commands.top.reading import screens
 
-    def render(console: "Console", _: object) -> None:
-        for name in NAMES:
-            console.print(drawn(read(app, name).draws, console.width))
-
-    return Report("top", screens(app), render, whose=identity(app))
+    # For people there is the screen itself.
+    return Report("top", screens(app), lambda console, data: None, whose=identity(app))
 
 
 def require_screen() -> None:
