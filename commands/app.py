@@ -37,6 +37,7 @@ VERBS: Mapping[str, str] = {
     "status": "commands.status.verb",
     "health": "commands.health.verb",
     "summary": "commands.summary.verb",
+    "top": "commands.top.verb",
     "doctor": "commands.doctor.verb",
     "signals": "commands.signals.verb",
     "registry": "commands.registry",

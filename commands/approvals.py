@@ -112,6 +112,11 @@ def approvals(
 
     With --last, also what became of earlier ones.
     """
+    return run(bot, last)
+
+
+def run(bot: "App", last: int = 0) -> Report:
+    """Report which entries wait for a yes, and what became of the last ones that don't anymore."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     # Without a file nobody was ever asked, and looking must not create one.

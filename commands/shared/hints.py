@@ -20,8 +20,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "backtest", "search", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "shadow"),
     "Look": (
-        "summary", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders", "fills",
-        "trades", "pnl", "report", "learn", "compare", "events", "tail", "export", "schedule", "signals",
+        "summary", "top", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders",
+        "fills", "trades", "pnl", "report", "learn", "compare", "events", "tail", "export", "schedule", "signals",
         "registry", "audit",
     ),
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),

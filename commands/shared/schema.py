@@ -57,6 +57,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "incident": ("commands.incident.verb:Incident",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
+    "top": ("commands.top.reading:Screens",),
     "model-key": ("commands.model.verb:ModelKey",),
     "model-sign": ("commands.model.verb:ModelSigned",),
     "model-check": ("commands.model.verb:ModelsChecked",),

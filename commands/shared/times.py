@@ -38,6 +38,11 @@ def show_utc(in_utc: bool) -> None:
     _Reader.in_utc = in_utc
 
 
+def shows_utc() -> bool:
+    """Return True if times are shown in UTC because somebody asked for it."""
+    return _Reader.in_utc
+
+
 def show_venue(day: "VenueDay") -> None:
     """Show times by a venue's clock from now on, unless they are shown in UTC."""
     _Reader.day = day

@@ -96,7 +96,7 @@ def show(console: "Console", data: "Why") -> None:
         console.print(not_due(waiting), markup=False)
     _show_missed(console, data)
     if answer.funnel.passes:
-        _funnel(console, answer.funnel)
+        show_funnel(console, answer.funnel)
     show_advice_of_pass(console, data.advice)
 
 
@@ -113,7 +113,8 @@ def _show_missed(console: "Console", data: "Why") -> None:
         console.print(f"Nobody ran {slots}: {row.reason}. {row.meaning}", markup=False)
 
 
-def _funnel(console: "Console", seen: Funnel) -> None:
+def show_funnel(console: "Console", seen: Funnel) -> None:
+    """Print how many candidates became orders, and for which reasons the others were refused."""
     refused = (row for row in seen.reasons if row.reason is not Reason.APPROVAL_WAITING)
     lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
     waiting = "".join(f" + {r.count:,} waiting for a yes" for r in seen.reasons if r.reason is Reason.APPROVAL_WAITING)

@@ -49,6 +49,7 @@ VERBS = (
     "fills",
     "events",
     "tail",
+    "top",
     "config show",
     "config check",
     "config diff",

@@ -225,6 +225,7 @@ def session(bot: Keeper, lines: Path) -> None:
         "pnl",
         "events",
         "tail",
+        "top",
         "audit",
         "doctor --offline",
         "why-no-orders",

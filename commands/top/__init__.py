@@ -1,0 +1,1 @@
+"""`tradebot top`."""
