@@ -1,7 +1,9 @@
 """Serve the protocol over HTTP on this machine alone, to whoever has the token and comes from no web page."""
 
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -39,6 +41,20 @@ class WithToken:
         return scheme.lower() == SCHEME and self._fits(token.strip())
 
 
+class Service(uvicorn.Server):
+    """uvicorn, which ends cleanly at a signal instead of raising it again afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end the server, and be as before afterwards."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> ASGIApp:
     """Return what answers on a port: the token first, then Host, and no Origin at all, since no page may ask."""
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
@@ -67,7 +83,7 @@ def listening(port: int) -> socket.socket:
 
 
 def serve_http(server: Server[Any], listener: socket.socket, fits: Callable[[str], bool]) -> None:
-    """Serve until a signal ends the process."""
+    """Serve until SIGINT or SIGTERM."""
     app = application(server, listener.getsockname()[1], fits)
     settings = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=LAST_ANSWERS_S)
-    uvicorn.Server(settings).run([listener])
+    Service(settings).run([listener])
