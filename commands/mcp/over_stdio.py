@@ -1,5 +1,6 @@
 """Serve the protocol to whoever started this process, over its stdin and stdout."""
 
+import asyncio
 import os
 import select
 import signal
@@ -8,8 +9,6 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
-import anyio
-from anyio.abc import TaskStatus
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 
@@ -18,22 +17,14 @@ def serve_stdio(server: Server[Any]) -> None:
     """Serve one client over this process's stdin and stdout until it goes away, or until SIGINT or SIGTERM."""
 
     async def served() -> None:
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(_end_at_signal, stop)
-            # Nothing else can reach the client: meanwhile the process's own stdout is its stderr.
-            async with stdio_server() as (read, write):
-                await server.run(read, write, server.create_initialization_options())
-            tasks.cancel_scope.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, end)
+        # Nothing else can reach the client: meanwhile the process's own stdout is its stderr.
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
 
-    with _ending_stdin() as stop:
-        anyio.run(served)
-
-
-async def _end_at_signal(stop: Callable[[], None], *, task_status: TaskStatus[None]) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            stop()
+    with _ending_stdin() as end:
+        asyncio.run(served())
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """The server of the Model Context Protocol: the SDK speaks the protocol, verbs answer in worker threads."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -37,7 +38,7 @@ INSTRUCTIONS = (
 
 def server_of(asking: Asking) -> Server[Any]:
     """Return a server whose tools are answered by a bot's verbs."""
-    lanes = {False: CapacityLimiter(AT_ONCE), True: CapacityLimiter(1)}
+    lanes = {False: ThreadPoolExecutor(AT_ONCE), True: ThreadPoolExecutor(1)}
 
     async def list_tools(_context: object, _page: object) -> ListToolsResult:
         return ListToolsResult(tools=[_listed(tool) for tool in TOOLS.values()])
@@ -59,12 +60,13 @@ def server_of(asking: Asking) -> Server[Any]:
     )
 
 
-async def _answered(ask: Callable[[Callable[[], bool]], Answer], lane: CapacityLimiter, tool: Tool) -> Answer:
-    """Run a verb in a thread; whoever cancels its request ends its process. A halt that has begun is finished."""
+async def _answered(ask: Callable[[Callable[[], bool]], Answer], lane: Executor, tool: Tool) -> Answer:
+    """Run a verb in a thread; whoever cancels its request ends its process. A halt is finished all the same."""
     canceled = Event()
+    stopping = (lambda: False) if tool.acts else canceled.is_set
+    running = asyncio.get_running_loop().run_in_executor(lane, ask, stopping)
     try:
-        stopping = (lambda: False) if tool.acts else canceled.is_set
-        return await to_thread.run_sync(ask, stopping, limiter=lane, abandon_on_cancel=not tool.acts)
+        return await (asyncio.shield(running) if tool.acts else running)
     finally:
         canceled.set()
 

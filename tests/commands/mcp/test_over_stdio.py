@@ -109,3 +109,31 @@ def test_a_client_that_goes_away_ends_the_server_and_nonsense_does_not(bot: Bot,
         assert client.calls("ping")["result"] == {}
         out, _ = client.process.communicate(timeout=60)
     assert (client.process.returncode, out) == (0, "")
+
+
+@pytest.mark.campaign
+def test_a_backtest_that_is_canceled_leaves_no_process_and_no_folder(copy: Bot, tmp_path: Path) -> None:
+    server = StdioServerParameters(
+        command=str(PROGRAM), args=["mcp", "--state-dir", str(copy.folder)], env={"TMPDIR": str(tmp_path)}
+    )
+
+    async def until(count: int) -> None:
+        with anyio.fail_after(60):
+            while len(list(tmp_path.glob("tradebot-mcp-*"))) != count:
+                await anyio.sleep(0.1)
+
+    async def talk() -> None:
+        async with Client(server, mode="legacy") as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.call_tool, "backtest", {"profile": "flow", "sessions": 20})
+                await until(1)
+                answer = await client.call_tool("positions", {})
+                assert not answer.is_error
+                tasks.cancel_scope.cancel()
+            await until(0)
+            answer = await client.call_tool("backtest", {"profile": "rotation", "sessions": 2})
+            assert not answer.is_error
+            await until(0)
+
+    anyio.run(talk)
+    assert not (copy.folder / "backtests").exists()
