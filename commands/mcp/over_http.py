@@ -56,13 +56,15 @@ class Service(uvicorn.Server):
 
 
 def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> ASGIApp:
-    """Return what answers on a port: the token first, then Host, and no Origin at all, since no page may ask."""
+    """Return what answers on a port: the token first, then Host, then Origin. There are no pages here to ask it."""
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=LONGEST_BODY,
         max_sessions=MOST_SESSIONS,
-        transport_security=TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[]),
+        transport_security=TransportSecuritySettings(
+            allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts]
+        ),
     )
     return WithToken(app, fits)
 

@@ -14,7 +14,9 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    EmptyResult,
     ListToolsResult,
+    SetLevelRequestParams,
     TextContent,
     ToolAnnotations,
 )
@@ -51,13 +53,21 @@ def server_of(asking: Asking) -> Server[Any]:
         text = TextContent(type="text", text=json.dumps(answer.document, ensure_ascii=False))
         return CallToolResult(content=[text], structured_content=answer.document, is_error=answer.is_error)
 
-    return Server(
+    server: Server[Any] = Server(
         "tradebot",
         version=__version__,
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+    # Given to the constructor, it would warn that later versions have no levels.
+    server.add_request_handler("logging/setLevel", SetLevelRequestParams, _level_taken)
+    return server
+
+
+async def _level_taken(_context: object, _level: SetLevelRequestParams) -> EmptyResult:
+    """Take any level of log messages, of which there are none."""
+    return EmptyResult()
 
 
 async def _answered(ask: Callable[[Callable[[], bool]], Answer], lane: Executor, tool: Tool) -> Answer:
