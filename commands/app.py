@@ -65,6 +65,7 @@ VERBS: Mapping[str, str] = {
     "recover": "commands.recover.verb",
     "upgrade": "commands.upgrade",
     "watchdog": "commands.watchdog.verb",
+    "mcp": "commands.mcp.verb",
     "completion": "commands.completion",
 }
 """The module of each verb. Only the one that was typed is imported; the program's own help imports all."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from commands.chat import answers
 from commands.chat.judging import WORDS, Said, UnfitError, number_of, read, sender_of, words_of
+from commands.shared.plain import document_in
 from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore, Refusal
 from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
 from tradebot.adapters.state.one_shots import OneShots
@@ -204,7 +205,7 @@ class Listener:
         ended = self._run([part.replace("{about}", about) for part in VERBS[verb]], LIMIT_S, lambda: False)
         if "--json" not in VERBS[verb]:
             return ended.code == 0, ended.output.splitlines(), {}
-        document = _document(ended.output)
+        document = document_in(ended.output)
         if document is None:
             return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Look where the bot runs."], {}
         if "error" in document:
@@ -298,15 +299,6 @@ class Listener:
             details = {why: str(count) for why, count in self._refused.most_common(20)}
             self._app.events.emit(EventKind.CHAT_REFUSED.at(self._app.stamp_time(), details))
             self._refused, self._told_at = Counter(), time.monotonic()
-
-
-def _document(output: str) -> Mapping[str, Any] | None:
-    lines = [line for line in output.splitlines() if line.startswith("{")]
-    try:
-        found = json.loads(lines[-1]) if lines else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and ("data" in found or "error" in found) else None
 
 
 def _help() -> list[str]:

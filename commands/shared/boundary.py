@@ -58,13 +58,14 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
         error = _fault(fault, arguments)
     if "--json" in arguments:
-        print_error_document(error, _whose(arguments))
+        print_error_document(error, whose_of(arguments))
     else:
         print_error(error)
     return error.code
 
 
-def _whose(arguments: Sequence[str]) -> Identity:
+def whose_of(arguments: Sequence[str]) -> Identity:
+    """Return which bot a command line is about; nobody's if that can't be read."""
     try:
         folder = state_folder.open_state(hints.meant(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):

@@ -138,6 +138,16 @@ def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
     return {"schema": "tradebot.error/1", **whose._asdict(), "error": described}
 
 
+def document_in(output: str) -> dict[str, Any] | None:
+    """Return the document in what a verb wrote to both of its outputs, an answer or an error; None if there is none."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and ("data" in found or "error" in found) else None
+
+
 def repair_streams() -> None:
     """Redirect closed streams to nowhere, and print characters that the encoding lacks as question marks."""
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")

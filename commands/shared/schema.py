@@ -1,7 +1,7 @@
 """Give every verb --schema (the JSON Schema of its --json document) and --utc."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "chat-revoke": ("commands.chat.verb:Revoked",),
     "chat-listen": ("commands.chat.verb:Listened",),
     "watchdog": ("commands.watchdog.verb:Watched",),
+    "mcp": ("commands.mcp.verb:McpServed",),
     "drill-list": ("commands.drill.verb:Drills",),
     "drill-run": ("commands.drill.verb:DrillPlayed",),
     "exchange-serve": ("commands.exchange.serve:Serving",),
@@ -159,16 +160,28 @@ def schema_of(verb: str) -> "Schema":
     }
 
 
-def _document(name: str, known: "Definitions") -> "Schema":
+def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
+    """Return the schema of the document that a verb of one word prints where nothing went wrong.
+
+    `kinds` are the names of the data types that it may have; all of the verb's if none is named.
+    """
+    from commands.shared.schema_types import Definitions
+
+    known = Definitions()
+    return {"$schema": DRAFT, **_document(verb, known, kinds), "$defs": known.schemas}
+
+
+def _document(name: str, known: "Definitions", kinds: Collection[str] = ()) -> "Schema":
     from commands.shared.schema_types import closed
 
     sample = document(name, NOBODY, ExitCode.DONE, None)
+    places = [place for place in DATA[name] if not kinds or place.partition(":")[2] in kinds]
     return closed(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},
         **_bot_fields(),
         exit_code=known.of(ExitCode),
-        data={"anyOf": [known.of(_type(place)) for place in DATA[name]]},
+        data={"anyOf": [known.of(_type(place)) for place in places]},
     )
 
 

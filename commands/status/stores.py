@@ -99,6 +99,12 @@ RETENTIONS = (
         "storage.events_files of storage.events_mb each, and the current one",
     ),
     Retention(
+        "assistant",
+        ("mcp.token",),
+        "the digest of the token that `mcp --http` asks for",
+        IN_PLACE,
+    ),
+    Retention(
         "tail",
         ("tail/*",),
         "net assets, orders, trades and errors as lines, to tail",

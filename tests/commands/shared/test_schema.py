@@ -94,7 +94,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     with ExitStack() as stack:
         folder = stack.enter_context(made(place / "state"))
         bot = Keeper(folder, kept)
-        beside = {line: stack.enter_context(running(line)) for line in (f"events -f --state-dir {folder}", served)}
+        lines = f"events -f --state-dir {folder}", f"mcp --http 0 --state-dir {folder}", served
+        beside = {line: stack.enter_context(running(line)) for line in lines}
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense", "config diff")
         bot.all_say("config set limits.cooldown_s 90 --dry-run", "config set limits.nonsense 1")

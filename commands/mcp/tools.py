@@ -1,0 +1,198 @@
+"""What an assistant may ask for: a fixed table of verbs, and the options of each with what they may hold."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from commands.shared.completing import profiles
+from commands.shared.plain import clean
+from commands.shared.schema import answer_schema
+from tradebot.errors import OperatorError
+
+MOST_PASSES, MOST_DUE, MOST_SESSIONS, MOST_CHANGES = 500, 100, 20, 10
+LIMIT_S, LONG_S = 60.0, 300.0
+"""How long a verb may take, and one that plays or measures."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,39}$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ ,:.-]{1,40}$")]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A date such as 2026-11-16.")]
+Span = Annotated[str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="session, or a time such as 30m or 2d.")]
+Change = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def whole(first: int, last: int, what: str) -> Any:
+    """Return the type of a whole number in a range."""
+    return Annotated[int, Field(ge=first, le=last, description=what)]
+
+
+class Parameter:
+    """What an assistant may say to a tool: its name, its type, and the option that it becomes.
+
+    Without an option it stands for itself. A flag's option depends on whether it is true or false.
+    """
+
+    def __init__(
+        self, name: str, kind: Any, option: str | None, *, required: bool = False, unless: str | None = None
+    ) -> None:
+        self.name, self.kind, self.option, self.required, self.unless = name, kind, option, required, unless
+
+    def words(self, value: Any) -> Iterator[str]:
+        """Yield the words of a command line for a value that fits."""
+        if isinstance(value, bool):
+            yield from filter(None, [self.option if value else self.unless])
+        elif isinstance(value, list):
+            for one in value:
+                yield from self.words(one)
+        else:
+            # One word with its option: a value can never become an option itself.
+            yield f"{self.option}={value}" if self.option else str(value)
+
+
+class Tool:
+    """A verb that an assistant may run, with options that are always given, and its limit in seconds.
+
+    `kinds` are the data types that its answer may have, if not all of the verb's.
+    Only `acts` changes anything, and only `apart` is run in a folder of its own, which is removed afterwards.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        what: str,
+        parameters: Sequence[Parameter] = (),
+        *,
+        kinds: Collection[str] = (),
+        limit_s: float = LIMIT_S,
+        acts: bool = False,
+        apart: bool = False,
+    ) -> None:
+        self.name, self.fixed, self.what, self.parameters = name, words, what, parameters
+        self.limit_s, self.acts, self.apart, self._kinds = limit_s, acts, apart, kinds
+
+    @cached_property
+    def _asked(self) -> type[BaseModel]:
+        fields: dict[str, Any] = {
+            each.name: (each.kind, ...) if each.required else (each.kind | None, None) for each in self.parameters
+        }
+        return create_model(self.name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+    @cached_property
+    def input_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what may be asked."""
+        return self._asked.model_json_schema()
+
+    @cached_property
+    def output_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the verb's document."""
+        return answer_schema(self.fixed[0], self._kinds)
+
+    def words(self, asked: Mapping[str, Any]) -> list[str]:
+        """Return the command line that answers; OperatorError if something that is asked doesn't fit."""
+        try:
+            fitting = self._asked.model_validate(dict(asked))
+        except ValidationError as wrong:
+            first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the arguments"
+            names = ", ".join(each.name for each in self.parameters) or "no arguments"
+            raise OperatorError(f"{clean(where)[:40]}: {first['msg']}", f"{self.name} takes {names}") from None
+        given = [(each, getattr(fitting, each.name)) for each in self.parameters]
+        return [*self.fixed, *(word for each, value in given if value is not None for word in each.words(value))]
+
+
+SYMBOL = Parameter("symbol", Name, "--symbol")
+ABOUT = Parameter("symbol", Name, None)
+STRATEGY = Parameter("strategy", Name, "--strategy")
+FROM, TO = Parameter("from_date", Day, "--from"), Parameter("to_date", Day, "--to")
+SINCE = Parameter("since", Span, "--since")
+LAST = Parameter("last", whole(1, MOST_PASSES, "So many passes, the last ones."), "--last")
+SESSION = Parameter("session", Day, "--session")
+AT = Parameter("at", Annotated[Word, Field(description="A time of the session, such as 10:32.")], "--at")
+WHY_REASON = Parameter("reason", Annotated[Word, Field(description="A refusal's reason or gate.")], "--reason")
+BY_SYMBOL = Parameter("by_symbol", bool, "--by-symbol")
+CHANGES = Parameter(
+    "changes",
+    Annotated[
+        list[Change],
+        Field(
+            min_length=1,
+            max_length=MOST_CHANGES,
+            description="NAME=VALUE of a setting, price:AAPL=230, 'no position:MSFT' or at=10:32.",
+        ),
+    ],
+    "--what-if",
+    required=True,
+)
+RULE = Parameter("reason", Annotated[Word, Field(description="The exit rule, such as trail_stop.")], "--reason")
+OPEN = Parameter("open", bool, "--open", unless="--closed")
+DUE = Parameter("count", whole(1, MOST_DUE, "How many runs."), "--next")
+FIRST_DAY = Parameter("from_date", Day, "--at")
+PROFILE = Parameter("profile", Literal[*profiles("")], "--profile", required=True)
+SESSIONS = Parameter("sessions", whole(1, MOST_SESSIONS, "How many generated sessions."), "--sessions", required=True)
+SEED = Parameter("seed", whole(0, 2**31 - 1, "Another seed makes other days."), "--seed")
+REASON = Parameter("reason", Annotated[str, Field(min_length=3, max_length=200)], "--reason", required=True)
+
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "status",
+            ["status"],
+            "How the bot is: trading state, health, equity, positions, orders, recent passes.",
+            kinds=("Status",),
+        ),
+        Tool("positions", ["positions"], "Open positions, how far each is from its exits, and what rests for it."),
+        Tool(
+            "why",
+            ["why-no-orders"],
+            "Why the bot did or didn't trade: how many candidates each gate refused, or each gate for one symbol.",
+            (ABOUT, LAST, SINCE, SESSION, AT, WHY_REASON, STRATEGY, BY_SYMBOL),
+            kinds=("Why", "SymbolWhy", "Ended", "BySymbol", "SymbolSpan"),
+        ),
+        Tool(
+            "what_if",
+            ["why-no-orders"],
+            "Decide recorded passes again with something changed, and compare. Nothing is sent or set.",
+            (CHANGES, ABOUT, SESSION, AT, LAST, SINCE),
+            # Where no pass was recorded, it says why.
+            kinds=("WhatIf", "WhatIfSpan", "Why"),
+            limit_s=LONG_S,
+        ),
+        Tool(
+            "trades",
+            ["trades"],
+            "Each trade, why it was closed and what it earned. Ask for days or a symbol if there are many.",
+            (FROM, TO, STRATEGY, SYMBOL, RULE, OPEN),
+        ),
+        Tool(
+            "report",
+            ["report"],
+            "What the account earned, compared with holding, and how much of it may be chance.",
+            (FROM, TO, STRATEGY, SYMBOL),
+            limit_s=LONG_S,
+        ),
+        Tool("health", ["health"], "How each part of the bot is, and by what evidence."),
+        Tool("audit", ["audit", "--offline"], "Jobs, data, books and limits, and what to fix, by records.", (SINCE,)),
+        Tool("schedule", ["schedule"], "Which jobs run next, and when each strategy is due.", (DUE, FIRST_DAY)),
+        Tool(
+            "backtest",
+            ["backtest"],
+            "Play a shipped profile on generated days. Prices are made up: it shows how a profile acts, not what it "
+            "earns. Nothing is kept or counted as a trial.",
+            (PROFILE, SESSIONS, SEED),
+            limit_s=LONG_S,
+            apart=True,
+        ),
+        Tool(
+            "halt",
+            ["halt"],
+            "Stop opening positions now: entries are canceled, exits go on. Only a person can end a halt, at the "
+            "machine. Use it when the person asks for it.",
+            (REASON,),
+            acts=True,
+        ),
+    )
+}  # fmt: skip
+"""Every tool by its name. Nothing else can be run: no orders, approvals, settings, secrets, and no end of a halt."""

@@ -1,0 +1,43 @@
+"""The token of a service: drawn once, and kept as a digest."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tradebot.adapters.state.service_token import draw, kept
+from tradebot.adapters.state.state_folder import MCP_TOKEN
+from tradebot.errors import OperatorError
+
+NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
+
+
+def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_path: Path) -> None:
+    assert kept(tmp_path) is None
+    first = draw(tmp_path, NOW)
+    stored = kept(tmp_path)
+    assert stored is not None
+    assert stored.at == NOW
+    assert stored.fits(first)
+    assert not stored.fits("")
+    assert not stored.fits(stored.digest)
+    assert not stored.fits("\udcff")
+    assert first not in (tmp_path / MCP_TOKEN).read_text()
+    second = draw(tmp_path, NOW)
+    again = kept(tmp_path)
+    assert again is not None
+    assert again.fits(second)
+    assert not again.fits(first)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "a", "at": "yesterday"}', "\xff"])
+def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / MCP_TOKEN).write_bytes(text.encode("latin-1"))
+    with pytest.raises(OperatorError, match=r"mcp\.token can't be read") as damaged:
+        kept(tmp_path)
+    assert damaged.value.hint == "tradebot mcp --http PORT --new-token"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="can't be written"):
+        draw(tmp_path / "nowhere", NOW)

@@ -1,0 +1,29 @@
+"""`tradebot mcp` on the command line."""
+
+from unittest.mock import patch
+
+from tests.bot import Bot
+
+
+def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:
+    with patch("commands.mcp.verb.find_spec", return_value=None):
+        said = copy.says("mcp")
+    assert (said.code, said.out) == (2, "")
+    assert "needs the extra mcp" in said.err
+    assert "next: pip install 'tradebot[mcp]'" in said.err
+
+
+def test_options_of_http_need_it_and_its_state(copy: Bot) -> None:
+    for option in ("--new-token", "--json"):
+        assert copy.says("mcp", option).code == 2
+    copy.folder = copy.folder / "nowhere"
+    said = copy.says("mcp", "--http", "0")
+    assert said.code == 2
+    assert "There is no state" in said.err
+
+
+def test_a_token_that_was_damaged_has_to_be_made_again(copy: Bot) -> None:
+    (copy.folder / "mcp.token").write_text("nonsense")
+    said = copy.says("mcp", "--http", "0")
+    assert said.code == 2
+    assert "tradebot mcp --http PORT --new-token" in said.err
