@@ -43,7 +43,8 @@ def server_of(asking: Asking) -> Server[Any]:
     lanes = {False: ThreadPoolExecutor(AT_ONCE), True: ThreadPoolExecutor(1)}
 
     async def list_tools(_context: object, _page: object) -> ListToolsResult:
-        return ListToolsResult(tools=[_listed(tool) for tool in TOOLS.values()])
+        # The first time, the types of all answers are imported, which takes a second.
+        return ListToolsResult(tools=await asyncio.to_thread(lambda: [_listed(tool) for tool in TOOLS.values()]))
 
     async def call_tool(_context: object, call: CallToolRequestParams) -> CallToolResult:
         tool = TOOLS.get(call.name)

@@ -28,6 +28,7 @@ class Slow:
     """Verbs that look never end by themselves; a halt takes until it is let go on."""
 
     def __init__(self) -> None:
+        self.halts: list[bool] = []
         self.begun, self.ended, self.halting, self.go_on = 0, 0, Event(), Event()
 
     def __call__(self, folder: Path, config: str | None, kept: int, name: str) -> Callable[..., Ended]:
@@ -37,6 +38,7 @@ class Slow:
         if words[0] == "halt":
             self.halting.set()
             assert self.go_on.wait(PATIENCE_S)
+            self.halts.append(stopping())
             return Ended(0, None, 1, HALTED)
         self.begun += 1
         try:
@@ -94,14 +96,15 @@ def test_a_halt_waits_for_no_other_verb_and_is_finished_though_nobody_waits_for_
             tasks.start_soon(client.call_tool, "halt", {"reason": "odd fills"})
             await until(verbs.halting.is_set)
             tasks.cancel_scope.cancel()
+        # What is asked afterwards is answered once the server knows that nobody waits for the halt.
+        assert (await client.list_tools()).tools
         verbs.go_on.set()
-        verbs.halting.clear()
         answer = await client.call_tool("halt", {"reason": "odd fills"})
         assert answer.structured_content is not None
         assert answer.structured_content["data"]["state"] == "REDUCE_ONLY"
         assert not answer.is_error
 
-    played(act, tmp_path)
+    assert played(act, tmp_path).halts == [False, False]
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
