@@ -39,7 +39,7 @@ TRAINED, JUDGED = sized((60, 260), (1, 2))
 """How many sessions agents learn from, and how many they are judged in."""
 START = date(2025, 1, 6)
 NAMES = ("return_1", "return_3", "return_12", "rsi_14", "efficiency_10", "close_place", "zscore_20")
-LIMITS = {"max_session_entries": 20, "max_symbol_entries": 20, "max_daily_loss_fraction": 0.02}
+LIMITS = {"max_session_entries": 20, "max_symbol_entries": 20, "price_collar_fraction": 0.5}
 CASH, TICK_AND_FEE = 400_000, 1.25 + 0.62
 BREAK = timedelta(minutes=30)
 """Between sessions, the policy isn't asked for longer than this."""

@@ -1,7 +1,7 @@
 """`tradebot learn policy judge`: what a policy's models would have earned lately, for choosing among them."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from commands.shared.surface import Report, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from commands.backtest.options import Wish
@@ -68,7 +70,8 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
     for model, card in cards.items():
         if seen := [span for span in card.data if span.last >= days[0]]:
             raise OperatorError(
-                f"model {model} was trained on sessions up to {seen[0].last}", f"judge it later: --from {seen[0].last}"
+                f"model {model} was trained on sessions up to {(last := max(span.last for span in seen))}",
+                f"judge it later: --from {last + timedelta(days=1)}",
             )
     known, signed = _known(file), Signed(place.folder, place.public)
     rows = list[ModelEarned]()
@@ -77,11 +80,22 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
             said(done, len(cards))
             found = judged_model(planned.plan, strategy, signed, model, EVERY)
             earned = dict(zip(map(str, found.sessions), found.returns, strict=True))
+            _require_same(model, known.get(model, {}), earned)
             known[model] = dict(sorted({**known.get(model, {}), **earned}.items()))
             rows.append(ModelEarned(model, card.name, len(earned), total_return(found.returns), found.trades))
     write_durably(file, json.dumps(known, indent=1) + "\n")
     data = PolicyJudged(strategy, days[0], days[-1], tuple(rows), str(file))
     return Report("learn-policy-judge", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+
+
+def _require_same(model: str, known: "Mapping[str, float]", earned: "Mapping[str, float]") -> None:
+    """Raise OperatorError if a session that is known already was judged on another market, or with other costs."""
+    if other := [day for day, value in earned.items() if known.get(day, value) != value]:
+        raise OperatorError(
+            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, and {known[other[0]]:+.2%} is written there: "
+            "that was another market, or other costs",
+            "judge as before, or name another file: --write FILE",
+        )
 
 
 def _known(file: Path) -> dict[str, dict[str, float]]:

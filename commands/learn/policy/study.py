@@ -256,6 +256,7 @@ def _render(out: "Console", data: PolicyStudied) -> None:
         out.print(f"and {len(data.tried) - SHOWN:,} more with --json")
     out.print(f"{counted(data.counted, 'configuration')} trained so far; promote counts all of them.")
     out.print(f"Kept: {data.journal}", markup=False)
+    out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
     out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
 
 

@@ -131,6 +131,7 @@ def _render(out: "Console", data: PolicyWalked) -> None:
         out.print(f"  {row}", markup=False)
     render(out, data.judged)
     out.print(f"Kept: {data.file}", markup=False)
+    out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)
 
 

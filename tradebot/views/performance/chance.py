@@ -135,7 +135,7 @@ def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
     for begin in range(0, returns.shape[1], columns):
         part = away[:, begin : begin + columns]
         above = times @ part / count
-        deviations = np.sqrt(np.maximum(times @ part**2 / count - above**2, 0.0) * count / (count - 1))
+        deviations = np.sqrt(np.maximum(times @ part**2 / count - above**2, 0.0) * count / max(count - 1, 1))
         above += means[begin : begin + columns]
         ratios = np.divide(above, deviations, out=np.zeros_like(above), where=deviations > 0)
         ends = ((1 - how.level) / 2, (1 + how.level) / 2)

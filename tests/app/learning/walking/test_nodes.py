@@ -16,13 +16,22 @@ import pytest
 
 from tests.app.learning.walking.test_walk import walk_in
 from tests.app.search.test_cluster import DiedError, Ray, children, two_nodes
-from tests.commands.learn.policy.test_study import assert_same, data_of, made_up, short_in, study
+from tests.commands.learn.policy.test_study import (
+    assert_same,
+    data_of,
+    made_up,
+    models_that_nobody_made,
+    short_in,
+    study,
+)
 from tradebot.app.learning.walking import nodes
 from tradebot.app.learning.walking.nodes import UnitSeat, Work, play_there
 from tradebot.app.learning.walking.walk import UNITS, Walk, Wanted, walk
 from tradebot.app.search import cluster
 from tradebot.app.search.cluster import code_of, packed, program_here
 from tradebot.errors import OperatorError, TradebotError
+
+__all__ = ["models_that_nobody_made"]
 
 
 class Actor:

@@ -1,6 +1,5 @@
 """A walk trains before it judges, keeps what is finished, and its results can be judged."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import cache
@@ -15,8 +14,6 @@ from tests.app.learning.test_environment import plan
 from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.signing import make_key, public_of, read_key
 from tradebot.adapters.state.policy_results import read_policy_results
-from tradebot.adapters.text.canonical import json_text
-from tradebot.adapters.text.codec import decode, encode
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.translating import session_of
@@ -24,6 +21,7 @@ from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.walking import walk as walking
 from tradebot.app.learning.walking.judging import Hold, Judged, judged
+from tradebot.app.learning.walking.keeping import keep
 from tradebot.app.learning.walking.splitting import Split, paths_of, splits_of
 from tradebot.app.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, Walk, walk
 from tradebot.errors import OperatorError
@@ -134,6 +132,39 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
         walking._begin(of)
 
 
+def invent(of: Walk, wanted: walking.Wanted) -> Path:
+    file = of.folder / UNITS / wanted.file
+    keep(file, walking._result_of(of, wanted), invented(of, *wanted))
+    return file
+
+
+def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: Path) -> None:
+    of, wanted = walk_in(tmp_path / "one"), walking.Wanted(0, 1)
+    walking._begin(of)
+    file = invent(of, wanted)
+    good = file.read_text()
+    file.write_text(good.replace("0.01", "0.91", 1))
+    with pytest.raises(OperatorError, match=r"0-1\.json was changed") as told:
+        walking._read(of, wanted, Unit)
+    assert told.value.hint == f"it is played again once it is gone: rm {file}"
+    file.write_text(good)
+    with pytest.raises(OperatorError, match=r"which 0-1\.json is about, isn't as it was judged"):
+        walking._read(of, wanted, Unit)
+    elsewhere = replace(of, plan=replace(of.plan, spec=replace(of.plan.spec, seed=9)))
+    # A benchmark is the same for each configuration, in the same market.
+    invent(of, rule := walking.Wanted(0, "rule"))
+    for now, who in (
+        (elsewhere, rule),
+        (elsewhere, wanted),
+        (replace(of, job=replace(of.job, settings={"c": 0.1})), wanted),
+    ):
+        (of.folder / walking.STUDY).unlink()
+        walking._begin(now)
+        with pytest.raises(OperatorError, match="is of another walk"):
+            walking._read(now, who, Unit)
+    assert walking._read(now, rule, Benchmark) == invented(of, *rule)
+
+
 @pytest.mark.parametrize("content", ["", "{", "{}", "3", '{"sessions": 3}', '{"diverged": 3}'])
 def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content: str, tmp_path: Path) -> None:
     of = walk_in(tmp_path)
@@ -183,7 +214,10 @@ def invented(of: Walk, place: int, who: int | str) -> Unit | Benchmark:
     return Unit(f"{place}-{who}", "0", (*made,), (*made,)) if isinstance(who, int) else Benchmark((*made,))
 
 
-def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_judged_it(tmp_path: Path) -> None:
+def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_judged_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "_require_model", lambda *_: None)
     of, made = replace(across_groups(tmp_path), seeds=(1, 2)), list[tuple[int, int | str]]()
 
     def one_by_one(of: Walk, left: Sequence[walking.Wanted], trials: int, workers: int, said: object) -> None:
@@ -192,8 +226,7 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
                 made.append((-1, "stopped"))
                 raise KeyboardInterrupt
             made.append((place, who))
-            unit = json_text(encode(invented(of, place, who)))
-            (of.folder / UNITS / f"{place}-{who}.json").write_text(unit)
+            invent(of, walking.Wanted(place, who))
 
     with pytest.raises(KeyboardInterrupt):
         walk(of, 1, 1, player=one_by_one)
@@ -226,7 +259,7 @@ def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_eac
     of, place = across_groups(tmp_path), 3
     walking._begin(of)
     walking.play(of, walking.Wanted(place, 1), 1)
-    unit = decode(Unit, json.loads((of.folder / UNITS / f"{place}-1.json").read_text()))
+    unit = walking._read(of, walking.Wanted(place, 1), Unit)
     split, dates = of.splits[place], of.market
     assert split.trained == (Span(dates[0], dates[0]), Span(dates[7], dates[7]))
     assert [one.sessions for one in unit.plain] == [one.sessions for one in unit.later] == [dates[2:4], dates[4:6]]

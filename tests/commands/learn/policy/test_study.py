@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -23,13 +24,11 @@ from tests.commands.search.test_search import said_by
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.lock import hold
 from tradebot.adapters.state.policy_results import read_policy_results
-from tradebot.adapters.state.state_folder import write_durably
-from tradebot.adapters.text.canonical import json_text
-from tradebot.adapters.text.codec import encode
 from tradebot.app.backtest.results import Results
 from tradebot.app.learning.walking import walk as walking
 from tradebot.app.learning.walking.judging import Judged
-from tradebot.app.learning.walking.walk import UNITS, Benchmark, Unit, Walk, Wanted
+from tradebot.app.learning.walking.keeping import keep
+from tradebot.app.learning.walking.walk import UNITS, Benchmark, Diverged, Unit, Walk, Wanted
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import BENCHMARKS
 
@@ -57,7 +56,14 @@ def made_up(of: Walk, wanted: Wanted, trials: int) -> None:
         found = Benchmark((found,))
     else:
         found = Unit("model", sha256(of.job.configuration.encode()).hexdigest(), (found,), (found,))
-    write_durably(of.folder / UNITS / wanted.file, json_text(encode(found)))
+    keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), found)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def models_that_nobody_made() -> Iterator[None]:
+    """Let results count whose models were never trained."""
+    with patch.object(walking, "_require_model", lambda *_: None):
+        yield
 
 
 def place_in(folder: Path, space: str = SPACE) -> tuple[str, ...]:
@@ -100,7 +106,7 @@ def folder_of(place: tuple[str, ...]) -> Path:
 
 def test_study_shows_its_configurations_best_first_and_what_to_do_next(place: tuple[str, ...]) -> None:
     said, tried = study(*place), data_of(study(*place, "--json"))["tried"]
-    head, spans, columns, *rows, counted, kept, after = said.out.splitlines()
+    head, spans, columns, *rows, counted, kept, _, after = said.out.splitlines()
     assert head == "Study logistic of logistic: tpe, 12 trials, walked forward in 2 splits"
     assert spans == (
         "  chosen in 20 sessions from 2026-12-01 to 2026-12-29; held out: 21 sessions from 2026-12-31 to 2027-01-29"
@@ -243,7 +249,7 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
         made_up(of, wanted, trials)
         if wanted.who == 1 and of.job.values["size"] == 2:
             why = "logistic with seed 1 learned weights that are no numbers"
-            write_durably(of.folder / UNITS / wanted.file, json_text({"diverged": why}))
+            keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), Diverged(why))
 
     place = place_in(tmp_path, "settings: {c: [1.0, 0.5], size: [1, 2]}\nsampler: grid")
     with patch("tradebot.app.learning.walking.walk.play", diverging):

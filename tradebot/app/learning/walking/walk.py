@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from tradebot import __version__
 from tradebot.adapters.models.folder import SUMS, Parts
-from tradebot.adapters.models.reading import draft_of
+from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.models.writing import write_model
 from tradebot.adapters.plugins.kernel import end_with_parent
@@ -41,6 +41,7 @@ from tradebot.app.backtest.identity import market_of
 from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Told, span_of, train
+from tradebot.app.learning.walking import keeping
 from tradebot.app.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
 from tradebot.app.learning.walking.splitting import Split, Way, paths_of
 from tradebot.errors import OperatorError, TradebotError
@@ -175,17 +176,28 @@ def _wanted_of(of: Walk) -> Iterator[Wanted]:
         yield from (Wanted(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
 
 
-def _begin(of: Walk) -> None:
-    """Note what the walk is of; OperatorError if its folder is another one's."""
+def _identity(of: Walk) -> dict[str, Any]:
+    """Return what a walk is of."""
     known = features()
-    identity = {
+    return {
         "configuration": of.job.configuration,
         "market": sha256(json_text(market_of(of.plan.spec)).encode()).hexdigest(),
         "program": __version__,
         "features": {name: str(known[name].version) for name in of.job.features},
         "splits": [encode(one) for one in of.splits],
     }
-    file = of.folder / STUDY
+
+
+def _result_of(of: Walk, wanted: Wanted) -> str:
+    """Return what a result is of, by the walk's own file. What a benchmark does is the same for every configuration."""
+    apart = {"configuration"} if wanted.who in kept.BENCHMARKS else set[str]()
+    named = {name: value for name, value in json.loads(read_plain(of.folder / STUDY)).items() if name not in apart}
+    return sha256(json_text([named, wanted.file]).encode()).hexdigest()
+
+
+def _begin(of: Walk) -> None:
+    """Note what the walk is of; OperatorError if its folder is another one's."""
+    identity, file = _identity(of), of.folder / STUDY
     try:
         found = json.loads(read_plain(file))
     except FileNotFoundError:
@@ -237,7 +249,7 @@ def play(of: Walk, wanted: Wanted, trials: int) -> None:
         found = Benchmark(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
-    write_durably(of.folder / UNITS / wanted.file, json_text(encode(found)))
+    keeping.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
 
 
 def _each(of: Walk, wanted: Wanted, each: Callable[[Within], Judged]) -> tuple[Judged, ...]:
@@ -349,12 +361,28 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
 
 def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
+    found = keeping.kept(file, _result_of(of, wanted))
+    if "diverged" in found:
+        raise DivergedError(decode(Diverged, found).diverged)
     try:
-        found = json.loads(read_plain(file))
-        if isinstance(found, dict) and "diverged" in found:
-            raise DivergedError(decode(Diverged, found).diverged)
-        return decode(kind, found)
-    except (OSError, ValueError, CodecError) as error:
+        unit = decode(kind, found)
+    except CodecError as error:
+        raise keeping.unusable(file, "can't be read") from error
+    if isinstance(unit, Unit):
+        _require_model(of, unit, file)
+    return unit
+
+
+def _require_model(of: Walk, unit: Unit, file: Path) -> None:
+    """Raise OperatorError unless the model that a result is about is still there as it was signed."""
+    place = of.folder / MODELS / unit.model
+    try:
+        read_model(of.folder / MODELS, unit.model, public_of(read_key(of.key)))
+        same = sha256((place / SUMS).read_bytes()).hexdigest() == unit.sha256
+    except (OSError, TradebotError):
+        same = False
+    if not same:
         raise OperatorError(
-            f"{file} can't be read: {error}", f"it is played again once it is gone: rm {quote(str(file))}"
-        ) from error
+            f"{place}, which {file.name} is about, isn't as it was judged",
+            f"both are made again once they are gone: rm -rf {quote(str(place))} {quote(str(file))}",
+        )
