@@ -63,6 +63,7 @@ OFF_THE_ROAD = {
     "away.put": "a backup that is copied off the machine",
     "away.sync": "a backup that is copied off the machine",
     "away.drop_draft": "a backup that is copied off the machine",
+    "away.sweep": "a copy off the machine where one that was cut short left a draft a day ago",
     "away.drop": "a part of a copy that is damaged there too",
     "away.fetch": "a backup that is brought back",
     "away.name": "a backup that is brought back",

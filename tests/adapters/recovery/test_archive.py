@@ -3,7 +3,10 @@
 import errno
 import hashlib
 import os
+import shlex
 import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.recovery import archive
-from tradebot.adapters.recovery.away import Folder
+from tradebot.adapters.recovery.away import LEFT_AFTER_S, Folder
 from tradebot.errors import CannotWriteError, OperatorError
 
 NAME = "models/sac/one"
@@ -125,6 +128,83 @@ def test_changed_manifest_is_refused_by_name(place: Folder, model: Path, tmp_pat
     assert f"{NAME}/{version}.json in {place.where} was changed" in row.problem
     with pytest.raises(OperatorError, match="was changed"):
         archive.fetch(place, NAME, version, tmp_path / "back")
+
+
+@pytest.mark.parametrize("which", ["objects/*", f"{NAME}/*"])
+def test_each_push_reads_what_is_there_and_the_command_it_names_lets_the_next_one_repair_it(
+    which: str, place: Folder, model: Path, tmp_path: Path
+) -> None:
+    archive.push(model, NAME, place)
+    before, damaged = contents(tmp_path / "place"), sorted((tmp_path / "place").glob(which))[0]
+    damaged.write_bytes(b"Z" * damaged.stat().st_size)
+    with pytest.raises(OperatorError, match=f"{damaged.name} in .* has other bytes than") as refused:
+        archive.push(model, NAME, place)
+    assert damaged.read_bytes().strip(b"Z") == b"", "it was left as it is"
+    command = refused.value.hint.partition("then push again: ")[2]
+    subprocess.run(shlex.split(command), check=True)
+    assert archive.push(model, NAME, place).sent == which.startswith("objects")
+    assert contents(tmp_path / "place") == before
+    archive.fetch(place, NAME, None, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(model)
+
+
+def test_lost_object_is_sent_again_though_the_version_is_there(place: Folder, model: Path, tmp_path: Path) -> None:
+    archive.push(model, NAME, place)
+    lost = sorted((tmp_path / "place" / "objects").iterdir())[0]
+    lost.unlink()
+    assert archive.push(model, NAME, place).sent == 1
+    archive.fetch(place, NAME, None, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(model)
+
+
+def test_files_of_other_names_are_neither_listed_nor_fetched(place: Folder, model: Path, tmp_path: Path) -> None:
+    version = archive.push(model, NAME, place).version
+    for stray in (f"{NAME}/readme.txt", f"{NAME}/notes.json", f"{NAME}/old/{version}.json", f"models/{version}.json"):
+        (file := tmp_path / "place" / stray).parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+        later = time.time() + 60
+        os.utime(file, (later, later))
+    assert [(one.version, one.problem) for one in archive.versions(place, "")] == [(version, "")]
+    assert archive.fetch(place, NAME, None, tmp_path / "back").version == version
+    with pytest.raises(OperatorError, match="has no"):
+        archive.fetch(place, NAME, "readme", tmp_path / "other")
+
+
+def test_pushes_at_the_same_time_do_not_disturb_each_other(place: Folder, model: Path, tmp_path: Path) -> None:
+    other: list[archive.Pushed] = []
+
+    def push_too(point: str) -> None:
+        if point == "away.put.before":
+            failpoint.hook = None
+            other.append(archive.push(model, NAME, Folder(tmp_path / "place")))
+
+    failpoint.hook = push_too
+    try:
+        pushed = archive.push(model, NAME, place)
+    finally:
+        failpoint.hook = None
+    assert [one.version for one in other] == [pushed.version]
+    archive.fetch(place, NAME, None, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(model)
+    assert not list((tmp_path / "place").rglob(".new-*"))
+
+
+def test_draft_of_a_push_that_was_killed_is_removed_a_day_later(place: Folder, model: Path, tmp_path: Path) -> None:
+    (objects := tmp_path / "place" / "objects").mkdir()
+    old, young = objects / ".new-old.0", objects / ".new-young.0"
+    for draft, age in ((old, LEFT_AFTER_S + 60), (young, 60)):
+        draft.write_bytes(b"x")
+        os.utime(draft, (time.time() - age,) * 2)
+    archive.push(model, NAME, place)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("named", ["afile", "afile/deep"])
+def test_file_in_place_of_a_folder_is_told_as_one(named: str, tmp_path: Path) -> None:
+    (tmp_path / "afile").write_bytes(b"x")
+    with pytest.raises(OperatorError, match="afile is a file, not a folder") as refused:
+        Folder(tmp_path / named)
+    assert "mkdir" not in refused.value.hint
 
 
 @pytest.mark.parametrize("path", ["../out", "/out", "a//b", "a/./b", ""])

@@ -53,6 +53,8 @@ def test_bucket_has_each_content_once_and_gives_it_back_and_refuses_a_changed_by
     assert (tmp_path / "back" / "ES" / "one.csv").read_bytes() == b"1,2,3\n"
     (key,) = (key for key, (content, _) in cloud.objects.items() if content == b"4,5,6\n")
     cloud.objects[key] = b"4,5,7\n", cloud.objects[key][1]
+    said = copy.says("archive", "push", "market_data/ES", str(bars), "--to", PLACE)
+    assert (said.code, f"push again: aws s3 rm s3://{NAME}/{key}" in said.err) == (2, True)
     said = type_("archive", "fetch", "market_data/ES", tmp_path / "again", "--from", PLACE)
     assert (said.code, "two.csv was changed in" in said.err, "\n  next: " in said.err) == (2, True, True)
     assert not (tmp_path / "again").exists()

@@ -31,7 +31,7 @@ KINDS: Mapping[str, int] = {"market_data": 2, "models": 3, "features": 2, "backu
 MOST_FILES, MOST_BYTES = 10_000, 1 << 22
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-ANOTHER = "fetch another version, which tradebot archive list shows, or push what you have again to a new prefix"
+ANOTHER = "fetch another version, which tradebot archive list shows, or push it again from where its files still are"
 
 
 class Stored(Struct, frozen=True):
@@ -79,8 +79,7 @@ class Version(NamedTuple):
 
 def require_name(name: str) -> str:
     """Return a name; OperatorError if nothing can be archived by it."""
-    kind, *rest = name.split("/")
-    if KINDS.get(kind) != 1 + len(rest) or not all(map(_WORD.fullmatch, rest)):
+    if not _is_name(name):
         raise OperatorError(
             f"{word(name)} is no name of an archive",
             "use market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME",
@@ -91,8 +90,9 @@ def require_name(name: str) -> str:
 def push(source: Path, name: str, place: Place) -> Pushed:
     """Archive a file, or all files of a folder; a content that is there isn't sent again.
 
-    What a new version needs and is there already is read back too: an upload that failed may have left it. Raises
-    OperatorError for what can't be archived, and for other bytes in the place; those are left as they are.
+    Each push reads back what is there of the version, also if nothing has to be sent: an upload that failed may have
+    left it, or a disk may have changed it. Raises OperatorError for what can't be archived, and for other bytes in the
+    place; those are left as they are.
     """
     require_name(name)
     try:
@@ -103,24 +103,20 @@ def push(source: Path, name: str, place: Place) -> Pushed:
     manifest = Manifest(VERSION, name, {path: Stored(*content) for path, content in contents.items()})
     encoded = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     version, sent = hashlib.sha256(encoded).hexdigest(), 0
-    pushed = Pushed(version, len(files), sum(content.bytes for content in contents.values()), 0)
-    if place.content(_key(name, version)) == Content(len(encoded), version):
-        return pushed
     with _scratch() as scratch:
         for content, file in {content: files[path] for path, content in contents.items()}.items():
-            sent += _put(file, content, place)
+            sent += _put(place, f"{OBJECTS}/{content.sha256}", file, content, str(file))
         write_durably(scratch / "manifest", encoded.decode())
-        place.put(_key(name, version), scratch / "manifest", Content(len(encoded), version))
-    return pushed._replace(sent=sent)
+        _put(place, _key(name, version), scratch / "manifest", Content(len(encoded), version), "this version")
+    return Pushed(version, len(files), sum(content.bytes for content in contents.values()), sent)
 
 
 def versions(place: Place, under: str) -> list[Version]:
     """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
-    kinds = [under] if under else [*KINDS]
-    found = [(key, at) for kind in kinds for key, at in place.names(f"{kind}/").items() if key.endswith(MANIFEST)]
+    found = [one for kind in ([under] if under else KINDS) for one in _found(place, kind)]
     with _scratch() as scratch:
-        rows = [_version(place, key, at, scratch) for key, at in found]
-    return sorted(rows, key=lambda row: (row.at, row.name), reverse=True)
+        rows = [_version(place, name, version, at, scratch) for at, name, version in found]
+    return sorted(rows, key=lambda row: (row.at, row.name, row.version), reverse=True)
 
 
 def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
@@ -135,7 +131,7 @@ def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
     draft = to.with_name(f"{DRAFT}{to.name}")
     try:
         with _scratch() as scratch:
-            manifest = _manifest(place, _key(name, chosen), scratch)
+            manifest = _manifest(place, name, chosen, scratch)
         if draft.exists():
             # Of a fetch that was cut short.
             with around("archive.drop_earlier"):
@@ -176,28 +172,39 @@ def _files(source: Path) -> dict[str, Path]:
     return found
 
 
-def _put(file: Path, content: Content, place: Place) -> bool:
-    """Have a place have a content, and return True if it was sent."""
-    key = f"{OBJECTS}/{content.sha256}"
-    there = place.content(key)
+def _put(place: Place, key: str, file: Path, content: Content, what: str) -> bool:
+    """Have a place have a content, and return True if it was sent; OperatorError if it has other bytes than `what`."""
+    there = place.read_back(key)
     if there is None:
         try:
             place.put(key, file, content)
         except OSError as error:
             raise _unreadable(file, error) from error
         return True
-    if there != content or place.read_back(key) != content:
+    if there != content:
         raise OperatorError(
-            f"{key} in {place.where} has other bytes than {file}",
-            "delete that object there, or archive to a new prefix; what is there was left as it is",
+            f"{key} in {place.where} has other bytes than {what}",
+            f"what is there was left as it is; delete it, then push again: {place.removal(key)}",
         )
     return False
 
 
-def _version(place: Place, key: str, at: datetime, scratch: Path) -> Version:
-    name, _, version = key.removesuffix(MANIFEST).rpartition("/")
+def _is_name(name: str) -> bool:
+    kind, *rest = name.split("/")
+    return KINDS.get(kind) == 1 + len(rest) and all(map(_WORD.fullmatch, rest))
+
+
+def _found(place: Place, under: str) -> Iterator[tuple[datetime, str, str]]:
+    """Yield when each version of a name or a kind got there, its name and its hash; other files are none of ours."""
+    for key, at in place.names(f"{under}/").items():
+        name, _, version = key.removesuffix(MANIFEST).rpartition("/")
+        if key == _key(name, version) and _is_name(name) and _HASH.fullmatch(version):
+            yield at, name, version
+
+
+def _version(place: Place, name: str, version: str, at: datetime, scratch: Path) -> Version:
     try:
-        files = _manifest(place, key, scratch).files
+        files = _manifest(place, name, version, scratch).files
     except OperatorError as damaged:
         return Version(name, version, at, 0, 0, damaged.message)
     return Version(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
@@ -205,8 +212,7 @@ def _version(place: Place, key: str, at: datetime, scratch: Path) -> Version:
 
 def _chosen(place: Place, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
-    of_name = {key.rpartition("/")[2].removesuffix(MANIFEST): at for key, at in place.names(f"{name}/").items()}
-    found = sorted((at, known) for known, at in of_name.items() if known.startswith(version or ""))
+    found = sorted((at, known) for at, _, known in _found(place, name) if known.startswith(version or ""))
     if not found:
         meant = f"{name} {version}" if version else name
         raise OperatorError(f"{place.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
@@ -215,11 +221,11 @@ def _chosen(place: Place, name: str, version: str | None) -> str:
     return found[-1][1]
 
 
-def _manifest(place: Place, key: str, scratch: Path) -> Manifest:
+def _manifest(place: Place, name: str, version: str, scratch: Path) -> Manifest:
     """Return a manifest that is there; OperatorError if it was changed, or leads elsewhere."""
-    name, _, version = key.removesuffix(MANIFEST).rpartition("/")
+    key = _key(name, version)
     changed, size = OperatorError(f"{key} in {place.where} was changed", ANOTHER), place.content(key)
-    if size is None or size.bytes > MOST_BYTES or not _HASH.fullmatch(version):
+    if size is None or size.bytes > MOST_BYTES:
         raise changed
     file = scratch / hashlib.sha256(key.encode()).hexdigest()
     place.get(key, file)

@@ -9,10 +9,12 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple, Protocol
 
 from tradebot.adapters.faults.failpoint import around
@@ -24,6 +26,8 @@ from tradebot.adapters.state.state_folder import StateFolder, cannot_write, make
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 DRAFT = ".new-"
+LEFT_AFTER_S = 86_400
+"""A draft that wasn't written to for so long was left by a copy that was cut short."""
 FULL, KEPT_OUT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -61,6 +65,10 @@ class Place(Protocol):
 
     def get(self, name: str, file: Path) -> None:
         """Write what is there by a name to a file that doesn't exist yet."""
+        ...
+
+    def removal(self, name: str) -> str:
+        """Return the command by which the operator deletes what is there by a name."""
         ...
 
 
@@ -191,6 +199,10 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.where, self._root = str(root), root
+        self._swept: set[Path] = set()
+        other = next((path for path in (root, *root.parents) if os.path.lexists(path) and not path.is_dir()), None)
+        if other is not None:
+            raise OperatorError(f"{other} is {'a file, not a' if other.is_file() else 'no'} folder", "name a folder")
         if not root.is_dir():
             raise OperatorError(f"there is no folder {root}", f"plug in or mount its disk, or make it: mkdir {root}")
 
@@ -221,12 +233,16 @@ class Folder:
         return self.content(name)
 
     def put(self, name: str, file: Path, content: Content) -> None:
-        """Write a file under a temporary name, read it back, and rename it."""
+        """Write a file under a temporary name, read it back, and rename it.
+
+        The temporary name is this call's own: others may write the same file at the same time.
+        """
         target = self._root / name
-        draft = target.with_name(f"{DRAFT}{target.name}")
+        draft = target.with_name(f"{DRAFT}{target.name}.{os.urandom(8).hex()}")
         try:
             for folder in reversed([*target.parents][: len(Path(name).parents) - 1]):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            self._sweep(target.parent)
             self._write(file, draft)
             require_whole(content_of(draft), content, self.where, name)
             with around("away.put"):
@@ -248,6 +264,22 @@ class Folder:
         with content, file.open("xb") as written:
             shutil.copyfileobj(content, written)
 
+    def removal(self, name: str) -> str:
+        """Return the command that deletes what is there by a name."""
+        return f"rm {quote(str(self._root / name))}"
+
+    def _sweep(self, folder: Path) -> None:
+        """Delete the drafts in a folder that copies left which were cut short; a look at each folder is enough."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        for draft in folder.glob(f"{DRAFT}*"):
+            # Another copy may have named or deleted it since; one that can't be deleted is in nobody's way.
+            with suppress(OSError):
+                if time.time() - draft.lstat().st_mtime > LEFT_AFTER_S:
+                    with around("away.sweep"):
+                        draft.unlink()
+
     def _write(self, file: Path, draft: Path) -> None:
         with opened_plain(file) as read, written_plain(draft) as written:
             shutil.copyfileobj(read, written)
@@ -264,8 +296,9 @@ class Folder:
         return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
 
 
-def require_whole(found: Content, content: Content, where: str, name: str) -> None:
+def require_whole(found: Content | None, content: Content, where: str, name: str) -> None:
     """Raise TradebotError if what was read back isn't what was sent."""
+    found = found or Content(0, "")
     if found != content:
         raise TradebotError(
             f"{name} isn't in {where} as it was sent: {found.bytes:,} of {content.bytes:,} bytes, or other ones",

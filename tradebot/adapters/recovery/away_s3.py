@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from tradebot.adapters.recovery.away import Content, require_whole
@@ -77,13 +78,20 @@ class Bucket:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={"sha256": content.sha256})
         require_whole(self.read_back(name), content, self.where, name)
 
-    def read_back(self, name: str) -> Content:
-        """Return what is there by a name, read byte by byte."""
+    def read_back(self, name: str) -> Content | None:
+        """Return what is there by a name, read byte by byte; None if nothing is."""
+        from botocore.exceptions import ClientError
+
         size, digest = 0, hashlib.sha256()
         with self._reached():
-            for block in self._read(name):
-                size += len(block)
-                digest.update(block)
+            try:
+                for block in self._read(name):
+                    size += len(block)
+                    digest.update(block)
+            except ClientError as error:
+                if _code(error) in MISSING:
+                    return None
+                raise
         return Content(size, digest.hexdigest())
 
     def get(self, name: str, file: Path) -> None:
@@ -91,6 +99,10 @@ class Bucket:
         with self._reached(), file.open("xb") as written:
             for block in self._read(name):
                 written.write(block)
+
+    def removal(self, name: str) -> str:
+        """Return the command of the AWS CLI that deletes what is there by a name."""
+        return f"aws s3 rm {quote(f'{SCHEME}{self._bucket}/{self._prefix}{name}')}"
 
     def _read(self, name: str) -> Iterator[bytes]:
         body: IO[bytes] = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
