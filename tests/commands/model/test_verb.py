@@ -1,6 +1,7 @@
 """`tradebot model`: keys are made once, drafts are tried and signed, and every view says how a bot's models are."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,13 @@ def test_draft_that_fails_its_test_is_not_signed(type_: Type, tmp_path: Path) ->
     assert said.code == ExitCode.USAGE
     assert "answers its stored observations otherwise" in said.err
     assert not models.exists()
+
+
+def test_first_commands_of_the_docs_work_as_typed(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    first = next(line for line in Path("docs/LEARN_POLICIES.md").read_text().splitlines() if " model key " in line)
+    assert type_(*(os.path.expanduser(word) for word in first.split()[1:])).code == ExitCode.DONE
+    assert (tmp_path / "keys" / "models.pem").stat().st_mode & 0o077 == 0
 
 
 def spoil(model: Path) -> None:
