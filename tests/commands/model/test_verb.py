@@ -50,7 +50,8 @@ def test_draft_that_fails_its_test_is_not_signed(type_: Type, tmp_path: Path) ->
     draft = drafted(tmp_path / "draft", PARTS._replace(probe=stored))
     said = type_("model", "sign", draft, "--key", key, "--to", models)
     assert said.code == ExitCode.USAGE
-    assert "answers its stored observations otherwise" in said.err
+    assert f"the draft {draft} can't be signed" in said.err
+    assert ("answers its stored observations otherwise" in said.err, "model check" in said.err) == (True, False)
     assert not models.exists()
 
 
@@ -123,6 +124,7 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     assert INSTEAD in bot.json("why-no-orders")["explanation"]["sentence"]
     (told,) = [one for one in bot.json("status")["passes"] if one["job"] == "trade-once"]
     assert INSTEAD in told["did"]
+    assert "model check" not in bot.says("model", "check").out
     checked = bot.says("model", "check", "--json")
     assert (checked.code, checked.data["models"][0]["reason"]) == (ExitCode.FINDINGS, "MODEL_CHANGED")
 
