@@ -85,7 +85,7 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
     """Try a draft, sign it, and write it to a folder of models; OperatorError if it can't be used."""
     from tradebot.adapters.models.folder import Parts
     from tradebot.adapters.models.reading import draft_of
-    from tradebot.adapters.models.refusing import RefusedModelError
+    from tradebot.adapters.models.refusing import RefusedDraftError
     from tradebot.adapters.models.signing import public_of, read_key, require_extra
     from tradebot.adapters.models.trying import tried
     from tradebot.adapters.models.writing import write_model
@@ -96,7 +96,7 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
     private, model = read_key(key_file), draft_of(draft)
     took = tried(model, _surroundings())
     if isinstance(took, Decision):
-        raise RefusedModelError(took.reason or Reason.MODEL_FAILED, str(draft), str(took.observed))
+        raise RefusedDraftError(draft, took.reason or Reason.MODEL_FAILED, str(took.observed))
     name = write_model(to, Parts(model.card, model.scaling, model.probe, model.graph), private)
     data = ModelSigned(name, str(to / name), model.card.name, public_of(private), *map(_ms, took))
     return Report("model-sign", data, _render_signed)
@@ -134,6 +134,7 @@ def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "Surroun
     from tradebot.adapters.models.trying import tried
     from tradebot.app.policy import place_of
     from tradebot.model.decision import Decision
+    from tradebot.model.policy_reasons import CHECK
     from tradebot.model.reasons import REASONS, Reason
 
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
@@ -147,7 +148,7 @@ def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "Surroun
         usual_ms, longest_ms = map(_ms, found)
         return replace(row, found="as signed, and answers as stored", usual_ms=usual_ms, longest_ms=longest_ms)
     reason = found.reason or Reason.MODEL_FAILED
-    return replace(row, reason=str(reason), found=str(found.observed), next=REASONS[reason].remedy)
+    return replace(row, reason=str(reason), found=str(found.observed), next=REASONS[reason].remedy.removeprefix(CHECK))
 
 
 def _with_card(row: ModelRow, model: "Model") -> ModelRow:

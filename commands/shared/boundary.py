@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from commands.shared import hints
@@ -26,6 +26,13 @@ from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, TradebotError
 
 WHAT_IS_KEPT = "everything done so far is recorded; see tradebot status"
+GOES_ON = "what is finished is kept, and the same command goes on"
+KEPT_OTHERWISE: Mapping[str, str] = {
+    "learn policy train": "nothing was kept; run the same command again",
+    "learn policy walk": GOES_ON,
+    "learn policy study": GOES_ON,
+}
+"""What is left of verbs that have no state."""
 
 
 class TerminatedError(BaseException):
@@ -52,7 +59,7 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     except TradebotError as expected:
         error = expected
     except (KeyboardInterrupt, TerminatedError) as signalled:
-        error = _cut_short(signalled)
+        error = _cut_short(signalled, arguments)
     except OSError as refused:
         error = _unusable(refused)
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
@@ -74,9 +81,10 @@ def whose_of(arguments: Sequence[str]) -> Identity:
     return Identity(folder.mode, folder.venue, folder.tail)
 
 
-def _cut_short(signalled: BaseException) -> TradebotError:
+def _cut_short(signalled: BaseException, arguments: Sequence[str]) -> TradebotError:
     code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-    return TradebotError("interrupted", WHAT_IS_KEPT, code=code)
+    words = [word for word in arguments if not word.startswith("-")]
+    return TradebotError("interrupted", KEPT_OTHERWISE.get(" ".join(words[:3]), WHAT_IS_KEPT), code=code)
 
 
 def _unusable(refused: OSError) -> TradebotError:
@@ -105,7 +113,7 @@ def _damage(arguments: Sequence[str]) -> TradebotError | None:
 def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
     """Return what is behind an error that isn't ours: a signal, a damaged store, or else a bug."""
     if signalled := interruption.met():
-        return _cut_short(signalled)
+        return _cut_short(signalled, arguments)
     if damaged := _damage(arguments):
         return damaged
     if "--debug" in arguments or os.environ.get("TRADEBOT_DEBUG"):

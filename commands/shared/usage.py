@@ -106,4 +106,6 @@ def _name(param: Any) -> str:
 
 def _range(kind: Any) -> str:
     least, most = getattr(kind, "min", None), getattr(kind, "max", None)
-    return f" from {least:,} to {most:,}" if least is not None and most is not None else ""
+    if least is not None and most is not None:
+        return f" from {least:,} to {most:,}"
+    return f" of at least {least:,}" if least is not None else ""

@@ -173,12 +173,12 @@ def test_what_an_answer_repeats_is_never_a_page(world: World, path: str) -> None
 
 
 def test_nothing_listens_beyond_this_machine() -> None:
-    """Read the source: four places bind, to a constant that is loopback, and no server binds by itself."""
+    """Read the source: five places bind, to a constant that is loopback, and no server binds by itself."""
     sources = [path for room in ("tradebot", "commands", "jobs") for path in (ROOT / room).rglob("*.py")]
     likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
-    bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
+    bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 3]
     assert sorted(found) == [*bound, "loop.create_server(partial(Line, host, open_line), HOST, 0)"]
     assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web.py").read_text()
     for file in (
@@ -186,5 +186,6 @@ def test_nothing_listens_beyond_this_machine() -> None:
         "tradebot/exchange/lines.py",
         "commands/serve/web.py",
         "commands/drill/stage.py",
+        "commands/mcp/over_http.py",
     ):
         assert 'HOST = "127.0.0.1"' in (ROOT / file).read_text()

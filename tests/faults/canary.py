@@ -72,6 +72,7 @@ LOOKS = (
         "summary",
         "tail",
         "top",
+        "mcp",
         "live status",
     ),
     *("export --to books.db --as main", "archive push market_data/ES journal.jsonl --to nowhere"),

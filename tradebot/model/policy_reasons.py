@@ -2,8 +2,9 @@
 
 from tradebot.model.reason_codes import Reason, ReasonRow, Unit, blocked, broken, idle, unknown
 
-_CHECK = "tradebot model check shows what is wrong with it"
-_AGAIN = f"{_CHECK}. Copy the model again from where it was signed, then run tradebot model check."
+CHECK = "tradebot model check shows what is wrong with it. "
+"""How remedies begin that `model check` itself has no need to show."""
+_AGAIN = f"{CHECK}Copy the model again from where it was signed."
 
 POLICY_REASONS: dict[Reason, ReasonRow] = {
     Reason.MODEL_TRAINING: idle(
@@ -12,7 +13,7 @@ POLICY_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.MODEL_ABSENT: broken(
         "The model isn't in the folder of models.",
-        "Copy it there, and compare strategies.NAME.folder and strategies.NAME.models: tradebot model check",
+        f"{CHECK}Copy it there, or compare strategies.NAME.folder and strategies.NAME.models with where it is.",
     ),
     Reason.MODEL_UNSIGNED: broken(
         "Nobody has signed the model.",
@@ -20,50 +21,50 @@ POLICY_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.MODEL_WRONG_KEY: blocked(
         "The model was signed with another key than the one that the configuration names.",
-        "Find out who signed it. If that was you, compare strategies.NAME.public_key: tradebot model check",
+        f"{CHECK}Find out who signed it. If that was you, set strategies.NAME.public_key to the key that did.",
     ),
     Reason.MODEL_CHANGED: broken("A file of the model isn't what was signed.", _AGAIN),
     Reason.MODEL_TRUNCATED: broken("A file of the model is shorter than what was signed.", _AGAIN),
     Reason.MODEL_FILES_DIFFER: broken("The model lacks a file, or has one that doesn't belong to it.", _AGAIN),
     Reason.MODEL_PATH_UNSAFE: blocked(
         "The model, or one of its files, is a link, or its name leads out of the folder of models.",
-        f"Put the folder itself there: {_CHECK}.",
+        f"{CHECK}Put the folder itself there.",
     ),
     Reason.MODEL_TOO_LARGE: blocked(
         "A file of the model is larger than any that is loaded.",
-        f"{_CHECK}. Train a smaller network; 16 MB are many times what 60 inputs take.",
+        f"{CHECK}Train a smaller network; 16 MB are many times what 60 inputs take.",
     ),
     Reason.MODEL_UNREADABLE: broken(
         "The card, the scaling or the stored answers of the model can't be read, or contradict each other.",
-        f"{_CHECK}. Export and sign the model again with this version of tradebot.",
+        f"{CHECK}Export and sign the model again with this version of tradebot.",
     ),
     Reason.MODEL_GRAPH_REFUSED: blocked(
         "The network refers to data in other files, or uses operators that only some programs have.",
-        f"{_CHECK}. Export it as one file, with ONNX's own operators alone.",
+        f"{CHECK}Export it as one file, with ONNX's own operators alone.",
     ),
     Reason.MODEL_FEATURES_DIFFER: broken(
         "The model was trained on features that this version of tradebot doesn't have, or computes otherwise.",
-        f"{_CHECK}. Use the version that it was trained with, or train it again.",
+        f"{CHECK}Use the version that it was trained with, or train it again.",
     ),
     Reason.MODEL_SHAPE_WRONG: broken(
         "The network's inputs or outputs don't have the shape that its card promises.",
-        f"{_CHECK}. Export and sign the model again.",
+        f"{CHECK}Export and sign the model again.",
     ),
     Reason.MODEL_ANSWERS_DIFFER: broken(
         "On this machine, the model answers its stored observations otherwise than where it was made.",
-        f"{_CHECK}, and by how much. Install the versions of deploy/core.lock again, or export the model here.",
+        f"{CHECK}Install the versions of deploy/core.lock again, or export the model here.",
     ),
     Reason.MODEL_NOT_FINITE: broken(
         "The model answered with something that isn't a finite number within its range.",
-        f"{_CHECK}. Train it again.",
+        f"{CHECK}Train it again.",
     ),
     Reason.MODEL_FAILED: broken(
         "The process of the model ended, or the network can't be run.",
-        "Run tradebot model check, which runs it once; then tradebot events.",
+        f"{CHECK}See tradebot events too.",
     ),
     Reason.MODEL_SLOW: broken(
         "The model didn't answer in time, and its process was ended. The next pass starts a new one.",
-        "Run tradebot model check, which measures it. strategies.NAME.answer_ms says how long it may take.",
+        f"{CHECK}Compare the times there with strategies.NAME.answer_ms, which says how long an answer may take.",
         Unit.MILLISECONDS,
     ),
     Reason.MODEL_INPUT_UNKNOWN: unknown(
@@ -82,6 +83,6 @@ POLICY_REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.MODEL_REPLACED: broken(
         "The model failed its own test on this machine, so the last one that passed it acts in its place.",
-        f"{_CHECK}. Repair or replace the model.",
+        f"{CHECK}Repair or replace the model.",
     ),
 }

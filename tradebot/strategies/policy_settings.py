@@ -47,5 +47,5 @@ class PolicySettings(Frozen):
         if self.mode is Mode.INFERENCE and count != 1:
             raise ValueError(f"one model acts in mode inference, and models lists {count}: use ensemble or meta")
         if self.mode in (Mode.ENSEMBLE, Mode.META) and count < 2:
-            raise ValueError(f"several models act in mode {self.mode}, and models lists one")
+            raise ValueError(f"several models act in mode {self.mode}, and models lists {count}")
         return self

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
-from commands.shared.plain import Identity, clean
+from commands.shared.boundary import TerminatedError
+from commands.shared.plain import Identity, clean, note
 from commands.shared.surface import Report, progress_bar
-from tradebot.errors import OperatorError, word
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 TRAINING = {"mode": "training"}
 BAR_US = 300_000_000
+SEEDS = 5
+"""How many seeds are trained unless somebody says otherwise."""
 
 
 class Draft(Struct, frozen=True):
@@ -58,7 +61,7 @@ class Asked(Struct, frozen=True):
     """What the options ask for, besides the market."""
 
     agent: str
-    seeds: int
+    seeds: int | None
     steps: int | None
     changes: "Sequence[str]"
     without: "Sequence[str]"
@@ -88,17 +91,40 @@ def run(asked: Asked, wish: "Wish") -> Report:
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
     told = Told(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
     drafts = list[Draft]()
-    for each, place in zip(jobs, places, strict=True):
-        began = time.monotonic()
-        with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
-            made = train(each, span, place, told, partial(_counted, step, each.steps))
-        drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why))
+    for text in _noted(asked, jobs):
+        note(text)
+    try:
+        for each, place in zip(jobs, places, strict=True):
+            began = time.monotonic()
+            with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
+                made = train(each, span, place, told, partial(_counted, step, each.steps))
+            drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why))
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        if not drafts:
+            raise
+        raise _cut_short(signalled, drafts, len(jobs), asked.to) from signalled
     first, last = span.rows[0].at.date(), span.rows[-1].at.date()
     data = PolicyTrained(
         job.agent, job.configuration, told.trials, planned.plan.settings.universe[0],
         len(job.features), len(span.rows), first, last, tuple(drafts),
     )  # fmt: skip
     return Report("learn-policy-train", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+
+
+def _cut_short(signalled: BaseException, drafts: "Sequence[Draft]", seeds: int, to: Path) -> TradebotError:
+    """Return the error for training that was stopped after some of its seeds."""
+    code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    done = f"Stopped after {len(drafts)} of {counted(seeds, 'seed')}. Their drafts are kept in {clean(str(to))}"
+    return TradebotError(done, "to train all of them: the same command with another folder, --drafts FOLDER", code=code)
+
+
+def _noted(asked: Asked, jobs: "Sequence[Job]") -> "Iterator[str]":
+    """Yield what is trained otherwise than asked for."""
+    job = jobs[0]
+    if len(jobs) < (asked.seeds or 1):
+        yield f"{job.agent} learns the same from any seed, so it is trained once"
+    if asked.steps is not None and job.steps != asked.steps:
+        yield f"Training for {job.steps:,} steps in place of {asked.steps:,}: whole parts of n_steps"
 
 
 def _bars(planned: "Planned") -> int:
@@ -119,11 +145,13 @@ def jobs_of(asked: Asked) -> "Sequence[Job]":
     usual = usual_features()
     if wrong := [name for name in asked.without if name not in usual]:
         raise OperatorError(f"{word(wrong[0])} is none of the features that are learned from", "leave it out")
+    if asked.steps is not None and AGENTS[asked.agent].steps is None:
+        raise OperatorError(f"{asked.agent} learns from the bars alone, and has no steps", "leave --steps out")
     names = tuple(name for name in usual if name not in asked.without)
     steps = asked.steps if asked.steps is not None else AGENTS[asked.agent].steps or 0
     changes = dict(_change(one) for one in asked.changes)
     # An agent that learns the same from any seed is trained once.
-    seeds = range(1, (asked.seeds if AGENTS[asked.agent].steps else 1) + 1)
+    seeds = range(1, ((asked.seeds or SEEDS) if AGENTS[asked.agent].steps else 1) + 1)
     return [checked(Job(asked.agent, seed, steps, changes, names)) for seed in seeds]
 
 

@@ -16,7 +16,9 @@ from commands.shared.surface import Config, Json, StateDir, finish
 app = typer.Typer(help="Train policies for futures, and judge them.", no_args_is_help=True, rich_markup_mode=None)
 
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1.")]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1 [5].")
+]
 Steps = Annotated[int | None, typer.Option("--steps", help="How many bars to learn from in all [of the agent].")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
@@ -38,7 +40,7 @@ Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where 
 )
 def _train(
     agent: AgentName = "ppo",
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     steps: Steps = None,
     changes: Set = None,
     without: Without = None,
@@ -86,7 +88,7 @@ def _train(
 def _walk(
     key: Key,
     agent: AgentName = "ppo",
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     steps: Steps = None,
     changes: Set = None,
     without: Without = None,
@@ -143,7 +145,7 @@ def _study(
         int | None, typer.Option("--trials", min=2, max=100_000, help="How many to try [of the space].")
     ] = None,
     name: Annotated[str | None, typer.Option("--study", help="What to call the study [the agent's name].")] = None,
-    seeds: Seeds = 5,
+    seeds: Seeds = None,
     steps: Steps = None,
     changes: Set = None,
     without: Without = None,

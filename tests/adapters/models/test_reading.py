@@ -27,9 +27,10 @@ from tradebot.adapters.models.folder import (
     sums_of,
 )
 from tradebot.adapters.models.reading import draft_of, read_model
-from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.signing import make_key, read_key, sign
 from tradebot.learning.card import FeatureUsed
+from tradebot.model.policy_reasons import CHECK, POLICY_REASONS
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.values import replace
 
@@ -228,9 +229,34 @@ def test_draft_is_read_without_a_signature_and_needs_its_four_files(tmp_path: Pa
         (tmp_path / name).write_bytes(content)
     assert draft_of(tmp_path).card == PARTS.card
     (tmp_path / "README").write_text("hello")
-    with pytest.raises(RefusedModelError) as refused:
+    with pytest.raises(RefusedDraftError) as refused:
         draft_of(tmp_path)
-    assert refused.value.decision.reason is Reason.MODEL_FILES_DIFFER
+    assert refused.value.reason is Reason.MODEL_FILES_DIFFER
+
+
+def test_draft_that_is_missing_or_damaged_is_told_as_a_draft(tmp_path: Path) -> None:
+    draft = tmp_path / "draft"
+    with pytest.raises(RefusedDraftError, match=f"there is no draft at {draft}: No such file") as refused:
+        draft_of(draft)
+    assert refused.value.hint == "tradebot learn policy train makes drafts"
+    draft.mkdir()
+    for name, content in PARTS.files().items():
+        (draft / name).write_bytes(content)
+    (draft / PROBE).write_text("{")
+    with pytest.raises(RefusedDraftError, match=f"the draft {draft} can't be signed: ") as refused:
+        draft_of(draft)
+    (draft / PROBE).unlink()
+    with pytest.raises(RefusedDraftError, match=rf"it lacks {PROBE}\.") as lacking:
+        draft_of(draft)
+    for told in (refused.value, lacking.value):
+        assert (
+            told.hint == f"look at what is named there (ls -l {draft}), or train it again: tradebot learn policy train"
+        )
+
+
+def test_model_check_never_sends_a_person_to_itself() -> None:
+    told = [row.remedy.removeprefix(CHECK) for reason, row in REASONS.items() if reason in POLICY_REASONS]
+    assert [remedy for remedy in told if "model check" in remedy or not remedy] == []
 
 
 def test_network_of_the_usual_size_is_far_below_the_largest() -> None:

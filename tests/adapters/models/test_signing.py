@@ -33,6 +33,15 @@ def test_private_key_is_readable_by_its_owner_alone_whatever_the_umask(tmp_path:
     assert stat.S_IMODE((tmp_path / "private").stat().st_mode) == 0o600
 
 
+def test_folder_of_a_key_is_made_for_its_owner_alone_and_one_that_can_not_be_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "my" / "keys" / "private"
+    assert make_key(file) == public_of(read_key(file))
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (file.parent, file.parents[1])] == [0o700] * 2
+    with pytest.raises(OperatorError, match="can't be made: File exists") as refused:
+        make_key(file / "more" / "private")
+    assert refused.value.hint == "name another file"
+
+
 def test_key_is_read_as_it_was_made_and_never_replaced(pair: tuple[Path, str]) -> None:
     file, public = pair
     assert public_of(read_key(file)) == public

@@ -9,7 +9,8 @@ import pytest
 from tests.networks import Signed, constant
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.models.reading import draft_of, read_model
-from tradebot.adapters.models.writing import LEFT_AFTER_S, write_draft
+from tradebot.adapters.models.signing import make_key, name_of, read_key
+from tradebot.adapters.models.writing import LEFT_AFTER_S, write_draft, write_model
 from tradebot.errors import OperatorError
 
 PARTS = constant([0.75])
@@ -134,6 +135,22 @@ def test_something_else_under_its_name_is_left_as_it_is(signed: Signed) -> None:
     with pytest.raises(OperatorError, match="isn't what was signed"):
         signed.write(PARTS)
     assert [path.name for path in signed.folder.iterdir()] == [name]
+
+
+def test_same_model_that_another_key_signed_is_left_and_its_key_is_named(signed: Signed, tmp_path: Path) -> None:
+    name = signed.write(PARTS)
+    public = make_key(tmp_path / "other")
+    with pytest.raises(OperatorError, match=rf"signed by another key \({name_of(signed.public)}\)") as refused:
+        write_model(signed.folder, PARTS, read_key(tmp_path / "other"))
+    assert refused.value.hint is not None
+    assert ("--to FOLDER" in refused.value.hint, "rm" in refused.value.hint.split()) == (True, False)
+    assert usable(signed) == [name]
+    assert write_model(tmp_path / "theirs", PARTS, read_key(tmp_path / "other")) == name
+    assert read_model(tmp_path / "theirs", name, public).graph == PARTS.graph
+    # With another file too, it isn't this model.
+    (signed.folder / name / "card.json").write_text("{}")
+    with pytest.raises(OperatorError, match="isn't what was signed"):
+        write_model(signed.folder, PARTS, read_key(tmp_path / "other"))
 
 
 def test_folder_that_can_not_be_written_is_named(signed: Signed) -> None:

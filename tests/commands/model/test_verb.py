@@ -1,6 +1,7 @@
 """`tradebot model`: keys are made once, drafts are tried and signed, and every view says how a bot's models are."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,16 @@ def test_draft_that_fails_its_test_is_not_signed(type_: Type, tmp_path: Path) ->
     draft = drafted(tmp_path / "draft", PARTS._replace(probe=stored))
     said = type_("model", "sign", draft, "--key", key, "--to", models)
     assert said.code == ExitCode.USAGE
-    assert "answers its stored observations otherwise" in said.err
+    assert f"the draft {draft} can't be signed" in said.err
+    assert ("answers its stored observations otherwise" in said.err, "model check" in said.err) == (True, False)
     assert not models.exists()
+
+
+def test_first_commands_of_the_docs_work_as_typed(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    first = next(line for line in Path("docs/LEARN_POLICIES.md").read_text().splitlines() if " model key " in line)
+    assert type_(*(os.path.expanduser(word) for word in first.split()[1:])).code == ExitCode.DONE
+    assert (tmp_path / "keys" / "models.pem").stat().st_mode & 0o077 == 0
 
 
 def spoil(model: Path) -> None:
@@ -115,6 +124,7 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     assert INSTEAD in bot.json("why-no-orders")["explanation"]["sentence"]
     (told,) = [one for one in bot.json("status")["passes"] if one["job"] == "trade-once"]
     assert INSTEAD in told["did"]
+    assert "model check" not in bot.says("model", "check").out
     checked = bot.says("model", "check", "--json")
     assert (checked.code, checked.data["models"][0]["reason"]) == (ExitCode.FINDINGS, "MODEL_CHANGED")
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from commands.shared.boundary import bounded
+from commands.shared import hints
+from commands.shared.boundary import KEPT_OTHERWISE, bounded
 from tests.adapters.samples import NOW
 from tests.bot import Bot
 from tests.builders import DECISIONS_KEPT, FACTS_KEPT
@@ -80,6 +81,21 @@ def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: p
     error = json.loads(capsys.readouterr().out)["error"]
     assert (code, error["code"], error["message"]) == (128 + number, 128 + number, "interrupted")
     assert error["hint"].endswith("tradebot status")
+
+
+@pytest.mark.parametrize("verb", KEPT_OTHERWISE)
+def test_signal_to_a_verb_without_a_state_says_what_is_left_of_it(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    assert bounded(interrupted, ["--debug", *verb.split(), "--agent", "ppo"]) == 130
+    said = capsys.readouterr().err
+    assert said == f"error: interrupted\n  next: {KEPT_OTHERWISE[verb]}\n"
+    assert ("nothing was kept" in said) == (verb == "learn policy train")
+    assert set(KEPT_OTHERWISE) <= set(hints.ELSEWHERE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

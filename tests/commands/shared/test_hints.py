@@ -143,6 +143,7 @@ WRONG = {
     "status --json=1": ("--json takes no value", "tradebot status --help"),
     "why-no-orders --last 0": ("--last takes a whole number from 1 to 10,000", "tradebot why-no-orders --help"),
     "exchange serve --port http": ("--port takes a whole number from 0 to 65,535", "tradebot exchange serve --help"),
+    "backtest --cash 0.5": ("--cash takes a number of at least 1", "tradebot backtest --help"),
     "init --edge much": ("--edge takes a number", "tradebot init --help"),
     "adopt": ("adopt needs SYMBOL", "tradebot adopt --help"),
     "trade-once now please": ("trade-once doesn't know what to do with 'now please'", "tradebot trade-once --help"),

@@ -18,7 +18,7 @@ from tradebot.adapters.models.folder import (
     parts_of,
 )
 from tradebot.adapters.models.graph import GraphError, require_closed
-from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.signing import require_signed
 from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
 from tradebot.learning.card import Model, other_features, problems
@@ -42,9 +42,12 @@ def read_model(folder: Path, name: str, public: str) -> Model:
 
 
 def draft_of(path: Path) -> Model:
-    """Return the model in a folder that nobody has signed; RefusedModelError if it can't be used."""
-    _require_files(path, path.name, frozenset(LARGEST))
-    return _checked(path.name, {each: _content(path / each, path.name) for each in LARGEST})
+    """Return the model in a folder that nobody has signed; RefusedDraftError if it can't be used."""
+    try:
+        _require_files(path, path.name, frozenset(LARGEST))
+        return _checked(path.name, {each: _content(path / each, path.name) for each in LARGEST})
+    except RefusedModelError as refused:
+        raise RefusedDraftError(path, refused.reason, refused.observed) from refused
 
 
 def _place(folder: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.state.plain_files import NotPlainError, open_plain, read_plain
-from tradebot.adapters.state.state_folder import MARKER, sync_folder
+from tradebot.adapters.state.state_folder import MARKER, make_folder, sync_folder
 from tradebot.errors import OperatorError
 from tradebot.model.reasons import Reason
 
@@ -56,6 +56,8 @@ def name_of(public: str) -> str:
 def make_key(file: Path) -> str:
     """Write a new private key to a file that only its owner can read, and return the public key.
 
+    Folders that are missing are made for their owner alone.
+
     OperatorError if the file exists, can't be written, or is in the state folder of a bot.
     """
     from cryptography.hazmat.primitives import serialization
@@ -66,6 +68,7 @@ def make_key(file: Path) -> str:
             f"{file} is in the state folder of a bot, and a bot never needs the private key",
             "name a file elsewhere, best on another machine: tradebot model key FILE",
         )
+    _make_folder_of(file)
     key = Ed25519PrivateKey.generate()
     written = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -83,6 +86,14 @@ def make_key(file: Path) -> str:
     except OSError as error:
         raise OperatorError(f"{file} can't be written: {error.strerror}", "name another file") from error
     return _public(key)
+
+
+def _make_folder_of(file: Path) -> None:
+    try:
+        if not file.parent.is_dir():
+            make_folder(file.parent)
+    except OSError as error:
+        raise OperatorError(f"the folder of {file} can't be made: {error.strerror}", "name another file") from error
 
 
 def read_key(file: Path) -> "Ed25519PrivateKey":
@@ -125,6 +136,12 @@ def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
 def public_of(key: "Ed25519PrivateKey") -> str:
     """Return the public key of a private one, as the configuration names it."""
     return _public(key)
+
+
+def signer_of(signature: bytes) -> str | None:
+    """Return the digits of the key that a signature says it is by; None if it can't be read."""
+    found = _parsed(signature)
+    return found.key if found else None
 
 
 def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.models.folder import SIGNATURE, SUMS, Parts, id_of, sums_of
-from tradebot.adapters.models.signing import sign
+from tradebot.adapters.models.signing import sign, signer_of
 from tradebot.adapters.state.state_folder import make_folder, sync_folder
 from tradebot.errors import OperatorError
 
@@ -90,11 +90,19 @@ def _put(draft: Path, place: Path, content: Mapping[str, bytes]) -> None:
         return
     with around("models.drop_draft"):
         shutil.rmtree(draft)
-    if {each.name: each.read_bytes() for each in place.iterdir() if each.is_file()} != content:
+    found = {each.name: each.read_bytes() for each in place.iterdir() if each.is_file()}
+    if found == content:
+        return
+    signer = signer_of(found.get(SIGNATURE, b""))
+    if {**found, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
         raise OperatorError(
-            f"{place} is there already, and isn't what was signed",
-            f"look at it, then remove it: rm -r {quote(str(place))}",
+            f"{place} is this model, signed by another key ({signer})",
+            "leave it there, since a bot may use it, and write yours to another folder: --to FOLDER",
         )
+    raise OperatorError(
+        f"{place} is there already, and isn't what was signed",
+        f"look at it, then remove it: rm -r {quote(str(place))}",
+    )
 
 
 def _remove_leftovers(folder: Path) -> None:

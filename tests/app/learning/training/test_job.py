@@ -53,7 +53,7 @@ def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
         ({"steps": 10}, "10 steps"),
         ({"features": ("rsi",)}, "no feature rsi"),
         ({"features": ("rsi_14", "rsi_14")}, "once"),
-        ({"features": ()}, "once"),
+        ({"features": ()}, "no feature is left to learn from"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_name(changes: dict[str, Any], said: str) -> None:

@@ -3,18 +3,23 @@
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.app.learning.test_environment import plan
+from tests.app.learning.test_environment import START, plan
 from tradebot.adapters.models.reading import draft_of
+from tradebot.app.learning.environment import Terms
+from tradebot.app.learning.training import rows as reading
 from tradebot.app.learning.training.job import Job
-from tradebot.app.learning.training.rows import Within
+from tradebot.app.learning.training.rows import Watched, Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.futures import futures_venue
+from tradebot.exchange.market.spec import Source
 from tradebot.learning.card import CONFIGURATION
+from tradebot.model.values import replace
 
 NAMES = ("rsi_14", "return_3")
 JOB = Job("logistic", 3, 0, {}, NAMES)
@@ -53,10 +58,35 @@ def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: 
 
 
 def test_span_with_too_few_bars_says_what_was_absent() -> None:
-    with pytest.raises(OperatorError, match=r"only 23 bars .* and it takes 100"):
+    with pytest.raises(OperatorError, match=r"only 23 bars .* and it takes 100") as few:
         span_of(plan(), "policy", NAMES)
+    assert few.value.hint == "train on a longer span, or leave features out: --without NAME"
     with pytest.raises(OperatorError, match=r"only 0 bars .* perhaps absent: release_near"):
         span_of(plan(), "policy", ("release_near",))
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "told"),
+    [("csv", (), True), ("csv", (1,), True), ("csv", (0,), False), ("generated", (), False)],
+)
+def test_recorded_bars_without_history_say_how_much_of_it_features_need(
+    source: Source, shown: tuple[int, ...], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = plan()
+    recorded = replace(of, spec=replace(of.spec, source=source, path="mes.csv", bar_stamp="start"))
+    first = datetime(START.year, START.month, START.day, 15, tzinfo=UTC)
+
+    def asked(terms: Terms, *_: object) -> list[dict[str, Any]]:
+        assert isinstance(terms.scaling, Watched)
+        terms.scaling.rows += [{} for _ in shown]
+        return [{"at": first + timedelta(days=days), "symbol": "MESZ6"} for days in shown]
+
+    monkeypatch.setattr(reading, "_asked", asked)
+    with pytest.raises(OperatorError, match=f"only {len(shown)} bars") as few:
+        span_of(recorded, "policy", NAMES)
+    assert few.value.hint is not None
+    assert ("--from, because features need about a month of bars before" in few.value.hint) is told
+    assert few.value.hint.endswith("train on a longer span, or leave features out: --without NAME")
 
 
 def test_feature_that_never_changes_is_named() -> None:

@@ -143,8 +143,10 @@ def checked(job: Job) -> Job:
         )
     if wrong := [name for name in job.features if name not in features()]:
         raise OperatorError(f"there is no feature {word(wrong[0])}", "see docs/internals/FEATURES.md for their names")
-    if not job.features or len(set(job.features)) < len(job.features):
-        raise OperatorError("a job names each of its features once", "name at least one")
+    if not job.features:
+        raise OperatorError("no feature is left to learn from", "leave fewer out: --without NAME")
+    if len(set(job.features)) < len(job.features):
+        raise OperatorError("a job names each of its features once", "name none of them twice")
     at_a_time = int(job.values.get("n_steps", 1))
     return replace(job, steps=-(-job.steps // at_a_time) * at_a_time)
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tradebot.signals.features import State
 
 LEAST_ROWS = 100
+GENERATED = "generated"
+HISTORY = (
+    "begin later in the file with --from, because features need about a month of bars before the first session "
+    "(docs/FUTURES.md#recorded-contracts); or "
+)
 SHOWN = 5
 RETURN = "return_1"
 """The feature that tells which way a bar went."""
@@ -82,7 +87,7 @@ def rows_of(
         shown = zip(asked, watched.rows[before:], strict=True)
         found.append(tuple(Row(info["at"], values, info["symbol"]) for info, values in shown))
     if len(watched.rows) < LEAST_ROWS:
-        raise _too_few(watched)
+        raise _too_few(watched, _lacks_history(plan, spans[0].first, found))
     still = [each for each in wanted if len({row[each] for row in watched.rows}) == 1]
     if still:
         raise OperatorError(
@@ -109,12 +114,19 @@ def _asked(terms: Terms, before: int, said: Callable[[int], None]) -> list[dict[
     return found
 
 
-def _too_few(watched: Watched) -> OperatorError:
+def _lacks_history(plan: Plan, first: date | None, found: Sequence[tuple[Row, ...]]) -> bool:
+    """Return True if a span of recorded bars begins without a row, most likely as its file begins with it."""
+    begins = first or plan.spec.start
+    shown = next((row.at.date() for part in found for row in part), None)
+    return plan.spec.source != GENERATED and (shown is None or shown > begins)
+
+
+def _too_few(watched: Watched, lacks_history: bool) -> OperatorError:
     """Return the error for a span with too few rows, with the features that need a source which it may not have."""
     absent = [name for name in watched.names if watched.absent.get(name) or features()[name].of_the_moment]
     absent.sort(key=lambda name: -watched.absent.get(name, 0))
     named = f"; perhaps absent: {', '.join(absent[:SHOWN])}" if absent else ""
     return OperatorError(
         f"only {len(watched.rows)} bars of the training span have every feature, and it takes {LEAST_ROWS}{named}",
-        "train on a longer span, or leave features out: --without NAME",
+        f"{HISTORY if lacks_history else ''}train on a longer span, or leave features out: --without NAME",
     )
