@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.errors import OperatorError
 
-HOST, PATH = "127.0.0.1", "/mcp"
+HOST = "127.0.0.1"
+PATH = "/mcp"
 SCHEME = "bearer"
 LONGEST_BODY = 100_000
 MOST_SESSIONS = 20
