@@ -19,7 +19,7 @@ from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.signals.features import features
 
-START, SESSIONS = date(2026, 11, 16), sized(5, 1)
+START, SESSIONS = date(2026, 11, 16), sized(5, 2)
 BOUND_MS, ARRAYS_BOUND_MS = 2.0, 0.05
 ARRAY_STEPS = sized(50_000, 500)
 NAMES = tuple(name for name, each in features().items() if not each.of_the_moment)
