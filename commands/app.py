@@ -66,6 +66,7 @@ VERBS: Mapping[str, str] = {
     "upgrade": "commands.upgrade",
     "watchdog": "commands.watchdog.verb",
     "mcp": "commands.mcp.verb",
+    "web": "commands.web.verb",
     "completion": "commands.completion",
 }
 """The module of each verb. Only the one that was typed is imported; the program's own help imports all."""

@@ -3,7 +3,6 @@
 import os
 from datetime import UTC, datetime
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +13,6 @@ from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from tradebot.adapters.state.service_token import ServiceToken
 
 MOST_PORT = 65_535
 
@@ -66,24 +63,16 @@ def mcp(
     if http is None:
         serve_stdio(server)
         return
-    from commands.mcp.over_http import PATH, listening, serve_http
+    from commands.mcp.over_http import HOST, PATH, application
+    from commands.shared.service import listening, serve_on
+    from tradebot.adapters.state.service_token import made_or_kept
 
     state_folder.read_marker(folder)
-    with listening(http) as listener:
+    with listening(HOST, http, "tradebot mcp --http 0") as listener:
         host, port = listener.getsockname()
-        token, kept = _token(folder, new=new_token)
+        token, kept = made_or_kept(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
         finish(Report("mcp", McpServed(f"http://{host}:{port}{PATH}", token, kept.at), _show), as_json)
-        serve_http(server, listener, kept.fits)
-
-
-def _token(folder: Path, *, new: bool) -> "tuple[str | None, ServiceToken]":
-    """Return the token if it is made now, and what is kept of it."""
-    from tradebot.adapters.state.service_token import draw, kept
-
-    made = draw(folder, datetime.now(UTC)) if new or kept(folder) is None else None
-    stored = kept(folder)
-    assert stored is not None, "it was there, or was just written"
-    return made, stored
+        serve_on(listener, application(server, port, kept.fits))
 
 
 def _show(console: "Console", data: McpServed) -> None:

@@ -33,7 +33,7 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Tell and rehearse": (
         "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
-        "chat revoke", "mcp", "watchdog", "drill list", "drill run",
+        "chat revoke", "web", "mcp", "watchdog", "drill list", "drill run",
     ),
     "Exchange": (
         "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",

@@ -118,6 +118,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "chat-listen": ("commands.chat.verb:Listened",),
     "watchdog": ("commands.watchdog.verb:Watched",),
     "mcp": ("commands.mcp.verb:McpServed",),
+    "web": ("commands.web.verb:WebServed",),
     "drill-list": ("commands.drill.verb:Drills",),
     "drill-run": ("commands.drill.verb:DrillPlayed",),
     "exchange-serve": ("commands.exchange.serve:Serving",),

@@ -105,6 +105,12 @@ RETENTIONS = (
         IN_PLACE,
     ),
     Retention(
+        "web",
+        ("web.token",),
+        "the digest of the token that `web` asks for",
+        IN_PLACE,
+    ),
+    Retention(
         "tail",
         ("tail/*",),
         "net assets, orders, trades and errors as lines, to tail",

@@ -94,7 +94,7 @@ def read(app: App, screen: str) -> Reading:
             draws = list(_overview(bot, status, whose)) if screen == OVERVIEW else [_drawing(VERBS[screen](bot))]
     except (OSError, sqlite3.Error) as error:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
-    return Reading(datetime.now(UTC), _head(status, whose), draws, _old(status))
+    return Reading(datetime.now(UTC), head(status, whose), draws, old(status))
 
 
 def drawn(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
@@ -166,12 +166,13 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
         yield lambda console: console.print(answer.sentence, markup=False)
 
 
-def _head(status: Status, whose: Identity) -> str:
+def head(status: Status, whose: Identity) -> str:
+    """Return whose bot this is, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
     return f"[bold]{whose.mode}[/bold], {whose.place}, [{color}]{state}[/], health {colored(overall(status.health))}"
 
 
-def _old(status: Status) -> str:
+def old(status: Status) -> str:
     """Return why no newer figures come, by the most telling part that has failed, and how old the last ones are."""
     parts = {judgment.subject: judgment for judgment in status.health}
     failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is State.FAILED), None)

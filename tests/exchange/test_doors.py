@@ -173,7 +173,7 @@ def test_what_an_answer_repeats_is_never_a_page(world: World, path: str) -> None
 
 
 def test_nothing_listens_beyond_this_machine() -> None:
-    """Read the source: five places bind, to a constant that is loopback, and no server binds by itself."""
+    """Read the source: five places bind, four of them to a constant that is loopback; no server binds by itself."""
     sources = [path for room in ("tradebot", "commands", "jobs") for path in (ROOT / room).rglob("*.py")]
     likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

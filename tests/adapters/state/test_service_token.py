@@ -13,9 +13,9 @@ NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 
 
 def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_path: Path) -> None:
-    assert kept(tmp_path) is None
-    first = draw(tmp_path, NOW)
-    stored = kept(tmp_path)
+    assert kept(tmp_path, MCP_TOKEN) is None
+    first = draw(tmp_path, MCP_TOKEN, NOW)
+    stored = kept(tmp_path, MCP_TOKEN)
     assert stored is not None
     assert stored.at == NOW
     assert stored.fits(first)
@@ -23,8 +23,8 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
     assert not stored.fits(stored.digest)
     assert not stored.fits("\udcff")
     assert first not in (tmp_path / MCP_TOKEN).read_text()
-    second = draw(tmp_path, NOW)
-    again = kept(tmp_path)
+    second = draw(tmp_path, MCP_TOKEN, NOW)
+    again = kept(tmp_path, MCP_TOKEN)
     assert again is not None
     assert again.fits(second)
     assert not again.fits(first)
@@ -34,10 +34,10 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
 def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MCP_TOKEN).write_bytes(text.encode("latin-1"))
     with pytest.raises(OperatorError, match=r"mcp\.token can't be read") as damaged:
-        kept(tmp_path)
-    assert damaged.value.hint == "tradebot mcp --http PORT --new-token"
+        kept(tmp_path, MCP_TOKEN)
+    assert damaged.value.hint == "Run the same command with --new-token"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="can't be written"):
-        draw(tmp_path / "nowhere", NOW)
+        draw(tmp_path / "nowhere", MCP_TOKEN, NOW)

@@ -14,7 +14,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from commands.mcp.over_http import listening
+from commands.shared.service import listening
 from tests.bot import Bot
 from tradebot.adapters.state.state_folder import MCP_TOKEN
 from tradebot.errors import OperatorError
@@ -94,5 +94,8 @@ def test_the_sdks_client_looks_with_the_token_which_is_shown_once_and_can_be_rep
 
 
 def test_a_port_that_is_taken_is_named() -> None:
-    with listening(0) as taken, pytest.raises(OperatorError, match="can't be used: Address already in use"):
+    with (
+        listening("127.0.0.1", 0, "tradebot mcp --http 0") as taken,
+        pytest.raises(OperatorError, match="can't be used: Address already in use"),
+    ):
         listening(taken.getsockname()[1])

@@ -9,7 +9,7 @@ from secrets import token_urlsafe
 from typing import NamedTuple
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import MCP_TOKEN, cannot_write, write_durably
+from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.errors import OperatorError
 
 BYTES = 32
@@ -27,26 +27,34 @@ class ServiceToken(NamedTuple):
         return compare_digest(self.digest, _digest(text))
 
 
-def draw(folder: Path, now: datetime) -> str:
-    """Return a new token, in place of any earlier one; OperatorError if its digest can't be written."""
+def draw(folder: Path, name: str, now: datetime) -> str:
+    """Return a new token, in place of any earlier one; OperatorError if its digest can't be written to `name`."""
     token = token_urlsafe(BYTES)
     try:
-        write_durably(folder / MCP_TOKEN, json.dumps({"digest": _digest(token), "at": now.astimezone(UTC).isoformat()}))
+        write_durably(folder / name, json.dumps({"digest": _digest(token), "at": now.astimezone(UTC).isoformat()}))
     except OSError as error:
         raise cannot_write(folder, error) from error
     return token
 
 
-def kept(folder: Path) -> ServiceToken | None:
+def kept(folder: Path, name: str) -> ServiceToken | None:
     """Return what is kept of the token, None if none was made; OperatorError if that can't be read."""
-    path = folder / MCP_TOKEN
+    path = folder / name
     try:
         found = json.loads(read_plain(path))
         return ServiceToken(str(found["digest"]), datetime.fromisoformat(found["at"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"{path} can't be read: {error}", "tradebot mcp --http PORT --new-token") from error
+        raise OperatorError(f"{path} can't be read: {error}", "Run the same command with --new-token") from error
+
+
+def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
+    """Return the token if it is made now, as it is if `new` or there was none, and what is kept of it."""
+    made = draw(folder, name, now) if new or kept(folder, name) is None else None
+    stored = kept(folder, name)
+    assert stored is not None, "it was there, or was just written"
+    return made, stored
 
 
 def _digest(text: str) -> str:

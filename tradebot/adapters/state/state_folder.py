@@ -25,8 +25,8 @@ FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
 JOURNAL, EVENTS = "journal.jsonl", "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """What a backtest knows besides its books: trials, variants, and rates by date."""
-DRY_RUN, MODELS, MCP_TOKEN = "dry_run.json", "models.json", "mcp.token"
-"""The last dry run of entries; which models passed their test last; the digest of the token `mcp --http` asks for."""
+DRY_RUN, MODELS, MCP_TOKEN, WEB_TOKEN = "dry_run.json", "models.json", "mcp.token", "web.token"
+"""The last dry run of entries; which models passed their test last; digests of the tokens of `mcp --http` and `web`."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 3
 """The version of the ledger that this program writes. A program for an earlier one takes it for damage."""
@@ -46,7 +46,7 @@ OWN_FILES = (
     *(MARKER, MARKER_COPY, LEDGER, f"{LEDGER}-journal"),
     *(f"{name}{ending}" for name in STORES for ending in ("", "-wal", "-shm")),
     JOURNAL,
-    *(CHECKED, MODELS, MCP_TOKEN),
+    *(CHECKED, MODELS, MCP_TOKEN, WEB_TOKEN),
     EVENTS,
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, "venue.lock", "venue-wanted.lock"),
     *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED, "tradebot.yaml", "demo.yaml", "demo.json"),

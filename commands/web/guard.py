@@ -1,0 +1,176 @@
+"""Let in only whoever logged in with the token, from pages of this server, by a name that it is known by."""
+
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
+
+from msgspec import Struct
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tradebot.errors import OperatorError
+
+MOST_SESSIONS, SESSION_S = 20, 12 * 3600
+"""How many browsers may be logged in at once, and for how long after they last looked."""
+MOST_WRONG, WRONG_S = 5, 60.0
+"""How many wrong tokens are checked in how many seconds: then nobody is let in until the first of them is that old."""
+LOOKS = frozenset({"GET", "HEAD"})
+OPEN = ("/login", "/static/")
+"""Paths that anybody may ask for."""
+API, LIVE = "/api/", "/live"
+"""Paths that are asked for by programs: they get an error instead of the page to log in at."""
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+NOT_KEPT = "no-store"
+
+
+class Session(Struct):
+    """A browser that logged in: what its forms have to send back, and when it last looked, by the monotonic clock."""
+
+    csrf: str
+    seen_s: float
+
+
+class TooManyError(OperatorError):
+    """Too many wrong tokens of late; `wait_s` is how long nobody can log in."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__("too many wrong tokens", f"wait {wait_s} seconds, then try again")
+        self.wait_s = wait_s
+
+
+class Logins:
+    """Who is logged in. Sessions are kept in memory alone, and end with the server."""
+
+    def __init__(self, fits: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        self._fits, self._clock = fits, clock
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+
+    def log_in(self, token: str) -> str | None:
+        """Return what a new session's cookie holds, None if the token is wrong; TooManyError after too many."""
+        now = self._clock()
+        if len(self._wrong) == MOST_WRONG and now - self._wrong[0] < WRONG_S:
+            raise TooManyError(int(WRONG_S - (now - self._wrong[0])) + 1)
+        if not self._fits(token):
+            self._wrong.append(now)
+            return None
+        held = secrets.token_urlsafe(32)
+        self._sessions[_digest(held)] = Session(secrets.token_urlsafe(32), now)
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return held
+
+    def session(self, held: str) -> Session | None:
+        """Return the session of a cookie, and note that it looked; None if there is none or it is over."""
+        name, now = _digest(held), self._clock()
+        found = self._sessions.get(name)
+        if found is None:
+            return None
+        if now - found.seen_s > SESSION_S:
+            del self._sessions[name]
+            return None
+        found.seen_s = now
+        self._sessions.move_to_end(name)
+        return found
+
+    def log_out(self, held: str) -> None:
+        """End a session."""
+        self._sessions.pop(_digest(held), None)
+
+    def has_token(self, authorization: str) -> bool:
+        """Return whether a program's header has the token; TooManyError after too many wrong ones."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        held = self.log_in(token.strip())
+        if held is not None:
+            self.log_out(held)
+        return held is not None
+
+
+class Guard:
+    """An application that checks each request before the one behind it sees it, and adds headers to each answer.
+
+    `hosts` are the names with ports that the server is known by; a page of another name could be anybody's.
+    """
+
+    def __init__(self, app: ASGIApp, logins: Logins, hosts: Collection[str], scheme: str, cookie: str) -> None:
+        self._app, self._logins, self._hosts, self._cookie = app, logins, frozenset(hosts), cookie
+        self._origins = {f"{scheme}://{host}" for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse before anything but the head of the request is read."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", NOT_KEPT)
+                message["headers"] = headers.raw
+            await send(message)
+
+        refusal = self._refusal(scope, Headers(scope=scope))
+        await (refusal or self._app)(scope, receive, with_headers)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        path, method = scope["path"], scope["method"]
+        if headers.get("host", "").lower() not in self._hosts:
+            return PlainTextResponse("this server isn't known by that name: see tradebot web --help", 421)
+        if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
+            return PlainTextResponse("this came from a page of another server", 403)
+        if any(path.startswith(each) for each in OPEN):
+            return None
+        held = held_by(headers, self._cookie)
+        scope["session"] = session = self._logins.session(held) if held else None
+        return None if session else self._without_session(path, method, headers)
+
+    def _without_session(self, path: str, method: str, headers: Headers) -> Response | None:
+        try:
+            if path.startswith(API) and method in LOOKS and self._logins.has_token(headers.get("authorization", "")):
+                return None
+        except TooManyError as error:
+            return PlainTextResponse(str(error), 429, {"Retry-After": str(error.wait_s)})
+        if path.startswith((API, LIVE)) or method not in LOOKS:
+            return PlainTextResponse("log in first, or give the token", 401, {"WWW-Authenticate": "Bearer"})
+        return RedirectResponse(f"/login?to={quote(path)}", 303)
+
+
+def held_by(headers: Headers, cookie: str) -> str | None:
+    """Return what a browser holds of a session, None if it sent nothing that can be read."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(cookie)
+    except CookieError:
+        return None
+    return found.value if found else None
+
+
+def came_from_form(session: Session | None, csrf: str) -> bool:
+    """Return whether a form was one of this session's own pages."""
+    return session is not None and compare_digest(session.csrf, csrf)
+
+
+def local_path(path: str) -> str:
+    """Return a path of this server to go on to; the first page for anything else."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()

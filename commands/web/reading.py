@@ -1,0 +1,128 @@
+"""Read what a page shows, once for all browsers that look at it, and again only when something was recorded."""
+
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from commands.shared.surface import Report, identity, opened_to_look, show_traded_by
+from commands.status.report import status_of
+from commands.top.reading import UnreadableError, head, old, version
+from commands.web.drawing import drawn, line
+from commands.web.pages import Page, Part, Query
+from tradebot.app.wiring import App
+from tradebot.errors import TradebotError
+
+KEPT = 50
+"""How many pages are kept as they were drawn last."""
+ANYWAY_S = 30.0
+"""Ages grow even if nothing is recorded: so old a page is read again."""
+CONFIGURED_BY = ("tradebot.yaml",)
+
+
+class Shown(NamedTuple):
+    """A part of a page as it is shown: its id, its title and its HTML."""
+
+    name: str
+    title: str
+    html: Markup
+    wide: bool
+
+
+class Reading(NamedTuple):
+    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and their documents."""
+
+    at: datetime
+    head: Markup
+    state: str
+    old: str
+    parts: tuple[Shown, ...]
+    documents: tuple[dict[str, Any], ...]
+
+
+class Reader:
+    """Reads the pages of one bot, one page at a time."""
+
+    def __init__(self, state_dir: Path, config: str | None) -> None:
+        self.folder, self._config = state_dir, config
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, ...], float, Reading]] = OrderedDict()
+        self._stack = ExitStack()
+        self._opened: tuple[tuple[object, ...], App] | None = None
+
+    def read(self, page: Page, query: Query) -> Reading:
+        """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
+        asked = (page.name, *sorted(query.items()))
+        with self._lock:
+            seen, now_s = version(self.folder), time.monotonic()
+            kept = self._kept.get(asked)
+            if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
+                return kept[2]
+            reading = self._read(page, query)
+            self._kept[asked] = (seen, now_s, reading)
+            self._kept.move_to_end(asked)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return reading
+
+    def _read(self, page: Page, query: Query) -> Reading:
+        with self.bot() as bot:
+            status, whose = status_of(bot), identity(bot)
+            parts = [_shown(bot, number, part) for number, part in enumerate(page.parts(query))]
+            return Reading(
+                datetime.now(UTC),
+                line(head(status, whose)),
+                status.trading_state,
+                old(status),
+                tuple(shown for shown, _ in parts),
+                tuple(document for _, document in parts if document is not None),
+            )
+
+    @contextmanager
+    def bot(self) -> Iterator[App]:
+        """Yield the bot with connections of its own, opened anew if its configuration changed."""
+        try:
+            with closing(self._bot().twin()) as bot:
+                show_traded_by(bot)
+                yield bot
+        except (OSError, sqlite3.Error) as error:
+            raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
+
+    def _bot(self) -> App:
+        files = [self.folder / name for name in CONFIGURED_BY] + ([Path(self._config)] if self._config else [])
+        seen = tuple(_changed(path) for path in files)
+        if self._opened is None or self._opened[0] != seen:
+            self._stack.close()
+            self._opened = None
+            self._opened = seen, self._stack.enter_context(opened_to_look(str(self.folder), self._config))
+        return self._opened[1]
+
+
+def _changed(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return None
+
+
+def _shown(bot: App, number: int, part: Part) -> tuple[Shown, dict[str, Any] | None]:
+    """Return a part as it is shown, and the document that it was drawn from; an error takes its place."""
+    name = f"part-{number}"
+    try:
+        made = part.make(bot)
+    except TradebotError as error:
+        told = line("[red]error:[/] ") + Markup("{}").format(str(error))
+        step = Markup("<p>next: {}</p>").format(error.hint) if error.hint else Markup("")
+        return Shown(name, part.title, Markup('<p role="alert">{}</p>{}').format(told, step), part.wide), None
+    if not isinstance(made, Report):
+        return Shown(name, part.title, made, part.wide), None
+    report = made
+    return Shown(name, part.title, drawn(lambda console: report.render(console, report.data)), part.wide), (
+        report.document()
+    )

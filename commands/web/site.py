@@ -1,0 +1,146 @@
+"""The server behind `tradebot web`: its pages, the files they are made with, logging in, and news of changes."""
+
+from collections.abc import AsyncIterator, Collection
+from functools import partial
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from commands.top.reading import version
+from commands.web.contents import PAGES
+from commands.web.guard import Guard, Logins, TooManyError, came_from_form, held_by, local_path
+from commands.web.live import FullError, Live
+from commands.web.pages import Page, Query
+from commands.web.reading import Reader
+from tradebot import __version__
+from tradebot.adapters.text.redaction import hide
+from tradebot.errors import TradebotError
+
+STATIC = {
+    "site.css": "text/css",
+    "site.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
+    "lightweight-charts.js": "text/javascript",
+}
+KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
+LONGEST_QUERY, LONGEST_BODY = 200, 10_000
+
+
+class Site:
+    """Answers requests about one bot."""
+
+    def __init__(self, reader: Reader, logins: Logins, cookie: str, *, is_secure: bool) -> None:
+        self._reader, self._logins, self._cookie, self._secure = reader, logins, cookie, is_secure
+        self._live = Live(partial(version, reader.folder))
+        self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
+        self._templates = Environment(
+            loader=PackageLoader("commands.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+
+    def application(self, hosts: Collection[str]) -> ASGIApp:
+        """Return what answers under these names."""
+        routes = [
+            *(Route(page.path, partial(self._page, page)) for page in PAGES),
+            *(Route(f"/api/pages/{page.name}", partial(self._documents, page)) for page in PAGES),
+            Route("/login", self._login_page),
+            Route("/login", self._log_in, methods=["POST"]),
+            Route("/logout", self._log_out, methods=["POST"]),
+            Route("/live", self._events),
+            Route("/static/{version}/{name}", self._file),
+        ]
+        return Guard(
+            Starlette(routes=routes, exception_handlers={404: self._missing}),
+            self._logins,
+            hosts,
+            "https" if self._secure else "http",
+            self._cookie,
+        )
+
+    def _shown(self, template: str, status: int = 200, **values: object) -> Response:
+        page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
+        return HTMLResponse(hide(page), status)
+
+    def _page(self, page: Page, request: Request) -> Response:
+        query = _query(page, request)
+        try:
+            reading = self._reader.read(page, query)
+        except TradebotError as error:
+            return self._shown("unread.html", 503, page=page, error=error, csrf=_csrf(request))
+        return self._shown("page.html", page=page, reading=reading, query=query, csrf=_csrf(request))
+
+    def _documents(self, page: Page, request: Request) -> Response:
+        try:
+            return JSONResponse(list(self._reader.read(page, _query(page, request)).documents))
+        except TradebotError as error:
+            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+
+    def _login_page(self, request: Request) -> Response:
+        return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
+
+    async def _log_in(self, request: Request) -> Response:
+        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+            token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
+        try:
+            held = self._logins.log_in(token.strip())
+        except TooManyError as error:
+            return self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+        if held is None:
+            return self._shown("login.html", 403, to=to, wrong="That isn't the token.")
+        answer = RedirectResponse(to, 303)
+        answer.set_cookie(self._cookie, held, httponly=True, samesite="strict", secure=self._secure)
+        return answer
+
+    async def _log_out(self, request: Request) -> Response:
+        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+            if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
+                return PlainTextResponse("this form is too old: load the page again", 403)
+        self._logins.log_out(held_by(request.headers, self._cookie) or "")
+        return RedirectResponse("/login", 303)
+
+    async def _events(self, request: Request) -> Response:
+        events = self._live.events()
+        try:
+            first = await anext(events)
+        except FullError:
+            return PlainTextResponse("too many browsers listen", 503)
+        return StreamingResponse(_all(first, events), media_type="text/event-stream")
+
+    def _file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in STATIC:
+            return PlainTextResponse("no such file", 404)
+        return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
+
+    def _missing(self, request: Request, _: Exception) -> Response:
+        return self._shown("missing.html", 404, csrf=_csrf(request))
+
+
+def _csrf(request: Request) -> str:
+    session = request.scope.get("session")
+    return session.csrf if session else ""
+
+
+def _query(page: Page, request: Request) -> Query:
+    """Return what this page can be asked for and was, cut to a length."""
+    asked = {**request.query_params, **request.path_params}
+    names = {field.name for field in page.fields} | set(request.path_params)
+    return {name: value[:LONGEST_QUERY] for name, value in asked.items() if name in names and value}
+
+
+async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for event in events:
+        yield event

@@ -1,0 +1,98 @@
+"""`tradebot web`: serve pages about the bot on this machine."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOOPBACK, PORT, MOST_PORT = "127.0.0.1", 5000, 65_535
+LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
+
+
+class WebServed(Struct, frozen=True):
+    """Where the pages are, and since when which token is asked for.
+
+    `token` is only shown once, when it is made; otherwise it is None.
+    """
+
+    url: str
+    token: str | None
+    token_made_at: datetime
+
+
+@VERBS.command(
+    "web",
+    epilog="tradebot web\ntradebot web --port 5010 --new-token\n"
+    "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+)
+def web(
+    port: Annotated[int, typer.Option("--port", min=0, max=MOST_PORT, help="Port to listen on; 0 for a free one.")] = (
+        PORT
+    ),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = LOOPBACK,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate, as PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, as PEM.")] = None,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Make another token; the old one ends.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Serve pages about the bot on this machine.
+
+    Whoever has the token, which is shown once, can look at everything; and halt, answer requests for approval, and
+    note a trade. Nothing else can be done there. It reads the bot's own records, also while the bot doesn't run.
+    Any address but this machine's own needs a certificate and its key.
+    """
+    _require_tls(host, tls_cert, tls_key)
+    from commands.shared.service import listening, serve_on
+    from commands.shared.surface import opened_to_look
+    from commands.web.guard import Logins
+    from commands.web.reading import Reader
+    from commands.web.site import Site
+    from tradebot.adapters.state import service_token, state_folder
+
+    folder = state_folder.resolve(state_dir, os.environ).absolute()
+    with opened_to_look(str(folder), config) as bot:
+        known = bot.settings.health.hosts
+    with listening(host, port, "tradebot web --port 0") as listener:
+        token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
+        at = listener.getsockname()[1]
+        scheme = "https" if tls_cert else "http"
+        url = f"{scheme}://{'127.0.0.1' if host in LOOPBACKS else host}:{at}/"
+        site = Site(Reader(folder, config), Logins(kept.fits), f"tradebot-{at}", is_secure=tls_cert is not None)
+        names = {LOOPBACK, "localhost", "[::1]", host, *known}
+        finish(Report("web", WebServed(url, token, kept.at), _show), as_json)
+        serve_on(listener, site.application({f"{name.lower()}:{at}" for name in names}), tls_cert, tls_key)
+
+
+def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
+    """Raise OperatorError if the token would go over a network in the clear, or half of what TLS needs is given."""
+    example = "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"
+    if (cert is None) != (key is None):
+        raise OperatorError("a certificate and its key are only of use together", example)
+    for file in (cert, key):
+        if file is not None and not file.is_file():
+            raise OperatorError(f"{file} isn't a file that can be read", example)
+    if host not in LOOPBACKS and cert is None:
+        raise OperatorError(
+            f"on {host}, the token and everything shown would go over the network in the clear", example
+        )
+
+
+def _show(console: "Console", data: WebServed) -> None:
+    from commands.shared.times import when
+
+    console.print(f"The pages are at {data.url}", markup=False)
+    if data.token is None:
+        console.print(f"The token is the one of {when(data.token_made_at)}. Next: --new-token makes another one")
+    else:
+        console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)
