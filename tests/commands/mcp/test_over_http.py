@@ -98,4 +98,4 @@ def test_a_port_that_is_taken_is_named() -> None:
         listening("127.0.0.1", 0, "tradebot mcp --http 0") as taken,
         pytest.raises(OperatorError, match="can't be used: Address already in use"),
     ):
-        listening(taken.getsockname()[1])
+        listening("127.0.0.1", taken.getsockname()[1], "tradebot mcp --http 0")
