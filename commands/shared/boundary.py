@@ -31,6 +31,7 @@ KEPT_OTHERWISE: Mapping[str, str] = {
     "learn policy train": "nothing was kept; run the same command again",
     "learn policy walk": GOES_ON,
     "learn policy study": GOES_ON,
+    "learn policy judge": "nothing was written; run the same command again",
 }
 """What is left of verbs that have no state."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.backtest.options import Planned, Wish, planned, settings_of
+from commands.shared.plain import clean, note
 from tradebot.errors import OperatorError, word
 from tradebot.model.values import replace
 
@@ -14,7 +15,8 @@ FILL, SPREAD = "next-open", "spread_bps"
 def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[str, Any]) -> Planned:
     """Return what the options ask for, with this strategy alone in one root, and its market opened.
 
-    What a configuration sets for the strategy is kept where `section` doesn't say otherwise.
+    What a configuration sets for the strategy is kept where `section` doesn't say otherwise. What a file of bars lacks
+    is noted for the person, as a backtest does.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
     from tradebot.app.learning.environment import TIMETABLE
@@ -34,7 +36,11 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
         "strategies": {**off, strategy: dict(section)},
         "timetable": {str(job): times for job, times in TIMETABLE.items()},
     }
-    return planned(replace(wish, over=over))
+    made = planned(replace(wish, over=over))
+    for what, bars in (("rows left out", made.market.unused), ("bars missing", made.market.lacking)):
+        if bars:
+            note(f"{what}: {clean(bars)}")
+    return made
 
 
 def _root(universe: "list[str]", symbol: str | None) -> str:

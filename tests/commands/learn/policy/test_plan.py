@@ -45,6 +45,17 @@ def test_policy_is_planned_on_a_file_with_the_root_that_it_learns(tmp_path: Path
         planned_for(wish, "GC", "policy", TRAINING)
 
 
+def test_rows_of_a_file_that_cannot_be_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "mes.csv", [*rows(0), "2026-12-07T00:00:00Z,MESZ6,1,0,2,1,5"])
+    planned_for(
+        Wish(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start"),
+        None,
+        "policy",
+        TRAINING,
+    )
+    assert "rows left out: 1" in capsys.readouterr().err
+
+
 def test_file_without_the_root_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(CONFIGURATION.replace("MES", "MNQ"))
     path = written(tmp_path / "mes.csv", rows(0))
