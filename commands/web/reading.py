@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from commands.shared.surface import Report, identity, opened_to_look, show_traded_by
+from commands.shared.times import show_venue
 from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
 from commands.web.drawing import drawn, line
@@ -54,6 +55,7 @@ class Reader:
         self.folder, self._config = state_dir, config
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, ...], float, Reading]] = OrderedDict()
+        self._charts: OrderedDict[tuple[str, ...], tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
         self._stack = ExitStack()
         self._opened: tuple[tuple[object, ...], App] | None = None
 
@@ -85,11 +87,25 @@ class Reader:
                 tuple(document for _, document in parts if document is not None),
             )
 
+    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
+        """Return what a chart draws, read once for as long as nothing is recorded."""
+        name = (of.__name__, *asked)
+        seen = version(self.folder)
+        kept = self._charts.get(name)
+        if kept is None or kept[0] != seen:
+            with self.bot() as bot:
+                self._charts[name] = kept = seen, of(bot, *asked)
+            self._charts.move_to_end(name)
+            while len(self._charts) > KEPT:
+                self._charts.popitem(last=False)
+        return kept[1]
+
     @contextmanager
     def bot(self) -> Iterator[App]:
         """Yield the bot with connections of its own, opened anew if its configuration changed."""
         try:
             with closing(self._bot().twin()) as bot:
+                show_venue(bot.day)
                 show_traded_by(bot)
                 yield bot
         except (OSError, sqlite3.Error) as error:
@@ -123,6 +139,6 @@ def _shown(bot: App, number: int, part: Part) -> tuple[Shown, dict[str, Any] | N
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = made
-    return Shown(name, part.title, drawn(lambda console: report.render(console, report.data)), part.wide), (
-        report.document()
-    )
+    forms = Markup("").join(part.act(report) if part.act else ())
+    html = drawn(lambda console: report.render(console, report.data)) + forms
+    return Shown(name, part.title, html, part.wide), report.document()

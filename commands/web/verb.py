@@ -55,6 +55,7 @@ def web(
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, serve_on
     from commands.shared.surface import opened_to_look
+    from commands.web.acting import Acting
     from commands.web.guard import Logins
     from commands.web.reading import Reader
     from commands.web.site import Site
@@ -68,7 +69,8 @@ def web(
         at = listener.getsockname()[1]
         scheme = "https" if tls_cert else "http"
         url = f"{scheme}://{'127.0.0.1' if host in LOOPBACKS else host}:{at}/"
-        site = Site(Reader(folder, config), Logins(kept.fits), f"tradebot-{at}", is_secure=tls_cert is not None)
+        reader, acting, logins = Reader(folder, config), Acting(folder, config), Logins(kept.fits)
+        site = Site(reader, acting, logins, f"tradebot-{at}", is_secure=tls_cert is not None)
         names = {LOOPBACK, "localhost", "[::1]", host, *known}
         finish(Report("web", WebServed(url, token, kept.at), _show), as_json)
         serve_on(listener, site.application({f"{name.lower()}:{at}" for name in names}), tls_cert, tls_key)
