@@ -9,6 +9,7 @@ from rich.console import Console
 from commands import approvals, events, orders, positions
 from commands.approvals import ApprovalsData
 from commands.audit import verb as audit
+from commands.audit.report import show_findings
 from commands.config import diff
 from commands.config import verb as config
 from commands.events import Events
@@ -47,6 +48,10 @@ def _status(app: App) -> Report:
 
 def _needed(app: App) -> Report:
     """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records."""
+    return replace(_audit(app), render=show_findings)
+
+
+def _audit(app: App) -> Report:
     return audit.run(app, offline=True)
 
 
@@ -56,8 +61,8 @@ def _overview(_: Query) -> list[Part]:
         Part("Entries that wait for a yes", approvals.run, act=_answers),
         Part("How the bot is", _status),
         equity_part(),
-        Part("What became of today's candidates", lambda app: run_session(app, None, None, None, None)),
         Part("What runs next", lambda app: schedule.run(app, NEXT, None)),
+        Part("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
     ]
 
 
@@ -114,7 +119,7 @@ def _more(count: int, first: int, path: str) -> Markup:
 
 
 def _health(_: Query) -> list[Part]:
-    return [Part("Parts", health.run, wide=True), Part("Audit", _needed, wide=True)]
+    return [Part("Parts", health.run, wide=True), Part("Audit", _audit, wide=True)]
 
 
 def _schedule(_: Query) -> list[Part]:

@@ -15,7 +15,7 @@
 
   const addLine = (chart, line, pane, unit) => {
     const series = chart.addSeries(LightweightCharts.LineSeries, {
-      color: color(line.color), lineWidth: line.style === "solid" ? 2 : 1, lineStyle: styles[line.style],
+      lineType: pane === 0 && unit === "USD" ? 1 : 0, color: color(line.color), lineWidth: line.style === "solid" ? 2 : 1, lineStyle: styles[line.style],
       title: line.name, priceLineVisible: false, lastValueVisible: pane > 0 || unit === "%",
       priceFormat: unit === "%" ? { type: "custom", formatter: (value) => value.toFixed(2) + " %" } : undefined,
     }, pane);
