@@ -27,7 +27,7 @@ from commands.top.reading import version
 from commands.web.acting import Acting
 from commands.web.charting import candles, equity
 from commands.web.contents import PAGES
-from commands.web.guard import Guard, Logins, TooManyError, came_from_form, held_by, local_path
+from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
 from commands.web.live import FullError, Live
 from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader
@@ -43,7 +43,9 @@ STATIC = {
     "charts.js": "text/javascript",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
-LONGEST_QUERY, LONGEST_BODY = 200, 10_000
+LONGEST_QUERY = 200
+FORM = {"max_files": 0, "max_fields": 5, "max_part_size": LONGEST_BODY}
+"""What is read of a form."""
 
 
 class Site:
@@ -125,7 +127,7 @@ class Site:
         return Response(answer.text, answer.status, media_type=answer.kind)
 
     async def _act(self, request: Request) -> Response:
-        async with request.form(max_fields=10, max_part_size=LONGEST_BODY) as form:
+        async with request.form(**FORM) as form:
             given = {name: str(value) for name, value in form.items()}
         if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
@@ -135,16 +137,18 @@ class Site:
             return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
         return self._shown("done.html", done=done, error=None, csrf=_csrf(request))
 
-    def _login_page(self, request: Request) -> Response:
+    async def _login_page(self, request: Request) -> Response:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(**FORM) as form:
             token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
         try:
-            held = self._logins.log_in(token.strip())
+            held = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
-            return self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused = self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused.headers["Retry-After"] = str(error.wait_s)
+            return refused
         if held is None:
             return self._shown("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
@@ -152,7 +156,7 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(**FORM) as form:
             if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
                 return PlainTextResponse("this form is too old: load the page again", 403)
         self._logins.log_out(held_by(request.headers, self._cookie) or "")
@@ -166,13 +170,13 @@ class Site:
             return PlainTextResponse("too many browsers listen", 503)
         return StreamingResponse(_all(first, events), media_type="text/event-stream")
 
-    def _file(self, request: Request) -> Response:
+    async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
             return PlainTextResponse("no such file", 404)
         return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
 
-    def _missing(self, request: Request, _: Exception) -> Response:
+    async def _missing(self, request: Request, _: Exception) -> Response:
         return self._shown("missing.html", 404, csrf=_csrf(request))
 
 
