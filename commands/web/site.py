@@ -24,6 +24,7 @@ from commands.web.guard import Guard, Logins, TooManyError, came_from_form, held
 from commands.web.live import FullError, Live
 from commands.web.pages import Page, Query
 from commands.web.reading import Reader
+from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import TradebotError
@@ -33,6 +34,8 @@ STATIC = {
     "site.js": "text/javascript",
     "htmx.min.js": "text/javascript",
     "lightweight-charts.js": "text/javascript",
+    "what_if.js": "text/javascript",
+    "what_if.css": "text/css",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, LONGEST_BODY = 200, 10_000
@@ -137,7 +140,9 @@ def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | set(request.path_params)
-    return {name: value[:LONGEST_QUERY] for name, value in asked.items() if name in names and value}
+    return {
+        name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
+    }
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
