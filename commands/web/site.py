@@ -115,6 +115,8 @@ class Site:
         return RedirectResponse("/login", 303)
 
     async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return PlainTextResponse("")
         events = self._live.events()
         try:
             first = await anext(events)
