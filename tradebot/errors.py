@@ -1,6 +1,7 @@
 """All error classes and exit codes."""
 
 from enum import IntEnum
+from typing import Any
 
 LONGEST_WORD = 40
 
@@ -38,6 +39,16 @@ class TradebotError(Exception):
         self.hint = hint
         if code is not None:
             self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process raise it here: as it was, however it was made."""
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[TradebotError], args: tuple[Any, ...], fields: dict[str, Any]) -> TradebotError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 def one_line(error: TradebotError) -> str:

@@ -4,11 +4,11 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from markupsafe import Markup
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from commands.shared.hints import aimed
 from commands.shared.plain import NOBODY, Identity, clean
 from commands.shared.surface import Report, identity, opened_to_look, show_traded_by
-from commands.shared.times import for_reader
+from commands.shared.times import for_reader, show_venue
 from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
 from commands.web.drawing import drawn, line
@@ -24,8 +24,9 @@ from commands.web.pages import Page, Part, Query
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 
+Made = TypeVar("Made")
 KEPT = 50
-"""How many pages are kept as they were drawn last."""
+"""How many pages, and what charts draw, are kept as they were read last."""
 ANYWAY_S = 30.0
 """Ages grow even if nothing is recorded: so old a page is read again."""
 CONFIGURED_BY = ("tradebot.yaml",)
@@ -62,28 +63,40 @@ class Reader:
     def __init__(self, state_dir: Path, config: str | None) -> None:
         self.folder, self._config = state_dir, config
         self._lock = threading.Lock()
-        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, ...], float, Reading]] = OrderedDict()
+        self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+        self._kept: OrderedDict[Hashable, tuple[Hashable, float, Any]] = OrderedDict()
         self._opened: tuple[tuple[object, ...], App] | None = None
 
     def read(self, page: Page, query: Query) -> Reading:
         """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
-        asked = (page.name, *sorted(query.items()))
+        return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
+
+    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
+        """Return what a chart draws; raise TradebotError if the bot can't be read."""
+
+        def draw() -> dict[str, Any]:
+            with self.bot() as bot:
+                return of(bot, *asked)
+
+        return self._once((of, *asked), of, draw)
+
+    def _once(self, name: Hashable, turn: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made under a name, made again if something was recorded since, or it is old."""
         with self._lock:
-            turn = self._turns[page.name]
-        with turn:
+            mine = self._turns[turn]
+        with mine:
             seen, now_s = (version(self.folder), self._configured()), time.monotonic()
             with self._lock:
-                kept = self._kept.get(asked)
+                kept = self._kept.get(name)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
-                return kept[2]
-            reading = self._read(page, query)
+                return kept[2]  # type: ignore[no-any-return]
+            made = make()
             with self._lock:
-                self._kept[asked] = (seen, now_s, reading)
-                self._kept.move_to_end(asked)
+                self._kept[name] = (seen, now_s, made)
+                self._kept.move_to_end(name)
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            return reading
+            return made
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
@@ -102,6 +115,7 @@ class Reader:
     def bot(self) -> Iterator[App]:
         """Yield the bot with connections of its own, opened anew if its configuration changed."""
         with readable(), closing(self._bot().twin()) as bot:
+            show_venue(bot.day)
             show_traded_by(bot)
             yield bot
 
@@ -148,4 +162,6 @@ def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, R
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made
-    return Shown(name, part.title, drawn(lambda console: report.render(console, report.data)), part.wide), report
+    forms = Markup("").join(part.act(report) if part.act else ())
+    html = drawn(lambda console: report.render(console, report.data)) + forms
+    return Shown(name, part.title, html, part.wide), report

@@ -55,6 +55,7 @@ def web(
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, serve_on
     from commands.shared.surface import opened_to_look
+    from commands.web.acting import Acting
     from commands.web.guard import Logins
     from commands.web.reading import Reader
     from commands.web.site import Site
@@ -70,7 +71,8 @@ def web(
         url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
         # Cookies are shared by all ports of a name, unlike everything else of a page.
         cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
-        site = Site(Reader(folder, config), Logins(kept.fits), cookie, is_secure=tls_cert is not None)
+        reader, acting, logins = Reader(folder, config), Acting(folder, config), Logins(kept.fits)
+        site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
         finish(Report("web", WebServed(url, token, kept.at), _show), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())

@@ -32,7 +32,7 @@ SCRIPTS = (
     *("lost-reply", "partial-then-cancel", "rate-limited", "refused-changes", "rejected-later", "slow-venue"),
     *("stale-orders",),
 )
-TOLD = drawn("scripts", [], SCRIPTS, 3)
+TOLD = drawn("scripts", [], SCRIPTS, 2)
 
 
 def day() -> Day:

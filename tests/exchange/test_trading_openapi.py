@@ -14,7 +14,7 @@ from tests.tiers import drawn
 from tradebot.exchange.faces.trading.left_out import LEFT_OUT
 
 STEPS = 700
-SEEDS = [20250303, *drawn("trading sessions", [], range(60), 6)]
+SEEDS = [20250303, *drawn("trading sessions", [], range(60), 4)]
 PARAMETER = re.compile(r"\{[^}]+\}")
 CASH_FLOWS = ("ALL", "NONE", "CSD,DIV")
 KINDS = ("market", "limit", "stop", "stop_limit", "trailing_stop")

@@ -21,7 +21,7 @@ from tradebot.exchange.faults.book import Firing
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import ID_PREFIX
 
-SEEDS = drawn("brackets", [], range(1, 100_000), 25)
+SEEDS = drawn("brackets", [], range(1, 100_000), 15)
 LIED_TO = next(iter(drawn("lies at a gateway", [1], range(1, 100_000), 1)))
 EVERY_HOW_MANY = 8
 """Of the points that no order passes, one in so many is where a pass of the campaign is killed."""

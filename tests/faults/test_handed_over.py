@@ -165,10 +165,18 @@ def test_a_kill_of_either_side_during_the_hand_over_leaves_the_other_its_turn(bo
     for _ in range(KILLS // 3):
         killed = Serving(bot)
         killed.ran("evaluate-exits")
-        verb = bot.process("reconcile")
+        verb = bot.process("reconcile", "--json")
         time.sleep(chance.uniform(0, 1.0))
         killed.ends(signal.SIGKILL)
         code, out, err = ended(verb)
-        assert code == 0, (out, err)
+        # Killed just before it sends an order, `serve` leaves a promise that may still be on its way.
+        kinds = {finding["kind"] for finding in json.loads(out)["data"]["findings"]}
+        assert (code, kinds) in ((0, set()), (10, {"unresolved"})), (out, err)
         assert lock.holder(bot.folder, HELD) is None
         judge(bot, killed.lines)
+    with serving(bot) as serve:
+        for _ in range(2):
+            serve.ran("evaluate-exits", len(serve.lines))
+        code, out, err = ended(bot.process("reconcile"))
+        assert code == 0, (out, err)
+    judge(bot, serve.lines)

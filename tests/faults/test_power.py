@@ -17,7 +17,7 @@ from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
-SEEDS = drawn("power", [1], range(1, 41), 2)
+SEEDS = drawn("power", [1], range(1, 41), 1)
 BOTS, FOLDERS = 3, sized(1, 26)
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = ("journal-not-synced", "synchronous-off")

@@ -16,7 +16,7 @@ from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, in_campaigns, sized
 
-COUNT = sized(8, 13 * ROUND)
+COUNT = sized(8, 9 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
 AGAIN = ["--again", "88492", "--again", "88631"]
 """Schedules that once showed a fault: a gap whose end was forgotten, and a cancel that the exchange never made."""
@@ -71,7 +71,7 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "stops-replaced-by-looser-ones": 6,
     "old-stops-go-first": 30,
 }
-ELSEWHERE_COUNT = 5 * ROUND
+ELSEWHERE_COUNT = 4 * ROUND
 DECIDED_OTHERWISE = "is decided otherwise again"
 KEEPS_NOTHING = "halts-cancel-what-rests"
 SAMPLED = (

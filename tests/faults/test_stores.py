@@ -13,8 +13,8 @@ from tests.tiers import drawn
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("stores", [1], range(1, 22), 1)
-FOLDERS = 47
-"""So many are over seven thousand kills."""
+FOLDERS = 36
+"""So many are over five thousand kills."""
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
 
 

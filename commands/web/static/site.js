@@ -4,6 +4,8 @@
   const SILENCE_MS = 11000;
   const ANYWAY_MS = 30000;
   const AGAIN_MS = 3000;
+  const here = document.querySelector("nav [aria-current]");
+  if (here) here.closest("nav").scrollLeft = here.offsetLeft - 60;
   const lost = document.getElementById("lost");
   const live = () => document.querySelector("main[data-live]");
   if (!lost || !live()) return;
@@ -76,7 +78,7 @@
     events = new EventSource("/live");
     events.addEventListener("open", () => { hear(); if (missed) refresh(); missed = true; });
     events.addEventListener("beat", hear);
-    events.addEventListener("changed", () => { hear(); refresh(); });
+    events.addEventListener("changed", () => { hear(); refresh(); document.dispatchEvent(new Event("tradebot:changed")); });
     events.addEventListener("error", () => { void fail(events); });
   };
 

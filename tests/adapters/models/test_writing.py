@@ -49,6 +49,20 @@ def test_same_content_has_the_same_name_and_is_written_once(signed: Signed) -> N
     assert signed.write(constant([0.5])) != first
 
 
+def test_model_that_another_process_writes_at_the_same_moment_is_there_once(signed: Signed) -> None:
+    def beside(point: str) -> None:
+        if point == "models.name.before":
+            failpoint.hook = None
+            signed.write(PARTS)
+
+    failpoint.hook = beside
+    try:
+        name = signed.write(PARTS)
+    finally:
+        failpoint.hook = None
+    assert [path.name for path in signed.folder.iterdir()] == [name]
+
+
 def test_killed_at_each_point_it_leaves_nothing_that_can_be_loaded_or_all_of_it(signed: Signed) -> None:
     reached = list[str]()
     failpoint.hook = reached.append

@@ -84,7 +84,7 @@ def test_study_that_was_killed_at_any_write_tries_what_one_that_never_was_tries(
     assert len(spared) == TRIALS
     # In the middle of making it, of drawing a trial, and of keeping what came of it.
     sample = [2, many // 2, many // 2 + 1, many - 2]
-    for at in tiers.drawn(f"killed {sampler}", sample, range(many), 40):
+    for at in tiers.drawn(f"killed {sampler}", sample, range(many), 20):
         place = tmp_path / f"{at}.journal"
         die_in_turn(place, space_of(sampler), at)
         die_in_turn(place, space_of(sampler), 0)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from commands.web.acting import Acting
 from commands.web.guard import Logins
 from commands.web.reading import Reader
 from commands.web.site import Site
@@ -31,7 +32,7 @@ def logins(clock: Clock | None = None) -> Logins:
 
 def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False) -> Site:
     """Return the application's maker for a bot's folder."""
-    return Site(reader or Reader(folder, None), logins(), COOKIE, is_secure=is_secure)
+    return Site(reader or Reader(folder, None), Acting(folder, None), logins(), COOKIE, is_secure=is_secure)
 
 
 def browser(made: Site, token: str | None = TOKEN) -> TestClient:

@@ -1,5 +1,6 @@
 """Write a signed model as a folder that is there as a whole or not at all, named by its content."""
 
+import errno
 import os
 import shutil
 import time
@@ -83,10 +84,7 @@ def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
 
 def _put(draft: Path, place: Path, content: Mapping[str, bytes]) -> None:
     """Give a draft its name, unless the same model has it already; OperatorError if something else has."""
-    if not place.exists():
-        with around("models.name"):
-            draft.rename(place)
-        sync_folder(place.parent)
+    if not place.exists() and _named(draft, place):
         return
     with around("models.drop_draft"):
         shutil.rmtree(draft)
@@ -103,6 +101,19 @@ def _put(draft: Path, place: Path, content: Mapping[str, bytes]) -> None:
         f"{place} is there already, and isn't what was signed",
         f"look at it, then remove it: rm -r {quote(str(place))}",
     )
+
+
+def _named(draft: Path, place: Path) -> bool:
+    """Give a draft its name, and return whether that worked: another process may just have written the same model."""
+    try:
+        with around("models.name"):
+            draft.rename(place)
+    except OSError as taken:
+        if taken.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    sync_folder(place.parent)
+    return True
 
 
 def _remove_leftovers(folder: Path) -> None:

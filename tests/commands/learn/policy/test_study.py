@@ -331,7 +331,6 @@ def assert_same(one: Path, other: Path, *places: tuple[str, ...]) -> None:
         assert both[0] == both[1]
 
 
-KILLS = 2
 STILL = ("weekday_cosine", "days_to_roll", "volume_high")
 """Features that don't change in so few sessions."""
 
@@ -347,16 +346,16 @@ def short_in(folder: Path) -> tuple[str, ...]:
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-def test_study_that_trains_and_is_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Path) -> None:
+def test_study_that_trains_and_is_killed_ends_as_one_that_never_was(tmp_path: Path) -> None:
     chance = random.Random(tiers.seed() or 0)  # noqa: S311 - any moment will do
     places = [short_in(tmp_path / name) for name in ("killed", "spared")]
-    for _ in range(KILLS):
-        program = forked.start(("learn", "policy", "study", *places[0], "--workers", "2"))
-        time.sleep(chance.uniform(2.0, 12.0))
-        program.kill()
-        program.communicate()
+    program = forked.start(("learn", "policy", "study", *places[0], "--workers", "2"))
+    time.sleep(chance.uniform(2.0, 12.0))
+    program.kill()
+    program.communicate()
     for place in places:
-        assert said_by("learn", "policy", "study", *place).code == 0
+        said = said_by("learn", "policy", "study", *place)
+        assert said.code == 0, said.err
     assert_same(tmp_path / "killed", tmp_path / "spared", *places)
     rows = data_of(study(*places[0], "--json"))["tried"]
     assert {one["settings"]["size"] for one in rows} == {1, 2}
