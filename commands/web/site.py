@@ -31,6 +31,7 @@ from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, 
 from commands.web.live import FullError, Live
 from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader
+from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import TradebotError
@@ -41,6 +42,8 @@ STATIC = {
     "htmx.min.js": "text/javascript",
     "lightweight-charts.js": "text/javascript",
     "charts.js": "text/javascript",
+    "what_if.js": "text/javascript",
+    "what_if.css": "text/css",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, MOST_FIELDS = 200, 10
@@ -189,7 +192,9 @@ def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
-    return {name: value[:LONGEST_QUERY] for name, value in asked.items() if name in names and value}
+    return {
+        name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
+    }
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
