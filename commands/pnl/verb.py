@@ -51,6 +51,7 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 
 def cut_of(by: str) -> "Cut":
+    """Return by what profit is divided; raise OperatorError for an unknown word."""
     from tradebot.errors import ExitCode, word
     from tradebot.views.performance.pnl import Cut
 
