@@ -11,7 +11,7 @@ import pytest
 
 from tests.exchange.worlds import KEYS, World, open_world
 from tradebot.exchange.engine.life import reject
-from tradebot.exchange.page.document import MOST_ORDERS
+from tradebot.exchange.page.orders import MOST_ORDERS
 from tradebot.exchange.page.recent import MOST_LINES, about, duration
 from tradebot.exchange.times import HOUR, MINUTE, SECOND
 
