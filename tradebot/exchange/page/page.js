@@ -81,29 +81,34 @@ function tick(move) {
 // Do what a command does, by the same request: the exchange's log can't tell one from the other.
 async function act(method, path, body, told, patience = PATIENCE_MS) {
   if (busy || !page) return false;
+  // While an exchange plays a long tick it answers nobody, which doesn't mean that it is gone.
   busy = true;
   document.body.classList.add("busy");
-  let result = "", failed = true;
+  const headers = {"X-Exchange-Page": page.key, ...(body === null ? {} : {"Content-Type": "application/json"}), ...(token ? {"X-Exchange-Token": token} : {})};
+  let answer = null, reply = null;
   try {
-    const headers = {"X-Exchange-Page": page.key, ...(body === null ? {} : {"Content-Type": "application/json"}), ...(token ? {"X-Exchange-Token": token} : {})};
-    const answer = await fetch(path, {method, headers, body, cache: "no-store", signal: AbortSignal.timeout(patience)});
-    const reply = await answer.json();
-    failed = !answer.ok;
-    if (failed) {
-      result = [reply.message || `The exchange refused: ${answer.status}`, reply.hint].filter(Boolean).join(" \u2013 ");
-      if (answer.status === 403 && result.includes("X-Exchange-Token")) at("proof").hidden = false;
-    }
-    while (asking) await new Promise(go => setTimeout(go, 20));
-    await refresh();
-    if (!failed) result = told(reply);
-  } catch (error) {
-    result = "The exchange didn't answer, so it isn't known whether it did this. The log shows it.";
-  }
+    answer = await fetch(path, {method, headers, body, cache: "no-store", signal: AbortSignal.timeout(patience)});
+    reply = await answer.json();
+  } catch (error) { answer = null; }
   busy = false;
   document.body.classList.remove("busy");
-  at("result").className = failed ? "bad" : "";
-  say("result", result);
-  return !failed;
+  while (asking) await new Promise(go => setTimeout(go, 20));
+  await refresh();
+  const done = answer !== null && answer.ok;
+  if (done) tell(told(reply));
+  else if (answer === null) tell("The exchange didn't answer, so it isn't known whether it did this. Look at its log before you try again.", true);
+  else tell([reply.message || `The exchange refused: ${answer.status}`, reply.hint].filter(Boolean).join(" \u2013 "), true);
+  if (answer?.status === 403 && reply.message?.includes("X-Exchange-Token")) askForToken();
+  return done;
+}
+function tell(text, bad = false) {
+  at("result").className = bad ? "bad" : "";
+  document.body.classList.toggle("told", text !== "");
+  say("result", text);
+}
+function askForToken() {
+  at("proof").hidden = false;
+  at("token").focus();
 }
 function arm(script) {
   return act("POST", FAULTS, JSON.stringify({script}), reply => `Switched on: ${reply.armed.map(rule => rule.name).join(", ")}.`);
@@ -169,7 +174,7 @@ function order(order, several) {
   const history = order.id ? press(`life ${order.id}`, "link", is ? "Close" : "Life", () => choose(is ? "" : order.id)) : "";
   if (history) {
     history.setAttribute("aria-expanded", String(is));
-    history.setAttribute("aria-label", `Life of the order to ${order.side} ${size(order)} ${order.symbol}`);
+    history.setAttribute("aria-label", `${is ? "Close the life" : "Life"} of the order to ${order.side} ${size(order)} ${order.symbol}`);
   }
   const row = make("tr", "",
     scoped("row", "", make("b", order.side === "buy" ? "up" : "down", order.side), ` ${size(order)} `, make("b", "", order.symbol),
@@ -184,7 +189,7 @@ function order(order, several) {
 }
 function choose(id) {
   chosen.order = id;
-  refresh(true);
+  return refresh(true);
 }
 function was(it) {
   if (it.fill_qty !== null) return `${shares(it.fill_qty)} at ${price(it.price)}`;
@@ -269,9 +274,9 @@ async function readyMade() {
   const {scripts} = await answer.json();
   const summaries = new Map(scripts.map(one => [one.name, one.summary])), select = at("ready");
   select.replaceChildren(...scripts.map(one => { const option = make("option", "", one.name); option.value = one.name; return option; }));
-  const tell = () => say("summary", summaries.get(select.value) || "");
-  select.addEventListener("change", tell);
-  tell();
+  const explain = () => say("summary", summaries.get(select.value) || "");
+  select.addEventListener("change", explain);
+  explain();
 }
 
 function printed(it) {
@@ -329,6 +334,7 @@ function lost(is) {
 }
 let again = false;
 async function refresh(insist = false) {
+  if (busy) return;
   if (asking) { again = again || insist; return; }
   asking = true;
   clearTimeout(timer);
@@ -346,7 +352,12 @@ async function refresh(insist = false) {
   if (!document.hidden) timer = setTimeout(refresh, every);
 }
 at("account").addEventListener("change", event => { chosen.account = event.target.value; refresh(true); });
-at("find").addEventListener("submit", event => { event.preventDefault(); choose(at("order").value.trim()); });
+at("find").addEventListener("submit", async event => {
+  event.preventDefault();
+  await choose(at("order").value.trim());
+  document.querySelector(".life .inside")?.scrollIntoView({block: "nearest"});
+});
+at("heard").addEventListener("click", () => tell(""));
 at("kind").addEventListener("change", () => page && tape(page));
 at("arm").addEventListener("submit", event => { event.preventDefault(); arm(at("ready").value); });
 at("write").addEventListener("submit", async event => { event.preventDefault(); if (await arm(at("script").value)) at("script").value = ""; });
@@ -355,7 +366,7 @@ at("proof").addEventListener("submit", event => {
   token = at("token").value.trim();
   at("token").value = "";
   at("proof").hidden = true;
-  say("result", "Now do again what was refused.");
+  tell("Now do again what was refused.");
 });
 document.addEventListener("visibilitychange", () => document.hidden ? clearTimeout(timer) : refresh());
 readyMade().catch(() => say("summary", "The list of ready-made faults couldn't be loaded. Reload the page."));
