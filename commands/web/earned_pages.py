@@ -59,13 +59,16 @@ def _trades(query: Query) -> list[Part]:
         return (
             Markup('<p class="links">The newest first: {}</p>').format(places)
             if count > ROWS
-            else Markup("<p>All.</p>")
+            else Markup("<p>All of them are above.</p>")
         )
 
     return [
         Part("Trades", some, wide=True),
         Part("Rows", earlier),
-        Part("Where profit came from", lambda app: pnl.run(app, Cut(query.get("by", "strategy")), _choice(query))),
+        Part(
+            "Where profit came from",
+            lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+        ),
         Part("Note a trade", _note_form),
     ]
 
@@ -148,12 +151,14 @@ def _backtest(query: Query) -> list[Part]:
     ]
 
 
+BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRATEGY))
+"""By what profit may be divided, the usual one first."""
 TRADES = (
     *SPAN,
     *WHOSE,
     Field("reason", "Closed by rule"),
     Field("state", "State", (ANY, "open", "closed")),
-    Field("by", "Profit by", tuple(cut.value for cut in Cut)),
+    Field("by", "Profit by", BY),
 )
 PAGES = (
     Page("trades", "/trades", "Trades", _trades, TRADES, hidden=("from_row",)),

@@ -27,10 +27,11 @@ from commands.top.reading import version
 from commands.web.acting import Acting
 from commands.web.charting import candles, equity
 from commands.web.contents import PAGES
-from commands.web.guard import Guard, Logins, TooManyError, came_from_form, held_by, local_path
+from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
 from commands.web.live import FullError, Live
 from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader
+from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import TradebotError
@@ -41,9 +42,11 @@ STATIC = {
     "htmx.min.js": "text/javascript",
     "lightweight-charts.js": "text/javascript",
     "charts.js": "text/javascript",
+    "what_if.js": "text/javascript",
+    "what_if.css": "text/css",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
-LONGEST_QUERY, LONGEST_BODY = 200, 10_000
+LONGEST_QUERY, MOST_FIELDS = 200, 10
 
 
 class Site:
@@ -125,7 +128,7 @@ class Site:
         return Response(answer.text, answer.status, media_type=answer.kind)
 
     async def _act(self, request: Request) -> Response:
-        async with request.form(max_fields=10, max_part_size=LONGEST_BODY) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             given = {name: str(value) for name, value in form.items()}
         if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
@@ -135,16 +138,18 @@ class Site:
             return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
         return self._shown("done.html", done=done, error=None, csrf=_csrf(request))
 
-    def _login_page(self, request: Request) -> Response:
+    async def _login_page(self, request: Request) -> Response:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
         try:
-            held = self._logins.log_in(token.strip())
+            held = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
-            return self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused = self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused.headers["Retry-After"] = str(error.wait_s)
+            return refused
         if held is None:
             return self._shown("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
@@ -152,13 +157,15 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
                 return PlainTextResponse("this form is too old: load the page again", 403)
         self._logins.log_out(held_by(request.headers, self._cookie) or "")
         return RedirectResponse("/login", 303)
 
     async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return PlainTextResponse("")
         events = self._live.events()
         try:
             first = await anext(events)
@@ -166,13 +173,13 @@ class Site:
             return PlainTextResponse("too many browsers listen", 503)
         return StreamingResponse(_all(first, events), media_type="text/event-stream")
 
-    def _file(self, request: Request) -> Response:
+    async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
             return PlainTextResponse("no such file", 404)
         return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
 
-    def _missing(self, request: Request, _: Exception) -> Response:
+    async def _missing(self, request: Request, _: Exception) -> Response:
         return self._shown("missing.html", 404, csrf=_csrf(request))
 
 
@@ -185,7 +192,9 @@ def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
-    return {name: value[:LONGEST_QUERY] for name, value in asked.items() if name in names and value}
+    return {
+        name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
+    }
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

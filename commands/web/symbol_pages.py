@@ -11,6 +11,7 @@ from commands.positions import Positions
 from commands.shared.days import Span
 from commands.shared.surface import Report
 from commands.trades import verb as trades
+from commands.web import what_if
 from commands.web.charting import candles_part
 from commands.web.pages import Page, Part, Query
 from commands.why_no_orders import verb as why_no_orders
@@ -29,6 +30,7 @@ def _symbol(query: Query) -> list[Part]:
         Part("Position", lambda app: _position(app, name), wide=True),
         Part("Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, Span())),
         Part("The session so far", lambda app: run_span(app, name, Span(session=True), None)),
+        *what_if.parts(query, name),
         Part("Trades", lambda app: trades.run(app, Choice(symbol=name)), wide=True),
         Part("Orders", lambda app: _orders(app, name), wide=True),
     ]
@@ -60,5 +62,5 @@ PAGES = (
     Page(
         "symbols", "/symbols", "Symbols", lambda query: [Part("Universe, and what was ever traded", _known, wide=True)]
     ),
-    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, is_listed=False),
+    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, hidden=("session", "at"), is_listed=False),
 )

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -63,6 +64,12 @@ class Asking:
     def __exit__(self, *raised: object) -> None:
         self._closing.close()
 
+    def instead(self, changes: Changes) -> "Asking":
+        """Return what decides with other changes, and shares what was read until now; it ends when this one does."""
+        other = copy(self)
+        other.changes, other._known = changes, {}
+        return other
+
     def recorded(self, head: CycleRecord) -> Recorded:
         """Return what is kept of a pass; RecordError if nothing is, or if it can't be used."""
         return self.read(self.body(head))
@@ -113,8 +120,7 @@ def run(
 
     OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
     """
-    if app.folder.kind == BACKTEST:
-        raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
+    require_records(app)
     changes = changes_of(app, typed)
     name = known_symbol(app, symbol) if symbol else None
     with Asking(app, changes) as asking:
@@ -126,8 +132,14 @@ def run(
     return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 
 
+def require_records(app: App) -> None:
+    """Raise OperatorError for a backtest: of its passes nothing is kept."""
+    if app.folder.kind == BACKTEST:
+        raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
+
+
 def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
-    head, moved = _head(asking, symbol, session, at)
+    head, moved = asked_pass(asking, symbol, session, at)
     try:
         recorded = asking.recorded(head)
         require_held(asking.changes, held_in(recorded))
@@ -170,10 +182,8 @@ def not_kept(head: CycleRecord, why: str) -> OperatorError:
     return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", hint)
 
 
-def _head(
-    asking: Asking, symbol: str | None, session: str | None, at: str | None
-) -> tuple[CycleRecord, datetime | None]:
-    """Return the pass that is asked about, and the time that it is moved to, if it is."""
+def asked_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> Asked:
+    """Return the pass that is asked about; OperatorError if none was recorded by then."""
     app, changes = asking.app, asking.changes
     facts, day = app.recorded, session_asked(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()

@@ -1,0 +1,248 @@
+"""What if a threshold had been another: sliders on a recorded pass, and what `why-no-orders --what-if` says of it."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from rich.console import Console
+
+from commands.shared.days import Span, span_of
+from commands.shared.plain import clean
+from commands.shared.surface import Report
+from commands.shared.times import CLOCK, stamp, when, zone
+from commands.web.pages import Field, Page, Part, Query
+from commands.web.sliders import Slider, Sliders, sliders_of
+from commands.why_no_orders import verb, what_if
+from commands.why_no_orders.asked import session_asked
+from commands.why_no_orders.others import run_all, run_session
+from tradebot import __version__
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+from tradebot.model.text import counted
+
+PREFIX = "if."
+"""Before the name of a setting in the address of a page: what it is changed to."""
+MOST_CHANGES = 40
+SPANS = ("session", "2h", "1d", "5d", "30d")
+SESSION, AT = Field("session", "Session", "date"), Field("at", "Pass at", "time")
+ANSWER = "/what-if"
+NOTHING = Markup(
+    "<p>Nothing is changed yet, so every candidate ends where it ended. Move a slider, or type a value: the pass is "
+    "decided again from its record.</p>"
+)
+TALLEST, LEAST = 22, 4
+HEIGHT = TALLEST + LEAST
+"""The height of the bars above a slider, in pixels: even without an order there is a tick."""
+
+
+def is_change(name: str) -> bool:
+    """Return True for what says in the address of a page that a setting is changed."""
+    return name.startswith(PREFIX)
+
+
+def parts(query: Query, symbol: str | None = None) -> list[Part]:
+    """Return the sliders for the pass that is asked for, or for a symbol in it, and what would be decided then."""
+    return [
+        Part("What if a threshold had been another", lambda app: _sliders(app, query, symbol)),
+        Part("Decided again", lambda app: _answer(app, query, symbol)),
+    ]
+
+
+def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
+    """Return what the verb says of the changes, with the command line that says the same."""
+    typed = _typed(app, query, symbol)
+    if not typed:
+        return NOTHING
+    # The pass is named, so that the command says the same once there are later ones.
+    session, at = _pass(app, query, symbol)
+    report = what_if.run(app, symbol, typed, session=session, at=at, span=Span())
+    words = ["tradebot", "why-no-orders", *([symbol] if symbol else [])]
+    words += ["--session", session, "--at", at]
+    words += [part for change in typed for part in ("--what-if", change)]
+
+    def show(console: Console, data: object) -> None:
+        report.render(console, data)
+        console.print(f"The same on a command line: {clean(shlex.join(words))}", markup=False, style="dim")
+
+    return Report(report.verb, report.data, show, report.exit_code, report.whose)
+
+
+def _typed(app: App, query: Query, symbol: str | None) -> list[str]:
+    """Return the changes as they are typed; a form has all values, of which those in force change nothing."""
+    given = {name.removeprefix(PREFIX): text for name, text in query.items() if is_change(name)}
+    if len(given) > MOST_CHANGES:
+        raise OperatorError(f"{len(given)} settings are changed at once", f"change {MOST_CHANGES} at most")
+    if len(given) > 1:
+        force = {one.key: one.force for one in sliders_of(app, symbol, query.get("session"), query.get("at")).sliders}
+        given = {name: text for name, text in given.items() if name not in force or not _equal(text, force[name])}
+    return [f"{name}={text}" for name, text in given.items()]
+
+
+def _pass(app: App, query: Query, symbol: str | None) -> tuple[str, str]:
+    """Return the session and the time of the pass that is asked for: the last one of a session, or of all."""
+    head = sliders_of(app, symbol, query.get("session"), query.get("at")).asked.head
+    return str(head.session), stamp(head.at, CLOCK) + ("Z" if zone() == "UTC" else "")
+
+
+def _equal(text: str, force: str) -> bool:
+    number = _number(text)
+    return number is not None and number == Decimal(force)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
+    """Return a form with a slider for each threshold, which also works as a form with a number for each."""
+    found = sliders_of(app, symbol, query.get("session"), query.get("at"))
+    session, at = _pass(app, query, symbol)
+    asked = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
+    address = f"{ANSWER}?{urlencode(asked, quote_via=quote)}"
+    files = Markup(
+        '<link rel="stylesheet" href="/static/{0}/what_if.css"><script src="/static/{0}/what_if.js" defer></script>'
+    ).format(__version__)
+    kept = Markup("").join(
+        Markup('<input type="hidden" name="{}" value="{}">').format(name, text)
+        for name, text in query.items()
+        if not is_change(name)
+    )
+    return Markup(
+        '{}<form class="what-if" method="get" action="" data-answer="{}"><p>{}</p>{}{}'
+        '<p class="buttons"><button>Decide again</button> <button type="button" class="quiet" data-all>'
+        'Everything as it was</button></p><p class="said" role="status"></p></form>'
+    ).format(files, address, _about(found, symbol), kept, _groups(found, query))
+
+
+def _about(found: Sliders, symbol: str | None) -> str:
+    whose = f" about {clean(symbol)}" if symbol else ""
+    sent = "" if symbol else f", with {counted(found.orders, 'order')}"
+    return (
+        f"The pass at {when(found.asked.head.at)}{sent}. Each stop is a value with which it would have decided "
+        f"otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
+    )
+
+
+def _groups(found: Sliders, query: Query) -> Markup:
+    refusing = [one for one in found.sliders if one.refused]
+    others = [one for one in found.sliders if not one.refused]
+    shown = Markup("").join(_slider(one, number, query) for number, one in enumerate(refusing))
+    if not found.sliders:
+        return Markup("<p>The pass compared nothing with a threshold here.</p>")
+    if not refusing:
+        shown = Markup("<p>No threshold refused anything.</p>")
+    if not others:
+        return shown
+    is_open = " open" if any(PREFIX + one.key in query for one in others) else ""
+    rest = Markup("").join(_slider(one, number, query) for number, one in enumerate(others, len(refusing)))
+    return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
+        shown, is_open, counted(len(others), "threshold"), rest
+    )
+
+
+def _slider(one: Slider, number: int, query: Query) -> Markup:
+    text = query.get(PREFIX + one.key, one.force)
+    value = _number(text)
+    place = one.nearest(Decimal(one.force) if value is None else value)
+    stop = one.stops[place]
+    said = _said(one, place) if value == Decimal(stop.value) else ""
+    refused = f", refused {one.refused}" if one.refused else ""
+    options = Markup("").join(
+        Markup('<option value="{}" label="{}">').format(each.value, _said(one, at))
+        for at, each in enumerate(one.stops)
+    )  # fmt: skip
+    return Markup(
+        '<div class="slider" data-force="{force}">'
+        '<label for="if-{n}">{key}</label><span class="about">{question}{refused}</span>'
+        '<div class="track">{bars}<input type="range" id="range-{n}" min="0" max="{last}" step="1" value="{place}" '
+        'aria-label="{key}" aria-valuetext="{said}"></div>'
+        '<input type="number" id="if-{n}" name="{name}" value="{text}" step="any" list="stops-{n}" '
+        'aria-describedby="said-{n}"><output id="said-{n}" for="if-{n} range-{n}">{said}</output>'
+        '<button type="button" class="quiet" aria-label="{key} as it was">as it was: {shown}</button>'
+        '<datalist id="stops-{n}">{options}</datalist></div>'
+    ).format(
+        n=number, key=clean(one.key), question=clean(one.question), refused=refused, bars=_bars(one),
+        last=len(one.stops) - 1, place=place, said=said, name=PREFIX + one.key, text=text, force=one.force,
+        shown=one.shown, options=options,
+    )  # fmt: skip
+
+
+def _said(one: Slider, place: int) -> str:
+    """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
+    return ", ".join(_words(one, place))
+
+
+def _words(one: Slider, place: int) -> Iterator[str]:
+    stop = one.stops[place]
+    yield stop.shown
+    if stop.value == one.force:
+        yield "as it was"
+    elif stop.orders is not None:
+        yield f"alone: {counted(stop.orders, 'order')}"
+
+
+def _bars(one: Slider) -> Markup:
+    """Return a bar for each stop, as high as there are orders then; without it, a tick."""
+    most, last = max(stop.orders or 0 for stop in one.stops), len(one.stops) - 1
+    height = HEIGHT if most else LEAST
+    lines = Markup("").join(
+        Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"{3}/>').format(
+            round(100 * place / last, 2), height, height - LEAST - round(TALLEST * (stop.orders or 0) / (most or 1)),
+            Markup(' class="force"') if stop.value == one.force else "",
+        )
+        for place, stop in enumerate(one.stops)
+    )  # fmt: skip
+    return Markup('<svg height="{}" aria-hidden="true">{}</svg>').format(height, lines)
+
+
+def _span(query: Query) -> Span | None:
+    """Return the span that is asked for; None for one session."""
+    since = query.get("since")
+    return None if since in (None, SPANS[0]) else span_of(None, since)
+
+
+def _summed_up(app: App, query: Query) -> Report:
+    span = _span(query)
+    return run_session(app, None, query.get("session"), None, None) if span is None else run_all(app, span, None)
+
+
+def _of_the_pass(app: App, query: Query) -> Report:
+    session, at = query.get("session"), query.get("at")
+    if session is None and at is None:
+        return verb.run(app, None, Span())
+    return run_session(app, None, *_pass(app, query, None), None)
+
+
+def _by_symbol(app: App, query: Query) -> Report:
+    span = _span(query)
+    if span is not None:
+        return verb.run_by_symbol(app, span, None)
+    day = session_asked(app, query.get("session"))
+    return verb.run_by_symbol(app, Span(), str(day) if day else None)
+
+
+def _funnel(query: Query) -> Sequence[Part]:
+    span = query.get("since")
+    over = "The session" if span in (None, SPANS[0]) else f"The last {span}"
+    return [
+        Part(over, lambda app: _summed_up(app, query)),
+        Part("One pass", lambda app: _of_the_pass(app, query)),
+        *parts(query),
+        Part(f"{over}, by symbol", lambda app: _by_symbol(app, query), wide=True),
+    ]
+
+
+def _alone(query: Query) -> Sequence[Part]:
+    return [Part("Decided again", lambda app: _answer(app, query, query.get("symbol")), wide=True)]
+
+
+PAGES = (
+    Page("funnel", "/funnel", "Funnel", _funnel, (SESSION, AT, Field("since", "Over", SPANS))),
+    Page("what-if", ANSWER, "What if", _alone, (SESSION, AT, Field("symbol", "Symbol")), is_listed=False),
+)
