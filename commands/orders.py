@@ -62,7 +62,7 @@ def run(app: "App", *, every: bool, last: int) -> Report:
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
     shown = tuple(chosen[-last:])
     data = Orders(shown, len(rows), len(chosen) - len(shown))
-    return Report("orders", data, lambda console, _: _render(console, data, every))
+    return Report("orders", data, lambda console, shown: _render(console, shown, every))
 
 
 def joined(intents: "Sequence[IntentRecord]", orders: "Iterable[Order]") -> tuple[list[OrderRow], Iterable[bool]]:

@@ -59,16 +59,16 @@ def show(console: "Console", data: "Audited", whose: Identity) -> None:
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     console.print(f"  {span_of}{asked}; nothing was changed")
     console.print(f"  {counts(data.states)}")
-    if data.findings:
-        console.print(f"What to fix, most urgent first ({counted(len(data.findings), 'finding')}):")
-    _findings(console, data)
+    show_findings(console, data)
     console.print(table(data.judgments, with_next=False))
 
 
-def _findings(console: "Console", data: "Audited") -> None:
+def show_findings(console: "Console", data: "Audited") -> None:
+    """Print the findings alone, each with its command."""
     if not data.findings:
         console.print(f"[green]Nothing to fix[/green]: {data.states['OK']} of {len(data.judgments)} subjects are OK.")
         return
+    console.print(f"What to fix, most urgent first ({counted(len(data.findings), 'finding')}):")
     for rank, (command, items) in enumerate(_tasks(data.findings).items(), 1):
         console.print(f"{rank:>2}. {command}", markup=False)
         for item in items:

@@ -17,6 +17,7 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tradebot.app.wiring import App
     from tradebot.ports.world import Progress
     from tradebot.views.performance.report import AccountReport
     from tradebot.views.performance.report import Report as Data
@@ -38,12 +39,21 @@ Symbol = Annotated[
 
 def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
     """Report one bot, or two side by side."""
-    from commands.report.screen import render
-    from tradebot.views.performance.report import Report as Data
-
     asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
         read = [_read(folder, file, choice, progress) for folder, file in asked]
+    return _reported(read, choice)
+
+
+def run_here(app: "App", choice: "Choice") -> Report:
+    """Report a bot that is open."""
+    return _reported([_read_here(app, str(app.folder.path), choice, lambda done, total: None)], choice)
+
+
+def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
+    from commands.report.screen import render
+    from tradebot.views.performance.report import Report as Data
+
     accounts, days = tuple(account for account, _, _ in read), choice.days
     at = max((at for _, at, _ in read if at), default=None)
     data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
@@ -53,10 +63,16 @@ def run(folders: Sequence[str], state_dir: str | None, config: str | None, choic
 def _read(
     folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
 ) -> "tuple[AccountReport, datetime | None, Identity]":
+    with opened(folder, config) as bot:
+        return _read_here(bot, folder or str(bot.folder.path), choice, progress)
+
+
+def _read_here(
+    app: "App", place: str, choice: "Choice", progress: "Progress"
+) -> "tuple[AccountReport, datetime | None, Identity]":
     from commands.report.reading import read
 
-    with opened(folder, config) as bot:
-        return *read(bot, folder or str(bot.folder.path), choice, progress), identity(bot)
+    return *read(app, place, choice, progress), identity(app)
 
 
 @VERBS.command(

@@ -30,10 +30,11 @@ _VERB = r"(?:(?:exchange|journal|config|strategy|live|notify|drill) )?[a-z]+(?:-
 _OPTION = (
     rf" --state-dir {_PATH}| --(?:mode|since|speed) [\w-]+| --[a-z][a-z-]*(?:[ =]{_VALUE})?| [A-Z]{{2,}}[A-Z0-9._]*"
 )
-_COMMAND = rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:{_NAMING}|{_VERB})(?:{_OPTION})*"
+COMMAND = rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:{_NAMING}|{_VERB})(?:{_OPTION})*"
+"""A command with its options, as texts suggest it."""
 _OF_THE_SHELL = r"\b(?:chmod \S+|mv \S+|(?:ls|df) -\w+|touch|kill -\w+) \S+|\btimedatectl set-ntp true\b"
 _MEASURED = r"\b\d[\d,.-]*(?: \d\d)?(?::\d\d){0,2} (?:ET|UTC|USD|s|min|h)\b"
-WORD = rf"(?:{_COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*"
+WORD = rf"(?:{COMMAND}|{_OF_THE_SHELL}|{_MEASURED}|\S)+\s*"
 """What stays on one line: a word, a number with its unit, a moment with its zone, or a command with its options."""
 
 

@@ -1,17 +1,27 @@
-"""Serve HTTP until a signal ends it."""
+"""Serve HTTP until a signal ends it, whoever connects and however slowly they ask."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tradebot.errors import OperatorError
 
-LAST_ANSWERS_S = 2
+LAST_ANSWERS_S, ENDED_S = 1, 2
+"""How long answers may still be sent once a signal came, and when whatever answers then is canceled."""
+REQUEST_S = 10.0
+"""How long a request may take to arrive, from its first byte or the connection to its last byte."""
+GONE_S = 30
+"""How long a connection lasts whose other end takes nothing that is sent to it."""
+MOST_CONNECTIONS = 200
+LONGEST_HEAD = 16_384
 
 
 class Service(uvicorn.Server):
@@ -27,12 +37,55 @@ class Service(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let the last answers be sent, then close what is still open: streams, and connections that nobody uses."""
+        asyncio.get_running_loop().call_later(LAST_ANSWERS_S, self._close)
+        await super().shutdown(sockets)
+
+    def _close(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport:
+                connection.transport.abort()
+
+
+class Patience(H11Protocol):
+    """A connection that ends unless its requests arrive in time, and at once if there are too many others."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        self._wait_or_not()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request, or all of it."""
+        super().data_received(data)
+        self._wait_or_not()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._wait_or_not()
+
+    def _wait_or_not(self) -> None:
+        waits = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing()
+        if waits and self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_S, self.transport.abort)
+        elif not waits and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
 
 def listening(host: str, port: int, other: str) -> socket.socket:
     """Return a socket that listens at an address, port 0 for a free one; OperatorError, whose next step is `other`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_S * 1000)
     try:
         listener.bind((host, port))
         listener.listen()
@@ -45,7 +98,10 @@ def listening(host: str, port: int, other: str) -> socket.socket:
 def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, key: Path | None = None) -> None:
     """Serve until SIGINT or SIGTERM; OperatorError if the certificate and its key can't be used."""
     settings = uvicorn.Config(
-        app, access_log=False, log_level="warning", timeout_graceful_shutdown=LAST_ANSWERS_S, server_header=False,
+        app, http=Patience, ws="none", access_log=False, log_level="warning", server_header=False,
+        timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,
+        # A header that anybody can send would name another address as the one that a request came from.
+        proxy_headers=False,
         ssl_certfile=cert, ssl_keyfile=str(key) if key else None,
     )  # fmt: skip
     try:

@@ -65,6 +65,11 @@ def stamp(at: datetime, form: str = SECOND) -> str:
     return at.astimezone(UTC if _Reader.in_utc else _zone()).strftime(form)
 
 
+def local(at: datetime) -> float:
+    """Return a moment as seconds since 1970 by the reader's clock: for drawings, which know no time zones."""
+    return at.astimezone(UTC if _Reader.in_utc else _zone()).replace(tzinfo=UTC).timestamp()
+
+
 def zone() -> str:
     """Return the name of the zone in which times are shown."""
     if _Reader.in_utc or _zone() is UTC:

@@ -82,7 +82,7 @@ def drawn(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | N
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
     history, series, fills = (
         read_history(app),
-        _series(app, symbol, first, last, as_of),
+        series_around(app, symbol, first, last, as_of),
         _fills(app, trades, symbol, as_of),
     )
     plans = [planned(app, history, each, fills) for each in trades]
@@ -100,7 +100,7 @@ def _fills(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime) -
     ]
 
 
-def _series(app: App, symbol: str, first: datetime, last: datetime, as_of: datetime) -> Series:
+def series_around(app: App, symbol: str, first: datetime, last: datetime, as_of: datetime) -> Series:
     """Return the bars around a span; raise OperatorError if there are none."""
     timeframe = MINUTES if last - first <= FEW else DAY
     around = AROUND[timeframe]

@@ -1,7 +1,7 @@
 """Draw what a verb prints as HTML: the same words and figures, as paragraphs and tables instead of lines."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from typing import Any
 
@@ -10,13 +10,16 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from commands.shared.console import Screen
-from commands.shared.plain import clean_lines
+from commands.shared.hints import PROGRAM, PURPOSES
+from commands.shared.plain import COMMAND, clean, clean_lines
 from commands.shared.tables import Column, Table
 from tradebot.adapters.text.redaction import hide
 
 WIDTH = 200
 """Nothing is wrapped to it: it only lets a verb show all that it shows on a wide terminal."""
 INDENT = re.compile(r" *")
+VERBS = "|".join(sorted((verb for verbs in PURPOSES.values() for verb in verbs), reverse=True))
+COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{VERBS})\b){COMMAND}")
 
 
 class Sheet(Screen):
@@ -61,11 +64,17 @@ class Sheet(Screen):
             yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
 
     def inline(self, text: Text) -> Markup:
-        """Return a text in its colors, without anything secret."""
-        return Markup("").join(self._spans(text))
+        """Return a text in its colors, its commands marked as such, without anything secret."""
+        ends = [place for found in COMMANDS.finditer(text.plain) for place in found.span()]
+        parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
+        )
 
     def _spans(self, text: Text) -> Iterator[Markup]:
-        text = text.copy()
+        if not text.spans and not text.style:
+            yield escape(hide(clean_lines(text.plain)))
+            return
         text.end = ""
         for piece, style, _ in text.render(self):
             shown = escape(hide(clean_lines(piece)))
@@ -76,23 +85,27 @@ class Sheet(Screen):
     def _table(self, table: Table) -> Markup:
         rows = [[self._cell(cell) for cell in cells] for cells, _ in table.rows]
         kept = [place for place, _ in enumerate(table.columns) if any(row[place].plain for row in rows)]
-        head = Markup("").join(_heading(table.columns[place]) for place in kept) if table.header else ""
+        if not kept:
+            return Markup("")
+        columns = [table.columns[place] for place in kept]
         body = Markup("\n").join(
-            Markup("<tr{}>{}</tr>").format(_styled(style), Markup("").join(self._cells(table.columns, kept, row)))
+            Markup("<tr{}>{}</tr>").format(_styled(style), Markup("").join(self._cells([row[place] for place in kept])))
             for row, (_, style) in zip(rows, table.rows, strict=True)
         )
+        head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
         top = Markup("<thead><tr>{}</tr></thead>").format(head) if table.header else ""
-        return Markup('<div class="scroll" tabindex="0"><table>{}<tbody>{}</tbody></table></div>').format(top, body)
+        return Markup(
+            '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
+            '<table class="{}">{}<tbody>{}</tbody></table></div>'
+        ).format(_kinds(columns), top, body)
 
     def _cell(self, cell: str | Text) -> Text:
         return self.render_str(cell) if isinstance(cell, str) else cell
 
-    def _cells(self, columns: Sequence[Column], kept: Iterable[int], row: Sequence[Text]) -> Iterator[Markup]:
-        for number, place in enumerate(kept):
-            shown = Markup("<br>").join(self.inline(line) for line in row[place].split("\n", allow_blank=True))
-            kind = Markup(' class="{}"').format(_kind(columns[place])) if _kind(columns[place]) else ""
-            tag, scope = ("th", Markup(' scope="row"')) if number == 0 else ("td", "")
-            yield Markup("<{}{}{}>{}</{}>").format(tag, scope, kind, shown, tag)
+    def _cells(self, row: Sequence[Text]) -> Iterator[Markup]:
+        for number, cell in enumerate(row):
+            shown = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
+            yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(shown)
 
 
 def drawn(draw: Callable[[Console], None]) -> Markup:
@@ -108,13 +121,10 @@ def line(markup: str) -> Markup:
     return sheet.inline(sheet.render_str(markup))
 
 
-def _heading(column: Column) -> Markup:
-    kind = Markup(' class="{}"').format(_kind(column)) if _kind(column) else ""
-    return Markup('<th scope="col"{}>{}</th>').format(kind, hide(column.name))
-
-
-def _kind(column: Column) -> str:
-    return "n" if column.is_number else "s" if column.is_sentence else ""
+def _kinds(columns: Sequence[Column]) -> str:
+    """Return which columns hold numbers, and which sentences: said once, as each cell would say it a thousand times."""
+    kinds = ("n" if column.is_number else "s" if column.is_sentence else "" for column in columns)
+    return " ".join(f"{kind}{place}" for place, kind in enumerate(kinds, 1) if kind)
 
 
 def _styled(style: str) -> Markup | str:

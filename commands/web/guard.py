@@ -4,9 +4,12 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from hmac import compare_digest
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -19,10 +22,14 @@ from tradebot.errors import OperatorError
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600
 """How many browsers may be logged in at once, and for how long after they last looked."""
 MOST_WRONG, WRONG_S = 5, 60.0
-"""How many wrong tokens are checked in how many seconds: then nobody is let in until the first of them is that old."""
+"""How many wrong tokens are checked in how many seconds: then who sent them waits until the first is that old."""
+MOST_ADDRESSES = 1_000
+"""Of how many addresses wrong tokens are remembered; all addresses of this machine count as one."""
 LOOKS = frozenset({"GET", "HEAD"})
-OPEN = ("/login", "/static/")
+LOGIN, STATIC = "/login", "/static/"
 """Paths that anybody may ask for."""
+LONGEST_BODY = 10_000
+"""So many bytes are read of what a form sends."""
 API, LIVE = "/api/", "/live"
 """Paths that are asked for by programs: they get an error instead of the page to log in at."""
 HEADERS: Mapping[str, str] = {
@@ -45,7 +52,7 @@ class Session(Struct):
 
 
 class TooManyError(OperatorError):
-    """Too many wrong tokens of late; `wait_s` is how long nobody can log in."""
+    """Too many wrong tokens of late from one address; `wait_s` is how long nobody can log in from there."""
 
     def __init__(self, wait_s: int) -> None:
         super().__init__("too many wrong tokens", f"wait {wait_s} seconds, then try again")
@@ -58,21 +65,31 @@ class Logins:
     def __init__(self, fits: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._fits, self._clock = fits, clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def log_in(self, token: str) -> str | None:
+    def log_in(self, token: str, address: str) -> str | None:
         """Return what a new session's cookie holds, None if the token is wrong; TooManyError after too many."""
-        now = self._clock()
-        if len(self._wrong) == MOST_WRONG and now - self._wrong[0] < WRONG_S:
-            raise TooManyError(int(WRONG_S - (now - self._wrong[0])) + 1)
-        if not self._fits(token):
-            self._wrong.append(now)
+        if not self._is_right(token, address):
             return None
         held = secrets.token_urlsafe(32)
-        self._sessions[_digest(held)] = Session(secrets.token_urlsafe(32), now)
+        self._sessions[_digest(held)] = Session(secrets.token_urlsafe(32), self._clock())
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return held
+
+    def _is_right(self, token: str, address: str) -> bool:
+        now, whose = self._clock(), _neighborhood(address)
+        wrong = self._wrong.get(whose, deque(maxlen=MOST_WRONG))
+        if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
+            raise TooManyError(int(WRONG_S - (now - wrong[0])) + 1)
+        if self._fits(token):
+            return True
+        wrong.append(now)
+        self._wrong[whose] = wrong
+        self._wrong.move_to_end(whose)
+        while len(self._wrong) > MOST_ADDRESSES:
+            self._wrong.popitem(last=False)
+        return False
 
     def session(self, held: str) -> Session | None:
         """Return the session of a cookie, and note that it looked; None if there is none or it is over."""
@@ -91,15 +108,10 @@ class Logins:
         """End a session."""
         self._sessions.pop(_digest(held), None)
 
-    def has_token(self, authorization: str) -> bool:
+    def has_token(self, authorization: str, address: str) -> bool:
         """Return whether a program's header has the token; TooManyError after too many wrong ones."""
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        held = self.log_in(token.strip())
-        if held is not None:
-            self.log_out(held)
-        return held is not None
+        return scheme.lower() == "bearer" and self._is_right(token.strip(), address)
 
 
 class Guard:
@@ -136,21 +148,39 @@ class Guard:
             return PlainTextResponse("this server isn't known by that name: see tradebot web --help", 421)
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
             return PlainTextResponse("this came from a page of another server", 403)
-        if any(path.startswith(each) for each in OPEN):
+        if method not in LOOKS and (long := _too_long(headers)) is not None:
+            return long
+        if path == LOGIN or path.startswith(STATIC):
             return None
         held = held_by(headers, self._cookie)
         scope["session"] = session = self._logins.session(held) if held else None
-        return None if session else self._without_session(path, method, headers)
+        return None if session else self._without_session(scope, headers)
 
-    def _without_session(self, path: str, method: str, headers: Headers) -> Response | None:
+    def _without_session(self, scope: Scope, headers: Headers) -> Response | None:
+        path, looks = scope["path"], scope["method"] in LOOKS
         try:
-            if path.startswith(API) and method in LOOKS and self._logins.has_token(headers.get("authorization", "")):
+            if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
                 return None
         except TooManyError as error:
             return PlainTextResponse(str(error), 429, {"Retry-After": str(error.wait_s)})
-        if path.startswith((API, LIVE)) or method not in LOOKS:
+        if path.startswith((API, LIVE)) or not looks:
             return PlainTextResponse("log in first, or give the token", 401, {"WWW-Authenticate": "Bearer"})
-        return RedirectResponse(f"/login?to={quote(path)}", 303)
+        asked = scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{asked}' if asked else quote(path), safe='')}", 303)
+
+
+def came(scope: Scope) -> str:
+    """Return the address that a request came from; empty if it isn't known."""
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
+def _too_long(headers: Headers) -> Response | None:
+    """Refuse what is longer than any form of ours, by its head: the server reads no more than that says."""
+    length = headers.get("content-length", "")
+    if not length.isdecimal():
+        return PlainTextResponse("say how long it is", HTTPStatus.LENGTH_REQUIRED)
+    long = len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY
+    return PlainTextResponse("this is too long", HTTPStatus.REQUEST_ENTITY_TOO_LARGE) if long else None
 
 
 def held_by(headers: Headers, cookie: str) -> str | None:
@@ -164,7 +194,7 @@ def held_by(headers: Headers, cookie: str) -> str | None:
 
 def came_from_form(session: Session | None, csrf: str) -> bool:
     """Return whether a form was one of this session's own pages."""
-    return session is not None and compare_digest(session.csrf, csrf)
+    return session is not None and compare_digest(session.csrf.encode(), csrf.encode(errors="surrogatepass"))
 
 
 def local_path(path: str) -> str:
@@ -174,3 +204,10 @@ def local_path(path: str) -> str:
 
 def _digest(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _neighborhood(address: str) -> str:
+    """Return whom an address stands for: a machine has many addresses of its own."""
+    with suppress(ValueError):
+        return "" if ip_address(address).is_loopback else address
+    return ""

@@ -1,6 +1,6 @@
 """What a page is: parts, each made of what a verb reports, under a title."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -12,12 +12,20 @@ Query = Mapping[str, str]
 """What was asked for in the address of a page, by name."""
 
 
+CSRF = "\x02csrf\x02"
+"""Stands for what the forms of a session send back. Text from outside has no control characters."""
+
+
 class Part(NamedTuple):
-    """A part of a page; what it is made of may be the report of a verb, or HTML of our own."""
+    """A part of a page; what it is made of may be the report of a verb, or HTML of our own.
+
+    `act` makes forms of a report.
+    """
 
     title: str
     make: Callable[[App], Report | Markup]
     wide: bool = False
+    act: Callable[[Report], Iterable[Markup]] | None = None
 
 
 class Field(NamedTuple):
@@ -29,11 +37,22 @@ class Field(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: its name, its path, its title, its parts, and what can be asked for. Some aren't in the navigation."""
+    """A page: its name, its path, its title, its parts, and what can be asked for, some of it only by links.
+
+    Some pages aren't in the navigation. One that isn't `live` takes long to read, so it is read when it is loaded.
+    """
 
     name: str
     path: str
     title: str
     parts: Callable[[Query], Sequence[Part]]
     fields: Sequence[Field] = ()
+    hidden: Sequence[str] = ()
     is_listed: bool = True
+    is_live: bool = True
+
+
+def number_in(query: Query, name: str, usual: int) -> int:
+    """Return a whole number that was asked for; the usual one for anything else."""
+    text = query.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else usual

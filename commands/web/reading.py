@@ -3,16 +3,20 @@
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
+from msgspec.structs import replace
 
+from commands.shared.hints import aimed
+from commands.shared.plain import NOBODY, Identity, clean
 from commands.shared.surface import Report, identity, opened_to_look, show_traded_by
+from commands.shared.times import for_reader, show_venue
 from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
 from commands.web.drawing import drawn, line
@@ -37,72 +41,109 @@ class Shown(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and their documents."""
+    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and their reports."""
 
     at: datetime
     head: Markup
     state: str
     old: str
     parts: tuple[Shown, ...]
-    documents: tuple[dict[str, Any], ...]
+    reports: tuple[Report, ...]
+
+    @property
+    def documents(self) -> tuple[dict[str, Any], ...]:
+        """The documents that the verbs print with --json, of each part that a verb reported."""
+        return tuple(report.document() for report in self.reports)
 
 
 class Reader:
-    """Reads the pages of one bot, one page at a time."""
+    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow one only holds up itself."""
 
     def __init__(self, state_dir: Path, config: str | None) -> None:
         self.folder, self._config = state_dir, config
         self._lock = threading.Lock()
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, ...], float, Reading]] = OrderedDict()
-        self._stack = ExitStack()
+        self._charts: OrderedDict[tuple[str, ...], tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
         self._opened: tuple[tuple[object, ...], App] | None = None
 
     def read(self, page: Page, query: Query) -> Reading:
         """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
         asked = (page.name, *sorted(query.items()))
         with self._lock:
-            seen, now_s = version(self.folder), time.monotonic()
-            kept = self._kept.get(asked)
+            turn = self._turns[page.name]
+        with turn:
+            seen, now_s = (version(self.folder), self._configured()), time.monotonic()
+            with self._lock:
+                kept = self._kept.get(asked)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
                 return kept[2]
             reading = self._read(page, query)
-            self._kept[asked] = (seen, now_s, reading)
-            self._kept.move_to_end(asked)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            with self._lock:
+                self._kept[asked] = (seen, now_s, reading)
+                self._kept.move_to_end(asked)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
             return reading
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
             status, whose = status_of(bot), identity(bot)
-            parts = [_shown(bot, number, part) for number, part in enumerate(page.parts(query))]
+            parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
                 old(status),
                 tuple(shown for shown, _ in parts),
-                tuple(document for _, document in parts if document is not None),
+                tuple(report for _, report in parts if report is not None),
             )
+
+    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
+        """Return what a chart draws, read once for as long as nothing is recorded."""
+        name = (of.__name__, *asked)
+        with self._lock:
+            turn = self._turns[of.__name__]
+        with turn:
+            seen, kept = version(self.folder), self._charts.get(name)
+            if kept is None or kept[0] != seen:
+                with self.bot() as bot:
+                    self._charts[name] = kept = seen, of(bot, *asked)
+                self._charts.move_to_end(name)
+                while len(self._charts) > KEPT:
+                    self._charts.popitem(last=False)
+            return kept[1]
 
     @contextmanager
     def bot(self) -> Iterator[App]:
         """Yield the bot with connections of its own, opened anew if its configuration changed."""
-        try:
-            with closing(self._bot().twin()) as bot:
-                show_traded_by(bot)
-                yield bot
-        except (OSError, sqlite3.Error) as error:
-            raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
+        with readable(), closing(self._bot().twin()) as bot:
+            show_venue(bot.day)
+            show_traded_by(bot)
+            yield bot
+
+    def _configured(self) -> tuple[object, ...]:
+        files = [self.folder / name for name in CONFIGURED_BY] + ([Path(self._config)] if self._config else [])
+        return tuple(_changed(path) for path in files)
 
     def _bot(self) -> App:
-        files = [self.folder / name for name in CONFIGURED_BY] + ([Path(self._config)] if self._config else [])
-        seen = tuple(_changed(path) for path in files)
-        if self._opened is None or self._opened[0] != seen:
-            self._stack.close()
-            self._opened = None
-            self._opened = seen, self._stack.enter_context(opened_to_look(str(self.folder), self._config))
-        return self._opened[1]
+        """Return the bot to make twins of: it is closed at once, as its connections are of use in this thread alone."""
+        seen = self._configured()
+        with self._lock:
+            if self._opened is None or self._opened[0] != seen:
+                self._opened = None
+                with opened_to_look(str(self.folder), self._config) as bot:
+                    self._opened = seen, bot
+            return self._opened[1]
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raise UnreadableError for what no verb expects: files that are gone, damaged, or locked by others for long."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
 
 
 def _changed(path: Path) -> int | None:
@@ -111,18 +152,19 @@ def _changed(path: Path) -> int | None:
     return None
 
 
-def _shown(bot: App, number: int, part: Part) -> tuple[Shown, dict[str, Any] | None]:
-    """Return a part as it is shown, and the document that it was drawn from; an error takes its place."""
+def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | None]:
+    """Return a part as it is shown, and the report that it was drawn from; an error takes its place."""
     name = f"part-{number}"
     try:
-        made = part.make(bot)
+        with readable():
+            made = part.make(bot)
     except TradebotError as error:
-        told = line("[red]error:[/] ") + Markup("{}").format(str(error))
-        step = Markup("<p>next: {}</p>").format(error.hint) if error.hint else Markup("")
+        told = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
+        step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
         return Shown(name, part.title, Markup('<p role="alert">{}</p>{}').format(told, step), part.wide), None
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
-    report = made
-    return Shown(name, part.title, drawn(lambda console: report.render(console, report.data)), part.wide), (
-        report.document()
-    )
+    report = replace(made, whose=whose) if made.whose == NOBODY else made
+    forms = Markup("").join(part.act(report) if part.act else ())
+    html = drawn(lambda console: report.render(console, report.data)) + forms
+    return Shown(name, part.title, html, part.wide), report

@@ -1,11 +1,13 @@
 """The server behind `tradebot web`: its pages, the files they are made with, logging in, and news of changes."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
@@ -18,11 +20,16 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from commands import positions
+from commands.serve.web import look
+from commands.serve.web_pages import health
 from commands.top.reading import version
+from commands.web.acting import Acting
+from commands.web.charting import candles, equity
 from commands.web.contents import PAGES
-from commands.web.guard import Guard, Logins, TooManyError, came_from_form, held_by, local_path
+from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
 from commands.web.live import FullError, Live
-from commands.web.pages import Page, Query
+from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader
 from commands.web.what_if import is_change
 from tradebot import __version__
@@ -34,18 +41,21 @@ STATIC = {
     "site.js": "text/javascript",
     "htmx.min.js": "text/javascript",
     "lightweight-charts.js": "text/javascript",
+    "charts.js": "text/javascript",
     "what_if.js": "text/javascript",
     "what_if.css": "text/css",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
-LONGEST_QUERY, LONGEST_BODY = 200, 10_000
+LONGEST_QUERY = 200
+FORM = {"max_files": 0, "max_fields": 5, "max_part_size": LONGEST_BODY}
+"""What is read of a form."""
 
 
 class Site:
     """Answers requests about one bot."""
 
-    def __init__(self, reader: Reader, logins: Logins, cookie: str, *, is_secure: bool) -> None:
-        self._reader, self._logins, self._cookie, self._secure = reader, logins, cookie, is_secure
+    def __init__(self, reader: Reader, acting: Acting, logins: Logins, cookie: str, *, is_secure: bool) -> None:
+        self._reader, self._acting, self._logins, self._cookie, self._secure = reader, acting, logins, cookie, is_secure
         self._live = Live(partial(version, reader.folder))
         self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
         self._templates = Environment(
@@ -57,7 +67,15 @@ class Site:
         """Return what answers under these names."""
         routes = [
             *(Route(page.path, partial(self._page, page)) for page in PAGES),
-            *(Route(f"/api/pages/{page.name}", partial(self._documents, page)) for page in PAGES),
+            *(
+                Route(f"/api/pages/{page.path.strip('/') or page.name}", partial(self._documents, page))
+                for page in PAGES
+            ),
+            Route("/api/chart/equity", partial(self._chart, equity)),
+            Route("/api/chart/candles/{symbol:path}", partial(self._chart, candles)),
+            Route("/api/positions", self._positions),
+            Route("/api/sre/health", self._health),
+            Route("/act", self._act, methods=["POST"]),
             Route("/login", self._login_page),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
@@ -74,7 +92,7 @@ class Site:
 
     def _shown(self, template: str, status: int = 200, **values: object) -> Response:
         page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
-        return HTMLResponse(hide(page), status)
+        return HTMLResponse(hide(page).replace(CSRF, str(values.get("csrf", ""))), status)
 
     def _page(self, page: Page, request: Request) -> Response:
         query = _query(page, request)
@@ -90,16 +108,50 @@ class Site:
         except TradebotError as error:
             return JSONResponse({"error": str(error), "next": error.hint}, 503)
 
-    def _login_page(self, request: Request) -> Response:
+    def _chart(self, of: Callable[..., Any], request: Request) -> Response:
+        try:
+            return JSONResponse(self._reader.chart(of, *request.path_params.values()))
+        except TradebotError as error:
+            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+
+    def _positions(self, request: Request) -> Response:
+        try:
+            with self._reader.bot() as bot:
+                return JSONResponse(positions.run(bot).document())
+        except TradebotError as error:
+            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+
+    def _health(self, request: Request) -> Response:
+        try:
+            with self._reader.bot() as bot:
+                answer = health(look(bot))
+        except TradebotError as error:
+            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+        return Response(answer.text, answer.status, media_type=answer.kind)
+
+    async def _act(self, request: Request) -> Response:
+        async with request.form(**FORM) as form:
+            given = {name: str(value) for name, value in form.items()}
+        if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
+            return PlainTextResponse("this form is too old: load the page again", 403)
+        try:
+            done = await run_in_threadpool(self._acting.act, given)
+        except TradebotError as error:
+            return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
+        return self._shown("done.html", done=done, error=None, csrf=_csrf(request))
+
+    async def _login_page(self, request: Request) -> Response:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(**FORM) as form:
             token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
         try:
-            held = self._logins.log_in(token.strip())
+            held = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
-            return self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused = self._shown("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
+            refused.headers["Retry-After"] = str(error.wait_s)
+            return refused
         if held is None:
             return self._shown("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
@@ -107,7 +159,7 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        async with request.form(max_fields=5, max_part_size=LONGEST_BODY) as form:
+        async with request.form(**FORM) as form:
             if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
                 return PlainTextResponse("this form is too old: load the page again", 403)
         self._logins.log_out(held_by(request.headers, self._cookie) or "")
@@ -121,13 +173,13 @@ class Site:
             return PlainTextResponse("too many browsers listen", 503)
         return StreamingResponse(_all(first, events), media_type="text/event-stream")
 
-    def _file(self, request: Request) -> Response:
+    async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in STATIC:
             return PlainTextResponse("no such file", 404)
         return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
 
-    def _missing(self, request: Request, _: Exception) -> Response:
+    async def _missing(self, request: Request, _: Exception) -> Response:
         return self._shown("missing.html", 404, csrf=_csrf(request))
 
 
@@ -139,7 +191,7 @@ def _csrf(request: Request) -> str:
 def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
-    names = {field.name for field in page.fields} | set(request.path_params)
+    names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
     return {
         name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
     }

@@ -55,6 +55,7 @@ def web(
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, serve_on
     from commands.shared.surface import opened_to_look
+    from commands.web.acting import Acting
     from commands.web.guard import Logins
     from commands.web.reading import Reader
     from commands.web.site import Site
@@ -66,12 +67,20 @@ def web(
     with listening(host, port, "tradebot web --port 0") as listener:
         token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
         at = listener.getsockname()[1]
-        scheme = "https" if tls_cert else "http"
-        url = f"{scheme}://{'127.0.0.1' if host in LOOPBACKS else host}:{at}/"
-        site = Site(Reader(folder, config), Logins(kept.fits), f"tradebot-{at}", is_secure=tls_cert is not None)
-        names = {LOOPBACK, "localhost", "[::1]", host, *known}
+        scheme, usual = ("https", 443) if tls_cert else ("http", 80)
+        url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
+        # Cookies are shared by all ports of a name, unlike everything else of a page.
+        cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
+        reader, acting, logins = Reader(folder, config), Acting(folder, config), Logins(kept.fits)
+        site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
+        names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
         finish(Report("web", WebServed(url, token, kept.at), _show), as_json)
-        serve_on(listener, site.application({f"{name.lower()}:{at}" for name in names}), tls_cert, tls_key)
+        hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
+        serve_on(listener, site.application(hosts), tls_cert, tls_key)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:

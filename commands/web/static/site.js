@@ -36,7 +36,7 @@
   const events = new EventSource("/live");
   const hear = () => { heard = Date.now(); show(false); };
   events.addEventListener("beat", hear);
-  events.addEventListener("changed", () => { hear(); refresh(); });
+  events.addEventListener("changed", () => { hear(); refresh(); document.dispatchEvent(new Event("tradebot:changed")); });
   events.addEventListener("error", () => show(true));
   let was = false;
   events.addEventListener("open", () => { hear(); if (was) refresh(); was = true; });

@@ -35,7 +35,7 @@ def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -
     (tmp_path / MCP_TOKEN).write_bytes(text.encode("latin-1"))
     with pytest.raises(OperatorError, match=r"mcp\.token can't be read") as damaged:
         kept(tmp_path, MCP_TOKEN)
-    assert damaged.value.hint == "Run the same command with --new-token"
+    assert damaged.value.hint == "tradebot mcp --http PORT --new-token"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from secrets import token_urlsafe
 from typing import NamedTuple
 
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.state_folder import cannot_write, write_durably
+from tradebot.adapters.state.state_folder import MCP_TOKEN, WEB_TOKEN, cannot_write, write_durably
 from tradebot.errors import OperatorError
 
+AGAIN = {MCP_TOKEN: "tradebot mcp --http PORT --new-token", WEB_TOKEN: "tradebot web --new-token"}
+"""What makes another token, by the file of its digest."""
 BYTES = 32
 """So much chance needs no slow digest: nobody can try that many tokens."""
 
@@ -46,7 +48,7 @@ def kept(folder: Path, name: str) -> ServiceToken | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"{path} can't be read: {error}", "Run the same command with --new-token") from error
+        raise OperatorError(f"{path} can't be read: {error}", AGAIN[name]) from error
 
 
 def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:

@@ -1,0 +1,66 @@
+"""The pages of symbols: what was seen of one, what the bot did there, and why it did or didn't trade."""
+
+from decimal import Decimal
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from commands import orders, positions
+from commands.orders import Orders
+from commands.positions import Positions
+from commands.shared.days import Span
+from commands.shared.surface import Report
+from commands.trades import verb as trades
+from commands.web import what_if
+from commands.web.charting import candles_part
+from commands.web.pages import Page, Part, Query
+from commands.why_no_orders import verb as why_no_orders
+from commands.why_no_orders.others import run_span
+from tradebot.app.wiring import App
+from tradebot.model.values import replace
+from tradebot.views.performance.trade_row import Choice
+
+MOST_ORDERS = 1_000
+
+
+def _symbol(query: Query) -> list[Part]:
+    name = query.get("symbol", "")
+    return [
+        candles_part(name),
+        Part("Position", lambda app: _position(app, name), wide=True),
+        Part("Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, Span())),
+        Part("The session so far", lambda app: run_span(app, name, Span(session=True), None)),
+        *what_if.parts(query, name),
+        Part("Trades", lambda app: trades.run(app, Choice(symbol=name)), wide=True),
+        Part("Orders", lambda app: _orders(app, name), wide=True),
+    ]
+
+
+def _position(app: App, symbol: str) -> Report:
+    report = positions.run(app)
+    data: Positions = report.data
+    rows = tuple(row for row in data.positions if row.symbol == symbol)
+    gain = sum((row.unrealized_usd for row in rows if row.unrealized_usd is not None), Decimal(0))
+    own = tuple(trade for trade in data.trades if trade.symbol == symbol)
+    return replace(report, data=replace(data, positions=rows, unrealized_usd=gain, trades=own))
+
+
+def _orders(app: App, symbol: str) -> Report:
+    report = orders.run(app, every=True, last=MOST_ORDERS)
+    data: Orders = report.data
+    return replace(report, data=replace(data, orders=tuple(row for row in data.orders if row.symbol == symbol)))
+
+
+def _known(app: App) -> Markup:
+    traded = {trade.symbol for trade in trades.run(app, Choice()).data.trades}
+    names = sorted({*app.rules.universe, *traded, *(row.symbol for row in positions.run(app).data.positions)})
+    each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
+    return Markup('<p class="links">{}</p>').format(each)
+
+
+PAGES = (
+    Page(
+        "symbols", "/symbols", "Symbols", lambda query: [Part("Universe, and what was ever traded", _known, wide=True)]
+    ),
+    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, hidden=("session", "at"), is_listed=False),
+)

@@ -1,0 +1,46 @@
+"""A browser without a window: it asks the application in this process, and a clock passes as a test says."""
+
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from commands.web.acting import Acting
+from commands.web.guard import Logins
+from commands.web.reading import Reader
+from commands.web.site import Site
+
+HOST = "127.0.0.1:5000"
+ORIGIN = f"http://{HOST}"
+TOKEN = "the-token"
+COOKIE = "tradebot-5000"
+
+
+class Clock:
+    """A monotonic clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def logins(clock: Clock | None = None) -> Logins:
+    """Return who may log in: whoever has the token."""
+    return Logins(lambda token: token == TOKEN, clock or Clock())
+
+
+def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False) -> Site:
+    """Return the application's maker for a bot's folder."""
+    return Site(reader or Reader(folder, None), Acting(folder, None), logins(), COOKIE, is_secure=is_secure)
+
+
+def browser(made: Site, token: str | None = TOKEN) -> TestClient:
+    """Return a browser that has logged in, unless there is no token."""
+    client = TestClient(
+        made.application({HOST}), ORIGIN, raise_server_exceptions=False, follow_redirects=False,
+        headers={"Origin": ORIGIN},
+    )  # fmt: skip
+    if token is not None:
+        assert client.post("/login", data={"token": token}).status_code == 303
+    return client

@@ -1,0 +1,170 @@
+"""The application as a browser sees it: logging in and out, pages and their documents, files, news, and mistakes."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.web.contents import PAGES
+from commands.web.guard import HEADERS, MOST_WRONG
+from commands.web.live import FullError
+from commands.web.reading import Reader
+from commands.web.site import STATIC
+from tests.bot import Bot
+from tests.commands.web.client import COOKIE, ORIGIN, TOKEN, browser, site
+from tradebot import __version__
+from tradebot.adapters.text import redaction
+
+
+class Broken(Reader):
+    """A reader with a defect."""
+
+    def read(self, *_: object) -> Any:
+        """Fail as nothing expects."""
+        raise RuntimeError("a secret detail")
+
+
+CHARTS_BY = "https://www.tradingview.com/"
+
+
+def csrf(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_logging_in_sets_a_cookie_that_no_script_and_no_other_site_can_use(tmp_path: Path) -> None:
+    client = browser(site(tmp_path), None)
+    shown = client.get("/login", params={"to": "/positions?a=1"})
+    assert 'name="to" value="/positions?a=1"' in shown.text
+    answer = client.post("/login", data={"token": f" {TOKEN}\n", "to": "/positions?a=1"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/positions?a=1")
+    cookie, *attributes = answer.headers["set-cookie"].split("; ")
+    assert cookie.startswith(f"{COOKIE}=")
+    assert set(attributes) == {"HttpOnly", "Path=/", "SameSite=strict"}
+    client = browser(site(tmp_path, is_secure=True), None)
+    client.headers["Origin"] = ORIGIN.replace("http", "https")
+    assert "Secure" in client.post("/login", data={"token": TOKEN}).headers["set-cookie"]
+
+
+@pytest.mark.parametrize("to", ["https://example.org", "//example.org", "/\\example.org", "/\t/example.org"])
+def test_logging_in_leads_to_no_other_server(tmp_path: Path, to: str) -> None:
+    answer = browser(site(tmp_path), None).post("/login", data={"token": TOKEN, "to": to})
+    assert answer.headers["location"] == "/"
+
+
+def test_wrong_tokens_are_told_and_then_nobody_at_that_address_gets_in_for_a_while(tmp_path: Path) -> None:
+    client = browser(site(tmp_path), None)
+    for token in ("", "nonsense", "\udcff".encode(errors="surrogatepass").decode("latin-1"), "é", "x" * 9_000):
+        answer = client.post("/login", data={"token": token, "to": '"><script>'})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        assert "That isn&#39;t the token." in answer.text
+        assert "<script>" not in answer.text.replace("<script src=", "")
+    assert MOST_WRONG == 5
+    answer = client.post("/login", data={"token": TOKEN})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "61")
+    assert "too many wrong tokens: wait 61 seconds" in answer.text
+
+
+def test_files_and_endless_fields_sent_as_a_form_are_refused(tmp_path: Path) -> None:
+    client = browser(site(tmp_path), None)
+    assert client.post("/login", files={"token": ("a", b"x")}).status_code == 400
+    assert client.post("/login", data={str(number): "" for number in range(6)}).status_code == 400
+
+
+def test_logging_out_takes_a_form_of_the_own_page_and_ends_the_session(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    page = client.get("/positions")
+    assert page.status_code == 200
+    for wrong in ("", "nonsense", "ünïcode"):
+        assert client.post("/logout", data={"csrf": wrong}).status_code == 403
+    assert client.get("/positions").status_code == 200
+    assert client.post("/logout", data={"csrf": csrf(page.text)}).headers["location"] == "/login"
+    assert client.get("/positions").headers["location"] == "/login?to=%2Fpositions"
+
+
+def test_every_page_and_its_documents_can_be_read_and_what_it_cannot_be_asked_is_ignored(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    for page in PAGES:
+        if "{" in page.path:
+            continue
+        shown = client.get(page.path, params={"nonsense": "<script>", "x" * 300: "y" * 3_000})
+        assert (shown.status_code, shown.headers["content-type"]) == (200, "text/html; charset=utf-8"), page.name
+        assert page.title in shown.text
+        assert f"account …{copy.tail()}" in shown.text
+        assert "nonsense" not in shown.text
+        documents = client.get(f"/api/pages/{page.name}").json()
+        assert all(document["account"] == copy.tail() for document in documents), page.name
+
+
+def test_no_page_has_a_script_or_a_style_of_its_own_or_an_address_elsewhere(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    for path in ("/login", "/missing", *(page.path for page in PAGES if "{" not in page.path)):
+        text = client.get(path).text
+        assert not re.findall(r"<script(?! src=\"/static/)|<style|\son\w+=|\sstyle=|javascript:", text), path
+        # The licence of the charts asks for a link, which loads nothing.
+        assert re.findall(r"(?:src|href|action)=\"((?:https?:)?//[^\"]*)", text) in ([], [CHARTS_BY]), path
+
+
+def test_without_a_state_each_page_says_what_to_type(tmp_path: Path) -> None:
+    client = browser(site(tmp_path / "nowhere"))
+    shown = client.get("/positions")
+    assert (shown.status_code, "There is no state" in shown.text) == (503, True)
+    answer = client.get("/api/pages/positions")
+    assert (answer.status_code, sorted(answer.json())) == (503, ["error", "next"])
+
+
+def test_what_is_not_there_and_what_fails_tell_nothing_of_the_inside(tmp_path: Path) -> None:
+    client = browser(site(tmp_path, reader=Broken(tmp_path, None)))
+    assert "There is no such page" in client.get("/missing").text
+    for path, status in (("/missing", 404), ("/", 500), ("/static/1/verb.py", 404), ("/static/1/..%2Fverb.py", 404)):
+        answer = client.get(path)
+        assert answer.status_code == status, path
+        assert "secret detail" not in answer.text
+        assert "Traceback" not in answer.text
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS, path
+
+
+def test_files_are_kept_by_browsers_until_the_version_changes(tmp_path: Path) -> None:
+    client = browser(site(tmp_path), None)
+    login = client.get("/login").text
+    for name, kind in STATIC.items():
+        answer = client.get(f"/static/{__version__}/{name}")
+        assert answer.headers["content-type"].startswith(kind)
+        assert "immutable" in answer.headers["cache-control"]
+    paths = re.findall(r'"(/static/[^"]+)"', login)
+    assert len(paths) >= 3
+    assert all(client.get(path).status_code == 200 for path in paths)
+
+
+def test_news_are_a_stream_of_events_and_one_browser_too_many_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = site(tmp_path)
+
+    def events(last: Exception | None) -> Callable[[], AsyncIterator[str]]:
+        async def some() -> AsyncIterator[str]:
+            if last:
+                raise last
+            yield "event: beat\ndata: 0\n\n"
+            yield "event: changed\ndata: 1\n\n"
+
+        return some
+
+    client = browser(made)
+    monkeypatch.setattr(made._live, "events", events(None))
+    answer = client.get("/live")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert answer.text == "event: beat\ndata: 0\n\nevent: changed\ndata: 1\n\n"
+    monkeypatch.setattr(made._live, "events", events(FullError()))
+    assert client.get("/live").status_code == 503
+
+
+def test_keys_are_hidden_wherever_they_get_into_a_page(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_forms", {})
+    redaction.learn("very-secret-key")
+    client = browser(site(copy.folder))
+    assert "very-secret-key" not in client.get("/login", params={"to": "/very-secret-key"}).text
