@@ -1,22 +1,19 @@
 """Sliders on a recorded pass: each stop tells what `why-no-orders --what-if` tells, and nothing is written."""
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping
 from html import unescape
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, NamedTuple
 
 import pytest
-from markupsafe import Markup
 
 from commands.web import sliders, what_if
-from commands.web.guard import Logins
-from commands.web.reading import Reader, Reading
-from commands.web.site import Site
+from commands.web.reading import Reader
 from commands.web.sliders import Sliders, sliders_of
 from tests.bot import Bot
+from tests.commands.web.client import browser, site
+from tradebot import __version__
 from tradebot.adapters.facts import kept_passes
 from tradebot.errors import OperatorError
 
@@ -42,13 +39,19 @@ def nothing_kept() -> None:
     sliders._KEPT.clear()
 
 
-def read(bot: Bot, query: Mapping[str, str], page: Any = ALONE) -> Reading:
+class Read(NamedTuple):
+    """The HTML of the parts of a page, and the documents that they were drawn from."""
+
+    parts: list[str]
+    documents: list[dict[str, Any]]
+
+
+def read(bot: Bot, query: Mapping[str, str], page: Any = ALONE) -> Read:
     """Return a page; the bot's own folder is taken out of the commands that it proposes."""
     reading = Reader(bot.folder, None).read(page, query)
     place = f" --state-dir {bot.folder}"
     documents = json.loads(json.dumps(reading.documents).replace(place, ""))
-    parts = (part._replace(html=Markup(part.html.replace(place, ""))) for part in reading.parts)  # noqa: S704
-    return reading._replace(documents=tuple(documents), parts=tuple(parts))
+    return Read([part.html.replace(place, "") for part in reading.parts], documents)
 
 
 def found(bot: Bot, symbol: str | None = None) -> Sliders:
@@ -88,16 +91,16 @@ def test_stop_next_to_the_one_in_force_lets_the_nearest_one_through(bot: Bot) ->
     ]
     reading = read(bot, {CLUSTER: "1"}, FUNNEL)
     command = f"why-no-orders {' '.join(PASS)} --what-if strategies.flow.min_families=1"
-    answer = text(reading.parts[3].html)
+    answer = text(reading.parts[3])
     assert answer.startswith("1 more order would be sent. ")
     assert command in answer
-    assert 'value="1"' in reading.parts[2].html
+    assert 'value="1"' in reading.parts[2]
     assert bot.says(*command.split()).out.splitlines()[0] == "1 more order would be sent."
 
 
 def test_form_with_all_values_changes_only_those_that_differ(bot: Bot) -> None:
     all_of_them = {f"if.{one.key}": one.force for one in found(bot).sliders}
-    assert text(read(bot, all_of_them).parts[0].html).startswith("Nothing is changed yet")
+    assert text(read(bot, all_of_them).parts[0]).startswith("Nothing is changed yet")
     (shown,) = read(bot, {**all_of_them, CLUSTER: "1.0"}).documents
     assert [one["what"] for one in shown["data"]["changes"]] == ["strategies.flow.min_families"]
 
@@ -119,14 +122,14 @@ def test_odd_changes_are_refused_in_the_words_of_the_verb(bot: Bot, name: str, v
     assert said.code == 2
     error, step = said.err.strip().splitlines()
     (part,) = read(bot, {f"if.{name}": value}).parts
-    assert text(part.html) == " ".join(f"{error} {step}".split())
-    assert "<script>" not in part.html
-    assert "<b>" not in part.html
+    assert text(part) == " ".join(f"{error} {step}".split())
+    assert "<script>" not in part
+    assert "<b>" not in part
 
 
 def test_too_many_changes_at_once_are_refused(bot: Bot) -> None:
     (part,) = read(bot, {f"if.a{number}": "1" for number in range(what_if.MOST_CHANGES + 1)}).parts
-    assert text(part.html).startswith("error: 41 settings are changed at once next: change 40 at most")
+    assert text(part).startswith("error: 41 settings are changed at once next: change 40 at most")
 
 
 def test_pages_write_nothing(bot: Bot) -> None:
@@ -156,12 +159,12 @@ def test_pass_that_is_not_kept_is_told_in_the_words_of_the_verb(bot: Bot, monkey
     error, step = bot.says("why-no-orders", *PASS, "--what-if", "limits.min_score=0.5").err.strip().splitlines()
     reading = read(bot, {"if.limits.min_score": "0.5"}, FUNNEL)
     for part in reading.parts[2:4]:
-        assert text(part.html) == " ".join(f"{error} {step}".split())
+        assert text(part) == " ".join(f"{error} {step}".split())
 
 
 def test_session_without_passes_says_which_have_some(bot: Bot) -> None:
     sliders_part = read(bot, {"session": "2026-11-16"}, FUNNEL).parts[2]
-    assert text(sliders_part.html).startswith("error: No pass of trade-once is on record in session 2026-11-16")
+    assert text(sliders_part).startswith("error: No pass of trade-once is on record in session 2026-11-16")
     with pytest.raises(OperatorError, match="No pass"), Reader(bot.folder, None).bot() as app:
         sliders_of(app, None, "2026-11-16", None)
 
@@ -184,26 +187,16 @@ def test_funnel_is_that_of_the_verb(bot: Bot, query: dict[str, str], verbs: tupl
 
 @pytest.mark.parametrize("query", [{"session": "2026-11-99"}, {"at": "noon"}, {"since": "ever"}])
 def test_funnel_of_no_session_or_time_says_what_can_be_asked(bot: Bot, query: dict[str, str]) -> None:
-    html = "".join(part.html for part in read(bot, query, FUNNEL).parts)
+    html = "".join(read(bot, query, FUNNEL).parts)
     assert "error:" in text(html)
     assert "next:" in text(html)
 
 
 def test_changes_are_asked_for_in_the_address(bot: Bot) -> None:
-    site = Site(Reader(bot.folder, None), Logins(lambda token: token == "t"), "c", is_secure=False)
-    sent: list[Any] = []
-
-    async def answered() -> None:
-        async def keep(message: Any) -> None:
-            sent.append(message)
-
-        scope = {
-            "type": "http", "method": "GET", "path": "/api/pages/what-if", "scheme": "http", "root_path": "",
-            "query_string": urlencode({CLUSTER: "1", "symbol": "msft", "other": "x"}).encode(),
-            "headers": [(b"host", b"h"), (b"authorization", b"Bearer t")],
-        }  # fmt: skip
-        await site.application({"h"})(scope, lambda: asyncio.sleep(0, {"type": "http.request"}), keep)
-
-    asyncio.run(answered())
-    (document,) = json.loads(sent[1]["body"])
+    client = browser(site(bot.folder))
+    asked = {CLUSTER: "1", "symbol": "msft", "other": "x"}
+    (document,) = client.get("/api/pages/what-if", params=asked).json()
     assert (document["data"]["symbol"], document["data"]["orders_now"]) == ("MSFT", 1)
+    shown = client.get("/symbol/MSFT", params={CLUSTER: "1"})
+    assert "Its order would be sent." in shown.text
+    assert client.get(f"/static/{__version__}/what_if.js").status_code == 200
