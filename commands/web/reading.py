@@ -4,11 +4,11 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from markupsafe import Markup
 from msgspec.structs import replace
@@ -24,8 +24,9 @@ from commands.web.pages import Page, Part, Query
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 
+Made = TypeVar("Made")
 KEPT = 50
-"""How many pages are kept as they were drawn last."""
+"""How many pages, and what charts draw, are kept as they were read last."""
 ANYWAY_S = 30.0
 """Ages grow even if nothing is recorded: so old a page is read again."""
 CONFIGURED_BY = ("tradebot.yaml",)
@@ -62,29 +63,40 @@ class Reader:
     def __init__(self, state_dir: Path, config: str | None) -> None:
         self.folder, self._config = state_dir, config
         self._lock = threading.Lock()
-        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[object, ...], float, Reading]] = OrderedDict()
-        self._charts: OrderedDict[tuple[str, ...], tuple[tuple[object, ...], dict[str, Any]]] = OrderedDict()
+        self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+        self._kept: OrderedDict[Hashable, tuple[Hashable, float, Any]] = OrderedDict()
         self._opened: tuple[tuple[object, ...], App] | None = None
 
     def read(self, page: Page, query: Query) -> Reading:
         """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
-        asked = (page.name, *sorted(query.items()))
+        return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
+
+    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
+        """Return what a chart draws; raise TradebotError if the bot can't be read."""
+
+        def draw() -> dict[str, Any]:
+            with self.bot() as bot:
+                return of(bot, *asked)
+
+        return self._once((of, *asked), of, draw)
+
+    def _once(self, name: Hashable, turn: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made under a name, made again if something was recorded since, or it is old."""
         with self._lock:
-            turn = self._turns[page.name]
-        with turn:
+            mine = self._turns[turn]
+        with mine:
             seen, now_s = (version(self.folder), self._configured()), time.monotonic()
             with self._lock:
-                kept = self._kept.get(asked)
+                kept = self._kept.get(name)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
-                return kept[2]
-            reading = self._read(page, query)
+                return kept[2]  # type: ignore[no-any-return]
+            made = make()
             with self._lock:
-                self._kept[asked] = (seen, now_s, reading)
-                self._kept.move_to_end(asked)
+                self._kept[name] = (seen, now_s, made)
+                self._kept.move_to_end(name)
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            return reading
+            return made
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
@@ -98,21 +110,6 @@ class Reader:
                 tuple(shown for shown, _ in parts),
                 tuple(report for _, report in parts if report is not None),
             )
-
-    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
-        """Return what a chart draws, read once for as long as nothing is recorded."""
-        name = (of.__name__, *asked)
-        with self._lock:
-            turn = self._turns[of.__name__]
-        with turn:
-            seen, kept = version(self.folder), self._charts.get(name)
-            if kept is None or kept[0] != seen:
-                with self.bot() as bot:
-                    self._charts[name] = kept = seen, of(bot, *asked)
-                self._charts.move_to_end(name)
-                while len(self._charts) > KEPT:
-                    self._charts.popitem(last=False)
-            return kept[1]
 
     @contextmanager
     def bot(self) -> Iterator[App]:

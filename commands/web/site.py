@@ -46,9 +46,7 @@ STATIC = {
     "what_if.css": "text/css",
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
-LONGEST_QUERY = 200
-FORM = {"max_files": 0, "max_fields": 5, "max_part_size": LONGEST_BODY}
-"""What is read of a form."""
+LONGEST_QUERY, MOST_FIELDS = 200, 10
 
 
 class Site:
@@ -130,7 +128,7 @@ class Site:
         return Response(answer.text, answer.status, media_type=answer.kind)
 
     async def _act(self, request: Request) -> Response:
-        async with request.form(**FORM) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             given = {name: str(value) for name, value in form.items()}
         if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
@@ -144,7 +142,7 @@ class Site:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
-        async with request.form(**FORM) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
         try:
             held = self._logins.log_in(token.strip(), came(request.scope))
@@ -159,13 +157,15 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        async with request.form(**FORM) as form:
+        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
             if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
                 return PlainTextResponse("this form is too old: load the page again", 403)
         self._logins.log_out(held_by(request.headers, self._cookie) or "")
         return RedirectResponse("/login", 303)
 
     async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return PlainTextResponse("")
         events = self._live.events()
         try:
             first = await anext(events)

@@ -1,45 +1,112 @@
 // Keeps a page as new as the bot's records, and says so when it can't be.
 (() => {
   "use strict";
-  const SILENCE_MS = 12000;
+  const SILENCE_MS = 11000;
+  const ANYWAY_MS = 30000;
+  const AGAIN_MS = 3000;
+  const here = document.querySelector("nav [aria-current]");
+  if (here) here.closest("nav").scrollLeft = here.offsetLeft - 60;
   const lost = document.getElementById("lost");
   const live = () => document.querySelector("main[data-live]");
   if (!lost || !live()) return;
+  const words = lost.textContent;
+  let events = null;
   let heard = Date.now();
+  let missed = false;
+  let behind = false;
   let reading = false;
-  let again = false;
+  let waiting = 0;
 
-  const show = (isLost) => {
-    lost.hidden = !isLost;
-    document.body.classList.toggle("lost", isLost);
+  let shown = "";
+
+  const show = (why) => {
+    if (why === shown) return;
+    shown = why;
+    lost.hidden = !why;
+    // A screen reader is told once, when it changes.
+    lost.textContent = why || words;
+    if (why && why !== words) {
+      const link = document.createElement("a");
+      link.href = "/login?to=" + encodeURIComponent(location.pathname + location.search);
+      link.textContent = "Log in again.";
+      lost.append(" ", link);
+    }
+    document.body.classList.toggle("lost", Boolean(why));
   };
 
+  // What a person is typing, choosing or marking stays as it is until they are done.
   const isBusy = () => {
     const at = document.activeElement;
-    return at && at.matches("main input, main select, main textarea");
+    const main = live();
+    if (at && main && main.contains(at) && at.matches("input, select, textarea")) return true;
+    const marked = getSelection();
+    return Boolean(marked && !marked.isCollapsed && main && main.contains(marked.anchorNode));
   };
 
+  const places = () => [...document.querySelectorAll("main .scroll")].map((box) => box.scrollLeft);
+
   const refresh = async () => {
-    if (reading) { again = true; return; }
+    if (reading || isBusy()) { behind = true; return; }
     reading = true;
+    behind = false;
     try {
-      // What a person is typing stays as it is.
-      if (!isBusy()) {
-        await htmx.ajax("GET", location.pathname + location.search, { target: "#content", select: "#content", swap: "outerMorph" });
-      }
+      const answer = await fetch(location.pathname + location.search, { redirect: "manual", cache: "no-store" });
+      // Anything else isn't this page: what is shown stays, until the stream of events tells why.
+      if (!answer.ok && answer.status !== 503) { behind = true; return; }
+      const text = await answer.text();
+      if (isBusy()) { behind = true; return; }
+      const before = places();
+      await htmx.swap({ text, target: "#content", sourceElement: live(), select: "#content", swap: "outerMorph" });
+      document.querySelectorAll("main .scroll").forEach((box, at) => { if (before[at]) box.scrollLeft = before[at]; });
+    } catch {
+      behind = true;
     } finally {
       reading = false;
-      if (again) { again = false; setTimeout(refresh, 1000); }
     }
   };
 
-  const events = new EventSource("/live");
-  const hear = () => { heard = Date.now(); show(false); };
-  events.addEventListener("beat", hear);
-  events.addEventListener("changed", () => { hear(); refresh(); document.dispatchEvent(new Event("tradebot:changed")); });
-  events.addEventListener("error", () => show(true));
-  let was = false;
-  events.addEventListener("open", () => { hear(); if (was) refresh(); was = true; });
-  setInterval(() => { if (Date.now() - heard > SILENCE_MS) show(true); }, 1000);
-  setInterval(refresh, 30000);
+  const hear = () => { heard = Date.now(); show(""); };
+
+  const close = () => {
+    if (events) events.close();
+    events = null;
+    clearTimeout(waiting);
+  };
+
+  const open = () => {
+    close();
+    events = new EventSource("/live");
+    events.addEventListener("open", () => { hear(); if (missed) refresh(); missed = true; });
+    events.addEventListener("beat", hear);
+    events.addEventListener("changed", () => { hear(); refresh(); document.dispatchEvent(new Event("tradebot:changed")); });
+    events.addEventListener("error", () => { void fail(events); });
+  };
+
+  // The browser itself tries again only while nothing answers, and doesn't tell what did.
+  const fail = async (failed) => {
+    if (!failed || failed !== events) return;
+    if (lost.hidden) show(words);
+    close();
+    waiting = setTimeout(open, AGAIN_MS);
+    try {
+      const answer = await fetch("/api/", { cache: "no-store" });
+      if (answer.status === 401) show("You are logged out. The figures below get no newer.");
+    } catch {
+      // Nothing answers: that is what the page says already.
+    }
+  };
+
+  // A browser keeps few connections to one server: pages that nobody sees need none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { close(); } else { heard = Date.now(); open(); }
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+  setInterval(() => {
+    if (document.hidden) return;
+    if (events && Date.now() - heard > SILENCE_MS) { heard = Date.now(); void fail(events); }
+    if (behind) refresh();
+  }, 1000);
+  setInterval(() => { if (events) refresh(); }, ANYWAY_MS);
+  if (!document.hidden) open();
 })();
