@@ -36,6 +36,7 @@ from commands.report.further_screen import (
     render_years,
     short,
 )
+from commands.shared.console import has_letters
 from commands.shared.drawing import signed, units
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
@@ -181,7 +182,8 @@ def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> 
 def _render_curve(out: "Console", data: "Report") -> None:
     lines = list(_lines(data.accounts))
     days = {day for line in lines for day in line.values}
-    if len(days) > 1:
+    # A page draws the curve itself.
+    if len(days) > 1 and has_letters(out):
         out.print("\nGrowth without transfers")
         for text in drawn(lines, out.width):
             out.print(text, markup=False, soft_wrap=True)

@@ -19,6 +19,11 @@ from commands.shared.times import for_reader
 from tradebot.adapters.text.redaction import hide
 
 
+def has_letters(console: Console) -> bool:
+    """Return whether all letters are equally wide there, so that letters can draw a curve."""
+    return getattr(console, "has_letters", True)
+
+
 class Screen(Console):
     """A rich console that adds the folder to each command it shows, and removes foreign control characters."""
 

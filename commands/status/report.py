@@ -7,6 +7,7 @@ from decimal import Decimal
 from rich.console import Console
 from rich.markup import escape
 
+from commands.shared.console import has_letters
 from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.margins import show_margin
@@ -47,6 +48,8 @@ from tradebot.views.status import (
 )
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
+ON_A_PAGE = 24
+"""How many letters draw the curve on a page, where a phone has no room for more."""
 NEAREST = 3
 """How many of the positions nearest to liquidation are shown."""
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
@@ -158,7 +161,8 @@ def _equity(console: "Console", data: "Status") -> None:
     )
     if data.drawdown is not None:
         console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
-    line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
+    room = console.width - 28 if has_letters(console) else ON_A_PAGE
+    line = sparkline(seen.plot, max(8, min(len(seen.plot), room)))
     console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
     show_margin(console, data.margin, NEAREST)
 

@@ -25,6 +25,8 @@ COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (
 class Sheet(Screen):
     """The console of every verb, which keeps what is printed as HTML."""
 
+    has_letters = False
+
     def __init__(self) -> None:
         super().__init__(
             file=StringIO(), width=WIDTH, color_system="truecolor", force_terminal=True, highlight=False, emoji=False,

@@ -59,7 +59,7 @@ def _trades(query: Query) -> list[Part]:
         return (
             Markup('<p class="links">The newest first: {}</p>').format(places)
             if count > ROWS
-            else Markup("<p>All.</p>")
+            else Markup("<p>All of them are above.</p>")
         )
 
     return [
@@ -148,12 +148,14 @@ def _backtest(query: Query) -> list[Part]:
     ]
 
 
+BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRATEGY))
+"""By what profit may be divided, the usual one first."""
 TRADES = (
     *SPAN,
     *WHOSE,
     Field("reason", "Closed by rule"),
     Field("state", "State", (ANY, "open", "closed")),
-    Field("by", "Profit by", tuple(cut.value for cut in Cut)),
+    Field("by", "Profit by", BY),
 )
 PAGES = (
     Page("trades", "/trades", "Trades", _trades, TRADES, hidden=("from_row",)),
