@@ -65,7 +65,10 @@ def _trades(query: Query) -> list[Part]:
     return [
         Part("Trades", some, wide=True),
         Part("Rows", earlier),
-        Part("Where profit came from", lambda app: pnl.run(app, Cut(query.get("by", "strategy")), _choice(query))),
+        Part(
+            "Where profit came from",
+            lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+        ),
         Part("Note a trade", _note_form),
     ]
 
