@@ -100,7 +100,7 @@ class Reader:
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
-            status, whose = status_of(bot), identity(bot)
+            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),
