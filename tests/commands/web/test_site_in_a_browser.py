@@ -22,14 +22,18 @@ WIDTHS = 1280, 360
 FOCUSABLE = "a[href], button, summary, input:not([type=hidden]):not([hidden]), select, textarea, [tabindex='0']"
 REACHABLE = f"""() => [...document.querySelectorAll("{FOCUSABLE}")].filter((each) =>
   each.checkVisibility({{ checkVisibilityCSS: true, contentVisibilityAuto: true }})).length"""
+PARTS = 20
+"""How many more keys it takes, because a date and a time have parts of their own."""
 FOCUSED = """() => {
   const at = document.activeElement;
   window.met = window.met || new Set();
   if (!at || at === document.body) return null;
   const style = getComputedStyle(at);
-  const again = window.met.has(at);
+  const same = at === window.last;
+  const again = !same && window.met.has(at);
   window.met.add(at);
-  return { again, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1,
+  window.last = at;
+  return { same, again, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1,
     name: at.outerHTML.slice(0, 80) };
 }"""
 
@@ -105,13 +109,13 @@ def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
         seen.open(served, path)
         seen.page.keyboard.press("Escape")
         count, met = seen.page.evaluate(REACHABLE), 0
-        for _ in range(count + 5):
+        for _ in range(count + PARTS):
             seen.page.keyboard.press("Tab")
             at = seen.page.evaluate(FOCUSED)
             if at is None or at["again"]:
                 break
             assert at["outlined"], (path, at["name"])
-            met += 1
+            met += not at["same"]
         assert met >= count, path
 
 
