@@ -26,10 +26,9 @@ from tradebot.errors import TradebotError
 from tradebot.model.values import replace
 
 HOSTILE = '"><script>window.hacked=1</script><img src=x onerror=window.hacked=1>'
-QUOTED = (
-    "' onmouseover='window.hacked=1' \" autofocus onfocus=\"window.hacked=1\" [link=javascript:window.hacked=1]x[/link]"
-)
-CANARY = f"{HOSTILE}{QUOTED}"
+QUOTED = "' onmouseover='window.hacked=1' \" autofocus onfocus=\"window.hacked=1\""
+CANARY = f"{HOSTILE}{QUOTED} [link=javascript:window.hacked=1]x[/link]"
+OVER_ALL = "document.querySelectorAll('main *').forEach((each) => each.dispatchEvent(new Event('mouseover')))"
 OURS = frozenset({"verb", "schema"})
 
 
@@ -45,7 +44,7 @@ def poisoned(value: Any, names: frozenset[str], name: str = "") -> Any:
         return type(value)(*(poisoned(item, names, each) for each, item in zip(value._fields, value, strict=True)))
     if isinstance(value, list | tuple):
         return type(value)(poisoned(item, names, name) for item in value)
-    return f"{CANARY}{value}" if type(value) is str and name in names else value
+    return f"{CANARY}{value}" if type(value) is str and value and name in names else value
 
 
 def text_fields(value: Any, name: str = "") -> Iterator[str]:
@@ -88,7 +87,7 @@ class Poison:
                 worse = replace(report, data=poisoned(report.data, frozenset({name})))
                 drawn(lambda console, worse=worse: worse.render(console, worse.data))  # type: ignore[misc]
                 assert part.act is None or list(part.act(worse)) is not None
-            except (TradebotError, LookupError, ValueError, AttributeError, TypeError):
+            except (TradebotError, LookupError, ValueError, AttributeError, TypeError, AssertionError):
                 self.left.add(name)
             else:
                 report = worse
@@ -167,7 +166,7 @@ def test_in_a_browser_no_field_of_any_report_scripts_a_page_even_without_a_polic
         path = route.request.url.removeprefix(ORIGIN)
         answer = client.get(path)
         kept = {name: value for name, value in answer.headers.items() if name != "content-security-policy"}
-        if "/api/" in path:
+        if answer.headers.get("content-type") == "application/json":
             route.fulfill(status=200, headers=kept, body=json.dumps(_poisoned_json(answer.json())))
             return
         route.fulfill(status=answer.status_code, headers=kept, body=answer.content)
