@@ -115,7 +115,7 @@ def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
             at = seen.page.evaluate(FOCUSED)
             if at is None or at["again"]:
                 break
-            assert at["outlined"], (path, at["name"])
+            assert at["outlined"] or not at["first"], (path, at["name"])
             met += at["first"]
         assert met >= count, path
 
