@@ -88,6 +88,8 @@ class Reader:
             seen, now_s = (version(self.folder), self._configured()), time.monotonic()
             with self._lock:
                 kept = self._kept.get(name)
+                if kept is not None:
+                    self._kept.move_to_end(name)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
                 return kept[2]  # type: ignore[no-any-return]
             made = make()
