@@ -100,7 +100,7 @@ class Reader:
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
-            status, whose = status_of(bot), identity(bot)
+            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),
@@ -149,6 +149,13 @@ def _changed(path: Path) -> int | None:
     return None
 
 
+def told(error: TradebotError) -> Markup:
+    """Return what is wrong, and what to do about it."""
+    wrong = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
+    step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
+    return Markup('<p role="alert">{}</p>{}').format(wrong, step)
+
+
 def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | None]:
     """Return a part as it is shown, and the report that it was drawn from; an error takes its place."""
     name = f"part-{number}"
@@ -156,9 +163,7 @@ def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, R
         with readable():
             made = part.make(bot)
     except TradebotError as error:
-        told = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
-        step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
-        return Shown(name, part.title, Markup('<p role="alert">{}</p>{}').format(told, step), part.wide), None
+        return Shown(name, part.title, told(error), part.wide), None
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made

@@ -136,7 +136,7 @@ class Site:
             done = await run_in_threadpool(self._acting.act, given)
         except TradebotError as error:
             return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
-        return self._shown("done.html", done=done, error=None, csrf=_csrf(request))
+        return self._shown("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
     async def _login_page(self, request: Request) -> Response:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")

@@ -170,6 +170,7 @@ def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened:
     opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
     alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
     opened.order("AAPL", "buy", 1, headers=alice)
+    opened.order("AAPL", "buy", 2)
     opened.order("NONE", "buy", 1)
     opened.order("SPY", "buy", 1, limit_price="1")
     opened.tick(seconds=120)
@@ -177,6 +178,6 @@ def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened:
     assert (page["chosen"], page["account_names"]) == ("alice", ["main", "alice"])
     assert [account["name"] for account in page["accounts"]] == ["alice"]
     assert ([row["symbol"] for row in page["ended_orders"]], page["open_orders"]) == (["AAPL"], [])
-    assert {row["account"] for row in page["tape"] if row["kind"] == "fill"} == {"alice"}
+    assert [(row["account"], row["qty"]) for row in page["tape"] if row["kind"] == "fill"] == [("alice", "1")]
     unknown = opened.get(f"{DATA}?account=%3Cb%3E")
     assert (unknown["chosen"], len(unknown["accounts"]), len(unknown["open_orders"])) == ("", 2, 1)

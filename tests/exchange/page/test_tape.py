@@ -27,17 +27,18 @@ def test_each_minute_shows_the_largest_move_of_the_shown_symbols(trading: World)
     symbols = ",".join(row["symbol"] for row in page["book"])
     bars = trading.get(f"/v2/stocks/bars?symbols={symbols}&timeframe=1Min&start=2025-03-03&limit=1000")["bars"]
     closes = {symbol: {bar["t"]: bar["c"] for bar in rows} for symbol, rows in bars.items()}
-    newest = moves[0]
-    assert (newest["at"], page["clock"]["time"]) == ("09:40:00", "09:40:00")
-    changes = {
-        symbol: rows["2025-03-03T14:39:00Z"] / rows["2025-03-03T14:38:00Z"] - 1
-        for symbol, rows in closes.items()
-        if {"2025-03-03T14:38:00Z", "2025-03-03T14:39:00Z"} <= rows.keys()
-    }
-    largest = max(changes, key=lambda symbol: abs(changes[symbol]))
-    assert newest["symbol"] == largest
-    assert abs(float(newest["change"]) - changes[largest]) < 1e-6
-    assert Decimal(newest["price"]) == Decimal(str(closes[largest]["2025-03-03T14:39:00Z"]))
+    assert (moves[0]["at"], page["clock"]["time"]) == ("09:40:00", "09:40:00")
+    for move in moves:
+        # Moves are shown at the end of their minute, in New York's time; bars are stamped at its start, in UTC.
+        minute = 14 * 60 + int(move["at"][3:5]) - 1
+        before, at = (f"2025-03-03T{one // 60:02}:{one % 60:02}:00Z" for one in (minute - 1, minute))
+        changes = {
+            symbol: rows[at] / rows[before] - 1 for symbol, rows in closes.items() if {before, at} <= rows.keys()
+        }
+        largest = max(changes, key=lambda symbol: abs(changes[symbol]))
+        assert move["symbol"] == largest
+        assert abs(float(move["change"]) - changes[largest]) < 1e-6
+        assert Decimal(move["price"]) == Decimal(str(closes[largest][at]))
 
 
 def test_tape_is_empty_before_the_first_session_and_bounded_later(world: World) -> None:
