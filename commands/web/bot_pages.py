@@ -152,8 +152,8 @@ def _health(_: Query) -> list[Part]:
 
 def _schedule(_: Query) -> list[Part]:
     return [
+        Part("The last slots", lambda app: _status(app, SLOTS), wide=True),
         Part("What is due", lambda app: schedule.run(app, DUE, None)),
-        Part("The last slots", lambda app: _status(app, SLOTS)),
         Part("Whether the timetable works", lambda app: check.run(app, schedule.now(app))),
     ]
 

@@ -105,7 +105,7 @@ def test_a_yes_sends_the_entry_once_and_a_no_none(bot: Bot) -> None:
     sent = [row for row in bot.json("approvals", "--last", "9")["approvals"] if row["state"] == "sent"]
     assert [row["id"] for row in sent] == [name]
     late = acted(bot, do="reject", request=name)
-    assert (late[0], "already said yes" in late[1], "It did not end as it should" in late[1]) == (200, True, True)
+    assert (late[0], "already said yes" in late[1], "It did not end as it should" in late[1]) == (409, True, True)
 
 
 def test_a_no_is_written_down(bot: Bot) -> None:

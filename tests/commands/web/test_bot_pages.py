@@ -51,7 +51,7 @@ def words(page: str, title: str) -> str:
             ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session 2026-11-17"),
         ),
         ("positions", ("positions", "orders --last 100")),
-        ("schedule", ("schedule --next 30", "status", "schedule check")),
+        ("schedule", ("status", "schedule --next 30", "schedule check")),
         ("health", ("health", "audit --offline")),
         ("events?last=3", ("events --last 3",)),
         ("events?refusals=yes&last=2", ("events --last 2 --refusals",)),
