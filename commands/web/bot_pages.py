@@ -20,7 +20,7 @@ from commands.schedule import verb as schedule
 from commands.shared.plain import clean
 from commands.shared.surface import Report, identity
 from commands.status.report import sections, status_of
-from commands.web.charting import equity_part
+from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
 from commands.why_no_orders.others import run_session
 from tradebot.app.wiring import App

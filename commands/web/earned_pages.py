@@ -15,7 +15,7 @@ from commands.shared.surface import Report
 from commands.signals import verb as signals
 from commands.trades import verb as trades
 from commands.trades.report import Trades
-from commands.web.charting import equity_part
+from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
 from tradebot.app.backtest.results import RESULT, Results
 from tradebot.app.wiring import App

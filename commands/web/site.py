@@ -70,7 +70,7 @@ class Site:
                 for page in PAGES
             ),
             Route("/api/chart/equity", partial(self._chart, equity)),
-            Route("/api/chart/candles/{symbol:path}", partial(self._chart, candles)),
+            Route("/api/chart/candles/{which}/{symbol:path}", partial(self._chart, candles)),
             Route("/api/positions", self._positions),
             Route("/api/sre/health", self._health),
             Route("/act", self._act, methods=["POST"]),
