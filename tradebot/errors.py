@@ -1,6 +1,7 @@
 """All error classes and exit codes."""
 
 from enum import IntEnum
+from typing import Any
 
 LONGEST_WORD = 40
 
@@ -38,6 +39,16 @@ class TradebotError(Exception):
         self.hint = hint
         if code is not None:
             self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the error as it is, whatever its class is made from: a process may hand it to the one it works for."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[TradebotError], arguments: tuple[Any, ...], known: dict[str, Any]) -> TradebotError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(known)
+    return error
 
 
 def one_line(error: TradebotError) -> str:
