@@ -10,10 +10,13 @@ from msgspec import Struct
 
 from commands.drill.stage import Stage
 from tradebot.adapters.state.serving import read_serving
+from tradebot.model.finding import FindingKind
 from tradebot.model.text import counted
 
 KILLS = 4
 SERVE_S = 20.0
+CANNOT_ARRIVE = "12h"
+"""How far the clock goes until the bot gives up an order of which the broker knows nothing: hours after the close."""
 AWAY = """- name: drill-away
   when: {request: any trading}
   what: {status: 503}
@@ -180,8 +183,19 @@ def _killed(stage: Stage) -> None:
         stage.check("the next pass goes on", code == 0, error or "exit code 0")
     entries = stage.entries()
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _counted(entries))
-    _recovers(stage)
     stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
+    if lost := _lost(stage):
+        stage.steps.append(f"a kill left only the promise of {', '.join(lost)}: it may still arrive, so the bot waits")
+        stage.must("exchange", "tick", CANNOT_ARRIVE)
+    _recovers(stage)
+
+
+def _lost(stage: Stage) -> list[str]:
+    """Return the orders of which only a promise is left: the exchange doesn't know them."""
+    found = stage.says("reconcile").data.get("findings", ())
+    accepted = {event.get("client_order_id") for event in stage.log()}
+    promised = [str(one["subject"]) for one in found if one["kind"] == FindingKind.UNRESOLVED]
+    return [name for name in promised if name not in accepted]
 
 
 def _protects(stage: Stage, stops: list[str]) -> bool:
