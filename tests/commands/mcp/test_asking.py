@@ -82,7 +82,7 @@ def as_read(value: Any) -> Any:
 def steady(document: Any) -> str:
     """Return a document as text, without this machine's clock, room, processes and temporary folders."""
     text = re.sub(r'"(age_s|late_s|elapsed_s|next_in_s|took_s)": [-\d.e]+', r'"\1": 0', json.dumps(document))
-    text = re.sub(r"[\d,.]+(?: of [\d,.]+)? (?:[KMGT]B|inodes)", "ROOM", text)
+    text = re.sub(r"(?:[\d,.]+ of )?[\d,.]+ (?:[KMGT]B|inodes)", "ROOM", text)
     text = re.sub(rf"{datetime.now(UTC):%Y-%m-%d}T[\d:.]+Z", "NOW", text)
     return re.sub(r"[^\" ]+/backtests/", "PLACE/backtests/", re.sub(r"(\w+)/\d+", r"\1/PID", text))
 

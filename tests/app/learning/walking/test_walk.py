@@ -1,8 +1,12 @@
 """A walk trains before it judges, keeps what is finished, and its results can be judged."""
 
+import gc
+import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from math import comb
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.app.learning.test_environment import plan
 from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.models.signing import make_key, public_of, read_key
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.app.backtest.market import open_market_in_memory
@@ -27,6 +32,7 @@ from tradebot.app.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, 
 from tradebot.errors import OperatorError
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.policy_results import BENCHMARKS, Span, problems
+from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.views.selection.policies import Judging, Measured
 from tradebot.views.selection.splits import By
@@ -80,6 +86,44 @@ def test_holding_a_contract_earns_what_the_account_does_and_twice_the_costs_are_
     alone = judged(market(), Hold("policy"), Within(dates[2], dates[2]))
     assert alone.sessions == dates[2:3]
     assert alone.returns[0] - one.returns[1] == pytest.approx(0, abs=2e-3)
+
+
+class Dropped:
+    """Something in a cycle that ends another process which collects it, as a connection of DuckDB does."""
+
+    def __init__(self) -> None:
+        self.itself, self._home = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self._home:
+            os._exit(3)
+
+
+def dying(by: int) -> None:
+    os.kill(os.getpid(), by)
+
+
+def refusing() -> None:
+    raise RefusedModelError(Reason.MODEL_CHANGED, "a model", "seen")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (gc.collect, ""),
+        (partial(dying, signal.SIGKILL), "has died with exit code -9, perhaps for lack of memory"),
+        (partial(dying, signal.SIGUSR1), f"has died with exit code -{signal.SIGUSR1:d}$"),
+        (refusing, "^a model: seen. "),
+    ],
+)
+def test_process_of_a_walk_collects_nothing_of_its_parent_and_how_it_ends_is_told(
+    what: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "play", lambda *_: what())
+    of = walk_in(tmp_path)
+    Dropped()
+    with pytest.raises(OperatorError, match=said) if said else nullcontext():
+        walking.play_here(of, [walking.Wanted(0, 1)], 1, 2, lambda _: None)
 
 
 @pytest.mark.campaign

@@ -10,6 +10,7 @@ is there before it is whole. Splits and seeds are played in several processes.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -54,6 +55,7 @@ from tradebot.views.performance.returns import sessions_per_year
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from multiprocessing.process import BaseProcess
 
     from tradebot.app.backtest.run import Plan
 
@@ -124,19 +126,27 @@ def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said:
     """Play in so many processes of this machine; `said` is told how many are played so far."""
     # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
     _Forked.walk = of
-    with ProcessPoolExecutor(min(workers, len(left)), get_context("fork"), _end_with_parent) as pool:
-        playing = [pool.submit(_play_forked, one, trials) for one in left]
-        try:
-            for done, each in enumerate(as_completed(playing), 1):
-                each.result()
-                said(done)
-        except BrokenProcessPool as error:
-            raise OperatorError(
-                "a process of the walk has died, perhaps for lack of memory", "run the same command: it goes on"
-            ) from error
-        finally:
-            for each in playing:
-                each.cancel()
+    processes: Sequence[BaseProcess] = ()
+    try:
+        with ProcessPoolExecutor(min(workers, len(left)), get_context("fork"), _end_with_parent) as pool:
+            # What this process has dropped is never collected in another: without its threads, DuckDB ends that one.
+            gc.freeze()
+            playing = [pool.submit(_play_forked, one, trials) for one in left]
+            gc.unfreeze()
+            processes = [*pool._processes.values()]
+            try:
+                for done, each in enumerate(as_completed(playing), 1):
+                    each.result()
+                    said(done)
+            finally:
+                for each in playing:
+                    each.cancel()
+    except BrokenProcessPool as error:
+        # Once one has died, the others are ended with SIGTERM.
+        code = next((each.exitcode for each in processes if each.exitcode not in {0, -signal.SIGTERM}), 0)
+        why = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
+        what = f"a process of the walk has died with exit code {code}{why}"
+        raise OperatorError(what, "run the same command: it goes on") from error
 
 
 Player = Callable[[Walk, Sequence[Wanted], int, int, Callable[[int], None]], None]
