@@ -88,6 +88,8 @@ class Reader:
             seen, now_s = (version(self.folder), self._configured()), time.monotonic()
             with self._lock:
                 kept = self._kept.get(name)
+                if kept is not None:
+                    self._kept.move_to_end(name)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
                 return kept[2]  # type: ignore[no-any-return]
             made = make()
@@ -100,7 +102,7 @@ class Reader:
 
     def _read(self, page: Page, query: Query) -> Reading:
         with self.bot() as bot:
-            status, whose = status_of(bot), identity(bot)
+            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),

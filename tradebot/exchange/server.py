@@ -303,9 +303,8 @@ async def _run(
     exchange.set_pace(terms.pace)
     exchange.commit()
     ready(url, exchange.status())
-    lock = state_dir / LOCK_FILE
     tasks = (
-        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, lock)),
+        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, state_dir / LOCK_FILE)),
         asyncio.create_task(application.keep_time(keeper.consider)),
     )
     await server.serve(sockets=[listener])

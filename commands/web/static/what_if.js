@@ -3,7 +3,6 @@
   "use strict";
   if (window.tradebotWhatIf) return;
   window.tradebotWhatIf = true;
-  document.documentElement.classList.add("moves");
   const PREFIX = "if.";
   const WAIT_MS = 150;
   const LONG_MS = 10000;

@@ -22,7 +22,8 @@ PATIENCE_MS = 30_000
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map((entry) => ({
-  value: entry.value, typed: entry.hadRecentInput, from: entry.sources.map((source) => source.node && source.node.nodeName),
+  value: entry.value, typed: entry.hadRecentInput,
+  from: entry.sources.map((source) => source.node && (source.node.outerHTML || source.node.nodeValue).slice(0, 80)),
 })))).observe({ type: "layout-shift", buffered: true });
 """
 """Collects what moved on a page although nobody did anything."""
@@ -85,9 +86,7 @@ def page_in(context: BrowserContext) -> Seen:
     context.set_default_timeout(PATIENCE_MS)
     seen = Seen(context.new_page(), [])
     seen.page.add_init_script(SHIFTS)
-    seen.page.on(
-        "console", lambda said: seen.told.append(f"{said.type}: {said.text}") if _is_trouble(said.type) else None
-    )
+    seen.page.on("console", lambda said: seen.told.extend(_troubles(said.type, said.text)))
     seen.page.on("pageerror", lambda error: seen.told.append(f"error: {error}"))
     return seen
 
@@ -108,5 +107,5 @@ def paths_for(folder: Path) -> Sequence[str]:
     return [*PATHS, "/symbol/AAPL", *(f"/backtest/{name}" for name in names[:1])]
 
 
-def _is_trouble(kind: str) -> bool:
-    return kind in ("error", "warning")
+def _troubles(kind: str, text: str) -> list[str]:
+    return [f"{kind}: {text}"] if kind in ("error", "warning") else []

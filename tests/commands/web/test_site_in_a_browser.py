@@ -27,9 +27,12 @@ FOCUSED = """() => {
   window.met = window.met || new Set();
   if (!at || at === document.body) return null;
   const style = getComputedStyle(at);
-  const again = window.met.has(at);
+  // The parts of a date are stops of their own.
+  const again = window.met.has(at) && window.last !== at;
+  const first = !window.met.has(at);
   window.met.add(at);
-  return { again, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1,
+  window.last = at;
+  return { again, first, outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1,
     name: at.outerHTML.slice(0, 80) };
 }"""
 
@@ -90,7 +93,9 @@ def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
             if each["impact"] in ("serious", "critical")
         ]
         moved = [each for each in seen.shifted() if each["value"] > 0.001]
-        wrong |= {path: what for what in [(fits(seen), serious, moved, list(seen.told))] if what != (True, [], [], [])}
+        what = fits(seen), serious, moved, list(seen.told)
+        if what != (True, [], [], []):
+            wrong[path] = what
         seen.told.clear()
     assert wrong == {}
 
@@ -105,20 +110,22 @@ def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
         seen.open(served, path)
         seen.page.keyboard.press("Escape")
         count, met = seen.page.evaluate(REACHABLE), 0
-        for _ in range(count + 5):
+        for _ in range(5 * count):
             seen.page.keyboard.press("Tab")
             at = seen.page.evaluate(FOCUSED)
             if at is None or at["again"]:
                 break
-            assert at["outlined"], (path, at["name"])
-            met += 1
+            assert at["outlined"] or not at["first"], (path, at["name"])
+            met += at["first"]
         assert met >= count, path
 
 
 def until(seen: Seen, condition: str, limit_s: float) -> float:
     """Wait until something holds on the page, and return after how many seconds."""
     began_s = time.monotonic()
-    seen.page.wait_for_function(condition, timeout=limit_s * 1000)
+    while not seen.page.evaluate(condition):
+        assert time.monotonic() - began_s < limit_s, condition
+        seen.page.wait_for_timeout(100)
     return time.monotonic() - began_s
 
 

@@ -5,7 +5,7 @@ them.
 
 A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
 its requests look like the exchange's own. The Origin header (or Sec-Fetch-Site) reveals the first, the Host header the
-second. The exchange's own page may change things, and shows a key for it that only this page can read.
+second. The exchange's own page may change things, and shows a key for it that no other page can read.
 
 Enforce two HTTP rules before routing: where a request ends, and which host it is for.
 
