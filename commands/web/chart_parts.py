@@ -33,6 +33,7 @@ from tradebot.app.wiring import App
 from tradebot.model.candidate import Side
 from tradebot.model.series import DAY
 from tradebot.model.text import counted
+from tradebot.views.performance.report import CurvePoint
 
 ROWS = 300
 """How many candles, passes and sessions are in a table: the last ones."""
@@ -40,7 +41,7 @@ KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, E
 
 
 def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]]) -> Markup:
-    """Return the place of a chart with the keys to what it draws, and what is said beside it: a sentence, and tables."""
+    """Return the place of a chart, the keys to what it draws, and what is said beside it: a sentence, and tables."""
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_folded(title, table) for title, table in tables if table.rows)
     return Markup(
@@ -81,16 +82,20 @@ def _equity(app: App) -> Markup:
     if len(of.curve) < 2:
         return Markup("<p>No session of this account is over yet, so there is no growth to draw.</p>")
     shown = columns(of)
-    ends = ", ".join(f"{name} {percent(getattr(of.curve[-1], column) or 1.0)}" for name, column in shown)
+    ends = ", ".join(f"{name} {_grown(of.curve[-1], column) or 'not known'}" for name, column in shown)
     alone = "" if len(shown) > 1 else ". There is no benchmark to compare it with; tradebot report says why"
     table = Table("session", number("equity USD"), *(number(name) for name, _ in shown))
     for point in of.curve[-ROWS:]:
-        values = [getattr(point, column) for _, column in shown]
-        cells = ["" if value is None else percent(value) for value in values]
+        cells = [_grown(point, column) for _, column in shown]
         start = " (start)" if point.is_start else ""
         table.row(f"{point.session}{start}", f"{point.equity_usd:,.2f}", *cells)
     words = f"{counted(of.sessions, 'session')}: {ends}{alone}."
     return chart("/api/chart/equity", growth(of), words, [("Growth by session", table)])
+
+
+def _grown(point: CurvePoint, column: str) -> str:
+    index = getattr(point, column)
+    return "" if index is None else percent(index)
 
 
 def candles_part(symbol: str, which: str) -> Part:

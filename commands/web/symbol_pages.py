@@ -16,7 +16,6 @@ from commands.web.chart_parts import candles_part
 from commands.web.charting import ALL, RECENT
 from commands.web.pages import Field, Page, Part, Query
 from commands.why_no_orders import verb as why_no_orders
-from commands.why_no_orders.others import run_span
 from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
@@ -41,7 +40,7 @@ def _symbol(query: Query) -> list[Part]:
 
 
 def _session(app: App, symbol: str) -> Report:
-    return run_span(app, symbol, Span(session=True), None)
+    return why_no_orders.run(app, symbol, Span(session=True))
 
 
 def _if_known(symbol: str, part: Part) -> Part:

@@ -1,0 +1,198 @@
+"""What charts draw equals what the verbs say: fills, stops, scores and growth, at times of the reader's clock."""
+
+import json
+from array import array
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from markupsafe import escape
+from starlette.testclient import TestClient
+
+from commands.shared.days import Span
+from commands.shared.surface import opened
+from commands.shared.times import local, show_utc, show_venue
+from commands.trades.candles import Drawn
+from commands.web.charting import Scored, Seen, drawing, growth, path_of
+from commands.why_no_orders.reading import cycles_of
+from tests.bot import Bot
+from tests.commands.web.client import browser, site
+from tradebot.__main__ import main
+from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.model.series import DAY, Series
+
+BACKTEST = ("--sessions", "1", "--symbols", "SPY,IWM,UNH,JPM", "--name", "tried")
+FALL_BACK = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    state = tmp_path_factory.mktemp("charting")
+    assert main(["backtest", *BACKTEST, "--state-dir", str(state)]) == 0
+    return state / "backtests" / "tried"
+
+
+@pytest.fixture
+def bot(tried: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    return Bot(tried, capsys)
+
+
+@pytest.fixture
+def client(tried: Path) -> TestClient:
+    return browser(site(tried))
+
+
+def clock(text: str) -> float:
+    """Return a time of a document by the clock of its reader."""
+    return local(datetime.fromisoformat(text))
+
+
+def candle_of(chart: Any, text: str) -> float:
+    at: float = max(candle["time"] for candle in chart["candles"] if candle["time"] <= clock(text))
+    return at
+
+
+def lines(chart: Any, kind: str, name: str) -> list[list[dict[str, float]]]:
+    return [line["points"] for line in chart[kind] if line["name"] == name]
+
+
+@pytest.mark.parametrize("which", ["recent", "all", "nonsense"])
+def test_each_fill_is_at_its_candle_with_the_price_that_orders_says(bot: Bot, client: TestClient, which: str) -> None:
+    chart = client.get(f"/api/chart/candles/{which}/UNH").json()
+    filled = [one for one in bot.json("orders", "--all")["orders"] if one["symbol"] == "UNH" and one["filled"] != "0"]
+    assert len(chart["marks"]) == len(filled) > 2
+    said = [mark["text"] for mark in chart["marks"]]
+    for order in filled:
+        side = "bought" if order["side"] == "buy" else "sold"
+        price = f"{float(order['average_price']):,.2f}"
+        assert f"{side} {order['filled']} shares at {price}" in said
+    opened_at = [clock(trade["opened_at"]) for trade in bot.json("trades", "--symbol", "UNH")["trades"]]
+    starts = [candle["time"] for candle in chart["candles"]]
+    marked = [mark["time"] for mark in chart["marks"]]
+    assert all(max(start for start in starts if start <= at) in marked for at in opened_at)
+    page = client.get("/symbol/UNH", params={"candles": which}).text
+    assert all(f">{float(order['average_price']):,.2f}<" in page for order in filled)
+
+
+def test_stops_are_the_orders_that_rested_and_entries_those_of_trades(bot: Bot, client: TestClient) -> None:
+    chart = client.get(path_of("UNH", "recent")).json()
+    trades = bot.json("trades", "--symbol", "UNH")["trades"]
+    entries = [points[0] for points in lines(chart, "lines", "entry")]
+    assert entries == [
+        {"time": candle_of(chart, trade["opened_at"]), "value": float(trade["entry_price"])} for trade in trades
+    ]
+    stops = [one for one in bot.json("orders", "--all")["orders"] if one["symbol"] == "UNH" and one["stop_price"]]
+    drawn_at = {point["value"] for points in lines(chart, "lines", "stop") for point in points}
+    assert drawn_at <= {float(stop["stop_price"]) for stop in stops}
+    for stop in stops[:1]:
+        first = lines(chart, "lines", "stop")[0][0]
+        assert first == {"time": candle_of(chart, stop["at"]), "value": float(stop["stop_price"])}
+
+
+def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tried: Path) -> None:
+    chart = client.get(path_of("UNH", "recent")).json()
+    last = bot.json("why-no-orders", "UNH")
+    (score,) = lines(chart, "scores", "score")
+    assert score[-1] == {"time": candle_of(chart, last["at"]), "value": last["score"]}
+    for component in last["components"]:
+        (points,) = lines(chart, "scores", component["name"])
+        assert points[-1]["value"] == component["value"]
+    with opened(str(tried), None) as app:
+        passes = cycles_of(app, Span(session=True), symbol="UNH")
+    assert len(score) == len({candle_of(chart, one.at.isoformat()) for one in passes}) > 60
+    documents = client.get("/api/pages/symbol/UNH").text.replace(f" --state-dir {tried}", "")
+    assert [one["data"] for one in json.loads(documents) if one["verb"] == "why-no-orders"] == [
+        last,
+        bot.json("why-no-orders", "UNH", "--since", "session"),
+    ]
+    page = client.get("/symbol/UNH").text
+    assert f"{len(passes)} scores, the last {last['score']:+.3f} at " in page
+
+
+def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None:
+    (account,) = bot.json("report")["accounts"]
+    chart = client.get("/api/chart/equity").json()
+    by_name = {line["name"]: [point["value"] for point in line["points"]] for line in chart["lines"]}
+    for name, column in (("account", "index"), (account["benchmark"], "benchmark")):
+        assert by_name[name] == [100 * (point[column] - 1) for point in account["curve"]]
+    end = account["curve"][-1]
+    page = client.get("/").text
+    assert f"1 session: account {100 * (end['index'] - 1):+.2f}%, SPY {100 * (end['benchmark'] - 1):+.2f}%" in page
+    assert f"{float(end['equity_usd']):,.2f}" in page
+
+
+def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
+    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from commands.web import chart_parts
+    from commands.web.charting import account
+    from tradebot.model.values import replace
+
+    with opened(str(bot.folder), None) as app:
+        alone = replace(account(app), benchmark=None)
+    assert [line["name"] for line in growth(alone)["lines"]] == ["account"]
+    monkeypatch.setattr(chart_parts, "account", lambda _: alone)
+    assert "There is no benchmark to compare it with" in client.get("/report").text
+    monkeypatch.setattr(chart_parts, "account", lambda _: replace(alone, curve=alone.curve[:1]))
+    assert "No session of this account is over yet" in browser(site(bot.folder)).get("/report").text
+
+
+@pytest.mark.parametrize("symbol", ["NOPE", "BTC/USD", '"><script>[red]'])
+def test_a_symbol_never_seen_has_no_chart_and_says_once_what_to_type(client: TestClient, symbol: str) -> None:
+    answer = client.get(path_of(symbol, "recent"))
+    assert (answer.status_code, answer.json()["next"]) == (503, "tradebot bars fetch")
+    page = client.get(f"/symbol/{quote(symbol, safe='')}").text
+    assert f"There are no bars of {escape(symbol)} from 2026-11-14 on" in page
+    assert page.count("doesn&#39;t look at a symbol") == 1
+    assert "bars fetch" in page
+    assert "<script>" not in page.replace("<script src=", "")
+    assert "data-chart" not in page
+
+
+@pytest.fixture
+def venue_times() -> Iterator[None]:
+    show_venue(ALPACA.day)
+    yield
+    show_utc(False)
+
+
+def series(symbol: str, starts: list[int], price: float, timeframe: str = "5Min") -> Series:
+    flat = array("d", [price] * len(starts))
+    return Series(symbol, timeframe, False, array("q", starts), flat, flat, flat, flat, flat)
+
+
+def drawn_of(found: Series, *scored: Scored) -> Any:
+    return drawing(Seen(Drawn(found, [], [], [], found.start_of(-1)), list(scored)))
+
+
+def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_for(venue_times: None) -> None:
+    assert path_of('BTC/USD"<', "all") == "/api/chart/candles/all/BTC%2FUSD%22%3C"
+    at = int(FALL_BACK.timestamp())
+    for price, decimals in ((412.5, 2), (0.1234, 4), (0.00001234, 8)):
+        chart = drawn_of(series("DOGE/USD", [at], price))
+        assert (chart["decimals"], len(chart["candles"])) == (decimals, 1)
+        assert chart["candles"][0]["text"].endswith(f"close {price:,.{decimals}f}")
+
+
+def test_a_clock_that_is_set_back_repeats_no_time_and_in_utc_none_is_left_out(venue_times: None) -> None:
+    starts = [int(FALL_BACK.timestamp()) + 1800 * place for place in range(5)]
+    times = [candle["time"] for candle in drawn_of(series("BTC/USD", starts, 9.0))["candles"]]
+    assert times == sorted(set(times))
+    assert len(times) == 3
+    show_utc(True)
+    assert [candle["time"] for candle in drawn_of(series("BTC/USD", starts, 9.0))["candles"]] == starts
+
+
+def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: None) -> None:
+    day = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
+    at = [datetime.fromtimestamp(day + hours * 3600, UTC) for hours in (14, 15, 39)]
+    scored = [Scored(moment, "flow", {"score": value}) for moment, value in zip(at, (0.1, 0.2, 0.3), strict=True)]
+    chart = drawn_of(series("IWM", [day, day + 86_400], 9.0, DAY), *scored)
+    assert lines(chart, "scores", "score") == [[{"time": day, "value": 0.2}, {"time": day + 86_400, "value": 0.3}]]
+    assert chart["has_times"] is False
+    assert chart["candles"][0]["text"].startswith("2026-11-02 open 9.00")
+    several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, Scored(at[0], "swing", {"score": 0.4}))
+    assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]
