@@ -135,20 +135,22 @@ def _render(console: "Console", data: ApprovalsData) -> None:
     verb = "waits" if len(waiting) == 1 else "wait"
     console.print(f"{counted(len(waiting), 'entry', 'entries')} {verb} for a yes at {when(data.as_of)}")
     for row in data.approvals:
-        console.print(f"[bold]{row.id}[/bold]  {_told(row)}")
-        console.print(f"  {_how(row, data.as_of)}", markup=False)
+        console.print(f"[bold]{row.id}[/bold]  {told(row)}")
+        console.print(f"  {how_it_stands(row, data.as_of)}", markup=False)
     if waiting:
         console.print(f"Next: tradebot approve {waiting[0].id}, or tradebot reject {waiting[0].id}")
 
 
-def _told(row: ApprovalRow) -> str:
+def told(row: ApprovalRow) -> str:
+    """Return what a request asks for: side, quantity, symbol, price and worth."""
     score = "" if row.score is None else f", score {row.score:+.2f}"
     side = "sell short" if row.side == "sell" else row.side
     what = f"{side} {row.quantity:,f} {clean(row.symbol)} at {usd(row.price, row.symbol)} or better"
     return f"{what}, {row.worth_usd:,.2f} USD ({row.strategy}{score})"
 
 
-def _how(row: ApprovalRow, now: datetime) -> str:
+def how_it_stands(row: ApprovalRow, now: datetime) -> str:
+    """Return when a request ends, or what became of it."""
     if row.state == "waiting":
         return f"asked at {when(row.asked_at)}; it ends in {duration((row.expires_at - now).total_seconds())}"
     if row.state == "expired":
@@ -210,7 +212,7 @@ def _answer(bot: "App", request: str, answer: "Answer") -> "Request":
 
 def _render_answered(console: "Console", data: AnsweredData) -> None:
     row = data.approval
-    console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {_told(row)}")
+    console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {told(row)}")
     if row.state == "rejected":
         console.print("Nobody is asked about it again in this session.")
     elif row.order:

@@ -65,13 +65,18 @@ def run(app: "App") -> Report:
 
 
 def _render(console: "Console", data: Positions) -> None:
+    show(console, data, slice(None))
+
+
+def show(console: "Console", data: Positions, rows: slice) -> None:
+    """Print what there is to say about all positions, and of the bot's own only these rows."""
     from tradebot.views.holdings import FOREIGN_OWNER
 
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
     held, fills = counted(sum(row.is_held for row in ours), "position"), counted(data.fills, "fill")
     console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
-    show_own(console, ours)
+    show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:
             console.print(_closed_so_far(trade, trade.exit_price), markup=False)

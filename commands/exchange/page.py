@@ -67,7 +67,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Print the address of the exchange's web page.
 
-        The page shows the clock, the book, accounts, orders, the log and faults.
+        The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
         """
         from tradebot.adapters.state import state_folder
 

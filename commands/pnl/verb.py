@@ -50,7 +50,8 @@ def _to_csv(report: Report, file: Path) -> Report:
     return to_csv(report, written(data.pnl), file, counted(len(data.pnl.rows), "row"))
 
 
-def _cut(by: str) -> "Cut":
+def cut_of(by: str) -> "Cut":
+    """Return by what profit is divided; raise OperatorError for an unknown word."""
     from tradebot.errors import ExitCode, word
     from tradebot.views.performance.pnl import Cut
 
@@ -92,7 +93,7 @@ def pnl(
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
-    cut, days, picture = _cut(by), days_of(first, last), checked(plot, "pnl.svg")
+    cut, days, picture = cut_of(by), days_of(first, last), checked(plot, "pnl.svg")
     with opened(state_dir, config) as bot:
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
         report = run(bot, cut, choice)

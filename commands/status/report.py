@@ -22,7 +22,7 @@ from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
-from tradebot.judging.judgment import State, overall, permission, ranked
+from tradebot.judging.judgment import Judgment, State, overall, permission, ranked
 from tradebot.judging.passes import judged
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
@@ -73,6 +73,7 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
     return {
         "bot": lambda console: _bot(console, data, whose),
         "may": lambda console: _may(console, data),
+        "serve": lambda console: _serve(console, data),
         "health": lambda console: _health(console, data),
         "passes": lambda console: _show_passes(console, data),
         "equity": lambda console: _equity(console, data),
@@ -113,13 +114,21 @@ def _may(console: "Console", data: "Status") -> None:
     console.print(f"Books compared {_when(books.at)}{ago}: {books.found}")
 
 
-def _health(console: "Console", data: "Status") -> None:
-    """Print whether `serve` runs, how many parts are well, and what to do about the others, the worst first."""
-    served = next(judgment for judgment in data.health if judgment.subject == "serve")
+def _serve(console: "Console", data: "Status") -> None:
+    """Print whether `serve` runs, and since when."""
+    served = _served(data)
     console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+
+
+def _served(data: "Status") -> Judgment:
+    return next(judgment for judgment in data.health if judgment.subject == "serve")
+
+
+def _health(console: "Console", data: "Status") -> None:
+    """Print how many parts are well, and what to do about the others, the worst first."""
     good = sum(not judgment.state.is_finding for judgment in data.health)
     console.print(f"Health {colored(overall(data.health))}, {good} of {counted(len(data.health), 'part')} well")
-    findings = [judgment for judgment in ranked(data.health) if judgment is not served]
+    findings = [judgment for judgment in ranked(data.health) if judgment is not _served(data)]
     for judgment in findings:
         if judgment.state is not State.UNKNOWN:
             found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"

@@ -22,7 +22,7 @@ from tradebot.model.text import counted
 
 EVERY_S = 5.0
 MOST_KEYS = 100
-ORDER = ("health", "may", "bot", "today", "positions", "orders", "unresolved", "passes", "equity")
+ORDER = ("serve", "health", "may", "bot", "today", "positions", "orders", "unresolved", "passes", "equity")
 """What a small terminal may cut off comes last."""
 QUIT = b"qQ\x03\x04"
 """The keys that end it: q, Ctrl-C and Ctrl-D."""

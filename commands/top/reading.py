@@ -35,7 +35,7 @@ from tradebot.views.why_no_orders import Why
 
 LAST = 200
 """How many events the log shows."""
-FIRST_PARTS, LAST_PARTS = ("health", "may", "bot", "today", "equity"), ("passes", "unresolved")
+FIRST_PARTS, LAST_PARTS = ("serve", "health", "may", "bot", "today", "equity"), ("passes", "unresolved")
 """The parts of `status` on the overview, before and after what waits for a person."""
 MAKE_OLD = ("serve", "exits", "broker", "prices", "facts")
 """Parts of the bot without which the figures get no newer, the most telling first."""

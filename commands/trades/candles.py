@@ -80,12 +80,14 @@ def drawn(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | N
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
     first, last = min(each.opened_at for each in trades), max(each.closed_at or as_of for each in trades)
-    history, series, fills = (
-        read_history(app),
-        series_around(app, symbol, first, last, as_of),
-        _fills(app, trades, symbol, as_of),
-    )
-    plans = [planned(app, history, each, fills) for each in trades]
+    return drawn_on(app, series_around(app, symbol, first, last, as_of), trades, as_of)
+
+
+def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> Drawn:
+    """Return what is drawn of trades on the candles of their symbol."""
+    fills = _fills(app, trades, series.symbol, as_of) if trades else []
+    history = read_history(app) if trades else None
+    plans = [planned(app, history, each, fills) for each in trades] if history else []
     return Drawn(series, trades, fills, plans, as_of)
 
 
@@ -133,7 +135,7 @@ def _candles(axes: Axes, of: Series) -> None:
     bottoms, heights = zip(*bodies, strict=True)
     axes.bar(places, heights, bottom=bottoms, width=0.7, color=colors, edgecolor=QUIET, linewidth=0.5, zorder=2)
     step = -(-len(of) // LABELS)
-    axes.set_xticks(places[::step], [_label(of, place) for place in places[::step]])
+    axes.set_xticks(places[::step], [label(of, place) for place in places[::step]])
     axes.margins(x=0.01)
     axes.set_ylabel("USD", color=QUIET)
     axes.tick_params(length=0, labelcolor=QUIET)
@@ -141,7 +143,8 @@ def _candles(axes: Axes, of: Series) -> None:
     axes.grid(axis="y", color=QUIET, alpha=0.2)
 
 
-def _label(of: Series, place: int) -> str:
+def label(of: Series, place: int) -> str:
+    """Return when a candle starts, for the reader: a date, or a date and a time."""
     at = datetime.fromtimestamp(of.starts[place], UTC)
     return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
 

@@ -85,7 +85,7 @@ def draw_levels(axes: Axes, plans: Sequence[Planned], place: Place, end: datetim
         first, last = place(plan.trade.opened_at), place(plan.trade.closed_at or end)
         last = max(last, first + 1)
         _moves(axes, plan, place, last)
-        for price, color, style, word in _lines(plan):
+        for price, color, style, word in lines_of(plan):
             axes.plot([first, last], [float(price)] * 2, color=color, linewidth=1.0, linestyle=style, zorder=3)
             if len(plans) == 1:
                 text, at = f"{word} {usd(price, plan.trade.symbol)}", (last, float(price))
@@ -99,7 +99,8 @@ def _moves(axes: Axes, plan: Planned, place: Place, last: int) -> None:
         axes.step([*places, last], [*prices, prices[-1]], where="post", color=LOSS, linewidth=1.2, zorder=3)
 
 
-def _lines(plan: Planned) -> Iterator[tuple[Decimal, str, str, str]]:
+def lines_of(plan: Planned) -> Iterator[tuple[Decimal, str, str, str]]:
+    """Yield the levels of a trade that don't move: the price, the color and the style of the line, and what it is."""
     trade = plan.trade
     yield trade.entry_price, INK, "solid", "entry"
     if plan.first_stop is not None:

@@ -1,10 +1,11 @@
 """The pages about the bot itself: how it is, what it holds, what runs when, what happened, how it is set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from markupsafe import Markup
 from rich.console import Console
+from rich.markup import escape
 
 from commands import approvals, events, orders, positions
 from commands.approvals import ApprovalsData
@@ -16,39 +17,68 @@ from commands.events import Events
 from commands.health import verb as health
 from commands.schedule import check
 from commands.schedule import verb as schedule
+from commands.shared.plain import clean
 from commands.shared.surface import Report, identity
 from commands.status.report import sections, status_of
-from commands.web.charting import equity_part
+from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
 from commands.why_no_orders.others import run_session
 from tradebot.app.wiring import App
 from tradebot.model.event import Severity
+from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.views.holdings import Uncovered
 
 NEXT, DUE = 6, 30
 """How many moments of the timetable the first page shows, and the page of the timetable."""
 LAST_EVENTS, MOST_EVENTS, SEARCHED = 200, 2_000, 100_000
-OVERVIEW = ("health", "may", "bot", "today", "equity", "passes", "unresolved")
+OVERVIEW = ("serve", "may", "bot", "today", "equity", "passes", "unresolved")
 """The parts of `status` on the first page; the others have pages of their own."""
+SLOTS = ("passes",)
+AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRACTION, Uncovered.ARRIVING, "exiting"})
+"""Why no stop rests at the broker, if that is as it should be."""
+BARE = 10
+"""How many positions without a stop the first page names."""
 ROWS = 100
 """How many positions a page shows at once."""
 ANY = "any"
 
 
-def _status(app: App) -> Report:
+def _status(app: App, names: Sequence[str] = OVERVIEW) -> Report:
     data, whose = status_of(app), identity(app)
 
     def show(console: Console, _: object) -> None:
         parts = sections(data, whose)
-        for name in OVERVIEW:
+        for name in names:
             parts[name](console)
 
     return Report("status", data, show, whose=whose)
 
 
 def _needed(app: App) -> Report:
-    """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records."""
-    return replace(_audit(app), render=show_findings)
+    """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
+
+    Before that stand who halted the bot and why, and positions for which no stop rests at the broker.
+    """
+    audited, status, held = _audit(app), status_of(app), positions.run(app).data.positions
+    bare = [
+        (row.symbol, row.protection)
+        for row in held
+        if row.protection and row.protection.why and row.protection.why not in AS_SET
+    ]
+    headings = positions.columns(held)
+
+    def show(console: Console, _: object) -> None:
+        if status.trading_state != TradingState.ACTIVE:
+            sections(status, audited.whose)["may"](console)
+        for symbol, one in bare[:BARE]:
+            where = positions.protection(one, headings, symbol)
+            console.print(f"[red]No stop at the broker[/] for {escape(clean(symbol))}: {escape(where)}")
+        if len(bare) > BARE:
+            console.print(f"[red]No stop at the broker[/] for {len(bare) - BARE:,} more. Next: tradebot positions")
+        show_findings(console, audited.data)
+
+    return replace(audited, render=show)
 
 
 def _audit(app: App) -> Report:
@@ -71,26 +101,24 @@ def _answers(report: Report) -> Iterator[Markup]:
     data: ApprovalsData = report.data
     for row in data.approvals:
         if row.state == "waiting":
-            what = f"{row.side} {row.quantity:,f} {row.symbol} at {row.price}, {row.worth_usd:,.2f} USD"
             yield Markup(
                 '<form class="act" method="post" action="/act"><input type="hidden" name="csrf" value="{}">'
-                '<input type="hidden" name="request" value="{}"><span>{}: {}</span>'
+                '<input type="hidden" name="request" value="{}"><span>{}: {}; {}</span>'
                 '<button name="do" value="approve">Approve</button>'
                 '<button name="do" value="reject">Reject</button></form>'
-            ).format(CSRF, row.id, row.id, what)
+            ).format(CSRF, row.id, row.id, approvals.told(row), approvals.how_it_stands(row, data.as_of))
 
 
 def _positions(query: Query) -> list[Part]:
     first = number_in(query, "from_row", 0)
+    rows = slice(first, first + ROWS)
 
     def some(app: App) -> Report:
-        report = positions.run(app)
-        return replace(report, data=replace(report.data, positions=report.data.positions[first : first + ROWS]))
+        return replace(positions.run(app), render=lambda console, data: positions.show(console, data, rows))
 
     def links(app: App) -> Markup:
-        data = positions.run(app).data
-        names = sorted({row.symbol for row in data.positions})
-        return _symbols(names[first : first + ROWS]) + _more(len(data.positions), first, "/positions")
+        held = [row.symbol for row in positions.run(app).data.positions]
+        return _symbols(sorted(set(held[rows]))) + _more(len(held), first, "/positions")
 
     return [
         Part("Positions", some, wide=True),
@@ -124,6 +152,7 @@ def _health(_: Query) -> list[Part]:
 
 def _schedule(_: Query) -> list[Part]:
     return [
+        Part("The last slots", lambda app: _status(app, SLOTS), wide=True),
         Part("What is due", lambda app: schedule.run(app, DUE, None)),
         Part("Whether the timetable works", lambda app: check.run(app, schedule.now(app))),
     ]
@@ -169,7 +198,7 @@ PAGES = (
         _events,
         (
             Field("severity", "Severity", SEVERITIES),
-            Field("text", "With"),
+            Field("text", "Containing"),
             Field("last", "Last", "number"),
             Field("refusals", "Refusals of gates", ("no", "yes")),
         ),

@@ -6,31 +6,39 @@ clock is set back, what repeats an hour is left out of the drawing; tables have 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from markupsafe import Markup
-
+from commands.report.contents import leveled
 from commands.report.verb import run_here
 from commands.shared.days import Span
-from commands.shared.drawing import signed, usd
+from commands.shared.drawing import signed, units, usd
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET
 from commands.shared.plain import clean
-from commands.shared.times import MINUTE, local, stamp, zone
-from commands.trades.candles import Drawn, drawn, series_around
+from commands.shared.times import local, zone
+from commands.trades.candles import FEW, Drawn, drawn_on, label, series_around
+from commands.trades.levels import Planned, lines_of
 from commands.trades.report import read as read_trades
-from commands.web.pages import Part
 from commands.why_no_orders.reading import cycles_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.record import CycleRecord
 from tradebot.model.series import DAY, Series
-from tradebot.model.text import counted
 from tradebot.views.performance.report import AccountReport
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.performance.trade_row import Choice, TradeRow
 
 LOOKED_BACK = timedelta(days=2)
-"""How far candles reach back for a symbol that was never traded."""
+"""How far candles reach back at least."""
+RECENT, ALL = "recent", "all"
+"""Which trades are on the candles: those of the last days, on candles of five minutes, or all of them."""
 WHOLE = Choice()
+COLORS = {INK: "soft", LOSS: "red", GAIN: "green", QUIET: "soft"}
+STYLES = {"solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "long"}
+FIRST = ("score", "flow")
+"""What is drawn in colors below the candles; everything else that was scored is fainter."""
 
 
 class Line(NamedTuple):
@@ -42,126 +50,200 @@ class Line(NamedTuple):
     points: list[dict[str, float]]
 
 
-def chart(name: str, words: str, path: str) -> Markup:
-    """Return the place of a chart, which a script draws; `words` stand in for it."""
-    return Markup(
-        '<figure class="chart" role="img" aria-label="{}" data-chart="{}" hx-morph-skip></figure><p class="dim">{}</p>'
-    ).format(f"{name}: {words}", path, words)
+class Scored(NamedTuple):
+    """What a strategy made of a symbol in one pass: the score and its components by name, in -1..1."""
+
+    at: datetime
+    strategy: str
+    values: Mapping[str, float]
 
 
-def equity_part() -> Part:
-    """Return the part that shows the account's growth beside its benchmark, as `report` has it."""
-    return Part("Growth, beside the benchmark", _equity)
+class Seen(NamedTuple):
+    """The candles of a symbol with the trades on them, and how it was scored meanwhile, oldest first."""
+
+    of: Drawn
+    scored: list[Scored]
 
 
-def _equity(app: App) -> Markup:
-    return chart("Growth of the account", "Growth by session, as tradebot report compares it.", "/api/chart/equity")
+def seen(app: App, symbol: str, which: str) -> Seen:
+    """Return what is known of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
+    found = read_trades(app, Choice(symbol=symbol), by_lot=False)
+    as_of = found.as_of
+    if as_of is None:
+        raise OperatorError("nothing was recorded yet", "tradebot reconcile")
+    since = as_of - FEW
+    trades = [each for each in found.trades if which == ALL or each.closed_at is None or each.closed_at > since]
+    first = min([as_of - LOOKED_BACK, *(each.opened_at for each in trades)])
+    first = first if which == ALL else max(first, since)
+    of = drawn_on(app, series_around(app, symbol, first, as_of, as_of), trades, as_of)
+    start = of.series.start_of(0)
+    cycles = cycles_of(app, Span(since_s=int((as_of - start).total_seconds())), symbol=symbol)
+    scored = sorted((one for cycle in cycles for one in _scored(cycle, symbol)), key=lambda one: one.at)
+    return Seen(of, [one for one in scored if one.at >= start])
+
+
+def _scored(cycle: CycleRecord, symbol: str) -> Iterator[Scored]:
+    for record in cycle.candidates:
+        of = record.candidate
+        if of.symbol == symbol and of.score is not None:
+            values = {each.name: float(each.value) for each in of.components if each.value is not None}
+            yield Scored(cycle.at, of.strategy, {"score": float(of.score), **values})
+
+
+def path_of(symbol: str, which: str) -> str:
+    """Return the address of what a symbol's chart draws."""
+    return f"/api/chart/candles/{which}/{quote(symbol, safe='')}"
+
+
+def candles(app: App, which: str, symbol: str) -> dict[str, Any]:
+    """Return a symbol's candles, what the bot did there, and how it scored; OperatorError if there are no bars."""
+    return drawing(seen(app, symbol, ALL if which == ALL else RECENT))
+
+
+def drawing(what: Seen) -> dict[str, Any]:
+    """Return what a chart draws of a symbol."""
+    of, scored = what
+    symbol = of.series.symbol
+    return {
+        "candles": _ascending(_candles(of.series)),
+        "marks": [_mark(of, fill) for fill in on_candles(of)],
+        "lines": [line._asdict() for plan in of.plans for line in _levels(of, plan)],
+        "scores": [line._asdict() for line in _scores(of, scored)],
+        "decimals": max(_decimals(price, symbol) for price in (*of.series.close, *of.series.open)),
+        "zone": zone(),
+        "has_times": of.series.timeframe != DAY,
+        "unit": "USD",
+    }
+
+
+def _at(series: Series, place: int) -> float:
+    # A daily bar starts at midnight UTC, whatever the zone of its venue: it is a date.
+    return float(series.starts[place]) if series.timeframe == DAY else local(series.start_of(place))
+
+
+def on_candles(of: Drawn) -> list[Fill]:
+    """Return the fills that aren't older than the first candle, oldest first."""
+    return sorted((fill for fill in of.fills if fill.at >= of.series.start_of(0)), key=lambda fill: fill.at)
+
+
+def prices(series: Series, place: int) -> dict[str, str]:
+    """Return the prices of a candle as people read them."""
+    return {
+        name: usd(Decimal(str(getattr(series, name)[place])), series.symbol)
+        for name in ("open", "high", "low", "close")
+    }
+
+
+def _decimals(price: float, symbol: str) -> int:
+    return len(usd(Decimal(str(price)), symbol).partition(".")[2])
+
+
+def _candles(series: Series) -> Iterator[dict[str, Any]]:
+    for place in range(len(series)):
+        texts = prices(series, place)
+        said = " ".join([label(series, place), *(f"{name} {text}" for name, text in texts.items())])
+        yield {"time": _at(series, place), **{name: getattr(series, name)[place] for name in texts}, "text": said}
+
+
+def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
+    return {"time": _at(of.series, of.place(fill.at)), "bought": fill.side is Side.BUY, "text": fill_text(fill)}
+
+
+def fill_text(fill: Fill) -> str:
+    """Return what a fill did: bought 46 shares at 107.52."""
+    did = "bought" if fill.side is Side.BUY else "sold"
+    return f"{did} {fill.quantity:,f} {units(fill.quantity)} at {usd(fill.price, fill.symbol)}"
+
+
+def _levels(of: Drawn, plan: Planned) -> Iterator[Line]:
+    """Yield where a trade was to end, from when it was opened until it was closed; its stop as it moved."""
+    opened, end = of.place(plan.trade.opened_at), of.place(plan.trade.closed_at or of.end)
+    # A trade within one candle is drawn to the next one.
+    end = max(end, min(opened + 1, len(of.series) - 1))
+    for price, color, style, word in lines_of(plan):
+        yield _line(of, word.partition(",")[0], COLORS[color], STYLES[style], [(opened, price), (end, price)])
+    if plan.stops:
+        stops = [(of.place(at), price) for at, price in plan.stops]
+        yield _line(of, "stop", "red", "solid", [*stops, (max(end, stops[-1][0]), stops[-1][1])])
+
+
+def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, Decimal]]) -> Line:
+    # Of several at the time of one candle, the last one was in force.
+    last = {place: float(price) for place, price in found}
+    return Line(
+        name, color, style, _ascending({"time": _at(of.series, place), "value": last[place]} for place in sorted(last))
+    )
+
+
+def _scores(of: Drawn, scored: list[Scored]) -> Iterator[Line]:
+    """Yield the score and what it was made of, at the candles in which the passes were."""
+    several = len({one.strategy for one in scored}) > 1
+    found: dict[str, dict[float, float]] = {}
+    for one in scored:
+        for name, value in one.values.items():
+            line = f"{name}, {one.strategy}" if several else name
+            found.setdefault(line, {})[_at(of.series, of.place(one.at))] = value
+    for name, values in sorted(found.items(), key=lambda item: item[0].partition(",")[0] not in FIRST):
+        kind = name.partition(",")[0]
+        color = {"score": "blue", "flow": "magenta"}.get(kind, "soft")
+        points = _ascending({"time": at, "value": values[at]} for at in sorted(values))
+        yield Line(clean(name), color, "solid" if kind in FIRST else "dotted", points)
+
+
+def account(app: App) -> AccountReport:
+    """Return the account as `report` reports it."""
+    found: AccountReport = run_here(app, WHOLE).data.accounts[0]
+    return found
 
 
 def equity(app: App) -> dict[str, Any]:
-    """Return growth by session of the account, of its benchmark and of cash, in percent since the books began."""
-    account: AccountReport = run_here(app, WHOLE).data.accounts[0]
-    points = account.curve
-    lines = [Line("account", "blue", "solid", _points((point.at, point.index) for point in points))]
-    if account.benchmark:
-        lines.append(
-            Line(clean(account.benchmark), "soft", "solid", _points((point.at, point.benchmark) for point in points))
-        )
-    said = ", ".join(f"{line.name} {signed(line.points[-1]['value'], 2)} %" for line in lines if line.points)
-    words = f"{counted(account.sessions, 'session')}: {said}" if said else "No session's equity is known yet."
-    return {"lines": [line._asdict() for line in lines if line.points], "words": words, "zone": zone(), "unit": "%"}
+    """Return growth by session of the account and of its benchmark, in percent since the books began."""
+    return growth(account(app))
 
 
-def _points(found: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:
+def growth(of: AccountReport) -> dict[str, Any]:
+    """Return what a chart draws of an account."""
+    lines = [
+        Line(name, "blue" if column == "index" else "soft", "dashed" if column == "benchmark_leveled" else "solid",
+             _growth((point.at, getattr(point, column)) for point in of.curve))
+        for name, column in columns(of)
+    ]  # fmt: skip
+    return {
+        "lines": [line._asdict() for line in lines if line.points],
+        "zone": zone(),
+        "has_times": of.sessions < 2,
+        "unit": "%",
+    }
+
+
+def columns(of: AccountReport) -> list[tuple[str, str]]:
+    """Return what growth is shown of, by the names of people and of the points of a curve; what isn't known is out."""
+    benchmark, at_exposure = of.benchmark or "", leveled(of)
+    names = (("account", "index"), (benchmark, "benchmark"), (at_exposure, "benchmark_leveled"))
+    return [
+        (clean(name), column)
+        for name, column in names
+        if name and sum(getattr(point, column) is not None for point in of.curve) > 1
+    ]
+
+
+def percent(index: float) -> str:
+    """Return an index as growth: +1.24%."""
+    return f"{signed(100 * (index - 1), 2)}%"
+
+
+def _growth(found: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:
     return _ascending({"time": local(at), "value": 100 * (index - 1)} for at, index in found if index is not None)
 
 
-def _ascending(points: Iterable[dict[str, float]]) -> list[dict[str, float]]:
-    kept: list[dict[str, float]] = []
+def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
     for point in points:
         if not kept or point["time"] > kept[-1]["time"]:
             kept.append(point)
     return kept
 
 
-def candles_part(symbol: str) -> Part:
-    """Return the part that shows a symbol's candles."""
-    path = f"/api/chart/candles/{quote(symbol, safe='')}"
-    words = "Candles with fills, the stop as it moved, and the score of each pass; the tables below have the figures."
-    return Part("Prices", lambda app: chart(f"Prices of {clean(symbol)}", words, path), wide=True)
-
-
-def candles(app: App, symbol: str) -> dict[str, Any]:
-    """Return a symbol's candles, what the bot did there, and how it scored; OperatorError if there are no bars."""
-    found = read_trades(app, Choice(symbol=symbol), by_lot=False)
-    if found.trades:
-        of = drawn(app, found.trades, symbol, found.as_of)
-        series, marks, levels = of.series, list(_marks(of)), list(_levels(of))
-    elif found.as_of is None:
-        raise OperatorError("nothing was recorded yet", "tradebot reconcile")
-    else:
-        series = series_around(app, symbol, found.as_of - LOOKED_BACK, found.as_of, found.as_of)
-        marks, levels = [], []
-    places = [local(series.start_of(place)) for place in range(len(series))]
-    first, last = series.start_of(0), series.start_of(len(series) - 1)
-    many, width = counted(len(series), "candle"), "a day" if series.timeframe == DAY else "5 minutes"
-    return {
-        "candles": _ascending(_candles(series, places)),
-        "marks": marks,
-        "lines": [line._asdict() for line in levels],
-        "scores": [line._asdict() for line in _scores(app, symbol)],
-        "words": f"{many} of {width}, {stamp(first, MINUTE)} to {stamp(last, MINUTE)} {zone()}",
-        "zone": zone(),
-        "unit": "USD",
-    }
-
-
-def _candles(series: Series, places: list[float]) -> Iterator[dict[str, float]]:
-    for place, at in enumerate(places):
-        prices = {name: getattr(series, name)[place] for name in ("open", "high", "low", "close")}
-        yield {"time": at, **prices}
-
-
-def _marks(of: Drawn) -> Iterator[Mapping[str, Any]]:
-    for fill in of.fills:
-        bought = fill.side is Side.BUY
-        said = f"{'bought' if bought else 'sold'} {fill.quantity:,f} at {usd(fill.price, fill.symbol)}"
-        yield {"time": local(of.series.start_of(of.place(fill.at))), "bought": bought, "text": said}
-
-
-def _levels(of: Drawn) -> Iterator[Line]:
-    """Yield where each trade was to end, from when it was opened until it was closed."""
-    for plan in of.plans:
-        end = of.series.start_of(of.place(plan.trade.closed_at or of.end))
-        opened = of.series.start_of(of.place(plan.trade.opened_at))
-        stops = [(of.series.start_of(of.place(at)), float(price)) for at, price in plan.stops]
-        if stops:
-            yield _line("stop", "red", "solid", [*stops, (end, stops[-1][1])])
-        yield _line(
-            "entry", "soft", "solid", [(opened, float(plan.trade.entry_price)), (end, float(plan.trade.entry_price))]
-        )
-        for target in plan.targets:
-            yield _line("target", "green", "dashed", [(opened, float(target.price)), (end, float(target.price))])
-
-
-def _line(name: str, color: str, style: str, found: list[tuple[datetime, float]]) -> Line:
-    # Of several at the time of one candle, the last one was in force.
-    last = {local(at): value for at, value in found}
-    return Line(name, color, style, [{"time": at, "value": last[at]} for at in sorted(last)])
-
-
-def _scores(app: App, symbol: str) -> Iterator[Line]:
-    """Yield the score of each pass of the last recorded session, and the components that made it."""
-    cycles = cycles_of(app, Span(session=True), symbol=symbol)
-    found: dict[str, dict[float, float]] = {}
-    for cycle in sorted(cycles, key=lambda each: each.at):
-        for record in cycle.candidates:
-            candidate = record.candidate
-            if candidate.symbol == symbol and candidate.score is not None:
-                found.setdefault("score", {})[local(cycle.at)] = float(candidate.score)
-                for component in candidate.components:
-                    if component.value is not None:
-                        found.setdefault(component.name, {})[local(cycle.at)] = float(component.value)
-    for name, values in found.items():
-        points = [{"time": at, "value": value} for at, value in values.items()]
-        yield Line(name, "blue" if name == "score" else "soft", "solid" if name == "score" else "dotted", points)
+def in_chart(trade: TradeRow) -> str:
+    """Return what tells a trade from others of its symbol."""
+    return f"{trade.side} of {trade.strategy}"

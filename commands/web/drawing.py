@@ -19,7 +19,8 @@ WIDTH = 200
 """Nothing is wrapped to it: it only lets a verb show all that it shows on a wide terminal."""
 INDENT = re.compile(r" *")
 VERBS = "|".join(sorted((verb for verbs in PURPOSES.values() for verb in verbs), reverse=True))
-COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{VERBS})\b){COMMAND}")
+CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
+COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{VERBS})\b){COMMAND}{CHANGED}")
 
 
 class Sheet(Screen):

@@ -15,7 +15,7 @@ from commands.shared.surface import Report
 from commands.signals import verb as signals
 from commands.trades import verb as trades
 from commands.trades.report import Trades
-from commands.web.charting import equity_part
+from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
 from tradebot.app.backtest.results import RESULT, Results
 from tradebot.app.wiring import App
@@ -65,7 +65,10 @@ def _trades(query: Query) -> list[Part]:
     return [
         Part("Trades", some, wide=True),
         Part("Rows", earlier),
-        Part("Where profit came from", lambda app: pnl.run(app, Cut(query.get("by", "strategy")), _choice(query))),
+        Part(
+            "Where profit came from",
+            lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+        ),
         Part("Note a trade", _note_form),
     ]
 

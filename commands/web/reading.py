@@ -23,7 +23,6 @@ from commands.web.drawing import drawn, line
 from commands.web.pages import Page, Part, Query
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.views.status import Status
 
 Made = TypeVar("Made")
 KEPT = 50
@@ -89,6 +88,8 @@ class Reader:
             seen, now_s = (version(self.folder), self._configured()), time.monotonic()
             with self._lock:
                 kept = self._kept.get(name)
+                if kept is not None:
+                    self._kept.move_to_end(name)
             if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
                 return kept[2]  # type: ignore[no-any-return]
             made = make()
@@ -100,9 +101,8 @@ class Reader:
             return made
 
     def _read(self, page: Page, query: Query) -> Reading:
-        status = self._once("status", "status", self._status)
         with self.bot() as bot:
-            whose = identity(bot)
+            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),
@@ -112,11 +112,6 @@ class Reader:
                 tuple(shown for shown, _ in parts),
                 tuple(report for _, report in parts if report is not None),
             )
-
-    def _status(self) -> Status:
-        """Return what every page begins with."""
-        with self.bot() as bot:
-            return status_of(bot)
 
     @contextmanager
     def bot(self) -> Iterator[App]:
@@ -156,6 +151,13 @@ def _changed(path: Path) -> int | None:
     return None
 
 
+def told(error: TradebotError) -> Markup:
+    """Return what is wrong, and what to do about it."""
+    wrong = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
+    step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
+    return Markup('<p role="alert">{}</p>{}').format(wrong, step)
+
+
 def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | None]:
     """Return a part as it is shown, and the report that it was drawn from; an error takes its place."""
     name = f"part-{number}"
@@ -163,9 +165,7 @@ def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, R
         with readable():
             made = part.make(bot)
     except TradebotError as error:
-        told = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
-        step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
-        return Shown(name, part.title, Markup('<p role="alert">{}</p>{}').format(told, step), part.wide), None
+        return Shown(name, part.title, told(error), part.wide), None
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made

@@ -70,7 +70,7 @@ class Site:
                 for page in PAGES
             ),
             Route("/api/chart/equity", partial(self._chart, equity)),
-            Route("/api/chart/candles/{symbol:path}", partial(self._chart, candles)),
+            Route("/api/chart/candles/{which}/{symbol:path}", partial(self._chart, candles)),
             Route("/api/positions", self._positions),
             Route("/api/sre/health", self._health),
             Route("/act", self._act, methods=["POST"]),
@@ -136,7 +136,7 @@ class Site:
             done = await run_in_threadpool(self._acting.act, given)
         except TradebotError as error:
             return self._shown("done.html", 400, error=error, done=None, csrf=_csrf(request))
-        return self._shown("done.html", done=done, error=None, csrf=_csrf(request))
+        return self._shown("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
     async def _login_page(self, request: Request) -> Response:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")

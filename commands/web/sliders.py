@@ -6,6 +6,7 @@ The pass is decided again with each value, through the same code as `why-no-orde
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24
 """How many values one slider is tried at, and may stop at."""
-WORK = 1_500
+WORK = 1_000
 """How many candidates are decided on for the sliders of one pass; the rest stop where something was observed."""
 KEPT = 20
 """Of how many passes the sliders are kept."""
@@ -119,25 +120,32 @@ class _Trying:
     def _thresholds(self) -> Mapping[Path, "_Threshold"]:
         """Return the settings that are the very limit of a question which was asked."""
         found: dict[Path, _Threshold] = {}
+        limit_of = cache(self._limit)
         for record, decision in self._decisions(self._then.cycle):
-            strategy, question = record.candidate.strategy, Question(decision.gate, decision.about)
-            filters = self._advising.filter_settings(strategy)
-            for setting in reads(self._advising.settings, strategy, question, filters):
-                if setting.scale is None or setting.value != _number(decision.limit):
-                    continue
+            question = Question(decision.gate, decision.about)
+            setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
+            if setting is not None:
                 one = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
                 refused = one.question == question and question in said_of(record).failed
                 found[setting.path] = one._replace(refused=one.refused + refused)
-                break
         return found
 
-    def _decisions(self, cycle: CycleRecord) -> Iterator[tuple[CandidateRecord, Decision]]:
-        """Yield what was compared with a number, of the symbol that is asked about or of all."""
+    def _limit(self, strategy: str, question: Question, limit: Decimal) -> Setting | None:
+        """Return the setting with this value that a question about a strategy's candidate compares with."""
+        filters = self._advising.filter_settings(strategy)
+        settings = reads(self._advising.settings, strategy, question, filters)
+        return next((one for one in settings if one.scale is not None and one.value == limit), None)
+
+    def _decisions(
+        self, cycle: CycleRecord, question: Question | None = None
+    ) -> Iterator[tuple[CandidateRecord, Decision]]:
+        """Yield what a question compared with a number, or all did, of the symbol that is asked about or of all."""
         for record in cycle.candidates:
             if self._symbol in (None, record.candidate.symbol):
-                for decision in record.decisions:
-                    if _number(decision.observed) is not None and _number(decision.limit) is not None:
-                        yield record, decision
+                for one in record.decisions:
+                    asked = question is None or question == (one.gate, one.about)
+                    if asked and _number(one.observed) is not None and _number(one.limit) is not None:
+                        yield record, one
 
     def _slider(self, one: "_Threshold") -> Slider:
         force = one.value
@@ -162,8 +170,8 @@ class _Trying:
 
     def _values(self, one: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
         """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
-        same = (each.observed for _, each in self._decisions(cycle) if Question(each.gate, each.about) == one.question)
-        seen = sorted({Decimal(str(each)) for each in same}, key=lambda each: abs(each - one.value))
+        same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, one.question)}
+        seen = sorted(same, key=lambda each: abs(each - one.value))
         ways = (one.setting.toward,) if one.setting.toward else (1, -1)
         for number in seen[:MOST_STOPS]:
             for way in ways:

@@ -12,28 +12,49 @@ from commands.shared.days import Span
 from commands.shared.surface import Report
 from commands.trades import verb as trades
 from commands.web import what_if
-from commands.web.charting import candles_part
-from commands.web.pages import Page, Part, Query
+from commands.web.chart_parts import candles_part
+from commands.web.charting import ALL, RECENT
+from commands.web.pages import Field, Page, Part, Query
 from commands.why_no_orders import verb as why_no_orders
 from commands.why_no_orders.others import run_span
+from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 from tradebot.views.performance.trade_row import Choice
 
 MOST_ORDERS = 1_000
+CANDLES = Field("candles", "Trades on the candles", (RECENT, ALL))
 
 
 def _symbol(query: Query) -> list[Part]:
     name = query.get("symbol", "")
     return [
-        candles_part(name),
+        candles_part(name, query.get("candles", RECENT)),
         Part("Position", lambda app: _position(app, name), wide=True),
-        Part("Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, Span())),
-        Part("The session so far", lambda app: run_span(app, name, Span(session=True), None)),
-        *what_if.parts(query, name),
+        Part("Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, Span()), wide=True),
+        _if_known(name, Part("The session so far", lambda app: _session(app, name), wide=True)),
+        *(_if_known(name, part) for part in what_if.parts(query, name)),
         Part("Trades", lambda app: trades.run(app, Choice(symbol=name)), wide=True),
         Part("Orders", lambda app: _orders(app, name), wide=True),
     ]
+
+
+def _session(app: App, symbol: str) -> Report:
+    return run_span(app, symbol, Span(session=True), None)
+
+
+def _if_known(symbol: str, part: Part) -> Part:
+    """Return a part that is empty for a symbol that the bot never looked at: the one before says so already."""
+
+    def make(app: App) -> Report | Markup:
+        try:
+            known_symbol(app, symbol)
+        except OperatorError:
+            return Markup("")
+        return part.make(app)
+
+    return part._replace(make=make)
 
 
 def _position(app: App, symbol: str) -> Report:
@@ -62,5 +83,5 @@ PAGES = (
     Page(
         "symbols", "/symbols", "Symbols", lambda query: [Part("Universe, and what was ever traded", _known, wide=True)]
     ),
-    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, hidden=("session", "at"), is_listed=False),
+    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, (CANDLES,), ("session", "at"), is_listed=False),
 )

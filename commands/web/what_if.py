@@ -12,14 +12,16 @@ from commands.shared.days import Span, span_of
 from commands.shared.plain import clean
 from commands.shared.surface import Report
 from commands.shared.times import CLOCK, stamp, when, zone
+from commands.web.drawing import drawn
 from commands.web.pages import Field, Page, Part, Query
+from commands.web.reading import told
 from commands.web.sliders import Slider, Sliders, sliders_of
 from commands.why_no_orders import verb, what_if
 from commands.why_no_orders.asked import session_asked
 from commands.why_no_orders.others import run_all, run_session
 from tradebot import __version__
 from tradebot.app.wiring import App
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.text import counted
 
 PREFIX = "if."
@@ -43,11 +45,21 @@ def is_change(name: str) -> bool:
 
 
 def parts(query: Query, symbol: str | None = None) -> list[Part]:
-    """Return the sliders for the pass that is asked for, or for a symbol in it, and what would be decided then."""
-    return [
-        Part("What if a threshold had been another", lambda app: _sliders(app, query, symbol)),
-        Part("Decided again", lambda app: _answer(app, query, symbol)),
-    ]
+    """Return the sliders for the pass that is asked for, or for a symbol in it, beside what would be decided then."""
+    return [Part("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
+
+
+def _beside(app: App, query: Query, symbol: str | None) -> Markup:
+    form = _sliders(app, query, symbol)
+    try:
+        answer = _answer(app, query, symbol)
+        html = drawn(lambda console: answer.render(console, answer.data)) if isinstance(answer, Report) else answer
+    except TradebotError as error:
+        html = told(error)
+    return Markup(
+        '<div class="beside">{}<div class="answer" role="region" tabindex="0" aria-label="Decided again">'
+        "<h3>Decided again</h3>{}</div></div>"
+    ).format(form, html)
 
 
 def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
@@ -139,7 +151,7 @@ def _groups(found: Sliders, query: Query) -> Markup:
         shown = Markup("<p>No threshold refused anything.</p>")
     if not others:
         return shown
-    is_open = " open" if any(PREFIX + one.key in query for one in others) else ""
+    is_open = " open" if any(not _equal(query.get(PREFIX + one.key, one.force), one.force) for one in others) else ""
     rest = Markup("").join(_slider(one, number, query) for number, one in enumerate(others, len(refusing)))
     return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
         shown, is_open, counted(len(others), "threshold"), rest
@@ -158,7 +170,7 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
         for at, each in enumerate(one.stops)
     )  # fmt: skip
     return Markup(
-        '<div class="slider" data-force="{force}">'
+        '<div class="slider{changed}" data-force="{force}">'
         '<label for="if-{n}">{key}</label><span class="about">{question}{refused}</span>'
         '<div class="track">{bars}<input type="range" id="range-{n}" min="0" max="{last}" step="1" value="{place}" '
         'aria-label="{key}" aria-valuetext="{said}"></div>'
@@ -167,7 +179,8 @@ def _slider(one: Slider, number: int, query: Query) -> Markup:
         '<button type="button" class="quiet" aria-label="{key} as it was">as it was: {shown}</button>'
         '<datalist id="stops-{n}">{options}</datalist></div>'
     ).format(
-        n=number, key=clean(one.key), question=clean(one.question), refused=refused, bars=_bars(one),
+        n=number, changed="" if value == Decimal(one.force) else " changed", key=clean(one.key),
+        question=clean(one.question), refused=refused, bars=_bars(one),
         last=len(one.stops) - 1, place=place, said=said, name=PREFIX + one.key, text=text, force=one.force,
         shown=one.shown, options=options,
     )  # fmt: skip

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from commands.web.verb import PORT
 from tests import forked
 from tests.bot import PROGRAM, made
 from tests.builders import SESSION
 from tradebot.adapters.ibkr.venue import PORTS
+from tradebot.adapters.state.state_folder import WEB_TOKEN
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
@@ -212,6 +214,14 @@ def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
     assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
     assert commands(DEPLOY / "systemd" / "tradebot@.service") == [f"{INSTALLED}/tradebot serve --log -"]
+
+
+def test_the_pages_start_only_with_a_token_that_a_person_has_seen_and_with_a_port_of_the_bots_own() -> None:
+    parsed = unit(DEPLOY / "systemd" / "tradebot-web@.service")
+    service = parsed["Service"]
+    assert parsed["Unit"]["AssertPathExists"] == f"/var/lib/tradebot/%i/state/{WEB_TOKEN}", "the journal would show it"
+    assert service["Environment"].split()[1:] == [f"WEB_PORT={PORT}"]
+    assert commands(DEPLOY / "systemd" / "tradebot-web@.service") == [f"{INSTALLED}/tradebot web --port ${{WEB_PORT}}"]
 
 
 def test_the_gateway_has_a_folder_and_keys_of_its_own_and_says_when_it_listens() -> None:

@@ -20,7 +20,7 @@ from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faults.face import FaultFace
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.page.document import PageFace
+from tradebot.exchange.page.face import PageFace
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65_534
@@ -55,7 +55,7 @@ def paths(world: World) -> list[str]:
     faces: list[Any] = [
         ControlFace(exchange, "test", lambda: None),
         FaultFace(exchange),
-        PageFace(exchange),
+        PageFace(exchange, "key"),
         TradingFace(exchange),
         DataFace(exchange),
         FlowFace(exchange.engine, DerivedFlow(exchange.market, spec.seed, spec.edge)),

@@ -29,7 +29,7 @@ from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
 from tradebot.exchange.faces.face import Serving
 from tradebot.exchange.faces.flow import FlowLimits, FlowSource
-from tradebot.exchange.faces.guard import Framing, Guard
+from tradebot.exchange.faces.guard import Credentials, Framing, Guard
 from tradebot.exchange.faces.web import Endpoint, Handler, Paths, Reply, Route
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.face import FaultFace, arm_at_start
@@ -41,7 +41,7 @@ from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.lines import Conversation, listen, ports_of
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.page.document import PageFace
+from tradebot.exchange.page.face import PageFace
 from tradebot.exchange.private_files import TOKEN_FILE, issue, open_own, write_atomically
 from tradebot.exchange.process import HeldError
 from tradebot.exchange.rate_limit import RateLimit
@@ -114,7 +114,7 @@ class Application:
         routes: list[Route],
         streams: ASGIApp,
         rate_limit: int | None,
-        token: str | None,
+        may: Credentials,
         lines: Mapping[str, Callable[[Any], Conversation]] = MappingProxyType({}),
     ) -> None:
         self._exchange = exchange
@@ -123,7 +123,7 @@ class Application:
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
         limited = RateLimit(self._recording, rate_limit, self._is_known)
         faults = FaultDoor(limited, exchange, self._recording.record)
-        self._inner: ASGIApp = Framing(Guard(faults, token))
+        self._inner: ASGIApp = Framing(Guard(faults, may))
         self._active = 0
         self._last_s = time.monotonic()
 
@@ -303,9 +303,8 @@ async def _run(
     exchange.set_pace(terms.pace)
     exchange.commit()
     ready(url, exchange.status())
-    lock = state_dir / LOCK_FILE
     tasks = (
-        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, lock)),
+        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, state_dir / LOCK_FILE)),
         asyncio.create_task(application.keep_time(keeper.consider)),
     )
     await server.serve(sockets=[listener])
@@ -340,13 +339,14 @@ def build_application(
     """
     # A request to stop over HTTP stops this process as a signal would.
     control = ControlFace(exchange, instance, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
+    may = Credentials(secrets.token_hex(16), token)
+    own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange, may.page_key).routes()]
     delivery = StreamFaults(exchange.engine, exchange.faults.book)
     parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
     routes = [*(one for part in parts for one in part.routes), *own]
     streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
     lines = {name: opened for part in parts for name, opened in part.lines.items()}
-    return Application(exchange, routes, streams, rate_limit, token, lines)
+    return Application(exchange, routes, streams, rate_limit, may, lines)
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:

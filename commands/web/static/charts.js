@@ -1,71 +1,165 @@
 // Draws each chart of a page from its JSON, in the page's own colors, and again when something was recorded.
 (() => {
   "use strict";
+  const STYLES = { solid: 0, dotted: 1, dashed: 2, long: 3 };
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-  const styles = { solid: 0, dotted: 1, dashed: 2 };
-  const drawn = new Map();
+  // By the element that a chart is in: the chart, its series, what it draws, and where its reader is.
+  const charts = new Map();
 
-  const look = () => ({
-    layout: { background: { color: "transparent" }, textColor: color("soft"), attributionLogo: false, panes: { separatorColor: color("line") } },
+  const written = (time) => new Date(time * 1000).toISOString().slice(5, 16).replace("T", " ");
+  const day = (time) => new Date(time * 1000).toISOString().slice(0, 10);
+
+  const look = (data) => ({
+    layout: {
+      background: { color: "transparent" }, textColor: color("soft"), fontSize: 12, attributionLogo: false,
+      panes: { separatorColor: color("line"), separatorHoverColor: color("line") },
+    },
     grid: { vertLines: { visible: false }, horzLines: { color: color("line") } },
-    rightPriceScale: { borderColor: color("line") },
-    timeScale: { borderColor: color("line"), timeVisible: true, secondsVisible: false },
+    crosshair: { vertLine: { color: color("soft") }, horzLine: { color: color("soft") } },
+    rightPriceScale: { borderColor: color("line"), scaleMargins: { top: 0.1, bottom: 0.1 } },
+    timeScale: { borderColor: color("line"), timeVisible: data.has_times, secondsVisible: false, rightOffset: 1 },
+    localization: { locale: "en-US", timeFormatter: data.has_times ? written : day },
+    // The page is scrolled with the wheel and with a finger, also where a chart is.
+    handleScroll: { mouseWheel: false, vertTouchDrag: false },
+    handleScale: { mouseWheel: false },
+    kineticScroll: { touch: !still.matches, mouse: false },
   });
 
-  const addLine = (chart, line, pane, unit) => {
-    const series = chart.addSeries(LightweightCharts.LineSeries, {
-      lineType: pane === 0 && unit === "USD" ? 1 : 0, color: color(line.color), lineWidth: line.style === "solid" ? 2 : 1, lineStyle: styles[line.style],
-      title: line.name, priceLineVisible: false, lastValueVisible: pane > 0 || unit === "%",
-      priceFormat: unit === "%" ? { type: "custom", formatter: (value) => value.toFixed(2) + " %" } : undefined,
+  const priced = (decimals) => ({ type: "price", precision: decimals, minMove: 10 ** -decimals });
+  const grown = { type: "custom", minMove: 0.01, formatter: (value) => value.toFixed(2) + "%" };
+
+  const addLine = (of, line, pane, format) => {
+    const series = of.chart.addSeries(LightweightCharts.LineSeries, {
+      lineType: pane === 0 && of.data.candles ? 1 : 0, color: color(line.color), priceFormat: format,
+      lineWidth: line.style === "solid" ? 2 : 1, lineStyle: STYLES[line.style], priceLineVisible: false,
+      lastValueVisible: false, pointMarkersVisible: !of.data.candles && line.points.length < 3, crosshairMarkerVisible: false,
     }, pane);
     series.setData(line.points);
+    of.series.push(series);
   };
 
-  const draw = (place, data) => {
-    drawn.get(place)?.remove();
-    place.replaceChildren();
-    const chart = LightweightCharts.createChart(place, { autoSize: true, ...look() });
-    drawn.set(place, chart);
-    if (data.candles) {
-      const series = chart.addSeries(LightweightCharts.CandlestickSeries, {
-        upColor: color("green"), downColor: color("red"), wickUpColor: color("green"), wickDownColor: color("red"),
-        borderVisible: false, priceLineVisible: false,
-      });
-      series.setData(data.candles);
-      LightweightCharts.createSeriesMarkers(series, data.marks.map((mark) => ({
-        time: mark.time, position: mark.bought ? "belowBar" : "aboveBar", shape: mark.bought ? "arrowUp" : "arrowDown",
-        color: color("blue"), text: mark.text,
-      })));
+  const addCandles = (of) => {
+    const { candles, decimals } = of.data;
+    const series = of.chart.addSeries(LightweightCharts.CandlestickSeries, {
+      upColor: color("green"), downColor: color("red"), wickUpColor: color("green"), wickDownColor: color("red"),
+      borderVisible: false, priceLineVisible: false, priceFormat: priced(decimals),
+    });
+    series.setData(candles);
+    of.series.push(series);
+    return series;
+  };
+
+  const mark = (of, series) => LightweightCharts.createSeriesMarkers(series, of.data.marks.map((fill) => ({
+    time: fill.time, position: fill.bought ? "belowBar" : "aboveBar", shape: fill.bought ? "arrowUp" : "arrowDown",
+    color: color(fill.bought ? "blue" : "yellow"), size: 1.4,
+  })));
+
+  // Everything that a point in time has, in words.
+  const told = (of, time) => {
+    const { data } = of;
+    const of_time = (points) => points.find((point) => point.time === time);
+    const candle = data.candles && of_time(data.candles);
+    const parts = [candle ? candle.text : (data.has_times ? written : day)(time)];
+    for (const fill of data.marks || []) if (fill.time === time) parts.push(fill.text);
+    for (const line of [...(data.scores || []), ...(data.candles ? [] : data.lines)]) {
+      const point = of_time(line.points);
+      if (point) parts.push(line.name + " " + (point.value < 0 ? "" : "+") + point.value.toFixed(data.candles ? 3 : 2) + (data.candles ? "" : "%"));
     }
-    for (const line of data.lines) addLine(chart, line, 0, data.unit);
-    for (const line of data.scores || []) addLine(chart, line, 1, "score");
-    chart.timeScale().fitContent();
-    const words = place.nextElementSibling;
-    if (words) words.textContent = data.words;
-    place.setAttribute("aria-label", data.words);
+    return parts.join(" · ");
+  };
+
+  const times = (data) => (data.candles || data.lines[0].points).map((point) => point.time);
+
+  const read = (of, time) => { of.reading.textContent = told(of, time); };
+
+  const rest = (of) => { of.at = null; of.chart.clearCrosshairPosition(); read(of, times(of.data).at(-1)); };
+
+  // Where a person has zoomed or moved to stays; what was seen whole is seen whole again.
+  const draw = (of, data) => {
+    const range = of.moved && of.chart.timeScale().getVisibleRange();
+    of.series.splice(0).forEach((series) => of.chart.removeSeries(series));
+    of.data = data;
+    of.chart.applyOptions(look(data));
+    const candles = data.candles && addCandles(of);
+    for (const line of data.lines) addLine(of, line, 0, data.candles ? priced(data.decimals) : grown);
+    for (const line of [...(data.scores || [])].reverse()) addLine(of, line, 1, priced(2));
+    if (candles) mark(of, candles);
+    const panes = of.chart.panes();
+    if (panes.length > 1) { panes[0].setStretchFactor(3); panes[1].setStretchFactor(1); }
+    if (range) of.chart.timeScale().setVisibleRange(range); else of.chart.timeScale().fitContent();
+    rest(of);
+  };
+
+  const step = (of, by) => {
+    const all = times(of.data);
+    const last = all.length - 1;
+    of.at = Math.min(Math.max((of.at ?? last + (by < 0 ? 1 : 0)) + by, 0), last);
+    const value = of.data.candles ? of.data.candles[of.at].close : of.data.lines[0].points[of.at].value;
+    of.chart.setCrosshairPosition(value, all[of.at], of.series[0]);
+    read(of, all[of.at]);
+    const shown = of.chart.timeScale().getVisibleLogicalRange();
+    const off = shown && (of.at < shown.from ? of.at - shown.from - 1 : of.at > shown.to ? of.at - shown.to + 1 : 0);
+    if (off) of.chart.timeScale().setVisibleLogicalRange({ from: shown.from + off, to: shown.to + off });
+  };
+
+  const zoom = (of, by) => {
+    const shown = of.chart.timeScale().getVisibleLogicalRange();
+    if (!shown) return;
+    const middle = of.at ?? (shown.from + shown.to) / 2;
+    of.moved = true;
+    of.chart.timeScale().setVisibleLogicalRange({ from: middle - (middle - shown.from) * by, to: middle + (shown.to - middle) * by });
+  };
+
+  const pressed = (of, event) => {
+    const does = {
+      ArrowLeft: () => step(of, -1), ArrowRight: () => step(of, 1), Home: () => step(of, -Infinity), End: () => step(of, Infinity),
+      "+": () => zoom(of, 0.7), "=": () => zoom(of, 0.7), "-": () => zoom(of, 1.4),
+      Escape: () => { of.moved = false; of.chart.timeScale().fitContent(); rest(of); },
+    }[event.key];
+    if (!does || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    does();
+  };
+
+  const made = (place) => {
+    const box = place.querySelector(".chart");
+    const of = {
+      chart: LightweightCharts.createChart(box, { autoSize: true, layout: { attributionLogo: false } }), series: [], data: null, text: "", at: null,
+      moved: false, reading: place.querySelector(".reading"),
+    };
+    of.chart.subscribeCrosshairMove((move) => {
+      if (!move.sourceEvent || !of.data) return;
+      if (move.time === undefined) rest(of); else { of.at = times(of.data).indexOf(move.time); read(of, move.time); }
+    });
+    box.addEventListener("keydown", (event) => of.data && pressed(of, event));
+    box.addEventListener("pointerdown", () => { of.moved = true; });
+    return of;
   };
 
   const load = async (place) => {
     try {
       const answer = await fetch(place.dataset.chart, { credentials: "same-origin" });
-      const data = await answer.json();
-      if (data.error) {
-        drawn.get(place)?.remove();
-        drawn.delete(place);
-        place.textContent = data.error + (data.next ? ". Next: " + data.next : "");
-        return;
-      }
-      place.chartData = data;
-      draw(place, data);
+      if (!answer.ok) return;
+      const text = await answer.text();
+      if (!place.isConnected) return;
+      if (!charts.has(place)) charts.set(place, made(place));
+      const of = charts.get(place);
+      if (of.text === text) return;
+      of.text = text;
+      draw(of, JSON.parse(text));
     } catch {
       // The page says that the connection is lost.
     }
   };
 
-  const places = () => [...document.querySelectorAll("[data-chart]")];
-  const again = () => places().forEach(load);
-  dark.addEventListener("change", () => places().forEach((place) => place.chartData && draw(place, place.chartData)));
-  document.addEventListener("tradebot:changed", again);
+  const again = () => {
+    for (const [place, of] of charts) if (!place.isConnected) { of.chart.remove(); charts.delete(place); }
+    document.querySelectorAll("[data-chart]").forEach(load);
+  };
+
+  dark.addEventListener("change", () => charts.forEach((of) => of.data && draw(of, of.data)));
+  document.addEventListener("tradebot:shown", again);
   again();
 })();

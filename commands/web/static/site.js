@@ -45,6 +45,9 @@
 
   const places = () => [...document.querySelectorAll("main .scroll")].map((box) => box.scrollLeft);
 
+  const folded = () => [...document.querySelectorAll("main details")];
+  const named = (box) => (box.closest("section")?.id ?? "") + box.querySelector("summary")?.textContent;
+
   const refresh = async () => {
     if (reading || isBusy()) { behind = true; return; }
     reading = true;
@@ -56,8 +59,11 @@
       const text = await answer.text();
       if (isBusy()) { behind = true; return; }
       const before = places();
+      const open = new Set(folded().filter((box) => box.open).map(named));
       await htmx.swap({ text, target: "#content", sourceElement: live(), select: "#content", swap: "outerMorph" });
       document.querySelectorAll("main .scroll").forEach((box, at) => { if (before[at]) box.scrollLeft = before[at]; });
+      folded().forEach((box) => { box.open ||= open.has(named(box)); });
+      document.dispatchEvent(new Event("tradebot:shown"));
     } catch {
       behind = true;
     } finally {
@@ -78,7 +84,7 @@
     events = new EventSource("/live");
     events.addEventListener("open", () => { hear(); if (missed) refresh(); missed = true; });
     events.addEventListener("beat", hear);
-    events.addEventListener("changed", () => { hear(); refresh(); document.dispatchEvent(new Event("tradebot:changed")); });
+    events.addEventListener("changed", () => { hear(); refresh(); });
     events.addEventListener("error", () => { void fail(events); });
   };
 

@@ -3,7 +3,6 @@
   "use strict";
   if (window.tradebotWhatIf) return;
   window.tradebotWhatIf = true;
-  document.documentElement.classList.add("moves");
   const PREFIX = "if.";
   const WAIT_MS = 150;
   const LONG_MS = 10000;
@@ -65,13 +64,18 @@
     history.replaceState(history.state, "", location.pathname + (text ? "?" + text : ""));
   };
 
-  const show = (form, nodes) => {
-    const place = form.closest("section").nextElementSibling;
-    const title = place.querySelector("h2");
-    place.replaceChildren(title, ...nodes);
-    place.removeAttribute("aria-busy");
-    const first = place.querySelector("p");
+  const answer = (form) => form.parentElement.querySelector(".answer");
+
+  const summary = (form) => {
+    const first = answer(form).querySelector("p");
     form.querySelector(".said").textContent = first ? first.textContent : "";
+  };
+
+  const show = (form, nodes) => {
+    const place = answer(form);
+    place.replaceChildren(place.querySelector("h3"), ...nodes);
+    place.removeAttribute("aria-busy");
+    summary(form);
   };
 
   const sentence = (text) => {
@@ -88,14 +92,14 @@
     asked = mine;
     const changes = changed(form);
     remember(changes);
-    form.closest("section").nextElementSibling.setAttribute("aria-busy", "true");
+    answer(form).setAttribute("aria-busy", "true");
     const late = setTimeout(() => mine.abort("late"), LONG_MS);
     let nodes;
     try {
       const query = new URLSearchParams(changes).toString();
-      const answer = await fetch(form.dataset.answer + (query ? "&" + query : ""), { signal: mine.signal });
-      if (answer.redirected) { location.reload(); return; }
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const got = await fetch(form.dataset.answer + (query ? "&" + query : ""), { signal: mine.signal });
+      if (got.redirected) { location.reload(); return; }
+      const page = new DOMParser().parseFromString(await got.text(), "text/html");
       const found = page.querySelector("main section") || page.querySelector("main");
       nodes = [...found.children].filter((node) => !node.matches("h1, h2"));
     } catch (error) {
@@ -132,5 +136,7 @@
     for (const slider of one ? [one] : form.querySelectorAll(".slider")) asItWas(slider);
     decide(form);
   });
-  document.querySelectorAll(".what-if").forEach(changed);
+  const start = () => document.querySelectorAll(".what-if").forEach((form) => { if (changed(form).length) summary(form); });
+  document.addEventListener("htmx:after:swap", start);
+  start();
 })();

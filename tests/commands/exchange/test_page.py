@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import Bot
+from tests.bot import Bot, log
 from tradebot.exchange import process
 
 
@@ -50,3 +50,38 @@ def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(
 def test_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("exchange", "page", "--state-dir", str(tmp_path))
     assert (said.code, "no exchange in" in said.err) == (2, True)
+
+
+def test_the_page_sends_what_the_commands_send(bot: Bot) -> None:
+    """Compare the requests in the log, byte for byte: a tick and its body, a ready-made script, and its clearing."""
+    page = requests.get(f"{bot.url}/exchange/v1/page", timeout=60).json()
+    script = requests.get(f"{bot.url}/", timeout=60).text
+    own = {"Origin": bot.url, "X-Exchange-Page": page["key"], "Content-Type": "application/json"}
+    told = {}
+    for way in ("command", "page"):
+        before = len(log(bot.url))
+        if way == "command":
+            for verb in (
+                "tick 1m",
+                "tick 5m",
+                "tick close",
+                "faults add lost-reply",
+                "faults clear lost-reply",
+                "faults clear",
+            ):
+                assert bot.says("exchange", *verb.split()).code == 0, verb
+        else:
+            for body in ('{"seconds": 60}', '{"seconds": 300}', '{"to": "close"}'):
+                assert f"'{body}'" in script
+                assert requests.post(f"{bot.url}/exchange/v1/tick", body, headers=own, timeout=60).status_code == 200
+            faults = f"{bot.url}/exchange/v1/faults"
+            assert requests.post(faults, '{"script":"lost-reply"}', headers=own, timeout=60).status_code == 200
+            for path in ("/lost-reply", ""):
+                assert requests.delete(faults + path, headers=own, timeout=60).status_code == 200
+        told[way] = [
+            [line[name] for name in ("method", "path", "query", "body")]
+            for line in log(bot.url)[before:]
+            if line["event"] == "request"
+        ]
+    assert told["page"] == told["command"]
+    assert len(told["page"]) == 6

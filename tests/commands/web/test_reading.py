@@ -64,7 +64,8 @@ def test_a_page_is_read_once_until_something_is_recorded_or_it_is_old(
 
 
 def test_as_many_pages_are_kept_as_may_be(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "KEPT", 2)
+    two_and_how_the_bot_is = 3
+    monkeypatch.setattr(reading, "KEPT", two_and_how_the_bot_is)
     counted, reader = Counted(), Reader(copy.folder, None)
     for symbol in ("A", "B", "C", "C", "B", "A"):
         reader.read(counted.page, {"symbol": symbol})

@@ -4,7 +4,8 @@ Its control API needs no key, so only programs of the user who runs the exchange
 them.
 
 A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
-its requests look like the exchange's own. The Origin header reveals the first, the Host header the second.
+its requests look like the exchange's own. The Origin header (or Sec-Fetch-Site) reveals the first, the Host header the
+second. The exchange's own page may change things, and shows a key for it that no other page can read.
 
 Enforce two HTTP rules before routing: where a request ends, and which host it is for.
 
@@ -14,6 +15,8 @@ Source of both rules: RFC 9112, sections 6.3 (two lengths) and 3.2.2 (the absolu
 from __future__ import annotations
 
 import re
+import secrets
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -63,21 +66,37 @@ async def _refuse(receive: Receive, send: Send) -> None:
 
 
 PAGE_DATA = "/exchange/v1/page"
-"""The page's data as JSON; foreign pages must never read it."""
+"""The page's data as JSON; foreign pages must never read it, because it holds the page's key."""
+PAGE_HEADER = "X-Exchange-Page"
+KEYLESS = f"a web page can control the exchange only with the page's key as {PAGE_HEADER}: open the exchange's own page"
+_KEY = PAGE_HEADER.lower().encode()
 _HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
 _CONTROL = "/exchange/"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_OF_BROWSERS = {b"origin", b"sec-fetch-site"}
+"""Browsers send at least one of these with whatever a page's script or form sends, and no page can prevent it."""
+_OTHER_SITES = (b"cross-site", b"same-site")
+
+
+class Credentials(NamedTuple):
+    """What control requests are known by: the key of the own page, and the user's token if the kernel doesn't tell.
+
+    Both are drawn anew for each process. Without a token, nothing replaces the kernel's word.
+    """
+
+    page_key: str
+    token: str | None = None
 
 
 class Guard:
     """The ASGI application in front of all others: refuses whatever doesn't come from programs on this machine."""
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, may: Credentials) -> None:
         self._app = app
-        self._token = token
+        self._may = may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = objection(scope, self._token)
+        message = objection(scope, self._may)
         if message is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -87,22 +106,35 @@ class Guard:
             await send_reply(send, Reply(403, encode({"code": FORBIDDEN, "message": message})))
 
 
-def objection(scope: Scope, token: str | None = None) -> str | None:
+def objection(scope: Scope, may: Credentials) -> str | None:
     """Return why a request is refused, or None. A client other than a browser may omit both headers."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]
     if None in ports:
         return "the Host header must name this machine: 127.0.0.1, localhost or [::1]"
-    foreign = any(_is_foreign(value.decode("latin-1"), ports) for name, value in scope["headers"] if name == b"origin")
+    foreign = any(_is_foreign(name, value, ports) for name, value in scope["headers"])
     if foreign and (scope["type"] == "websocket" or scope["method"] not in _SAFE or scope["path"] == PAGE_DATA):
         return "a web page from another origin can't do this"
-    controls = scope["path"].startswith(_CONTROL) and scope.get("method", "GET") not in _SAFE
-    return callers.objection(scope, token) if controls else None
+    if not scope["path"].startswith(_CONTROL) or scope.get("method", "GET") in _SAFE:
+        return None
+    return _keyless(scope, may.page_key) or callers.objection(scope, may.token)
 
 
-def _is_foreign(origin: str, ports: list[str | None]) -> bool:
-    scheme, _, host = origin.partition("://")
-    return scheme != "http" or _port(host) is None or _port(host) not in ports
+def _keyless(scope: Scope, key: str) -> str | None:
+    """Return why a browser's request is refused, or None if it has the page's key or no browser sent it."""
+    if not any(name in _OF_BROWSERS for name, _ in scope["headers"]):
+        return None
+    keys = [value for name, value in scope["headers"] if name == _KEY]
+    fits = len(keys) == 1 and secrets.compare_digest(keys[0], key.encode("ascii"))
+    return None if fits else KEYLESS
+
+
+def _is_foreign(name: bytes, value: bytes, ports: list[str | None]) -> bool:
+    """Return True if a header says that a page of another origin sent the request."""
+    if name == b"sec-fetch-site":
+        return value in _OTHER_SITES
+    scheme, _, host = value.decode("latin-1").partition("://")
+    return name == b"origin" and (scheme != "http" or _port(host) is None or _port(host) not in ports)
 
 
 def _port(host: str) -> str | None:

@@ -1,33 +1,26 @@
-"""Serve the web page at / and the JSON document behind it: small, bounded, and complete in one request.
+"""Make the JSON document behind the web page: small, bounded, and complete in one request.
 
-The page loads nothing from elsewhere. Money, prices and quantities are exact decimals as text, and so are fractions;
-times are in the zone of the market's calendar.
+Money, prices and quantities are exact decimals as text, and so are fractions; times are in the zone of the market's
+calendar.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-from collections.abc import Mapping
 from decimal import Decimal
-from heapq import nlargest
-from importlib.resources import files
 from itertools import islice
-from operator import attrgetter, itemgetter
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from tradebot.exchange.engine.account import Account, Position
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faces.guard import PAGE_DATA
-from tradebot.exchange.faces.web import Reply, Route, ok, route
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.hours import XNYS
-from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.page.recent import Recent, Refused, about, duration, shortened
+from tradebot.exchange.page.formats import moment, worded
+from tradebot.exchange.page.orders import ended_orders, life, names_of, open_orders
+from tradebot.exchange.page.recent import Recent, about, duration
+from tradebot.exchange.page.tape import tape
 from tradebot.exchange.times import MINUTE, parse_time
 
 _POINTS = 78
@@ -65,32 +58,42 @@ def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
 
 MOST_ACCOUNTS = 20
 MOST_POSITIONS = 40
-MOST_ORDERS = 100
 MOST_SYMBOLS = 12
-MOST_FAULTS = 30
 _FEWEST_SYMBOLS = 4
 _RATIO = Decimal("1e-6")
 _CENT = Decimal("0.01")
 
 
-def document(exchange: Exchange, recent: Recent) -> dict[str, Any]:
+class Chosen(NamedTuple):
+    """What the reader of the page wants to see alone: an account by name, and an order by either of its ids."""
+
+    account: str = ""
+    order: str = ""
+
+
+def document(exchange: Exchange, recent: Recent, chosen: Chosen) -> dict[str, Any]:
+    """Return what the page shows; without an account of the chosen name it shows them all."""
     recent.follow()
     engine = exchange.engine
-    accounts = list(engine.accounts.values())
+    everybody = list(engine.accounts.values())
+    accounts = [account for account in everybody if account.name == chosen.account] or everybody
     symbols, note = _symbols(engine, accounts)
     return {
         "clock": _clock(exchange),
         "market": {"about": _about_market(exchange)},
+        "account_names": [account.name for account in everybody],
+        "chosen": chosen.account if len(accounts) < len(everybody) else "",
         "accounts": [_account(engine, account) for account in accounts[:MOST_ACCOUNTS]],
         "more_accounts": max(0, len(accounts) - MOST_ACCOUNTS),
-        "open_orders": _open_orders(engine, accounts),
+        "open_orders": open_orders(engine, accounts),
         "open_total": sum(len(account.open) for account in accounts),
-        "ended_orders": _ended_orders(engine, accounts, recent),
+        "ended_orders": ended_orders(engine, accounts, recent),
         "ended_total": sum(len(account.orders) - len(account.open) for account in accounts),
+        "life": life(engine, [*accounts, *everybody], chosen.order) if chosen.order else None,
         "book": [book_row(engine, symbol) for symbol in symbols],
         "book_note": note,
+        "tape": tape(engine, recent, names_of(accounts), symbols),
         "faults": _faults(exchange),
-        "faults_total": len(exchange.faults.book),
         "log": _log(exchange, recent),
         "log_total": exchange.log.count,
     }
@@ -184,92 +187,6 @@ def _share(part: Decimal, whole: Decimal) -> str:
     return plain((part / whole).quantize(_RATIO)) if whole else "0"
 
 
-def _open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
-    orders = (order for account in accounts for order in account.open.values())
-    names = _names(accounts)
-    newest = nlargest(MOST_ORDERS, orders, key=attrgetter("sequence"))
-    return [_order(engine, order, names[order.account]) for order in newest]
-
-
-def _ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
-    """Return the newest orders that ended or were refused, by when they were sent."""
-    names = _names(accounts)
-    ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
-    newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
-    orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
-    rows = [(order.submitted_us, _order(engine, order, names[order.account])) for order in orders]
-    refused = (one for one in reversed(recent.refused) if one.account in names)
-    rows += [(one.at_us, _refused(engine, one, names[one.account])) for one in refused]
-    return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
-
-
-def _names(accounts: list[Account]) -> dict[str, str]:
-    return {account.number: account.name for account in accounts}
-
-
-def _refused(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
-    body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
-    return {
-        "at": _moment(engine, refused.at_us),
-        "account": account,
-        **{name: body.get(name, "") for name in ("side", "symbol", "type", "time_in_force")},
-        **{name: body.get(name) for name in ("qty", "notional")},
-        "class": body.get("order_class", "simple"),
-        "leg": False,
-        "limit": body.get("limit_price"),
-        "stop": body.get("stop_price"),
-        "trail": body.get("trail_price"),
-        "filled": "0",
-        "average": "0",
-        "status": "refused",
-        "reason": shortened(refused.reason),
-    }
-
-
-def _order(engine: Engine, order: Order, account: str) -> dict[str, Any]:
-    request, grid = order.request, engine.market.grids[order.symbol]
-    return {
-        "id": order.id,
-        "at": _moment(engine, order.submitted_us),
-        "account": account,
-        "side": "buy" if request.side > 0 else "sell",
-        "symbol": order.symbol,
-        "qty": _text(order.qty),
-        "notional": _text(request.notional),
-        "type": request.type,
-        "class": request.order_class,
-        "leg": order.parent is not None,
-        "time_in_force": request.time_in_force,
-        "limit": _price(grid, request.limit),
-        "stop": _price(grid, order.stop),
-        "trail": _trail(grid, order),
-        "filled": plain(order.filled_qty),
-        "average": plain((order.filled_usd / order.filled_qty).quantize(_RATIO)) if order.filled_qty else "0",
-        "status": order.status,
-        "reason": "after it was accepted" if order.status == "rejected" else None,
-    }
-
-
-def _trail(grid: Grid, order: Order) -> str | None:
-    if order.request.trail_percent is not None:
-        return f"{plain(order.request.trail_percent)}\N{NO-BREAK SPACE}%"
-    return _price(grid, order.request.trail_price)
-
-
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
-
-
-def _price(grid: Grid, units: int | None) -> str | None:
-    return None if units is None else plain(grid.usd(units))
-
-
-def _moment(engine: Engine, us: int) -> str:
-    """Format a moment as a time, with the date unless it is today."""
-    at, now = (engine.market.calendar.local(one) for one in (us, engine.now_us))
-    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
-
-
 def _symbols(engine: Engine, accounts: list[Account]) -> tuple[list[str], str]:
     """Return the symbols held or on order, filled up with a few others so that a new exchange shows prices too."""
     held = {symbol for account in accounts for symbol in account.positions}
@@ -286,72 +203,23 @@ def _faults(exchange: Exchange) -> list[dict[str, Any]]:
     return [
         {
             "name": rule["name"],
-            "what": _worded(rule["what"]),
-            "when": _worded(rule["when"]),
+            "what": worded(rule["what"]),
+            "when": worded(rule["when"]),
+            "seen": rule["seen"],
             "fired": rule["fired"],
             "spent": rule["spent"],
         }
-        for rule in islice(rules, MOST_FAULTS)
+        for rule in rules
     ]
-
-
-def _worded(written: object) -> str:
-    """Format a part of a rule for people: names and values without braces."""
-    if isinstance(written, dict):
-        return ", ".join(f"{name} {_worded(value)}".replace("_", " ") for name, value in written.items())
-    if isinstance(written, list):
-        return " or ".join(map(_worded, written))
-    return str(written).replace("_", " ")
 
 
 def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
     return [
         {
             "seq": line["seq"],
-            "at": _moment(exchange.engine, parse_time(line["at"])),
+            "at": moment(exchange.engine, parse_time(line["at"])),
             "event": line["event"],
             "about": about(line),
         }
         for line in reversed(recent.lines)
     ]
-
-
-class PageFace:
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._recent = Recent(exchange.log, exchange.order_paths)
-        html = files("tradebot.exchange.page").joinpath("page.html").read_text(encoding="utf-8")
-        self._page = Reply(200, html.encode(), _headers(html))
-
-    def routes(self) -> list[Route]:
-        exchange, recent = self._exchange, self._recent
-        shown = route(PAGE_DATA, GET=lambda call: ok(document(exchange, recent)))
-        return [route("/", GET=lambda call: self._page), shown]
-
-
-def _headers(html: str) -> Mapping[str, str]:
-    """Return headers that allow only the page's own style and script, identified by their hashes."""
-    policy = {
-        "default-src": "'none'",
-        "script-src": _hashed(html, "script"),
-        "style-src": _hashed(html, "style"),
-        "img-src": "data:",
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return {
-        "content-type": "text/html; charset=utf-8",
-        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "cross-origin-resource-policy": "same-origin",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "cache-control": "no-cache",
-    }
-
-
-def _hashed(html: str, element: str) -> str:
-    match = re.search(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
-    assert match is not None
-    return f"'sha256-{base64.b64encode(hashlib.sha256(match[1].encode()).digest()).decode()}'"

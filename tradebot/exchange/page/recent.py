@@ -1,4 +1,4 @@
-"""Follow the log for the page: its newest lines besides those of passing time, and the orders refused last."""
+"""Follow the log for the page: its newest lines besides those of passing time, its trades, and the refused orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import SECOND, parse_time
 
 _LONGEST = 160
-_FILLS = ("fill", "liquidation", "settlement")
+_FILLS = ("fill", "liquidation", "settlement", "trade_bust", "trade_correct")
+_NEWS = ("corporate_action", "funding_rate_set", "margin_call")
 _UNTOLD = frozenset(
     {"seq", "at", "event", "note", "account", "order_id", "client_order_id", "status", "code", "market_id"}
 )
@@ -64,8 +65,9 @@ def _rest(line: dict[str, Any]) -> str:
 
 MOST_LINES = 40
 MOST_REFUSED = 40
+MOST_TRADES = 500
 _FARTHEST = 20_000
-"""How many lines to look back over at first."""
+"""How many lines to look back over, at first and after nobody has looked at the page for a while."""
 _FORM = {"orderType": "type", "size": "qty", "limitPrice": "limit_price", "stopPrice": "stop_price"}
 """What an order's form calls what others call otherwise."""
 _OF_TIME = frozenset({"ticked", "time_reserved"})
@@ -86,17 +88,23 @@ class Recent:
     def __init__(self, log: Log, order_paths: Container[str]) -> None:
         self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
         self.refused: deque[Refused] = deque(maxlen=MOST_REFUSED)
+        self.trades: deque[dict[str, Any]] = deque(maxlen=MOST_TRADES)
+        """Fills of all accounts, and what the venue announced."""
         self._log = log
         self._order_paths = order_paths
-        self._read = max(0, log.count - _FARTHEST)
+        self._read = 0
         self._asked: dict[str, Any] = {}
 
     def follow(self) -> None:
+        """Read the lines that were written since the last time, or the newest of them if they are very many."""
+        self._read = max(self._read, self._log.count - _FARTHEST)
         for line in map(json.loads, self._log.lines(self._read)):
             self._read += 1
             if line["event"] not in _OF_TIME and line.get("path") != TICK:
                 self.lines.append(line)
                 self._note_order(line)
+                if line["event"] in _FILLS or line["event"] in _NEWS:
+                    self.trades.append(line)
 
     def _note_order(self, line: dict[str, Any]) -> None:
         """Find out what a refused order wanted: its request is the last one that hasn't made an order."""

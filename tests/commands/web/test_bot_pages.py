@@ -1,0 +1,163 @@
+"""The pages about the bot say what the verbs say, name what is wrong first, and stay small with many positions."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from commands import positions
+from commands.config import verb as config
+from commands.web.bot_pages import BARE, ROWS
+from tests.bot import Bot
+from tests.commands.mcp.test_asking import steady
+from tests.commands.web.client import browser, site
+from tradebot.adapters.text import redaction
+from tradebot.model.values import replace
+from tradebot.views.holdings import Protection, Uncovered
+
+HOSTILE = '<img src=x onerror="alert(1)">\u202e/?#%'
+MOST_BYTES = 300_000
+
+
+@pytest.fixture
+def bot(shared_trader: Bot) -> Bot:
+    """Return a bot that has traded."""
+    if not (shared_trader.folder / "passes.db").exists() or not shared_trader.json("positions")["positions"]:
+        assert shared_trader.says("trade-once").code == 0
+        assert shared_trader.says("exchange", "tick", "5m").code == 0
+        assert shared_trader.says("evaluate-exits").code == 0
+    return shared_trader
+
+
+@pytest.fixture
+def client(bot: Bot) -> TestClient:
+    return browser(site(bot.folder))
+
+
+def words(page: str, title: str) -> str:
+    """Return what a part says."""
+    found = re.search(rf'aria-label="{re.escape(title)}">\s*<h2>.*?</h2>(.*?)</section>', page, re.DOTALL)
+    assert found is not None, title
+    return unescape(" ".join(re.sub(r"<[^>]*>", " ", found[1]).split()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "lines"),
+    [
+        (
+            "overview",
+            ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session 2026-11-17"),
+        ),
+        ("positions", ("positions", "orders --last 100")),
+        ("schedule", ("status", "schedule --next 30", "schedule check")),
+        ("health", ("health", "audit --offline")),
+        ("events?last=3", ("events --last 3",)),
+        ("events?refusals=yes&last=2", ("events --last 2 --refusals",)),
+        ("settings", ("config diff", "config show --origin")),
+        ("settings?name=limits", ("config diff", "config show limits --origin")),
+    ],
+)
+def test_each_part_is_the_document_of_its_verb(
+    bot: Bot, client: TestClient, asked: str, lines: tuple[str, ...]
+) -> None:
+    found = [document["data"] for document in client.get(f"/api/pages/{asked}").json()]
+    assert [steady(one) for one in found] == [steady(bot.json(*line.split())) for line in lines]
+
+
+def test_answers_at_the_paths_of_earlier_bots_are_those_of_positions_and_of_serve(bot: Bot, client: TestClient) -> None:
+    assert client.get("/api/positions").json()["data"] == bot.json("positions")
+    health = client.get("/api/sre/health")
+    found = health.json()
+    assert (health.status_code, found["status"]) in {(200, "OK"), (200, "DEGRADED"), (503, "DEGRADED"), (503, "FAILED")}
+    assert [row["symbol"] for row in found["positions"]] == [
+        row["symbol"] for row in bot.json("positions")["positions"]
+    ]
+    assert {row["subject"] for row in found["subsystems"]} == {
+        row["subject"] for row in bot.json("health")["judgments"]
+    }
+
+
+def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_else(
+    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = words(client.get("/").text, "What needs a person")
+    assert "No stop at the broker" not in before
+    assert "Trading state" not in before
+    assert bot.says("halt", "--reason", f"wild {HOSTILE}").code == 0
+    run = positions.run
+
+    def bare(app: Any) -> Any:
+        report = run(app)
+        (row, *_) = report.data.positions
+        none = Protection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
+        whole = replace(none, why=Uncovered.BY_SETTING)
+        rows = [replace(row, symbol=f"{HOSTILE}{n}", protection=none) for n in range(BARE + 2)]
+        kept = (*rows, replace(row, symbol="FINE", protection=whole))
+        return replace(report, data=replace(report.data, positions=kept))
+
+    monkeypatch.setattr(positions, "run", bare)
+    page = client.get("/").text
+    said = words(page, "What needs a person")
+    assert said.startswith("Trading state REDUCE_ONLY by ")
+    assert said.index("wild ") < said.index("No stop at the broker for ") < said.index("What to fix")
+    assert said.count("No stop at the broker for ") == BARE + 1
+    assert "No stop at the broker for 2 more" in said
+    assert "FINE" not in said
+    assert "<img" not in page
+    assert "\u202e" not in page
+    assert page.index("What needs a person") < page.index("How the bot is")
+    monkeypatch.undo()
+    assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", "seen").code == 0
+
+
+def test_a_thousand_positions_are_paged_small_and_their_totals_stay_those_of_all(
+    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = positions.run
+
+    def many(app: Any) -> Any:
+        report = run(app)
+        row = report.data.positions[0]
+        rows = tuple(replace(row, symbol=f"S{number:04}") for number in range(999))
+        return replace(report, data=replace(report.data, positions=(*rows, replace(row, symbol=HOSTILE))))
+
+    monkeypatch.setattr(positions, "run", many)
+    first, last = client.get("/positions"), client.get("/positions", params={"from_row": 900})
+    for page, shown, hidden in ((first, "S0000", "S0100"), (last, "S0998", "S0000")):
+        assert len(page.content) < MOST_BYTES
+        assert "1,000 positions at " in words(page.text, "Positions")
+        assert f'<th scope="row">{shown}</th>' in page.text
+        assert hidden not in page.text.replace(f"from_row={ROWS}", "")
+        assert page.text.count('<th scope="row">S') in {ROWS, ROWS - 1}
+        assert "<img" not in page.text
+    assert 'href="/symbol/%3Cimg%20src%3Dx%20onerror%3D%22alert%281%29%22%3E%E2%80%AE%2F%3F%23%25"' in last.text
+    assert 'href="/positions?from_row=900" aria-current="true">901–1000' in last.text
+
+
+def test_events_are_filtered_by_severity_and_text(bot: Bot, client: TestClient) -> None:
+    every = bot.json("events", "--last", "1000")["events"]
+    kind = every[0]["event_type"]
+    assert {one["event_type"] for one in every} > {kind}, "a filter that lets all through would pass"
+    for asked, keeps in (
+        ({"text": kind.upper()}, lambda one: kind.lower() in str(one).lower()),
+        ({"severity": "WARN"}, lambda one: one["severity"] == "WARN"),
+        ({"text": "nothing says this"}, lambda _: False),
+    ):
+        (found,) = client.get("/api/pages/events", params=asked).json()
+        assert found["data"]["events"] == [one for one in every if keeps(one)], asked
+
+
+def test_keys_are_hidden_among_settings(bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_forms", {})
+    redaction.learn("min_score")
+    assert "min_score" not in client.get("/settings", params={"name": "limits"}).text
+    assert config.show(str(bot.folder), None, "limits", origin=True).data
+
+
+def test_pages_have_a_way_past_the_list_of_pages_and_say_which_one_this_is(client: TestClient) -> None:
+    page = client.get("/schedule").text
+    assert page.index('<a class="skip" href="#content">') < page.index("<nav")
+    assert re.findall(r'<a href="([^"]+)" aria-current="page">', page) == ["/schedule"]
+    assert '<main id="content"' in page
