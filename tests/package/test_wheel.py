@@ -111,6 +111,15 @@ def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: 
     assert installed.run("tradebot", "exchange", "faults", "show", "lost-reply").stdout.endswith("what: reply_lost\n")
 
 
+def test_what_pages_are_made_of_is_in_the_wheel_byte_for_byte(installed: Installed) -> None:
+    (site_packages,) = installed.environment.glob("lib/python*/site-packages")
+    for part in ("static", "templates"):
+        shipped, here = (root / "commands" / "web" / part for root in (site_packages, ROOT))
+        files = {path.name: path.read_bytes() for path in shipped.iterdir()}
+        assert files == {path.name: path.read_bytes() for path in here.iterdir()}
+        assert files
+
+
 def test_wheel_holds_only_the_three_packages(found: dict[str, Any]) -> None:
     tops = {Path(file).parts[0] for file in found["files"]} - {".."}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tradebot", "commands", "jobs"}
