@@ -33,7 +33,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Outcome, Reply
 
 POSITIONS, EVENT_LINES = sized((1_000, 100_000), (3, 10))
-ASKED, SERVED_S, PAIRS = sized((15, 60, 7), (1, 2, 1))
+ASKED, SERVED_S, PAIRS = sized((15, 60, 5), (1, 2, 1))
 PATHS = (
     *("/", "/positions", "/symbol/P0001", "/funnel", "/trades", "/report", "/schedule", "/health", "/events"),
     "/settings",

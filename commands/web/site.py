@@ -192,11 +192,8 @@ def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
-    choices = {field.name: field.kind for field in page.fields if not isinstance(field.kind, str)}
     return {
-        name: value[:LONGEST_QUERY]
-        for name, value in asked.items()
-        if value and (name in names or is_change(name)) and value in choices.get(name, (value,))
+        name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
     }
 
 
