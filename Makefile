@@ -16,7 +16,7 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo demo-learning test campaigns cluster mutants check bench clients lock clean
+.PHONY: help demo demo-learning test campaigns cluster mutants check bench browser clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code,
 bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
 	$(COMPILED) $(CODE)
 	benchmarks/run $(ARGS)
+
+browser:  ## install Chromium where this machine is Debian's and you are root, for the tests of the pages
+	deploy/browser
 
 clients:  ## fetch other clients of the venues, and libraries that judge our indicators and tests of luck (needs node and npm)
 	cd tests/clients/js && npm ci

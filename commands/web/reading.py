@@ -23,7 +23,6 @@ from commands.web.drawing import drawn, line
 from commands.web.pages import Page, Part, Query
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.views.status import Status
 
 Made = TypeVar("Made")
 KEPT = 50
@@ -102,9 +101,8 @@ class Reader:
             return made
 
     def _read(self, page: Page, query: Query) -> Reading:
-        status = self._once("status", "status", self._status)
         with self.bot() as bot:
-            whose = identity(bot)
+            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
             return Reading(
                 datetime.now(UTC),
@@ -114,11 +112,6 @@ class Reader:
                 tuple(shown for shown, _ in parts),
                 tuple(report for _, report in parts if report is not None),
             )
-
-    def _status(self) -> Status:
-        """Return what every page begins with."""
-        with self.bot() as bot:
-            return status_of(bot)
 
     @contextmanager
     def bot(self) -> Iterator[App]:

@@ -28,6 +28,8 @@ def bot(shared_trader: Bot) -> Bot:
         assert shared_trader.says("trade-once").code == 0
         assert shared_trader.says("exchange", "tick", "5m").code == 0
         assert shared_trader.says("evaluate-exits").code == 0
+        # It begins the store of bars, and writes an event about that, as growth on the first page would.
+        assert shared_trader.says("report").code == 0
     return shared_trader
 
 
