@@ -20,7 +20,6 @@ from commands.web.charting import (
     columns,
     drawing,
     growth,
-    in_chart,
     on_candles,
     path_of,
     percent,
@@ -142,7 +141,7 @@ def _levels(of: Drawn) -> Table:
     for plan in of.plans:
         trade = plan.trade
         until = stamp(trade.closed_at, DAY_MINUTE) if trade.closed_at else "open"
-        opened, name = stamp(trade.opened_at, DAY_MINUTE), clean(in_chart(trade))
+        opened, name = stamp(trade.opened_at, DAY_MINUTE), clean(f"{trade.side} of {trade.strategy}")
         for price, _, _, word in lines_of(plan):
             table.row(opened, name, word.rstrip(":"), usd(price, trade.symbol), opened, until)
         ends = [*(stamp(at, DAY_MINUTE) for at, _ in plan.stops[1:]), until]

@@ -28,10 +28,12 @@ from tradebot.model.order import Fill
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import DAY, Series
 from tradebot.views.performance.report import AccountReport
-from tradebot.views.performance.trade_row import Choice, TradeRow
+from tradebot.views.performance.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)
 """How far candles reach back at least."""
+MOST = 1_000
+"""How many candles are drawn at most: the newest."""
 RECENT, ALL = "recent", "all"
 """Which trades are on the candles: those of the last days, on candles of five minutes, or all of them."""
 WHOLE = Choice()
@@ -59,7 +61,7 @@ class Scored(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The candles of a symbol with the trades on them, and how it was scored meanwhile, oldest first."""
+    """The candles of a symbol with the trades on them, and how it was scored in the last days, oldest first."""
 
     of: Drawn
     scored: list[Scored]
@@ -75,8 +77,11 @@ def seen(app: App, symbol: str, which: str) -> Seen:
     trades = [each for each in found.trades if which == ALL or each.closed_at is None or each.closed_at > since]
     first = min([as_of - LOOKED_BACK, *(each.opened_at for each in trades)])
     first = first if which == ALL else max(first, since)
-    of = drawn_on(app, series_around(app, symbol, first, as_of, as_of), trades, as_of)
-    start = of.series.start_of(0)
+    series = series_around(app, symbol, first, as_of, as_of).last(MOST)
+    shown = [each for each in trades if each.closed_at is None or each.closed_at >= series.start_of(0)]
+    of = drawn_on(app, series, shown, as_of)
+    # Years of passes take long to read, and would be a blur.
+    start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, Span(since_s=int((as_of - start).total_seconds())), symbol=symbol)
     scored = sorted((one for cycle in cycles for one in _scored(cycle, symbol)), key=lambda one: one.at)
     return Seen(of, [one for one in scored if one.at >= start])
@@ -242,8 +247,3 @@ def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         if not kept or point["time"] > kept[-1]["time"]:
             kept.append(point)
     return kept
-
-
-def in_chart(trade: TradeRow) -> str:
-    """Return what tells a trade from others of its symbol."""
-    return f"{trade.side} of {trade.strategy}"

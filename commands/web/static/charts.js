@@ -53,7 +53,7 @@
 
   const mark = (of, series) => LightweightCharts.createSeriesMarkers(series, of.data.marks.map((fill) => ({
     time: fill.time, position: fill.bought ? "belowBar" : "aboveBar", shape: fill.bought ? "arrowUp" : "arrowDown",
-    color: color(fill.bought ? "blue" : "yellow"), size: 1.4,
+    color: color(fill.bought ? "blue" : "yellow"), size: of.data.has_times ? 1 : 0.5,
   })));
 
   // Everything that a point in time has, in words.

@@ -112,6 +112,19 @@ def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tri
     assert f"{len(passes)} scores, the last {last['score']:+.3f} at " in page
 
 
+def test_of_many_candles_the_newest_are_drawn_with_the_trades_on_them(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = client.get(path_of("UNH", "recent")).json()
+    closed_first = lines(whole, "lines", "entry")[0][-1]["time"]
+    kept = sum(candle["time"] > closed_first for candle in whole["candles"])
+    monkeypatch.setattr("commands.web.charting.MOST", kept)
+    few = client.get(path_of("UNH", "all")).json()
+    assert few["candles"] == whole["candles"][-kept:]
+    assert lines(few, "lines", "entry") == lines(whole, "lines", "entry")[1:]
+    assert few["marks"] == [mark for mark in whole["marks"] if mark["time"] > closed_first]
+
+
 def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None:
     (account,) = bot.json("report")["accounts"]
     chart = client.get("/api/chart/equity").json()
