@@ -23,6 +23,7 @@ from tests.commands.web.client import browser, site
 from tradebot.__main__ import main
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.series import DAY, Series
+from tradebot.model.values import replace
 
 BACKTEST = ("--sessions", "1", "--symbols", "SPY,IWM,UNH,JPM", "--name", "tried")
 FALL_BACK = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
@@ -65,6 +66,7 @@ def test_each_fill_is_at_its_candle_with_the_price_that_orders_says(bot: Bot, cl
     filled = [one for one in bot.json("orders", "--all")["orders"] if one["symbol"] == "UNH" and one["filled"] != "0"]
     assert len(chart["marks"]) == len(filled) > 2
     said = [mark["text"] for mark in chart["marks"]]
+    assert [mark["bought"] for mark in chart["marks"]] == [text.startswith("bought") for text in said]
     for order in filled:
         side = "bought" if order["side"] == "buy" else "sold"
         price = f"{float(order['average_price']):,.2f}"
@@ -142,7 +144,6 @@ def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
 ) -> None:
     from commands.web import chart_parts
     from commands.web.charting import account
-    from tradebot.model.values import replace
 
     with opened(str(bot.folder), None) as app:
         alone = replace(account(app), benchmark=None)
@@ -184,6 +185,8 @@ def drawn_of(found: Series, *scored: Scored) -> Any:
 def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_for(venue_times: None) -> None:
     assert path_of('BTC/USD"<', "all") == "/api/chart/candles/all/BTC%2FUSD%22%3C"
     at = int(FALL_BACK.timestamp())
+    rising = replace(series("DOGE/USD", [at], 0.5), close=array("d", [1.5]))
+    assert drawn_of(rising)["decimals"] == 4
     for price, decimals in ((412.5, 2), (0.1234, 4), (0.00001234, 8)):
         chart = drawn_of(series("DOGE/USD", [at], price))
         assert (chart["decimals"], len(chart["candles"])) == (decimals, 1)
