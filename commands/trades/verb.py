@@ -62,7 +62,7 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     from commands.trades.screen import show
 
     data = read(app, choice, by_lot=by_lot)
-    return Report("trades", data, lambda out, _: show(out, data, by_lot=by_lot), whose=identity(app))
+    return Report("trades", data, lambda out, shown: show(out, shown, by_lot=by_lot), whose=identity(app))
 
 
 def run_swaps(app: "App", choice: "Choice") -> Report:

@@ -1,7 +1,6 @@
 """The pages about the bot itself: how it is, what it holds, what runs when, what happened, how it is set."""
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
 
 from markupsafe import Markup
 from rich.console import Console
@@ -21,7 +20,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Report, identity
 from commands.status.report import sections, status_of
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
+from commands.web.pages import CSRF, Field, Page, Part, Query, number_in, symbol_links
 from commands.why_no_orders.others import run_session
 from tradebot.app.wiring import App
 from tradebot.model.event import Severity
@@ -118,18 +117,13 @@ def _positions(query: Query) -> list[Part]:
 
     def links(app: App) -> Markup:
         held = [row.symbol for row in positions.run(app).data.positions]
-        return _symbols(sorted(set(held[rows]))) + _more(len(held), first, "/positions")
+        return symbol_links(sorted(set(held[rows]))) + _more(len(held), first, "/positions")
 
     return [
         Part("Positions", some, wide=True),
         Part("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
         Part("Symbols held", links, wide=True),
     ]
-
-
-def _symbols(names: list[str]) -> Markup:
-    each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
-    return Markup('<p class="links">{}</p>').format(each) if names else Markup("<p>None.</p>")
 
 
 def _more(count: int, first: int, path: str) -> Markup:

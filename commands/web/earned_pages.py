@@ -16,19 +16,21 @@ from commands.signals import verb as signals
 from commands.trades import verb as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, number_in
+from commands.web.pages import CSRF, Field, Page, Part, Query, number_in, symbol_links
 from tradebot.app.backtest.results import RESULT, Results
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.values import replace
 from tradebot.views.performance.pnl import Cut
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.performance.trade_row import Choice, TradeRow
 
 ROWS = 100
 """How many trades a page shows at once, the last ones first."""
 ANY = "any"
 COMPARED = 6
 """How many backtests may be compared at once."""
+RUN = "run."
+"""Before the name of a backtest in the address of a page: that it is to be compared."""
 SPAN = (Field("from", "From", "date"), Field("to", "To", "date"))
 WHOSE = (Field("strategy", "Strategy"), Field("symbol", "Symbol"))
 
@@ -43,34 +45,45 @@ def _choice(query: Query) -> Choice:
 def _trades(query: Query) -> list[Part]:
     first = number_in(query, "from_row", 0)
 
+    chosen: list[Sequence[TradeRow]] = []
+
     def some(app: App) -> Report:
         found = trades.run(app, _choice(query))
         data: Trades = found.data
-        last = len(data.trades) - first
-        return replace(found, data=replace(data, trades=data.trades[max(last - ROWS, 0) : max(last, 0)]))
+        chosen.append(data.trades)
+        return replace(found, data=replace(data, trades=_page_of(data.trades, first)))
 
-    def earlier(app: App) -> Markup:
-        count = len(trades.run(app, _choice(query)).data.trades)
-        kept = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
-        places = Markup(" ").join(
-            Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, kept, at + 1, min(at + ROWS, count))
-            for at in range(0, count, ROWS)
-        )
-        return (
-            Markup('<p class="links">The newest first: {}</p>').format(places)
-            if count > ROWS
-            else Markup("<p>All of them are above.</p>")
-        )
+    def others(_: App) -> Markup:
+        rows = chosen[-1] if chosen else ()
+        names = sorted({row.symbol for row in _page_of(rows, first)})
+        return _places(len(rows), query) + symbol_links(names)
 
     return [
         Part("Trades", some, wide=True),
-        Part("Rows", earlier),
+        Part("Rows and symbols", others),
         Part(
             "Where profit came from",
             lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
         ),
         Part("Note a trade", _note_form),
     ]
+
+
+def _page_of(rows: Sequence[TradeRow], first: int) -> tuple[TradeRow, ...]:
+    """Return the rows of a page, of which the first has the newest ones."""
+    last = max(len(rows) - first, 0)
+    return tuple(rows[max(last - ROWS, 0) : last])
+
+
+def _places(count: int, query: Query) -> Markup:
+    if count <= ROWS:
+        return Markup("<p>All of them are on this page.</p>")
+    kept = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
+    places = Markup(" ").join(
+        Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, kept, at + 1, min(at + ROWS, count))
+        for at in range(0, count, ROWS)
+    )
+    return Markup('<p class="links">The newest first: {}</p>').format(places)
 
 
 def _note_form(_: App) -> Markup:
@@ -90,12 +103,27 @@ def _report(query: Query) -> list[Part]:
     ]
 
 
+def is_run(name: str) -> bool:
+    """Return True for what says in the address of a page that a backtest is chosen."""
+    return name.startswith(RUN)
+
+
 def _backtests(query: Query) -> list[Part]:
-    chosen = [name for name in (query.get("a", ""), query.get("b", "")) if name]
-    parts = [Part("Backtests of this bot", _kept, wide=True)]
-    if chosen:
-        parts.append(Part("Side by side", lambda app: _compared(app, chosen), wide=True))
-    return parts
+    chosen = [name.removeprefix(RUN) for name in query if is_run(name)]
+    return [
+        Part("Backtests of this bot", _kept, wide=True),
+        Part("Side by side", lambda app: _side_by_side(app, chosen), wide=True),
+    ]
+
+
+def _side_by_side(app: App, chosen: Sequence[str]) -> Report | Markup:
+    """Compare what was chosen, or else the newest ones."""
+    if len(chosen) > COMPARED:
+        raise OperatorError(f"{len(chosen)} backtests are too many for one table", f"choose {COMPARED} at most")
+    names = chosen or _names(app)[:COMPARED]
+    if not chosen and len(names) < 2:
+        return Markup("<p>There is nothing to compare yet.</p>")
+    return _compared(app, names)
 
 
 def _compared(app: App, names: Sequence[str]) -> Report:
@@ -109,7 +137,9 @@ def _home(app: App) -> Path:
 def _names(app: App) -> Sequence[str]:
     """Return the names of the backtests that were kept, the newest first."""
     found = [path for path in _home(app).glob(f"*/{RESULT}") if not path.parent.is_symlink()]
-    return [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    names = [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    # A name that can't be printed can't be a link either.
+    return [name for name in names if name.isprintable()]
 
 
 def _checked(app: App, name: str) -> str:
@@ -129,9 +159,8 @@ def _kept(app: App) -> Markup:
     rows = Markup("\n").join(
         Markup(
             '<tr><th scope="row"><a href="/backtest/{}">{}</a></th>'
-            '<td><label><input type="radio" name="a" value="{}"> first</label></td>'
-            '<td><label><input type="radio" name="b" value="{}"> second</label></td></tr>'
-        ).format(quote(name, safe=""), name, name, name)
+            '<td><label><input type="checkbox" name="{}" value="yes"> compare</label></td></tr>'
+        ).format(quote(name, safe=""), name, f"{RUN}{name}")
         for name in names
     )
     return Markup(
@@ -143,11 +172,6 @@ def _backtest(query: Query) -> list[Part]:
     name = query.get("name", "")
     return [
         Part("Report", lambda app: report.run([_checked(app, name)], None, None, Choice()), wide=True),
-        Part(
-            "How it was played",
-            lambda app: compare.run([_checked(app, name)], _home(app), files_of(None, None)),
-            wide=True,
-        ),
     ]
 
 
@@ -163,7 +187,7 @@ TRADES = (
 PAGES = (
     Page("trades", "/trades", "Trades", _trades, TRADES, hidden=("from_row",)),
     Page("report", "/report", "Report", _report, (*SPAN, *WHOSE), is_live=False),
-    Page("backtests", "/backtests", "Backtests", _backtests, hidden=("a", "b"), is_live=False),
+    Page("backtests", "/backtests", "Backtests", _backtests, is_live=False),
     Page("backtest", "/backtest/{name}", "Backtest", _backtest, is_listed=False, is_live=False),
     Page("signals", "/signals", "Signals", lambda query: [Part("Signals", signals.run, wide=True)]),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -50,6 +51,12 @@ class Page(NamedTuple):
     hidden: Sequence[str] = ()
     is_listed: bool = True
     is_live: bool = True
+
+
+def symbol_links(names: Iterable[str]) -> Markup:
+    """Return links to the pages of symbols, whatever their names hold."""
+    each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
+    return Markup('<p class="links">{}</p>').format(each) if each else Markup("<p>None.</p>")
 
 
 def number_in(query: Query, name: str, usual: int) -> int:

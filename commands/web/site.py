@@ -1,6 +1,6 @@
 """The server behind `tradebot web`: its pages, the files they are made with, logging in, and news of changes."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -27,6 +27,7 @@ from commands.top.reading import version
 from commands.web.acting import Acting
 from commands.web.charting import candles, equity
 from commands.web.contents import PAGES
+from commands.web.earned_pages import is_run
 from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
 from commands.web.live import FullError, Live
 from commands.web.pages import CSRF, Page, Query
@@ -34,7 +35,7 @@ from commands.web.reading import Reader
 from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
-from tradebot.errors import TradebotError
+from tradebot.errors import OperatorError, TradebotError
 
 STATIC = {
     "site.css": "text/css",
@@ -47,6 +48,8 @@ STATIC = {
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, MOST_FIELDS = 200, 10
+MAIN = "<main"
+"""Where the part of a page begins that has to be read."""
 
 
 class Site:
@@ -89,16 +92,33 @@ class Site:
         )
 
     def _shown(self, template: str, status: int = 200, **values: object) -> Response:
+        return HTMLResponse(self._drawn(template, **values), status)
+
+    def _drawn(self, template: str, **values: object) -> str:
         page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
-        return HTMLResponse(hide(page).replace(CSRF, str(values.get("csrf", ""))), status)
+        return hide(page).replace(CSRF, str(values.get("csrf", "")))
 
     def _page(self, page: Page, request: Request) -> Response:
-        query = _query(page, request)
+        query, csrf = _query(page, request), _csrf(request)
+        if self._reader.was_read(page, query):
+            return StreamingResponse(self._in_parts(page, query, csrf), media_type="text/html; charset=utf-8")
+        found, status = self._read(page, query, csrf)
+        return HTMLResponse(found, status)
+
+    def _in_parts(self, page: Page, query: Query, csrf: str) -> Iterator[str]:
+        """Yield what every page begins with, and the rest once it was read anew: that takes a while in large books."""
+        begins, _, _ = self._drawn("unread.html", page=page, error=OperatorError(""), csrf=csrf).partition(MAIN)
+        yield begins
+        found, _ = self._read(page, query, csrf)
+        yield found.removeprefix(begins)
+
+    def _read(self, page: Page, query: Query, csrf: str) -> tuple[str, int]:
+        """Return a page, or why it can't be read, and its status."""
         try:
             reading = self._reader.read(page, query)
         except TradebotError as error:
-            return self._shown("unread.html", 503, page=page, error=error, csrf=_csrf(request))
-        return self._shown("page.html", page=page, reading=reading, query=query, csrf=_csrf(request))
+            return self._drawn("unread.html", page=page, error=error, csrf=csrf), 503
+        return self._drawn("page.html", page=page, reading=reading, query=query, csrf=csrf), 200
 
     def _documents(self, page: Page, request: Request) -> Response:
         try:
@@ -192,9 +212,8 @@ def _query(page: Page, request: Request) -> Query:
     """Return what this page can be asked for and was, cut to a length."""
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
-    return {
-        name: value[:LONGEST_QUERY] for name, value in asked.items() if value and (name in names or is_change(name))
-    }
+    chosen = (name for name in asked if name in names or is_change(name) or is_run(name))
+    return {name: asked[name][:LONGEST_QUERY] for name in chosen if asked[name]}
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

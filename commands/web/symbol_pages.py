@@ -1,7 +1,6 @@
 """The pages of symbols: what was seen of one, what the bot did there, and why it did or didn't trade."""
 
 from decimal import Decimal
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -14,7 +13,7 @@ from commands.trades import verb as trades
 from commands.web import what_if
 from commands.web.chart_parts import candles_part
 from commands.web.charting import ALL, RECENT
-from commands.web.pages import Field, Page, Part, Query
+from commands.web.pages import Field, Page, Part, Query, symbol_links
 from commands.why_no_orders import verb as why_no_orders
 from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
@@ -74,8 +73,7 @@ def _orders(app: App, symbol: str) -> Report:
 def _known(app: App) -> Markup:
     traded = {trade.symbol for trade in trades.run(app, Choice()).data.trades}
     names = sorted({*app.rules.universe, *traded, *(row.symbol for row in positions.run(app).data.positions)})
-    each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
-    return Markup('<p class="links">{}</p>').format(each)
+    return symbol_links(names)
 
 
 PAGES = (

@@ -60,7 +60,36 @@ def test_what_makes_no_sense_takes_the_place_of_the_part(copy: Bot, asked: str, 
 @pytest.mark.parametrize("name", ["../elsewhere", "..", "empty", "elsewhere", "%2e%2e%2felsewhere", "/etc", "<script>"])
 def test_only_the_backtests_of_this_bot_are_read(kept: Bot, name: str) -> None:
     client = browser(site(kept.folder))
-    shown = client.get("/backtests", params={"a": name})
+    shown = client.get("/backtests", params={f"run.{name}": "yes"})
     assert "this bot has no backtest" in shown.text
     assert "<script>" not in shown.text.replace('<script src="/static/', "")
     assert "None yet" in client.get("/backtests").text
+
+
+def test_backtests_are_listed_reported_and_compared_as_their_verbs_do(copy: Bot) -> None:
+    for seed in ("1", "2"):
+        said = copy.says("backtest", "--sessions", "1", "--symbols", "AAPL", "--seed", seed, "--name", f"s{seed}")
+        assert said.code == 0, said.err
+    client = browser(site(copy.folder))
+    listed = client.get("/backtests")
+    assert "/backtest/s1" in listed.text
+    for asked in ("backtests", "backtests?run.s2=yes&run.s1=yes"):
+        (one,) = client.get(f"/api/pages/{asked}").json()
+        assert one["data"] == copy.json("compare", "s2", "s1")
+    assert "error:" in client.get("/backtests?run.s2=yes").text
+    page = client.get("/backtest/s1").text
+    assert 'role="alert"' not in page
+    assert "1 session" in page
+
+
+def test_older_trades_are_on_further_pages(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commands.web.earned_pages.ROWS", 1)
+    (
+        newest,
+        *_,
+    ) = reversed(traded.json("trades")["trades"])
+    oldest, count = traded.json("trades")["trades"][0], len(traded.json("trades")["trades"])
+    client = browser(site(traded.folder))
+    first, last = client.get("/trades").text, client.get(f"/trades?from_row={count - 1}").text
+    assert (newest["id"] in first, oldest["id"] in first) == (True, False)
+    assert (newest["id"] in last, oldest["id"] in last) == (False, True)

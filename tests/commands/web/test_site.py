@@ -1,20 +1,26 @@
 """The application as a browser sees it: logging in and out, pages and their documents, files, news, and mistakes."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import commands.web
 from commands.web.contents import PAGES
 from commands.web.guard import HEADERS, MOST_WRONG
 from commands.web.live import FullError
-from commands.web.reading import Reader
+from commands.web.pages import Page, Query
+from commands.web.reading import Reader, Reading
 from commands.web.site import MOST_FIELDS, STATIC
 from tests.bot import Bot
 from tests.commands.web.client import COOKIE, ORIGIN, TOKEN, browser, site
 from tradebot import __version__
+from tradebot.adapters.state import switch
 from tradebot.adapters.text import redaction
 
 
@@ -27,6 +33,8 @@ class Broken(Reader):
 
 
 CHARTS_BY = "https://www.tradingview.com/"
+HERE = Path(commands.web.__file__).parent / "static"
+OWN = {"site.css", "site.js", "charts.js", "what_if.css", "what_if.js"}
 
 
 def csrf(page: str) -> str:
@@ -168,3 +176,53 @@ def test_keys_are_hidden_wherever_they_get_into_a_page(copy: Bot, monkeypatch: p
     redaction.learn("very-secret-key")
     client = browser(site(copy.folder))
     assert "very-secret-key" not in client.get("/login", params={"to": "/very-secret-key"}).text
+
+
+class Slow(Reader):
+    """A reader of which it is known whether it has read anything."""
+
+    has_read = False
+
+    def read(self, page: Page, query: Query) -> Reading:
+        """Read, and remember that."""
+        self.has_read = True
+        return super().read(page, query)
+
+
+def test_what_a_page_begins_with_comes_before_it_is_read_anew(copy: Bot) -> None:
+    reader = Slow(copy.folder, None)
+    made = site(copy.folder, reader)
+    first = browser(made).get("/positions").text
+    overview = next(page for page in PAGES if page.name == "positions")
+    reader.has_read = False
+    switch.arm(copy.folder, "test", datetime.now(UTC))
+    assert reader.was_read(overview, {})
+    parts = made._in_parts(overview, {}, "csrf")
+    begins = next(parts)
+    assert (reader.has_read, begins.count("<header>")) == (False, 1)
+    rest = "".join(parts)
+    assert (reader.has_read, rest.startswith("<main")) == (True, True)
+    assert not reader.was_read(overview, {})
+    assert steady(begins + rest) == steady(first)
+
+
+def steady(page: str) -> str:
+    return re.sub(r'name="csrf" value="[^"]+"', "", page)
+
+
+def test_each_file_of_others_is_as_they_published_it_and_has_its_licence() -> None:
+    rows = json.loads((HERE / "vendored.json").read_text())
+    assert {row["file"] for row in rows} == {*STATIC} - OWN
+    for row in rows:
+        assert sha256((HERE / row["file"]).read_bytes()).hexdigest() == row["sha256"], row["file"]
+        assert (HERE / row["licence_file"]).stat().st_size > 100
+        assert row["version"] in (HERE / row["file"]).read_text()
+
+
+def test_the_notice_that_a_licence_asks_for_is_on_every_page(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    notices = [row["notice"] for row in json.loads((HERE / "vendored.json").read_text()) if row["notice"]]
+    assert len(notices) == 1
+    for path in ("/", "/symbol/AAPL"):
+        words = re.sub("<[^>]+>", "", client.get(path).text)
+        assert all(notice in words for notice in notices), path
