@@ -49,7 +49,9 @@ def _status(app: App, names: Sequence[str] = OVERVIEW) -> Report:
     def show(console: Console, _: object) -> None:
         parts = sections(data, whose)
         for name in names:
-            parts[name](console)
+            # What keeps it from opening positions stands above already.
+            if name != "may" or data.trading_state == TradingState.ACTIVE:
+                parts[name](console)
 
     return Report("status", data, show, whose=whose)
 
