@@ -71,7 +71,7 @@ CAUGHT_AT_KRAKEN = CAUGHT_ELSEWHERE | {
     "stops-replaced-by-looser-ones": 6,
     "old-stops-go-first": 30,
 }
-ELSEWHERE_COUNT = 4 * ROUND
+ELSEWHERE_COUNT = 5 * ROUND
 DECIDED_OTHERWISE = "is decided otherwise again"
 KEEPS_NOTHING = "halts-cancel-what-rests"
 SAMPLED = (
