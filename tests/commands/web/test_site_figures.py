@@ -35,7 +35,9 @@ LINES: Mapping[str, tuple[str, ...]] = {
 """What a person types to see the same, for each report of each page that needs no name of anything that was made."""
 FILTERED = {"/symbol/{symbol}": ("positions", "orders")}
 """Reports of which a page shows only the rows of one symbol."""
-CLOCKS = re.compile(r"\d+ ?(?:[smh]|min)(?:\d\d[ms])?(?= (?:ago|old|left))|by \w+/\d+|\(.*? free\)|[\d,.]+ (?:[KMGT]i?B|inodes)")
+CLOCKS = re.compile(
+    r"\d+ ?(?:[smh]|min)(?:\d\d[ms])?(?= (?:ago|old|left))|by \w+/\d+|\(.*? free\)|[\d,.]+ (?:[KMGT]i?B|inodes)"
+)
 
 ROOM = re.compile(r"freeon|inodes")
 OWN = "Nothingischangedyet", "Allofthemareonthispage"
