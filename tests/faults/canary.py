@@ -73,7 +73,7 @@ LOOKS = (
         "tail",
         "top",
         "mcp",
-        "web --port 0",
+        "web --host 0.0.0.0",
         "live status",
     ),
     *("export --to books.db --as main", "archive push market_data/ES journal.jsonl --to nowhere"),
