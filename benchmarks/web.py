@@ -1,8 +1,9 @@
 """Measure `tradebot web`: how soon pages come, how large they are, and what it takes of a core and of memory.
 
-Pages are asked for on a bot with 1,000 positions and 100,000 events: again while nothing changes, and just after a
-change, when a page is read anew. Then three browsers, each on a page of its own, read it again whenever they are told
-of a change, beside a `serve` at normal speed; and passes are timed with the pages and without, in turns.
+Pages are asked for on a bot with 1,000 positions and 100,000 events: for the first time, again while nothing changes,
+and just after a change, when a page is read anew and its end comes later than its first byte. Three browsers, each on a
+page of its own, read it again whenever they are told of a change, beside a `serve` at normal speed; and passes are
+timed in turns with the pages and while their process is stopped.
 """
 
 import http.client
@@ -33,13 +34,14 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Outcome, Reply
 
 POSITIONS, EVENT_LINES = sized((1_000, 100_000), (3, 10))
-ASKED, SERVED_S, PAIRS = sized((15, 60, 5), (1, 2, 1))
+ASKED, SERVED_S, PAIRS = sized((15, 60, 40), (1, 2, 1))
 PATHS = (
     *("/", "/positions", "/symbol/P0001", "/funnel", "/trades", "/report", "/schedule", "/health", "/events"),
     "/settings",
 )
+SETTLE_S = sized(2.0, 0.1)
 WATCHED = "/", "/positions", "/events"
-FIRST_BYTE_MS, LARGEST_KB, CORE, MORE_MB, DELAY = 150, 300, 2, 30, 1
+FIRST_BYTE_MS, WHOLE_MS, LARGEST_KB, CORE, MORE_MB, DELAY = 150, 2_000, 300, 2, 30, 1
 
 
 class Web(NamedTuple):
@@ -55,6 +57,14 @@ class Web(NamedTuple):
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
+class Came(NamedTuple):
+    """After how many milliseconds a page's first byte came and its last, and its size in bytes."""
+
+    first_ms: float
+    whole_ms: float
+    size: int
+
+
 class Browser:
     """One browser that has logged in."""
 
@@ -67,8 +77,8 @@ class Browser:
             assert answer.status == 303, answer.status
             self.cookie = str(answer.headers["Set-Cookie"]).partition(";")[0]
 
-    def page(self, path: str) -> tuple[float, int]:
-        """Return after how many milliseconds the first byte of a page came, and its size."""
+    def page(self, path: str) -> Came:
+        """Ask for a page, and return how it came."""
         with closing(http.client.HTTPConnection(self.host, timeout=120)) as connection:
             began_s = time.perf_counter()
             connection.request("GET", path, headers={"Cookie": self.cookie})
@@ -76,7 +86,7 @@ class Browser:
             first_ms = 1000 * (time.perf_counter() - began_s)
             body = answer.read()
             assert answer.status == 200, (path, answer.status)
-            return first_ms, len(body)
+            return Came(first_ms, 1000 * (time.perf_counter() - began_s), len(body))
 
     def watch(self, path: str, ends: threading.Event) -> None:
         """Read a page again whenever something was recorded, until it ends."""
@@ -136,29 +146,30 @@ def fill(state: Path) -> None:
 
 
 def pages(state: Path) -> Iterator[Figure]:
-    """Ask for each page, and yield how soon its first byte came, and the sizes of the largest."""
+    """Ask for each page, and yield how soon its first byte and its last one came, and how large it is."""
     with serving(state) as web:
         browser = Browser(web)
         largest: dict[str, int] = {}
         for path in PATHS:
-            _, largest[path] = browser.page(path)
-            warm = [browser.page(path)[0] for _ in range(ASKED)]
+            new, warm = browser.page(path), [browser.page(path) for _ in range(ASKED)]
             changed = [_changed(browser, path, state) for _ in range(ASKED)]
-            for name, found in (("again", warm), ("changed", changed)):
-                yield _first_byte(f"{path} {name}", found)
+            largest[path] = new.size
+            for name, found in (("new", [new]), ("again", warm), ("changed", changed)):
+                yield _median(f"{path} {name}", [came.first_ms for came in found], FIRST_BYTE_MS)
+            yield _median(f"{path} changed, whole", [came.whole_ms for came in changed], WHOLE_MS)
         for path, size in largest.items():
             yield Figure(f"{path} size", f"{size:,} bytes", size / 1000, "KB", LARGEST_KB)
 
 
-def _changed(browser: Browser, path: str, state: Path) -> float:
+def _changed(browser: Browser, path: str, state: Path) -> Came:
     os.utime(state / LEDGER)
-    return browser.page(path)[0]
+    return browser.page(path)
 
 
-def _first_byte(name: str, found: Sequence[float]) -> Figure:
+def _median(name: str, found: Sequence[float], bound_ms: int) -> Figure:
     ordered = sorted(found)
     most = ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
-    return Figure(name, f"p95 {most:.0f} ms", statistics.median(ordered), "ms", FIRST_BYTE_MS)
+    return Figure(name, f"p95 {most:.0f} ms", statistics.median(ordered), "ms", bound_ms)
 
 
 def beside_serve(state: Path) -> Iterator[Figure]:
@@ -185,15 +196,19 @@ def beside_serve(state: Path) -> Iterator[Figure]:
 
 
 def delays(state: Path) -> Iterator[Figure]:
-    """Time passes in turns, with the pages watched by three browsers and without, and yield what they are delayed."""
+    """Time passes in turns, with the pages watched by three browsers and without, and yield what they are delayed.
+
+    Without them, the process of the pages is stopped.
+    """
     found: dict[bool, list[float]] = {True: [], False: []}
     command = tradebot(state, "evaluate-exits", "--force-slot")
-    for turn in range(2 * PAIRS):
-        with ExitStack() as stack:
-            if turn % 2:
-                stack.enter_context(watching(stack.enter_context(serving(state))))
-                time.sleep(sized(3, 1))
+    with serving(state) as web, watching(web):
+        time.sleep(sized(10, 1))
+        for turn in range(2 * PAIRS):
+            os.kill(web.pid, signal.SIGCONT if turn % 2 else signal.SIGSTOP)
+            time.sleep(SETTLE_S)
             found[bool(turn % 2)].append(wall_s(command))
+        os.kill(web.pid, signal.SIGCONT)
     alone, beside = statistics.median(found[False]), statistics.median(found[True])
     measured = f"{beside:.3f} s, {alone:.3f} s alone"
     yield Figure("a pass, delayed by the pages", measured, 100 * (beside / alone - 1), "%", DELAY)

@@ -42,7 +42,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     require_file(path)
     found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
     data = Events(tuple(found), unreadable)
-    return Report("events", data, _render, whose=identity(app))
+    return Report("events", data, show, whose=identity(app))
 
 
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
@@ -70,7 +70,8 @@ def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bo
     return shown.get().removesuffix("\n")
 
 
-def _render(screen: "Console", data: Events) -> None:
+def show(screen: "Console", data: Events) -> None:
+    """Print the events, one after the other."""
     if not data.events:
         screen.print("No events are recorded.")
     for event in data.events:

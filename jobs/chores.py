@@ -13,7 +13,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Slots
-from tradebot.timetable.lines import ENDED, FAILED, Line
+from tradebot.timetable.lines import ENDED, ENDS, FAILED, Line
 from tradebot.timetable.sessions import Slot
 
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
@@ -78,7 +78,7 @@ class Chores(Struct, frozen=True):
 def unfinished(ledger: Slots, slot: Slot) -> bool:
     """Return True if a chore's claimed slot has no end: it is still running, or was cut short."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
-    claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in (ENDED, FAILED))
+    claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in ENDS)
     return claim is not None and claim.missed is None and not has_end
 
 

@@ -202,15 +202,7 @@ _DAY = attrgetter("session", "half_day", "has_session")
 
 def show(console: "Console", data: "Schedule") -> None:
     """Print the moments by day with what is unusual about it, then the configuration behind them."""
-    left = list(data.notes)
-    for (day, half_day, has_session), moments in groupby(data.moments, key=_DAY):
-        while left and left[0].day <= day:
-            console.print(left.pop(0).said, style="yellow")
-        what = f"Session {day:%a %Y-%m-%d}{', a half day' if half_day else ''}"
-        console.print(f"[bold]{what if has_session else f'{day:%a %Y-%m-%d}, no session'}[/bold]")
-        _due_times(console, list(moments))
-    if not data.moments:
-        console.print("Nothing is due, because there is no coming session.")
+    show_moments(console, data)
     console.print("The times come from timetable: in the configuration:")
     table = Table("job", sentence("times"), header=False)
     for job, times in data.timetable.items():
@@ -221,6 +213,19 @@ def show(console: "Console", data: "Schedule") -> None:
         f"An entry more than {data.grace_s:,} s late is recorded as missed; "
         "the other jobs run once for the latest slot."
     )
+
+
+def show_moments(console: "Console", data: "Schedule") -> None:
+    """Print the moments by day with what is unusual about it."""
+    left = list(data.notes)
+    for (day, half_day, has_session), moments in groupby(data.moments, key=_DAY):
+        while left and left[0].day <= day:
+            console.print(left.pop(0).said, style="yellow")
+        what = f"Session {day:%a %Y-%m-%d}{', a half day' if half_day else ''}"
+        console.print(f"[bold]{what if has_session else f'{day:%a %Y-%m-%d}, no session'}[/bold]")
+        _due_times(console, list(moments))
+    if not data.moments:
+        console.print("Nothing is due, because there is no coming session.")
 
 
 def _due_times(console: "Console", moments: "Sequence[Moment]") -> None:

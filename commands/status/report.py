@@ -23,7 +23,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.judgment import Judgment, State, overall, permission, ranked
-from tradebot.judging.passes import judged
+from tradebot.judging.passes import judged, unended
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.text import counted
@@ -44,6 +44,7 @@ from tradebot.views.status import (
     last_reconcile,
     open_order,
     quota,
+    unended_of,
     unresolved_order,
 )
 
@@ -115,9 +116,14 @@ def _may(console: "Console", data: "Status") -> None:
 
 
 def _serve(console: "Console", data: "Status") -> None:
-    """Print whether `serve` runs, and since when."""
+    """Print whether `serve` runs, since when, and which slots have begun and not ended yet, whoever runs them."""
     served = _served(data)
     console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+    for each in data.unended:
+        what = f"{each.job} {slot_for_reader(each.slot, each.at)}"
+        console.print(
+            f"  {what} began at {when(each.at)} by {clean(each.by)}, and no end is recorded yet", markup=False
+        )
 
 
 def _served(data: "Status") -> Judgment:
@@ -280,6 +286,7 @@ def status_of(app: "App") -> Status:
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),
+        unended=tuple(map(unended_of, unended(past))) if isinstance(past, Past) else (),
     )
 
 

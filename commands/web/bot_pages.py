@@ -16,6 +16,7 @@ from commands.events import Events
 from commands.health import verb as health
 from commands.schedule import check
 from commands.schedule import verb as schedule
+from commands.schedule.rows import show_moments
 from commands.shared.plain import clean
 from commands.shared.surface import Report, identity
 from commands.status.report import sections, status_of
@@ -92,9 +93,13 @@ def _overview(_: Query) -> list[Part]:
         Part("Entries that wait for a yes", approvals.run, act=_answers),
         Part("How the bot is", _status),
         equity_part(),
-        Part("What runs next", lambda app: schedule.run(app, NEXT, None)),
+        Part("What runs next", _next),
         Part("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
     ]
+
+
+def _next(app: App) -> Report:
+    return replace(schedule.run(app, NEXT, None), render=show_moments)
 
 
 def _answers(report: Report) -> Iterator[Markup]:
@@ -168,9 +173,13 @@ def _events(query: Query) -> list[Part]:
             if severity in (ANY, each.severity.value)
             and text in f"{each.subsystem} {each.event_type} {each.symbol or ''} {each.details}".lower()
         ]
-        return replace(report, data=replace(data, events=tuple(kept[-last:])))
+        return replace(report, data=replace(data, events=tuple(kept[-last:])), render=_newest_first)
 
     return [Part("Events", chosen, wide=True)]
+
+
+def _newest_first(console: Console, data: Events) -> None:
+    events.show(console, replace(data, events=data.events[::-1]))
 
 
 def _settings(query: Query) -> list[Part]:

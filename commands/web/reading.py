@@ -69,13 +69,7 @@ class Reader:
 
     def read(self, page: Page, query: Query) -> Reading:
         """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
-        return self._once(_name(page, query), page.name, lambda: self._read(page, query))
-
-    def was_read(self, page: Page, query: Query) -> bool:
-        """Return True if the page was read before, but something was recorded since, so that it has to be read anew."""
-        with self._lock:
-            kept = self._kept.get(_name(page, query))
-        return kept is not None and kept[0] != (version(self.folder), self._configured())
+        return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
 
     def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
         """Return what a chart draws; raise TradebotError if the bot can't be read."""
@@ -149,10 +143,6 @@ def readable() -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
-
-
-def _name(page: Page, query: Query) -> Hashable:
-    return (page.name, *sorted(query.items()))
 
 
 def _changed(path: Path) -> int | None:

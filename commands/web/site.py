@@ -1,6 +1,7 @@
 """The server behind `tradebot web`: its pages, the files they are made with, logging in, and news of changes."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -48,6 +49,8 @@ STATIC = {
 }
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, MOST_FIELDS = 200, 10
+PATIENCE_S = 0.05
+"""How long a page may take to be read before its beginning is sent ahead."""
 MAIN = "<main"
 """Where the part of a page begins that has to be read."""
 
@@ -55,8 +58,18 @@ MAIN = "<main"
 class Site:
     """Answers requests about one bot."""
 
-    def __init__(self, reader: Reader, acting: Acting, logins: Logins, cookie: str, *, is_secure: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        acting: Acting,
+        logins: Logins,
+        cookie: str,
+        *,
+        is_secure: bool,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._reader, self._acting, self._logins, self._cookie, self._secure = reader, acting, logins, cookie, is_secure
+        self._patience_s = patience_s
         self._live = Live(partial(version, reader.folder))
         self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
         self._templates = Environment(
@@ -98,19 +111,15 @@ class Site:
         page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
         return hide(page).replace(CSRF, str(values.get("csrf", "")))
 
-    def _page(self, page: Page, request: Request) -> Response:
+    async def _page(self, page: Page, request: Request) -> Response:
+        """Answer with a page. Large books take a while to read; then its beginning comes before the rest was read."""
         query, csrf = _query(page, request), _csrf(request)
-        if self._reader.was_read(page, query):
-            return StreamingResponse(self._in_parts(page, query, csrf), media_type="text/html; charset=utf-8")
-        found, status = self._read(page, query, csrf)
-        return HTMLResponse(found, status)
-
-    def _in_parts(self, page: Page, query: Query, csrf: str) -> Iterator[str]:
-        """Yield what every page begins with, and the rest once it was read anew: that takes a while in large books."""
+        reading = asyncio.create_task(run_in_threadpool(self._read, page, query, csrf))
+        await asyncio.wait({reading}, timeout=self._patience_s)
+        if reading.done():
+            return HTMLResponse(*reading.result())
         begins, _, _ = self._drawn("unread.html", page=page, error=OperatorError(""), csrf=csrf).partition(MAIN)
-        yield begins
-        found, _ = self._read(page, query, csrf)
-        yield found.removeprefix(begins)
+        return StreamingResponse(_in_parts(begins, reading), media_type="text/html; charset=utf-8")
 
     def _read(self, page: Page, query: Query, csrf: str) -> tuple[str, int]:
         """Return a page, or why it can't be read, and its status."""
@@ -214,6 +223,13 @@ def _query(page: Page, request: Request) -> Query:
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
     chosen = (name for name in asked if name in names or is_change(name) or is_run(name))
     return {name: asked[name][:LONGEST_QUERY] for name in chosen if asked[name]}
+
+
+async def _in_parts(begins: str, reading: Awaitable[tuple[str, int]]) -> AsyncIterator[str]:
+    """Yield what every page begins with, and the rest of one once it was read."""
+    yield begins
+    found, _ = await reading
+    yield found.removeprefix(begins)
 
 
 async def _all(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:

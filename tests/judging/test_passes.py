@@ -1,5 +1,6 @@
 """What counts as a finished pass, and what passes and claims are evidence of."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -7,12 +8,39 @@ import pytest
 from tests.builders import DAY, NOW, VENUE_DAY, ago, held
 from tests.judging.samples import at, claim, cycle, past, slot
 from tradebot.judging.evidence import ChoreRun, Prices
-from tradebot.judging.passes import calendar_differs, came, is_finished, last_run, missed, of_job, prices_of, schedule
+from tradebot.judging.passes import (
+    calendar_differs,
+    came,
+    is_finished,
+    last_run,
+    missed,
+    of_job,
+    prices_of,
+    schedule,
+    unended,
+)
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Gap, Job
-from tradebot.model.trading import SlotClaim, as_missed
+from tradebot.model.trading import ReconcileMark, SlotClaim, as_missed
 from tradebot.model.values import replace
 from tradebot.timetable.lines import parse
+
+
+def test_what_has_begun_and_not_ended_is_the_newest_claim_of_a_job_without_an_end() -> None:
+    claims = [claim(Job.TRADE_ONCE, "open+2m", 300), claim(Job.TRADE_ONCE, "open+7m"), claim("backup", "close+5m")]
+    cut = cycle(Job.TRADE_ONCE, slot="open+7m", why=Reason.CUT_SHORT)
+    assert unended(past(claims=claims, cycles=[cut], chores={"backup"})) == claims[1:]
+    assert unended(past(claims=claims, cycles=[cycle(Job.TRADE_ONCE, slot="open+7m")])) == []
+    ended = [*claims, claim("backup ended", "close+5m")]
+    assert unended(past(claims=ended, cycles=[], chores={"backup"})) == claims[1:2]
+    other_day = replace(cycle(Job.TRADE_ONCE, slot="open+7m"), session=DAY - timedelta(days=1))
+    assert unended(past(claims=claims[:2], cycles=[other_day])) == claims[1:2]
+
+
+def test_comparison_of_the_books_ends_the_reconcile_that_made_it() -> None:
+    claims = [claim(Job.RECONCILE, "open+1m", 60)]
+    assert unended(past(claims=claims, cycles=[])) == []
+    assert unended(past(claims=claims, cycles=[], compared=ReconcileMark(ago(90), 0, 0))) == claims
 
 
 @pytest.mark.parametrize(

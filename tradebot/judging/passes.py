@@ -15,10 +15,10 @@ from tradebot.judging.parts import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge
 from tradebot.model.decision import Gate, compared
 from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.record import RESUMABLE, CycleRecord, Gap, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import SlotClaim
-from tradebot.timetable.lines import Line
+from tradebot.timetable.lines import ENDS, Line
 from tradebot.timetable.sessions import Slot
 
 TO_END = timedelta(minutes=1)
@@ -43,6 +43,26 @@ def finished(past: Past, job: Job) -> list[CycleRecord]:
 def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
     """Return the pass that was made last; of several at the same time, the one that was recorded last."""
     return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
+
+
+def unended(past: Past) -> Sequence[SlotClaim]:
+    """Return the newest claim of each job and chore of which no end is recorded: it is at work, or was cut short."""
+    ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
+    for claim in past.claims:
+        job, _, end = claim.job.rpartition(" ")
+        if f" {end}" in ENDS:
+            ended.add((job, claim.session, claim.slot))
+    compared_at = past.compared.at if past.compared else parts.NEVER
+    last = {claim.job: claim for claim in past.claims if claim.missed is None and claim.job in {*Job, *past.chores}}
+    return [
+        claim
+        for claim in last.values()
+        if _key(claim) not in ended and not (claim.job == Job.RECONCILE and claim.at <= compared_at)
+    ]
+
+
+def _goes_on(cycle: CycleRecord) -> bool:
+    return cycle.job_decision is not None and cycle.job_decision.reason in RESUMABLE
 
 
 def of_job(job: Job) -> Judge:

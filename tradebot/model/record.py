@@ -13,6 +13,7 @@ from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
 from tradebot.model.margin import MarginSeen
+from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
 
@@ -228,6 +229,8 @@ class CycleRecord(Struct, frozen=True):
         return replace(self, candidates=tuple(left), marks=())
 
 
+RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
+"""Why a pass is recorded as refused of which the rest is still to come."""
 AT_CLOSE = "close"
 """The slot of the record in which a backtest keeps what the account was worth at a session's close."""
 

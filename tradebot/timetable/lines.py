@@ -48,7 +48,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _DURATION = re.compile(r"(\d{1,6})([smh])")
 _ONCE = re.compile(r"once until (\d{1,6}[smh])")
 _DEFAULTS: Mapping[str, object] = {"late": "once until 12h", "limit": "10m"}
-ENDED, FAILED = " ended", " failed"
+ENDS = ENDED, FAILED = " ended", " failed"
 """What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""
 
 

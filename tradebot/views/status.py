@@ -15,7 +15,7 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
-from tradebot.model.trading import ReconcileMark
+from tradebot.model.trading import ReconcileMark, SlotClaim
 from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.profit import DayProfit
 from tradebot.views.thinning import thinned
@@ -128,6 +128,20 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
     return OpenOrder(symbol, intent.side.value, intent.quantity, *prices, record.state.value, intent.client_order_id)
 
 
+class Unended(Struct, frozen=True):
+    """A slot that was claimed and of which no end is recorded: whoever claimed it is at work, or was cut short."""
+
+    job: str
+    slot: str
+    at: datetime
+    by: str
+
+
+def unended_of(claim: SlotClaim) -> Unended:
+    """Return a slot whose claim has no end yet."""
+    return Unended(claim.job, claim.slot, claim.at, claim.by)
+
+
 class LookedAt(Struct, frozen=True):
     """How many records the status is based on."""
 
@@ -156,7 +170,7 @@ class Status(Struct, frozen=True, omit_defaults=True):
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
     the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
     what of `realized_usd` the bot's trades didn't make. `without_evidence` are sentences on strategies that may trade
-    real money because a person said so.
+    real money because a person said so. `unended` are the slots that have begun and not ended yet.
     """
 
     state_dir: str
@@ -186,3 +200,4 @@ class Status(Struct, frozen=True, omit_defaults=True):
     margin: AccountMargin | None = None
     realized_elsewhere_usd: Decimal = Decimal(0)
     without_evidence: tuple[str, ...] = ()
+    unended: tuple[Unended, ...] = ()

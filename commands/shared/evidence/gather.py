@@ -33,7 +33,7 @@ from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
 from tradebot.reconciliation.unfinished import words
 from tradebot.signals.contracts import broken, drifts
-from tradebot.timetable.lines import ENDED, FAILED, Line
+from tradebot.timetable.lines import ENDED, ENDS, Line
 from tradebot.timetable.sessions import (
     NEAR_END_DAYS,
     begun_by,
@@ -120,7 +120,7 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> recor
 
 
 def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> records.ChoreRun | None:
-    ends = [claim for end in (ENDED, FAILED) if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
+    ends = [claim for end in ENDS if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
     end = max(ends, key=lambda claim: claim.at, default=None)
     well = end is not None and end.job == f"{line.job}{ENDED}"
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)

@@ -13,6 +13,7 @@ HOST = "127.0.0.1:5000"
 ORIGIN = f"http://{HOST}"
 TOKEN = "the-token"
 COOKIE = "tradebot-5000"
+LONG_S = 60.0
 
 
 class Clock:
@@ -30,9 +31,10 @@ def logins(clock: Clock | None = None) -> Logins:
     return Logins(lambda token: token == TOKEN, clock or Clock())
 
 
-def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False) -> Site:
-    """Return the application's maker for a bot's folder."""
-    return Site(reader or Reader(folder, None), Acting(folder, None), logins(), COOKIE, is_secure=is_secure)
+def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False, patience_s: float = LONG_S) -> Site:
+    """Return the application's maker for a bot's folder; unless a test asks, it sends no page's beginning ahead."""
+    reading, acting = reader or Reader(folder, None), Acting(folder, None)
+    return Site(reading, acting, logins(), COOKIE, is_secure=is_secure, patience_s=patience_s)
 
 
 def browser(made: Site, token: str | None = TOKEN) -> TestClient:

@@ -13,7 +13,7 @@ from tradebot.adapters.facts.bulk import insert_pass
 from tradebot.adapters.facts.ended import ended
 from tradebot.adapters.facts.ends import span_ends
 from tradebot.adapters.facts.going_on import BegunAnewError, going_on
-from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS, KnownScores
+from tradebot.adapters.facts.history import SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.of_span import candidates_in, heads, of_span, pass_at, sessions_beside, was_judged
 from tradebot.adapters.facts.outcomes import outcomes
@@ -29,6 +29,7 @@ from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
 from tradebot.model.parity import DayParity
 from tradebot.model.record import (
+    RESUMABLE,
     CandidateRecord,
     CycleRecord,
     Scored,

@@ -23,7 +23,6 @@ from tradebot.signals.kinds import kind_of
 EVER = datetime.max.replace(tzinfo=UTC)
 SAME_PASS = timedelta(days=1)
 """How long after its first record a pass may be recorded again."""
-RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 MOST_SLOTS = 120
 """How many slots are looked at for scores: a session and a half of them, if there is one every five minutes."""
 SLOTS = """SELECT max(sequence), at FROM cycles

@@ -12,10 +12,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.facts.history import RESUMABLE, SAME_PASS
+from tradebot.adapters.facts.history import SAME_PASS
 from tradebot.adapters.memory.scores import KnownScores
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Scored, SessionEnd, session_end
+from tradebot.model.record import RESUMABLE, CycleRecord, Job, Scored, SessionEnd, session_end
 from tradebot.model.values import replace
 
 T = TypeVar("T")
