@@ -1,12 +1,13 @@
 """Read the data for views from the bot's own records, never from the broker."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
-from tradebot.model.intent import Intent
+from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.lifecycle import Records, Work
 from tradebot.model.limits import Protection
 from tradebot.model.position import Kept, Position
@@ -83,7 +84,10 @@ def unfinished_closes(
     if not own:
         return {}
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
-    found = ((position.whose, unfinished_close(ledger, recent, position)) for position in own)
+    of = defaultdict[tuple[str, str], list[IntentRecord]](list)
+    for record in recent:
+        of[record.intent.whose].append(record)
+    found = ((each.whose, unfinished_close(ledger, of[each.whose], each)) for each in own if each.whose in of)
     return {whose: close for whose, close in found if close is not None}
 
 

@@ -1,6 +1,7 @@
 """The pages about the bot itself: how it is, what it holds, what runs when, what happened, how it is set."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from markupsafe import Markup
 from rich.console import Console
@@ -28,6 +29,7 @@ from tradebot.model.event import Severity
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.views.holdings import Uncovered
+from tradebot.views.status import Status
 
 NEXT, DUE = 6, 30
 """How many moments of the timetable the first page shows, and the page of the timetable."""
@@ -44,8 +46,8 @@ ROWS = 100
 ANY = "any"
 
 
-def _status(app: App, names: Sequence[str] = OVERVIEW) -> Report:
-    data, whose = status_of(app), identity(app)
+def _status(app: App, data: Status, names: Sequence[str]) -> Report:
+    whose = identity(app)
 
     def show(console: Console, _: object) -> None:
         parts = sections(data, whose)
@@ -57,12 +59,12 @@ def _status(app: App, names: Sequence[str] = OVERVIEW) -> Report:
     return Report("status", data, show, whose=whose)
 
 
-def _needed(app: App) -> Report:
+def _needed(app: App, status: Status) -> Report:
     """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
 
     Before that stand who halted the bot and why, and positions for which no stop rests at the broker.
     """
-    audited, status, held = _audit(app), status_of(app), positions.run(app).data.positions
+    audited, held = _audit(app), positions.run(app).data.positions
     bare = [
         (row.symbol, row.protection)
         for row in held
@@ -88,10 +90,12 @@ def _audit(app: App) -> Report:
 
 
 def _overview(_: Query) -> list[Part]:
+    # The parts of one page look at the same status, which in large books takes long to read.
+    status = cache(status_of)
     return [
-        Part("What needs a person", _needed),
+        Part("What needs a person", lambda app: _needed(app, status(app))),
         Part("Entries that wait for a yes", approvals.run, act=_answers),
-        Part("How the bot is", _status),
+        Part("How the bot is", lambda app: _status(app, status(app), OVERVIEW)),
         equity_part(),
         Part("What runs next", _next),
         Part("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
@@ -153,7 +157,7 @@ def _health(_: Query) -> list[Part]:
 
 def _schedule(_: Query) -> list[Part]:
     return [
-        Part("The last slots", lambda app: _status(app, SLOTS), wide=True),
+        Part("The last slots", lambda app: _status(app, status_of(app), SLOTS), wide=True),
         Part("What is due", lambda app: schedule.run(app, DUE, None)),
         Part("Whether the timetable works", lambda app: check.run(app, schedule.now(app))),
     ]
