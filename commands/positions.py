@@ -163,7 +163,7 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
         table.row(
             escape(clean(row.symbol)),
             *(row.strategy for _ in owners),
-            row.state,
+            f"[red]{row.state}[/]" if row.protection and row.protection.lacks_stop else row.state,
             f"{row.quantity:,f}",
             usd(row.average_price, row.symbol),
             usd(row.price, row.symbol),

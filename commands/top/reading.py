@@ -19,9 +19,10 @@ from commands.positions import Positions
 from commands.shared.console import Screen
 from commands.shared.days import Span
 from commands.shared.drawing import colored, duration
-from commands.shared.plain import Identity
+from commands.shared.hints import aimed
+from commands.shared.plain import Identity, clean
 from commands.shared.surface import Report, identity, show_traded_by
-from commands.shared.times import when
+from commands.shared.times import for_reader, when
 from commands.status.report import STATE_STYLE, sections, status_of
 from commands.why_no_orders import verb as why_no_orders
 from commands.why_no_orders.others import run_session
@@ -183,4 +184,5 @@ def old(status: Status) -> str:
     age_s = next((age_s for age_s in ages if age_s is not None), None)
     age = "" if age_s is None else f", {duration(age_s)} old"
     last = f"the last figures are of {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
-    return f"{failed.subject} {failed.state}: {failed.found.rstrip('.')}; {last}. Next: {failed.next}"
+    found = for_reader(clean(failed.found).rstrip("."))
+    return f"{failed.subject} {failed.state}: {found}; {last}. Next: {aimed(failed.next)}"

@@ -28,7 +28,6 @@ from tradebot.app.wiring import App
 from tradebot.model.event import Severity
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.holdings import Uncovered
 from tradebot.views.status import Status
 
 NEXT, DUE = 6, 30
@@ -37,8 +36,6 @@ LAST_EVENTS, MOST_EVENTS, SEARCHED = 200, 2_000, 100_000
 OVERVIEW = ("serve", "may", "bot", "today", "equity", "passes", "unresolved")
 """The parts of `status` on the first page; the others have pages of their own."""
 SLOTS = ("passes",)
-AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRACTION, Uncovered.ARRIVING, "exiting"})
-"""Why no stop rests at the broker, if that is as it should be."""
 BARE = 10
 """How many positions without a stop the first page names."""
 ROWS = 100
@@ -65,11 +62,7 @@ def _needed(app: App, status: Status) -> Report:
     Before that stand who halted the bot and why, and positions for which no stop rests at the broker.
     """
     audited, held = _audit(app), positions.run(app).data.positions
-    bare = [
-        (row.symbol, row.protection)
-        for row in held
-        if row.protection and row.protection.why and row.protection.why not in AS_SET
-    ]
+    bare = [(row.symbol, row.protection) for row in held if row.protection and row.protection.lacks_stop]
     headings = positions.columns(held)
 
     def show(console: Console, _: object) -> None:

@@ -36,6 +36,10 @@ class Uncovered(StrEnum):
     NOT_PLACED = "not_placed"
 
 
+AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRACTION, Uncovered.ARRIVING, "exiting"})
+"""Why no stop rests at the broker, if that is as it should be."""
+
+
 class Protection(Struct, frozen=True):
     """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
 
@@ -52,6 +56,11 @@ class Protection(Struct, frozen=True):
     refusal: str | None
     since: datetime | None = None
     gap_s: float | None = None
+
+    @property
+    def lacks_stop(self) -> bool:
+        """Return True if shares have no stop at the broker, though by the settings they should have one by now."""
+        return self.why is not None and self.why not in AS_SET
 
 
 def protection_of(

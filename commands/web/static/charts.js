@@ -28,7 +28,7 @@
   });
 
   const priced = (decimals) => ({ type: "price", precision: decimals, minMove: 10 ** -decimals });
-  const grown = { type: "custom", minMove: 0.01, formatter: (value) => value.toFixed(2) + "%" };
+  const grown = { type: "custom", minMove: 0.01, formatter: (value) => (value.toFixed(2) === "-0.00" ? "0.00" : value.toFixed(2)) + "%" };
 
   const addLine = (of, line, pane, format) => {
     const series = of.chart.addSeries(LightweightCharts.LineSeries, {
