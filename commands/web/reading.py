@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from markupsafe import Markup
 from msgspec.structs import replace
+from rich.markup import escape
 
 from commands.shared.hints import aimed
 from commands.shared.plain import NOBODY, Identity, clean
@@ -47,7 +48,7 @@ class Reading(NamedTuple):
     at: datetime
     head: Markup
     state: str
-    old: str
+    old: Markup
     parts: tuple[Shown, ...]
     reports: tuple[Report, ...]
 
@@ -108,7 +109,7 @@ class Reader:
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
-                old(status),
+                line(escape(old(status))),
                 tuple(shown for shown, _ in parts),
                 tuple(report for _, report in parts if report is not None),
             )

@@ -1,6 +1,7 @@
 """`tradebot status`: one screen from the bot's own records."""
 
 from contextlib import closing
+from datetime import datetime
 from decimal import Decimal
 
 import requests
@@ -124,3 +125,17 @@ def test_status_counts_the_realized_profit_of_trades_made_elsewhere_and_says_so(
     realized, elsewhere = (Decimal(found[name]) for name in ("realized_usd", "realized_elsewhere_usd"))
     assert (realized - before, elsewhere) == (Decimal("12.5"), Decimal("12.5"))
     assert "+12.50 of it from trades that the bot didn't make" in " ".join(copy.says("status").out.split())
+
+
+def test_status_says_which_slot_has_begun_and_not_ended(copy: Bot) -> None:
+    assert "no end is recorded" not in copy.says("status").out
+    with closing(SqliteLedger.open(copy.folder)) as ledger:
+        at = copy_time(copy)
+        ledger.claim_slot("trade-once", at.date(), "open+77m", "serve root/7", at)
+    (begun,) = copy.json("status")["unended"]
+    assert (begun["job"], begun["slot"], begun["by"]) == ("trade-once", "open+77m", "serve root/7")
+    assert "trade-once open+77m began at" in " ".join(copy.says("status").out.split())
+
+
+def copy_time(copy: Bot) -> datetime:
+    return datetime.fromisoformat(copy.json("status")["as_of"])
