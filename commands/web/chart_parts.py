@@ -71,9 +71,9 @@ def _folded(title: str, table: Table) -> Markup:
     return Markup("<details><summary>{}</summary>{}</details>").format(title, drawn(show))
 
 
-def equity_part() -> Part:
+def equity_part(title: str = "Growth, beside the benchmark") -> Part:
     """Return the part that shows the account's growth beside its benchmark, as `report` has it."""
-    return Part("Growth, beside the benchmark", _equity)
+    return Part(title, _equity)
 
 
 def _equity(app: App) -> Markup:

@@ -98,7 +98,7 @@ def _note_form(_: App) -> Markup:
 
 def _report(query: Query) -> list[Part]:
     return [
-        equity_part(),
+        equity_part("Growth of the whole account, whatever is chosen") if query else equity_part(),
         Part("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
     ]
 
