@@ -31,7 +31,7 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
     assert not again.fits(first)
 
 
-DIGESTS = ("1", "é", None, [])
+DIGESTS: tuple[object, ...] = ("1", "é", None, [])
 OTHERS = [f'{{"digest": {json.dumps(digest)}, "at": "2026-11-16T15:00:00Z"}}' for digest in DIGESTS]
 
 
