@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,8 +96,18 @@ def listening(host: str, port: int, other: str) -> socket.socket:
     return listener
 
 
+def require_usable(cert: Path, key: Path) -> None:
+    """Raise OperatorError unless a server can use a certificate and its key, without anybody to type a pass phrase."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
+    except OSError as error:
+        raise OperatorError(
+            f"{cert} and {key} can't be used: {error}", "give a certificate and its own key, without a pass phrase"
+        ) from error
+
+
 def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, key: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; OperatorError if the certificate and its key can't be used."""
+    """Serve until SIGINT or SIGTERM, over TLS with a certificate and its key, which have to be usable."""
     settings = uvicorn.Config(
         app, http=Patience, ws="none", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,
@@ -104,8 +115,4 @@ def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, ke
         proxy_headers=False,
         ssl_certfile=cert, ssl_keyfile=str(key) if key else None,
     )  # fmt: skip
-    try:
-        settings.load()
-    except OSError as error:
-        raise OperatorError(f"{cert} and {key} can't be used: {error}", "give a certificate and its own key") from error
     Service(settings).run([listener])

@@ -20,7 +20,7 @@ from commands.shared.times import local, zone
 from commands.trades.candles import FEW, Drawn, drawn_on, label, series_around
 from commands.trades.levels import Planned, lines_of
 from commands.trades.report import read as read_trades
-from commands.why_no_orders.reading import cycles_of
+from commands.why_no_orders.reading import cycles_of, known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
@@ -67,8 +67,17 @@ class Seen(NamedTuple):
     scored: list[Scored]
 
 
-def seen(app: App, symbol: str, which: str) -> Seen:
+def spelled(app: App, symbol: str) -> str:
+    """Return a symbol as the venue spells it, however a person typed it; as it is if the bot never looked at it."""
+    try:
+        return known_symbol(app, symbol)
+    except OperatorError:
+        return symbol
+
+
+def seen(app: App, typed: str, which: str) -> Seen:
     """Return what is known of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
+    symbol = spelled(app, typed)
     found = read_trades(app, Choice(symbol=symbol), by_lot=False)
     as_of = found.as_of
     if as_of is None:

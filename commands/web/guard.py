@@ -8,12 +8,12 @@ from contextlib import suppress
 from hashlib import sha256
 from hmac import compare_digest
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import quote
 
 from msgspec import Struct
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -185,11 +185,8 @@ def _too_long(headers: Headers) -> Response | None:
 
 def held_by(headers: Headers, cookie: str) -> str | None:
     """Return what a browser holds of a session, None if it sent nothing that can be read."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(cookie)
-    except CookieError:
-        return None
-    return found.value if found else None
+    # Cookies of other servers on this machine come along, and the standard library reads none after one it can't read.
+    return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
 def came_from_form(session: Session | None, csrf: str) -> bool:

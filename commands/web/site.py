@@ -222,7 +222,8 @@ def _query(page: Page, request: Request) -> Query:
     asked = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
     chosen = (name for name in asked if name in names or is_change(name) or is_run(name))
-    return {name: asked[name][:LONGEST_QUERY] for name in chosen if asked[name]}
+    # What stands for a form's value must not come from an address: it would be shown there.
+    return {name: asked[name].replace(CSRF[0], "")[:LONGEST_QUERY] for name in chosen if asked[name]}
 
 
 async def _in_parts(begins: str, reading: Awaitable[tuple[str, int]]) -> AsyncIterator[str]:

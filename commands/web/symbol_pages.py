@@ -12,7 +12,7 @@ from commands.shared.surface import Report
 from commands.trades import verb as trades
 from commands.web import what_if
 from commands.web.chart_parts import candles_part
-from commands.web.charting import ALL, RECENT
+from commands.web.charting import ALL, RECENT, spelled
 from commands.web.pages import Field, Page, Part, Query, symbol_links
 from commands.why_no_orders import verb as why_no_orders
 from commands.why_no_orders.reading import known_symbol
@@ -33,7 +33,7 @@ def _symbol(query: Query) -> list[Part]:
         Part("Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, Span()), wide=True),
         _if_known(name, Part("The session so far", lambda app: _session(app, name), wide=True)),
         *(_if_known(name, part) for part in what_if.parts(query, name)),
-        Part("Trades", lambda app: trades.run(app, Choice(symbol=name)), wide=True),
+        Part("Trades", lambda app: trades.run(app, Choice(symbol=spelled(app, name))), wide=True),
         Part("Orders", lambda app: _orders(app, name), wide=True),
     ]
 
@@ -55,8 +55,8 @@ def _if_known(symbol: str, part: Part) -> Part:
     return part._replace(make=make)
 
 
-def _position(app: App, symbol: str) -> Report:
-    report = positions.run(app)
+def _position(app: App, typed: str) -> Report:
+    report, symbol = positions.run(app), spelled(app, typed)
     data: Positions = report.data
     rows = tuple(row for row in data.positions if row.symbol == symbol)
     gain = sum((row.unrealized_usd for row in rows if row.unrealized_usd is not None), Decimal(0))
@@ -64,8 +64,8 @@ def _position(app: App, symbol: str) -> Report:
     return replace(report, data=replace(data, positions=rows, unrealized_usd=gain, trades=own))
 
 
-def _orders(app: App, symbol: str) -> Report:
-    report = orders.run(app, every=True, last=MOST_ORDERS)
+def _orders(app: App, typed: str) -> Report:
+    report, symbol = orders.run(app, every=True, last=MOST_ORDERS), spelled(app, typed)
     data: Orders = report.data
     return replace(report, data=replace(data, orders=tuple(row for row in data.orders if row.symbol == symbol)))
 

@@ -53,7 +53,7 @@ def web(
     Any address but this machine's own needs a certificate and its key.
     """
     _require_tls(host, tls_cert, tls_key)
-    from commands.shared.service import listening, serve_on
+    from commands.shared.service import listening, require_usable, serve_on
     from commands.shared.surface import opened_to_look
     from commands.web.acting import Acting
     from commands.web.guard import Logins
@@ -61,6 +61,8 @@ def web(
     from commands.web.site import Site
     from tradebot.adapters.state import service_token, state_folder
 
+    if tls_cert and tls_key:
+        require_usable(tls_cert, tls_key)
     folder = state_folder.resolve(state_dir, os.environ).absolute()
     with opened_to_look(str(folder), config) as bot:
         known = bot.settings.health.hosts

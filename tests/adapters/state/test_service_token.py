@@ -1,5 +1,6 @@
 """The token of a service: drawn once, and kept as a digest."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
     assert not again.fits(first)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "a", "at": "yesterday"}', "\xff"])
+DIGESTS: tuple[object, ...] = ("1", "é", None, [])
+OTHERS = [f'{{"digest": {json.dumps(digest)}, "at": "2026-11-16T15:00:00Z"}}' for digest in DIGESTS]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": "aa", "at": "yesterday"}', "\xff", *OTHERS])
 def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MCP_TOKEN).write_bytes(text.encode("latin-1"))
     with pytest.raises(OperatorError, match=r"mcp\.token can't be read") as damaged:

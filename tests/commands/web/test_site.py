@@ -17,7 +17,7 @@ import commands.web
 from commands.web.contents import PAGES
 from commands.web.guard import HEADERS, MOST_WRONG
 from commands.web.live import FullError
-from commands.web.pages import Page, Query
+from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader, Reading
 from commands.web.site import MOST_FIELDS, STATIC
 from tests.bot import Bot
@@ -107,6 +107,13 @@ def test_every_page_and_its_documents_can_be_read_and_what_it_cannot_be_asked_is
         assert "nonsense" not in shown.text
         documents = client.get(f"/api/pages/{page.path.strip('/') or page.name}").json()
         assert all(document["account"] == copy.tail() for document in documents), page.name
+
+
+def test_no_address_makes_a_page_show_what_its_forms_send_back(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    for nested in (CSRF, f"\x02cs{CSRF}rf\x02"):
+        text = client.get("/trades", params={"strategy": f"a{nested}b"}).text
+        assert re.search('name="strategy" value="a(cs)?csrf(rf)?b"', text)
 
 
 def test_no_page_has_a_script_or_a_style_of_its_own_or_an_address_elsewhere(copy: Bot) -> None:

@@ -69,7 +69,9 @@ def fits(seen: Seen) -> bool:
 
 def test_three_pages_are_shown_without_a_complaint(traded: Bot, served: Served, browser: Browser) -> None:
     seen = logged_in(browser, served, width=360)
-    for path, words in (("/", "Overview"), ("/positions", "Positions"), ("/symbol/AAPL", "Symbol")):
+    longest = f"/symbol/{60 * 'W'}"
+    titles = ("/", "Overview"), ("/positions", "Positions"), ("/symbol/AAPL", "Symbol"), (longest, "Symbol")
+    for path, words in titles:
         seen.open(served, path)
         assert words in seen.page.inner_text("h1")
         assert fits(seen), path

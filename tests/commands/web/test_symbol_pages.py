@@ -46,6 +46,14 @@ def test_page_has_the_rows_of_the_verbs_for_its_symbol_alone(traded: Bot) -> Non
         ]
 
 
+def test_a_symbol_is_found_however_it_is_typed(traded: Bot) -> None:
+    client = browser(site(traded.folder))
+    as_typed, as_spelled = (client.get(f"/api/pages{address(symbol)}").json() for symbol in ("msft", "MSFT"))
+    rows = [[one["data"].get(name) for name in ("positions", "orders", "trades")] for one in as_typed]
+    assert rows == [[one["data"].get(name) for name in ("positions", "orders", "trades")] for one in as_spelled]
+    assert client.get("/api/chart/candles/all/msft").json() == client.get("/api/chart/candles/all/MSFT").json()
+
+
 @pytest.mark.parametrize("symbol", [HOSTILE, "BTC/USD"])
 def test_any_name_is_linked_shown_and_asked_for_as_it_is(traded: Bot, symbol: str) -> None:
     client = browser(site(traded.folder))

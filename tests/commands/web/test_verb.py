@@ -90,7 +90,8 @@ def test_half_of_what_tls_needs_or_a_file_that_is_none_is_refused(copy: Bot, tmp
     said = copy.says("web", "--port", "0", "--tls-cert", str(file), "--tls-key", str(missing))
     assert (said.code, "isn't a file that can be read" in said.err) == (2, True)
     said = copy.says("web", "--port", "0", "--tls-cert", str(file), "--tls-key", str(file))
-    assert (said.code, "can't be used" in said.err) == (2, True)
+    assert (said.code, said.out, "can't be used" in said.err) == (2, "", True)
+    assert not (copy.folder / WEB_TOKEN).exists(), "no token ends for a server that can't start"
 
 
 def test_a_taken_port_and_a_missing_state_are_told(copy: Bot) -> None:
@@ -129,3 +130,7 @@ def test_with_a_certificate_everything_goes_over_tls_and_the_cookie_nowhere_else
         assert browser.get(f"{data['url']}positions", timeout=60).status_code == 200
         with pytest.raises(requests.ConnectionError):
             browser.get(data["url"].replace("https", "http"), timeout=60)
+    locked = ["openssl", "ec", "-in", str(key), "-aes128", "-passout", "pass:word", "-out", str(key)]
+    subprocess.run(locked, check=True, capture_output=True)
+    said = copy.says("web", "--port", "0", "--tls-cert", str(cert), "--tls-key", str(key))
+    assert (said.code, "without a pass phrase" in said.err) == (2, True)

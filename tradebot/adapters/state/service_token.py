@@ -44,7 +44,7 @@ def kept(folder: Path, name: str) -> ServiceToken | None:
     path = folder / name
     try:
         found = json.loads(read_plain(path))
-        return ServiceToken(str(found["digest"]), datetime.fromisoformat(found["at"]))
+        return ServiceToken(bytes.fromhex(found["digest"]).hex(), datetime.fromisoformat(found["at"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
