@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, MutableMapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ TOGETHER = ("tests/scenarios/test_verbs_at_another_venue.py", "tests/package/tes
 """Files whose tests share what takes longer to make than they do."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 DONT_WRITE_BYTECODE = sys.dont_write_bytecode
+NAMES_CAMPAIGNS = re.compile(rb"campaign|sampled|hypothesis|given|StateMachine|schemathesis")
 PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- its own folder is made there
 """Where the tests' folders can be: memory first, because every write of the books is synced."""
 ROOM = 2 << 30
@@ -161,6 +164,19 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [replay(config)] if config.option.campaigns else []
 
 
+@cache
+def may_hold_campaigns(path: Path) -> bool:
+    """Return whether a file names a mark by which a test belongs to the campaigns, or what makes a property test."""
+    return NAMES_CAMPAIGNS.search(path.read_bytes()) is not None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the files unread in which no campaign can be, which are two of three."""
+    if config.option.campaigns and collection_path.suffix == ".py" and collection_path.name.startswith("test_"):
+        return None if may_hold_campaigns(collection_path) else True
+    return None
+
+
 def in_tier(item: pytest.Item, *, campaigns: bool) -> bool:
     """Return whether a test belongs to the campaigns, or to the samples and everything else.
 
@@ -175,6 +191,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the other tier, and begin with the tests that take longest, so that no process waits for the last."""
     campaigns = config.option.campaigns
     config.hook.pytest_deselected(items=[item for item in items if not in_tier(item, campaigns=campaigns)])
+    unread = [item.nodeid for item in items if in_tier(item, campaigns=True) and not may_hold_campaigns(item.path)]
+    if unread:
+        raise pytest.UsageError(f"campaigns in files that `make campaigns` leaves unread: {', '.join(unread)}")
     items[:] = [item for item in items if in_tier(item, campaigns=campaigns)]
     items.sort(key=lambda item: rank(item.nodeid))
 
@@ -195,7 +214,7 @@ def import_tests(worker: int, workers: int) -> None:
 
     In a new clone pytest compiles them, which takes some ten seconds. What one worker has compiled the others read.
     """
-    modules = sorted(Path(__file__).parent.rglob("test_*.py"))
+    modules = [path for path in sorted(Path(__file__).parent.rglob("test_*.py")) if may_hold_campaigns(path)]
     first = worker * len(modules) // workers
     for module in modules[first:] + modules[:first]:
         # Whatever fails to be imported is reported when it is collected.

@@ -36,6 +36,12 @@ def sized(sample: Part, campaign: Part) -> Part:
     return campaign if in_campaigns() else sample
 
 
+def in_turn(every: Sequence[Part], count: int) -> list[Part]:
+    """Return as many parts of a campaign as one run has time for; seeds that follow one another take turns with all."""
+    first = (_Tier.seed or 0) * count
+    return [every[(first + number) % len(every)] for number in range(min(count, len(every)))]
+
+
 def drawn(name: str, sample: Sequence[Part], every: Sequence[Part], count: int) -> list[Part]:
     """Return the sample, or so many parts of the whole campaign, which the seed and the name choose."""
     if _Tier.seed is None:

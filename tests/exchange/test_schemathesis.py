@@ -14,7 +14,7 @@ from tests.exchange.openapi import METHODS, Api, data_api, trading_api
 from tests.exchange.worlds import KEYS, SYMBOLS, World, open_world
 from tests.tiers import sized
 
-EXAMPLES = sized(1, 12)
+EXAMPLES = sized(1, 8)
 SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")
 
 

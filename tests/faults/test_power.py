@@ -14,7 +14,7 @@ from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
-from tests.tiers import drawn, sized
+from tests.tiers import drawn, in_turn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("power", [1], range(1, 41), 1)
@@ -49,7 +49,7 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("venue", [ELSEWHERE, KRAKEN], ids=lambda venue: venue.name)
+@pytest.mark.parametrize("venue", in_turn([ELSEWHERE, KRAKEN], 1), ids=lambda venue: venue.name)
 @pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 41), 1))
 def test_day_at_a_venue_unlike_alpaca_ends_the_same_after_a_power_loss_anywhere(
     seed: int, venue: Venue, record_property: Callable[[str, object], None]

@@ -14,7 +14,7 @@ from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
-from tests.tiers import drawn, in_campaigns, sized
+from tests.tiers import drawn, in_campaigns, in_turn, sized
 
 COUNT = sized(8, 9 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
@@ -145,7 +145,7 @@ def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None
     ("venue", "caught", "first"),
     [
         (venue, caught, first)
-        for venue, caught in ((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN))
+        for venue, caught in in_turn(((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN)), 1)
         for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT), 1)
     ],
     ids=lambda value: value.name if isinstance(value, Venue) else "",

@@ -32,7 +32,7 @@ QUIET = settings(deadline=None, database=None, suppress_health_check=list(Health
 @pytest.mark.sampled
 @pytest.mark.parametrize(("edit", "reduce_only"), list(product(Edit, (True, False))))
 def test_no_drawn_life_breaks_a_promise(edit: Edit, reduce_only: bool) -> None:
-    @settings(QUIET, max_examples=sized(10, 400))
+    @settings(QUIET, max_examples=sized(10, 200))
     @given(LIVES, st.sampled_from(ClientIds), st.sampled_from([Pairs.TWO_ORDERS, Pairs.BRACKET]))
     def holds(life: Life, ids: ClientIds, pairs: Pairs) -> None:
         can = capabilities(edit, reduce_only=reduce_only, pairs=pairs)

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import rotation
 from benchmarks.support.sizes import SMALLEST
+from tests.tiers import in_turn
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted((ROOT / "benchmarks").glob("*.py"))
@@ -30,7 +31,7 @@ def test_rotation_without_the_data_extra_says_what_to_install(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", [path.stem for path in PROGRAMS])
+@pytest.mark.parametrize("name", in_turn([path.stem for path in PROGRAMS], len(PROGRAMS) // 2 + 1))
 def test_every_benchmark_runs_at_its_smallest_size(name: str) -> None:
     command = [str(ROOT / "benchmarks" / "run"), "--smallest", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import in_turn
+
 FILES = {
     "one/test_good.py": "import pytest\n\n@pytest.fixture(scope='module')\ndef made():\n    yield 1\n\n"
     "@pytest.mark.parametrize('number', [1, 2])\ndef test_good(made, number):\n    assert made\n",
@@ -22,8 +24,7 @@ FILES = {
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("words", "said"),
-    [((), {"1 failed", "93 passed", "1 error"}), (("-k", "good or last"), {"92 passed", "1 error"})],
-    ids=["all", "selected"],
+    in_turn([((), {"1 failed", "93 passed", "1 error"}), (("-k", "good or last"), {"92 passed", "1 error"})], 1),
 )
 def test_files_read_late_report_each_test_failure_and_file_that_cannot_be_read(
     words: tuple[str, ...], said: set[str], tmp_path: Path

@@ -270,7 +270,7 @@ def test_of_a_thousand_policies_without_skill_few_pass_and_of_those_with_skill_m
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize("name", tiers.in_turn([*CONTROLS], 2))
 def test_broken_gate_fails_the_proof_that_the_shipped_one_passes(name: str) -> None:
     first, control = 10_000 * (tiers.seed() or 0), CONTROLS[name]
     broken = passed(made(control.about), control.broken, first, 90)
