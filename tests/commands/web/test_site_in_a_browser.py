@@ -14,11 +14,13 @@ from playwright.sync_api import Browser
 
 from tests.bot import Bot
 from tests.commands.web.chromium import Seen, Served, chromium, logged_in, needs_chromium, paths_for, serving
+from tests.tiers import in_turn
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import LEDGER
 
 pytestmark = [needs_chromium, pytest.mark.timeout(600)]
 WIDTHS = 1280, 360
+LOOKS = ("light", 360), ("dark", 1280), ("dark", 360), ("light", 1280)
 FOCUSABLE = "a[href], button, summary, input:not([type=hidden]):not([hidden]), select, textarea, [tabindex='0']"
 REACHABLE = f"""() => [...document.querySelectorAll("{FOCUSABLE}")].filter((each) =>
   each.checkVisibility({{ checkVisibilityCSS: true, contentVisibilityAuto: true }})).length"""
@@ -79,8 +81,7 @@ def test_three_pages_are_shown_without_a_complaint(traded: Bot, served: Served, 
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("scheme", "width"), in_turn(LOOKS, 2))
 def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
     traded: Bot, served: Served, browser: Browser, scheme: Literal["light", "dark"], width: int
 ) -> None:
@@ -103,7 +104,7 @@ def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", in_turn(WIDTHS, 1))
 def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
     traded: Bot, served: Served, browser: Browser, width: int
 ) -> None:
