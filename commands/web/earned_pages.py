@@ -98,7 +98,9 @@ def _note_form(_: App) -> Markup:
 
 def _report(query: Query) -> list[Part]:
     return [
-        equity_part("Growth of the whole account, whatever is chosen") if query else equity_part(),
+        (equity_part("Growth of the whole account, whatever is chosen") if query else equity_part())._replace(
+            wide=True
+        ),
         Part("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
     ]
 
