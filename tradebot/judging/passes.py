@@ -48,10 +48,8 @@ def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
 def unended(past: Past) -> Sequence[SlotClaim]:
     """Return the newest claim of each job and chore of which no end is recorded: it is at work, or was cut short."""
     ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
-    for claim in past.claims:
-        job, _, end = claim.job.rpartition(" ")
-        if f" {end}" in ENDS:
-            ended.add((job, claim.session, claim.slot))
+    chores = {f"{job}{end}": job for job in past.chores for end in ENDS}
+    ended |= {(chores[claim.job], claim.session, claim.slot) for claim in past.claims if claim.job in chores}
     compared_at = past.compared.at if past.compared else parts.NEVER
     last = {claim.job: claim for claim in past.claims if claim.missed is None and claim.job in {*Job, *past.chores}}
     return [
