@@ -28,7 +28,6 @@ from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
 from tests.bot import made, passes_in
 from tests.mounts import table
 from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
-from tests.tiers import sized
 from tradebot.__main__ import main
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.time.clock import LockStepClock
@@ -127,9 +126,9 @@ class Life:
         return code
 
     def all_say(self, *lines: str) -> None:
-        """Run command lines one after another, as documents and as texts; the sample takes turns between both."""
-        for number, line in enumerate(lines):
-            for form in sized([("--json", "")[number % 2]], ["--json", ""]):
+        """Run command lines one after another, as documents and as texts."""
+        for line in lines:
+            for form in ("--json", ""):
                 self.says(*line.split(), *form.split())
 
     def dies(self, hook: Callable[[str], None], *words: str) -> int:
@@ -323,16 +322,16 @@ def _wants(life: Life, symbol: str, *flags: str) -> int:
 
 def _look(life: Life) -> None:
     """Ask everything that only looks."""
-    life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", *sized([], ["doctor"]))
+    life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     incidents = (f"incident {name} --out {life.place}/incident-{at}" for at, name in enumerate(passes_in(life.folder)))
-    for line in (*incidents, *sized(LOOKS[::10], LOOKS)):
+    for line in (*incidents, *LOOKS):
         life.says(*line.split(), "--json")
 
 
 def _meet_echoes(life: Life) -> None:
     """Let every kind of request be answered with the keys that it showed."""
     posts: Callable[[str, str], bool] = lambda method, path: method == "POST"  # noqa: E731 - one line says it
-    for status, symbol in sized(((422, "NVDA"),), ((422, "NVDA"), (500, "AMZN"))):
+    for status, symbol in ((422, "NVDA"), (500, "AMZN")):
         with life.echoing(status, posts):
             _wants(life, symbol, "--debug")
     with life.echoing(404, lambda method, path: path.startswith("/bot")):
@@ -343,7 +342,7 @@ def _meet_echoes(life: Life) -> None:
             life.says("--debug", *line.split())
         life.says("notify", "test", "phone", "--confirm", "000000")
     flow: Callable[[str, str], bool] = lambda method, path: path.startswith("/api/")  # noqa: E731 - one line says it
-    for status in sized((422,), (200, 400, 422)):
+    for status in (200, 400, 422):
         with life.echoing(status, flow):
             life.says("fetch-flow", "--force-slot")
         with life.echoing(status):
@@ -379,7 +378,7 @@ def _die(life: Life) -> None:
 
     life.ends["killed"] = [life.dies(killed, "trade-once", "--force-slot"), life.dies(aborted, "reconcile")]
     ways: tuple[tuple[str, ...], ...] = (("--log", "serve.log"), ("--json",), ())
-    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in sized(ways[:1], ways)]
+    life.ends["serve"] = [life.dies(stopped, "serve", *flags) for flags in ways]
     for words in (["--debug", "reconcile"], ["reconcile", "--json"], ["fetch-flow", "--force-slot"]):
         life.ends.setdefault("failed", []).append(life.dies(failed, *words))
 

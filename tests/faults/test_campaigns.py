@@ -9,26 +9,26 @@ from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
-from tests.tiers import drawn, in_campaigns, in_turn, sized
+from tests.tiers import drawn, in_turn
 
 CONTROLLED = 3
 """The seed with which what is broken on purpose is played too; some of it is hard to see with others."""
 SEEDS = [CONTROLLED, *drawn("kills", [], range(CONTROLLED + 1, 21), 1)]
-BOTS = sized(1, 12)
+BOTS = 12
 """One bot is about seventy kills; the stores alone see many times as many."""
 KILLED_ELSEWHERE = 6
 SWAPPED = 2
 AROUND_SWAPS = {"kraken.send", "journal.sync", "ledger_file.commit", "cache_database.commit"}
 """What a close, an open and the registry's write pass; the registry is kept among the facts."""
-STOPPED = sized(6, 80)
+STOPPED = 80
 """All bots of a program share one stage, which has a hundred accounts."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
 CAUGHT = {
-    "stops": ("halt-1-no-lock", *sized((), ("halt-2-cached-halt", "twin-3-random-ids"))),
+    "stops": ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids"),
     "kills": (
-        *sized((), ("retry-on-post", "gate-after-the-post", "reconcile-that-flattens", "unknown-is-rejected")),
-        *sized((), ("believe-the-orders", "believe-the-positions")),
+        *("retry-on-post", "gate-after-the-post", "reconcile-that-flattens", "unknown-is-rejected"),
+        *("believe-the-orders", "believe-the-positions"),
     ),
     "prices": ("cancel-and-send-anew",),
 }
@@ -38,10 +38,10 @@ CAUGHT = {
 def played(seed: int) -> Any:
     """Play all campaigns in its own program and return what it says; only what is broken on purpose is broken.
 
-    That is played with one seed, as are new prices, of which nothing is drawn: the sample leaves them out.
+    That is played with one seed, as are new prices, of which nothing is drawn.
     """
     first = seed == CONTROLLED
-    prices = ["prices"] if first and in_campaigns() else []
+    prices = ["prices"] if first else []
     words = [f"kills={BOTS}", f"stops={STOPPED // 2 if first else STOPPED}", *prices]
     broken = {name: CAUGHT[name] if first else () for name in CAUGHT if prices or name != "prices"}
     words += [word for name in broken for control in broken[name] for word in ("--control", f"{name}={control}")]
@@ -53,7 +53,7 @@ def played(seed: int) -> Any:
     return found
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
     seed: int, record_property: Callable[[str, object], None]
@@ -63,7 +63,7 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
     record_property("bots stopped in the middle of a pass", found["stops"]["hits"])
     assert found["kills"]["hits"] >= 40 * BOTS
     missed = {point for point in every_point() if point.startswith(ROAD)} - set(found["kills"]["hit"])
-    assert not missed or not in_campaigns()
+    assert not missed
     if "prices" in found:
         assert any("had no exit" in problem for problem in found["prices"]["problems"])
         # Each has opened, left, and asked for another price.
