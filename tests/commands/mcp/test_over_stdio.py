@@ -14,23 +14,19 @@ from mcp.client.stdio import StdioServerParameters
 from commands.mcp.tools import TOOLS
 from tests.bot import PROGRAM, Bot
 from tests.commands.mcp.test_asking import as_read, printed, steady, unmarked
-from tests.tiers import sized
 
 
-@pytest.mark.sampled
+@pytest.mark.campaign
 def test_the_sdks_client_looks_and_halts(copy: Bot) -> None:
     server = StdioServerParameters(command=str(PROGRAM), args=["mcp", "--state-dir", str(copy.folder)])
-    lines = sized(
-        {"positions": "positions"},
-        {
-            "status": "status",
-            "positions": "positions",
-            "why": "why-no-orders",
-            "trades": "trades",
-            "health": "health",
-            "audit": "audit --offline",
-        },
-    )
+    lines = {
+        "status": "status",
+        "positions": "positions",
+        "why": "why-no-orders",
+        "trades": "trades",
+        "health": "health",
+        "audit": "audit --offline",
+    }
 
     async def talk() -> None:
         async with Client(server, mode="legacy") as client:

@@ -88,6 +88,7 @@ def typed(folder: Path) -> Iterator[Terminal]:
         os.close(ours)
 
 
+@pytest.mark.campaign
 def test_top_on_a_real_terminal_is_resized_turned_and_left_as_it_was(copy: Bot) -> None:
     assert copy.says("halt", "--reason", "\x1b]0;owned\x07lunch").code == 0
     with typed(copy.folder) as terminal:

@@ -60,7 +60,9 @@ def lines(chart: Any, kind: str, name: str) -> list[list[dict[str, float]]]:
     return [line["points"] for line in chart[kind] if line["name"] == name]
 
 
-@pytest.mark.parametrize("which", ["recent", "all", "nonsense"])
+@pytest.mark.parametrize(
+    "which", ["recent", *(pytest.param(way, marks=pytest.mark.campaign) for way in ("all", "nonsense"))]
+)
 def test_each_fill_is_at_its_candle_with_the_price_that_orders_says(bot: Bot, client: TestClient, which: str) -> None:
     chart = client.get(f"/api/chart/candles/{which}/UNH").json()
     filled = [one for one in bot.json("orders", "--all")["orders"] if one["symbol"] == "UNH" and one["filled"] != "0"]

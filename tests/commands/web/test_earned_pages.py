@@ -66,6 +66,7 @@ def test_only_the_backtests_of_this_bot_are_read(kept: Bot, name: str) -> None:
     assert "None yet" in client.get("/backtests").text
 
 
+@pytest.mark.campaign
 def test_backtests_are_listed_reported_and_compared_as_their_verbs_do(copy: Bot) -> None:
     for seed in ("1", "2"):
         said = copy.says("backtest", "--sessions", "1", "--symbols", "AAPL", "--seed", seed, "--name", f"s{seed}")
