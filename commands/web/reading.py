@@ -22,6 +22,7 @@ from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
 from commands.web.drawing import drawn, line
 from commands.web.pages import Page, Part, Query
+from commands.web.patience import Patience, PatientBars
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 
@@ -61,8 +62,9 @@ class Reading(NamedTuple):
 class Reader:
     """Reads the pages of one bot, in any thread; each page once at a time, so that a slow one only holds up itself."""
 
-    def __init__(self, state_dir: Path, config: str | None) -> None:
+    def __init__(self, state_dir: Path, config: str | None, patience: Patience | None = None) -> None:
         self.folder, self._config = state_dir, config
+        self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         self._kept: OrderedDict[Hashable, tuple[Hashable, float, Any]] = OrderedDict()
@@ -109,15 +111,15 @@ class Reader:
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
-                line(escape(old(status))),
+                Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.told()) if why),
                 tuple(shown for shown, _ in parts),
                 tuple(report for _, report in parts if report is not None),
             )
 
     @contextmanager
     def bot(self) -> Iterator[App]:
-        """Yield the bot with connections of its own, opened anew if its configuration changed."""
-        with readable(), closing(self._bot().twin()) as bot:
+        """Yield the bot with connections of its own, opened anew if its configuration changed; its bars are patient."""
+        with readable(), closing(self._bot().twin()) as bot, closing(PatientBars(bot, self._patience)) as bot.bars:
             show_venue(bot.day)
             show_traded_by(bot)
             yield bot
