@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from commands.shared.surface import Report, identity, opened_to_look, show_trade
 from commands.shared.times import for_reader, show_venue
 from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
+from commands.web.answers import failed
 from commands.web.drawing import drawn, line
 from commands.web.pages import Page, Part, Query
 from commands.web.patience import Patience, PatientBars
@@ -44,19 +45,27 @@ class Shown(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and their reports."""
+    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and what those are made of.
+
+    That is the report of a verb, or an error in its place.
+    """
 
     at: datetime
     head: Markup
     state: str
     old: Markup
     parts: tuple[Shown, ...]
-    reports: tuple[Report, ...]
+    made: tuple[Report | TradebotError, ...]
 
     @property
-    def documents(self) -> tuple[dict[str, Any], ...]:
-        """The documents that the verbs print with --json, of each part that a verb reported."""
-        return tuple(report.document() for report in self.reports)
+    def documents(self) -> tuple[Mapping[str, Any], ...]:
+        """The documents that the verbs print with --json, of each part that a verb reported; errors in their place."""
+        return tuple(one.document() if isinstance(one, Report) else failed(one) for one in self.made)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there are errors alone."""
+        return bool(self.made) and not any(isinstance(one, Report) for one in self.made)
 
 
 class Reader:
@@ -113,7 +122,7 @@ class Reader:
                 status.trading_state,
                 Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.told()) if why),
                 tuple(shown for shown, _ in parts),
-                tuple(report for _, report in parts if report is not None),
+                tuple(made for _, made in parts if made is not None),
             )
 
     @contextmanager
@@ -161,14 +170,14 @@ def told(error: TradebotError) -> Markup:
     return Markup('<p role="alert">{}</p>{}').format(wrong, step)
 
 
-def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | None]:
-    """Return a part as it is shown, and the report that it was drawn from; an error takes its place."""
+def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | TradebotError | None]:
+    """Return a part as it is shown, and the report that it was drawn from, if any; an error takes its place."""
     name = f"part-{number}"
     try:
         with readable():
             made = part.make(bot)
     except TradebotError as error:
-        return Shown(name, part.title, told(error), part.wide), None
+        return Shown(name, part.title, told(error), part.wide), error
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made
