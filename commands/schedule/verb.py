@@ -17,11 +17,11 @@ MOST = 2000
 CHECK, RUN = "check", "run"
 
 
-def run(app: "App", count: int, day: str | None) -> Report:
-    """Return the next moments at which something is due; raise OperatorError for an invalid date."""
+def run(app: "App", count: int, since: datetime) -> Report:
+    """Return the next moments from `since` on at which something is due."""
     from commands.schedule.rows import schedule_of, show
 
-    data = schedule_of(app, count, _day(day) if day else now(app))
+    data = schedule_of(app, count, since)
     return Report("schedule", data, show, whose=identity(app))
 
 
@@ -98,5 +98,5 @@ def schedule(
 
             report = run_chore(bot, chore, caller(), config, again=again)
         else:
-            report = run(bot, count or NEXT, day)
+            report = run(bot, count or NEXT, _day(day) if day else now(bot))
     finish(report, as_json)

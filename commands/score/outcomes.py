@@ -138,10 +138,10 @@ class _Measuring:
     def __init__(self, app: "App", now: datetime, first: date) -> None:
         self._bars, self._now, self._first = app.bars, now, first
         self._today = app.day.date_of(now)
+        # The venue is only connected to if sessions aren't stored.
+        read: calendar.Venue = lambda *days: app.reader.calendar(*days)  # noqa: E731, PLW0108
         self._sessions: Sequence[Session] = [
-            session
-            for session in calendar.sessions(app.books, app.reader.calendar, first, self._today)
-            if session.open <= now
+            session for session in calendar.sessions(app.books, read, first, self._today) if session.open <= now
         ]
         self._closes: dict[str, Mapping[date, float]] = {}
         self._learn([BENCHMARK])

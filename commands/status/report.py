@@ -261,7 +261,7 @@ def status_of(app: "App") -> Status:
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
-        exchange_url=sandbox.running(app.folder.exchange),
+        exchange_url=sandbox.served(app.folder.exchange),
         trading_state=halts.state.state.value,
         trading_who=halts.state.who,
         trading_why=halts.why,

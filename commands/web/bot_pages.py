@@ -96,7 +96,7 @@ def _overview(_: Query) -> list[Part]:
 
 
 def _next(app: App) -> Report:
-    return replace(schedule.run(app, NEXT, None), render=show_moments)
+    return replace(schedule.run(app, NEXT, app.stamp_time()), render=show_moments)
 
 
 def _answers(report: Report) -> Iterator[Markup]:
@@ -151,8 +151,8 @@ def _health(_: Query) -> list[Part]:
 def _schedule(_: Query) -> list[Part]:
     return [
         Part("The last slots", lambda app: _status(app, status_of(app), SLOTS), wide=True),
-        Part("What is due", lambda app: schedule.run(app, DUE, None)),
-        Part("Whether the timetable works", lambda app: check.run(app, schedule.now(app))),
+        Part("What is due", lambda app: schedule.run(app, DUE, app.stamp_time())),
+        Part("Whether the timetable works", lambda app: check.run(app, app.stamp_time())),
     ]
 
 

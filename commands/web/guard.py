@@ -17,7 +17,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tradebot.errors import OperatorError
+from commands.web.answers import API, Json, failed
+from tradebot.errors import OperatorError, one_line
 
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600
 """How many browsers may be logged in at once, and for how long after they last looked."""
@@ -30,8 +31,8 @@ LOGIN, STATIC = "/login", "/static/"
 """Paths that anybody may ask for."""
 LONGEST_BODY = 10_000
 """So many bytes are read of what a form sends."""
-API, LIVE = "/api/", "/live"
-"""Paths that are asked for by programs: they get an error instead of the page to log in at."""
+LIVE = "/live"
+"""What is asked for by our script: like programs, it gets an error instead of the page to log in at."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -145,10 +146,10 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         path, method = scope["path"], scope["method"]
         if headers.get("host", "").lower() not in self._hosts:
-            return PlainTextResponse("this server isn't known by that name: see tradebot web --help", 421)
+            return _refused(path, OperatorError("this server isn't known by that name", "tradebot web --help"), 421)
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
-            return PlainTextResponse("this came from a page of another server", 403)
-        if method not in LOOKS and (long := _too_long(headers)) is not None:
+            return _refused(path, OperatorError("this came from no page of this server", "load the page again"), 403)
+        if method not in LOOKS and (long := _too_long(path, headers)) is not None:
             return long
         if path == LOGIN or path.startswith(STATIC):
             return None
@@ -162,9 +163,12 @@ class Guard:
             if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
                 return None
         except TooManyError as error:
-            return PlainTextResponse(str(error), 429, {"Retry-After": str(error.wait_s)})
+            return _refused(path, error, 429, {"Retry-After": str(error.wait_s)})
         if path.startswith((API, LIVE)) or not looks:
-            return PlainTextResponse("log in first, or give the token", 401, {"WWW-Authenticate": "Bearer"})
+            wrong = OperatorError(
+                "you aren't logged in", "log in first, or give the token: Authorization: Bearer TOKEN"
+            )
+            return _refused(path, wrong, 401, {"WWW-Authenticate": "Bearer"})
         asked = scope["query_string"].decode("latin-1")
         return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{asked}' if asked else quote(path), safe='')}", 303)
 
@@ -174,13 +178,21 @@ def came(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
-def _too_long(headers: Headers) -> Response | None:
+def _refused(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error, for programs as the object that all of theirs are."""
+    if path.startswith(API):
+        return Json(failed(why), status, headers)
+    return PlainTextResponse(one_line(why), status, headers)
+
+
+def _too_long(path: str, headers: Headers) -> Response | None:
     """Refuse what is longer than any form of ours, by its head: the server reads no more than that says."""
-    length = headers.get("content-length", "")
+    length, step = headers.get("content-length", ""), f"send {LONGEST_BODY:,} bytes at most, and say how many"
     if not length.isdecimal():
-        return PlainTextResponse("say how long it is", HTTPStatus.LENGTH_REQUIRED)
-    long = len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY
-    return PlainTextResponse("this is too long", HTTPStatus.REQUEST_ENTITY_TOO_LARGE) if long else None
+        return _refused(path, OperatorError("its length isn't known", step), HTTPStatus.LENGTH_REQUIRED)
+    if len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
+        return _refused(path, OperatorError("this is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return None
 
 
 def held_by(headers: Headers, cookie: str) -> str | None:

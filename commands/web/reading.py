@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,10 @@ from commands.shared.surface import Report, identity, opened_to_look, show_trade
 from commands.shared.times import for_reader, show_venue
 from commands.status.report import status_of
 from commands.top.reading import UnreadableError, head, old, version
+from commands.web.answers import failed
 from commands.web.drawing import drawn, line
 from commands.web.pages import Page, Part, Query
+from commands.web.patience import Patience, PatientBars
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 
@@ -43,26 +45,35 @@ class Shown(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and their reports."""
+    """What was read for a page: whose it is, why its figures get no newer if so, its parts, and what those are made of.
+
+    That is the report of a verb, or an error in its place.
+    """
 
     at: datetime
     head: Markup
     state: str
     old: Markup
     parts: tuple[Shown, ...]
-    reports: tuple[Report, ...]
+    made: tuple[Report | TradebotError, ...]
 
     @property
-    def documents(self) -> tuple[dict[str, Any], ...]:
-        """The documents that the verbs print with --json, of each part that a verb reported."""
-        return tuple(report.document() for report in self.reports)
+    def documents(self) -> tuple[Mapping[str, Any], ...]:
+        """The documents that the verbs print with --json, of each part that a verb reported; errors in their place."""
+        return tuple(one.document() if isinstance(one, Report) else failed(one) for one in self.made)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there are errors alone."""
+        return bool(self.made) and not any(isinstance(one, Report) for one in self.made)
 
 
 class Reader:
     """Reads the pages of one bot, in any thread; each page once at a time, so that a slow one only holds up itself."""
 
-    def __init__(self, state_dir: Path, config: str | None) -> None:
+    def __init__(self, state_dir: Path, config: str | None, patience: Patience | None = None) -> None:
         self.folder, self._config = state_dir, config
+        self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         self._kept: OrderedDict[Hashable, tuple[Hashable, float, Any]] = OrderedDict()
@@ -109,15 +120,15 @@ class Reader:
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
-                line(escape(old(status))),
+                Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.told()) if why),
                 tuple(shown for shown, _ in parts),
-                tuple(report for _, report in parts if report is not None),
+                tuple(made for _, made in parts if made is not None),
             )
 
     @contextmanager
     def bot(self) -> Iterator[App]:
-        """Yield the bot with connections of its own, opened anew if its configuration changed."""
-        with readable(), closing(self._bot().twin()) as bot:
+        """Yield the bot with connections of its own, opened anew if its configuration changed; its bars are patient."""
+        with readable(), closing(self._bot().twin()) as bot, closing(PatientBars(bot, self._patience)) as bot.bars:
             show_venue(bot.day)
             show_traded_by(bot)
             yield bot
@@ -159,14 +170,14 @@ def told(error: TradebotError) -> Markup:
     return Markup('<p role="alert">{}</p>{}').format(wrong, step)
 
 
-def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | None]:
-    """Return a part as it is shown, and the report that it was drawn from; an error takes its place."""
+def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | TradebotError | None]:
+    """Return a part as it is shown, and the report that it was drawn from, if any; an error takes its place."""
     name = f"part-{number}"
     try:
         with readable():
             made = part.make(bot)
     except TradebotError as error:
-        return Shown(name, part.title, told(error), part.wide), None
+        return Shown(name, part.title, told(error), part.wide), error
     if not isinstance(made, Report):
         return Shown(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made

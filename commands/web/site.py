@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
-    JSONResponse,
     PlainTextResponse,
     RedirectResponse,
     Response,
@@ -26,6 +27,7 @@ from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.reading import version
 from commands.web.acting import Acting
+from commands.web.answers import API, Json, failed
 from commands.web.charting import candles, equity
 from commands.web.contents import PAGES
 from commands.web.earned_pages import is_run
@@ -97,7 +99,7 @@ class Site:
             Route("/static/{version}/{name}", self._file),
         ]
         return Guard(
-            Starlette(routes=routes, exception_handlers={404: self._missing}),
+            Starlette(routes=routes, exception_handlers={HTTPException: self._not_here}),
             self._logins,
             hosts,
             "https" if self._secure else "http",
@@ -130,31 +132,29 @@ class Site:
         return self._drawn("page.html", page=page, reading=reading, query=query, csrf=csrf), 200
 
     def _documents(self, page: Page, request: Request) -> Response:
-        try:
-            return JSONResponse(list(self._reader.read(page, _query(page, request)).documents))
-        except TradebotError as error:
-            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+        def answer() -> Response:
+            reading = self._reader.read(page, _query(page, request))
+            return Json(list(reading.documents), 503 if reading.is_lost else 200)
+
+        return _answered(answer)
 
     def _chart(self, of: Callable[..., Any], request: Request) -> Response:
-        try:
-            return JSONResponse(self._reader.chart(of, *request.path_params.values()))
-        except TradebotError as error:
-            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+        return _answered(lambda: Json(self._reader.chart(of, *request.path_params.values())))
 
     def _positions(self, request: Request) -> Response:
-        try:
+        def answer() -> Response:
             with self._reader.bot() as bot:
-                return JSONResponse(positions.run(bot).document())
-        except TradebotError as error:
-            return JSONResponse({"error": str(error), "next": error.hint}, 503)
+                return Json(positions.run(bot).document())
+
+        return _answered(answer)
 
     def _health(self, request: Request) -> Response:
-        try:
+        def answer() -> Response:
             with self._reader.bot() as bot:
-                answer = health(look(bot))
-        except TradebotError as error:
-            return JSONResponse({"error": str(error), "next": error.hint}, 503)
-        return Response(answer.text, answer.status, media_type=answer.kind)
+                found = health(look(bot))
+            return Response(found.text, found.status, media_type=found.kind)
+
+        return _answered(answer)
 
     async def _act(self, request: Request) -> Response:
         async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
@@ -208,8 +208,22 @@ class Site:
             return PlainTextResponse("no such file", 404)
         return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
 
-    async def _missing(self, request: Request, _: Exception) -> Response:
-        return self._shown("missing.html", 404, csrf=_csrf(request))
+    async def _not_here(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status, headers = error.status_code, error.headers
+        if request.url.path.startswith(API):
+            return Json(failed(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers)
+        if status == HTTPStatus.NOT_FOUND:
+            return self._shown("missing.html", status, csrf=_csrf(request))
+        return PlainTextResponse(error.detail, status, headers)
+
+
+def _answered(answer: Callable[[], Response]) -> Response:
+    """Return an answer for programs; why it can't be given if the bot can't be read."""
+    try:
+        return answer()
+    except TradebotError as error:
+        return Json(failed(error), 503)
 
 
 def _csrf(request: Request) -> str:

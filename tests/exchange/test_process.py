@@ -116,6 +116,14 @@ def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
     assert "cut a torn last line of 24 bytes" in (folder / "server.log").read_text()
 
 
+def test_a_server_that_stands_still_is_known_without_being_asked(folder: Path) -> None:
+    assert process.served(folder) is None
+    endpoint = ensure(folder, idle_exit_s=30)
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    assert process.served(folder) == endpoint.url
+    os.kill(endpoint.pid, signal.SIGCONT)
+
+
 def test_an_idle_server_exits_by_itself(folder: Path) -> None:
     endpoint = ensure(folder, idle_exit_s=0.1)
     with (folder / "exchange.lock").open("a") as lock:

@@ -71,6 +71,13 @@ def stop(folder: Path) -> None:
         process.stop(folder)
 
 
+def served(folder: Path) -> str | None:
+    """Return the address of a state folder's embedded exchange without asking it; None if no process serves it."""
+    from tradebot.exchange import process
+
+    return process.served(folder)
+
+
 def running(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange, or None if it isn't running."""
     from tradebot.exchange import process

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -105,19 +106,19 @@ def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: 
 def test_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
     strategy = Clocked()
     with asking(trader, strategy) as app:
-        before = schedule.run(app, 1, None)
+        before = schedule.run(app, 1, schedule.now(app))
         (own,) = before.data.strategies
         assert (own.due.name, own.next.name, own.times) == ("open+25m", "open+45m", Clocked.times)
         due = "due until 2026-11-17 10:15 ET; next at 2026-11-17 10:15 ET"
         assert f"flow at open+25m, at open+45m {due}" in shown(before)
     entries(trader, strategy)
     with asking(trader, strategy) as app:
-        (own,) = schedule.run(app, 1, None).data.strategies
+        (own,) = schedule.run(app, 1, schedule.now(app)).data.strategies
         assert (own.due, own.next.name) == (None, "open+45m")
         strategy.times = "every 1m"
-        (own,) = schedule.run(app, 1, None).data.strategies
+        (own,) = schedule.run(app, 1, schedule.now(app)).data.strategies
         assert own.unusable.startswith("every 1m: the slot open+3m would be over before a pass of entries starts")
-        assert schedule.run(app, 1, "2026-11-30").data.strategies
+        assert schedule.run(app, 1, datetime(2026, 11, 30, tzinfo=UTC)).data.strategies
     assert trader.json("schedule")["strategies"] == []
 
 
@@ -125,7 +126,7 @@ def test_schedule_of_monthly_times_loads_enough_calendar(trader: Bot) -> None:
     strategy = Clocked()
     strategy.times = "first session of month at open+5m for 3 sessions"
     with asking(trader, strategy) as app:
-        (own,) = schedule.run(app, 1, "2027-01-05").data.strategies
+        (own,) = schedule.run(app, 1, datetime(2027, 1, 5, tzinfo=UTC)).data.strategies
     assert (str(own.due.session), str(own.due.end), str(own.next.session)) == (
         "2027-01-04",
         "2027-01-06 21:00:00+00:00",

@@ -6,6 +6,7 @@ from starlette.testclient import TestClient
 
 from commands.web.acting import Acting
 from commands.web.guard import Logins
+from commands.web.patience import Patience
 from commands.web.reading import Reader
 from commands.web.site import Site
 
@@ -33,7 +34,7 @@ def logins(clock: Clock | None = None) -> Logins:
 
 def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False, patience_s: float = LONG_S) -> Site:
     """Return the application's maker for a bot's folder; unless a test asks, it sends no page's beginning ahead."""
-    reading, acting = reader or Reader(folder, None), Acting(folder, None)
+    reading, acting = reader or Reader(folder, None, Patience(LONG_S)), Acting(folder, None)
     return Site(reading, acting, logins(), COOKIE, is_secure=is_secure, patience_s=patience_s)
 
 

@@ -108,7 +108,7 @@ def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tri
         passes = cycles_of(app, Span(session=True), symbol="UNH")
     assert len(score) == len({candle_of(chart, one.at.isoformat()) for one in passes}) > 60
     documents = client.get("/api/pages/symbol/UNH").text.replace(f" --state-dir {tried}", "")
-    assert [one["data"] for one in json.loads(documents) if one["verb"] == "why-no-orders"] == [
+    assert [one["data"] for one in json.loads(documents) if one.get("verb") == "why-no-orders"] == [
         last,
         bot.json("why-no-orders", "UNH", "--since", "session"),
     ]

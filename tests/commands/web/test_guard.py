@@ -170,6 +170,7 @@ def test_programs_look_with_the_token_in_a_header_and_nowhere_else() -> None:
         assert client.get("/api/pages/x", headers={b"Authorization": b"Bearer \xff"}).status_code == 401
     refused = client.get("/api/pages/x", headers=right)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, str(int(WRONG_S) + 1))
+    assert refused.json() == {"error": "too many wrong tokens", "next": "wait 61 seconds, then try again"}
 
 
 def test_a_session_lets_a_browser_in_everywhere() -> None:

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 import commands.web
 from commands.web.contents import PAGES
-from commands.web.guard import HEADERS, MOST_WRONG
+from commands.web.guard import HEADERS, LONGEST_BODY, MOST_WRONG
 from commands.web.live import FullError
 from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader, Reading
@@ -106,7 +106,9 @@ def test_every_page_and_its_documents_can_be_read_and_what_it_cannot_be_asked_is
         assert f"account …{copy.tail()}" in shown.text
         assert "nonsense" not in shown.text
         documents = client.get(f"/api/pages/{page.path.strip('/') or page.name}").json()
-        assert all(document["account"] == copy.tail() for document in documents), page.name
+        made = [document for document in documents if "error" not in document]
+        assert all(document["account"] == copy.tail() for document in made), page.name
+        assert all(document.keys() == {"error", "next"} for document in documents if document not in made), page.name
 
 
 def test_no_address_makes_a_page_show_what_its_forms_send_back(copy: Bot) -> None:
@@ -131,6 +133,40 @@ def test_without_a_state_each_page_says_what_to_type(tmp_path: Path) -> None:
     assert (shown.status_code, "There is no state" in shown.text) == (503, True)
     answer = client.get("/api/pages/positions")
     assert (answer.status_code, sorted(answer.json())) == (503, ["error", "next"])
+
+
+def test_programs_are_told_in_json_what_is_wrong_and_what_to_do_wherever_it_is(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    refused = [
+        (client.get("/api/pages/nope"), 404),
+        (client.get("/api/nope"), 404),
+        (client.post("/api/positions"), 405),
+        (client.post("/api/positions", headers={"Origin": "null"}), 403),
+        (client.post("/api/positions", content=b"x" * (LONGEST_BODY + 1)), 413),
+        (client.get("/api/positions", headers={"Host": "example.org"}), 421),
+        (client.get("/api/chart/candles/recent/NOPE"), 503),
+        *((browser(site(copy.folder), None).get(path), 401) for path in ("/api/positions", "/api/nope")),
+    ]
+    for answer, status in refused:
+        told = answer.json()
+        assert (answer.status_code, told.keys()) == (status, {"error", "next"}), answer.url
+        assert all(told.values()), answer.url
+    assert "There is no such page" in client.get("/nope").text
+    assert client.put("/act").text == "Method Not Allowed"
+
+
+def test_parts_that_cannot_be_read_have_their_error_in_the_place_of_their_document(copy: Bot) -> None:
+    client = browser(site(copy.folder))
+    lost = client.get("/api/pages/backtest/nope")
+    ((told,), status) = (lost.json(), lost.status_code)
+    assert (status, told["error"]) == (503, "this bot has no backtest nope")
+    assert "tradebot backtest --name NAME" in told["next"]
+    some = client.get("/api/pages/settings", params={"name": "nonsense"})
+    differs, told = some.json()
+    assert (some.status_code, differs["verb"], sorted(told)) == (200, "config-diff", ["error", "next"])
+    none = client.get("/api/pages/trades", params={"from": "nonsense"})
+    assert (none.status_code, ["error" in one for one in none.json()]) == (503, [True, True])
+    assert (client.get("/api/pages/symbols").status_code, client.get("/api/pages/symbols").json()) == (200, [])
 
 
 def test_what_is_not_there_and_what_fails_tell_nothing_of_the_inside(tmp_path: Path) -> None:
@@ -185,6 +221,8 @@ def test_keys_are_hidden_wherever_they_get_into_a_page(copy: Bot, monkeypatch: p
     redaction.learn("very-secret-key")
     client = browser(site(copy.folder))
     assert "very-secret-key" not in client.get("/login", params={"to": "/very-secret-key"}).text
+    told = client.get("/api/pages/backtest/very-secret-key").json()
+    assert "very-secret-key" not in str(told)
 
 
 class Slow(Reader):

@@ -5,6 +5,7 @@ Whoever asks gets what is there. Whether that is what there was at the time has 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from tradebot.adapters.bars.source import BarSource, CorporateAction
 from tradebot.adapters.bars.store import STORED_ALWAYS, BarStore
@@ -24,6 +25,11 @@ class RestingBars(StoredBars):
         self, opens: Callable[[], BarStore], sessions: Callable[[date, date], Sequence[Session]], venue: VenueDay
     ) -> None:
         super().__init__(opens, self._nowhere, sessions, venue)
+
+    @cached_property
+    def _source(self) -> BarSource:
+        # Until Python 3.12, all objects wait while one computes such a property, as other bars do that ask a venue.
+        return self._finds()
 
     def _nowhere(self) -> BarSource:
         return _Nowhere(STORED_ALWAYS | {span.timeframe for span in self.store.spans()})
