@@ -22,7 +22,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Report, identity
 from commands.status.report import sections, status_of
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, number_in, symbol_links
+from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, number_in, symbol_links
 from commands.why_no_orders.others import run_session
 from tradebot.app.wiring import App
 from tradebot.model.event import Severity
@@ -113,15 +113,15 @@ def _answers(report: Report) -> Iterator[Markup]:
 
 
 def _positions(query: Query) -> list[Part]:
-    first = number_in(query, "from_row", 0)
-    rows = slice(first, first + ROWS)
-
     def some(app: App) -> Report:
-        return replace(positions.run(app), render=lambda console, data: positions.show(console, data, rows))
+        report = positions.run(app)
+        first = first_row(query, len(report.data.positions), ROWS)
+        return replace(report, render=lambda out, data: positions.show(out, data, slice(first, first + ROWS)))
 
     def links(app: App) -> Markup:
         held = [row.symbol for row in positions.run(app).data.positions]
-        return symbol_links(sorted(set(held[rows]))) + _more(len(held), first, "/positions")
+        first = first_row(query, len(held), ROWS)
+        return symbol_links(sorted(set(held[first : first + ROWS]))) + _more(len(held), first, "/positions")
 
     return [
         Part("Positions", some, wide=True),

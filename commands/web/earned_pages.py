@@ -16,7 +16,7 @@ from commands.signals import verb as signals
 from commands.trades import verb as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, number_in, symbol_links
+from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, symbol_links
 from tradebot.app.backtest.results import RESULT, Results
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
@@ -43,19 +43,17 @@ def _choice(query: Query) -> Choice:
 
 
 def _trades(query: Query) -> list[Part]:
-    first = number_in(query, "from_row", 0)
-
     chosen: list[Sequence[TradeRow]] = []
 
     def some(app: App) -> Report:
         found = trades.run(app, _choice(query))
         data: Trades = found.data
         chosen.append(data.trades)
-        return replace(found, data=replace(data, trades=_page_of(data.trades, first)))
+        return replace(found, data=replace(data, trades=_page_of(data.trades, query)))
 
     def others(_: App) -> Markup:
         rows = chosen[-1] if chosen else ()
-        names = sorted({row.symbol for row in _page_of(rows, first)})
+        names = sorted({row.symbol for row in _page_of(rows, query)})
         return _places(len(rows), query) + symbol_links(names)
 
     return [
@@ -69,9 +67,9 @@ def _trades(query: Query) -> list[Part]:
     ]
 
 
-def _page_of(rows: Sequence[TradeRow], first: int) -> tuple[TradeRow, ...]:
+def _page_of(rows: Sequence[TradeRow], query: Query) -> tuple[TradeRow, ...]:
     """Return the rows of a page, of which the first has the newest ones."""
-    last = max(len(rows) - first, 0)
+    last = len(rows) - first_row(query, len(rows), ROWS)
     return tuple(rows[max(last - ROWS, 0) : last])
 
 

@@ -66,11 +66,11 @@ class Logins:
     def __init__(self, fits: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._fits, self._clock = fits, clock
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
+        self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
         """Return what a new session's cookie holds, None if the token is wrong; TooManyError after too many."""
-        if not self._is_right(token, address):
+        if not self._is_right(token, address, "form"):
             return None
         held = secrets.token_urlsafe(32)
         self._sessions[_digest(held)] = Session(secrets.token_urlsafe(32), self._clock())
@@ -78,8 +78,9 @@ class Logins:
             self._sessions.popitem(last=False)
         return held
 
-    def _is_right(self, token: str, address: str) -> bool:
-        now, whose = self._clock(), _neighborhood(address)
+    def _is_right(self, token: str, address: str, given: str) -> bool:
+        # A program that goes on with an old token must not keep its owner from logging in.
+        now, whose = self._clock(), (given, _neighborhood(address))
         wrong = self._wrong.get(whose, deque(maxlen=MOST_WRONG))
         if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
             raise TooManyError(int(WRONG_S - (now - wrong[0])) + 1)
@@ -112,7 +113,7 @@ class Logins:
     def has_token(self, authorization: str, address: str) -> bool:
         """Return whether a program's header has the token; TooManyError after too many wrong ones."""
         scheme, _, token = authorization.partition(" ")
-        return scheme.lower() == "bearer" and self._is_right(token.strip(), address)
+        return scheme.lower() == "bearer" and self._is_right(token.strip(), address, "header")
 
 
 class Guard:

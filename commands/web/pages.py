@@ -63,3 +63,9 @@ def number_in(query: Query, name: str, usual: int) -> int:
     """Return a whole number that was asked for; the usual one for anything else."""
     text = query.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else usual
+
+
+def first_row(query: Query, count: int, rows: int) -> int:
+    """Return the first row of the page that was asked for; that of the last page if there aren't so many rows."""
+    asked = number_in(query, "from_row", 0)
+    return asked if asked < count else max(count - 1, 0) // rows * rows

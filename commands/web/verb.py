@@ -54,7 +54,7 @@ def web(
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
-    from commands.shared.surface import opened_to_look
+    from commands.shared.surface import identity, opened_to_look
     from commands.web.acting import Acting
     from commands.web.guard import Logins
     from commands.web.reading import Reader
@@ -65,7 +65,7 @@ def web(
         require_usable(tls_cert, tls_key)
     folder = state_folder.resolve(state_dir, os.environ).absolute()
     with opened_to_look(str(folder), config) as bot:
-        known = bot.settings.health.hosts
+        known, whose = bot.settings.health.hosts, identity(bot)
     with listening(host, port, "tradebot web --port 0") as listener:
         token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
         at = listener.getsockname()[1]
@@ -76,7 +76,7 @@ def web(
         reader, acting, logins = Reader(folder, config), Acting(folder, config), Logins(kept.fits)
         site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
-        finish(Report("web", WebServed(url, token, kept.at), _show), as_json)
+        finish(Report("web", WebServed(url, token, kept.at), _show, whose=whose), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)
 

@@ -126,8 +126,8 @@ def test_a_thousand_positions_are_paged_small_and_their_totals_stay_those_of_all
         return replace(report, data=replace(report.data, positions=(*rows, replace(row, symbol=HOSTILE))))
 
     monkeypatch.setattr(positions, "run", many)
-    first, last = client.get("/positions"), client.get("/positions", params={"from_row": 900})
-    for page, shown, hidden in ((first, "S0000", "S0100"), (last, "S0998", "S0000")):
+    first, last, beyond = (client.get("/positions", params={"from_row": row}) for row in (0, 900, 999_999))
+    for page, shown, hidden in ((first, "S0000", "S0100"), (last, "S0998", "S0000"), (beyond, "S0998", "S0000")):
         assert len(page.content) < MOST_BYTES
         assert "1,000 positions at " in words(page.text, "Positions")
         assert f'<th scope="row">{shown}</th>' in page.text

@@ -94,3 +94,5 @@ def test_older_trades_are_on_further_pages(traded: Bot, monkeypatch: pytest.Monk
     first, last = client.get("/trades").text, client.get(f"/trades?from_row={count - 1}").text
     assert (newest["id"] in first, oldest["id"] in first) == (True, False)
     assert (newest["id"] in last, oldest["id"] in last) == (False, True)
+    beyond = client.get("/trades?from_row=999999999").text
+    assert (newest["id"] in beyond, oldest["id"] in beyond) == (False, True)

@@ -73,14 +73,26 @@ def test_after_five_wrong_tokens_even_the_right_one_waits_until_the_first_is_a_m
     with pytest.raises(TooManyError, match="too many wrong tokens") as refused:
         known.log_in(TOKEN, "10.0.0.1")
     assert refused.value.wait_s == WRONG_S - MOST_WRONG + 1
-    with pytest.raises(TooManyError):
-        known.has_token(f"Bearer {TOKEN}", "10.0.0.1")
     # Somebody at another address isn't kept out by them.
     assert known.log_in(TOKEN, "10.0.0.2") is not None
     clock.now_s += WRONG_S - MOST_WRONG
     assert known.log_in("nonsense", "10.0.0.1") is None
     with pytest.raises(TooManyError):
         known.log_in(TOKEN, "10.0.0.1")
+
+
+def test_programs_with_a_wrong_token_keep_nobody_from_logging_in_and_are_limited_themselves() -> None:
+    known = logins()
+    for _ in range(MOST_WRONG):
+        assert not known.has_token("Bearer nonsense", "10.0.0.1")
+    with pytest.raises(TooManyError):
+        known.has_token(f"Bearer {TOKEN}", "10.0.0.1")
+    assert known.log_in(TOKEN, "10.0.0.1") is not None
+    for _ in range(MOST_WRONG):
+        assert known.log_in("nonsense", "10.0.0.2") is None
+    with pytest.raises(TooManyError):
+        known.log_in(TOKEN, "10.0.0.2")
+    assert known.has_token(f"Bearer {TOKEN}", "10.0.0.2")
 
 
 def test_all_addresses_of_this_machine_count_as_one_and_old_ones_are_forgotten() -> None:

@@ -29,7 +29,9 @@ def served(bot: Bot, *more: str) -> Iterator[Any]:
     with process:
         assert process.stdout is not None
         try:
-            yield json.loads(process.stdout.readline())["data"]
+            document = json.loads(process.stdout.readline())
+            assert (document["mode"], document["venue"], document["account"]) == ("sandbox", "alpaca", bot.tail())
+            yield document["data"]
             began_s = time.monotonic()
         finally:
             process.send_signal(signal.SIGTERM)
