@@ -10,7 +10,7 @@ import pytest
 
 from tests.auditing.panels import judged
 from tests.bot import Bot, made
-from tests.tiers import drawn, sized
+from tests.tiers import drawn, in_turn, sized
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
@@ -96,7 +96,7 @@ def test_without_an_edge_nothing_is_found_more_often_than_by_chance() -> None:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", drawn("scored sessions", [0], range(3), 1))
-@pytest.mark.parametrize("edge", [0, 1])
+@pytest.mark.parametrize("edge", in_turn([0, 1], 1))
 def test_a_bot_that_scores_for_fifteen_sessions_finds_its_own_edge_or_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, seed: int, edge: int
 ) -> None:
