@@ -131,7 +131,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the tier, and the seed of the campaigns, before the property tests are told of either."""
-    config.addinivalue_line("markers", "campaign: runs in `make campaigns` only")
+    config.addinivalue_line(
+        "markers", "campaign(weeks): runs in `make campaigns` only; weeks may be even or odd, as their seeds are"
+    )
     config.addinivalue_line("markers", "sampled: a sample in `make test`, more of it in `make campaigns`")
     option = config.option
     if option.campaigns:
@@ -177,11 +179,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+def of_this_week(mark: pytest.Mark) -> bool:
+    """Return whether a campaign belongs to weeks such as that of the seed: some are too long to be played in each."""
+    seed, weeks = tiers.seed(), mark.kwargs.get("weeks")
+    return seed is None or weeks is None or weeks == ("odd" if seed % 2 else "even")
+
+
 def in_tier(item: pytest.Item, *, campaigns: bool) -> bool:
     """Return whether a test belongs to the campaigns, or to the samples and everything else.
 
     Each property test belongs to both: the campaigns draw more and other examples.
     """
+    if campaigns and any(not of_this_week(mark) for mark in item.iter_markers("campaign")):
+        return False
     marks = {mark.name for mark in item.iter_markers()}
     return not marks.isdisjoint(("campaign", "sampled", "hypothesis")) if campaigns else "campaign" not in marks
 
