@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
-LOOK_S = 0.5
+LOOK_S = 0.35
 """How often the files of the state are looked at, while anybody listens."""
 BEAT_S = 5.0
 """So often a browser hears from us even if nothing changes; it takes a longer silence for a lost connection."""
@@ -50,12 +50,16 @@ class Live:
                 self._looking = None
 
     async def _look(self) -> None:
-        last = self._version()
+        told = self._version()
+        is_noticed = False
         while True:
             await asyncio.sleep(LOOK_S)
             seen = self._version()
-            if seen != last:
-                last = seen
+            # Pages are read again a look later: a pass that has just begun has more to record, and needs the machine.
+            if seen != told and not is_noticed:
+                is_noticed = True
+            elif is_noticed:
+                told, is_noticed = seen, False
                 async with self._changed:
                     self._number += 1
                     self._changed.notify_all()

@@ -16,7 +16,7 @@ from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
 from tests.tiers import drawn, in_campaigns, in_turn, sized
 
-COUNT = sized(8, 7 * ROUND)
+COUNT = sized(8, 9 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
 AGAIN = ["--again", "88492", "--again", "88631"]
 """Schedules that once showed a fault: a gap whose end was forgotten, and a cancel that the exchange never made."""

@@ -72,6 +72,22 @@ def test_a_change_is_told_to_everybody_within_two_seconds() -> None:
     played(act)
 
 
+def test_what_a_pass_records_in_one_breath_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LOOK_S", 0.1)
+    monkeypatch.setattr(live, "BEAT_S", 0.5)
+
+    async def act(files: Files) -> None:
+        async with closed(files) as events:
+            assert await kind(events) == "beat"
+            for looks in (1, 2):
+                while files.looked < looks:
+                    await asyncio.sleep(0.01)
+                files.number += 1
+            assert [await kind(events) for _ in range(2)] == ["changed", "beat"]
+
+    played(act)
+
+
 def test_a_change_before_anybody_waits_for_the_next_event_is_told_all_the_same() -> None:
     async def act(files: Files) -> None:
         async with closed(files) as events:
