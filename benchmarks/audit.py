@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.traded import GATES, Traded, filled, intent_of
-from tests.builders import instrument
+from tests.kit.values import instrument
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder

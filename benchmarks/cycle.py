@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
-from tests.worlds import trade_once
+from tests.kit.core.scene import trade_once
+from tests.kit.core.venue import FakeFlow, FakeReader, FakeVenue, NoBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger

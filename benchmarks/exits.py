@@ -24,7 +24,7 @@ from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
-from tests.builders import instrument
+from tests.kit.values import instrument
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.facts.history import MOST_SLOTS

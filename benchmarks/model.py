@@ -18,7 +18,7 @@ import onnxruntime
 from benchmarks.features import BARS_A_SESSION, HOURS, WIDTH_S, Stored, listed, walked
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tests.networks import NAMES, Signed, card, deep, probe, results, scaling
+from tests.kit.fakes.networks import NAMES, Signed, card, deep, probe, results, scaling
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.running import member_of

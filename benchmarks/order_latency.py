@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import verb as init
-from tests.worlds import trade_once
+from tests.kit.core.scene import trade_once
 from tradebot.app.loading import Options
 from tradebot.app.venues import SANDBOX_KEY
 from tradebot.app.wiring import App, opened

@@ -64,7 +64,7 @@ def measure_cycle(size: int) -> Measured:
     from datetime import timedelta
 
     from benchmarks import cycle
-    from tests.worlds import trade_once
+    from tests.kit.core.scene import trade_once
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.desk.proposals import score

@@ -18,7 +18,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import verb as init
 from commands.init.symbols import symbol_flags
-from tests.builders import instrument
+from tests.kit.values import instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

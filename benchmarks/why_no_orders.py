@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.startup import tradebot, wall_s
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tests.builders import candidate
+from tests.kit.values import candidate
 from tradebot.adapters.facts.bulk import write_passes
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.loading import Options

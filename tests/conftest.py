@@ -25,9 +25,9 @@ from hypothesis.internal.conjecture import providers
 from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import drawing, hints, times
-from tests import calendars, tiers
+from tests.suite import calendars, tiers
 
-pytest_plugins = ["tests.bot_fixtures", "tests.by_file"]
+pytest_plugins = ["tests.kit.bot.fixtures", "tests.suite.by_file"]
 # What is imported and collected stays. Searching it for garbage so often would take a fifth of the suite's time.
 gc.set_threshold(50_000, 20, 100)
 LONG_LIVED = 50_000, 10, 10
@@ -235,7 +235,7 @@ def import_tests(worker: int, workers: int) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while the tests are read: that makes many objects and drops none. Never scan those again."""
-    from tests import by_file
+    from tests.suite import by_file
 
     gc.disable()
     try:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_socket
 
-from tests import tiers
-from tests.bot import Bot, made, second_session
-from tests.calendars import KEPT, kept
 from tests.conftest import counts, forget_outside_settings, of_this_week, place_for_folders, rank, unlisted_skips
+from tests.kit.bot.folder import Bot, made, second_session
+from tests.suite import tiers
+from tests.suite.calendars import KEPT, kept
 
 
 def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
@@ -89,7 +89,7 @@ def test_seeds_that_follow_one_another_take_turns_with_all_parts_and_with_what_i
 
 def test_all_workers_play_the_campaigns_of_the_seed_that_was_drawn_once(tmp_path: Path) -> None:
     (tmp_path / "test_drawn.py").write_text(
-        "import pytest\nfrom tests import tiers\n\n"
+        "import pytest\nfrom tests.suite import tiers\n\n"
         "@pytest.mark.campaign\n@pytest.mark.parametrize('seed', [tiers.seed()])\n"
         "def test_drawn(seed):\n    pass\n"
     )
@@ -138,7 +138,7 @@ def test_a_connection_to_loopback_is_allowed() -> None:
 
 
 SHOWN = """import sys
-from tests import calendars
+from tests.suite import calendars
 calendars.know_once()
 from tradebot.exchange.market import hours
 print(hours._known.__module__, len(hours._known("XNYS", "2030-12-31")) if len(sys.argv) > 1 else "")
@@ -168,7 +168,7 @@ def test_processes_of_a_run_take_calendars_from_its_folder_and_others_work_them_
         command = [sys.executable, "-c", SHOWN, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": ".", **environ})
         ends.append(done.stdout.split())
-    assert ends == [["tests.calendars", "3"], ["tradebot.exchange.market.hours"]]
+    assert ends == [["tests.suite.calendars", "3"], ["tradebot.exchange.market.hours"]]
 
 
 def test_only_bots_as_they_were_made_become_copies_of_one_in_its_second_session(

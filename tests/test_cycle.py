@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
-from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, WITH_UNKNOWN, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import CASH, NOW, SESSION, ago, best_price, limits
 from tradebot.desk.proposals import score
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, Purpose, Side

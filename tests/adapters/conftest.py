@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.wire.scripted import Wire, serving
+from tests.kit.fakes.scripted import Wire, serving
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.support.advised import FULL, SMALL, Door, Tally, passes_of, refusals, taken
 from tests.app.brute_force import Leaf, leaves
-from tests.bot import Bot, discard, typed
-from tests.tiers import drawn
+from tests.kit.bot.folder import Bot, discard, typed
+from tests.suite.tiers import drawn
 from tradebot.app.advising import Advising, LetThrough, let_through
 from tradebot.app.settings import load
 from tradebot.app.unsearched import UNSEARCHED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.view import BarNeed

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import OPTIONS, desk
+from tests.kit.values import OPTIONS, desk
 from tradebot.app.baseline import declared, differences, effective, section_of
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, VENUE_DAY, there, us_sessions
-from tests.timetable.calendars import globex
+from tests.kit.core.sessions import globex
+from tests.kit.values import ACCOUNT, VENUE_DAY, there, us_sessions
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger

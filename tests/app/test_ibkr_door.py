@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.accepting import accept
 from tests.adapters.ibkr.gateway import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.adapters.ibkr.test_orders import cancel, said
-from tests.bot import KEYS, Bot, discard
-from tests.builders import SHIPPED
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import KEYS, Bot, discard
+from tests.kit.values import SHIPPED
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.contracts import CURRENCY, METALS
 from tradebot.adapters.ibkr.link import Link

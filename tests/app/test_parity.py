@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.backtest.three_ways import FAST, Day
-from tests.bot import typed
-from tests.tiers import drawn
+from tests.kit.bot.folder import typed
+from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
 from tradebot.model.parity import Cause, DayParity, What
 from tradebot.model.values import replace

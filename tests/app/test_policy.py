@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.fakes.networks import Signed, constant
 from tests.learning.test_acting import view
-from tests.networks import Signed, constant
 from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, close, code_in_force, strategies

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.app.promoting import SUBMITTED, digest_of, in_force, standing
 from tradebot.app.settings import load
 from tradebot.model.promotion import Promotion, Rung

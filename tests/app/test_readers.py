@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import SHIPPED
 from tests.commands.strategy.plugins import WELL, install
+from tests.kit.values import SHIPPED
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.app.readers import Readers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.app.baseline import effective
 from tradebot.app.replays import rules_of_record, settings_of, surroundings_of, with_settings
 from tradebot.app.settings import load

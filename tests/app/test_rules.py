@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from tests.builders import NOW, SHIPPED
+from tests.kit.values import NOW, SHIPPED
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.rules import discovered_last, in_force, rules_of, symbols_on
 from tradebot.app.settings import Settings, load

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests import tiers
+from tests.suite import tiers
 from tradebot.app import relations
 from tradebot.app.searched import reads, related, setting_at, with_values
 from tradebot.app.settings import Settings, load

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import HALTS, OPTIONS, exit_rules, limits
+from tests.kit.values import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.relations import overridden
 from tradebot.app.rules import rules_of

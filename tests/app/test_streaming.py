@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tests.adapters.flow.test_stream import QUICK
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import SPEC
+from tests.kit.exchange.app import SPEC
+from tests.kit.exchange.served import Served, served
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.app.baseline import effective
 from tradebot.app.replays import surroundings_of
 from tradebot.app.settings import Settings, load

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests import forked
 from tests.app.made_up_venue import PACKAGE, install
-from tests.made_up import MADE_UP
+from tests.kit.bot import forked
+from tests.kit.core.made_up import MADE_UP
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.auditing.bar_findings import RawBar, Stored
 from tradebot.model.bar import Session
 

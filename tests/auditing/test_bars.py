@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditing.markets import daily, minutes, of_days, of_minutes, weekdays
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored
 from tradebot.auditing.bars import check, misplaced
 from tradebot.model.bar import Session

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.auditing.panels import Told, days, judged, outcomes, panel, returns
-from tests.tiers import sized
+from tests.suite.tiers import sized
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import (
     Measured,

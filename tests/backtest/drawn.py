@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
-from tests.builders import VENUE_DAY, us_sessions
+from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import Assembled, assemble

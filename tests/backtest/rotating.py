@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from tests.builders import us_sessions
+from tests.kit.values import us_sessions
 
 FIRST, LAST, TURN = date(2025, 2, 3), date(2025, 3, 7), date(2025, 3, 5)
 SPAN = ("--from", "2025-02-26", "--to", "2025-03-07")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import field
 
 from tests.backtest.drawn import COSTLY, DEAR, FILLS, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
-from tests.tiers import sized
+from tests.suite.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from benchmarks.support import past_prices
-from tests.tiers import sized
+from tests.suite.tiers import sized
 from tradebot.app.backtest.run import Plan, begin
 from tradebot.app.settings import load, shipped
 from tradebot.exchange.market.spec import CLOSE, NEXT_OPEN, MarketSpec

@@ -7,7 +7,7 @@ import pytest
 
 from tests.backtest.drawn import Whims
 from tests.backtest.three_ways import Day, Way
-from tests.tiers import drawn, in_campaigns
+from tests.suite.tiers import drawn, in_campaigns
 from tradebot.exchange.market.spec import MODELS
 from tradebot.model.values import replace
 

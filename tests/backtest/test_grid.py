@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.builders import SESSION, VENUE_DAY
+from tests.kit.values import SESSION, VENUE_DAY
 from tradebot.backtest.grid import grid_of
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import parse

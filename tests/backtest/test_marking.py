@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.backtest.test_touching import MINUTES, OPEN, Drawn
-from tests.builders import quote
+from tests.kit.values import quote
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.backtest.marking import Marking, is_blind
 from tradebot.backtest.touching import in_us, in_usd

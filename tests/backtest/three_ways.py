@@ -13,7 +13,7 @@ import pytest
 import requests
 from msgspec import Struct
 
-from tests.bot import KEYS, log, typed
+from tests.kit.bot.folder import KEYS, log, typed
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.kraken.desk import KEY, SECRET, XBT, spec
-from tests.exchange.served import Served
-from tests.exchange.served import served as served_here
-from tests.exchange.tws.desk import spec as futures_spec
-from tests.lab import Lab, needed, served
+from tests.kit.exchange.kraken import KEY, SECRET, XBT, spec
+from tests.kit.exchange.lab import Lab, needed, served
+from tests.kit.exchange.served import Served
+from tests.kit.exchange.served import served as served_here
+from tests.kit.exchange.tws import spec as futures_spec
 from tradebot.exchange.market.hours import HOURS
 from tradebot.exchange.process import create
 from tradebot.exchange.times import parse_time

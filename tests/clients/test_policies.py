@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.support.policies import Study, shipped, study
-from tests.builders import there
+from tests.kit.values import there
 from tradebot.model.policy_results import PolicyResults
 from tradebot.views.performance.chance import best_by_chance
 from tradebot.views.performance.statistics import probabilistic_sharpe, shape

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import adopt
-from tests.bot import Bot, made_beside, order_by_hand
+from tests.kit.bot.folder import Bot, made_beside, order_by_hand
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.account import BrokerPosition

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot
-from tests.timer import Timer
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.timer import Timer
 from tradebot.__main__ import main
 from tradebot.adapters.state import lock
 from tradebot.exchange import process

@@ -13,9 +13,9 @@ from commands.backup import of_ended_session
 from commands.shared.evidence.machine import backups_of
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
-from tests.adapters.samples import DAY, minutes
-from tests.builders import SHIPPED
-from tests.judging.samples import at
+from tests.kit.core.evidence import at
+from tests.kit.rows import DAY, minutes
+from tests.kit.values import SHIPPED
 from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import bucket
-from tests.bot import Bot
-from tests.bucket import KEY, NAME, Bucket
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes import bucket
+from tests.kit.fakes.bucket import KEY, NAME, Bucket
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.app.plugin_surroundings import without_keys
 

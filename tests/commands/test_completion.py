@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.hints import invoked_as
-from tests.bot import UNIVERSE, Bot
+from tests.kit.bot.folder import UNIVERSE, Bot
 from tradebot.__main__ import main
 
 

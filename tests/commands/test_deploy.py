@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands import deploy
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot import __version__
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.serving import write_serving

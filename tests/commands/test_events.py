@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bot import PROGRAM, Bot
+from tests.kit.bot.folder import PROGRAM, Bot
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.event import EventKind, Severity, SystemEvent
 

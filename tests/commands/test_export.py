@@ -4,7 +4,7 @@ import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 
 
 def test_tables_are_the_orders_and_fills_of_the_books(bot: Bot, tmp_path: Path) -> None:

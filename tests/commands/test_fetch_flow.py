@@ -15,10 +15,10 @@ import requests
 
 from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import Report
-from tests import forked
-from tests.bot import Bot, made
-from tests.builders import SHIPPED
-from tests.timer import Timer
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Bot, made
+from tests.kit.fakes.timer import Timer
+from tests.kit.values import SHIPPED
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

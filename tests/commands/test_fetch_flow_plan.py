@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made
+from tests.kit.bot.folder import Bot, made
 
 MANY = ", ".join(f"Q{first}{second}{third}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ" for third in "ABCDE")
 

@@ -4,8 +4,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tests.bot import Bot
-from tests.builders import fill
+from tests.kit.bot.folder import Bot
+from tests.kit.values import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from commands.flatten import orders_named
-from tests.bot import KEYS, Bot, log, order_by_hand, second_session
+from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand, second_session
 from tests.model import test_lifecycle as life
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import OrderClass, OrderType

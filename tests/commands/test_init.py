@@ -13,11 +13,11 @@ from commands.init.own_file import written_here
 from commands.init.verb import _make as made_books
 from commands.init.verb import make, setting_up
 from commands.shared.completing import profiles
-from tests.adapters.samples import ACCOUNT, NOW, make_intent
-from tests.adapters.wire.scripted import Scripted, serving
-from tests.bot import Bot
-from tests.builders import account, venue_clock
-from tests.real_money import bent_to
+from tests.kit.bot.folder import Bot
+from tests.kit.bot.real_money import bent_to
+from tests.kit.fakes.scripted import Scripted, serving
+from tests.kit.rows import ACCOUNT, NOW, make_intent
+from tests.kit.values import account, venue_clock
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import prepare
 from tradebot.app.baseline import effective

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from commands.init.answers import Answers, text_of
 from commands.init.wizard import Terminal, asked
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.adapters.text.yaml_loader import parsed
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import OperatorError

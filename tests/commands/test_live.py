@@ -10,10 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from commands.live import MOST_SESSIONS
-from tests.bot import Bot, Said, made, second_session
-from tests.builders import us_sessions
-from tests.mounts import mounted
-from tests.real_money import (
+from tests.kit.bot.folder import Bot, Said, made, second_session
+from tests.kit.bot.real_money import (
     KEYS,
     SETTINGS,
     Terminal,
@@ -26,6 +24,8 @@ from tests.real_money import (
     spoken,
     writes,
 )
+from tests.kit.fakes.mounts import mounted
+from tests.kit.values import us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.app.loading import Options

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from commands.orders import joined
-from tests.adapters.samples import make_intent, make_order
-from tests.builders import NOW
+from tests.kit.rows import make_intent, make_order
+from tests.kit.values import NOW
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.values import replace
 

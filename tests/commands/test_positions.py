@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from commands.positions import protection
-from tests.adapters.samples import make_order
-from tests.bot import KEYS, Bot, order_by_hand, second_session
-from tests.builders import LISTED, NOW, margin
+from tests.kit.bot.folder import KEYS, Bot, order_by_hand, second_session
+from tests.kit.rows import make_order
+from tests.kit.values import LISTED, NOW, margin
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from commands.reconcile import verb as reconcile
 from commands.shared.drawing import show_traded
-from tests.adapters.samples import make_cycle
-from tests.bot import Bot, made, made_beside, order_by_hand
-from tests.builders import DECISIONS_KEPT
+from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand
+from tests.kit.rows import make_cycle
+from tests.kit.values import DECISIONS_KEPT
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import Job

@@ -11,10 +11,10 @@ import pytest
 import requests
 
 from commands.shared.checklist import RESTORED
-from tests import forked
 from tests.adapters.ledger.by_hand import edit
-from tests.bot import KEYS, Bot, log, made, second_session
-from tests.builders import there
+from tests.kit.bot import forked
+from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.values import there
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, discard, typed
+from tests.kit.bot.folder import Bot, discard, typed
 
 SETTINGS = """registry:
   enabled: true

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.flow import Intake

@@ -8,7 +8,7 @@ import pytest
 
 from commands.shared.surface import opened
 from commands.tail import Tails
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import TradebotError

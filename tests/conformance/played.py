@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.builders import SHIPPED
 from tests.conformance.roads import URL, Http, Road, Socket
 from tests.elsewhere import place
 from tests.elsewhere.door import door as elsewhere
 from tests.elsewhere.door import with_brackets
+from tests.kit.values import SHIPPED
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import Access, Door, door_to
 from tradebot.exchange.commands.command import Command

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.web.verb import PORT
-from tests import forked
-from tests.bot import PROGRAM, made
-from tests.builders import SESSION
+from tests.kit.bot import forked
+from tests.kit.bot.folder import PROGRAM, made
+from tests.kit.values import SESSION
 from tradebot.adapters.ibkr.venue import PORTS
 from tradebot.adapters.state.state_folder import WEB_TOKEN
 from tradebot.app.settings import load

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, SESSION, VENUE_DAY, fill, limits
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeReader
+from tests.kit.values import LIMITS, NOW, SESSION, VENUE_DAY, fill, limits
 from tests.orders.test_working_orders import exits, leaving, sent
 from tests.test_cycle import EXIT_CALL, bought, ends
-from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.cycle import flatten
 from tradebot.desk.agreement import differences
 from tradebot.desk.snapshot import take

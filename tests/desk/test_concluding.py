@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import SLOW, Bot, capabilities
-from tests.builders import DAY, ago, fill
+from tests.kit.core.apart import SLOW, Bot, capabilities
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
+from tests.kit.core.venue import LOST, REJECTED, Wanting
+from tests.kit.values import DAY, ago, fill
 from tests.orders.test_protecting import (
     entered,
     exits,
@@ -18,8 +20,6 @@ from tests.orders.test_protecting import (
     without_legs,
     working,
 )
-from tests.venues import LOST, REJECTED, Wanting
-from tests.worlds import Scene, call, evaluate_exits, trade_once
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection

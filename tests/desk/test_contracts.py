@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tests.builders import listing
-from tests.worlds import Scene
+from tests.kit.core.scene import Scene
+from tests.kit.values import listing
 from tradebot.adapters.ibkr.contracts import months_of, root_of, symbol_of
 from tradebot.desk.contracts import choose, with_earlier_rolls
 from tradebot.errors import TemporaryError

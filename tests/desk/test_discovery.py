@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from tests.builders import fill, quote
 from tests.desk.test_registry import Coins
-from tests.registry import rules
-from tests.worlds import NAMES
+from tests.kit.core.registry import rules
+from tests.kit.core.scene import NAMES
+from tests.kit.values import fill, quote
 from tradebot.desk.discovery import GOES, STAYS, look_for_coins
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate

@@ -8,11 +8,11 @@ from math import isnan
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import Wanting
+from tests.kit.values import NOW
 from tests.signals.features.made import HOUR_S, hours, series_of, walked
 from tests.signals.structures.made import first
-from tests.venues import Wanting
-from tests.worlds import Scene
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
 from tradebot.desk.views import Seen, Sights, sees_its_slot

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from tests.builders import DAY, LIMITS, NOW
-from tests.worlds import NAMES, Scene, call
+from tests.kit.core.scene import NAMES, Scene, call
+from tests.kit.values import DAY, LIMITS, NOW
 from tradebot.desk.fetching import MAX_FAILURES, Fetched, fetch_flow, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.exits.lists import parse

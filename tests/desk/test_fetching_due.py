@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION
-from tests.worlds import NAMES, Scene
+from tests.kit.core.scene import NAMES, Scene
+from tests.kit.values import DAY, NOW, SESSION
 from tradebot.desk.fetching import Agenda, agenda, everything
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.kind import AnyKind, Phase

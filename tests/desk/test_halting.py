@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, CASH, HALTS, NOW, exit_rules, limits
-from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import ACCOUNT, CASH, HALTS, NOW, exit_rules, limits
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.halting import (
     JUMP,

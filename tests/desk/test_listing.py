@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, ago, fill, listing, quote
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import Wanting
+from tests.kit.values import NOW, ago, fill, listing, quote
 from tests.orders.test_protecting import entered, exits, protecting
 from tests.orders.test_protecting import scene as protected_scene
 from tests.orders.test_sending import end_of
 from tests.reconciliation.test_listings import holding, next_day
-from tests.venues import Wanting
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.kraken.names import coin_of
 from tradebot.cycle import flatten
 from tradebot.desk.listing import NOT_LISTED, other_contracts

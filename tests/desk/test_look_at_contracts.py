@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.builders import NOW, ago
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import FixedStrategy
+from tests.kit.values import NOW, ago
 from tests.orders.test_sending import end_of
-from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.look import CURRENT, worst_core_drifts
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Breach, ContractFinding

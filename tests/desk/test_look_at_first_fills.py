@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import quote
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import quote
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
 from tradebot.model.record import Job

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW, SESSION, exit_rules, limits
-from tests.venues import REJECTED, FixedStrategy
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import REJECTED, FixedStrategy
+from tests.kit.values import NOW, SESSION, exit_rules, limits
 from tradebot.adapters.state.events import JsonlEvents, last_events
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.event import EventKind, SystemEvent

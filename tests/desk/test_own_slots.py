@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from msgspec import Struct
 
-from tests.builders import DAY, NOW, SESSION, VENUE_DAY
-from tests.venues import FixedStrategy, opening
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import FixedStrategy, opening
+from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY
 from tradebot.desk.own_slots import FIRST_SEEN, finish
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.bar import Session, StrategySlot

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tests.builders import NOW, SECTORS, desk, fill, instrument, limits, quote
+from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
+from tests.kit.core.venue import FixedStrategy, Wanting, opening
+from tests.kit.values import NOW, SECTORS, desk, fill, instrument, limits, quote
 from tests.orders.test_sending import end_of
-from tests.venues import FixedStrategy, Wanting, opening
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.desk.proposals import change_to, held_by, propose, score
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind

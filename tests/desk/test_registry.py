@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.builders import NOW, quote
-from tests.registry import candles, coin, rules
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
+from tests.kit.core.registry import candles, coin, rules
+from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
+from tests.kit.values import NOW, quote
 from tradebot.desk.proposals import propose
 from tradebot.desk.registry import look_at_coins, registry_of
 from tradebot.desk.snapshot import take

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, HALTS, SECTORS, books, fill, limits
 from tests.desk.test_stakes import played
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import EXITS, HALTS, SECTORS, books, fill, limits
 from tradebot.desk.risk import of_position
 from tradebot.desk.snapshot import take
 from tradebot.exits.lists import Exits, parse

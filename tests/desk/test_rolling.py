@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.apart import Bot as Apart
-from tests.apart import capabilities
-from tests.builders import DAY, SESSION, exit_rules, limits, listing
+from tests.kit.core.apart import Bot as Apart
+from tests.kit.core.apart import capabilities
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import DAY, SESSION, exit_rules, limits, listing
 from tests.orders.test_entering import ends
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.look import for_entries
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.rolling import moves, second_halves

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import LISTED, NOW, fill, quote
 from tests.exits.asked import evaluate
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import LISTED, NOW, fill, quote
 from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, parse
 from tradebot.model.bar import Quote

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, limits
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import NOW, limits
 from tradebot.desk.shocks import of_bars
 from tradebot.errors import TemporaryError
 from tradebot.model.reasons import Reason

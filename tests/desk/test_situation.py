@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, SESSION, ago
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import Wanting
+from tests.kit.values import CASH, NOW, SESSION, ago
 from tests.model.test_lifecycle import intent, order
-from tests.venues import Wanting
-from tests.worlds import Scene
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.situation import situation_of
 from tradebot.desk.views import Sights

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, DAY, NOW, SECTORS, SESSION, VENUE_DAY, ago, books, fill, quote
-from tests.venues import LOST
-from tests.worlds import NAMES, Scene, call, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
+from tests.kit.core.venue import LOST
+from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SECTORS, SESSION, VENUE_DAY, ago, books, fill, quote
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import book, take
 from tradebot.model.account import Account, BrokerPosition, BrokerView

@@ -6,9 +6,9 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, DAY, NOW, SECTORS, books, fill, quote
-from tests.venues import LOST
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST
+from tests.kit.values import CASH, DAY, NOW, SECTORS, books, fill, quote
 from tradebot.desk.snapshot import take
 from tradebot.desk.stakes import day_results
 from tradebot.model.bar import Quote

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, HALTS, NOW, SESSION, exit_rules, leveled, limits
 from tests.desk.test_halting import ends, why
-from tests.venues import LOST, FakeVenue, VenueOnMargin
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeVenue, VenueOnMargin
+from tests.kit.values import CASH, HALTS, NOW, SESSION, exit_rules, leveled, limits
 from tradebot.desk.halting import remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.exits.lists import parse

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import make_tick
-from tests.builders import CASH, NOW, ago, alert, dark_print
 from tests.desk.test_fetching import Reader
-from tests.venues import Wanting
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import Wanting
+from tests.kit.rows import make_tick
+from tests.kit.values import CASH, NOW, ago, alert, dark_print
 from tradebot.desk.views import MOST_BARS_TOGETHER, Seen, Sights
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import Intake

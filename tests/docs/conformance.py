@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.docs.conformance_rows import CHECKS, DATA, GAPS, STREAMS, TRADING, Behaves
-from tests.exchange.openapi import Api, Operation, data_api, trading_api
-from tests.exchange.openapi_differences import BEHAVIOURS, DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
+from tests.kit.exchange.openapi import Api, Operation, data_api, trading_api
+from tests.kit.exchange.openapi_differences import BEHAVIOURS, DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
 from tradebot.exchange.faces.data import left_out as data_left_out
 from tradebot.exchange.faces.trading import left_out as trading_left_out
 from tradebot.exchange.faces.trading.left_out import LeftOut

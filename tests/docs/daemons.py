@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests import forked
+from tests.kit.bot import forked
 
 
 class Daemon:

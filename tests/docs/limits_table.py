@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.builders import NOW, OPTIONS, margined
+from tests.kit.values import NOW, OPTIONS, margined
 from tradebot.app.settings import Settings, load, shipped
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands.bars.check import REMEDIES
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.auditing.bar_findings import Flaw
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "BARS.md").read_text(encoding="utf-8")

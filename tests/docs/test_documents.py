@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from commands.shared.hints import PURPOSES
-from tests.bot import typed
 from tests.docs import demo as played
-from tests.forked import start
+from tests.kit.bot.folder import typed
+from tests.kit.bot.forked import start
 from tradebot.app import sandbox
 from tradebot.app.settings import load
 

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.exchange.worlds import SPEC, open_world
-from tests.lab import served
+from tests.kit.exchange.app import SPEC, open_world
+from tests.kit.exchange.lab import served
 from tradebot.exchange.flow.series import ENDPOINTS
 from tradebot.exchange.process import create
 

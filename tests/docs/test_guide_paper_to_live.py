@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, Said, made, second_session, typed
 from tests.docs.following import NOTHING, follow
-from tests.real_money import KEYS, at_a_terminal, bent_to, environment, made_in_its_time, real_folder, writes
+from tests.kit.bot.folder import Bot, Said, made, second_session, typed
+from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, made_in_its_time, real_folder, writes
 
 pytestmark = pytest.mark.campaign
 READY = {

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Said
 from tests.docs.following import NOTHING, follow
-from tests.forked import PROGRAM, start
+from tests.kit.bot.folder import Said
+from tests.kit.bot.forked import PROGRAM, start
 
 pytestmark = pytest.mark.campaign
 PORT = "8787"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Said
 from tests.docs.following import NOTHING, follow, text_of
+from tests.kit.bot.folder import Said
 from tradebot.app import sandbox
 
 pytestmark = pytest.mark.campaign

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bot import Said, typed
 from tests.deploy.test_units import commands, unit
 from tests.docs.daemons import Daemon
 from tests.docs.following import NOTHING, follow
 from tests.docs.recipes import ROOT
-from tests.real_money import KEYS, bent_to, environment, made_in_its_time
+from tests.kit.bot.folder import Said, typed
+from tests.kit.bot.real_money import KEYS, bent_to, environment, made_in_its_time
 from tradebot.app import sandbox
 
 pytestmark = pytest.mark.campaign

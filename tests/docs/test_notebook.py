@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.bot import typed
 from tests.docs.recipes import ROOT
+from tests.kit.bot.folder import typed
 
 GUIDE = (ROOT / "docs" / "guides" / "notebook.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, needed, served
+from tests.kit.exchange.lab import Lab, needed, served
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")

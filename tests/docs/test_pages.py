@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.hints import PURPOSES
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.plugins.messages import Declared
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.app.settings import load

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import typed
 from tests.docs.recipes import ROOT
+from tests.kit.bot.folder import typed
 from tradebot.app import sandbox
 
 GUIDE = (ROOT / "docs" / "guides" / "trying.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import SPEC, World, folders_of, open_world
+from tests.kit.exchange.app import SPEC, World, folders_of, open_world
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange.exchange import open_exchange
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tests.exchange.pit import LATE, OPEN, Pit, Stage, replacement
+from tests.kit.exchange.pit import LATE, OPEN, Pit, Stage, replacement
 from tradebot.exchange.engine.orders import TERMINAL, Amendment, Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.trading_json import order_json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, World, open_world
+from tests.kit.exchange.app import KEYS, World, open_world
 
 PATHS = ["/v2/account", "/v2/orders", "/v2/positions", "/v2/clock", "/v2/stocks/snapshots?symbols=AAPL"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.random_commands import Commands
-from tests.exchange.worlds import SPEC, open_world
+from tests.kit.exchange.app import SPEC, open_world
+from tests.kit.exchange.random_commands import Commands
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.process import create
 from tradebot.model.values import replace

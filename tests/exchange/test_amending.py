@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.pit import WHOLE, Pit, Story, buy, do, executions_of, sell
-from tests.exchange.served import served
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.pit import WHOLE, Pit, Story, buy, do, executions_of, sell
+from tests.kit.exchange.served import served
 from tradebot.exchange.engine.orders import Execution, Order
 from tradebot.exchange.shares.amending import bust
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import KEYS, World, open_world
+from tests.kit.exchange.app import KEYS, World, open_world
 
 JSON = st.recursive(
     st.none()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import SHARED, World, open_world
+from tests.kit.exchange.app import SHARED, World, open_world
 
 RECORDED = SHARED / "market" / "nyse_calendar_2005_2027.csv"
 CLOSED = {

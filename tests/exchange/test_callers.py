@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import KEYS
+from tests.kit.exchange.app import KEYS
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange import process
 from tradebot.exchange.faces import callers
 from tradebot.exchange.private_files import TOKEN_FILE, TOKEN_HEADER, issue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.worlds import SHARED, World
+from tests.kit.exchange.app import SHARED, World
 from tradebot.exchange.creation import captured_session, remarks
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.flow.captured import CapturedFlow

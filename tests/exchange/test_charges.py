@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.pit import HUNDRED, Bars, Pit, bar_of
+from tests.kit.exchange.pit import HUNDRED, Bars, Pit, bar_of
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event

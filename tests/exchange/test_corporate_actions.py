@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SYMBOLS, World, folders_of, open_world
+from tests.kit.exchange.app import SYMBOLS, World, folders_of, open_world
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.process import create
 from tradebot.model.values import replace

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SHARED, SPEC, open_world
+from tests.kit.exchange.app import SHARED, SPEC, open_world
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of, read_rates
 from tradebot.exchange.market.sessions import calendar_from_rows
 from tradebot.exchange.market.spec import (

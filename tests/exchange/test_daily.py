@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 from tradebot.exchange.creation import recorded_source, recorded_span, remarks
 from tradebot.exchange.market.bars import Bar, Market
 from tradebot.exchange.market.daily_file import is_daily

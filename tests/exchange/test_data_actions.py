@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.exchange.openapi import data_api
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.openapi import data_api
 
 ACTIONS = "/exchange/v1/actions"
 JSON = "application/json; charset=utf-8"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SYMBOLS, World, open_world
+from tests.kit.exchange.app import SYMBOLS, World, open_world
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.times import DAY, HOUR, MINUTE, at_new_york, parse_time, rfc3339

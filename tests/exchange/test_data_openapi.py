@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.exchange.openapi import Session, data_api
-from tests.exchange.worlds import SYMBOLS, Answer, World, open_world
-from tests.tiers import sized
+from tests.kit.exchange.app import SYMBOLS, Answer, World, open_world
+from tests.kit.exchange.openapi import Session, data_api
+from tests.suite.tiers import sized
 from tradebot.exchange.faces.data.left_out import LEFT_OUT
 
 STEPS = sized(500, 5_000)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import create
 

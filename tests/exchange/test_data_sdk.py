@@ -30,7 +30,7 @@ from alpaca.data.requests import (
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
-from tests.exchange.served import Served, served
+from tests.kit.exchange.served import Served, served
 
 SYMBOLS = ["AAPL", "SPY"]
 START, NOON = datetime(2025, 3, 3, 14, 30, tzinfo=UTC), datetime(2025, 3, 3, 17, tzinfo=UTC)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.served import served
-from tests.exchange.worlds import KEYS, World, open_world
+from tests.kit.exchange.app import KEYS, World, open_world
+from tests.kit.exchange.served import served
 from tradebot.exchange.faces.control import ControlFace
 from tradebot.exchange.faces.flow import FlowFace
 from tradebot.exchange.faces.market_data import DataFace

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SPEC, SYMBOLS, World, open_world
+from tests.kit.exchange.app import SPEC, SYMBOLS, World, open_world
 from tradebot.exchange.market.bars import Bar, half_spread, usd
 from tradebot.exchange.times import parse_time
 

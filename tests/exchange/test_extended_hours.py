@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SYMBOLS, open_world
+from tests.kit.exchange.app import SYMBOLS, open_world
 from tradebot.exchange.creation import remarks
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.flow.alerts import Flow, Prints

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.ring import D, instrument
-from tests.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
-from tests.exchange.worlds import KEYS, World, folders_of, open_world
-from tests.tiers import sized
+from tests.kit.exchange.app import KEYS, World, folders_of, open_world
+from tests.kit.exchange.ring import D, instrument
+from tests.kit.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
+from tests.suite.tiers import sized
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream
 from tradebot.exchange.exchange import open_exchange

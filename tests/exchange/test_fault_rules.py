@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.exchange.faults import table
 from tradebot.exchange.faults.book import FIRED, FaultBook
 from tradebot.exchange.faults.kinds import KINDS, Facts, kind_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 
 QUOTE, QUOTES = "/v2/stocks/AAPL/quotes/latest", "/v2/stocks/quotes/latest?symbols=AAPL,SPY"
 SNAPSHOT = "/v2/stocks/AAPL/snapshot"

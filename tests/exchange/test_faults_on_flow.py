@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import FAULTS, World, open_world
+from tests.kit.exchange.app import FAULTS, World, open_world
 
 ALERTS = "/api/option-trades/flow-alerts?limit=40"
 PRINTS = "/api/darkpool/AAPL?limit=40"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.pit import Pit
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
+from tests.kit.exchange.pit import Pit
 
 FAULTS = "/exchange/v1/faults"
 ENTRY = {"symbol": "SPY", "side": "buy", "type": "market", "qty": 1, "time_in_force": "day"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.served import Client, Served, served
+from tests.kit.exchange.served import Client, Served, served
 from tradebot.exchange.exchange import open_exchange
 
 FAULTS = "/exchange/v1/faults"

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import KEYS
+from tests.kit.exchange.app import KEYS
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange.exchange import open_exchange
 
 FAULTS = "/exchange/v1/faults"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.pit import Pit
 from tests.exchange.test_matching import PRICES, bars, order
+from tests.kit.exchange.pit import Pit
 from tradebot.exchange.engine.matching import FillModel, collar, stop_price
 from tradebot.exchange.market.bars import Bar
 from tradebot.exchange.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import SHARED, World, open_world
+from tests.kit.exchange.app import SHARED, World, open_world
 from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.market.bars import Market

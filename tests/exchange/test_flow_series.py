@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.exchange.flow_shapes import fields_of, path_of
-from tests.exchange.worlds import SHARED, World, open_world
+from tests.kit.exchange.app import SHARED, World, open_world
 from tradebot.exchange.faces.web import MADE_AT
 from tradebot.exchange.flow.series import ENDPOINTS, Endpoint
 from tradebot.exchange.market.profiles import SECTORS

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.exchange.served import Client, Served, served
-from tests.exchange.worlds import SHARED
+from tests.kit.exchange.app import SHARED
+from tests.kit.exchange.served import Client, Served, served
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.streams.flow_alerts import streamed
 

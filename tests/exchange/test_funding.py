@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.ring import START, D, Ring, instrument
+from tests.kit.exchange.ring import START, D, Ring, instrument
 from tradebot.exchange.margined import funding
 from tradebot.exchange.margined.accounts import net_position
 from tradebot.exchange.times import MINUTE

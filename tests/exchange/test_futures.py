@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.tws.desk import spec
+from tests.kit.exchange.tws import spec
 from tradebot.exchange.market.futures import ROOTS, futures, months_of
 from tradebot.exchange.opening import open_market
 from tradebot.exchange.process import create

@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.exchange.served import Served
+from tests.kit.exchange.served import Served
 
 OFFERS = (
     "permessage-deflate",

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.pit import (
+from tests.kit.exchange.app import World
+from tests.kit.exchange.pit import (
     DAYS,
     LATE,
     OPEN,
@@ -22,7 +23,6 @@ from tests.exchange.pit import (
     protect,
     sell,
 )
-from tests.exchange.worlds import World
 from tradebot.exchange.engine.orders import Fill, Policy
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT
 from tradebot.exchange.market.spec import NEXT_BAR

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.exchange.ring import D, instrument
+from tests.kit.exchange.ring import D, instrument
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.hours import HOURS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.ring import D, instrument
+from tests.kit.exchange.ring import D, instrument
 from tradebot.exchange.market import bars
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.instruments import SHARE, Grid, Instrument, MarginLevel, TickStep

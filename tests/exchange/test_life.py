@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.pit import HUNDRED, OPEN, WHOLE, Pit, Story, buy, do, sell
+from tests.kit.exchange.pit import HUNDRED, OPEN, WHOLE, Pit, Story, buy, do, sell
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT
 from tradebot.exchange.market.spec import CLOSE, NEXT_OPEN, PAPER, SPECS
 from tradebot.exchange.times import MINUTE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.served import served
-from tests.exchange.tws.desk import CLIENT, framed, spec
+from tests.kit.exchange.served import served
+from tests.kit.exchange.tws import CLIENT, framed, spec
 from tradebot.exchange.faces import callers
 from tradebot.exchange.process import create
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.ring import FUTURE, D, Ring, instrument
+from tests.kit.exchange.ring import FUTURE, D, Ring, instrument
 from tradebot.exchange.market.venue import Rules
 
 RULES = Rules(liquidation_fee=D("0.005"), taker_fee=D("0.0005"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, World, loop, open_world
+from tests.kit.exchange.app import KEYS, World, loop, open_world
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import open_exchange

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.exchange.ring import AT_ONCE, START, D, Ring, instrument
+from tests.kit.exchange.ring import AT_ONCE, START, D, Ring, instrument
 from tradebot.exchange.chance import stream
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.orders import Fill, Order, Policy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.ring import AT_ONCE, FUTURE, PERPETUAL, D, Ring, instrument
+from tests.kit.exchange.ring import AT_ONCE, FUTURE, PERPETUAL, D, Ring, instrument
 from tradebot.exchange.market.instruments import MarginLevel
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.market.venue import Rules

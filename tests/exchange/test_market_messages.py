@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SYMBOLS, World, open_world
+from tests.kit.exchange.app import SYMBOLS, World, open_world
 from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
 from tradebot.exchange.times import HOUR, MINUTE, from_datetime, parse_time, rfc3339
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.exchange.served import Client, Served, served
-from tests.exchange.worlds import SPEC
+from tests.kit.exchange.app import SPEC
+from tests.kit.exchange.served import Client, Served, served
 from tradebot.exchange.process import create
 from tradebot.exchange.streams import market_data
 from tradebot.model.values import replace

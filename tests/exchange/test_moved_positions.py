@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 
 
 def test_an_assignment_takes_the_orders_on_the_shares_that_it_takes(world: World) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.flow_shapes import path_of
-from tests.exchange.worlds import SYMBOLS, World, open_world
+from tests.kit.exchange.app import SYMBOLS, World, open_world
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.series import ENDPOINTS
 from tradebot.exchange.market.bars import Bar, Market

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.openapi import Api, trading_api
-from tests.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES
+from tests.kit.exchange.openapi import Api, trading_api
+from tests.kit.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES
 
 JSON = "application/json; charset=utf-8"
 CLOCK = {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.exchange.order_states import VENUES, WAYS, MatrixStage
-from tests.exchange.pit import do
+from tests.kit.exchange.pit import do
 from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT
 

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 from tradebot.exchange.engine.life import reject
 from tradebot.exchange.engine.orders import TERMINAL
 from tradebot.exchange.market.spec import MarketSpec

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
 from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.life import withdraw_misfits
 from tradebot.exchange.faults.turn import account_at

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.kraken.desk import XBT, spec
-from tests.exchange.worlds import SYMBOLS
+from tests.kit.exchange.app import SYMBOLS
+from tests.kit.exchange.kraken import XBT, spec
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.instruments import Grid

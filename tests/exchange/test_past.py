@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, XBT
 from tests.exchange.past_model import past_session_bars
+from tests.kit.exchange.kraken import PEPE, XBT
 from tradebot.exchange.market.bars import Bar, without_wicks
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.generator import PAST_DAYS, GeneratedBars

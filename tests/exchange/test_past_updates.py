@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.random_commands import Commands
-from tests.exchange.snapshots import keep, without_snapshot
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.random_commands import Commands
+from tests.kit.exchange.snapshots import keep, without_snapshot
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine import tables
 from tradebot.exchange.events import Event, Place

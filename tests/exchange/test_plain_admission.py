@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.ring import START, D, Ring, instrument
+from tests.kit.exchange.ring import START, D, Ring, instrument
 from tradebot.exchange.engine.orders import OrderRequest, Replacement, StopLoss
 from tradebot.exchange.market.instruments import TickStep
 from tradebot.exchange.market.venue import ClientIds, Rules

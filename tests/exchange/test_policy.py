@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.pit import Pit, protect
+from tests.kit.exchange.pit import Pit, protect
 from tradebot.exchange.engine.orders import USUAL, Policy
 from tradebot.exchange.market.spec import PAPER
 from tradebot.exchange.refusal import Refusal

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import SYMBOLS, World, open_world
+from tests.kit.exchange.app import SYMBOLS, World, open_world
 from tradebot.exchange.faces.data.history import History
 from tradebot.exchange.market.bars import UNITS
 from tradebot.exchange.market.generator import PAST_DAYS, GeneratedBars

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, SPEC, SYMBOLS
-from tests.nursery import Nursery, starting_with, without_nursery
+from tests.kit.exchange.app import KEYS, SPEC, SYMBOLS
+from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange

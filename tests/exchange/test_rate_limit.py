@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, World, loop
+from tests.kit.exchange.app import KEYS, World, loop
 from tradebot.exchange.rate_limit import RateLimit, kind_of
 
 ORDERS, BARS = "/v2/orders", "/v2/stocks/bars"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SHARED, open_world
+from tests.kit.exchange.app import SHARED, open_world
 from tradebot.exchange.creation import recorded_span, remarks
 from tradebot.exchange.market import minute_rows
 from tradebot.exchange.market.minute_rows import BadRowError

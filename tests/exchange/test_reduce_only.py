@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.ring import PERPETUAL, D, Ring, Written, instrument
+from tests.kit.exchange.ring import PERPETUAL, D, Ring, Written, instrument
 from tradebot.exchange.engine.orders import Policy, StopLoss
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.market.venue import Rules

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 EVENT = "01JNDW1QG00000000000000000"

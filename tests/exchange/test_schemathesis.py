@@ -9,10 +9,10 @@ import pytest
 import requests
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests import tiers
-from tests.exchange.openapi import METHODS, Api, data_api, trading_api
-from tests.exchange.worlds import KEYS, SYMBOLS, World, open_world
-from tests.tiers import sized
+from tests.kit.exchange.app import KEYS, SYMBOLS, World, open_world
+from tests.kit.exchange.openapi import METHODS, Api, data_api, trading_api
+from tests.suite import tiers
+from tests.suite.tiers import sized
 
 EXAMPLES = sized(1, 8)
 SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.openapi import trading_api
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
+from tests.kit.exchange.openapi import trading_api
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange.streams import server_sent
 
 TRADES, ACTIVITIES = "/v2/events/trades", "/v2beta1/events/activities"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.random_commands import Commands
-from tests.exchange.snapshots import keep, replayed, state_of
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.random_commands import Commands
+from tests.kit.exchange.snapshots import keep, replayed, state_of
 from tradebot.exchange import private_files
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import open_exchange

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.orders import Order, OrderRequest
 from tradebot.exchange.engine.tables import History, OrderTable

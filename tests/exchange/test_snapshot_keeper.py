@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 
-from tests.exchange.snapshots import state_of, without_snapshot
-from tests.exchange.worlds import KEYS, World, open_world
+from tests.kit.exchange.app import KEYS, World, open_world
+from tests.kit.exchange.snapshots import state_of, without_snapshot
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream
 from tradebot.exchange.exchange import open_exchange

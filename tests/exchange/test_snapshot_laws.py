@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.random_commands import Commands
-from tests.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
-from tests.exchange.worlds import SPEC, open_world
+from tests.kit.exchange.app import SPEC, open_world
+from tests.kit.exchange.random_commands import Commands
+from tests.kit.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.process import create

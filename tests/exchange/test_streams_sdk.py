@@ -13,7 +13,7 @@ from alpaca.trading.enums import TradeEvent
 from alpaca.trading.models import TradeUpdate
 from alpaca.trading.stream import TradingStream
 
-from tests.exchange.served import Served, served
+from tests.kit.exchange.served import Served, served
 
 _TRIES = 100
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SPEC, World, folders_of, open_world
+from tests.kit.exchange.app import SPEC, World, folders_of, open_world
 from tradebot.adapters.wire.rows import utc
 from tradebot.exchange.clock import LATENCIES, Clock, latency_name, read_latency, read_pace
 from tradebot.exchange.exchange import Exchange, open_exchange

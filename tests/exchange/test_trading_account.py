@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 
 SETTINGS = {
     "disable_overnight_trading": False,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 from tradebot.exchange.times import NEW_YORK
 
 HISTORY = "/v2/account/portfolio/history"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.openapi import trading_api
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
+from tests.kit.exchange.openapi import trading_api
 from tradebot.exchange.faces.trading.left_out import LEFT_OUT, LeftOut
 
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.exchange.openapi import Api, Session, trading_api
-from tests.exchange.worlds import SYMBOLS, World, open_world
-from tests.tiers import drawn
+from tests.kit.exchange.app import SYMBOLS, World, open_world
+from tests.kit.exchange.openapi import Api, Session, trading_api
+from tests.suite.tiers import drawn
 from tradebot.exchange.faces.trading.left_out import LEFT_OUT
 
 STEPS = 700

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 
 BRACKET = {
     "time_in_force": "gtc",

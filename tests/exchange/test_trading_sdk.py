@@ -11,7 +11,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.trading import enums, models, requests
 from alpaca.trading.client import TradingClient
 
-from tests.exchange.served import Served, served
+from tests.kit.exchange.served import Served, served
 
 BUY, SELL = enums.OrderSide.BUY, enums.OrderSide.SELL
 DAY, GTC = enums.TimeInForce.DAY, enums.TimeInForce.GTC

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
@@ -45,7 +45,7 @@ def test_a_watchlist_is_changed_by_id_or_by_name(world: World, by_name: bool) ->
 
 
 def test_watchlists_survive_a_restart(new_folder: Any) -> None:
-    from tests.exchange.worlds import open_world
+    from tests.kit.exchange.app import open_world
 
     folder = new_folder()
     listed = made(open_world(folder), symbols=["SPY"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.exchange.worlds import SHARED
+from tests.kit.exchange.app import SHARED
 from tradebot.exchange.market.daily_file import Event, Rebuilt, Rows, exactly, on_ticks, read_daily, rebuild
 
 PARQUET = SHARED / "market" / "etf_daily_adj.parquet"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import KEYS
+from tests.kit.exchange.app import KEYS
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange.faults import wire
 from tradebot.exchange.process import running
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from tests.builders import NOW, SESSION, held
+from tests.kit.values import NOW, SESSION, held
 from tradebot.exits.kind import ExitRule, Held, Measure, Moment
 from tradebot.exits.rules import judge
 from tradebot.model.decision import Decision

@@ -6,8 +6,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LISTED, NOW, ago, quote
 from tests.exits.asked import evaluate
+from tests.kit.values import LISTED, NOW, ago, quote
 from tradebot.exits.kind import Held, Stop, distance
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, LISTED, NOW, ago, instrument, quote
 from tests.exits.asked import evaluate
+from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits.kind import Held, best_price
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss

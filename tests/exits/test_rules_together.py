@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SESSION, ago, instrument, quote
+from tests.kit.values import NOW, SESSION, ago, instrument, quote
 from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment
 from tradebot.exits.lists import Exits, kinds, parse
 from tradebot.exits.rules import ExitCall, judge

@@ -23,11 +23,11 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve import web
 from commands.serve.watch import Stop
-from tests.accepting import accept
-from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
-from tests.bot import made, passes_in
-from tests.mounts import table
-from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import made, passes_in
+from tests.kit.bot.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
+from tests.kit.fakes.mounts import table
+from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.__main__ import main
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.time.clock import LockStepClock

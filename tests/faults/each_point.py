@@ -15,10 +15,12 @@ from contextlib import closing
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
-from tests.faults import auctioned, judge, kept, pairs, protection, swaps, verdicts
+from tests.faults import auctioned, swaps
 from tests.faults.ground import KILLED, OTHER, SYMBOLS, Day, Ground, Killed
 from tests.faults.schedules import standing
 from tests.faults.venue import AT, REPLAY
+from tests.kit.judge import account as judge
+from tests.kit.judge import kept, pairs, protection, verdicts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from itertools import count
 
-from tests.builders import instrument
+from tests.kit.values import instrument
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.desk.snapshot import take

@@ -16,7 +16,6 @@ from tests.door.four import CONFIGURATION
 from tests.door.momentum import MomentumStrategy
 from tests.door.reversion import ReversionStrategy
 from tests.door.sweeps import SweepsStrategy
-from tests.faults import judge
 from tests.faults.kills import (
     END_OF_HALT,
     HALT,
@@ -31,6 +30,7 @@ from tests.faults.kills import (
     unhalted,
 )
 from tests.faults.stage import Bot, Stage, Verb
+from tests.kit.judge import account as judge
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app.wiring import App, FolderLook

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.accepting import accept
 from tests.faults import auctioned, lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.venue import AT
 from tests.faults.wire import Wire, lay
+from tests.kit.bot.accepting import accept
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

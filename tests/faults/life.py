@@ -10,9 +10,9 @@ from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import protection
 from tests.faults.ground import KILLED, Day, Ground, Killed, Verb
 from tests.faults.life_judge import LifeJudge
+from tests.kit.judge import protection
 from tradebot.app import rules
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App

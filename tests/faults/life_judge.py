@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from tests.builders import VENUE_DAY
 from tests.faults.ground import CASH, Day
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.bars import usd

@@ -30,10 +30,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.faults import protection
 from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.faults.life_controls import CONTROLS
+from tests.kit.judge import protection
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.limits import ApprovalRules, Protection

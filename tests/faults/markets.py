@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from tests.calendars import KEPT
+from tests.suite.calendars import KEPT
 from tradebot.exchange import process
 from tradebot.exchange.market.spec import MarketSpec
 

@@ -30,13 +30,13 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from commands.shared.boundary import bounded
-from tests.faults import judge
 from tests.faults.calls import DATABASE, HTTP, Call, Watcher
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
 from tests.faults.stage import CONFIGURATION, Bot, End, Run, Stage, Verb, set_up
+from tests.kit.judge import account as judge
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import requests
 
-from tests.bot import KEYS, blank, made
+from tests.kit.bot.folder import KEYS, blank, made
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import FACTS, LEDGER, MARKER, REPLIES

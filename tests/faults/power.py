@@ -22,8 +22,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tests.adapters.samples import ACCOUNT, DAY, NOW
-from tests.faults import judge, stores
+from tests.faults import stores
 from tests.faults.calls import REAL, Call, Watcher
 from tests.faults.controls import CONTROLS
 from tests.faults.disk import Disk
@@ -32,6 +31,8 @@ from tests.faults.play import warm_up
 from tests.faults.sqlite_calls import watch
 from tests.faults.stage import Bot, End, Run, Stage, Verb, set_up
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.judge import account as judge
+from tests.kit.rows import ACCOUNT, DAY, NOW
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -13,10 +13,11 @@ from decimal import Decimal
 from functools import partial
 
 from commands.evaluate_exits import verb as evaluate_exits
-from tests.faults import judge, protection
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
+from tests.kit.judge import account as judge
+from tests.kit.judge import protection
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState, TradingStateRecord

@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests import calendars, nursery
 from tests.faults.venue import ALPACA, VARIABLE, Venue
+from tests.kit.exchange import nursery
+from tests.suite import calendars
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import requests
 from msgspec import Struct
 
-from tests.accepting import accept
 from tests.faults.controls import CONTROLS
 from tests.faults.markets import files_of
 from tests.faults.together import ERRED, Child, Turn, together
 from tests.faults.venue import ALPACA, AT
+from tests.kit.bot.accepting import accept
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals

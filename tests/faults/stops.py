@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tests.faults import judge
 from tests.faults.kills import FIRST, Tally, entries, reconciled
 from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
+from tests.kit.judge import account as judge
 from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace

@@ -24,9 +24,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
-from tests.builders import best_price
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
+from tests.kit.values import best_price
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tests.faults import auctioned, judge
+from tests.faults import auctioned
 from tests.faults.kills import (
     END_OF_HALT,
     HALT,
@@ -28,6 +28,7 @@ from tests.faults.kills import (
 )
 from tests.faults.stage import Bot, Stage, Verb
 from tests.faults.venue import AT
+from tests.kit.judge import account as judge
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.codec import decode

@@ -12,7 +12,7 @@ from tests.faults.cable import lay_cable
 from tests.faults.failpoints import AT_IBKR
 from tests.faults.pit import KILLED, Day, Pit, compares
 from tests.faults.pit_lies import LIES
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.exchange.faces.tws import faults

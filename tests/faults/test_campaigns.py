@@ -9,7 +9,7 @@ from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
-from tests.tiers import drawn, in_turn
+from tests.suite.tiers import drawn, in_turn
 
 CONTROLLED = 3
 """The seed with which what is broken on purpose is played too; some of it is hard to see with others."""

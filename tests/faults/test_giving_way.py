@@ -14,7 +14,7 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
 from tests.faults.stage import Bot, End, Stage, Verb, set_up
-from tests.tiers import sized
+from tests.suite.tiers import sized
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
 from tradebot.app.wiring import App

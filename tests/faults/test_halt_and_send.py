@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.bot import PROGRAM, made
 from tests.faults.entry_sender import LOCKED, UNLOCKED, chance
+from tests.kit.bot.folder import PROGRAM, made
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.history import opened_history
 from tradebot.adapters.state import send_lock, switch

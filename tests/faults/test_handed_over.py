@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import tiers
-from tests.bot import PROGRAM, discard, start
+from tests.kit.bot.folder import PROGRAM, discard, start
 from tests.scenarios.test_ibkr_day import never_naked
+from tests.suite import tiers
 from tradebot.adapters.ibkr.capabilities import ARRIVES_WITHIN
 from tradebot.adapters.state import lock
 from tradebot.errors import ExitCode

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.programs import played
 from tests.faults.venue import KRAKEN
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 
 SEEDS = drawn("hours", [7], range(1, 100_000), 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.judge import Account, Promises, accounts, differences
+from tests.kit.judge.account import Account, Promises, accounts, differences
 from tradebot.adapters.ledger.ledger import SqliteLedger
 
 Line = dict[str, Any]

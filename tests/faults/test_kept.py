@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults import kept
 from tests.faults.test_protection import asked_to_end, at, bought, line
+from tests.kit.judge import kept
 
 Line = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.adapters.ledger import old_books
-from tests.adapters.samples import minutes
 from tests.faults.together import DIED, Child, Turn, together
+from tests.kit.rows import minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.life_controls import CONTROLS
 from tests.faults.programs import played
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 
 LIVES = 60
 SHOWN_BY = {"first-rule-counts": 101}

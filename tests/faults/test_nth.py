@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.nth_verbs import LINES
 from tests.faults.programs import played
-from tests.tiers import drawn, seed, sized
+from tests.suite.tiers import drawn, seed, sized
 
 BOTS, DAYS, EVERY = 66, 2, sized(17, 1)
 """The bot of a number fails the call of that number on its first day, and the one 66 calls later on its second."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.pages import EXITS, REBUILDS, RIGHT, Case, campaign
-from tests.tiers import seed
+from tests.suite.tiers import seed
 
 SAMPLE = (
     "ledger.db:1:smeared",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import pairs
+from tests.kit.judge import pairs
 
 Line = dict[str, Any]
 

@@ -15,7 +15,7 @@ from tests.faults.cable import lay_cable
 from tests.faults.pit import INDEXES, INTO, LEFT, SIZE, Pit, compares, exits
 from tests.faults.pit_process import CHANGE, MESSAGE
 from tests.faults.programs import played
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 
 SEEDS = drawn("lives in the pit", [], range(1, 100_000), 1)

@@ -14,7 +14,7 @@ from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
 from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
-from tests.tiers import drawn, in_turn, sized
+from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("power", [1], range(1, 41), 1)

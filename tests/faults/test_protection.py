@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.gaps import CHANGING, Gap, Lots
-from tests.faults.protection import Law, Pass, Told
 from tests.faults.venue import KRAKEN
+from tests.kit.judge.gaps import CHANGING, Gap, Lots
+from tests.kit.judge.protection import Law, Pass, Told
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.model.record import Job
 
@@ -97,7 +97,7 @@ def test_a_lot_has_a_gap_while_no_stop_of_its_own_can_trigger_for_all_its_whole_
 def test_what_a_venue_never_shows_of_a_stop_is_no_gap_that_anybody_could_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     suspended = [*PROTECTED, stop(5, "suspended", "order_suspended")]
     assert gaps(suspended) == [(at(0), at(1)), (at(5), None)]
-    monkeypatch.setattr("tests.faults.gaps.CHANGING", CHANGING | KRAKEN.unshown)
+    monkeypatch.setattr("tests.kit.judge.gaps.CHANGING", CHANGING | KRAKEN.unshown)
     assert gaps(suspended) == [(at(0), at(1))]
     assert gaps([*suspended, stop(7, "canceled", "order_canceled")]) == [(at(0), at(1)), (at(7), None)]
 

@@ -14,8 +14,8 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from commands.reconcile import verb
-from tests import tiers
-from tests.bot import KEYS, made
+from tests.kit.bot.folder import KEYS, made
+from tests.suite import tiers
 from tradebot import reconciliation
 from tradebot.__main__ import main
 from tradebot.app.loading import Options

@@ -10,7 +10,7 @@ import pytest
 
 from commands.shared.hints import ON_A_STATE
 from tests.faults.canary import SECRET, Life, environments, found_in, left_in, lived
-from tests.nursery import without_nursery
+from tests.kit.exchange.nursery import without_nursery
 from tradebot.adapters.text.redaction import HIDDEN
 
 pytestmark = pytest.mark.campaign

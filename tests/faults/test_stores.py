@@ -9,7 +9,7 @@ from tests.faults import stores
 from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.programs import played
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 from tradebot.adapters.ledger.totals import FillTotals
 
 SEEDS = drawn("stores", [1], range(1, 22), 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.typed import broken_promises, disturbed_day, sat_down
-from tests.tiers import drawn
+from tests.suite.tiers import drawn
 
 SEEDS = drawn("typed", [1], range(1, 76), 1)
 ROUNDS, KILLS = 5, 8

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW
+from tests.kit.values import DAY, NOW
 from tradebot.gates.approval import LEAST_GOOD, SILENCE, judge
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Verdict

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.gates.auction import (
     Auction,
     Bid,

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import (
+from tests.gates.test_auction import RULES
+from tests.gates.test_displacement import displacing, position
+from tests.kit.values import (
     CASH,
     EXITS,
     HALTS,
@@ -27,8 +29,6 @@ from tests.builders import (
     margined,
     quote,
 )
-from tests.gates.test_auction import RULES
-from tests.gates.test_displacement import displacing, position
 from tests.model.test_lifecycle import order
 from tradebot.gates.auction import Bid
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, HALTS, LIMITS, NOW, ask, book, candidate
+from tests.kit.values import CASH, HALTS, LIMITS, NOW, ask, book, candidate
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
 from tradebot.model.account import Worth

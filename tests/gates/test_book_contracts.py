@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, book, candidate, limits, listing, quote
+from tests.kit.values import NOW, book, candidate, limits, listing, quote
 from tradebot.gates import book as limits_of
 from tradebot.gates.sizing import entry_size
 from tradebot.model.candidate import Side

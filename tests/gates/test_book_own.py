@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
-from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import FixedStrategy
+from tests.kit.values import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
 from tradebot.model.candidate import Candidate, Side, WantKind

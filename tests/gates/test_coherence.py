@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
-from tests.builders import (
+from tests.kit.values import (
     CASH,
     HALTS,
     NOW,

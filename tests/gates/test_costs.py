@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import LIMITS, ask, candidate, exit_rules, quote
 from tests.gates.test_entry import D
+from tests.kit.values import LIMITS, ask, candidate, exit_rules, quote
 from tradebot.exits.lists import Exits, of_account, parse
 from tradebot.gates.costs import Plan, plan_of
 from tradebot.gates.decide import decide

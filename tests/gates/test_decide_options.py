@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import (
+from tests.gates.test_entry import OF_MARGIN as OF_MARGIN_GATES
+from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
+from tests.kit.values import (
     BETAS,
     CASH,
     HALTS,
@@ -25,8 +27,6 @@ from tests.builders import (
     quote,
     size_of,
 )
-from tests.gates.test_entry import OF_MARGIN as OF_MARGIN_GATES
-from tests.gates.test_entry import OF_OPTIONS, D, Row, sized, staked
 from tradebot.exits.lists import parse
 from tradebot.gates import book as limits_of
 from tradebot.gates.costs import Plan

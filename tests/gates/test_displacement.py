@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, quote
+from tests.kit.values import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, quote
 from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
 from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import (
+from tests.kit.values import (
     CASH,
     LIMITS,
     NOW,

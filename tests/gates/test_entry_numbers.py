@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
 from tests.gates.test_entry import REFUSALS
+from tests.kit.values import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
 from tradebot.gates.common import closable, still_held
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, HALTS, NOW, ask, desk, listing
+from tests.kit.values import DAY, HALTS, NOW, ask, desk, listing
 from tradebot.gates.decide import decide
 from tradebot.gates.expiry import none_overdue, still_opens
 from tradebot.gates.halts import failing_rules

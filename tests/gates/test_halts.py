@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, SESSION, ago, ask, book, desk, held, listing, margined
-from tests.builders import HALTS as SHIPPED
 from tests.gates.test_entry import staked
+from tests.kit.values import CASH, DAY, NOW, SESSION, ago, ask, book, desk, held, listing, margined
+from tests.kit.values import HALTS as SHIPPED
 from tradebot.gates.decide import decide
 from tradebot.gates.halts import (
     BY_ITSELF,

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import (
+from tests.gates.test_entry import OF_MARGIN as GATES
+from tests.gates.test_entry import D, Row, sized
+from tests.kit.values import (
     CASH,
     HALTS,
     LIMITS,
@@ -23,8 +25,6 @@ from tests.builders import (
     quote,
     size_of,
 )
-from tests.gates.test_entry import OF_MARGIN as GATES
-from tests.gates.test_entry import D, Row, sized
 from tradebot.gates import margin as margin_of
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, desk
+from tests.kit.values import NOW, desk
 from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of, doors, permission_of
 from tradebot.model.bar import Session

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from tests.builders import NOW, SESSION
 from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
+from tests.kit.values import NOW, SESSION
 from tradebot.gates.permission import PermissionInputs, arming_of, doors
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode

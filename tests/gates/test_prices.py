@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, ask, quote
-from tests.registry import rules
+from tests.kit.core.registry import rules
+from tests.kit.values import LIMITS, ask, quote
 from tradebot.gates import prices
 from tradebot.gates.decide import decide
 from tradebot.model.bar import Depth, Level

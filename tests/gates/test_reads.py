@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import ask
+from tests.kit.values import ask
 from tradebot.gates import entry
 from tradebot.gates.book import OWN_GATES
 from tradebot.gates.reads import FIT, READS, SIZED

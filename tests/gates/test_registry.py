@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import LIMITS, NOW, ask, book, candidate, desk, listing, quote
-from tests.registry import coin, figures, rules
+from tests.kit.core.registry import coin, figures, rules
+from tests.kit.values import LIMITS, NOW, ask, book, candidate, desk, listing, quote
 from tradebot.gates.decide import decide
 from tradebot.gates.registry import eligible, enough_healthy, failures, shown
 from tradebot.gates.sizing import entry_size

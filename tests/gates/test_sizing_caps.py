@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.builders import LEVELS, ask, book, candidate, desk, listing, margin, quote
 from tests.gates.test_entry import D
+from tests.kit.values import LEVELS, ask, book, candidate, desk, listing, margin, quote
 from tradebot.app.settings import load, shipped
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import LIMITS, NOW, ago, ask, book, candidate, listing, quote
+from tests.kit.values import LIMITS, NOW, ago, ask, book, candidate, listing, quote
 from tradebot.gates.sizing import (
     entry_price,
     entry_size,

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.chores import Chores, unfinished
-from tests.builders import ACCOUNT, SESSION, VENUE_DAY
+from tests.kit.values import ACCOUNT, SESSION, VENUE_DAY
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, TemporaryError, TradebotError

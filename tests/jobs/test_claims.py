@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from jobs.claims import Refused, claim
-from tests.builders import ACCOUNT, SESSION, VENUE_DAY
+from tests.kit.values import ACCOUNT, SESSION, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.settings import load
 from tradebot.model.reasons import Reason

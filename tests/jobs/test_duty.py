@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.duty import Due, Duty
-from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
-from tests.timetable.calendars import Drawn, calendars
+from tests.kit.core.sessions import Drawn, calendars
+from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason

@@ -10,8 +10,8 @@ import pytest
 from jobs.backoff import Backoff
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station
-from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
+from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger

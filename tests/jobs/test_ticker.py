@@ -10,7 +10,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from jobs import ticker
 from jobs.ticker import tick_until
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.errors import TemporaryError
 from tradebot.timetable.chore_times import parse_cron
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import (
+from tests.kit.core.evidence import at
+from tests.kit.values import (
     DAY,
     EXITS,
     HALTS,
@@ -24,7 +25,6 @@ from tests.builders import (
     quote,
     venue_clock,
 )
-from tests.judging.samples import at
 from tradebot.judging.audit import FINISHED, audit
 from tradebot.judging.evidence import Broker, Leap, Moment, Passes, Rows, Trading, Unread, Watched
 from tradebot.judging.judgment import Judgment, Look, State, looked, ranked

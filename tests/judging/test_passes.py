@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, NOW, VENUE_DAY, ago, held
-from tests.judging.samples import at, claim, cycle, past, slot
+from tests.kit.core.evidence import at, claim, cycle, past, slot
+from tests.kit.values import DAY, NOW, VENUE_DAY, ago, held
 from tradebot.judging.evidence import ChoreRun, Prices
 from tradebot.judging.passes import (
     calendar_differs,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, books, fill
-from tests.judging.samples import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
+from tests.kit.core.evidence import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, cycle, made_at, note, past, slot
+from tests.kit.values import NOW, ago, books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.evidence import Leap, leaps

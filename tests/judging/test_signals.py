@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import make_cycle
-from tests.builders import DAY, NOW, SESSION, ago, candidate
+from tests.kit.rows import make_cycle
+from tests.kit.values import DAY, NOW, SESSION, ago, candidate
 from tradebot.judging.evidence import Moment
 from tradebot.judging.signals import Health, KindEvidence, KindHealth, signals
 from tradebot.model.candidate import Component

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SESSION, following
-from tests.networks import card, results, scaling
+from tests.kit.fakes.networks import card, results, scaling
+from tests.kit.values import NOW, SESSION, following
 from tradebot.desk.answers import checked
 from tradebot.learning.acting import Acting, Member, Numbers, Policy
 from tradebot.learning.card import Action, Card, SessionResult

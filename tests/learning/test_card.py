@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tests.networks import card, probe, results, scaling
+from tests.kit.fakes.networks import card, probe, results, scaling
 from tradebot.learning.card import Card, FeatureUsed, Probe, Scaling, other_features, problems
 from tradebot.model.values import replace
 

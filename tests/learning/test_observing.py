@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SESSION, ago
-from tests.networks import NAMES, card
+from tests.kit.fakes.networks import NAMES, card
+from tests.kit.values import NOW, SESSION, ago
 from tradebot.app.learning import scaling
 from tradebot.learning.card import Scaling
 from tradebot.learning.observing import HIGHEST, observation, state_of

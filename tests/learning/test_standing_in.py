@@ -1,6 +1,6 @@
 """Records say which policies acted by their rule, or by an earlier model."""
 
-from tests.builders import candidate
+from tests.kit.values import candidate
 from tradebot.learning.saying import ANSWER, MODEL, said
 from tradebot.learning.standing_in import in_a_word, sentences, stood_in
 from tradebot.model.decision import Decision

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, alert, there
+from tests.kit.values import NOW, alert, there
 from tests.strategies.test_flow import NO_TIDE, SETTINGS, full, proposed, quiet, tide, with_alerts
 from tradebot.app.settings import load, shipped
 from tradebot.legacy.strategy import LegacyStrategy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import quote
+from tests.kit.values import quote
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.costs import CostModel, round_trip

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, instrument, listing
+from tests.kit.values import NOW, ago, instrument, listing
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.model.instrument import Instrument, Listing, ListingRecord, MarginLevel, TickStep, of_order
 

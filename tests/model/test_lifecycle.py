@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, DAY, NOW, instrument
-from tests.known_position import Happening, Known
+from tests.kit.core.position import Happening, Known
+from tests.kit.values import ACCOUNT, DAY, NOW, instrument
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import leveled, margin
+from tests.kit.values import leveled, margin
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import MarginLevel
 from tradebot.model.margin import (

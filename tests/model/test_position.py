@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, ago, fill
+from tests.kit.values import CASH, ago, fill
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip

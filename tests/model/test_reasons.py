@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.app.settings import load
 from tradebot.gates.book import OWN_REASONS
 from tradebot.model.candidate import Purpose, Side

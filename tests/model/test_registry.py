@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from tests.builders import NOW
-from tests.registry import coin, rules
+from tests.kit.core.registry import coin, rules
+from tests.kit.values import NOW
 from tradebot.model.registry import Health, Registry, RegistryRules, Tier, height
 from tradebot.model.values import replace
 

@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.model.series import PriceKind, Series, SeriesKey
 from tradebot.model.view import BarNeed, StrategyView
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
-from tests.builders import NOW, ago, fill
+from tests.kit.core.scene import Scene
+from tests.kit.values import NOW, ago, fill
 from tests.model.test_position import histories
 from tests.reconciliation.test_activities import activity, buy, happens, holding
-from tests.worlds import Scene
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill

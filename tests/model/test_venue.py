@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.timetable.calendars import ZONES, Drawn, calendars
+from tests.kit.core.sessions import ZONES, Drawn, calendars
 from tradebot.model.bar import Session
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay

@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.apart import FATES, NONE, REFUSED, Bot
-from tests.builders import DAY
-from tests.faults.gaps import CHANGING, ENDED, TRIGGERS, Lots
-from tests.faults.protection import BEGAN, FOREVER, Law, Pass, Told
+from tests.kit.core.apart import FATES, NONE, REFUSED, Bot
+from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS, Lots
+from tests.kit.judge.protection import BEGAN, FOREVER, Law, Pass, Told
+from tests.kit.values import DAY
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side

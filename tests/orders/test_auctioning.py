@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import EXITS, exit_rules, limits
 from tests.gates.test_auction import RULES
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED, FixedStrategy
+from tests.kit.values import EXITS, exit_rules, limits
 from tests.orders.test_entering import ends
-from tests.venues import LOST, REJECTED, FixedStrategy
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Candidate, Purpose

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import REFUSED, Bot, capabilities
+from tests.kit.core.apart import REFUSED, Bot, capabilities
 from tradebot.model.order import OrderStatus
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit

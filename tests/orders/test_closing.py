@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import LIMITS, limits
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, FixedStrategy, Wanting
+from tests.kit.values import LIMITS, limits
 from tests.orders.test_sending import end_of
-from tests.venues import LOST, FixedStrategy, Wanting
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
@@ -145,7 +145,7 @@ def test_a_close_and_an_entry_on_one_symbol_do_not_meet_in_one_pass() -> None:
 
 def test_a_want_that_is_too_old_closes_nothing() -> None:
     scene = holding()
-    from tests.worlds import trade_once
+    from tests.kit.core.scene import trade_once
     from tradebot.desk.proposals import propose
 
     asked = world(scene, Close("AAPL", "enough"))

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ask, desk, limits
+from tests.kit.core.registry import coin, rules
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import ask, desk, limits
 from tests.orders.test_entering import BETTER, full, world
-from tests.registry import coin, rules
-from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.bar import Depth, Level
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import Reason

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
 from tradebot.desk.own_slots import finish_judged
 from tradebot.exits.why import Part, parse
 from tradebot.model.bar import StrategySlot

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.builders import DAY, limits
-from tests.venues import LOST, Wanting
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, Wanting
+from tests.kit.values import DAY, limits
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.limits import ApprovalRules, OwnRules
 from tradebot.model.reasons import Reason

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import limits
-from tests.venues import Wanting
-from tests.worlds import Scene, call, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
+from tests.kit.core.venue import Wanting
+from tests.kit.values import limits
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, EXITS, NOW, SESSION
-from tests.made_up import MADE_UP, MadeUpVenue
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.made_up import MADE_UP, MadeUpVenue
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import CASH, EXITS, NOW, SESSION
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent

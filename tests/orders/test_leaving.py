@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import FATES, REFUSED, SLOW, Bot, capabilities
-from tests.venues import FakeVenue
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.apart import FATES, REFUSED, SLOW, Bot, capabilities
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeVenue
 from tradebot.desk.snapshot import take
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, VENUE_DAY, listing
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED, FakeReader
+from tests.kit.values import EXITS, VENUE_DAY, listing
 from tests.orders.test_sending import end_of
-from tests.venues import LOST, REJECTED, FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import parse

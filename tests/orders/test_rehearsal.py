@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, listing, quote
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call
+from tests.kit.core.scene import Scene, call
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import NOW, listing, quote
 from tradebot.model.candidate import Side
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import OrderStatus

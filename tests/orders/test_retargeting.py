@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import LOST_ON_THE_WAY, REFUSED, Bot
+from tests.kit.core.apart import LOST_ON_THE_WAY, REFUSED, Bot
 from tests.orders.test_two_orders import asked, each
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Order, OrderStatus

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import DAY, NOW, SESSION, desk, following, instrument, limits, quote
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import DAY, NOW, SESSION, desk, following, instrument, limits, quote
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict

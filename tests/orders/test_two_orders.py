@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
-from tests.builders import held, listing
-from tests.venues import FakeReader
+from tests.kit.core.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import held, listing
 from tradebot.desk.snapshot import take
 from tradebot.exits.kind import PriceTarget
 from tradebot.exits.lists import Levels, parse

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
-from tests.apart import capabilities
+from tests.kit.core.apart import capabilities
 from tests.orders.lived_apart import LIVES, Life, lived
-from tests.tiers import in_campaigns, seed, sized
+from tests.suite.tiers import in_campaigns, seed, sized
 from tradebot.adapters.ledger import money
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind

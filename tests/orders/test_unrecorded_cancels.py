@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT
-from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeReader
+from tests.kit.values import ACCOUNT
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView

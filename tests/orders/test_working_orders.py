@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import SESSION, fill, limits
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import SESSION, fill, limits
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import limits
+from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import limits
 from tests.orders.test_working_orders import KilledError
-from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation

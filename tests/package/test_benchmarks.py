@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import rotation
 from benchmarks.support.sizes import SMALLEST
-from tests.tiers import in_turn
+from tests.suite.tiers import in_turn
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted((ROOT / "benchmarks").glob("*.py"))

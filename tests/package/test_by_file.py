@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import in_turn
+from tests.suite.tiers import in_turn
 
 FILES = {
     "one/test_good.py": "import pytest\n\n@pytest.fixture(scope='module')\ndef made():\n    yield 1\n\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.hints import PURPOSES
-from tests.bot import made
+from tests.kit.bot.folder import made
 
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "requests", "starlette", "tenacity", "uvicorn"}
 CLI = {"click", "pydantic", "rich", "typer"}

@@ -1,7 +1,7 @@
 """What tests of comparisons share: compare the books with a fake broker, and accept the plan that follows."""
 
-from tests.venues import FakeReader
-from tests.worlds import Scene
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import FakeReader
 from tradebot.model.finding import FindingKind
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 

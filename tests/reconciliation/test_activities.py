@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, VENUE_DAY, ago, best_price, fill
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import CASH, NOW, VENUE_DAY, ago, best_price, fill
 from tests.reconciliation.comparing import accepted, kinds
-from tests.venues import FakeReader
-from tests.worlds import Scene
 from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity

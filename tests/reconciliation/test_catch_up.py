@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following
-from tests.venues import ACCEPTED, LOST
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import ACCEPTED, LOST
+from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Purpose, Side

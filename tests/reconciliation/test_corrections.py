@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, VENUE_DAY, ago
-from tests.venues import FakeReader
-from tests.worlds import Scene
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import NOW, VENUE_DAY, ago
 from tradebot.model.activity import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, fill
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeReader
+from tests.kit.values import CASH, NOW, fill
 from tests.orders.test_sending import ready
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.reconciliation.test_activities import activity
-from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side

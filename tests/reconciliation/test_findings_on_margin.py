@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import make_intent
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, ago, fill
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import FakeReader, MarginedVenue
+from tests.kit.rows import make_intent
+from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, ago, fill
 from tests.reconciliation.comparing import accepted, compared, kinds
-from tests.venues import FakeReader, MarginedVenue
-from tests.worlds import Scene
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, ago, fill, listing
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import REJECTED, FakeReader
+from tests.kit.values import NOW, ago, fill, listing
 from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared, kinds
-from tests.venues import REJECTED, FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, VENUE_DAY, ago
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import CASH, DAY, NOW, VENUE_DAY, ago
 from tests.orders.test_sending import end_of
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import EXITS, NOW, fill
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import EXITS, NOW, fill
 from tests.orders.test_protecting import entered
 from tests.reconciliation.comparing import accepted, compared, kinds
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerPosition

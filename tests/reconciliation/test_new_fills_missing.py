@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, books
+from tests.kit.core.scene import Scene, call, evaluate_exits
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import CASH, NOW, books
 from tests.reconciliation.comparing import compared, kinds
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, evaluate_exits
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.errors import ExitCode, OperatorError

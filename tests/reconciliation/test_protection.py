@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, EXITS, LISTED, SESSION, ago, best_price, fill
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeReader
+from tests.kit.values import DAY, EXITS, LISTED, SESSION, ago, best_price, fill
 from tests.reconciliation.test_activities import activity, holding
-from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.profit_target import ProfitTarget

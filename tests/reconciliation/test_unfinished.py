@@ -1,6 +1,6 @@
 """A close that nobody's rule asks for again is found until it is done, and says whose it is."""
 
-from tests.apart import Bot
+from tests.kit.core.apart import Bot
 from tests.orders.test_leaving import NO_EDITS, make_room, stuck
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, SESSION, ago, fill
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import CASH, DAY, NOW, SESSION, ago, fill
 from tests.orders.test_protecting import entered
 from tests.orders.test_protecting import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared
 from tests.reconciliation.test_catch_up import sent_by_hand
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take

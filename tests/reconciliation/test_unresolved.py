@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, SESSION, VENUE_DAY
-from tests.made_up import MADE_UP, MadeUpVenue
+from tests.kit.core.made_up import MADE_UP, MadeUpVenue
+from tests.kit.core.scene import Scene
+from tests.kit.core.venue import ACCEPTED, FakeReader, FakeVenue
+from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY
 from tests.reconciliation.test_catch_up import caught, lost, sent, state_of
-from tests.venues import ACCEPTED, FakeReader, FakeVenue
-from tests.worlds import Scene
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus

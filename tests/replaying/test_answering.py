@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.builders import SESSION
-from tests.replaying.recorded import Taken, trade_once
-from tests.venues import NoBars
-from tests.worlds import Scene, call
+from tests.kit.core.recorded import Taken, trade_once
+from tests.kit.core.scene import Scene, call
+from tests.kit.core.venue import NoBars
+from tests.kit.values import SESSION
 from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec import Raw, msgpack
 
-from tests.replaying.recorded import Taken, evaluate_exits, trade_once
-from tests.worlds import Scene, call, wanted
+from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, wanted
 from tradebot.errors import TemporaryError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply

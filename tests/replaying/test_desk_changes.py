@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SESSION, ago, book, books, desk, fill, listing, quote
-from tests.replaying import recorded
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core import recorded
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import NOW, SESSION, ago, book, books, desk, fill, listing, quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Desk, Span, Stake
 from tradebot.model.values import replace

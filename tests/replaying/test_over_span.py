@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.builders import SESSION, exit_rules, quote
-from tests.replaying.recorded import Taken, trade_once
-from tests.worlds import Scene, call, evaluate_exits, wanted
+from tests.kit.core.recorded import Taken, trade_once
+from tests.kit.core.scene import Scene, call, evaluate_exits, wanted
+from tests.kit.values import SESSION, exit_rules, quote
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Span

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import ago
-from tests.replaying.recorded import Taken, evaluate_exits, trade_once
-from tests.worlds import Scene, call, wanted
+from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, wanted
+from tests.kit.values import ago
 from tradebot.model.decision import Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, Fill, Outcome, Reply, fee_id

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from math import inf
 
-from tests.builders import candidate
+from tests.kit.values import candidate
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

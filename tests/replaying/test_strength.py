@@ -1,6 +1,6 @@
 """What was decided about a stronger or a weaker candidate tells what is decided about one between."""
 
-from tests.builders import candidate
+from tests.kit.values import candidate
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.replaying.recorded import Taken, evaluate_exits, trade_once
-from tests.worlds import Scene, call, wanted
+from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, wanted
 from tradebot.errors import TemporaryError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import pytest
 
-from tests.worlds import Scene
+from tests.kit.core.scene import Scene
 from tradebot.desk.look import for_exits
 from tradebot.model.desk import Desk
 from tradebot.model.values import replace

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, CASH, NOW, VENUE_DAY
+from tests.kit.values import ACCOUNT, CASH, NOW, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import worth_of
 from tradebot.model.account import Account, BrokerPosition, BrokerView

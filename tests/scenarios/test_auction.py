@@ -9,10 +9,10 @@ import pytest
 import requests
 import yaml
 
-from tests.accepting import accept
-from tests.bot import Bot, log
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import Bot, log
+from tests.kit.core.venue import Wanting
 from tests.scenarios.test_optional_limits import tick
-from tests.venues import Wanting
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Side
 from tradebot.model.view import Open

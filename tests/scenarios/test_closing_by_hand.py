@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, fill
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import NOW, fill
 from tradebot.cycle import flatten
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate

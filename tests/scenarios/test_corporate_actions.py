@@ -16,9 +16,9 @@ import requests
 
 from commands.shared.history import read_history
 from commands.shared.surface import opened
-from tests.accepting import accept
-from tests.bot import KEYS, Bot, log, made, second_session
-from tests.builders import NOW
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.position import Key
 from tradebot.model.trade import TradeNote

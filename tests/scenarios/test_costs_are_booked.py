@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.accepting import accept
-from tests.bot import EASY, KEYS, UNIVERSE, Bot, second_session
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import EASY, KEYS, UNIVERSE, Bot, second_session
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.state import read_market

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from commands.shared.records import exit_reasons
-from tests.bot import Bot, log, made, second_session
-from tests.receiver import Receiver, receiving
+from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.fakes.receiver import Receiver, receiving
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.trade import Trade

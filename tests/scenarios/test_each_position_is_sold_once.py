@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, SESSION
-from tests.venues import LOST, FakeVenue
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import LOST, FakeVenue
+from tests.kit.values import CASH, NOW, SESSION
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent
 from tradebot.model.order import Outcome, Reply

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.accepting import accept
 from tests.adapters.alpaca.samples import AT_ONCE, QUICK
-from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
-from tests.bot import Bot, made
-from tests.builders import DAY, NOW, SHIPPED
 from tests.docs.recipes import recipe
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import Bot, made
+from tests.kit.core.scene import NAMES, Scene, call
+from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
+from tests.kit.values import DAY, NOW, SHIPPED
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
-from tests.worlds import NAMES, Scene, call
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents

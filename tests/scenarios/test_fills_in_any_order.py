@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import ACCOUNT, NOW, make_fill
+from tests.kit.rows import ACCOUNT, NOW, make_fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill

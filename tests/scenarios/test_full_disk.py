@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, log
+from tests.kit.bot.folder import Bot, log
 
 
 def files(folder: Path) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import Bot, discard, log, typed
+from tests.kit.bot.folder import Bot, discard, log, typed
 
 UNTIL_ENTERING = (
     *("exchange tick open", "exchange tick 6m", "reconcile", "trade-once --force-slot"),

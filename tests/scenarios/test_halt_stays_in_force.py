@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bot import Bot, log
 from tests.commands.halt.test_halt import no_room
-from tests.forked import run
-from tests.privileges import drop
+from tests.kit.bot.folder import Bot, log
+from tests.kit.bot.forked import run
+from tests.kit.fakes.privileges import drop
 from tradebot.adapters.state import switch
 
 BOOKS = ("ledger.db", "journal.jsonl")

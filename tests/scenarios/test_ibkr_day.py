@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 from tradebot.exchange import process
 from tradebot.model.intent import LEG
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import LIMITS, SESSION, ask, candidate, desk, exit_rules, instrument, listing
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import LIMITS, SESSION, ask, candidate, desk, exit_rules, instrument, listing
 from tradebot.exits.lists import parse
 from tradebot.gates.decide import decide
 from tradebot.model.bar import Session

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, discard, log, typed
 from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_lanes import arm
+from tests.kit.bot.folder import Bot, discard, log, typed
 from tradebot.exchange.market import coins
 from tradebot.exchange.market.venue import Venue
 from tradebot.model.values import replace

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from commands.shared.drawing import show_traded
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.bars import window
 from tradebot.exchange import process
 

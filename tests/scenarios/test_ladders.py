@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.apart import SLOW, Bot, capabilities
-from tests.faults.gaps import CHANGING, ENDED, TRIGGERS
-from tests.tiers import sized
+from tests.kit.core.apart import SLOW, Bot, capabilities
+from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS
+from tests.suite.tiers import sized
 from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from commands.reconcile import verb as reconcile
-from tests.bot import log
+from tests.kit.bot.folder import log
+from tests.kit.core.scene import evaluate_exits, trade_once
+from tests.kit.core.venue import Wanting
 from tests.scenarios.test_ladders import RULES, broken
-from tests.tiers import seed
-from tests.venues import Wanting
-from tests.worlds import evaluate_exits, trade_once
+from tests.suite.tiers import seed
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

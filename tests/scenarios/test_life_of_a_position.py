@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot, log, made, second_session
-from tests.known_position import Known
+from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.core.position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
 from tradebot.model.lifecycle import State, may_follow

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.ledger import old_books
-from tests.adapters.samples import NOW, PASSED, make_fill, make_intent, minutes
+from tests.kit.rows import NOW, PASSED, make_fill, make_intent, minutes
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.ledger import SqliteLedger

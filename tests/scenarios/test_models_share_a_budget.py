@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.builders import DAY, NOW, SESSION, VENUE_DAY, quote
-from tests.worlds import Scene, call, trade_once
+from tests.kit.core.scene import Scene, call, trade_once
+from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY, quote
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings, strategies
 from tradebot.app.rules import rules_of

@@ -15,8 +15,8 @@ import pytest
 
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
-from tests.bot import made
-from tests.builders import NOW
+from tests.kit.bot.folder import made
+from tests.kit.values import NOW
 from tradebot.adapters.ledger.bodies import stored
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode

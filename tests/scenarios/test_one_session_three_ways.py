@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.accepting import configure
-from tests.bot import Bot, log, made
-from tests.tiers import sized
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot, log, made
+from tests.suite.tiers import sized
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.loading import Options

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.accepting import accept
-from tests.bot import Bot, log
-from tests.builders import OPTIONS, limits
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import Bot, log
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import OPTIONS, limits
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot, log, order_by_hand
-from tests.builders import LIMITS
+from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand
+from tests.kit.core.scene import Scene, call
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import LIMITS
 from tests.orders.test_working_orders import entered, exits, leaving, sent, why, working
-from tests.venues import FakeReader
-from tests.worlds import Scene, call
 from tradebot.cycle import flatten
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import ACCEPTED, LOST
 from tests.reconciliation.test_activities import activity, happens
-from tests.venues import ACCEPTED, LOST
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.lists import Exits
 from tradebot.model.candidate import Purpose, Side

@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from tests.bot import Bot, log, order_by_hand
+from tests.kit.bot.folder import Bot, log, order_by_hand
 from tradebot.errors import ExitCode
 
 NO_PRICE = "- name: half\n  when: {request: activities}\n  what: {missing_field: price}\n"

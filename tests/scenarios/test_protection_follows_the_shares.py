@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import Bot, made, second_session
+from tests.kit.bot.folder import Bot, made, second_session
 from tests.scenarios.test_states_at_the_broker import resting, shown
 
 SIDES = {"NVDA": "buy", "AMZN": "sell"}

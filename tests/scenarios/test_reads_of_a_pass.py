@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.adapters.alpaca import samples
-from tests.builders import NOW, VENUE_DAY, fill
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeReader
+from tests.kit.values import NOW, VENUE_DAY, fill
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.record import Job
 from tradebot.model.values import replace

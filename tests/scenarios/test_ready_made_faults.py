@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests import tiers
 from tests.adapters.alpaca.samples import AT_ONCE
-from tests.bot import Bot, log
-from tests.faults.pairs import PROTECT, Groups
+from tests.kit.bot.folder import Bot, log
+from tests.kit.judge.pairs import PROTECT, Groups
+from tests.suite import tiers
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.exchange.faults import table
 from tradebot.model.values import replace

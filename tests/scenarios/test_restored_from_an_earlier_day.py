@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, log, made, order_by_hand, second_session
+from tests.kit.bot.folder import Bot, log, made, order_by_hand, second_session
 from tradebot.exchange import process
 
 BOOKS = ("ledger.db", "journal.jsonl")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands.trade_once import verb as trade_once
-from tests.bot import Bot, log, typed
+from tests.kit.bot.folder import Bot, log, typed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.exchange import process

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from benchmarks.support import grown
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state.state_folder import LEDGER
 

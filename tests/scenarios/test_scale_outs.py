@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, ScaleOutLevel, Side
 from tradebot.model.intent import Intent

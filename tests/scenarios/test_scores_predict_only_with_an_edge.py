@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.auditing.panels import judged
-from tests.bot import Bot, made
-from tests.tiers import drawn, in_turn, sized
+from tests.kit.bot.folder import Bot, made
+from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally

@@ -15,7 +15,7 @@ from commands.shared.console import Screen
 from commands.shared.plain import WORD
 from commands.shared.surface import Report
 from commands.shared.tables import DEEPEST
-from tests.bot import Bot, made, order_by_hand, second_session
+from tests.kit.bot.folder import Bot, made, order_by_hand, second_session
 
 WIDTHS = [60, 80, 120, None]
 UNLABELLED = {"meaning", "did", "found", "strategy", "and", "note", "state"}

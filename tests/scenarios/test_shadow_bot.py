@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, log, made, second_session
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job

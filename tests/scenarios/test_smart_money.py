@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bot import Bot, discard, log, typed
+from tests.kit.bot.folder import Bot, discard, log, typed
 from tradebot.app.settings import merge, shipped
 
 COINS = 6

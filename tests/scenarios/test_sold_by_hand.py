@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot, order_by_hand
+from tests.kit.bot.folder import KEYS, Bot, order_by_hand
 
 
 def account(bot: Bot) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import requests
 
-from tests.bot import KEYS, Bot
-from tests.known_position import Known
+from tests.kit.bot.folder import KEYS, Bot
+from tests.kit.core.position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.lifecycle import State, may_follow
 

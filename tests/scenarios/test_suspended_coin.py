@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.exchange import process
 
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from commands.shared.boundary import bounded
 from commands.shared.plain import clean_lines, note, print_error
 from commands.shared.surface import console
-from tests.adapters.samples import FAILED, PASSED, make_cycle, make_fill, make_intent, make_order
-from tests.bot import Bot, Said, made
 from tests.commands.test_completion import offered
+from tests.kit.bot.folder import Bot, Said, made
+from tests.kit.rows import FAILED, PASSED, make_cycle, make_fill, make_intent, make_order
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import JsonlEvents

@@ -13,10 +13,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bot import KEYS, Bot, log, order_by_hand
-from tests.builders import NOW, fill
-from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, evaluate_exits
+from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand
+from tests.kit.core.scene import Scene, call, evaluate_exits
+from tests.kit.core.venue import LOST, REJECTED
+from tests.kit.values import NOW, fill
 from tradebot.cycle import flatten
 from tradebot.model.candidate import Side
 from tradebot.model.order import Reply

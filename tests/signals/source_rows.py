@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import DAY, NOW, ago, alert
+from tests.kit.values import DAY, NOW, ago, alert
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, FlowWindow, Intake, Quota
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.model.record import SymbolFacts

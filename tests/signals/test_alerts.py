@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, ago, alert, fetched_facts
+from tests.kit.values import DAY, NOW, ago, alert, fetched_facts
 from tradebot.model.flow import FlowAlert, FlowWindow
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts

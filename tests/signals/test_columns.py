@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, there
+from tests.kit.values import NOW, there
 from tradebot.model.kind import Column, Columns, Row
 from tradebot.signals import columns, rows
 from tradebot.signals.columns import NotPlainError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import DAY, NOW, ago, alert, known, known_of
+from tests.kit.values import DAY, NOW, ago, alert, known, known_of
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts

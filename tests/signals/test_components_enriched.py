@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tests.signals.source_rows import GOOD, TIDE, Rows, days, seen, world
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.model.kind import Breach, CheckedReply, ContractFinding, NullCounts
 from tradebot.signals.columns import columns
 from tradebot.signals.contracts import LONGEST_EXAMPLE, broken, check, drifts, more_nulls

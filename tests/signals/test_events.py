@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.builders import DAY, NOW, alert
+from tests.kit.values import DAY, NOW, alert
 from tests.signals.source_rows import GOOD, Rows, days, seen
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.events import next_event, next_report

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, alert
+from tests.kit.values import DAY, alert
 from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace

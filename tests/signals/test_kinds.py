@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.builders import DAY, NOW, ago, dark_print
+from tests.kit.values import DAY, NOW, ago, dark_print
 from tests.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Scope

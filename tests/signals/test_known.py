@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, alert
+from tests.kit.values import DAY, NOW, alert
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.signals.kinds.flow_alerts import KIND

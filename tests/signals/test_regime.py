@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tests.signals.source_rows import GOOD, summed_up
 from tradebot.signals.regime import READS, MarketState, market_state, regime
 

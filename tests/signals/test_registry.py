@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW
-from tests.registry import figures, quoted, rules
+from tests.kit.core.registry import figures, quoted, rules
+from tests.kit.values import NOW
 from tradebot.model.registry import NO_VOLUME, Figures, Rank, Tier, height
 from tradebot.model.values import replace
 from tradebot.signals.registry import figures_of, is_due, missing, ranked, tier_for

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.builders import DAY, NOW, ago, known
+from tests.kit.values import DAY, NOW, ago, known
 from tradebot.model.candidate import Input
 from tradebot.model.values import replace
 from tradebot.signals.kinds.iv_rank import KIND

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import DAY, NOW, ago, alert, candidate, fetched_facts, there
+from tests.kit.values import DAY, NOW, ago, alert, candidate, fetched_facts, there
 from tradebot.model.candidate import Component, ComponentInputs, Input, Side
 from tradebot.model.decision import Decision, Verdict, first_failure
 from tradebot.model.flow import FlowAlert

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.builders import DAY, SHIPPED, there
+from tests.kit.values import DAY, SHIPPED, there
 from tradebot.signals.filters import filters_on
 from tradebot.strategies.flow_settings import FilterSettings
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.app.settings import load
 from tradebot.desk.answers import checked
 from tradebot.errors import ConfigurationError

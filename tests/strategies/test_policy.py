@@ -1,6 +1,6 @@
 """What a policy needs, and who acts in the place of its models."""
 
-from tests.networks import card
+from tests.kit.fakes.networks import card
 from tests.strategies.test_futures import FALLING, view
 from tradebot.learning.saying import MODEL, refusal
 from tradebot.model.decision import Decision

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.desk.answers import checked
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position

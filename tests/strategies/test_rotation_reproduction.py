@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from benchmarks.rotation import STALE
 from benchmarks.support.rotation_runs import Data, play
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tests.strategies.rotation_oracle import SECTORS, Outcome, Terms, run
 from tradebot.model.series import Series
 from tradebot.model.values import replace

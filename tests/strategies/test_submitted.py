@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from tests.builders import LIMITS, ago
 from tests.gates.test_entry import OF_MARGIN, OF_OPTIONS
-from tests.worlds import Scene, call, trade_once
+from tests.kit.core.scene import Scene, call, trade_once
+from tests.kit.values import LIMITS, ago
 from tradebot.model.candidate import Side, Submitted
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.builders import USUAL, VENUE_DAY, us_sessions
+from tests.kit.values import USUAL, VENUE_DAY, us_sessions
 from tests.timetable.test_job_times import HALF_DAY
 from tradebot.model.values import replace
 from tradebot.timetable import chore_times

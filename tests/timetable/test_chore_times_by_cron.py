@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.model.kind import NEW_YORK
 from tradebot.timetable.chore_times import Cron, parse_cron
 

@@ -7,7 +7,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import USUAL, VENUE_DAY
+from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.kind import Phase, Scope
 from tradebot.timetable.fetch_course import Course, Need, Slot, renewals, slots_of
 from tradebot.timetable.job_times import parse

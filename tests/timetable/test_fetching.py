@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import USUAL, VENUE_DAY
+from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.flow import Allowance
 from tradebot.model.kind import Phase, Scope
 from tradebot.model.values import replace

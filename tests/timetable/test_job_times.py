@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.builders import SESSION, USUAL, VENUE_DAY
+from tests.kit.values import SESSION, USUAL, VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
 from tradebot.timetable.lines import Lane, Need, Timetable, parse

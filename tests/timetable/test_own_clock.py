@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import SESSION, VENUE_DAY
-from tests.timetable.calendars import globex
+from tests.kit.core.sessions import globex
+from tests.kit.values import SESSION, VENUE_DAY
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.values import replace
 from tradebot.timetable import job_times

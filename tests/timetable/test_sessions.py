@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
-from tests.timetable.calendars import Drawn, calendars, globex
+from tests.kit.core.sessions import Drawn, calendars, globex
+from tests.kit.values import ACCOUNT, NOW, SESSION, VENUE_DAY, there, venue_clock
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import cash_movement, fill, there
+from tests.kit.values import cash_movement, fill, there
 from tradebot.gates.halts import CLEARED_BY
 from tradebot.model.candidate import Side
 from tradebot.model.limits import HaltRules

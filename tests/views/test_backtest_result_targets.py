@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW, SECTORS, instrument, limits
-from tests.worlds import Scene
+from tests.kit.core.scene import Scene
+from tests.kit.values import NOW, SECTORS, instrument, limits
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import OwnRules

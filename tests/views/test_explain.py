@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, ago, candidate, there
+from tests.kit.values import DAY, NOW, ago, candidate, there
 from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Cause, Reason

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.adapters.samples import make_intent
-from tests.builders import DAY, NOW, ago
+from tests.kit.rows import make_intent
+from tests.kit.values import DAY, NOW, ago
 from tradebot.model.event import HEALINGS, EventKind, Severity
 from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation

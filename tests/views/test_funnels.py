@@ -1,6 +1,6 @@
 """Where candidates ended, by question and by symbol: every candidate counts once."""
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.model.decision import Gate
 from tradebot.model.record import Ended, EndedPasses
 from tradebot.views.funnels import GateCount, by_symbol

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import make_intent
-from tests.builders import VENUE_DAY, there
-from tests.telling import flaws
+from tests.kit.fakes.telling import flaws
+from tests.kit.rows import make_intent
+from tests.kit.values import VENUE_DAY, there
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.model.event import Severity
 from tradebot.model.notice import Channel, Happening, Quiet, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from commands import positions
 from commands.status import report
-from tests.builders import EXITS, LISTED, NOW, ago, candidate, fill
+from tests.kit.values import EXITS, LISTED, NOW, ago, candidate, fill
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side

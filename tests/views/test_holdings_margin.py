@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import make_cycle, minutes
-from tests.builders import margin
+from tests.kit.rows import make_cycle, minutes
+from tests.kit.values import margin
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.margin import Liquidation, MarginSeen

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from commands import positions
-from tests.builders import LISTED, NOW, ago, instrument, there
+from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.kind import Held
 from tradebot.exits.kinds.time_exit import TimeExit

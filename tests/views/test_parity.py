@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.model.parity import Cause, DayParity, ParityDifference, What, by_cause
 from tradebot.model.record import Job
 from tradebot.views.parity import day_in_words, in_words, over_time

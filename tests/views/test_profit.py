@@ -10,7 +10,7 @@ from hypothesis import given
 from rich.console import Console
 
 from commands.status.report import _show_today
-from tests.builders import VENUE_DAY, fill, there
+from tests.kit.values import VENUE_DAY, fill, there
 from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from tests.builders import VENUE_DAY, there, us_sessions
+from tests.kit.values import VENUE_DAY, there, us_sessions
 from tradebot.app.settings import load
 from tradebot.timetable import lines
 from tradebot.timetable.lines import Line

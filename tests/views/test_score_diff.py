@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import FAILED, PASSED, make_cycle
-from tests.builders import instrument
+from tests.kit.rows import FAILED, PASSED, make_cycle
+from tests.kit.values import instrument
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision
 from tradebot.model.record import CandidateRecord, CycleRecord, Job

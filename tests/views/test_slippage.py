@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import make_intent, make_order
-from tests.builders import NOW, there
+from tests.kit.rows import make_intent, make_order
+from tests.kit.values import NOW, there
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill

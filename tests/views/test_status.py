@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.samples import NOW, make_cycle, make_order
+from tests.kit.rows import NOW, make_cycle, make_order
 from tradebot.model.account import EquityPeak
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake

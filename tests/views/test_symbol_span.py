@@ -1,6 +1,6 @@
 """What became of a symbol over many passes: counts add up, and the nearest miss is the nearest."""
 
-from tests.builders import DAY, ago, candidate, there
+from tests.kit.values import DAY, ago, candidate, there
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Outcome, SymbolOutcomes

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, NOW, candidate
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import DAY, NOW, candidate
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

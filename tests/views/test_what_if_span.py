@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import NOW
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.values import replace

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tests.builders import ACCOUNT, NOW
+from tests.kit.values import ACCOUNT, NOW
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import SlotClaim, as_missed

@@ -13,7 +13,7 @@ from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
 from jobs.runner import Done, Line, Runner, Station
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.pace import Clocks, RealTime

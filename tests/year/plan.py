@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.builders import VENUE_DAY, us_sessions
+from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.timetable import lines

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, NOW
-from tests.tiers import in_campaigns, sized
-from tests.timetable.calendars import globex
+from tests.kit.core.sessions import globex
+from tests.kit.values import ACCOUNT, NOW
+from tests.suite.tiers import in_campaigns, sized
 from tests.year.bot import Act
 from tests.year.judge import judge
 from tests.year.plan import CHORES, DAY, EVERY_M, MINUTE, Key

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.bot import Bot, log, made
-from tests.builders import us_sessions
-from tests.faults import protection
-from tests.tiers import drawn, sized
+from tests.kit.bot.folder import Bot, log, made
+from tests.kit.judge import protection
+from tests.kit.values import us_sessions
+from tests.suite.tiers import drawn, sized
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 

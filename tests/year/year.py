@@ -9,7 +9,7 @@ from functools import partial
 
 from msgspec import Struct, field
 
-from tests.builders import ACCOUNT, CASH, us_sessions
+from tests.kit.values import ACCOUNT, CASH, us_sessions
 from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
 from tests.year.plan import DAY, GRACE_S, MINUTE, Key, Planned, slots_of
 from tradebot.adapters.memory.ledger import MemoryLedger

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.alpaca.samples import venue
-from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError
 from tradebot.adapters.bars.source import CorporateAction, DelayedError

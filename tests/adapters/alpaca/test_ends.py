@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW, SESSION, following
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import DAY, NOW, SESSION, following
 from tradebot.adapters.alpaca.ends import ARRIVES_WITHIN, end_of, has_outlived
 from tradebot.model.bar import Session
 from tradebot.model.intent import Intent, Operation

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from tests.adapters.alpaca.samples import clock_row, reader
-from tests.adapters.wire.scripted import Scripted, Wire
-from tests.builders import NOW
+from tests.kit.fakes.scripted import Scripted, Wire
+from tests.kit.values import NOW
 from tradebot.adapters.alpaca.listings import listings
 from tradebot.model.instrument import AssetClass, Instrument, TickStep
 

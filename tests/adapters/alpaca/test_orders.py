@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.adapters.alpaca.samples import intent, order_row, orders
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order, OrderStatus, Outcome
 

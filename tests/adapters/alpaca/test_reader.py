@@ -17,7 +17,7 @@ from tests.adapters.alpaca.samples import (
     reader,
     snapshot_row,
 )
-from tests.adapters.wire.scripted import Asked, Script, Scripted, Wire
+from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.wire.rows import Drift, DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError

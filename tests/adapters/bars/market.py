@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.bars.store import STORED_ALWAYS
 from tradebot.auditing.bar_findings import RawBar

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from tests.adapters.samples import NOW
-from tests.bot import KEYS
-from tests.builders import VENUE_DAY
+from tests.kit.bot.folder import KEYS
+from tests.kit.rows import NOW
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VENUE_DAY, us_sessions
+from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import importing
 from tradebot.adapters.bars.importing import How, Read, read_files
 from tradebot.auditing.bar_findings import Flaw, RawBar, Stored

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, LAST, SPLIT, MadeUpBars, sessions
-from tests.adapters.samples import NOW
-from tests.builders import VENUE_DAY
+from tests.kit.rows import NOW
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.resting import RestingBars
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars

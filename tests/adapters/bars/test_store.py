@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import NOW
+from tests.kit.rows import NOW
 from tradebot.adapters.bars import choosing
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.parquet import ParquetBars

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
 from tests.adapters.bars.test_store import spoil
-from tests.adapters.samples import NOW
-from tests.builders import VENUE_DAY
+from tests.kit.rows import NOW
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.source import DelayedError
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars

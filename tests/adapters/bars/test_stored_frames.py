@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.bars.test_window import AROUND, around
-from tests.adapters.samples import NOW
+from tests.kit.rows import NOW
 from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.bars.store import SqliteBars

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.timetable.calendars import DAY, HOUR, globex
+from tests.kit.core.sessions import DAY, HOUR, globex
 from tradebot.adapters.bars.window import days_from, window_of
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.exports.tables import Table, Whose, write
 from tradebot.errors import OperatorError, TemporaryError
 

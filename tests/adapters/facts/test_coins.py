@@ -5,8 +5,8 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-from tests.adapters.samples import NOW, make_cycle
-from tests.registry import coin
+from tests.kit.core.registry import coin
+from tests.kit.rows import NOW, make_cycle
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts

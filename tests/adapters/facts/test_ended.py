@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW
-from tests.builders import candidate
+from tests.kit.rows import DAY, NOW
+from tests.kit.values import candidate
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW
-from tests.builders import candidate
+from tests.kit.rows import DAY, NOW
+from tests.kit.values import candidate
 from tradebot.adapters.facts.bulk import write_passes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import (
+from tests.kit.rows import (
     DAY,
     FAILED,
     NOW,
@@ -27,7 +27,7 @@ from tests.adapters.samples import (
     make_tick,
     minutes,
 )
-from tests.builders import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
+from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents

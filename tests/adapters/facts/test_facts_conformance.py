@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import (
+from tests.kit.rows import (
     DAY,
     NOW,
     make_alert,

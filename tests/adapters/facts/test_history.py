@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import DAY, NOW, make_cycle
-from tests.builders import DECISIONS_KEPT, FACTS_KEPT
+from tests.kit.rows import DAY, NOW, make_cycle
+from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents

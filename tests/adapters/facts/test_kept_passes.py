@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW
+from tests.kit.rows import DAY, NOW
 from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses, unpacked
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import OperatorError

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tests.views.test_parity import FIRST, LATE, OURS, day
 from tradebot.adapters.facts import parities
 from tradebot.adapters.facts.facts import SqliteFacts

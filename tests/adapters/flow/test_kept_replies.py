@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import DAY, NOW, minutes
+from tests.kit.rows import DAY, NOW, minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.flow.kept_replies import KeptReplies
 from tradebot.adapters.memory.events import MemoryEvents

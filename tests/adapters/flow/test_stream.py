@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from tests.exchange.served import Served, served
 from tests.exchange.test_flow_stream import arm, ids, rows_of
-from tests.exchange.worlds import SPEC
+from tests.kit.exchange.app import SPEC
+from tests.kit.exchange.served import Served, served
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.wire.kept_open import Patience
 from tradebot.errors import ExitCode, OperatorError

@@ -9,7 +9,7 @@ import pytest
 from urllib3 import HTTPHeaderDict
 
 from tests.adapters.alpaca.samples import AT_ONCE, QUICK
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.flow.unusual_whales import (
     UNUSUAL_WHALES_URL,
     UnusualWhales,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.builders import SHIPPED
-from tests.exchange.served import Served, served
+from tests.kit.exchange.served import Served, served
+from tests.kit.values import SHIPPED
 from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import Answer

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.exchange.served import Served, served
+from tests.kit.exchange.served import Served, served
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.link import Link, Patience
 from tradebot.adapters.ibkr.orders import IbkrOrders

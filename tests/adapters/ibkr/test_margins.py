@@ -13,7 +13,7 @@ import tradebot.adapters.ibkr
 from tests.adapters.ibkr.gateway import Desk, Exchange, Message, desk, scripted, usual
 from tests.adapters.ibkr.test_orders import said
 from tests.adapters.ibkr.test_reader import LONG_AGO, trades
-from tests.exchange.tws.desk import ES, order
+from tests.kit.exchange.tws import ES, order
 from tradebot.exchange.faces.tws.words import _OPEN, UNSET
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import MarginLevel

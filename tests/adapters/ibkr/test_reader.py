@@ -10,7 +10,7 @@ import pytest
 
 from tests.adapters.ibkr.gateway import VALUES, Desk, Exchange, Message, desk, intent, made, scripted, usual
 from tests.adapters.ibkr.test_orders import cancel, said
-from tests.builders import there as known
+from tests.kit.values import there as known
 from tradebot.adapters.ibkr.prices import details_of, listing
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Purpose, Side

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.adapters.wire.scripted import Wire
+from tests.kit.fakes.scripted import Wire
 from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.client import KrakenVenue
 from tradebot.adapters.kraken.nonce import Nonces

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.adapters.kraken.samples import AT, SYMBOL, ms, venue_at
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.kraken.bars import RESOLUTIONS, KrakenBars
 from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.wire.rows import DriftTally

@@ -11,9 +11,9 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from tests.adapters.flow.test_stream import QUICK, source
-from tests.exchange.kraken.desk import KEY, SECRET, V3, XBT, signature, spec
-from tests.exchange.served import Served, served
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import KEY, SECRET, V3, XBT, signature, spec
+from tests.kit.exchange.served import Served, served
 from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.bell import KrakenBell
 from tradebot.adapters.kraken.client import KrakenVenue

@@ -23,7 +23,7 @@ from tests.adapters.kraken.samples import (
     placed,
     sent,
 )
-from tests.adapters.wire.scripted import Asked, Script, Scripted, Wire
+from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tradebot.adapters.kraken.capabilities import REFUSED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Operation

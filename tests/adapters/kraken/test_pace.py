@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.kraken.samples import venue_at
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.pace import COSTS, MOST, SPAN_S, Pace
 from tradebot.adapters.kraken.venue import sandbox_secret, venue_of

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.adapters.kraken.samples import AT, SYMBOL, error, iso, reader
-from tests.adapters.wire.scripted import Scripted, Wire
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Depth, Level

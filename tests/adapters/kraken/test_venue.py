@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.kraken.samples import AT, iso, reader, venue_at
-from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.nonce import FILE, Nonces
 from tradebot.adapters.kraken.opening import Opening, Since, worth_at_midnight

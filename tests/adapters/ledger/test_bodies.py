@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.ledger.bodies import forget, owned_fill, proven_fill, stored
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode

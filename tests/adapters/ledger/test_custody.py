@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
-from tests.adapters.samples import PASSED, make_intent
+from tests.kit.rows import PASSED, make_intent
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger.file import LedgerFile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, NOW, make_intent, make_order
+from tests.kit.rows import ACCOUNT, NOW, make_intent, make_order
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply

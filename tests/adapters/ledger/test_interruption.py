@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.boundary import bounded
-from tests.adapters.samples import NOW, make_intent
+from tests.kit.rows import NOW, make_intent
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held, interrupt
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.ledger.chain_end import verify
-from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.adapters.words import INTENTS, OWNED_FILLS
-from tests.builders import listing
+from tests.kit.drawn import INTENTS, OWNED_FILLS
+from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
+from tests.kit.values import listing
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -37,7 +37,7 @@ from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
 ROOT = Path(__file__).parents[3]
 PREFACE = (
     "import os, signal, sys; from pathlib import Path\n"
-    "from tests.adapters.samples import *; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
+    "from tests.kit.rows import *; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
     "from tradebot.adapters.ledger import journal; from tradebot.adapters.state import switch\n"
     "from tradebot.model.order import *\n"
     "folder = Path(sys.argv[1]); books = SqliteLedger.open(folder)\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, DAY, NOW
+from tests.kit.rows import ACCOUNT, DAY, NOW
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import JOURNAL

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, NOW, minutes
+from tests.kit.rows import ACCOUNT, NOW, minutes
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import JOURNAL

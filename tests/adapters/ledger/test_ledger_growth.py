@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tradebot.adapters.ledger import bodies as ledger_bodies
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.file import LedgerFile

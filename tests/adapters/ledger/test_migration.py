@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.holding import another_process
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.old_books import KEPT, LATER
+from tests.kit.fakes.holding import another_process
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.migration import Form, bring_up

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from pathlib import Path
 
-from tests.adapters.samples import ACCOUNT, NOW, make_intent
+from tests.kit.rows import ACCOUNT, NOW, make_intent
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict

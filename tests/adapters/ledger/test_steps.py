@@ -13,8 +13,8 @@ import pytest
 from commands import upgrade
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
-from tests.adapters.samples import DAY, NOW, minutes
-from tests.builders import listing
+from tests.kit.rows import DAY, NOW, minutes
+from tests.kit.values import listing
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.going_back import put_back
 from tradebot.adapters.ledger.ledger import SqliteLedger

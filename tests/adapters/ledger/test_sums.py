@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit, opened
-from tests.adapters.samples import DAY, NOW, make_fill, make_intent, make_order, minutes
-from tests.builders import listing
 from tests.faults.stores import activity, keep_totals
+from tests.kit.rows import DAY, NOW, make_fill, make_intent, make_order, minutes
+from tests.kit.values import listing
 from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, rebuild

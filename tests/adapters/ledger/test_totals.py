@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.ledger.by_hand import edit, opened
-from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
-from tests.builders import VENUE_DAY
 from tests.faults.controls import without_the_seal
+from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.ledger import totals
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import CHECKPOINT, FORM, FillTotals

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from tests.adapters.samples import DAY, FAILED, NOW, PASSED, make_intent, make_order, minutes
+from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_intent, make_order, minutes
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.memory.acts import Act, many_acts, read_all
-from tests.adapters.samples import ACCOUNT, NOW, make_fill, minutes
+from tests.kit.rows import ACCOUNT, NOW, make_fill, minutes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory import ledger as memory_ledger
 from tradebot.adapters.memory.ledger import MemoryLedger

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.samples import DAY, FAILED, NOW, PASSED, make_cycle
+from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_cycle
 from tradebot.adapters.memory.recorder import Level, Recorder
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tradebot
-from tests.networks import constant
+from tests.kit.fakes.networks import constant
 from tradebot.adapters.models.folder import FILES, LARGEST, NAME, id_of, listed_in, parts_of, sums_of
 
 PARTS = constant([0.75], ("rsi_14", "body"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.networks import deep, linear
+from tests.kit.fakes.networks import deep, linear
 from tradebot.adapters.models.encoding import network, node, number, part, tensor
 from tradebot.adapters.models.graph import DEEPEST, GraphError, fields, require_closed
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import SESSION
+from tests.kit.fakes.networks import Signed, constant, results
+from tests.kit.values import SESSION
 from tests.learning.test_acting import view
-from tests.networks import Signed, constant, results
 from tradebot.adapters.models import process
 from tradebot.adapters.models.encoding import node, number, part
 from tradebot.adapters.models.folder import Parts

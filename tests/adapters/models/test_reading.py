@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.networks import Signed, constant, deep, probe, scaling
+from tests.kit.fakes.networks import Signed, constant, deep, probe, scaling
 from tradebot.adapters.models import reading
 from tradebot.adapters.models.encoding import network, node
 from tradebot.adapters.models.folder import (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.networks import card, constant, deep, linear, probe, remembering, scaling
+from tests.kit.fakes.networks import card, constant, deep, linear, probe, remembering, scaling
 from tradebot.adapters.models.encoding import network, node, tensor
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.running import TOLERANCE, member_of, self_test

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.networks import Signed, constant
+from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key, name_of, read_key

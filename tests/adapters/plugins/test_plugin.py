@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
 from tradebot.errors import ConfigurationError, OperatorError

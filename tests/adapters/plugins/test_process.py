@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Pipes
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid

@@ -13,7 +13,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
-from tests.adapters.samples import DAY, NOW, PASSED, make_intent
+from tests.kit.rows import DAY, NOW, PASSED, make_intent
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backup_parts, backups, quarantine, rebuild

@@ -12,7 +12,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
-from tests.adapters.samples import NOW
+from tests.kit.rows import NOW
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import backups, checked_copy, quarantine, rebuild
 from tradebot.adapters.recovery.checked_copy import CheckedCopy

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.old_books import content, part
-from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.builders import best_price
+from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order, minutes
+from tests.kit.values import best_price
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, rebuild

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent
+from tests.kit.rows import ACCOUNT, NOW, PASSED, make_intent
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import leftovers
 from tradebot.errors import OperatorError

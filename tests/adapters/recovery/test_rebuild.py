@@ -14,9 +14,9 @@ import pytest
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
 from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
-from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.builders import best_price
 from tests.faults.controls import without_the_seal
+from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
+from tests.kit.values import best_price
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger

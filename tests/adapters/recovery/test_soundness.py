@@ -17,7 +17,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
-from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
+from tests.kit.rows import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.file import LedgerFile
@@ -104,7 +104,7 @@ def test_sound_books_stay_where_they_are_and_armed(folder: StateFolder) -> None:
 def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> None:
     # The journal runs ahead by what was never committed, twice over, as two crashes at the same place leave it.
     code = (
-        "import os, signal, sys; from pathlib import Path; from tests.adapters.samples import *\n"
+        "import os, signal, sys; from pathlib import Path; from tests.kit.rows import *\n"
         "from tradebot.adapters.faults import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
         "def dies(point):\n    if point == 'ledger_file.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
         "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.ledger import old_books
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backups import damaged
 from tradebot.adapters.recovery.untouched import as_left

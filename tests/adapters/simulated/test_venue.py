@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote
-from tests.venues import FakeVenue
+from tests.kit.core.venue import FakeVenue
+from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.simulated.account import SimulatedAccount, read_account, write_account
 from tradebot.adapters.simulated.venue import Assumed, SimulatedVenue

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW
 from tests.gates.test_approval import ASKED
+from tests.kit.values import NOW
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.approvals import KEPT, SqliteApprovals
 from tradebot.adapters.state.state_folder import APPROVALS

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, NOW
-from tests.mounts import mounted
-from tests.privileges import without_privileges
+from tests.kit.fakes.mounts import mounted
+from tests.kit.fakes.privileges import without_privileges
+from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.state import doors, state_folder
 from tradebot.adapters.state.doors import open_door
 from tradebot.errors import OperatorError

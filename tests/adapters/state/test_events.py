@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import NOW, minutes
+from tests.kit.rows import NOW, minutes
 from tradebot.adapters.state.events import KEPT, JsonlEvents, Place, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.values import replace

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import one_shots
 from tradebot.adapters.state.one_shots import KEPT, OneShots
 from tradebot.errors import ExitCode

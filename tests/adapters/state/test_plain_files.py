@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca.samples import intent
-from tests.adapters.samples import ACCOUNT, NOW
 from tests.faults.failpoints import ADAPTERS
+from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.ledger.journal import Journal
 from tradebot.adapters.ledger.journal_reading import read

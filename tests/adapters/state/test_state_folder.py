@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import ACCOUNT, NOW
+from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import NOW, minutes
-from tests.privileges import without_privileges
+from tests.kit.fakes.privileges import without_privileges
+from tests.kit.rows import NOW, minutes
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.trading import TradingState, TradingStateRecord

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import NOW, ago
+from tests.kit.values import NOW, ago
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import json_lines
 from tradebot.adapters.state.tail_files import BACK, Row, TailFile, writing

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from tests.builders import SESSION
+from tests.kit.values import SESSION
 from tradebot.adapters.time import stopwatch
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.pace import EngineTime, RealTime

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.alpaca.samples import QUICK
-from tests.adapters.wire.scripted import Scripted, Wire, serving
+from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.flow.unusual_whales import UnhurriedSession
 from tradebot.adapters.wire.http import (
     BodyError,

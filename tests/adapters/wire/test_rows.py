@@ -6,9 +6,9 @@ import pytest
 
 from tests.adapters.alpaca.samples import fill_row, order_row, reader
 from tests.adapters.alpaca.test_models import READERS
-from tests.adapters.wire.scripted import Scripted, Wire
-from tests.builders import NOW
 from tests.faults.listed.test_venue import view_of
+from tests.kit.fakes.scripted import Scripted, Wire
+from tests.kit.values import NOW
 from tests.signals.source_rows import GOOD, NO_QUOTA
 from tradebot.adapters.wire.http import decode
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, LONGEST_TEXT, DriftTally

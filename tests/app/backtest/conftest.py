@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
 from tradebot.exchange.creation import build
 from tradebot.exchange.market.spec import MarketSpec
 

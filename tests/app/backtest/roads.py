@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import urllib3
 from msgspec import Struct
 
-from tests.builders import VENUE_DAY
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.alpaca import wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.orders import AlpacaOrders

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.app.backtest.test_lookahead import SPEC, Trader, honest, market, played
-from tests.builders import there
+from tests.kit.values import there
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.asking_again import check_served, unended
 from tradebot.app.backtest.assembly import engine_of

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 
 from tests.app.backtest.roads import Stub
-from tests.exchange.worlds import World
-from tests.venues import Wanting
-from tests.worlds import evaluate_exits
+from tests.kit.core.scene import evaluate_exits
+from tests.kit.core.venue import Wanting
+from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.app.backtest import assembly

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from tests.app.backtest.roads import road_to, seen
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.roads import road_to
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import assemble, loaded_strategies
 from tradebot.app.backtest.flow import EngineFlow

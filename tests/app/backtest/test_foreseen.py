@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from tests.app.backtest.roads import Stub
-from tests.venues import NoBars
+from tests.kit.core.venue import NoBars
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import Assembled, assemble

@@ -9,8 +9,8 @@ import pytest
 
 from tests.app.backtest.roads import road_to
 from tests.app.backtest.test_bars import told
-from tests.exchange.worlds import World
-from tests.worlds import trade_once
+from tests.kit.core.scene import trade_once
+from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.bars import EngineBars

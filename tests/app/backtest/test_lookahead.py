@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, field
 
 from tests.backtest.playing import TRADER
-from tests.builders import there
+from tests.kit.values import there
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory

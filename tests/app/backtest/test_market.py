@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.minutes import generated, lines_of, opened_from, written
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.exchange.market.spec import MarketSpec

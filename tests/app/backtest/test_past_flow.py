@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW, make_alert, make_intake, make_iv, minutes
-from tests.builders import DAY as READ_ON
-from tests.builders import NOW as READ_AT
+from tests.kit.rows import DAY, NOW, make_alert, make_intake, make_iv, minutes
+from tests.kit.values import DAY as READ_ON
+from tests.kit.values import NOW as READ_AT
 from tests.signals.source_rows import NO_QUOTA, row, seeded
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.kept_replies import KeptReplies

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.roads import Stub
-from tests.builders import us_sessions
+from tests.kit.values import us_sessions
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.exchange.market.spec import CLOSE, MarketSpec

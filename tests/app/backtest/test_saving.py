@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from tests.adapters.memory.acts import Act, many_acts, money
-from tests.adapters.samples import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
-from tests.bot import Bot
-from tests.builders import CASH
+from tests.kit.bot.folder import Bot
+from tests.kit.rows import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
+from tests.kit.values import CASH
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents

@@ -11,9 +11,9 @@ import pytest
 
 from tests.adapters.alpaca.samples import intent
 from tests.app.backtest.roads import Road, lines_of, road_to, seen
-from tests.builders import instrument
-from tests.exchange.random_commands import Commands
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
+from tests.kit.exchange.random_commands import Commands
+from tests.kit.values import instrument
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue

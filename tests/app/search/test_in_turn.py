@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
-from tests import tiers
+from tests.suite import tiers
 from tradebot.app.search.in_turn import InTurn, Tried
 from tradebot.app.search.space import Space
 from tradebot.errors import OperatorError

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import bucket
-from tests.accepting import configure
-from tests.bot import Bot, Said, second_session, typed
-from tests.bucket import KEY, NAME, Bucket
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot, Said, second_session, typed
+from tests.kit.fakes import bucket
+from tests.kit.fakes.bucket import KEY, NAME, Bucket
 
 Type = Callable[..., Said]
 PLACE = f"s3://{NAME}/lake"

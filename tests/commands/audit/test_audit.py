@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.ledger import by_hand
-from tests.bot import UNIVERSE, Bot, order_by_hand, second_session
+from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
 from tradebot.exchange import process
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from commands.audit.reading import due_in
-from tests.builders import SESSION
-from tests.judging.samples import past, slot
+from tests.kit.core.evidence import past, slot
+from tests.kit.values import SESSION
 from tradebot.judging.evidence import Moment
 from tradebot.model.bar import Session
 from tradebot.model.record import Job

@@ -11,8 +11,8 @@ import pytest
 
 from tests.backtest.playing import configured, traded_by
 from tests.backtest.rotating import rotation
-from tests.bot import Said, typed
-from tests.venues import Wanting
+from tests.kit.bot.folder import Said, typed
+from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.errors import ExitCode

@@ -14,7 +14,7 @@ import pytest
 
 from commands.backtest import playing
 from tests.backtest.playing import TRADER, configured, traded_by
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.ledger.interruption import interrupt
 from tradebot.errors import ExitCode
 from tradebot.model.view import Needs, StrategyView, Want

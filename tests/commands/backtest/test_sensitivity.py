@@ -11,7 +11,7 @@ from commands.backtest import playing
 from commands.backtest.options import Planned
 from tests.backtest.playing import configured, traded_by
 from tests.backtest.rotating import rotation
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.adapters.state.evidence import read_evidence
 from tradebot.errors import ExitCode
 from tradebot.ports.strategy import Strategy

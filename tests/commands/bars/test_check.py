@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.minutes import generated, lines_of
-from tests.bot import Bot
-from tests.builders import VENUE_DAY
 from tests.commands.bars.files import written
+from tests.kit.bot.folder import Bot
+from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.memory.events import MemoryEvents

@@ -5,8 +5,8 @@ import requests
 
 from commands.bars.fetch import run
 from commands.shared.surface import opened
-from tests.bot import Bot
-from tests.venues import FixedStrategy
+from tests.kit.bot.folder import Bot
+from tests.kit.core.venue import FixedStrategy
 from tradebot.errors import OperatorError
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed, Needs

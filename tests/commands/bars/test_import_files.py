@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands.bars import import_files
-from tests.bot import Bot
 from tests.commands.bars.files import HEADER, session_minutes, written
+from tests.kit.bot.folder import Bot
 
 DAILY = (
     "2026-11-13,MSFT,50,51,49,50,900",

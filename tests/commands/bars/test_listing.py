@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands.bars import import_files
-from tests.bot import Bot
 from tests.commands.bars.files import session_minutes, written
+from tests.kit.bot.folder import Bot
 
 
 def test_listing_without_a_store_creates_none(copy: Bot) -> None:

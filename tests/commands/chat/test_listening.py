@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.chat.listening import Listener
-from tests.bot import Bot
 from tests.commands.chat.test_judging import hostile
-from tests.telegram import ANN, TOKEN, FakeTelegram, chatting
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.telegram import ANN, TOKEN, FakeTelegram, chatting
 from tradebot.adapters.chat.store import Became, ChatStore, kept
 from tradebot.adapters.chat.telegram import Telegram
 from tradebot.adapters.state.state_folder import APPROVALS

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.accepting import configure
-from tests.bot import Bot
-from tests.telegram import TOKEN, FakeTelegram, chatting
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.telegram import TOKEN, FakeTelegram, chatting
 from tradebot.adapters.state import lock
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode

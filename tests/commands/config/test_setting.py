@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 
 MINE = """\
 # My limits.

@@ -12,8 +12,8 @@ import pytest
 from commands.demo import verb as demo
 from commands.init.own_file import copy_for_demo
 from commands.init.verb import flags_of
-from tests.bot import typed
-from tests.forked import run
+from tests.kit.bot.folder import typed
+from tests.kit.bot.forked import run
 from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import sandbox

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from commands.demo.report import _earned, _exits
-from tests.builders import SESSION
 from tests.desk.test_proposals import Answering, holding_microsoft, world
-from tests.worlds import call, trade_once
+from tests.kit.core.scene import call, trade_once
+from tests.kit.values import SESSION
 from tradebot.model.view import Close, Needs
 from tradebot.views.performance.pnl import NOT_KNOWN
 

@@ -14,8 +14,8 @@ from commands.drill import stage as stages
 from commands.drill.drills import DRILLS
 from commands.drill.evidence import read
 from commands.drill.stage import Check, Said, Stage, staged
-from tests import forked
-from tests.bot import Bot
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made
-from tests.exchange.served import Served, served
+from tests.kit.bot.folder import Bot, made
+from tests.kit.exchange.served import Served, served
 from tradebot.exchange import process
 from tradebot.exchange.faces import callers
 from tradebot.exchange.market.spec import MarketError

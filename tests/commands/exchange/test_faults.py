@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot
-from tests.forked import start
+from tests.kit.bot.folder import KEYS, Bot
+from tests.kit.bot.forked import start
 from tradebot.exchange import process
 
 SCRIPT = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import Bot, log
+from tests.kit.bot.folder import Bot, log
 from tradebot.exchange import process
 
 

@@ -14,8 +14,8 @@ import requests
 
 from commands.exchange.serve import SERVED_SESSIONS
 from commands.shared import completing
-from tests.bot import PROGRAM, Bot
-from tests.forked import start
+from tests.kit.bot.folder import PROGRAM, Bot
+from tests.kit.bot.forked import start
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.market.spec import MarketSpec

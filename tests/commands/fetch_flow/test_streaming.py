@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot, Said, made
+from tests.kit.bot.folder import KEYS, Bot, Said, made
 from tradebot.adapters.state import lock
 from tradebot.app import sandbox
 

@@ -18,9 +18,9 @@ from commands.halt.report import Latch, Request, further_lines, lines_if_unwritt
 from commands.halt.verb import orders_may_fill
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger.by_hand import edit, forget_accepted
-from tests.bot import Bot, blank, log, order_by_hand, start
-from tests.forked import run
-from tests.privileges import drop
+from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
+from tests.kit.bot.forked import run
+from tests.kit.fakes.privileges import drop
 from tradebot.adapters.state import lock, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 

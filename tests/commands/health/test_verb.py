@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from commands.serve import watch
-from tests import forked
-from tests.bot import Bot, second_session
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.serving import is_running
 from tradebot.exchange import process
 

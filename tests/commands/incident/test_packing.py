@@ -14,10 +14,10 @@ from msgspec import msgpack
 from commands.incident.hiding import hidden_id
 from commands.incident.packing import EQUAL, packed, redacted
 from commands.shared.surface import jsonable
-from tests.builders import ACCOUNT, DAY, NOW
-from tests.replaying.recorded import AROUND, Taken, evaluate_exits, trade_once
-from tests.tiers import sized
-from tests.worlds import Scene, call, wanted
+from tests.kit.core.recorded import AROUND, Taken, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, wanted
+from tests.kit.values import ACCOUNT, DAY, NOW
+from tests.suite.tiers import sized
 from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses
 from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.handing_out import Redactor

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from commands.learn.fitting import Fitted, fitted
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.text.yaml_loader import parsed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from commands.shared.history import read_history
-from tests.bot import Bot
 from tests.commands.trades.test_verb import trade
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.loading import Options

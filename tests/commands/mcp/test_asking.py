@@ -17,8 +17,8 @@ from commands.mcp.asking import LONGEST, Answer, Asking
 from commands.mcp.outside import CLOSE, MOST, OPEN
 from commands.mcp.tools import TOOLS
 from commands.shared.plain import clean
-from tests.bot import Bot
 from tests.commands.mcp.test_outside import leaves
+from tests.kit.bot.folder import Bot
 from tradebot.__main__ import main
 from tradebot.model.serving import Ended
 

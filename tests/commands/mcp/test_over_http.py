@@ -15,7 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from commands.shared.service import listening
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import MCP_TOKEN
 from tradebot.errors import OperatorError
 

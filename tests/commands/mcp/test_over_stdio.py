@@ -12,8 +12,8 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from commands.mcp.tools import TOOLS
-from tests.bot import PROGRAM, Bot
 from tests.commands.mcp.test_asking import as_read, printed, steady, unmarked
+from tests.kit.bot.folder import PROGRAM, Bot
 
 
 @pytest.mark.campaign

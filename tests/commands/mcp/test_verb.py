@@ -2,7 +2,7 @@
 
 from unittest.mock import patch
 
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 
 def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.accepting import accept
-from tests.bot import Bot, Said, typed
-from tests.networks import Signed, constant
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import Bot, Said, typed
+from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.models.folder import Parts
 from tradebot.errors import ExitCode
 from tradebot.model.reasons import REASONS, Reason

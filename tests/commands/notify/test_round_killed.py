@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot
 from tests.faults.calls import Call, Watcher
 from tests.faults.sqlite_calls import watch
 from tests.faults.together import DIED, alone
-from tests.receiver import Receiver, receiving
-from tests.tiers import seed
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.receiver import Receiver, receiving
+from tests.suite.tiers import seed
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.notices.sending import Attempt

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bot import Bot
-from tests.receiver import Receiver, receiving, says
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.receiver import Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made
-from tests.receiver import receiving
-from tests.telling import flaws
+from tests.kit.bot.folder import Bot, made
+from tests.kit.fakes.receiver import receiving
+from tests.kit.fakes.telling import flaws
 
 SETTINGS = """
 notify: {channels: {phone: {most_an_hour: 1000}}}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot
-from tests.builders import NOW
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW
 from tests.views.test_parity import day as compared
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from tests.adapters.ledger.by_hand import edit
-from tests.bot import KEYS, Bot
-from tests.builders import fill
+from tests.kit.bot.folder import KEYS, Bot
+from tests.kit.values import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.support.policies import Study, study
 from commands.promote.gather import other_models
-from tests.networks import Signed, constant
+from tests.kit.fakes.networks import Signed, constant
 from tradebot.app.settings import load
 from tradebot.learning.card import CONFIGURATION
 from tradebot.model.values import replace

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.backtest.rotating import rotation
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

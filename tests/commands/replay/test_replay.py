@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.shared import recording
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.errors import CannotWriteError, OperatorError
 from tradebot.gates import entry

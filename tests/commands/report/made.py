@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import cache
 
-from tests.builders import VENUE_DAY
+from tests.kit.values import VENUE_DAY
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History

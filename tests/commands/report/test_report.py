@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.ledger.by_hand import edit
-from tests.bot import Bot, typed
-from tests.builders import fill
+from tests.kit.bot.folder import Bot, typed
+from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder

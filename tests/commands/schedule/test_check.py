@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands.schedule.check import checked
-from tests.accepting import configure
-from tests.bot import Bot
-from tests.builders import USUAL, us_sessions
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot
+from tests.kit.values import USUAL, us_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened

@@ -1,6 +1,6 @@
 """`tradebot schedule run`: a chore in its slot, once, whoever starts it."""
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 
 
 def test_chore_runs_once_in_its_slot_and_never_outside(bot: Bot) -> None:

@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from tests.bot import Bot
-from tests.builders import NOW
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from commands.score.explained import (
     scores_of,
 )
 from commands.shared.surface import console
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tests.strategies.smart_money.coins import lot
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.views import Seen

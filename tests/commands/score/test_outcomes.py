@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.bot import KEYS, Bot
+from tests.kit.bot.folder import KEYS, Bot
 
 HOUR = timedelta(hours=1)
 

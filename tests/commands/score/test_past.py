@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.facts import schema as facts_schema
 
 

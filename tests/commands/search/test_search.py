@@ -15,7 +15,7 @@ import pytest
 
 from commands.search import searching
 from tests.app.search.funds import CONFIGURATION, FEW, bars, bot
-from tests.bot import Said
+from tests.kit.bot.folder import Said
 from tradebot.__main__ import main
 from tradebot.app.backtest.results import Results
 from tradebot.app.search import workers

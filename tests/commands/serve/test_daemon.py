@@ -17,8 +17,8 @@ import requests
 
 from commands.serve.daemon import Reloading, changes, described
 from commands.serve.watch import Stop
-from tests.bot import Bot, log
 from tests.commands.serve.test_watch import Scene
+from tests.kit.bot.folder import Bot, log
 from tradebot import __version__
 from tradebot.adapters.state.serving import is_running, read_serving
 from tradebot.adapters.state.starts import MOST, note_start

@@ -11,8 +11,8 @@ import pytest
 
 from commands.serve.daemon import Daemon
 from jobs.runner import Kind, Line
-from tests.bot import Bot, made
 from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
+from tests.kit.bot.folder import Bot, made
 from tradebot.adapters.state.serving import read_serving
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.loading import Options, load_for

@@ -13,9 +13,9 @@ from commands.serve.lanes import Shift, lanes
 from commands.shared import asking
 from jobs.runner import Line
 from jobs.ticker import tick_lanes
-from tests.accepting import accept
-from tests.bot import Bot, log, made
-from tests.tiers import sized
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import Bot, log, made
+from tests.suite.tiers import sized
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.accepting import configure
-from tests.bot import Bot
-from tests.receiver import hang, receiving
-from tests.telegram import TOKEN, chatting
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.receiver import hang, receiving
+from tests.kit.fakes.telegram import TOKEN, chatting
 
 
 def configured(bot: Bot) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.serve.verb import run
-from tests.bot import Bot, blank, log, made
+from tests.kit.bot.folder import Bot, blank, log, made
 from tradebot.adapters.state.state_folder import cannot_write
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError

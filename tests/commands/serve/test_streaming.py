@@ -9,8 +9,8 @@ import pytest
 
 from commands.serve.streaming import StreamLane
 from jobs.runner import Line
-from tests.bot import Bot, made
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
+from tests.kit.bot.folder import Bot, made
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

@@ -14,8 +14,8 @@ import pytest
 from commands.serve import web, web_pages
 from commands.serve.web import serving
 from commands.serve.web_pages import Looked
-from tests.builders import SHIPPED
 from tests.commands.serve.test_web_pages import looked
+from tests.kit.values import SHIPPED
 from tradebot.adapters.state import serving as notes
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError

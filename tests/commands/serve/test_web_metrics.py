@@ -8,9 +8,9 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from commands.serve.web_pages import metrics
-from tests.builders import NOW, ago
 from tests.commands.serve.test_web_pages import asking, looked
-from tests.judging.samples import cycle, past
+from tests.kit.core.evidence import cycle, past
+from tests.kit.values import NOW, ago
 from tradebot import __version__
 from tradebot.judging.evidence import Unread
 from tradebot.judging.passes import TABLE

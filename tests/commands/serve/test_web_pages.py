@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, Pages
-from tests.builders import NOW, ago
-from tests.judging.samples import at, cycle, note, past
+from tests.kit.core.evidence import at, cycle, note, past
+from tests.kit.values import NOW, ago
 from tests.views.test_holdings import holding
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction

@@ -12,11 +12,11 @@ import pytest
 
 from commands.shared import hints
 from commands.shared.boundary import KEPT_OTHERWISE, bounded
-from tests.adapters.samples import NOW
-from tests.bot import Bot
-from tests.builders import DECISIONS_KEPT, FACTS_KEPT
-from tests.forked import run
-from tests.privileges import drop
+from tests.kit.bot.folder import Bot
+from tests.kit.bot.forked import run
+from tests.kit.fakes.privileges import drop
+from tests.kit.rows import NOW
+from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.errors import OperatorError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.shared.calendar import CalendarKeeper, keep_calendar
-from tests.builders import ACCOUNT, SHIPPED, us_sessions
+from tests.kit.values import ACCOUNT, SHIPPED, us_sessions
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger

@@ -11,9 +11,9 @@ from commands.drill.drills import DRILLS
 from commands.drill.evidence import Played, keep
 from commands.drill.stage import Check
 from commands.shared.checklist import RESTORED, SESSIONS, TRADES
-from tests.bot import Bot
-from tests.builders import ACCOUNT, CASH, NOW, SESSION, fill
-from tests.receiver import receiving
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.receiver import receiving
+from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, fill
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch

@@ -37,7 +37,7 @@ from commands.shared.schema import DATA, schema_of
 from commands.shared.surface import console
 from commands.shared.tables import Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
-from tests.builders import listing
+from tests.kit.values import listing
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.instrument import TickStep
 from tradebot.model.reason_codes import Unit

@@ -15,7 +15,7 @@ from commands.app import program
 from commands.shared import hints
 from commands.shared.help import leaves
 from commands.shared.hints import PURPOSES
-from tests.bot import Bot, typed
+from tests.kit.bot.folder import Bot, typed
 from tradebot.__main__ import main
 from tradebot.timetable.lines import CHORES
 

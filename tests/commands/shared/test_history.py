@@ -12,8 +12,8 @@ import pytest
 from commands.shared.history import read_history
 from commands.shared.surface import opened
 from tests.adapters.ledger.by_hand import edit
-from tests.bot import Bot
-from tests.builders import NOW
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW
 from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild

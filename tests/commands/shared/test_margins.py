@@ -6,7 +6,7 @@ from decimal import Decimal
 from rich.console import Console
 
 from commands.shared.margins import show_margin
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.model.margin import Liquidation
 from tradebot.model.values import replace
 from tradebot.views.holdings import AccountMargin

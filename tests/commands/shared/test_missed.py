@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from commands.shared.missed import account_for_missed, entry_grace_s, lacks_flow, run_chore, unmet
-from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, venue_clock
+from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, venue_clock
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger

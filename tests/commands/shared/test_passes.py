@@ -16,7 +16,7 @@ from commands.evaluate_exits.verb import run as evaluate_exits
 from commands.shared.asking import in_turn
 from commands.shared.passes import begin, recorded, unfinished
 from commands.trade_once.verb import run as trade_once
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.state.turns import Turns
 from tradebot.app.loading import Options

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from commands.shared.rehearsal import Shown, shown
-from tests.bot import Bot
-from tests.builders import CASH, NOW, fill
+from tests.kit.bot.folder import Bot
+from tests.kit.values import CASH, NOW, fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.events import JsonlEvents

@@ -22,16 +22,16 @@ from commands.drill.drills import DRILLS, Drill
 from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
-from tests.accepting import configure
 from tests.app.search.funds import FEW, bot
 from tests.backtest.playing import configured, traded_by
-from tests.bot import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.commands.model.test_verb import drafted
-from tests.forked import start
-from tests.networks import Signed, constant
-from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
-from tests.receiver import receiving
-from tests.telegram import TOKEN, chatting
+from tests.kit.bot.accepting import configure
+from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
+from tests.kit.bot.forked import start
+from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
+from tests.kit.fakes.networks import Signed, constant
+from tests.kit.fakes.receiver import receiving
+from tests.kit.fakes.telegram import TOKEN, chatting
 from tradebot.__main__ import main
 from tradebot.adapters.text.codec import encode
 from tradebot.exchange import process

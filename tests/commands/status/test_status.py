@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import requests
 
-from tests.bot import KEYS, Bot, second_session
-from tests.builders import fill, there
+from tests.kit.bot.folder import KEYS, Bot, second_session
+from tests.kit.values import fill, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
 from tradebot.model.candidate import Side

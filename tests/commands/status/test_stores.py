@@ -11,7 +11,7 @@ from rich.console import Console
 from commands.status.stores import show, stores_of
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.test_migration import upgrade
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state import state_folder
 from tradebot.model.values import replace
 

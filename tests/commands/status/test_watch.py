@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 LONGEST_S = 30
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import Bot, made, second_session
+from tests.kit.bot.folder import Bot, made, second_session
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import UNIVERSE, Bot, log, typed
 from tests.commands.strategy.plugins import WELL, install
+from tests.kit.bot.folder import UNIVERSE, Bot, log, typed
 from tradebot.app import sandbox
 
 FOUR = sorted(UNIVERSE.split(","))

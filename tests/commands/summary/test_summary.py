@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from commands.summary.reading import accepted
-from tests.bot import Bot
-from tests.builders import NOW
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.state_folder import EVENTS

@@ -9,8 +9,8 @@ import pytest
 
 from commands.top import board
 from commands.top.reading import Reading, read
-from tests.bot import Bot
 from tests.commands.top.board import LARGE, SMALL, Seen, on_board
+from tests.kit.bot.folder import Bot
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
 

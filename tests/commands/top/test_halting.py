@@ -1,7 +1,7 @@
 """Halting on the screen of `tradebot top`: by the typed word only, and exactly as the verb does."""
 
-from tests.bot import Bot
 from tests.commands.top.board import LARGE, SMALL, Seen, on_board
+from tests.kit.bot.folder import Bot
 
 
 def test_halt_needs_the_typed_word_and_escape_leaves_without_it(copy: Bot) -> None:

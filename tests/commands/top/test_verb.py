@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from commands.top import verb
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 LONGEST_S = 30
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot import Bot, log, second_session
+from tests.kit.bot.folder import Bot, log, second_session
 
 LINES: list[Any] = [
     {"symbol": "AAPL", "side": "buy", "score": 0.6, "source": "my_model", "strategy": "mine"},

@@ -3,7 +3,7 @@
 import pytest
 
 from commands.shared import asking, missed
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 
 def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

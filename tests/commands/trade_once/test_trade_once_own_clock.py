@@ -13,8 +13,8 @@ from commands.schedule import verb as schedule
 from commands.shared.console import Screen
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
-from tests.bot import Bot, log
-from tests.worlds import wanted
+from tests.kit.bot.folder import Bot, log
+from tests.kit.core.scene import wanted
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.model.view import NOTHING, Open, StrategyView

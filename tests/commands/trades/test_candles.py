@@ -9,7 +9,7 @@ import pytest
 from commands.shared.surface import opened
 from commands.trades.candles import AROUND, Drawn, drawn
 from commands.trades.report import read
-from tests.bot import typed
+from tests.kit.bot.folder import typed
 from tradebot.__main__ import main
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side

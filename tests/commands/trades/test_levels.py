@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from commands.shared.pictures import GAIN, LOSS
 from commands.trades.levels import Planned, draw_levels, planned
-from tests.adapters.samples import NOW
-from tests.builders import VENUE_DAY
+from tests.kit.rows import NOW
+from tests.kit.values import VENUE_DAY
 from tradebot.exits.kinds.ladder import Ladder, Rung
 from tradebot.exits.lists import in_force
 from tradebot.model.candidate import Side

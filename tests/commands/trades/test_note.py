@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.bot import Bot
 from tests.commands.trades.test_verb import booked, trade
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill

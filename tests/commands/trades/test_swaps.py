@@ -8,7 +8,7 @@ import pytest
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, assumed, show
-from tests.builders import NOW, ago, fill
+from tests.kit.values import NOW, ago, fill
 from tests.views.performance.test_swaps import gave_way
 from tests.views.performance.test_trades import MARKET, past
 from tradebot.model.values import replace

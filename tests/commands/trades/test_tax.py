@@ -11,8 +11,8 @@ import pytest
 from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
-from tests.bot import Bot
-from tests.builders import cash_movement, fill
+from tests.kit.bot.folder import Bot
+from tests.kit.values import cash_movement, fill
 from tests.views.performance.taxed import fee, on, past, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.traded import order_of
-from tests.bot import Bot, Said
-from tests.builders import fill, instrument
+from tests.kit.bot.folder import Bot, Said
+from tests.kit.values import fill, instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 from commands.web.acting import CALLER, LONGEST_TEXT, Acting
 from commands.web.reading import Reader
 from commands.web.site import Site
-from tests import forked
-from tests.bot import Bot, made, second_session
 from tests.commands.web.client import COOKIE, browser, logins
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Bot, made, second_session
 from tradebot.errors import OperatorError
 from tradebot.model.serving import Ended
 

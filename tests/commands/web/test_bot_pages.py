@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 from commands import positions
 from commands.config import verb as config
 from commands.web.bot_pages import BARE, ROWS
-from tests.bot import Bot
 from tests.commands.mcp.test_asking import steady
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.text import redaction
 from tradebot.model.values import replace
 from tradebot.views.holdings import Protection, Uncovered

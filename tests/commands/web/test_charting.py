@@ -18,8 +18,8 @@ from commands.shared.times import local, show_utc, show_venue
 from commands.trades.candles import Drawn
 from commands.web.charting import Scored, Seen, drawing, growth, path_of
 from commands.why_no_orders.reading import cycles_of
-from tests.bot import Bot
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 from tradebot.__main__ import main
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.series import DAY, Series

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from commands.web.earned_pages import ROWS
-from tests.bot import Bot
 from tests.commands.trades.test_verb import booked
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 
 __all__ = ["booked"]
 

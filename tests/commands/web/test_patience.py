@@ -15,8 +15,8 @@ import pytest
 
 from commands.web.patience import Asking, Patience
 from commands.web.reading import Reader
-from tests.bot import Bot
 from tests.commands.web.client import Clock, browser, site
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.adapters.state.switch import HALT
 from tradebot.errors import OperatorError, TemporaryError

@@ -17,8 +17,8 @@ from commands.shared.surface import Report
 from commands.web import reading
 from commands.web.pages import Page, Part
 from commands.web.reading import Reader
-from tests.bot import Bot
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import LEDGER
 from tradebot.app.wiring import App

@@ -20,8 +20,8 @@ from commands.web.live import FullError
 from commands.web.pages import CSRF, Page, Query
 from commands.web.reading import Reader, Reading
 from commands.web.site import MOST_FIELDS, STATIC
-from tests.bot import Bot
 from tests.commands.web.client import COOKIE, ORIGIN, TOKEN, browser, site
+from tests.kit.bot.folder import Bot
 from tradebot import __version__
 from tradebot.adapters.text import redaction
 

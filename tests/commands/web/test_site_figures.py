@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from commands.web.contents import PAGES
-from tests.bot import Bot
 from tests.commands.mcp.test_asking import steady
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 
 LINES: Mapping[str, tuple[str, ...]] = {
     "/": ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session {day}"),

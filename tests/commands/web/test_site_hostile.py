@@ -17,10 +17,10 @@ from commands.web import site as pages_of
 from commands.web.contents import PAGES
 from commands.web.drawing import drawn
 from commands.web.pages import Page, Part
-from tests.bot import Bot
 from tests.commands.web.chromium import chromium, needs_chromium, page_in
 from tests.commands.web.client import HOST, ORIGIN, browser, site
 from tests.commands.web.test_drawing import Seen
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.errors import TradebotError
 from tradebot.model.values import replace

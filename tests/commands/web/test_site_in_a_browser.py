@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.bot import Bot
 from tests.commands.web.chromium import Seen, Served, chromium, logged_in, needs_chromium, paths_for, serving
-from tests.tiers import in_turn
+from tests.kit.bot.folder import Bot
+from tests.suite.tiers import in_turn
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import LEDGER
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from commands.shared.service import listening
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import LEDGER, WEB_TOKEN
 
 EXAMPLE = "next: tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"

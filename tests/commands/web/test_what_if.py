@@ -11,8 +11,8 @@ import pytest
 from commands.web import sliders, what_if
 from commands.web.reading import Reader
 from commands.web.sliders import Sliders, sliders_of
-from tests.bot import Bot
 from tests.commands.web.client import browser, site
+from tests.kit.bot.folder import Bot
 from tradebot import __version__
 from tradebot.adapters.facts import kept_passes
 from tradebot.errors import OperatorError

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.bot import Bot
 from tests.commands.web.chromium import Seen, Served, chromium, logged_in, needs_chromium, serving
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import LEDGER
 
 pytestmark = [needs_chromium, pytest.mark.campaign, pytest.mark.timeout(600)]

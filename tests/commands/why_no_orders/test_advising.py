@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from commands.why_no_orders import advising
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 
 TIGHT = ("limits.min_order_notional_usd", "6000", "strategies.flow.limits.min_score", "0.9")
 CHANGE = "strategies.flow.limits.min_score 0.195 limits.min_order_notional_usd 4900"

@@ -5,7 +5,7 @@ import pytest
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.by_pass import show
-from tests.builders import DAY, candidate
+from tests.kit.values import DAY, candidate
 from tests.views.test_symbol_span import cycle, failed, seen_in
 from tradebot.model.reasons import Reason
 from tradebot.views.symbol_span import symbol_span

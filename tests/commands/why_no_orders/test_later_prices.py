@@ -10,8 +10,8 @@ import pytest
 
 from commands.why_no_orders.later_prices import later_prices
 from commands.why_no_orders.what_if import Asking
-from tests.builders import DAY, quote
-from tests.worlds import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import DAY, quote
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.writing import RecordError
 

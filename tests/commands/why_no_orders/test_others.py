@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 
 
 @pytest.fixture

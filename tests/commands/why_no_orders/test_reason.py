@@ -9,7 +9,7 @@ from commands.shared.console import Screen
 from commands.shared.surface import jsonable
 from commands.shared.times import show_utc
 from commands.why_no_orders import reason as of_reason
-from tests.builders import DAY, NOW, candidate
+from tests.kit.values import DAY, NOW, candidate
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import REASONS, Reason

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from commands.why_no_orders.report import show_symbol
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.views.why_no_orders import SymbolWhy
 
 SHOWN = [

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.bot import Bot, second_session
+from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import EquityPeak
 

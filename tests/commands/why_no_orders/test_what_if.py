@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from commands.why_no_orders import what_if
-from tests.bot import Bot
+from tests.kit.bot.folder import Bot
 from tradebot.adapters.facts import kept_passes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.kept_passes import unpacked

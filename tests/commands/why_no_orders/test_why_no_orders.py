@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot import PROGRAM, UNIVERSE, Bot, second_session
+from tests.kit.bot.folder import PROGRAM, UNIVERSE, Bot, second_session
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
 

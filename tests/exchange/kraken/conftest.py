@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.kraken.desk import Desk, spec
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import Desk, spec
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.kraken.desk import HISTORY, PEPE, XBT, Desk, spec
-from tests.exchange.ring import D, Ring, instrument
-from tests.exchange.snapshots import keep
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import HISTORY, PEPE, XBT, Desk, spec
+from tests.kit.exchange.ring import D, Ring, instrument
+from tests.kit.exchange.snapshots import keep
 from tradebot.exchange.chance import stream
 from tradebot.exchange.faces.kraken.account_log import Booked
 from tradebot.exchange.faces.kraken.history import HistoryReads

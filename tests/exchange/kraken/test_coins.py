@@ -8,7 +8,7 @@ from statistics import mean
 
 import pytest
 
-from tests.exchange.kraken.desk import START
+from tests.kit.exchange.kraken import START
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.coins import FACE, SYMBOLS, coins, kraken_venue
 from tradebot.exchange.market.generator import GeneratedBars, _path

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk
-from tests.exchange.ring import Ring
+from tests.kit.exchange.kraken import PEPE, V3, XBT, Desk
+from tests.kit.exchange.ring import Ring
 from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.orders import Replacement
 from tradebot.exchange.refusal import Refusal

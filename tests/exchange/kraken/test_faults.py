@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.kraken.desk import HISTORY, PEPE, V3, XBT, Desk
+from tests.kit.exchange.kraken import HISTORY, PEPE, V3, XBT, Desk
 from tradebot.exchange.faults.kinds import is_in_reach, is_of_kind, kind_of
 
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.exchange.kraken.desk import KEY, SECRET, V3, XBT, signature, spec
-from tests.exchange.served import Client, Served, served
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import KEY, SECRET, V3, XBT, signature, spec
+from tests.kit.exchange.served import Client, Served, served
 
 FEEDS = "/ws/v1"
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, XBT, Desk, spec
-from tests.exchange.snapshots import keep
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import PEPE, XBT, Desk, spec
+from tests.kit.exchange.snapshots import keep
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import SECOND
 

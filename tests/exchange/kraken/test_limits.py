@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tests.exchange.kraken.desk import HISTORY, V3, Desk
+from tests.kit.exchange.kraken import HISTORY, V3, Desk
 from tradebot.exchange.clock import LOCK_STEP, read_pace
 from tradebot.exchange.faces.kraken.limits import HISTORY as PAST
 from tradebot.exchange.faces.kraken.limits import TRADING, Limits, log_cost

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, START, V3, XBT, Desk, spec
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import PEPE, START, V3, XBT, Desk, spec
 from tradebot.exchange.times import DAY, MINUTE, SECOND
 from tradebot.model.values import replace
 

@@ -1,6 +1,6 @@
 """The web page of an exchange whose venue is Kraken's: contracts, orders changed in place, and no session's end."""
 
-from tests.exchange.kraken.desk import XBT, Desk
+from tests.kit.exchange.kraken import XBT, Desk
 
 PAGE = "/exchange/v1/page"
 

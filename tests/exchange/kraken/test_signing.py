@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from tests.exchange.kraken.desk import KEY, SECRET, V3, XBT, Desk, signature
-from tests.exchange.worlds import KEYS
+from tests.kit.exchange.app import KEYS
+from tests.kit.exchange.kraken import KEY, SECRET, V3, XBT, Desk, signature
 
 ACCOUNTS = f"{V3}/accounts"
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.kraken.desk import PEPE, V3, XBT, Desk, spec
-from tests.exchange.ring import PERPETUAL, Ring
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.kraken import PEPE, V3, XBT, Desk, spec
+from tests.kit.exchange.ring import PERPETUAL, Ring
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.refusal import Refusal
 from tradebot.exchange.times import to_datetime

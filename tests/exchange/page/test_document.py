@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.worlds import KEYS, World, open_world
+from tests.kit.exchange.app import KEYS, World, open_world
 from tradebot.exchange.engine.life import reject
 from tradebot.exchange.page.orders import MOST_ORDERS
 from tradebot.exchange.page.recent import MOST_LINES

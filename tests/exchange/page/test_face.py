@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.served import served
-from tests.exchange.worlds import World, open_world
+from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.served import served
 from tradebot.exchange.faces import callers
 from tradebot.exchange.faces.guard import KEYLESS, PAGE_HEADER
 from tradebot.exchange.private_files import TOKEN_HEADER

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.exchange.page.formats import exact_moment, worded
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.random_commands import Commands
-from tests.exchange.worlds import KEYS, World
+from tests.kit.exchange.app import KEYS, World
+from tests.kit.exchange.random_commands import Commands
 from tradebot.exchange.engine import tables
 from tradebot.exchange.page import orders
 

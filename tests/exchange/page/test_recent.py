@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.exchange.page import recent
 from tradebot.exchange.page.recent import Recent, about, duration
 from tradebot.exchange.times import HOUR, MINUTE, SECOND

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.exchange.worlds import World
+from tests.kit.exchange.app import World
 from tradebot.exchange.page.tape import MOST_FILLS, MOST_MOVES
 
 DATA = "/exchange/v1/page"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchange.tws.desk import Client, Desk, spec
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.tws import Client, Desk, spec
 
 
 @pytest.fixture(scope="session")

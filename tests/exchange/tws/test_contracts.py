@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tests.exchange.tws.desk import Client, Desk, contract
+from tests.kit.exchange.tws import Client, Desk, contract
 
 
 def details(client: Client, *named: object, expired: int = 0) -> list[list[str]]:

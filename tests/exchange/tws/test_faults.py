@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.tws.desk import Client, Desk, order
+from tests.kit.exchange.tws import Client, Desk, order
 
 SUBMIT = {"request": "submit"}
 FILLS = {"stream": "trade_updates", "event": "fill"}

@@ -3,8 +3,8 @@
 import socket
 from pathlib import Path
 
-from tests.exchange.served import served
-from tests.exchange.tws.desk import CLIENT, Client, Desk, framed, order, spec
+from tests.kit.exchange.served import served
+from tests.kit.exchange.tws import CLIENT, Client, Desk, framed, order, spec
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.keeper import Keeper
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.tws.desk import Client, Desk, contract
+from tests.kit.exchange.tws import Client, Desk, contract
 
 
 def bars(client: Client, size: str, duration: str, symbol: str = "ESZ6", end: str = "", **more: str) -> list[list[str]]:

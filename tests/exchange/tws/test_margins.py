@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.tws.desk import Client, Desk
+from tests.kit.exchange.tws import Client, Desk
 from tradebot.exchange.jsontext import decode_object, plain
 
 UNSET = "1.7976931348623157E308"

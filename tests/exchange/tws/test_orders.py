@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.tws.desk import Client, Desk, order, spec
-from tests.exchange.worlds import folders_of
+from tests.kit.exchange.app import folders_of
+from tests.kit.exchange.tws import Client, Desk, order, spec
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.values import replace
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.exchange.tws.desk import CLIENT, Client, Desk, contract, framed
+from tests.kit.exchange.tws import CLIENT, Client, Desk, contract, framed
 
 
 def numbers(messages: list[list[str]]) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exchange.tws.desk import Client, Desk, framed, order
+from tests.kit.exchange.tws import Client, Desk, framed, order
 from tradebot.exchange.faces.tws.requests import REQUESTS
 from tradebot.exchange.faces.tws.wire import Frames, Message, WireError
 from tradebot.exchange.faces.tws.wire import framed as written

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import held, instrument
+from tests.kit.values import held, instrument
 from tradebot.exits.kind import Held, Input, Measure
 from tradebot.exits.kinds.break_even import BreakEven
 from tradebot.exits.lists import levels, parse

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, SESSION, held
 from tests.exits.asked import closes, known
+from tests.kit.values import NOW, SESSION, held
 from tradebot.exits.kind import ExitRule, Held, Measure, Moment
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, held, instrument
+from tests.kit.values import NOW, held, instrument
 from tradebot.exits.kind import Held, Input, Measure
 from tradebot.exits.kinds.ladder import Ladder, Rung
 from tradebot.exits.kinds.profit_target import ProfitTarget

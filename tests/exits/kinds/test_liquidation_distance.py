@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import held, instrument
+from tests.kit.values import held, instrument
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
 from tradebot.exits.kind import Held, Input, Measure, Moment

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, held
+from tests.kit.values import NOW, held
 from tradebot.exits.kind import Input, Measure, Moment
 from tradebot.exits.kinds.signal_decay import SignalDecay
 from tradebot.exits.lists import parse

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import held, instrument
+from tests.kit.values import held, instrument
 from tradebot.exits.kind import Held, Input, Measure, Moment
 from tradebot.exits.kinds.stop_ticks import StopTicks
 from tradebot.exits.kinds.target_ticks import TargetTicks

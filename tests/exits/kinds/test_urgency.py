@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, held, instrument
+from tests.kit.values import NOW, held, instrument
 from tradebot.exits.kind import Held, Measure, Moment
 from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgency_of
 from tradebot.exits.lists import parse

@@ -25,10 +25,11 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults import judge, kept, protection
 from tests.faults.ground import URL
 from tests.faults.stage import Bot, Stage, Verb, set_up
 from tests.faults.wire import Wire
+from tests.kit.judge import account as judge
+from tests.kit.judge import kept, protection
 from tradebot.adapters.alpaca.wire import AlpacaReads
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

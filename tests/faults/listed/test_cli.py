@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.bot import PROGRAM, Bot
-from tests.builders import LIMITS, ask
-from tests.pair import at_once
-from tests.real_money import writes
+from tests.kit.bot.folder import PROGRAM, Bot
+from tests.kit.bot.pair import at_once
+from tests.kit.bot.real_money import writes
+from tests.kit.values import LIMITS, ask
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
 from tradebot.gates.decide import decide

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from commands.evaluate_exits import verb as evaluate_exits
-from tests.bot import Bot
-from tests.real_money import writes
+from tests.kit.bot.folder import Bot
+from tests.kit.bot.real_money import writes
 from tradebot.adapters.state import switch
 from tradebot.app.loading import Options
 from tradebot.app.settings import Loaded, load

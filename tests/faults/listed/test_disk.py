@@ -15,12 +15,12 @@ import pytest
 
 from commands.shared.boundary import bounded
 from commands.shared.evidence.machine import disk_of
-from tests.builders import NOW
 from tests.faults.kills import exits
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user
 from tests.faults.stage import Verb, run
-from tests.judging.samples import at
-from tests.mounts import mounted
+from tests.kit.core.evidence import at
+from tests.kit.fakes.mounts import mounted
+from tests.kit.values import NOW
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca.samples import account_row, reader
-from tests.adapters.wire.scripted import Scripted, Wire
-from tests.bot import PROGRAM, Bot, Said
-from tests.real_money import environment, lines_for, spoken, writes
+from tests.kit.bot.folder import PROGRAM, Bot, Said
+from tests.kit.bot.real_money import environment, lines_for, spoken, writes
+from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.__main__ import main
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 from tradebot.app.keys import load_secrets

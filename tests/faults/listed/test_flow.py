@@ -13,10 +13,10 @@ import pytest
 from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import finish
 from tests.adapters.alpaca.samples import AT_ONCE, QUICK
-from tests.adapters.wire.scripted import Asked, Scripted, Wire
-from tests.bot import Bot
-from tests.builders import DAY, NOW
-from tests.worlds import NAMES, Scene, call
+from tests.kit.bot.folder import Bot
+from tests.kit.core.scene import NAMES, Scene, call
+from tests.kit.fakes.scripted import Asked, Scripted, Wire
+from tests.kit.values import DAY, NOW
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy, printable

@@ -17,10 +17,10 @@ import pytest
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from tests.builders import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, us_sessions
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
-from tests.venues import FakeVenue
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeVenue
+from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.clock import LockStepClock

@@ -17,12 +17,12 @@ from tests.adapters.alpaca.samples import (
     position_row,
     reader,
 )
-from tests.adapters.wire.scripted import Asked, Script, Scripted, Wire
-from tests.bot import Bot
-from tests.builders import NOW, ask, book, desk, quote
-from tests.real_money import writes
-from tests.venues import FakeReader
-from tests.worlds import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.bot.folder import Bot
+from tests.kit.bot.real_money import writes
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.core.venue import FakeReader
+from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
+from tests.kit.values import NOW, ask, book, desk, quote
 from tradebot.adapters.alpaca.bodies import order_body
 from tradebot.adapters.alpaca.models import read_account, read_order, read_position
 from tradebot.adapters.text.activity_words import meaning_of

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import DAY, NOW
+from tests.kit.values import DAY, NOW
 from tradebot.signals.kinds.economic_calendar import KIND, Release
 
 

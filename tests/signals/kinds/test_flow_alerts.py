@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, alert
+from tests.kit.values import NOW, alert
 from tests.signals.source_rows import JUNK, NO_QUOTA, captured, world
 from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.signals.kinds.news import KIND, Category, category_of
 
 

@@ -6,7 +6,7 @@ from statistics import median
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, NOW
+from tests.kit.values import DAY, NOW
 from tradebot.signals.kinds.options_volume import KIND, SESSIONS, OptionsVolumeFacts
 
 ROW = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY
+from tests.kit.values import DAY
 from tradebot.signals.kinds.term_structure import KIND
 
 

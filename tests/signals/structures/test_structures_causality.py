@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiers
 from tests.signals.structures import causality
 from tests.signals.structures.causality import WINDOW, Reader, generated, play, structures_and_swings
 from tests.signals.structures.made import first
+from tests.suite import tiers
 from tradebot.model.series import Series
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.learning.made_trades import outcomes, trade
 from tradebot.auditing.intervals import fewest_sessions
 from tradebot.views.learning.altered import Knob, Other, by_session, proposals

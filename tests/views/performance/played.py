@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
-from tests.builders import VENUE_DAY, cash_movement
+from tests.kit.values import VENUE_DAY, cash_movement
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side

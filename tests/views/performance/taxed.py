@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tests.builders import ACCOUNT, VENUE_DAY, cash_movement, fill
+from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin, OwnedFill

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.views.performance.activity import average_equity, measure, traded_usd
 from tradebot.views.performance.curve import Rates

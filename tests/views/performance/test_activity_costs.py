@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import cash_movement, there
+from tests.kit.values import cash_movement, there
 from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin

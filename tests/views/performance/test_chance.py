@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import Trials
 from tradebot.model.values import replace

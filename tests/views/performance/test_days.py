@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VENUE_DAY, there
+from tests.kit.values import VENUE_DAY, there
 from tradebot.model.bar import Session
 from tradebot.views.performance.days import EVER, Days, MarketTime
 

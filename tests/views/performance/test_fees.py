@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, VENUE_DAY, cash_movement, fill
+from tests.kit.values import NOW, VENUE_DAY, cash_movement, fill
 from tests.model.test_position import histories
 from tests.views.performance.taxed import commission, past
 from tradebot.model.account import CashKind, CashMovement

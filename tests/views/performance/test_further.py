@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import there
 from tests.commands.report.made import account, long_backtest, new_account
+from tests.kit.values import there
 from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 from tradebot.model.values import replace

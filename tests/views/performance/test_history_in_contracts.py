@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import make_intent, make_order
-from tests.builders import CASH, NOW, SESSION, VENUE_DAY, ago
+from tests.kit.rows import make_intent, make_order
+from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago
 from tests.model.test_position import histories
 from tests.views.performance.played import rotated, sessions
 from tests.views.performance.test_fees import fee

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOW, ago, fill
+from tests.kit.values import NOW, ago, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding

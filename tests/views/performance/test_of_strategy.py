@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.builders import cash_movement
+from tests.kit.values import cash_movement
 from tests.views.performance.played import CASH, past, sessions
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.views.performance.activity import Measured, measure
 from tradebot.views.performance.curve import Benchmark, Rates

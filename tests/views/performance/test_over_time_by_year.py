@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import known, rotated, sessions, spy
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured, cost_kinds, measure

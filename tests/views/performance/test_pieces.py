@@ -3,10 +3,10 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.builders import NOW, ago, fill
+from tests.kit.core.scene import Scene
+from tests.kit.values import NOW, ago, fill
 from tests.reconciliation.test_activities import activity, happens, holding
 from tests.views.performance.test_pnl import history, paid
-from tests.worlds import Scene
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Origin, unreported_fill

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import NOW, VENUE_DAY, cash_movement, fill, there
+from tests.kit.values import NOW, VENUE_DAY, cash_movement, fill, there
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from tests.builders import NOW, VENUE_DAY, cash_movement, there
+from tests.kit.values import NOW, VENUE_DAY, cash_movement, there
 from tests.views.performance.played import CASH, known, past, rotated, sessions, spy
 from tradebot.model.position import Origin
 from tradebot.model.values import replace

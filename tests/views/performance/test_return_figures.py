@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.curve import Rates, frame

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tradebot.views.performance.report import Figure
 from tradebot.views.performance.return_figures import (
     A_QUARTER,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import there
+from tests.kit.values import there
 from tests.views.performance.played import past, sessions
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from commands.trades.tax import taxed
-from tests.adapters.samples import make_intent, make_order
-from tests.builders import NOW, VENUE_DAY, ago, fill
+from tests.kit.rows import make_intent, make_order
+from tests.kit.values import NOW, VENUE_DAY, ago, fill
 from tests.views.performance.taxed import past
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.samples import make_intent
-from tests.builders import ago, fill
+from tests.kit.rows import make_intent
+from tests.kit.values import ago, fill
 from tests.views.performance.test_trades import MARKET, past
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

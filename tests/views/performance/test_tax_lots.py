@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import VENUE_DAY, fill, there
+from tests.kit.values import VENUE_DAY, fill, there
 from tests.model.test_position import histories
 from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side

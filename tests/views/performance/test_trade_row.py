@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, VENUE_DAY, ago, fill
+from tests.kit.values import NOW, VENUE_DAY, ago, fill
 from tests.model.test_lifecycle import EXIT, LEG, PAIR, order
 from tests.views.performance.test_trades import past, sent
 from tradebot.model.candidate import Side

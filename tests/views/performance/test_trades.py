@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.samples import make_intent, make_order
-from tests.builders import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill
+from tests.kit.rows import make_intent, make_order
+from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import mirrored, sold
 from tests.reconciliation.test_activities import activity, happens, holding

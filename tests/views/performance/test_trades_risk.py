@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import ago, fill, trade
+from tests.kit.values import ago, fill, trade
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.trade import RestedStop, Trade

@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.policies import CONTROLS, NOISE, SKILL, Control, made, passed, passes
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Study, ratio_of, shipped, study
-from tests import tiers
-from tests.builders import there
+from tests.kit.values import there
+from tests.suite import tiers
 from tests.views.test_parity import day
 from tradebot.model.parity import DayParity
 from tradebot.model.policy_results import PolicyResults, Run, Span, Split, TriedReturns

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import NOW, trade
+from tests.kit.values import NOW, trade
 from tradebot.judging.judgment import Judgment, State
 from tradebot.model.bar import Session, Waiting
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.app.learning.test_environment import plan
-from tests.networks import Signed as Keys
-from tests.networks import constant
+from tests.kit.fakes.networks import Signed as Keys
+from tests.kit.fakes.networks import constant
 from tradebot.app.learning.training.rows import EVERY, Within
 from tradebot.app.learning.walking.judging import Signed, judged_model
 from tradebot.errors import OperatorError

@@ -17,10 +17,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from tests import forked, tiers
-from tests.bot import Said
 from tests.commands.learn.policy.test_walk import CONFIGURATION
 from tests.commands.search.test_search import said_by
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Said
+from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.lock import hold
 from tradebot.adapters.state.policy_results import read_policy_results

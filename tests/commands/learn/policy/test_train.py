@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot import Said, typed
+from tests.kit.bot.folder import Said, typed
 from tradebot.app.learning.training import torched, training
 from tradebot.errors import ExitCode
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.support.policies import Study, study
-from tests import tiers
 from tests.commands.shared.test_schema import said
+from tests.suite import tiers
 from tradebot.adapters.models.folder import FILES, LARGEST
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key

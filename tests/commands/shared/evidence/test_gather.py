@@ -13,9 +13,9 @@ import pytest
 
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
-from tests.bot import Bot, made, second_session
-from tests.builders import DAY, NOW, SESSION, SHIPPED, ago
-from tests.judging.samples import note
+from tests.kit.bot.folder import Bot, made, second_session
+from tests.kit.core.evidence import note
+from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.serving import write_serving
 from tradebot.adapters.state.state_folder import EVENTS

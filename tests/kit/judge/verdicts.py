@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tests.faults import judge, lies, pairs
+from tests.faults import lies
 from tests.faults.ground import Day, Span
 from tests.faults.venue import AT
+from tests.kit.judge import account as judge
+from tests.kit.judge import pairs
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import parse_time

@@ -2,8 +2,8 @@
 
 import os
 
-from tests.bot import Said
-from tests.forked import start
+from tests.kit.bot.folder import Said
+from tests.kit.bot.forked import start
 
 PATIENCE_S = 120
 

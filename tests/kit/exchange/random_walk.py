@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tests.exchange.pit import Bars
+from tests.kit.exchange.pit import Bars
 from tradebot.exchange.chance import stream
 from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.sessions import Calendar, session_of

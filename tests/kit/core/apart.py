@@ -8,10 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from tests.builders import CASH, EXITS, LIMITS, NOW, SESSION
-from tests.made_up import MadeUpVenue
-from tests.venues import LOST, REJECTED, FakeVenue, Wanting
-from tests.worlds import Scene, call, evaluate_exits, trade_once
+from tests.kit.core.made_up import MadeUpVenue
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
+from tests.kit.core.venue import LOST, REJECTED, FakeVenue, Wanting
+from tests.kit.values import CASH, EXITS, LIMITS, NOW, SESSION
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.cycle import flatten
 from tradebot.exits.lists import Exits, parse

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.exchange.worlds import Answer, World, open_world
+from tests.kit.exchange.app import Answer, World, open_world
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.instruments import Instrument
 from tradebot.exchange.market.spec import CLOSE, FillSpec, MarketSpec

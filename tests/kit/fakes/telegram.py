@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.receiver import receiving, says
+from tests.kit.fakes.receiver import receiving, says
 
 TOKEN = "4217000042:" + "AAchat-token_of-tests" * 2
 ANN = 7001

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from tests.shares import listed
+from tests.kit.shares import listed
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions

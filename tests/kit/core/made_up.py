@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.venues import REJECTED, FakeVenue
+from tests.kit.core.venue import REJECTED, FakeVenue
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
-from tests.builders import NOW
+from tests.kit.values import NOW
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped
 from tradebot.model.bar import Quote

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.builders import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
-from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
+from tests.kit.core.venue import FakeFlow, FakeVenue, FixedStrategy, NoBars
+from tests.kit.values import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
 from tradebot import cycle
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -150,6 +150,6 @@ def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord
 
 def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:
     """Return an entry of a given strength (0..1); sells carry a negative score."""
-    from tests.builders import candidate
+    from tests.kit.values import candidate
 
     return candidate(symbol, side, score=score)

@@ -20,7 +20,7 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
 from tradebot.exchange.server import Application, build_application
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 SYMBOLS = ("AAPL", "SPY", "ZAAC")
 """Two liquid names and a made-up one that misses minutes."""
 KEYS = {

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
-from tests.accepting import accept
-from tests.bot import EASY
-from tests.mounts import table
+from tests.kit.bot.accepting import accept
+from tests.kit.bot.folder import EASY
+from tests.kit.fakes.mounts import table
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch

@@ -16,7 +16,7 @@ import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.exchange.worlds import KEYS
+from tests.kit.exchange.app import KEYS
 from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faces.flow import FlowLimits

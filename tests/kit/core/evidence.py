@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.builders import DAY, NOW, SESSION, SHIPPED, ago
+from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
 from tradebot.judging.evidence import Evidence, Past
 from tradebot.judging.models import ModelSeen, ModelsSeen

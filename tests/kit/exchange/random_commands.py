@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.exchange.worlds import KEYS, World
+from tests.kit.exchange.app import KEYS, World
 from tradebot.exchange.chance import stream
 from tradebot.exchange.engine.orders import Order
 

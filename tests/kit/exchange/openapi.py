@@ -22,10 +22,10 @@ from uuid import UUID
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from tests.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
-from tests.exchange.worlds import Answer, World
+from tests.kit.exchange.app import Answer, World
+from tests.kit.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
 
-FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "alpaca"
+FOLDER = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "alpaca"
 TRADING_FILE = FOLDER / "trading-api.openapi.json"
 DATA_FILE = FOLDER / "market-data-api.openapi.json"
 ERROR_STATUSES = (400, 401, 403, 404, 405, 422, 429)
@@ -235,7 +235,7 @@ class Session:
     def __init__(self, world: World, api: Api, seed: int) -> None:
         self.world = world
         self.api = api
-        self.chance = random.Random(seed)  # noqa: S311 -- replayable on purpose
+        self.chance = random.Random(seed)
         self.seen: Counter[tuple[str, str, int]] = Counter()
 
     def ask(self, method: str, target: str, body: object = None) -> Answer:

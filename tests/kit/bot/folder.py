@@ -19,8 +19,8 @@ from unittest.mock import patch
 import pytest
 import requests
 
-from tests import forked
-from tests.accepting import configure
+from tests.kit.bot import forked
+from tests.kit.bot.accepting import configure
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.private_files import TOKEN_FILE

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.calendars import know_once
+from tests.suite.calendars import know_once
 from tradebot.exchange import process
 from tradebot.exchange.faces.trading_json import calendar_json
 from tradebot.exchange.market.sessions import build_calendar, full_calendar
@@ -82,11 +82,11 @@ class Nursery:
             if self._control is None:
                 self._control, theirs = socket.socketpair()
                 with theirs:
-                    command, root = [sys.executable, "-m", "tests.nursery"], Path(__file__).resolve().parents[1]
+                    command = [sys.executable, "-m", "tests.kit.exchange.nursery"]
                     self._process = subprocess.Popen(
                         command,
                         stdin=theirs.fileno(),
-                        cwd=root,
+                        cwd=Path(__file__).resolve().parents[3],
                         env={**os.environ, **_ONE_THREAD},
                         start_new_session=True,
                     )

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.gaps import Event, Gap, Lot, Lots
+from tests.kit.judge.gaps import Event, Gap, Lot, Lots
 from tradebot.adapters.state import state_folder
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.state import read_market

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tests.exchange.pit import Bars
+from tests.kit.exchange.pit import Bars
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import USUAL, Fill, Order, OrderRequest

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.bot import Bot, discard, made, second_session
-from tests.nursery import Nursery, starting_with, without_nursery
-from tests.timer import Timer
+from tests.kit.bot.folder import Bot, discard, made, second_session
+from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
+from tests.kit.fakes.timer import Timer
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import flocks, lock, resources, switch
