@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conformance.roads import URL, Http, Road, Socket
+from tests.conformance.roads import Http, Road, Socket
 from tests.elsewhere import place
 from tests.elsewhere.door import door as elsewhere
 from tests.elsewhere.door import with_brackets
+from tests.kit.exchange.wire import URL
 from tests.kit.values import SHIPPED
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.venues import Access, Door, door_to

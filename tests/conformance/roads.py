@@ -8,10 +8,9 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import pytest
-import urllib3
 
-from tests.faults.cable import PORT, is_change, lay_cable
-from tests.faults.wire import Whole, Wire
+from tests.kit.exchange.cable import PORT, is_change, lay_cable
+from tests.kit.exchange.wire import Whole, Wire, lead
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, RESET
@@ -19,8 +18,6 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.model.values import replace
 
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
-URL = f"http://127.0.0.1:{PORT}"
-"""Never opened: what is sent there goes over the road."""
 
 
 def truth(body: Any) -> Any:
@@ -87,14 +84,7 @@ class Http(Road):
         self._wire = Wire()
 
     def lay(self, patch: pytest.MonkeyPatch) -> None:
-        far = urllib3.HTTPConnectionPool.urlopen
-
-        def urlopen(pool: urllib3.HTTPConnectionPool, method: str, url: str, *rest: Any, **named: Any) -> Any:
-            if f"{pool.scheme}://{pool.host}:{pool.port}" != URL:
-                return far(pool, method, url, *rest, **named)
-            return self._urlopen(method, url, *rest, **named)
-
-        patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+        lead(patch, self._urlopen)
 
     def connect(self, exchange: Exchange) -> None:
         self._wire.connect(exchange, lambda method, path, body: self.sent.append((method, path)))

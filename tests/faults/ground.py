@@ -25,8 +25,8 @@ from commands.trade_once import verb as trade_once
 from tests.faults import auctioned, lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.venue import AT
-from tests.faults.wire import Wire, lay
 from tests.kit.bot.accepting import accept
+from tests.kit.exchange.wire import URL, Wire, lay
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -67,8 +67,6 @@ NARROW = CONFIGURATION.replace(
 """Room for one of the two symbols: both are of one sector."""
 NARROW_USD = Decimal(CASH) * Decimal("0.031")
 """The narrow limit, and what the prices of a day may add to it."""
-URL = "http://127.0.0.1:9"
-"""Never opened: what is sent there goes through the wire."""
 FAULTS = "/exchange/v1/faults"
 ERRED, KILLED = 70, -9
 """How a run ends whose verb raised what no verb may raise, and one that was killed."""

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults.cable import PORT, Cable
 from tests.kit.bot.accepting import accept
+from tests.kit.exchange.cable import PORT, Cable
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from ib_async.connection import Connection
 
-from tests.faults.cable import Cable, is_change
 from tests.faults.pit import ERRED, Day, Verb
+from tests.kit.exchange.cable import Cable, is_change
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.exchange.faces.tws.wire import Frames
 

@@ -8,10 +8,10 @@ import pytest
 from commands.reconcile import verb as reconcile
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
-from tests.faults.cable import lay_cable
 from tests.faults.failpoints import AT_IBKR
 from tests.faults.pit import KILLED, Day, Pit, compares
 from tests.faults.pit_lies import LIES
+from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode

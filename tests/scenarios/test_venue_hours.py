@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cable import lay_cable
 from tests.faults.pit import LEFT, Day, Pit, compares, exits, wants
+from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.state.events import last_events
 from tradebot.app.wiring import App
 from tradebot.model.event import EventKind

@@ -1,31 +1,26 @@
 """Two roads to one exchange: through its API, answered in this process, and straight to its engine."""
 
-import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
-from urllib.parse import urlsplit
 
-import urllib3
+import pytest
 from msgspec import Struct
 
 from tests.kit.exchange.app import World
+from tests.kit.exchange.wire import URL, lead
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.alpaca import wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.adapters.flow import unusual_whales
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.wire.http import Bounds
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
 from tradebot.exchange.times import to_datetime
@@ -46,21 +41,8 @@ class Stub(Struct, frozen=True):
         return ()
 
 
-URL = "http://127.0.0.1:1"
 ANSWERED = frozenset({"created", "request", "ticked"})
 """Lines of the log that say what was asked of an exchange."""
-
-
-class _InProcess:
-    """Connections that end in an application of this process."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.HTTPResponse:
-        parts = urlsplit(url)
-        answer = self._world.ask(method, f"{parts.path}?{parts.query}", body or b"", headers)
-        return urllib3.HTTPResponse(io.BytesIO(answer.body), answer.headers, answer.status, preload_content=False)
 
 
 class Road:
@@ -86,13 +68,10 @@ class Road:
 
 @contextmanager
 def road_to(world: World, folder: Path) -> Iterator[Road]:
-    """Let every connection that is made within the block end in a world, and yield the adapters for it."""
+    """Let requests of the block end in a world, and yield the adapters for it."""
 
-    def connections(bounds: Bounds) -> _InProcess:
-        return _InProcess(world)
-
-    flow = patch.object(unusual_whales, "UnhurriedSession", connections)
-    with patch.object(wire, "BoundedSession", connections), flow:
+    with pytest.MonkeyPatch.context() as patch:
+        lead(patch, world.send)
         yield Road(world, folder)
 
 

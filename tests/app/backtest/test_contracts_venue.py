@@ -14,8 +14,8 @@ from commands.backtest.playing import result_of
 from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
 from tests.app.backtest.minutes import generated, lines_of, opened_from, written
 from tests.app.backtest.roads import Stub
-from tests.faults.cable import PORT, lay_cable
 from tests.faults.pit import INDEXES
+from tests.kit.exchange.cable import PORT, lay_cable
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience

@@ -18,16 +18,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-import urllib3
 
 from commands import flatten
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults.ground import URL
 from tests.faults.stage import Bot, Stage, Verb, set_up
-from tests.faults.wire import Wire
+from tests.kit.exchange.wire import URL, Wire, lead
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, protection
 from tradebot.adapters.alpaca.wire import AlpacaReads
@@ -254,19 +252,10 @@ class Near(Stage):
         """Open the exchange, and lead every request to its address there."""
         self._open = open_exchange(self.exchange)
         self._wire = wire = Wire()
-        far = urllib3.HTTPConnectionPool.urlopen
         own = [*ControlFace(self._open, "near", lambda: None).routes(), *FaultFace(self._open).routes()]
         wire.connect(self._open, lambda method, path, body: None, own=own)
-
-        def urlopen(
-            pool: urllib3.HTTPConnectionPool, method: str, url: str, body: Any = None, *rest: Any, **named: Any
-        ) -> Any:
-            if f"{pool.scheme}://{pool.host}:{pool.port}" != URL:
-                return far(pool, method, url, body, *rest, **named)
-            return wire.send(method, url, body.encode() if isinstance(body, str) else body, *rest, **named)
-
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
+        lead(self._patch, wire.send)
         return URL
 
     def close(self) -> None:

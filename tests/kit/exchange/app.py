@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
+import urllib3
 
+from tests.kit.exchange.wire import Call, Whole, scope_of
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
@@ -32,6 +33,7 @@ FAULTS = "/exchange/v1/faults"
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=2, start=date(2025, 3, 3))
 
 
+_T = TypeVar("_T")
 PATIENCE_S = 0.3
 """Seconds after which a client leaves that is still being answered."""
 
@@ -63,6 +65,12 @@ class World:
     def ask(self, method: str, target: str, body: object = None, headers: Mapping[str, str] = KEYS) -> Answer:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return ask(self._application, method, target, raw, headers)
+
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_: object
+    ) -> urllib3.BaseHTTPResponse | Whole:
+        """Carry a request as the client library would, to be led here by a wire."""
+        return together([_called(self._application, method, url, body or b"", headers)])[0].response(method)
 
     def ask_at_once(self, requests: list[tuple[str, str, object]], headers: Mapping[str, str] = KEYS) -> list[Answer]:
         """Send requests that arrive in one turn of the loop."""
@@ -129,34 +137,14 @@ def ask(app: Application, method: str, target: str, body: bytes, headers: Mappin
 
 
 async def asked(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    sent: list[Any] = []
-    url = urlsplit(target)
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": unquote(url.path),
-        "raw_path": url.path.encode(),
-        "root_path": "",
-        "query_string": url.query.encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-    }
+    return Answer(*(await _called(app, method, target, body, headers)).answer())
 
-    bodies = [body]
 
-    async def receive() -> dict[str, Any]:
-        if bodies:
-            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
-        # Whoever is still being answered then is answered without an end.
-        await asyncio.sleep(PATIENCE_S)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    start, *rest = sent
-    names = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], names, b"".join(part.get("body", b"") for part in rest))
+async def _called(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Call:
+    # Whoever is still being answered then is answered without an end.
+    call = Call(body, PATIENCE_S)
+    await app(scope_of(method, target, headers), call.receive, call.send)
+    return call
 
 
 @cache
@@ -167,8 +155,8 @@ def loop() -> asyncio.AbstractEventLoop:
     return made
 
 
-def together(requests: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    async def gathered() -> list[Answer]:
+def together(requests: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    async def gathered() -> list[_T]:
         return await asyncio.wait_for(asyncio.gather(*requests), 30)
 
     return loop().run_until_complete(gathered())

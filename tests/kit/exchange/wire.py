@@ -1,4 +1,4 @@
-"""The wire of a schedule: requests reach an exchange's faces in this very process, and no socket is opened.
+"""Carry HTTP requests to an exchange in this process: the library's transport is patched, and no socket is opened.
 
 What a socket would do is said in the client library's own words: a connection that ends without an answer, a read that
 times out, a body that stops before its length. Whole sockets are met by the campaigns of kills, stops and typed verbs.
@@ -9,8 +9,10 @@ import io
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import urllib3
 import yaml
 from starlette.types import ASGIApp, Message, Scope
@@ -27,6 +29,11 @@ from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
 
+URL = "http://127.0.0.1:9"
+"""Never opened: what is sent there goes through a wire."""
+
+Send = Callable[..., Any]
+"""Takes what the library's own `urlopen` takes, and returns what that returns."""
 Change = Callable[[str, str, str], None]
 """Is told of a request that changes something, before it arrives: method, path, and its body or its query."""
 Lifted = Callable[[], AbstractContextManager[None]]
@@ -58,20 +65,20 @@ class Wire:
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
     def send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_: object
+        self, method: str, url: str, body: str | bytes | None, headers: Mapping[str, str], **_: object
     ) -> "urllib3.BaseHTTPResponse | Whole":
         """Send one request, as the library's own connections do; raises what they raise where no answer comes."""
-        told = _Told(body or b"")
+        call = Call(body or b"")
         with self._lifted():
             if method != "GET":
                 parts = urlsplit(url)
-                self._change(method, parts.path, told.body or parts.query)
-            self._drive(self._app(_scope(method, url, headers), told.receive, told.send))
-        if not told.sent and told.waited:
+                self._change(method, parts.path, call.body.decode() or parts.query)
+            self._drive(self._app(scope_of(method, url, headers), call.receive, call.send))
+        if not call.sent and call.waited:
             raise urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("exchange"), url, "silence")
-        if not told.sent:
+        if not call.sent:
             raise urllib3.exceptions.ProtocolError("closed")
-        return told.response(method)
+        return call.response(method)
 
     def _drive(self, call: Awaitable[None]) -> None:
         """Run an application to its end; only a fault that waits needs a loop."""
@@ -114,22 +121,28 @@ class Whole:
     read, reason = read1, ""
 
 
-class _Told:
-    """Both ends of one request: what the application is given, and what it gives."""
+class Call:
+    """Both ends of one request: what the application is given, and what it gives.
 
-    def __init__(self, body: bytes) -> None:
-        self.body = body.decode()
-        self._body: bytes | None = body
+    A client that is still being answered leaves after `patience_s`.
+    """
+
+    def __init__(self, body: str | bytes, patience_s: float = 0) -> None:
+        self.body = body.encode() if isinstance(body, str) else body
+        self._patience_s = patience_s
+        self._begun = False
         self.sent: list[Message] = []
         self.waited = False
 
     async def receive(self) -> Message:
         """Give the body, and then no more: a client that waited has left by then."""
-        if self._body is None:
+        if self._begun:
             self.waited = True
+            if self._patience_s:
+                await asyncio.sleep(self._patience_s)
             return {"type": "http.disconnect"}
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+        self._begun = True
+        return {"type": "http.request", "body": self.body, "more_body": False}
 
     async def send(self, message: Message) -> None:
         """Take a part of the answer in."""
@@ -137,23 +150,28 @@ class _Told:
 
     def response(self, method: str) -> urllib3.BaseHTTPResponse | Whole:
         """Return the answer as the library has it; reading a body that is shorter than promised fails."""
-        start, *parts = self.sent
-        headers = urllib3.HTTPHeaderDict({name.decode(): value.decode() for name, value in start["headers"]})
-        body = b"".join(part.get("body", b"") for part in parts)
+        status, named, body = self.answer()
+        headers = urllib3.HTTPHeaderDict(named)
         if headers.get("content-length") == str(len(body)) and "content-encoding" not in headers:
-            return Whole(start["status"], headers, body)
-        return urllib3.HTTPResponse(
-            io.BytesIO(body), headers, start["status"], preload_content=False, request_method=method
-        )
+            return Whole(status, headers, body)
+        return urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False, request_method=method)
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Return the status, the headers and the body of the answer."""
+        start, *parts = self.sent
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return start["status"], headers, b"".join(part.get("body", b"") for part in parts)
 
 
-def _scope(method: str, url: str, headers: Mapping[str, str]) -> Scope:
+def scope_of(method: str, url: str, headers: Mapping[str, str]) -> Scope:
+    """Return what an application is told of a request first."""
     parts = urlsplit(url)
     return {
         "type": "http",
         "method": method,
         "path": unquote(parts.path),
         "raw_path": parts.path.encode(),
+        "root_path": "",
         "query_string": parts.query.encode(),
         "headers": [(name.lower().encode(), str(value).encode()) for name, value in headers.items()],
     }
@@ -163,6 +181,19 @@ class _QuickLoader(yaml.CSafeLoader):
     """Reads scripts of faults as the exchange does, with the C library's own parser."""
 
     yaml_implicit_resolvers = yamltext._Loader.yaml_implicit_resolvers
+
+
+def lead(patch: pytest.MonkeyPatch, send: Send, address: str = URL) -> None:
+    """Let `send` carry each request of this process for an address; others go their own way."""
+    far = urllib3.HTTPConnectionPool.urlopen
+
+    def urlopen(
+        pool: urllib3.HTTPConnectionPool, method: str, url: str, body: Any = None, *rest: Any, **named: Any
+    ) -> Any:
+        is_there = f"{pool.scheme}://{pool.host}:{pool.port}" == address
+        return send(method, url, body, *rest, **named) if is_there else far(pool, method, url, body, *rest, **named)
+
+    patch.setattr(urllib3.HTTPConnectionPool, "urlopen", urlopen)
 
 
 def lay() -> Wire:
