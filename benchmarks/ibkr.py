@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tests.adapters.ibkr.gateway import Desk, Message, Scripted, intent
+from tests.adapters.ibkr.gateway import Connection, Message, ScriptedGateway, intent
 from tests.adapters.ibkr.test_orders import said
 from tradebot.adapters.ibkr.ears import Ticks
 from tradebot.adapters.ibkr.link import Line, Patience
@@ -22,7 +22,7 @@ BOUND_MS, BOUND_SHARE, PAUSE_S = 20.0, 0.05, 0.03
 BID, ASK, LAST = 1, 2, 4
 
 
-def orders(gateway: Scripted, one: Desk, arrived: list[float]) -> Figure:
+def orders(gateway: ScriptedGateway, one: Connection, arrived: list[float]) -> Figure:
     """Send orders one by one, thirty a second."""
     one.reader.listings(["ESZ6"])
     took = []
@@ -48,7 +48,7 @@ async def _follow(line: Line) -> list[int]:
     return numbers
 
 
-def quotes(gateway: Scripted, one: Desk) -> Figure:
+def quotes(gateway: ScriptedGateway, one: Connection) -> Figure:
     """Let prices stream, and weigh the thread that hears them."""
     link = one.venue.link
     numbers, shares = link.read(_follow), []
@@ -74,8 +74,8 @@ def main() -> None:
             arrived.append(time.perf_counter())
         return list(refused(fields))
 
-    gateway = Scripted(answer)
-    one = Desk(gateway.port, patience=Patience())
+    gateway = ScriptedGateway(answer)
+    one = Connection(gateway.port, patience=Patience())
     show("Interactive Brokers", [orders(gateway, one, arrived), quotes(gateway, one)])
     one.close()
     gateway.close()

@@ -83,7 +83,7 @@ class Broker:
         return VenueClock(now, current is not None, ahead.open, (current or ahead).close)
 
 
-class Desk:
+class CalendarBooks:
     """The ledger and the events of one bot."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ def test_stored_calendar_is_the_brokers_and_each_difference_is_an_event(
 ) -> None:
     changes = {COMING[place].date: change(COMING[place]) for place, change in changed.items()}
     changes |= {SATURDAY.date: SATURDAY} if saturday else {}
-    desk, broker, usual = Desk(), Broker(changes), Broker({})
+    desk, broker, usual = CalendarBooks(), Broker(changes), Broker({})
     assert desk.asks(broker) == ["calendar_changed"] * len(changes)
     assert list(desk.stored().values()) == list(broker(TODAY.date, COMING[-1].date))
     assert {day for day in (*desk.stored(), SATURDAY.date) if difference(desk.ledger, day)} == changes.keys()
@@ -125,7 +125,7 @@ def test_stored_calendar_is_the_brokers_and_each_difference_is_an_event(
 
 
 def test_event_of_a_difference_names_both_hours_and_the_consequence() -> None:
-    desk = Desk()
+    desk = CalendarBooks()
     desk.asks(Broker({TODAY.date: replace(TODAY, close=TODAY.close + HOUR)}))
     (event,) = desk.events.emitted
     assert event.details["message"] == (
@@ -138,24 +138,24 @@ def test_event_of_a_difference_names_both_hours_and_the_consequence() -> None:
 def test_session_is_dropped_only_if_the_brokers_clock_agrees() -> None:
     called_off = Broker({TODAY.date: None})
     for clock, kept in ((Broker({}).clock(MORNING), True), (called_off.clock(MORNING), False)):
-        desk = Desk()
+        desk = CalendarBooks()
         assert desk.asks(called_off, clock=clock) == ["calendar_changed"]
         assert (TODAY.date in desk.stored()) is kept, "a list that forgets must not take the slots of exits away"
         assert difference(desk.ledger, TODAY.date).startswith("the broker's calendar has no session")
-    later = Desk()
+    later = CalendarBooks()
     later.asks(Broker({COMING[5].date: None}))
     assert COMING[5].date in later.stored(), "the clock says nothing of days that far ahead"
 
 
 def test_past_session_is_never_changed() -> None:
-    desk, after = Desk(), TODAY.close + 2 * HOUR
+    desk, after = CalendarBooks(), TODAY.close + 2 * HOUR
     assert desk.asks(Broker({TODAY.date: replace(TODAY, close=TODAY.close + HOUR)}), after) == []
     assert desk.asks(Broker({TODAY.date: None}), after) == []
     assert desk.stored()[TODAY.date] == TODAY
 
 
 def test_empty_calendar_of_the_broker_is_ignored() -> None:
-    desk, usual = Desk(), Broker({})
+    desk, usual = CalendarBooks(), Broker({})
     with pytest.raises(TemporaryError, match="lists no session from 2026-11-16"):
         ask(desk.ledger, ALPACA, lambda first, last, name: [], usual.clock(MORNING), desk.events, "test")
     assert list(desk.stored().values()) == COMING
@@ -163,7 +163,7 @@ def test_empty_calendar_of_the_broker_is_ignored() -> None:
 
 
 def test_calendar_near_its_end_is_reported_once_a_day_with_the_days_left() -> None:
-    desk, ends = Desk(), COMING[10]
+    desk, ends = CalendarBooks(), COMING[10]
     broker = Broker({}, until=ends.date)
     assert desk.asks(broker, clock=Broker({}).clock(MORNING)) == ["calendar_ends"]
     assert desk.events.emitted[0].details["message"] == "it ends on 2026-12-01, in 15 days: tradebot schedule check"
@@ -176,7 +176,7 @@ def test_calendar_near_its_end_is_reported_once_a_day_with_the_days_left() -> No
 
 
 def test_calendar_is_extended_early_and_keeps_the_brokers_changes() -> None:
-    desk, longer = Desk(), replace(COMING[40], close=COMING[40].close + HOUR)
+    desk, longer = CalendarBooks(), replace(COMING[40], close=COMING[40].close + HOUR)
     longer_broker = Broker({longer.date: longer})
     desk.asks(longer_broker)
     later = MORNING + AHEAD - LEAST + timedelta(days=10)

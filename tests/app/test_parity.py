@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.backtest.three_ways import FAST, Day
+from tests.backtest.three_ways import FAST, PlayedDay
 from tests.kit.bot.folder import typed
 from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
@@ -35,8 +35,8 @@ SCRIPTS = (
 TOLD = drawn("scripts", [], SCRIPTS, 2)
 
 
-def day() -> Day:
-    return Day(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
+def day() -> PlayedDay:
+    return PlayedDay(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
 
 
 def served(script: str, folder: Path, capture: pytest.CaptureFixture[str]) -> DayParity:
@@ -85,7 +85,7 @@ PASSES = ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile")
 def test_what_a_person_does_in_between_is_played_when_it_happened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = Day(EVERY_TEN, day().market)
+    one = PlayedDay(EVERY_TEN, day().market)
     place = ("--state-dir", str(tmp_path / "state"))
     between = {2: ("evaluate-exits", "--force-slot"), 3: ("halt",), 5: ("flatten", "MSFT", "--confirm", "MSFT")}
     with one.in_force(tmp_path):
@@ -109,7 +109,7 @@ def test_what_a_person_does_in_between_is_played_when_it_happened(
 
 @pytest.mark.campaign
 def test_later_session_begins_as_the_one_before_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = Day(FLOW, ("--sessions", "3", "--start", "2025-03-03", "--seed", "6", "--minutes", "80"))
+    one = PlayedDay(FLOW, ("--sessions", "3", "--start", "2025-03-03", "--seed", "6", "--minutes", "80"))
     one.by_demo(tmp_path, capsys)
     found = one.beside(tmp_path)
     assert (found.differences, found.passes > 20) == ((), True)

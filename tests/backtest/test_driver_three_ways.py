@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.backtest.drawn import Whims
-from tests.backtest.three_ways import Day, Way
+from tests.backtest.three_ways import PlayedDay, Way
 from tests.suite.tiers import drawn, in_campaigns
 from tradebot.exchange.market.spec import MODELS
 from tradebot.model.values import replace
@@ -36,7 +36,7 @@ DAYS = drawn("days", [0], range(20), 6)
 pytestmark = pytest.mark.sampled
 
 
-def drawn_day(number: int, model: str | None = None) -> Day:
+def drawn_day(number: int, model: str | None = None) -> PlayedDay:
     """Return the day with a number; one of a fill model has each way to protect a position in turn."""
     chance = random.Random(number)  # noqa: S311
     traders = Whims(chance.randrange(1000), 0.6, chance.choice(CLOCKS), chance.random() < 0.4)
@@ -51,7 +51,7 @@ def drawn_day(number: int, model: str | None = None) -> Day:
         entries=chance.choice(ENTRIES),
     )
     market = ("--sessions", "1", "--start", "2025-03-03", "--seed", str(chance.randrange(50)))
-    return Day(configuration, market, [traders])
+    return PlayedDay(configuration, market, [traders])
 
 
 def without_decisions(way: Way) -> Way:
@@ -98,7 +98,7 @@ timetable:
 
 
 def test_day_of_flow_is_the_same_in_backtest_demo_and_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    day = Day(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
+    day = PlayedDay(FLOW, ("--sessions", "1", "--start", "2025-03-03", "--seed", "5"))
     demo = day.by_demo(tmp_path / "demo", capsys)
     assert demo.fills, "nothing was traded"
     assert day.by_backtest(tmp_path / "demo") == demo

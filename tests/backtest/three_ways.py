@@ -66,7 +66,7 @@ class Way(Struct, frozen=True):
     flow: object
 
 
-class Day(Struct, frozen=True):
+class PlayedDay(Struct, frozen=True):
     """A day to play: a configuration, the options of `init` and `demo` that say which market, and who trades.
 
     Without strategies of its own it is traded by those that are configured, with the flow that they need.

@@ -65,7 +65,7 @@ def test_the_usual_answers_are_no_looser_than_what_is_shipped() -> None:
         assert getattr(usual, name) == getattr(shipped, name)
 
 
-class Scripted(Terminal):
+class TypedTerminal(Terminal):
     """Types these lines, and keeps what it was asked."""
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -86,11 +86,11 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_enter_takes_what_stands_in_brackets(alone: Path) -> None:
-    assert asked(Scripted([""] * 6), alone) == Answers()
+    assert asked(TypedTerminal([""] * 6), alone) == Answers()
 
 
 def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    script = Scripted(
+    script = TypedTerminal(
         [
             *("3", "2", "sandbox"),
             *("0", "21", "A!", "²", "aapl msft,ZZZZ"),
@@ -125,15 +125,15 @@ def test_paper_is_taken_with_keys_and_a_mode_of_the_environment_counts(
 ) -> None:
     for name in ("ALPACA_KEY", "ALPACA_SECRET", "UW_API_KEY"):
         monkeypatch.setenv(name, "k" * 30)
-    assert asked(Scripted(["2", *[""] * 5]), alone).mode == "paper"
+    assert asked(TypedTerminal(["2", *[""] * 5]), alone).mode == "paper"
     monkeypatch.setenv("TRADING_MODE", "paper")
-    assert asked(Scripted(["1", "2", *[""] * 5]), alone).mode == "paper"
+    assert asked(TypedTerminal(["1", "2", *[""] * 5]), alone).mode == "paper"
     assert "TRADING_MODE says paper" in capsys.readouterr().err
 
 
 def test_endless_wrong_answers_end_the_wizard(alone: Path) -> None:
     with pytest.raises(OperatorError, match="nothing was made"):
-        asked(Scripted(["x"] * 20), alone)
+        asked(TypedTerminal(["x"] * 20), alone)
 
 
 @pytest.mark.parametrize(

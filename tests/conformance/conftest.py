@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.played import VENUES, Desk, Played, playing
+from tests.conformance.played import VENUES, Played, VenueAccount, playing
 
 
 @pytest.fixture(scope="module", params=VENUES)
@@ -14,7 +14,7 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def desk(played: Played) -> Iterator[Desk]:
+def desk(played: Played) -> Iterator[VenueAccount]:
     yield played.desk()
     played.road.calm()
     played.control("DELETE", "/exchange/v1/faults")

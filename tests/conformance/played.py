@@ -50,7 +50,7 @@ FUTURES, MICROS = futures_venue(FUTURES_START, 40, ("MES",)), ("MESZ6", "MESH7")
 UNLISTED, UNTRADED, UNKNOWN_ID = "NO SUCH", "QZQZQ", "77777777-7777-4777-8777-777777777777"
 
 
-class Venue(NamedTuple):
+class PlayedVenue(NamedTuple):
     """How to play one venue: the way to it, its market, the names of an account's keys, and packages to be found.
 
     A request sent `latest_s` seconds ago may still arrive there. If it has a `word_for_new`, it tells an order that it
@@ -77,7 +77,7 @@ class Venue(NamedTuple):
 
 
 VENUES = {
-    "alpaca": Venue(
+    "alpaca": PlayedVenue(
         lambda: door_to("alpaca"),
         MarketSpec(
             start=START,
@@ -88,19 +88,19 @@ VENUES = {
         ),
         ("alpaca_key", "alpaca_secret"),
     ),
-    "elsewhere": Venue(
+    "elsewhere": PlayedVenue(
         elsewhere,
         place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01"))),
         ("elsewhere_key",),
         place.SITE,
     ),
-    "brackets": Venue(
+    "brackets": PlayedVenue(
         with_brackets,
         place.market(START, sessions=40, fill=NEXT_BAR._replace(volume_share=Decimal("0.01")), brackets=True),
         ("elsewhere_key",),
         place.SITE,
     ),
-    "kraken": Venue(
+    "kraken": PlayedVenue(
         lambda: door_to("kraken_futures"),
         MarketSpec(
             start=START,
@@ -115,7 +115,7 @@ VENUES = {
         rest=False,
         fields={"limit_price": "limitPrice", "cash": "balanceValue", "equity": "portfolioValue"},
     ),
-    "ibkr": Venue(
+    "ibkr": PlayedVenue(
         lambda: door_to("ibkr"),
         MarketSpec(
             start=FUTURES_START,
@@ -138,7 +138,7 @@ VENUES = {
 class Played:
     """One venue's exchange; its time only ever goes forward, and each test has an account of its own."""
 
-    def __init__(self, venue: Venue, folder: Path, road: Road) -> None:
+    def __init__(self, venue: PlayedVenue, folder: Path, road: Road) -> None:
         create(folder, venue.market)
         self.door, self.venue, self.road = venue.door(), venue, road
         self.can = self.door.capabilities
@@ -169,11 +169,11 @@ class Played:
         """Let so much time pass."""
         self.tick(seconds=time.total_seconds())
 
-    def desk(self) -> "Desk":
+    def desk(self) -> "VenueAccount":
         """Open an account amid a session of which hours are left."""
         name = self.road.account(f"test-{next(self._names)}")
         opened = self.control("POST", *self.road.opening(name, CASH))
-        desk = Desk(self, name, opened["account_number"])
+        desk = VenueAccount(self, name, opened["account_number"])
         clock = desk.reader.clock()
         if not clock.is_open or clock.next_close - clock.now < HOURS_LEFT:
             self.tick(**({"seconds": HOURS_LEFT.seconds} if self.can.day.never_ends else {"to": "next_open"}))
@@ -188,7 +188,7 @@ class Played:
         return Access(SHIPPED, dict.fromkeys(self.venue.keys, name), URL, ports=self.road.ports, **listeners)
 
 
-class Desk:
+class VenueAccount:
     """One account at the venue, asked through its ports; what became of it is asked of the exchange's log."""
 
     def __init__(self, played: Played, name: str, number: str) -> None:
@@ -312,7 +312,7 @@ def made(reply: Reply) -> Order:
 
 
 @contextmanager
-def playing(venue: Venue, folder: Path) -> Iterator[Played]:
+def playing(venue: PlayedVenue, folder: Path) -> Iterator[Played]:
     """Play a venue for as long as the block runs: requests to it go to its exchange in place of a socket."""
     with pytest.MonkeyPatch.context() as patch:
         if venue.site:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.conformance.played import Desk, made
+from tests.conformance.played import VenueAccount, made
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderStatus, Outcome, TimeInForce
@@ -17,14 +17,14 @@ LONG = (SECOND, MINUTE, 2 * MINUTE, HOUR, *[3 * HOUR] * 16)
 """Steps through two days: what never arrived is proven by then."""
 
 
-def proof(desk: Desk, intent: Intent) -> Proof:
+def proof(desk: VenueAccount, intent: Intent) -> Proof:
     """Return what is proven now."""
     found = desk.reader.end_of(intent, desk.sessions(), desk.now)
     assert found.evidence
     return found
 
 
-def proofs(desk: Desk, intent: Intent, steps: tuple[timedelta, ...] = LONG) -> Iterator[Proof]:
+def proofs(desk: VenueAccount, intent: Intent, steps: tuple[timedelta, ...] = LONG) -> Iterator[Proof]:
     """Yield what is proven now, and after each step."""
     yield proof(desk, intent)
     for step in steps:
@@ -32,7 +32,7 @@ def proofs(desk: Desk, intent: Intent, steps: tuple[timedelta, ...] = LONG) -> I
         yield proof(desk, intent)
 
 
-def lost(desk: Desk, intent: Intent, what: object) -> Intent:
+def lost(desk: VenueAccount, intent: Intent, what: object) -> Intent:
     """Send a request whose answer is lost."""
     desk.trouble(what, request=str(intent.operation), nth=1)
     asks = {Operation.SUBMIT: desk.orders.submit, Operation.CANCEL: desk.orders.cancel}
@@ -40,7 +40,7 @@ def lost(desk: Desk, intent: Intent, what: object) -> Intent:
     return intent
 
 
-def test_an_open_order_is_working_and_one_that_ended_is_over_as_it_ended(desk: Desk) -> None:
+def test_an_open_order_is_working_and_one_that_ended_is_over_as_it_ended(desk: VenueAccount) -> None:
     intent, order = desk.rests()
     found = proof(desk, intent)
     assert (found.end, found.order and found.order.venue_id) == (End.WORKING, order.venue_id)
@@ -54,7 +54,7 @@ def test_an_open_order_is_working_and_one_that_ended_is_over_as_it_ended(desk: D
     assert bought.order.filled_quantity == desk.size
 
 
-def test_what_filled_at_once_and_whose_answer_was_lost_is_never_taken_for_nothing(desk: Desk) -> None:
+def test_what_filled_at_once_and_whose_answer_was_lost_is_never_taken_for_nothing(desk: VenueAccount) -> None:
     intent = lost(desk, desk.at_market(), "reply_lost")
     for found in proofs(desk, intent, (SECOND, MINUTE, SECOND, SECOND, *[MINUTE] * 3)):
         assert found.order or found.end is End.UNKNOWN
@@ -62,7 +62,9 @@ def test_what_filled_at_once_and_whose_answer_was_lost_is_never_taken_for_nothin
 
 
 @pytest.mark.parametrize("operation", list(Operation), ids=str)
-def test_what_never_arrived_is_unknown_until_it_can_not_arrive_any_more(desk: Desk, operation: Operation) -> None:
+def test_what_never_arrived_is_unknown_until_it_can_not_arrive_any_more(
+    desk: VenueAccount, operation: Operation
+) -> None:
     if operation is Operation.REPLACE and desk.can.edit is Edit.NONE:
         return
     target = None if operation is Operation.SUBMIT else desk.rests()[1].venue_id
@@ -76,7 +78,7 @@ def test_what_never_arrived_is_unknown_until_it_can_not_arrive_any_more(desk: De
 
 
 @pytest.mark.parametrize("delay", ["20s", "100s", "10m", "90m"])
-def test_what_arrives_late_is_not_over_before_and_is_found_or_refused_then(desk: Desk, delay: str) -> None:
+def test_what_arrives_late_is_not_over_before_and_is_found_or_refused_then(desk: VenueAccount, delay: str) -> None:
     intent = lost(desk, desk.intent(), {"late_arrival": delay})
     steps = (*[15 * SECOND] * 9, *[4 * MINUTE] * 3, *[30 * MINUTE] * 3)
     for found in proofs(desk, intent, steps):
@@ -91,7 +93,7 @@ def test_what_arrives_late_is_not_over_before_and_is_found_or_refused_then(desk:
 
 
 @pytest.mark.parametrize("delay", ["100s", "10m"])
-def test_a_late_cancel_is_not_over_while_it_may_still_arrive(desk: Desk, delay: str) -> None:
+def test_a_late_cancel_is_not_over_while_it_may_still_arrive(desk: VenueAccount, delay: str) -> None:
     intent, order = desk.rests()
     cancel = lost(desk, desk.cancel_of(order), {"late_arrival": delay})
     for found in proofs(desk, cancel, (*[15 * SECOND] * 9, *[4 * MINUTE] * 3)):
@@ -116,7 +118,7 @@ def test_a_late_cancel_is_not_over_while_it_may_still_arrive(desk: Desk, delay: 
     ids=str,
 )
 def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
-    desk: Desk, what: object, request_: str, status: OrderStatus
+    desk: VenueAccount, what: object, request_: str, status: OrderStatus
 ) -> None:
     desk.trouble(what, request=request_, nth=1)
     partly = what == "partial_then_cancel"
@@ -143,7 +145,7 @@ def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
     assert (0 < told < intent.quantity) is partly
 
 
-def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: Desk) -> None:
+def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: VenueAccount) -> None:
     latest_s = desk.played.venue.latest_s
     intent = lost(desk, desk.intent(), {"late_arrival": f"{latest_s}s"})
     desk.played.passes(latest_s * SECOND)
@@ -159,7 +161,7 @@ def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: Desk) ->
 
 
 @pytest.mark.parametrize("whose", ["the venue's", "UTC's"])
-def test_a_change_of_date_right_after_sending_proves_nothing(desk: Desk, whose: str) -> None:
+def test_a_change_of_date_right_after_sending_proves_nothing(desk: VenueAccount, whose: str) -> None:
     day = desk.can.day if whose == "the venue's" else VenueDay("UTC")
     midnight = day.begins(day.date_of(desk.now) + timedelta(days=1))
     desk.played.tick(to=(midnight - SECOND).isoformat())
@@ -173,7 +175,7 @@ def test_a_change_of_date_right_after_sending_proves_nothing(desk: Desk, whose: 
     assert desk.accepted(intent.client_order_id) == 1
 
 
-def test_a_lost_replace_is_known_by_the_order_that_it_made(desk: Desk) -> None:
+def test_a_lost_replace_is_known_by_the_order_that_it_made(desk: VenueAccount) -> None:
     if desk.can.edit is Edit.NONE:
         return
     _, order = desk.rests()
@@ -190,7 +192,7 @@ def test_a_lost_replace_is_known_by_the_order_that_it_made(desk: Desk) -> None:
     assert (found.end, found.order and found.order.limit_price) == (End.WORKING, price)
 
 
-def test_an_order_outlives_itself_only_after_it_has_ended_by_its_own_life(desk: Desk) -> None:
+def test_an_order_outlives_itself_only_after_it_has_ended_by_its_own_life(desk: VenueAccount) -> None:
     lives = {life: desk.rests(time_in_force=life) for life in desk.can.lives}
     outlived = dict.fromkeys(lives, "")
     for step in (SECOND, *[2 * HOUR] * 14):
@@ -212,7 +214,7 @@ def test_an_order_outlives_itself_only_after_it_has_ended_by_its_own_life(desk: 
         assert (found.order.status is ended) is bool(outlived[life])
 
 
-def test_the_same_id_sent_again_is_proven_by_the_newest_order(desk: Desk) -> None:
+def test_the_same_id_sent_again_is_proven_by_the_newest_order(desk: VenueAccount) -> None:
     intent, first = desk.rests()
     desk.orders.cancel(desk.cancel_of(first))
     desk.played.passes()

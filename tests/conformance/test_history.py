@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.conformance.played import CASH, PARTS, Desk, made
+from tests.conformance.played import CASH, PARTS, VenueAccount, made
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, OrderStatus, fee_id
@@ -15,7 +15,7 @@ from tradebot.model.venue import Settlement
 MINUTE = timedelta(minutes=1)
 
 
-def test_orders_are_found_by_both_ids_while_they_work_and_after_they_have_ended(desk: Desk) -> None:
+def test_orders_are_found_by_both_ids_while_they_work_and_after_they_have_ended(desk: VenueAccount) -> None:
     assert desk.reader.order("tb1.never") is None
     intent, order = desk.rests()
     desk.played.passes()
@@ -30,7 +30,7 @@ def test_orders_are_found_by_both_ids_while_they_work_and_after_they_have_ended(
         desk.played.passes()
 
 
-def test_of_orders_with_one_id_the_newest_is_found(desk: Desk) -> None:
+def test_of_orders_with_one_id_the_newest_is_found(desk: VenueAccount) -> None:
     intent, first = desk.rests()
     desk.orders.cancel(desk.cancel_of(first))
     desk.played.passes()
@@ -43,11 +43,11 @@ def test_of_orders_with_one_id_the_newest_is_found(desk: Desk) -> None:
         desk.played.passes()
 
 
-def _may_repeat(desk: Desk) -> bool:
+def _may_repeat(desk: VenueAccount) -> bool:
     return desk.can.client_ids.value != "unique"
 
 
-def test_lists_have_each_order_once_and_in_order(desk: Desk) -> None:
+def test_lists_have_each_order_once_and_in_order(desk: VenueAccount) -> None:
     start = desk.now
     _, canceled = desk.rests()
     desk.orders.cancel(desk.cancel_of(canceled))
@@ -74,7 +74,7 @@ def test_lists_have_each_order_once_and_in_order(desk: Desk) -> None:
     assert not desk.tally.counts
 
 
-def test_each_fill_is_told_once_oldest_first_and_after_is_exact(desk: Desk) -> None:
+def test_each_fill_is_told_once_oldest_first_and_after_is_exact(desk: VenueAccount) -> None:
     other = desk.at_market(instrument=desk.reader.listings([desk.other])[desk.other].instrument)
     made(desk.orders.submit(other))
     intent = desk.trades(Side.BUY, desk.size * PARTS)
@@ -99,7 +99,7 @@ def test_each_fill_is_told_once_oldest_first_and_after_is_exact(desk: Desk) -> N
     assert desk.reader.unreadable_fills == 0
 
 
-def test_a_fill_without_a_price_is_counted_and_left_out(desk: Desk) -> None:
+def test_a_fill_without_a_price_is_counted_and_left_out(desk: VenueAccount) -> None:
     desk.trades(Side.BUY, desk.size * PARTS)
     count = len(desk.reader.fills(None))
     desk.trouble({"missing_field": "price"}, request="activities")
@@ -107,7 +107,7 @@ def test_a_fill_without_a_price_is_counted_and_left_out(desk: Desk) -> None:
     assert desk.reader.unreadable_fills == count
 
 
-def test_a_fee_comes_with_its_fill_or_later_under_its_name_or_is_booked_apart(desk: Desk) -> None:
+def test_a_fee_comes_with_its_fill_or_later_under_its_name_or_is_booked_apart(desk: VenueAccount) -> None:
     start = desk.now - MINUTE
     desk.trades(Side.BUY, desk.size)
     fills, activities = desk.reader.fills(None), desk.reader.activities(start)
@@ -125,7 +125,7 @@ def test_a_fee_comes_with_its_fill_or_later_under_its_name_or_is_booked_apart(de
         assert sum(one.net_amount for one in activities if one.symbol == desk.symbol) < 0
 
 
-def test_each_activity_is_told_once_oldest_first_and_after_is_exact(desk: Desk) -> None:
+def test_each_activity_is_told_once_oldest_first_and_after_is_exact(desk: VenueAccount) -> None:
     start = desk.now - MINUTE
     desk.trades(Side.BUY, desk.size * PARTS)
     told = list(desk.reader.activities(start))
@@ -135,7 +135,7 @@ def test_each_activity_is_told_once_oldest_first_and_after_is_exact(desk: Desk) 
         assert list(desk.reader.activities(one.at)) == [other for other in told if other.at > one.at]
 
 
-def test_cash_is_what_fills_and_activities_leave_of_the_opening_cash_to_the_cent(desk: Desk) -> None:
+def test_cash_is_what_fills_and_activities_leave_of_the_opening_cash_to_the_cent(desk: VenueAccount) -> None:
     start = desk.now - MINUTE
     for side, parts in ((Side.BUY, PARTS), (Side.SELL, PARTS), (Side.SELL, 1), (Side.BUY, 1)):
         desk.trades(side, desk.size * parts)
@@ -149,7 +149,7 @@ def test_cash_is_what_fills_and_activities_leave_of_the_opening_cash_to_the_cent
     assert account.cash == account.equity == _left(desk, fills, booked)
 
 
-def test_equity_is_what_the_books_make_of_an_open_position(desk: Desk) -> None:
+def test_equity_is_what_the_books_make_of_an_open_position(desk: VenueAccount) -> None:
     start = desk.now - MINUTE
     desk.trades(Side.BUY, desk.size * PARTS)
     desk.trades(Side.SELL, desk.size)
@@ -161,7 +161,7 @@ def test_equity_is_what_the_books_make_of_an_open_position(desk: Desk) -> None:
     assert account.equity == _left(desk, fills, booked) - opened + held.market_value
 
 
-def _left(desk: Desk, fills: Sequence[Fill], booked: Sequence[Activity]) -> Decimal:
+def _left(desk: VenueAccount, fills: Sequence[Fill], booked: Sequence[Activity]) -> Decimal:
     """Return the cash that the books have after fills and activities."""
     totals = Totals.of(OwnedFill("flow", fill) for fill in fills)
     known = {fill.activity_id for fill in fills if fill.fee is not None and fill.fee.amount is not None}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, Desk, made
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, VenueAccount, made
 from tests.conformance.roads import truth
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
@@ -39,18 +39,18 @@ NOTHING_PROVEN: list[Any] = [
 """Answers from which nobody can tell whether the request was carried out."""
 
 
-def is_open(desk: Desk, order: Order) -> bool:
+def is_open(desk: VenueAccount, order: Order) -> bool:
     """Return True if the venue lists an order as open."""
     return order.venue_id in {one.venue_id for one in desk.reader.view().orders}
 
 
-def replace_of(desk: Desk, order: Order, factor: str = "0.85") -> Intent:
+def replace_of(desk: VenueAccount, order: Order, factor: str = "0.85") -> Intent:
     """Return what asks for another price of an order."""
     price = desk.price(factor)
     return desk.intent(operation=Operation.REPLACE, target_venue_id=order.venue_id, limit_price=price)
 
 
-def test_an_order_is_accepted_as_it_was_asked_for_by_one_request(desk: Desk) -> None:
+def test_an_order_is_accepted_as_it_was_asked_for_by_one_request(desk: VenueAccount) -> None:
     intent, order = desk.rests()
     assert len(desk.played.sent) == 1
     assert intent.asked_for(order)
@@ -62,7 +62,7 @@ def test_an_order_is_accepted_as_it_was_asked_for_by_one_request(desk: Desk) -> 
     assert is_open(desk, order)
 
 
-def test_every_type_and_life_that_the_venue_claims_is_accepted_as_such(desk: Desk) -> None:
+def test_every_type_and_life_that_the_venue_claims_is_accepted_as_such(desk: VenueAccount) -> None:
     assert {desk.can.passing_life, desk.can.resting_life} <= desk.can.lives
     above, beyond = desk.price("1.2"), desk.price("1.21")
     prices: dict[OrderType, dict[str, Decimal]] = {
@@ -78,7 +78,7 @@ def test_every_type_and_life_that_the_venue_claims_is_accepted_as_such(desk: Des
             assert shown == (kind, life, intent.limit_price, intent.stop_price)
 
 
-def test_a_price_on_a_tick_is_accepted_and_one_beside_it_refused(desk: Desk) -> None:
+def test_a_price_on_a_tick_is_accepted_and_one_beside_it_refused(desk: VenueAccount) -> None:
     steps, last = desk.listing.ticks, desk.price()
     for step, above in zip_longest(steps, steps[1:]):
         # Where the market isn't, on this step: an order to buy below it, or one to sell above.
@@ -95,7 +95,7 @@ def test_a_price_on_a_tick_is_accepted_and_one_beside_it_refused(desk: Desk) -> 
 
 
 @pytest.mark.parametrize("kind", ["too large", "not listed", "keys"])
-def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: Desk, kind: str) -> None:
+def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: VenueAccount, kind: str) -> None:
     if kind == "keys" and not desk.played.has_keys:
         return
     intent = desk.intent()
@@ -116,7 +116,7 @@ def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: De
     assert desk.reader.order(intent.client_order_id) is None
 
 
-def test_words_of_a_refusal_under_a_servers_error_prove_nothing(desk: Desk) -> None:
+def test_words_of_a_refusal_under_a_servers_error_prove_nothing(desk: VenueAccount) -> None:
     refused = desk.intent(quantity=desk.size * 1_000_000)
     for status in desk.played.road.statuses:
         desk.played.road.status = status
@@ -126,7 +126,7 @@ def test_words_of_a_refusal_under_a_servers_error_prove_nothing(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("what", NOTHING_PROVEN, ids=str)
-def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: Desk, what: object) -> None:
+def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: VenueAccount, what: object) -> None:
     intent = desk.intent()
     desk.trouble(what, request="submit", nth=1)
     reply = desk.orders.submit(intent)
@@ -141,7 +141,7 @@ def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: Desk, 
         assert desk.accepted(intent.client_order_id) == 1
 
 
-def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_refusal(desk: Desk) -> None:
+def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_refusal(desk: VenueAccount) -> None:
     price, outcomes = desk.price("0.8"), list[Outcome]()
     for place in _fields(desk):
         intent = desk.intent(limit_price=price)
@@ -154,7 +154,7 @@ def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_re
     assert outcomes.count(Outcome.UNKNOWN) >= 6
 
 
-def _fields(desk: Desk) -> list[Place]:
+def _fields(desk: VenueAccount) -> list[Place]:
     """Return the places of what the venue says of an order that it accepts."""
     intent, said = desk.intent(), list[Any]()
     desk.played.road.lie = lambda body: said.append(body) or body  # type: ignore[func-returns-value]
@@ -181,7 +181,7 @@ def _spoiled(place: Place, body: Any) -> Any:
 @pytest.mark.parametrize("what", NOTHING_PROVEN, ids=str)
 @pytest.mark.parametrize("operation", [Operation.CANCEL, Operation.REPLACE], ids=str)
 def test_a_change_whose_answer_proves_nothing_is_unknown_after_one_request(
-    desk: Desk, operation: Operation, what: object
+    desk: VenueAccount, operation: Operation, what: object
 ) -> None:
     if operation is Operation.REPLACE and desk.can.edit is Edit.NONE:
         return
@@ -202,11 +202,13 @@ def test_a_change_whose_answer_proves_nothing_is_unknown_after_one_request(
     assert is_open(desk, order) is (operation is Operation.REPLACE and desk.can.edit is Edit.IN_PLACE)
 
 
-def _asks(desk: Desk, intent: Intent) -> Reply:
+def _asks(desk: VenueAccount, intent: Intent) -> Reply:
     return (desk.orders.cancel if intent.operation is Operation.CANCEL else desk.orders.replace)(intent)
 
 
-def test_a_request_that_arrives_twice_makes_one_order_unless_ids_are_free_and_then_a_finding(desk: Desk) -> None:
+def test_a_request_that_arrives_twice_makes_one_order_unless_ids_are_free_and_then_a_finding(
+    desk: VenueAccount,
+) -> None:
     free = desk.can.client_ids is ClientIds.FREE
     for answer in ("first", "second"):
         intent = desk.intent()
@@ -220,7 +222,7 @@ def test_a_request_that_arrives_twice_makes_one_order_unless_ids_are_free_and_th
         assert bool(desk.tally.counts) is free
 
 
-def test_an_id_makes_no_second_order_for_as_long_as_the_venue_claims(desk: Desk) -> None:
+def test_an_id_makes_no_second_order_for_as_long_as_the_venue_claims(desk: VenueAccount) -> None:
     intent, order = desk.rests()
     if desk.can.client_ids is not ClientIds.FREE:
         assert made(desk.orders.submit(intent)).venue_id == order.venue_id
@@ -235,7 +237,7 @@ def test_an_id_makes_no_second_order_for_as_long_as_the_venue_claims(desk: Desk)
     assert (again.venue_id == order.venue_id) is once
 
 
-def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(desk: Desk) -> None:
+def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(desk: VenueAccount) -> None:
     _, order = desk.rests()
     desk.played.sent.clear()
     for times in (1, 2):
@@ -254,13 +256,13 @@ class Unpromised:
         self.target_venue_id = venue_id
 
 
-def test_a_cancel_needs_no_intent(desk: Desk) -> None:
+def test_a_cancel_needs_no_intent(desk: VenueAccount) -> None:
     _, order = desk.rests()
     assert desk.orders.cancel(Unpromised(order.venue_id)).outcome is Outcome.ACCEPTED
     assert not is_open(desk, order)
 
 
-def test_a_cancel_that_the_venue_refuses_is_rejected_and_the_order_works(desk: Desk) -> None:
+def test_a_cancel_that_the_venue_refuses_is_rejected_and_the_order_works(desk: VenueAccount) -> None:
     _, order = desk.rests()
     desk.trouble("refused", request="cancel", nth=1)
     reply = desk.orders.cancel(desk.cancel_of(order))
@@ -268,7 +270,7 @@ def test_a_cancel_that_the_venue_refuses_is_rejected_and_the_order_works(desk: D
     assert is_open(desk, order)
 
 
-def test_an_order_is_edited_as_the_venue_claims(desk: Desk) -> None:
+def test_an_order_is_edited_as_the_venue_claims(desk: VenueAccount) -> None:
     _, order = desk.rests()
     desk.played.passes()
     asked = replace_of(desk, order)
@@ -293,7 +295,7 @@ def test_an_order_is_edited_as_the_venue_claims(desk: Desk) -> None:
     assert (after.client_order_id, after.limit_price) == (new.client_order_id, asked.limit_price)
 
 
-def test_a_replace_of_what_has_ended_is_rejected_and_makes_no_order(desk: Desk) -> None:
+def test_a_replace_of_what_has_ended_is_rejected_and_makes_no_order(desk: VenueAccount) -> None:
     if desk.can.edit is Edit.NONE:
         return
     _, order = desk.rests()
@@ -304,7 +306,7 @@ def test_a_replace_of_what_has_ended_is_rejected_and_makes_no_order(desk: Desk) 
     assert not desk.accepted(asked.client_order_id)
 
 
-def protecting(desk: Desk, above: str, below: str) -> list[tuple[Intent, Reply]]:
+def protecting(desk: VenueAccount, above: str, below: str) -> list[tuple[Intent, Reply]]:
     """Hold something, and let a target above the market and a stop below it rest for all of it, as the venue can."""
     desk.trades(Side.BUY, desk.size)
     prices = {"limit_price": desk.price(above), "stop_price": desk.price(below)}
@@ -321,7 +323,7 @@ def protecting(desk: Desk, above: str, below: str) -> list[tuple[Intent, Reply]]
     return [(intent, desk.orders.submit(intent)) for intent in reversed(both)][::-1]
 
 
-def halves(desk: Desk, sent: list[tuple[Intent, Reply]]) -> tuple[Order, Order]:
+def halves(desk: VenueAccount, sent: list[tuple[Intent, Reply]]) -> tuple[Order, Order]:
     """Return target and stop as they are."""
     orders = [made(reply) for _, reply in sent]
     if desk.can.pairs is Pairs.NATIVE:
@@ -335,7 +337,7 @@ def halves(desk: Desk, sent: list[tuple[Intent, Reply]]) -> tuple[Order, Order]:
     return now[0], now[1]
 
 
-def test_target_and_stop_rest_for_the_same_units_as_the_venue_claims(desk: Desk) -> None:
+def test_target_and_stop_rest_for_the_same_units_as_the_venue_claims(desk: VenueAccount) -> None:
     sent = protecting(desk, "1.2", "0.8")
     target, stop = halves(desk, sent)
     assert (target.order_type, stop.order_type) == (OrderType.LIMIT, OrderType.STOP)
@@ -347,7 +349,7 @@ def test_target_and_stop_rest_for_the_same_units_as_the_venue_claims(desk: Desk)
     assert is_open(desk, target) is (desk.can.pairs is not Pairs.NATIVE)
 
 
-def test_both_halves_together_never_sell_more_than_is_held(desk: Desk) -> None:
+def test_both_halves_together_never_sell_more_than_is_held(desk: VenueAccount) -> None:
     sent = protecting(desk, "1.0015", "0.9985")
     halves(desk, sent)
     desk.until(lambda: desk.reader.position(desk.symbol) is None)
@@ -362,7 +364,7 @@ def test_both_halves_together_never_sell_more_than_is_held(desk: Desk) -> None:
     assert desk.reader.position(desk.symbol) is None
 
 
-def test_an_order_that_closes_opens_nothing_where_the_venue_can_hold_it_to_that(desk: Desk) -> None:
+def test_an_order_that_closes_opens_nothing_where_the_venue_can_hold_it_to_that(desk: VenueAccount) -> None:
     closing = desk.at_market(Side.SELL, purpose=Purpose.CLOSE)
     reply = desk.orders.submit(closing)
     desk.until(lambda: not desk.reader.view().orders)
@@ -381,7 +383,7 @@ def test_an_order_that_closes_opens_nothing_where_the_venue_can_hold_it_to_that(
         assert held.quantity == -desk.size
 
 
-def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(desk: Desk) -> None:
+def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(desk: VenueAccount) -> None:
     intent, _ = desk.rests(quantity=desk.size * PARTS, limit_price=desk.price("1.05"))
     desk.until(lambda: desk.reader.position(desk.symbol))
     (order,) = desk.reader.view().orders
@@ -394,7 +396,7 @@ def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(des
     assert (ended.status, ended.filled_quantity) == (OrderStatus.CANCELED, order.filled_quantity)
 
 
-def test_the_stop_of_an_entry_waits_for_it_and_then_protects_what_it_bought(desk: Desk) -> None:
+def test_the_stop_of_an_entry_waits_for_it_and_then_protects_what_it_bought(desk: VenueAccount) -> None:
     if desk.can.pairs is not Pairs.BRACKET:
         return
     stop: dict[str, Any] = {"order_class": OrderClass.BRACKET, "stop_price": desk.price("0.7")}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, Desk
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount
 from tests.conformance.roads import truth
 from tradebot.adapters.bars.making import merged
 from tradebot.adapters.kraken.capabilities import KRAKEN
@@ -26,7 +26,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue import End, Settlement
 
 DAY, MINUTE, DATE = timedelta(days=1), timedelta(minutes=1), date(2026, 11, 17)
-READS: dict[str, Callable[[Desk, Order], object]] = {
+READS: dict[str, Callable[[VenueAccount, Order], object]] = {
     "clock": lambda desk, order: desk.reader.clock(),
     "account": lambda desk, order: desk.reader.account(),
     "view": lambda desk, order: desk.reader.view(),
@@ -58,7 +58,7 @@ BROKEN: list[Any] = [
 ]
 
 
-def test_the_clock_is_the_venues_and_agrees_with_its_sessions(desk: Desk) -> None:
+def test_the_clock_is_the_venues_and_agrees_with_its_sessions(desk: VenueAccount) -> None:
     clock = desk.reader.clock()
     assert clock.now == desk.now
     assert all(at.utcoffset() is not None for at in (clock.now, clock.next_open, clock.next_close))
@@ -68,7 +68,7 @@ def test_the_clock_is_the_venues_and_agrees_with_its_sessions(desk: Desk) -> Non
     assert clock.next_close == session.close
 
 
-def test_the_clock_is_open_exactly_in_a_session(desk: Desk) -> None:
+def test_the_clock_is_open_exactly_in_a_session(desk: VenueAccount) -> None:
     for step in ({"to": "close"}, {"seconds": 3600}, {"to": "next_open"}):
         desk.played.tick(**step)
         clock = desk.reader.clock()
@@ -77,7 +77,7 @@ def test_the_clock_is_open_exactly_in_a_session(desk: Desk) -> None:
         assert clock.next_close in [one.close for one in desk.sessions()]
 
 
-def test_the_calendar_is_sorted_and_its_dates_are_those_of_the_venues_day(desk: Desk) -> None:
+def test_the_calendar_is_sorted_and_its_dates_are_those_of_the_venues_day(desk: VenueAccount) -> None:
     sessions = desk.sessions()
     today = desk.can.day.date_of(desk.now)
     assert [one.date for one in sessions] == sorted({one.date for one in sessions})
@@ -94,7 +94,7 @@ def test_the_calendar_is_sorted_and_its_dates_are_those_of_the_venues_day(desk: 
     assert list(desk.reader.calendar(first, last, "no such calendar")) == []
 
 
-def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(desk: Desk) -> None:
+def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(desk: VenueAccount) -> None:
     now = desk.reader.clock().now
     listed = desk.reader.listings([*desk.played.symbols, UNLISTED])
     assert set(listed) == set(desk.played.symbols)
@@ -114,7 +114,7 @@ def test_listings_are_of_the_venues_time_and_leave_out_what_it_does_not_list(des
         assert sessions <= set(of)
 
 
-def test_what_rests_begins_at_the_quote_or_is_unknown(desk: Desk) -> None:
+def test_what_rests_begins_at_the_quote_or_is_unknown(desk: VenueAccount) -> None:
     found, quote = desk.reader.depth(desk.symbol), desk.reader.quotes([desk.symbol])[desk.symbol]
     assert (found is None) is (desk.can is not KRAKEN)
     if found is not None:
@@ -123,7 +123,7 @@ def test_what_rests_begins_at_the_quote_or_is_unknown(desk: Desk) -> None:
             assert found.offered(side, worst) > found.offered(side, quote.ask if side is Side.BUY else quote.bid) > 0
 
 
-def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(desk: Desk) -> None:
+def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(desk: VenueAccount) -> None:
     without = {UNLISTED, UNTRADED}
     found = desk.reader.quotes([*desk.played.symbols, *without])
     assert set(found) == set(desk.played.symbols)
@@ -144,7 +144,7 @@ def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(
     assert not desk.reader.rejected_quotes
 
 
-def test_bars_are_those_that_are_over_in_a_span_oldest_first(desk: Desk) -> None:
+def test_bars_are_those_that_are_over_in_a_span_oldest_first(desk: VenueAccount) -> None:
     now = desk.now
     first, last = now - 10 * MINUTE, now - 2 * MINUTE
     pages = list(desk.bars.pages([*desk.played.symbols, UNLISTED], "1Min", first, last))
@@ -163,7 +163,7 @@ def test_bars_are_those_that_are_over_in_a_span_oldest_first(desk: Desk) -> None
     assert newest[-1][4] == float(desk.price())
 
 
-def test_daily_bars_are_stamped_with_the_beginning_of_the_venues_date(desk: Desk) -> None:
+def test_daily_bars_are_stamped_with_the_beginning_of_the_venues_date(desk: VenueAccount) -> None:
     sessions = desk.sessions()
     over = [desk.can.day.begins_s(one.date) for one in sessions if one.close <= desk.now]
     running = [desk.can.day.begins_s(one.date) for one in sessions if one.contains(desk.now)]
@@ -173,7 +173,7 @@ def test_daily_bars_are_stamped_with_the_beginning_of_the_venues_date(desk: Desk
     assert stamps in (over[-len(stamps) :], [*over, *running][-len(stamps) :])
 
 
-def test_bars_of_the_timeframes_that_it_has_are_those_that_its_minutes_make(desk: Desk) -> None:
+def test_bars_of_the_timeframes_that_it_has_are_those_that_its_minutes_make(desk: VenueAccount) -> None:
     (*_, session) = [one for one in desk.sessions() if one.close <= desk.now]
     first, last = session.open, session.close - MINUTE
     assert desk.bars.timeframes >= {"1Min", "1Day"}
@@ -192,7 +192,7 @@ def test_bars_of_the_timeframes_that_it_has_are_those_that_its_minutes_make(desk
             assert found(timeframe) == list(made), (timeframe, price)
 
 
-def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: Desk) -> None:
+def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: VenueAccount) -> None:
     before = desk.reader.account()
     assert (before.number, before.status, before.blocked) == (desk.number, "ACTIVE", ())
     desk.trades(Side.BUY, desk.size * PARTS)
@@ -222,7 +222,7 @@ def test_the_account_adds_up_and_is_settled_as_the_venue_claims(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_the_view_shows_what_is_held_and_what_is_open(desk: Desk, side: Side) -> None:
+def test_the_view_shows_what_is_held_and_what_is_open(desk: VenueAccount, side: Side) -> None:
     empty = desk.reader.view()
     assert (empty.positions, empty.orders, empty.unreadable, empty.steady) == ((), (), 0, True)
     assert desk.reader.position(desk.symbol) is None
@@ -245,7 +245,7 @@ def test_the_view_shows_what_is_held_and_what_is_open(desk: Desk, side: Side) ->
     assert desk.reader.position(desk.other) is None
 
 
-def busy(desk: Desk) -> Order:
+def busy(desk: VenueAccount) -> Order:
     """Hold something, and let an order rest, so that each read has something to tell."""
     desk.trades(Side.BUY, desk.size)
     _, order = desk.rests()
@@ -254,7 +254,7 @@ def busy(desk: Desk) -> Order:
     return order
 
 
-def reads_that_ask(desk: Desk, order: Order) -> dict[str, Callable[[Desk, Order], object]]:
+def reads_that_ask(desk: VenueAccount, order: Order) -> dict[str, Callable[[VenueAccount, Order], object]]:
     """Return the reads that send a request: not for a calendar that never changes, nor for what no venue tells."""
     found = {}
     for name, read in READS.items():
@@ -269,7 +269,7 @@ def reads_that_ask(desk: Desk, order: Order) -> dict[str, Callable[[Desk, Order]
 
 
 @pytest.mark.parametrize("what", BROKEN, ids=str)
-def test_a_read_that_breaks_is_tried_again_and_then_raises(desk: Desk, what: object) -> None:
+def test_a_read_that_breaks_is_tried_again_and_then_raises(desk: VenueAccount, what: object) -> None:
     order = busy(desk)
     asking = reads_that_ask(desk, order)
     desk.trouble(what, request=desk.played.venue.reads, to=desk.played.road.breaks)
@@ -282,7 +282,7 @@ def test_a_read_that_breaks_is_tried_again_and_then_raises(desk: Desk, what: obj
     assert not desk.played.sent
 
 
-def test_refused_keys_are_for_a_person(desk: Desk) -> None:
+def test_refused_keys_are_for_a_person(desk: VenueAccount) -> None:
     if not desk.played.has_keys:
         return
     order = busy(desk)
@@ -294,7 +294,7 @@ def test_refused_keys_are_for_a_person(desk: Desk) -> None:
         assert refused.value.code is ExitCode.AUTHENTICATION
 
 
-def test_only_the_venues_own_words_say_that_there_is_no_such_thing(desk: Desk) -> None:
+def test_only_the_venues_own_words_say_that_there_is_no_such_thing(desk: VenueAccount) -> None:
     order = replace(desk.rests()[1], venue_id=UNKNOWN_ID, client_order_id="tb1.never")
     for name in ("position", "order", "follower"):
         assert READS[name](desk, order) is None
@@ -310,7 +310,7 @@ def _of_another(name: str, body: Any) -> Any:
     return json.loads(json.dumps(body).replace(name, "ELSE"))
 
 
-def test_an_answer_about_something_else_is_not_taken_for_what_was_asked(desk: Desk) -> None:
+def test_an_answer_about_something_else_is_not_taken_for_what_was_asked(desk: VenueAccount) -> None:
     order = busy(desk)
     for name, own in {"order": order.client_order_id, "position": desk.symbol}.items():
         desk.played.road.lie = partial(_of_another, own)
@@ -320,7 +320,7 @@ def test_an_answer_about_something_else_is_not_taken_for_what_was_asked(desk: De
             continue
 
 
-def test_a_connection_tells_each_read_and_each_answer(desk: Desk) -> None:
+def test_a_connection_tells_each_read_and_each_answer(desk: VenueAccount) -> None:
     asked, heard = list[str](), list[int]()
     access = desk.played.access(
         desk.name, before_read=lambda: asked.append("read"), heard=lambda answer: heard.append(answer.status)
@@ -348,7 +348,7 @@ def _spoiled(body: Any) -> Any:
     return body
 
 
-def test_one_row_that_cannot_be_read_is_counted_and_the_others_are_kept(desk: Desk) -> None:
+def test_one_row_that_cannot_be_read_is_counted_and_the_others_are_kept(desk: VenueAccount) -> None:
     start = desk.now - MINUTE
     desk.trades(Side.BUY, desk.size * PARTS)
     for _ in range(2):
@@ -384,7 +384,7 @@ def test_one_row_that_cannot_be_read_is_counted_and_the_others_are_kept(desk: De
     assert desk.reader.unreadable_fills == 0
 
 
-def test_a_status_that_nobody_knows_is_neither_working_nor_over(desk: Desk) -> None:
+def test_a_status_that_nobody_knows_is_neither_working_nor_over(desk: VenueAccount) -> None:
     intent, _ = desk.rests()
     desk.trouble({"unknown_enum": "status"}, request=["order", "orders"])
     order = desk.reader.order(intent.client_order_id)
@@ -395,7 +395,7 @@ def test_a_status_that_nobody_knows_is_neither_working_nor_over(desk: Desk) -> N
     assert (proof.end, proof.order) == (End.UNKNOWN, order)
 
 
-def test_a_view_whose_orders_keep_changing_is_not_steady(desk: Desk) -> None:
+def test_a_view_whose_orders_keep_changing_is_not_steady(desk: VenueAccount) -> None:
     desk.rests()
     desk.trouble({"restless_orders": "limit_price"}, request="orders")
     assert not desk.reader.view().steady
@@ -404,7 +404,7 @@ def test_a_view_whose_orders_keep_changing_is_not_steady(desk: Desk) -> None:
     assert desk.reader.view().steady
 
 
-def test_a_figure_of_the_account_that_is_missing_is_never_zero(desk: Desk) -> None:
+def test_a_figure_of_the_account_that_is_missing_is_never_zero(desk: VenueAccount) -> None:
     for name in (desk.played.venue.fields.get(name, name) for name in ("cash", "equity")):
         desk.trouble({"missing_field": name}, request="account")
         with pytest.raises(OperatorError, match=name):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.apart import SLOW, Bot, capabilities
+from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
 from tests.kit.core.venue import LOST, REJECTED, Wanting
 from tests.kit.values import DAY, ago, fill
@@ -335,7 +335,7 @@ def test_a_gap_that_is_told_does_not_end_with_a_stop_that_is_only_sent() -> None
 
 
 def test_a_gap_is_over_once_its_stop_rests_although_another_stop_is_on_its_way_to_replace_that() -> None:
-    bot = Bot(capabilities(Edit.NONE, reduce_only=True)).held()
+    bot = BotApart(capabilities(Edit.NONE, reduce_only=True)).held()
     bot.venue.suspend(bot.venue.stops()[0])
     bot.venue.fates = ["", SLOW]
     bot.exits()

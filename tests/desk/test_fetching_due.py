@@ -19,7 +19,7 @@ SLOT = SESSION.open + timedelta(minutes=2)
 TIMES = "every 5m from open+2m until close"
 
 
-class Day:
+class FetchingDay:
     def __init__(self, *kinds: AnyKind, allowance: Allowance | None = None, names: Sequence[str] = NAMES) -> None:
         self.scene = Scene()
         self.scene.facts.__init__()  # type: ignore[misc]
@@ -43,7 +43,7 @@ def names(found: Agenda) -> list[tuple[str, str | None]]:
 
 
 def test_core_kinds_come_first_and_then_what_was_asked_longest_ago() -> None:
-    day = Day(TIDE, RANK, PRINTS, ALERTS, names=("AAPL", "MSFT"))
+    day = FetchingDay(TIDE, RANK, PRINTS, ALERTS, names=("AAPL", "MSFT"))
     assert [kind for kind, _ in names(day.asked(SLOT))] == [
         "dark_pool", "dark_pool", "flow_alerts", "flow_alerts", "market_tide", "iv_rank", "iv_rank",
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def test_a_person_who_wants_everything_gets_core_kinds_first() -> None:
 
 
 def test_no_more_is_asked_than_fits_before_the_next_slot_and_the_rest_follows() -> None:
-    day = Day(RANK, ALERTS, allowance=Allowance(2, 1_000_000))
+    day = FetchingDay(RANK, ALERTS, allowance=Allowance(2, 1_000_000))
     # Two calls a minute, of which we make ten in six minutes: eight in the five minutes until the next slot.
     first = day.asked(SLOT)
     assert (len(first.due), first.later, first.waiting) == (8, 0, 0)
@@ -72,18 +72,19 @@ def test_no_more_is_asked_than_fits_before_the_next_slot_and_the_rest_follows() 
 
 
 def test_a_kind_that_the_plan_leaves_out_is_named_and_not_asked() -> None:
-    small = Day(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39))
+    small = FetchingDay(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39))
     found = small.asked(SLOT)
     assert {kind for kind, _ in names(found)} == {"flow_alerts"}
     assert found.left_out == ("iv_rank", "dark_pool")
     assert found.waiting == 8
     assert (
-        small.asked(SLOT).left_out == Day(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39)).asked(SLOT).left_out
+        small.asked(SLOT).left_out
+        == FetchingDay(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39)).asked(SLOT).left_out
     )
 
 
 def test_calls_that_another_program_made_are_missing_for_the_rest_of_the_day() -> None:
-    day = Day(RANK, PRINTS, ALERTS, allowance=Allowance(120, 15_000))
+    day = FetchingDay(RANK, PRINTS, ALERTS, allowance=Allowance(120, 15_000))
     day.fetched(SLOT, *((kind, name) for kind in (RANK, PRINTS, ALERTS) for name in NAMES))
     later = SLOT + timedelta(minutes=10)
     assert {kind for kind, _ in names(day.asked(later))} == {"flow_alerts", "dark_pool"}
@@ -123,7 +124,7 @@ CLOSED = SESSION.open - timedelta(hours=8)
 )
 def test_each_kind_is_asked_in_its_phase(phase: Phase, last: datetime | None, now: datetime, due: bool) -> None:
     kind = replace(PRINTS, phase=phase, poll_s=PRINTS.poll_s if phase in (Phase.ALWAYS, Phase.OPEN) else 86_400)
-    day = Day(kind, names=("AAPL",))
+    day = FetchingDay(kind, names=("AAPL",))
     if last:
         day.fetched(last, (kind, "AAPL"))
     assert bool(day.asked(now).due) is due

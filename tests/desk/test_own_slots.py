@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import FixedStrategy, opening
-from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY
+from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY, Killed
 from tradebot.desk.own_slots import FIRST_SEEN, finish
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.bar import Session, StrategySlot
@@ -32,10 +32,6 @@ ENTRIES = job_times.parse("every 5m from open until close-15m", VENUE_DAY)
 FRIDAY = date(2026, 11, 13)
 
 
-class KilledError(BaseException):
-    """Stands for a kill."""
-
-
 class Clocked(FixedStrategy):
     def __init__(self, times: str, *symbols: str, name: str = "flow") -> None:
         super().__init__(*map(wanted, symbols or ("AAPL",)))
@@ -55,7 +51,7 @@ class Ending:
 
     def __call__(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         if job.endswith("ended"):
-            raise KilledError
+            raise Killed
         return self._claim(job, session, slot, by, at)
 
 
@@ -142,9 +138,9 @@ def test_a_slot_that_was_cut_short_is_taken_up_by_the_next_pass_and_sends_each_o
 
     def killed(intent: Intent) -> None:
         if moment == "before the order" or intent.instrument.symbol == "MSFT":
-            raise KilledError
+            raise Killed
 
-    with monkeypatch.context() as patch, suppress(KilledError):
+    with monkeypatch.context() as patch, suppress(Killed):
         if moment == "before the slot is done":
             patch.setattr(scene.ledger, "claim_slot", Ending(scene))
         else:
@@ -228,7 +224,7 @@ def test_a_new_strategy_has_missed_nothing_before_it_was_first_seen() -> None:
 
 def test_a_slot_that_ends_before_it_is_done_is_recorded_as_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
     scene, strategy = a_scene(), Clocked("at open+25m for 10m")
-    with monkeypatch.context() as patch, suppress(KilledError):
+    with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(scene.ledger, "claim_slot", Ending(scene))
         entries(scene, strategy)
     later(scene, 5)
@@ -421,7 +417,7 @@ def test_an_order_of_a_slot_that_lasts_for_sessions_is_not_sent_again_on_the_nex
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scene, strategy = a_scene(), Clocked("first session of week at open+25m for 3 sessions")
-    with monkeypatch.context() as patch, suppress(KilledError):
+    with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(scene.ledger, "claim_slot", Ending(scene))
         entries(scene, strategy)
     (first,) = scene.venue.submitted

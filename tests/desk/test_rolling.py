@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.core.apart import Bot as Apart
+from tests.kit.core.apart import BotApart as Apart
 from tests.kit.core.apart import capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
-from tests.kit.values import DAY, SESSION, exit_rules, limits, listing
+from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
 from tests.orders.test_entering import ends
 from tradebot.desk.look import for_entries
 from tradebot.desk.proposals import Proposals
@@ -42,11 +42,7 @@ def contract(symbol: str) -> str:
     return "ES" if symbol in (OLD, NEW) else symbol
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Bot:
+class RollingBot:
     """A bot that holds contracts of a month that ends."""
 
     def __init__(self, side: Side = Side.BUY, on: int = 0, until: int = 5, hour: tuple[int, int] = MORNING) -> None:
@@ -109,7 +105,7 @@ class Bot:
 
 @pytest.mark.parametrize("unnamed", [OLD, NEW])
 def test_a_contract_that_ends_has_the_sector_of_another_one_on_the_same(unnamed: str) -> None:
-    bot = Bot()
+    bot = RollingBot()
     shares, bot.unnamed = bot.held[OLD], unnamed
     later = Rolling(DAY + timedelta(days=90), DAY + timedelta(days=95), "LATER", *MORNING)
     new = replace(listing(NEW, underlying="ES"), rolling=later, read_at=bot.venue.now)
@@ -124,7 +120,7 @@ def test_a_contract_that_ends_has_the_sector_of_another_one_on_the_same(unnamed:
 
 @pytest.mark.parametrize("side", Side)
 def test_a_position_is_closed_and_then_opened_again_in_the_next_contract_with_its_stop(side: Side) -> None:
-    bot = Bot(side)
+    bot = RollingBot(side)
     shares = bot.held[OLD]
     moved = bot.exits()
     (record,) = moved.candidates
@@ -149,7 +145,7 @@ def test_a_position_is_closed_and_then_opened_again_in_the_next_contract_with_it
 def test_a_position_moves_in_the_hours_that_the_venue_calls_liquid_while_any_are_left(
     until: int, liquid_in: int, moves_now: bool
 ) -> None:
-    bot = Bot(until=until)
+    bot = RollingBot(until=until)
     begins = bot.venue.now + timedelta(seconds=liquid_in)
     liquid = replace(SESSION, open=begins, close=begins + timedelta(seconds=600))
     record = bot.scene.ledger.listings((OLD,))[OLD]
@@ -160,7 +156,7 @@ def test_a_position_moves_in_the_hours_that_the_venue_calls_liquid_while_any_are
 
 
 def test_a_move_goes_on_however_slow_the_bot_is() -> None:
-    bot = Bot()
+    bot = RollingBot()
     bot.hurry, readings = {"max_decision_ms": 100, "max_sending_ms": 500}, itertools.count()
     # Each reading finds a second more gone.
     bot.stopwatch = lambda: float(next(readings))
@@ -184,14 +180,14 @@ def test_a_move_goes_on_however_slow_the_bot_is() -> None:
 def test_it_moves_from_its_day_on_in_its_hour_and_at_the_last_at_any_time(
     on: int, until: int, hour: tuple[int, int], moves: bool
 ) -> None:
-    bot = Bot(on=on, until=until, hour=hour)
+    bot = RollingBot(on=on, until=until, hour=hour)
     bot.exits()
     assert bool(bot.sent()) is moves
 
 
 def test_a_halted_bot_keeps_its_position_until_the_last_day_and_opens_nothing() -> None:
     for until, closes in ((5, []), (0, [OLD])):
-        bot = Bot(until=until)
+        bot = RollingBot(until=until)
         bot.scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", bot.venue.now))
         bot.exits()
         bot.fill_all()
@@ -200,7 +196,7 @@ def test_a_halted_bot_keeps_its_position_until_the_last_day_and_opens_nothing() 
 
 
 def test_what_the_first_leg_fills_in_parts_is_opened_once_all_of_it_has_left() -> None:
-    bot = Bot()
+    bot = RollingBot()
     shares = bot.held[OLD]
     bot.exits()
     bot.fill_all(Decimal(1))
@@ -215,7 +211,7 @@ def test_what_the_first_leg_fills_in_parts_is_opened_once_all_of_it_has_left() -
 
 
 def test_a_stop_that_closes_what_was_moved_is_not_undone() -> None:
-    bot = Bot()
+    bot = RollingBot()
     bot.exits()
     bot.fill_all()
     bot.trades()
@@ -232,7 +228,7 @@ def test_a_stop_that_closes_what_was_moved_is_not_undone() -> None:
 
 
 def test_a_stop_that_is_hit_in_the_hour_closes_for_good() -> None:
-    bot = Bot()
+    bot = RollingBot()
     bot.scene.price(OLD, "90")
     bot.exits()
     bot.fill_all()
@@ -242,7 +238,7 @@ def test_a_stop_that_is_hit_in_the_hour_closes_for_good() -> None:
 
 
 def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held() -> None:
-    bot = Bot()
+    bot = RollingBot()
     bot.exits()
     bot.fill_all(Decimal(1))
     bot.exits()
@@ -280,7 +276,7 @@ MOMENTS = ("none", "before", "after")
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from(MOMENTS), max_size=6), st.lists(st.integers(0, 3), max_size=6))
 def test_a_kill_at_any_point_leaves_a_plan_that_ends_in_the_same_books(kills: list[str], parts: list[int]) -> None:
-    bot = Bot()
+    bot = RollingBot()
     shares, real = bot.held[OLD], bot.venue.submit
     for number in range(24):
         kill = kills[number] if number < len(kills) else "none"

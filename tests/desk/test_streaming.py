@@ -149,7 +149,7 @@ class Wire:
         self.renewed += 1
 
 
-class Scene:
+class StreamScene:
     """A source with both its ways, and a follower of it; time is moved by the test."""
 
     def __init__(self, check_s: int = CHECK_S) -> None:
@@ -202,21 +202,21 @@ class Scene:
         return [event.event_type for event in self.events.emitted]
 
 
-def expected(scene: Scene) -> list[str]:
+def expected(scene: StreamScene) -> list[str]:
     return sorted(row["id"] for row in scene.rest.rows if row["ticker"] in NAMES)
 
 
 @pytest.fixture
-def scene() -> Scene:
+def scene() -> StreamScene:
     """Return a scene in which each symbol had an alert before the stream was joined."""
-    scene = Scene()
+    scene = StreamScene()
     for ticker in NAMES:
         scene.happens(ticker, told=False)
     scene.look()
     return scene
 
 
-def test_earlier_alerts_are_fetched_and_streamed_ones_stored_as_they_arrive(scene: Scene) -> None:
+def test_earlier_alerts_are_fetched_and_streamed_ones_stored_as_they_arrive(scene: StreamScene) -> None:
     assert scene.stored() == expected(scene)
     assert scene.follower.so_far.calls == 1
     scene.happens()
@@ -227,7 +227,7 @@ def test_earlier_alerts_are_fetched_and_streamed_ones_stored_as_they_arrive(scen
     assert scene.follower.so_far.calls == 1
 
 
-def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene: Scene) -> None:
+def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene: StreamScene) -> None:
     row = scene.happens()
     scene.look()
     facts = scene.facts.load(NAMES, SESSION.date, scene.now)["AAPL"].alerts
@@ -236,7 +236,7 @@ def test_a_streamed_fact_is_the_polled_one_but_for_its_time_and_volatility(scene
     assert fact.at == scene.now - timedelta(seconds=3)
 
 
-def test_streamed_and_fetched_alerts_are_kept_as_replies_with_the_same_facts(scene: Scene) -> None:
+def test_streamed_and_fetched_alerts_are_kept_as_replies_with_the_same_facts(scene: StreamScene) -> None:
     scene.happens()
     scene.look()
     scene.look(CHECK_S)
@@ -248,14 +248,14 @@ def test_streamed_and_fetched_alerts_are_kept_as_replies_with_the_same_facts(sce
     assert again.load(NAMES, SESSION.date, scene.now) == scene.facts.load(NAMES, SESSION.date, scene.now)
 
 
-def test_alerts_of_other_symbols_are_counted_and_left(scene: Scene) -> None:
+def test_alerts_of_other_symbols_are_counted_and_left(scene: StreamScene) -> None:
     scene.happens("XYZ")
     scene.look()
     assert (scene.follower.so_far.received, scene.follower.so_far.others) == (1, 1)
     assert scene.stored() == expected(scene)
 
 
-def test_a_join_after_a_loss_asks_for_what_came_meanwhile_before_anything_else_is_stored(scene: Scene) -> None:
+def test_a_join_after_a_loss_asks_for_what_came_meanwhile_before_anything_else_is_stored(scene: StreamScene) -> None:
     scene.wire.up, scene.wire.problem = False, "the stream broke off"
     scene.look()
     missing = scene.happens(told=False)
@@ -274,7 +274,7 @@ def test_a_join_after_a_loss_asks_for_what_came_meanwhile_before_anything_else_i
     assert scene.told == ["stream_joined", "stream_lost", "stream_joined", "fetch_failed"]
 
 
-def test_rows_that_were_lost_because_nobody_took_them_are_asked_for(scene: Scene) -> None:
+def test_rows_that_were_lost_because_nobody_took_them_are_asked_for(scene: StreamScene) -> None:
     scene.happens(told=False)
     scene.wire.lost = 1
     scene.look()
@@ -282,7 +282,7 @@ def test_rows_that_were_lost_because_nobody_took_them_are_asked_for(scene: Scene
     assert scene.told[-1] == "stream_fell_behind"
 
 
-def test_while_another_fetch_is_running_a_gap_stays_open(scene: Scene) -> None:
+def test_while_another_fetch_is_running_a_gap_stays_open(scene: StreamScene) -> None:
     scene.wire.joined, scene.busy = 2, True
     scene.happens()
     scene.look()
@@ -292,7 +292,7 @@ def test_while_another_fetch_is_running_a_gap_stays_open(scene: Scene) -> None:
     assert (scene.follower.whole, scene.stored()) == (True, expected(scene))
 
 
-def test_a_source_that_fails_again_and_again_is_told_once_until_it_answers(scene: Scene) -> None:
+def test_a_source_that_fails_again_and_again_is_told_once_until_it_answers(scene: StreamScene) -> None:
     for _ in range(2):
         scene.rest.down = True
         for _ in range(4):
@@ -303,13 +303,13 @@ def test_a_source_that_fails_again_and_again_is_told_once_until_it_answers(scene
     assert scene.follower.whole
 
 
-def test_a_silent_stream_is_checked_and_keeps_the_symbols_fresh(scene: Scene) -> None:
+def test_a_silent_stream_is_checked_and_keeps_the_symbols_fresh(scene: StreamScene) -> None:
     scene.look(CHECK_S)
     assert scene.fetched_at("MSFT") == scene.now
     assert (scene.follower.so_far.calls, scene.wire.renewed) == (2, 0)
 
 
-def test_a_stream_that_is_gone_keeps_nothing_fresh(scene: Scene) -> None:
+def test_a_stream_that_is_gone_keeps_nothing_fresh(scene: StreamScene) -> None:
     before = scene.fetched_at()
     scene.wire.up = False
     for _ in range(5):
@@ -317,7 +317,7 @@ def test_a_stream_that_is_gone_keeps_nothing_fresh(scene: Scene) -> None:
     assert scene.fetched_at() == before
 
 
-def test_a_stream_that_is_up_and_brings_nothing_is_found_out_and_renewed(scene: Scene) -> None:
+def test_a_stream_that_is_up_and_brings_nothing_is_found_out_and_renewed(scene: StreamScene) -> None:
     for number in range(1, 4):
         scene.happens(told=False)
         scene.look(CHECK_S)
@@ -329,7 +329,7 @@ def test_a_stream_that_is_up_and_brings_nothing_is_found_out_and_renewed(scene: 
     assert scene.wire.renewed == 3
 
 
-def test_an_alert_that_may_still_come_is_not_missed(scene: Scene) -> None:
+def test_an_alert_that_may_still_come_is_not_missed(scene: StreamScene) -> None:
     scene.look(CHECK_S - 30)
     scene.happens(told=False)
     scene.look(30)
@@ -337,7 +337,7 @@ def test_an_alert_that_may_still_come_is_not_missed(scene: Scene) -> None:
     assert scene.follower.so_far.missed == 0
 
 
-def test_an_alert_that_came_later_over_the_stream_than_by_the_rest_api_is_not_missed(scene: Scene) -> None:
+def test_an_alert_that_came_later_over_the_stream_than_by_the_rest_api_is_not_missed(scene: StreamScene) -> None:
     row = scene.happens(told=False)
     scene.look(CHECK_S)
     scene.wire.rows.append(streamed(row))
@@ -346,7 +346,7 @@ def test_an_alert_that_came_later_over_the_stream_than_by_the_rest_api_is_not_mi
     assert scene.stored() == expected(scene)
 
 
-def test_an_alert_from_before_a_join_does_not_count_as_missed(scene: Scene) -> None:
+def test_an_alert_from_before_a_join_does_not_count_as_missed(scene: StreamScene) -> None:
     scene.happens(told=False)
     scene.look(CHECK_S)
     scene.wire.joined = 2
@@ -356,7 +356,7 @@ def test_an_alert_from_before_a_join_does_not_count_as_missed(scene: Scene) -> N
 
 
 def test_the_first_alert_of_a_symbol_comes_from_where_more_is_said_about_it() -> None:
-    scene = Scene()
+    scene = StreamScene()
     scene.look()
     scene.happens()
     scene.look(AGAIN.total_seconds())
@@ -369,7 +369,7 @@ def test_the_first_alert_of_a_symbol_comes_from_where_more_is_said_about_it() ->
 
 
 @pytest.mark.parametrize("row", ["nonsense", None, {}, {"ticker": 7}, {"ticker": "AAPL", "id": "x"}])
-def test_a_row_that_cannot_be_read_is_counted_and_asked_for_again(scene: Scene, row: object) -> None:
+def test_a_row_that_cannot_be_read_is_counted_and_asked_for_again(scene: StreamScene, row: object) -> None:
     scene.wire.rows.append(row)
     scene.happens(told=False)
     scene.look(AGAIN.total_seconds())
@@ -377,14 +377,14 @@ def test_a_row_that_cannot_be_read_is_counted_and_asked_for_again(scene: Scene, 
     assert scene.stored() == expected(scene)
 
 
-def test_an_unreadable_row_does_not_cause_endless_requests(scene: Scene) -> None:
+def test_an_unreadable_row_does_not_cause_endless_requests(scene: StreamScene) -> None:
     for _ in range(30):
         scene.wire.rows.append("nonsense")
         scene.look()
     assert scene.follower.so_far.calls <= 1 + 30 / AGAIN.total_seconds()
 
 
-def test_after_a_restart_nothing_since_the_last_stored_reply_is_missing(scene: Scene) -> None:
+def test_after_a_restart_nothing_since_the_last_stored_reply_is_missing(scene: StreamScene) -> None:
     scene.happens()
     scene.look()
     scene.happens(told=False)
@@ -397,7 +397,7 @@ def test_after_a_restart_nothing_since_the_last_stored_reply_is_missing(scene: S
 
 
 def test_after_a_restart_the_symbol_that_was_asked_about_last_decides_since_when() -> None:
-    scene = Scene()
+    scene = StreamScene()
     scene.look()
     scene.happens("MSFT", told=False)
     scene.now += timedelta(hours=1)
@@ -408,7 +408,7 @@ def test_after_a_restart_the_symbol_that_was_asked_about_last_decides_since_when
 
 
 def test_after_a_restart_everything_since_the_last_check_is_asked_for_however_long_ago_that_is() -> None:
-    scene = Scene(check_s=3600)
+    scene = StreamScene(check_s=3600)
     scene.happens(told=False)
     scene.look()
     scene.happens(told=False)
@@ -422,7 +422,7 @@ def test_after_a_restart_everything_since_the_last_check_is_asked_for_however_lo
     assert scene.stored() == expected(scene)
 
 
-def test_an_alert_that_came_over_the_stream_does_not_count_as_missed(scene: Scene) -> None:
+def test_an_alert_that_came_over_the_stream_does_not_count_as_missed(scene: StreamScene) -> None:
     scene.happens()
     scene.happens("MSFT")
     scene.look()
@@ -431,7 +431,7 @@ def test_an_alert_that_came_over_the_stream_does_not_count_as_missed(scene: Scen
     assert (scene.follower.so_far.calls, scene.follower.so_far.missed) == (3, 0)
 
 
-def test_what_a_stream_that_is_gone_in_the_end_did_not_bring_is_asked_for_once_more(scene: Scene) -> None:
+def test_what_a_stream_that_is_gone_in_the_end_did_not_bring_is_asked_for_once_more(scene: StreamScene) -> None:
     scene.wire.up, scene.wire.problem = False, "gone"
     scene.look()
     scene.happens(told=False)
@@ -442,13 +442,13 @@ def test_what_a_stream_that_is_gone_in_the_end_did_not_bring_is_asked_for_once_m
     assert scene.stored() == expected(scene)
 
 
-def test_a_stream_that_is_up_in_the_end_is_not_asked_about_again(scene: Scene) -> None:
+def test_a_stream_that_is_up_in_the_end_is_not_asked_about_again(scene: StreamScene) -> None:
     calls = scene.follower.so_far.calls
     assert scene.follower.finish(SESSION, lambda: scene.now)
     assert scene.follower.so_far.calls == calls
 
 
-def test_a_refused_key_is_raised(scene: Scene) -> None:
+def test_a_refused_key_is_raised(scene: StreamScene) -> None:
     scene.wire.refusal = OperatorError("refused", "pay more")
     with pytest.raises(OperatorError):
         scene.look()
@@ -463,7 +463,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-def play(scene: Scene, step: str, number: int) -> None:
+def play(scene: StreamScene, step: str, number: int) -> None:
     ticker, wire = ("AAPL", "MSFT", "XYZ")[number % 3], scene.wire
     if step in ("alert", "muted", "twice"):
         scene.happens(ticker, told=wire.up and step != "muted")
@@ -490,7 +490,7 @@ def play(scene: Scene, step: str, number: int) -> None:
 @settings(max_examples=60)
 @given(STEPS)
 def test_whatever_happens_each_alert_is_stored_once_in_the_end(steps: Sequence[str]) -> None:
-    scene = Scene()
+    scene = StreamScene()
     for number, step in enumerate(steps):
         play(scene, step, number)
     scene.wire.up, scene.wire.joined = True, scene.wire.joined + (not scene.wire.up)

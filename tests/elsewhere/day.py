@@ -22,7 +22,7 @@ os.environ["VENUE"] = place.NAME
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults.stage import Bot, Stage, set_up
+from tests.faults.stage import Stage, StageBot, set_up
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.venue import Settlement
@@ -38,21 +38,21 @@ exits: {stop_loss_fraction: 0.01, profit_target_fraction: 0.02, trailing_arm_fra
 LOST_STOP = "- {name: lost, when: {request: submit, symbol: REEF, nth: 1}, what: {reset: before}}\n"
 LOST_EXIT = "- {name: lost, when: {request: submit, nth: 1}, what: reply_lost}\n"
 
-Step = tuple[str, Callable[[Bot], Callable[[App], int]] | Mapping[str, Any] | str]
+Step = tuple[str, Callable[[StageBot], Callable[[App], int]] | Mapping[str, Any] | str]
 
 
-def compare(bot: Bot) -> Callable[[App], int]:
+def compare(bot: StageBot) -> Callable[[App], int]:
     """Return `reconcile`."""
     return lambda app: int(reconcile.run(app, by="day").exit_code)
 
 
-def enter(bot: Bot) -> Callable[[App], int]:
+def enter(bot: StageBot) -> Callable[[App], int]:
     """Return `trade-once`, with a long and a short."""
     wanted = bot.candidates({"TIDE": "buy", "REEF": "sell"})
     return lambda app: int(trade_once.run(app, by="day", candidates=wanted).exit_code)
 
 
-def exits(bot: Bot) -> Callable[[App], int]:
+def exits(bot: StageBot) -> Callable[[App], int]:
     """Return `evaluate-exits`."""
     return lambda app: int(evaluate_exits.run(app, by="day").exit_code)
 

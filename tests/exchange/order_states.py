@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tests.kit.exchange.pit import LATE, OPEN, Pit, Stage, replacement
+from tests.kit.exchange.pit import LATE, OPEN, Pit, PitSteps, replacement
 from tradebot.exchange.engine.orders import TERMINAL, Amendment, Order
 from tradebot.exchange.events import Event
 from tradebot.exchange.faces.trading_json import order_json
@@ -35,7 +35,7 @@ QTY = 100
 LIMIT = 90
 
 
-class MatrixStage(Stage):
+class MatrixStage(PitSteps):
     """A stage where the market reaches a limit of 90 for so many shares at the minutes of `trades`, and no other time.
 
     The market stands at 100. Prices are those of purchases: for sales they are mirrored, so that 90 means 110.

@@ -18,7 +18,7 @@ DAY, GTC = enums.TimeInForce.DAY, enums.TimeInForce.GTC
 NOWHERE = UUID("00000000-0000-4000-8000-000000000000")
 
 
-class Desk:
+class SdkClient:
     """A client of the SDK and the exchange behind it; `used` are the methods that were called."""
 
     def __init__(self, place: Served) -> None:
@@ -37,9 +37,9 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(new_folder: Callable[[], Path]) -> Iterator[Desk]:
+def desk(new_folder: Callable[[], Path]) -> Iterator[SdkClient]:
     with served(new_folder()) as place:
-        desk = Desk(place)
+        desk = SdkClient(place)
         place.tick(to="open")
         desk.minutes(10)
         yield desk
@@ -76,7 +76,7 @@ def every_kind_of_order() -> list[Any]:
     ]
 
 
-def orders(desk: Desk) -> None:
+def orders(desk: SdkClient) -> None:
     placed = [desk.submit_order(asked) for asked in every_kind_of_order()]
     assert [type(order) for order in placed] == [models.Order] * len(placed)
     assert [len(order.legs or ()) for order in placed] == [0, 0, 0, 0, 0, 0, 2, 1]
@@ -96,7 +96,7 @@ def orders(desk: Desk) -> None:
     refused(404, 40410000, desk.get_order_by_id, NOWHERE)
 
 
-def positions(desk: Desk) -> None:
+def positions(desk: SdkClient) -> None:
     desk.submit_order(market("AAPL", BUY, 2.5))
     desk.submit_order(market("SPY", SELL, 3))
     desk.minutes(2)
@@ -117,7 +117,7 @@ def positions(desk: Desk) -> None:
     refused(403, 40310000, desk.exercise_options_position, "AAPL250321C00200000")
 
 
-def covered(desk: Desk) -> None:
+def covered(desk: SdkClient) -> None:
     """Let a pair rest over the shares that are short, as the SDK asks for one: without a limit price of its own."""
     target, stop = requests.TakeProfitRequest(limit_price=100), requests.StopLossRequest(stop_price=990)
     pair = requests.LimitOrderRequest(
@@ -138,7 +138,7 @@ def covered(desk: Desk) -> None:
     assert (shown.limit_price, [one.id for one in shown.legs]) == ("101", [tighter.id])
 
 
-def account(desk: Desk) -> None:
+def account(desk: SdkClient) -> None:
     shown = desk.get_account()
     assert (type(shown), shown.status) == (models.TradeAccount, enums.AccountStatus.ACTIVE)
     settings = desk.get_account_configurations()
@@ -157,7 +157,7 @@ def account(desk: Desk) -> None:
     assert {activity.type for activity in parsed} == {enums.TradeActivityType.FILL}
 
 
-def market_facts(desk: Desk) -> None:
+def market_facts(desk: SdkClient) -> None:
     assert type(desk.get_clock()) is models.Clock
     asked = requests.GetCalendarRequest(start=date(2025, 3, 3), end=date(2025, 3, 4))
     days = desk.get_calendar(asked)
@@ -173,7 +173,7 @@ def market_facts(desk: Desk) -> None:
     refused(404, 40410000, desk.get_option_contract, "AAPL250321C00200000")
 
 
-def announcements(desk: Desk) -> None:
+def announcements(desk: SdkClient) -> None:
     body = {"type": "forward_split", "symbol": "AAPL", "new_rate": 4, "old_rate": 1}
     assert desk.place.ask("POST", "/exchange/v1/actions", body).status_code == 200
     asked = requests.GetCorporateAnnouncementsRequest(
@@ -184,7 +184,7 @@ def announcements(desk: Desk) -> None:
     assert desk.get_corporate_announcement_by_id(announced.id) == announced
 
 
-def watchlists(desk: Desk) -> None:
+def watchlists(desk: SdkClient) -> None:
     made = desk.create_watchlist(requests.CreateWatchlistRequest(name="mine", symbols=["SPY"]))
     assert [listed.id for listed in desk.get_watchlists()] == [made.id]
     more = desk.add_asset_to_watchlist_by_id(made.id, "AAPL")
@@ -197,7 +197,7 @@ def watchlists(desk: Desk) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:get_corporate_announcement:DeprecationWarning")
-def test_every_method_of_the_trading_client_is_answered_with_what_it_parses(desk: Desk) -> None:
+def test_every_method_of_the_trading_client_is_answered_with_what_it_parses(desk: SdkClient) -> None:
     assert desk.client.get_clock().timestamp.astimezone(UTC).date() == date(2025, 3, 3)
     for story in (orders, positions, account, market_facts, announcements, watchlists):
         story(desk)

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from tests.faults import pit_lies
 from tests.faults.controls import believe_the_orders
-from tests.faults.pit import INTO, KILLED, LEFT, SIZE, Day, Killed, Pit, Verb, compares, exits, wants
+from tests.faults.pit import INTO, KILLED, LEFT, SIZE, FuturesDay, Pit, Verb, compares, exits, wants
+from tests.kit.values import Killed
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.model.activity import ActivityKind
@@ -105,12 +106,12 @@ class Kill:
             raise Killed
 
 
-def verb_of(day: Day, one: Pass) -> Verb:
+def verb_of(day: FuturesDay, one: Pass) -> Verb:
     """Return what a pass runs."""
     return wants(day.folder.parent, one.wanted) if one.enters else exits
 
 
-def recovered(day: Day, *, rolls: bool) -> None:
+def recovered(day: FuturesDay, *, rolls: bool) -> None:
     """Let all trouble end, and the bot go on until it has looked up what it doesn't know."""
     day.arm([], clears=True)
     day.tick(seconds=130)
@@ -122,7 +123,7 @@ def recovered(day: Day, *, rolls: bool) -> None:
         day.passes(wants(day.folder.parent, {}), exits, compares)
 
 
-def broken(day: Day, one: Pass, *, completes: bool, longest: timedelta | None = None) -> Iterator[str]:
+def broken(day: FuturesDay, one: Pass, *, completes: bool, longest: timedelta | None = None) -> Iterator[str]:
     """Yield each law that a day has broken; a roll has to be complete if nothing but kills has befallen it.
 
     Nothing is held without a stop for longer than the `longest`, by default no time at all if only kills befell it.
@@ -220,7 +221,7 @@ def gaps(
                 since.pop(symbol, None)
 
 
-def lost(events: Sequence[Event], day: Day) -> Iterator[str]:
+def lost(events: Sequence[Event], day: FuturesDay) -> Iterator[str]:
     """Yield fills that only the log or only the books have, and what executions cost otherwise in the books.
 
     The books may have a corrected execution as it was or as it is; what it costs has to be what it is.

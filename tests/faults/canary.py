@@ -100,7 +100,7 @@ class Canary:
 """
 
 
-class Life:
+class KeyedBot:
     """A bot of real money, what it said, and what went over its wire."""
 
     def __init__(self, place: Path, url: str, echo: Wire) -> None:
@@ -219,7 +219,7 @@ def left_in(place: Path) -> list[str]:
 
 
 @contextmanager
-def lived(place: Path) -> Iterator[Life]:
+def lived(place: Path) -> Iterator[KeyedBot]:
     """Yield a bot of real money after its life: trades, refusals that repeat its keys, deaths, damage, recovery."""
     watched = _watched()
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
@@ -227,7 +227,7 @@ def lived(place: Path) -> Iterator[Life]:
         # Whoever has keys exported has them in every shell, the sandbox's too.
         stack.enter_context(environment({"ALPACA_KEY": KEY, "ALPACA_SECRET": SECRET, "AGAIN": f"key={SECRET}"}))
         sandbox = stack.enter_context(made(place / "sandbox", "--sessions", "3"))
-        life = Life(place, process.ensure(sandbox / "exchange").url, stack.enter_context(serving()))
+        life = KeyedBot(place, process.ensure(sandbox / "exchange").url, stack.enter_context(serving()))
         with (place / ENV_FILE).open("a") as file:
             file.write(f"NOTIFY_PHONE={life.echo.url}/{HOOK}\nAWS_ENDPOINT_URL_S3={life.echo.url}\n")
             file.write(f"AWS_ACCESS_KEY_ID={CLOUD_KEY}\nAWS_SECRET_ACCESS_KEY={CLOUD_SECRET}\n")
@@ -252,7 +252,7 @@ def lived(place: Path) -> Iterator[Life]:
         yield life
 
 
-def _be_asked(life: Life) -> None:
+def _be_asked(life: KeyedBot) -> None:
     """Answer every question about health, and keep the answers beside the bot."""
     with opened(Options(str(life.folder)), os.environ) as app, web.serving(app, [0]) as (port,):
         for question in ("healthz", "readyz", "health", "metrics", "system-events?last=500"):
@@ -297,7 +297,7 @@ def _watched() -> Callable[[list[str]], Any]:
     return lambda into: _listening(heard, into)
 
 
-def _second_session(life: Life) -> None:
+def _second_session(life: KeyedBot) -> None:
     own = ("--state-dir", str(life.sandbox))
     for step in ("close", "next_open", "30m"):
         life.says("exchange", "tick", step, *own)
@@ -305,7 +305,7 @@ def _second_session(life: Life) -> None:
         life.says(*line.split(), *own)
 
 
-def _trade(life: Life, tail: str) -> None:
+def _trade(life: KeyedBot, tail: str) -> None:
     with at_a_terminal(tail):
         life.says("live", "arm", "--json")
     life.all_say("reconcile", "fetch-flow", "score", "score --explain AAPL", "trade-once --force-slot")
@@ -315,12 +315,12 @@ def _trade(life: Life, tail: str) -> None:
     _look(life)
 
 
-def _wants(life: Life, symbol: str, *flags: str) -> int:
+def _wants(life: KeyedBot, symbol: str, *flags: str) -> int:
     lines = lines_for(life.place / "lines", symbol)
     return life.says(*flags, "trade-once", "--force-slot", "--candidates", str(lines))
 
 
-def _look(life: Life) -> None:
+def _look(life: KeyedBot) -> None:
     """Ask everything that only looks."""
     life.all_say("reconcile", "status", "orders --all", "events", "why-no-orders", "doctor")
     incidents = (f"incident {name} --out {life.place}/incident-{at}" for at, name in enumerate(passes_in(life.folder)))
@@ -328,7 +328,7 @@ def _look(life: Life) -> None:
         life.says(*line.split(), "--json")
 
 
-def _meet_echoes(life: Life) -> None:
+def _meet_echoes(life: KeyedBot) -> None:
     """Let every kind of request be answered with the keys that it showed."""
     posts: Callable[[str, str], bool] = lambda method, path: method == "POST"  # noqa: E731 - one line says it
     for status, symbol in ((422, "NVDA"), (500, "AMZN")):
@@ -354,7 +354,7 @@ def _meet_echoes(life: Life) -> None:
     life.says("init", "--mode", "live", "--state-dir", str(life.place / "made"), "--json")
 
 
-def _die(life: Life) -> None:
+def _die(life: KeyedBot) -> None:
     """Be killed with keys in memory, and fail with keys in the error."""
 
     def killed(name: str) -> None:
@@ -383,7 +383,7 @@ def _die(life: Life) -> None:
         life.ends.setdefault("failed", []).append(life.dies(failed, *words))
 
 
-def _recover(life: Life, tail: str) -> None:
+def _recover(life: KeyedBot, tail: str) -> None:
     """Have the books copied, damaged, put away and made again, with every dump that this leaves."""
     life.all_say("backup", "backup", "halt --nonsense", "halt --reason canary")
     book = life.folder / "ledger.db"
@@ -398,7 +398,7 @@ def _recover(life: Life, tail: str) -> None:
             life.says(*words)
 
 
-def _newest(life: Life) -> str:
+def _newest(life: KeyedBot) -> str:
     return max(path.name for path in (life.folder / "backups").glob("2*"))
 
 

@@ -64,7 +64,7 @@ SETTLEMENT = "settlement"
 """How the exchange's log calls a position that a contract's end has closed."""
 
 
-class Trouble(NamedTuple):
+class Obstacle(NamedTuple):
     """What is in the way: rules of faults, a halt, or that the bot is stopped; `acts` if the bot could close anyway."""
 
     rules: Sequence[Mapping[str, Any]] = ()
@@ -73,15 +73,15 @@ class Trouble(NamedTuple):
     acts: bool = False
 
 
-TROUBLES: Mapping[str, Trouble] = {
-    "closes refused": Trouble([{"when": {"request": "submit"}, "what": "reject_after_acceptance"}]),
-    "answers lost": Trouble([{"when": {"request": "submit"}, "what": "reply_lost"}], acts=True),
-    "orders lost": Trouble([{"when": {"request": "submit"}, "what": {"reset": "before"}}]),
-    "not traded": Trouble([{"what": "halt_symbol"}]),
-    "out of reach": Trouble([{"when": {"request": "any"}, "what": {"reset": "before"}}]),
-    "halted": Trouble(halts=True, acts=True),
-    "stopped": Trouble(stops=True),
-    "nothing": Trouble(acts=True),
+TROUBLES: Mapping[str, Obstacle] = {
+    "closes refused": Obstacle([{"when": {"request": "submit"}, "what": "reject_after_acceptance"}]),
+    "answers lost": Obstacle([{"when": {"request": "submit"}, "what": "reply_lost"}], acts=True),
+    "orders lost": Obstacle([{"when": {"request": "submit"}, "what": {"reset": "before"}}]),
+    "not traded": Obstacle([{"what": "halt_symbol"}]),
+    "out of reach": Obstacle([{"when": {"request": "any"}, "what": {"reset": "before"}}]),
+    "halted": Obstacle(halts=True, acts=True),
+    "stopped": Obstacle(stops=True),
+    "nothing": Obstacle(acts=True),
 }
 
 
@@ -100,7 +100,7 @@ class Look(NamedTuple):
     free: bool
 
 
-class Life:
+class CarriedPosition:
     """One position, from before its roll to after its last day."""
 
     def __init__(self, pit: Pit, name: str, chance: random.Random, plan: Plan | None = None) -> None:
@@ -116,7 +116,7 @@ class Life:
         self.trouble = TROUBLES[self.plan.trouble]
         self.looks = list[Look]()
 
-    def live(self) -> "Life":
+    def live(self) -> "CarriedPosition":
         """Play each day: its hour, its afternoon and its evening."""
         self.day.arm([{"name": f"t{number}", **rule} for number, rule in enumerate(self.trouble.rules)])
         if self.trouble.halts:
@@ -244,8 +244,8 @@ def pits(root: Path, names: Sequence[str]) -> Mapping[str, Pit]:
 def controlled(there: Mapping[str, Pit], control: Callable[[], None]) -> list[str]:
     """Return what was said of a broken bot that shouldn't have been, or that nothing was."""
     name, plan, words = CONTROLS[control]
-    whole = [*Life(there[name], name, random.Random(0), plan).live().broken()]
-    found = caught(control, lambda: [*Life(there[name], name, random.Random(0), plan).live().broken()])
+    whole = [*CarriedPosition(there[name], name, random.Random(0), plan).live().broken()]
+    found = caught(control, lambda: [*CarriedPosition(there[name], name, random.Random(0), plan).live().broken()])
     seen = [] if any(words in problem for problem in found) else [f"it was not seen: {found}"]
     return [f"{control.__name__}: {problem}" for problem in (*whole, *seen)]
 
@@ -267,7 +267,7 @@ def main() -> int:
         there = pits(Path(root), names)
         for label in labels:
             name, plan = FIXED.get(label, (label.partition("-")[0], None))
-            life = Life(there[name], name, random.Random(f"carried {asked.seed} {label}"), plan).live()
+            life = CarriedPosition(there[name], name, random.Random(f"carried {asked.seed} {label}"), plan).live()
             flat[label] = f"{flat_since(life.day.events(), life.floor.left)}"
             befell[
                 life.plan.trouble if life.plan.ends.date() <= life.rolling.until else f"{life.plan.trouble}, beyond"

@@ -16,11 +16,12 @@ from contextlib import closing
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from tests.faults import auctioned, swaps
-from tests.faults.ground import KILLED, OTHER, SYMBOLS, Day, Ground, Killed
+from tests.faults.ground import KILLED, OTHER, SYMBOLS, Ground, ScheduleDay
 from tests.faults.schedules import standing
 from tests.faults.venue import AT, REPLAY
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection, verdicts
+from tests.kit.values import Killed
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 
@@ -72,7 +73,7 @@ def _exits(app: App) -> int:
     return int(evaluate_exits.run(app, by="kill").exit_code)
 
 
-def _broken(day: Day, events: Sequence[judge.Event]) -> list[str]:
+def _broken(day: ScheduleDay, events: Sequence[judge.Event]) -> list[str]:
     account = judge.accounts(events)[day.number]
     with closing(SqliteLedger.open(day.folder, read_only=True)) as ledger:
         books = [*judge.lost_fills(account, ledger), *verdicts.untold(account, ledger)]

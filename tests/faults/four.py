@@ -29,7 +29,7 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.faults.stage import Bot, Stage, Verb
+from tests.faults.stage import Stage, StageBot, Verb
 from tests.kit.judge import account as judge
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -50,7 +50,7 @@ STOPPED = {"FLOW", "SWEEPS"}
 UNIVERSE = "universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]\n"
 
 
-class FourBot(Bot):
+class FourBot(StageBot):
     """A bot with the four strategies, in its own process."""
 
     def app(self, look: FolderLook = state_folder.open_state) -> App:
@@ -63,11 +63,11 @@ class FourBot(Bot):
         return app
 
 
-def fetched(bot: Bot) -> Verb:
+def fetched(bot: StageBot) -> Verb:
     return lambda app: int(fetch_flow.run(app, by="campaign").exit_code)
 
 
-def traded(bot: Bot) -> Verb:
+def traded(bot: StageBot) -> Verb:
     return lambda app: int(trade_once.run(app, by="campaign").exit_code)
 
 
@@ -108,7 +108,7 @@ class FourCampaign(Campaign):
 
     script: Sequence[tuple[str, Line]] = SCRIPT
 
-    def _judge(self, bots: list[Bot]) -> None:
+    def _judge(self, bots: list[StageBot]) -> None:
         """Judge each bot by itself: after a kill, strategies see another account and may want something else."""
         events = list(self.stage.log())
         told = judge.accounts(events)
@@ -136,7 +136,7 @@ def four(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     return campaign.tally
 
 
-def bot_of(stage: Stage, name: str) -> Bot:
+def bot_of(stage: Stage, name: str) -> StageBot:
     """Return a bot with the four strategies on the stage."""
     made = stage.bot(name, UNIVERSE + CONFIGURATION)
     return FourBot(**asdict(made))

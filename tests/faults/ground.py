@@ -27,6 +27,7 @@ from tests.faults.machine import Limit, Machine
 from tests.faults.venue import AT
 from tests.kit.bot.accepting import accept
 from tests.kit.exchange.wire import URL, Wire, lay
+from tests.kit.values import Killed
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -72,10 +73,6 @@ ERRED, KILLED = 70, -9
 """How a run ends whose verb raised what no verb may raise, and one that was killed."""
 
 Verb = Callable[[App], int]
-
-
-class Killed(BaseException):
-    """The process is no more."""
 
 
 class Span(NamedTuple):
@@ -208,7 +205,7 @@ class Ground:
             reconcile.run(app, by="schedule")
         return loaded
 
-    def day(self, begins: str, narrow: bool, asks: bool = False, auctions: bool = False) -> "Day":
+    def day(self, begins: str, narrow: bool, asks: bool = False, auctions: bool = False) -> "ScheduleDay":
         """Return bot and exchange as they were kept under a name; those of the last schedule are gone.
 
         The limits of a bot may be narrow, or one may ask a person before it enters, or hold auctions.
@@ -219,12 +216,12 @@ class Ground:
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
         usual = self.auctioned if auctions else self.loaded
-        day = Day(self, self.asking if asks else self.narrow if narrow else usual)
+        day = ScheduleDay(self, self.asking if asks else self.narrow if narrow else usual)
         day.calm()
         return day
 
 
-class Day:
+class ScheduleDay:
     """One bot, one exchange, and what was seen to be broken while they ran."""
 
     def __init__(self, ground: Ground, loaded: Loaded) -> None:

@@ -19,7 +19,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.controls import CONTROLS
-from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
+from tests.faults.stage import End, Fatal, Run, Stage, StageBot, Verb, run_all
 from tests.faults.together import DIED
 from tests.faults.venue import AT
 from tests.kit.judge import account as judge
@@ -48,25 +48,25 @@ THIRD = {C: "sell", F: "buy"}
 FOURTH = {D: "buy", C: "buy"}
 
 
-def reconciled(bot: Bot) -> Verb:
+def reconciled(bot: StageBot) -> Verb:
     return lambda app: int(reconcile.run(app, by="campaign").exit_code)
 
 
-def entries(wanted: dict[str, str]) -> Callable[[Bot], Verb]:
-    def of(bot: Bot) -> Verb:
+def entries(wanted: dict[str, str]) -> Callable[[StageBot], Verb]:
+    def of(bot: StageBot) -> Verb:
         return lambda app: int(trade_once.run(app, by="campaign", candidates=bot.candidates(wanted)).exit_code)
 
     return of
 
 
-def exits(bot: Bot) -> Verb:
+def exits(bot: StageBot) -> Verb:
     return lambda app: int(evaluate_exits.run(app, by="campaign").exit_code)
 
 
-def halted(state: TradingState) -> Callable[[Bot], Verb]:
+def halted(state: TradingState) -> Callable[[StageBot], Verb]:
     """Return what `halt` does: the latch and its history, then one pass that cancels or closes."""
 
-    def of(bot: Bot) -> Verb:
+    def of(bot: StageBot) -> Verb:
         def verb(app: App) -> int:
             app.ledger.set_trading_state(TradingStateRecord(state, "campaign", "a kill", datetime.now(UTC)))
             return int(evaluate_exits.run(app, by="campaign", force_slot=True).exit_code)
@@ -76,7 +76,7 @@ def halted(state: TradingState) -> Callable[[Bot], Verb]:
     return of
 
 
-def unhalted(bot: Bot) -> Verb:
+def unhalted(bot: StageBot) -> Verb:
     return lambda app: int(unhalt.run(app, by="campaign", reason="over", confirmed=bot.number[-4:]).exit_code)
 
 
@@ -93,7 +93,7 @@ LYING = f"""
 """
 """Exits at work are left out of the list, and so is a position; asked for one of them, the venue tells the truth."""
 
-Line = Callable[[Bot], Verb] | dict[str, Any] | str
+Line = Callable[[StageBot], Verb] | dict[str, Any] | str
 """What each bot does, by how much time passes, or which script of faults is armed."""
 HALT, END_OF_HALT = "halt", "end of halt"
 SCRIPT: tuple[tuple[str, Line], ...] = (
@@ -157,11 +157,11 @@ class Tally:
         """Return how many children got a signal at a point."""
         return self.hit.total()
 
-    def note(self, bot: Bot, found: Iterator[str] | list[str]) -> None:
+    def note(self, bot: StageBot, found: Iterator[str] | list[str]) -> None:
         """Keep broken promises with whose they are."""
         self.problems += [f"{bot.name}: {problem}" for problem in found]
 
-    def has_caught(self, bot: Bot) -> bool:
+    def has_caught(self, bot: StageBot) -> bool:
         """Tell whether a bot is broken on purpose and that has been seen, so that it need not go on."""
         return bool(bot.control) and any(problem.startswith(f"{bot.name}: ") for problem in self.problems)
 
@@ -185,7 +185,7 @@ class Campaign:
         self._promised: dict[str, judge.Promises] = {}
         self._seen: dict[str, judge.Account] = judge.accounts(())  # type: ignore[assignment]
 
-    def play(self, bots: list[Bot]) -> None:
+    def play(self, bots: list[StageBot]) -> None:
         """Play the script, the spared bot first at each step, then judge."""
         for step, (name, line) in enumerate(self.script):
             self._line = f"{step}, {name}"
@@ -198,7 +198,7 @@ class Campaign:
                 bots = [bot for bot in bots if not self.tally.has_caught(bot)]
         self._judge(bots)
 
-    def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:
+    def _everybody(self, bots: list[StageBot], step: int, name: str, line: Callable[[StageBot], Verb]) -> None:
         """Let each bot do a line of the script, the spared one first."""
         for bot in bots:
             if name == END_OF_HALT:
@@ -246,11 +246,11 @@ class Campaign:
                 self._expect(one.bot, end)
         return died
 
-    def disturb(self, bot: Bot) -> None:
+    def disturb(self, bot: StageBot) -> None:
         """Note that something befell a bot by now."""
         self.disturbed[bot.name].append(self._now)
 
-    def _protection(self, bot: Bot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
+    def _protection(self, bot: StageBot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
         judged |= {"disturbed": self.disturbed[bot.name], "unable": self.unable[bot.name]}
         sessions = protection.sessions_of(self.stage.exchange)
         yield from protection.broken(events, bot.number, bot.folder, sessions, **judged)
@@ -267,12 +267,12 @@ class Campaign:
             self._expect(one.bot, end)
         return ends
 
-    def _expect(self, bot: Bot, end: End) -> None:
+    def _expect(self, bot: StageBot, end: End) -> None:
         if end.code not in ENDS:
             told = "".join(f": {words}" for words in end.words)
             self.tally.note(bot, [f"a verb of line {self._line} ended with {end.code}{told}"])
 
-    def _news(self, bot: Bot) -> judge.Account:
+    def _news(self, bot: StageBot) -> judge.Account:
         """Return what the log says of a bot by now; its new lines are read once."""
         with (self.stage.exchange / "log.jsonl").open("rb") as file:
             file.seek(self._read)
@@ -287,11 +287,11 @@ class Campaign:
                     self._seen[event["account"]].add(event)
         return self._seen[bot.number]
 
-    def _promises(self, bot: Bot) -> judge.Promises:
+    def _promises(self, bot: StageBot) -> judge.Promises:
         """Return what a bot has promised by now."""
         return self._promised.setdefault(bot.name, judge.Promises(bot.folder)).now()
 
-    def _judge(self, bots: list[Bot]) -> None:
+    def _judge(self, bots: list[StageBot]) -> None:
         events = list(self.stage.log())
         told = judge.accounts(events)
         spared = told[bots[0].number]
@@ -325,7 +325,7 @@ def left(ledger: SqliteLedger) -> Iterator[str]:
         yield "the totals are not what the fills add up to"
 
 
-def may_die(bot: Bot, name: str) -> bool:
+def may_die(bot: StageBot, name: str) -> bool:
     """Tell whether a bot may be killed at a point: a broken one is where it shows, unless a kill would excuse it."""
     return not bot.control or (name.startswith(AT.sends) and not bot.control.startswith("believe-"))
 

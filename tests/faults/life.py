@@ -10,9 +10,10 @@ from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults.ground import KILLED, Day, Ground, Killed, Verb
+from tests.faults.ground import KILLED, Ground, ScheduleDay, Verb
 from tests.faults.life_judge import LifeJudge
 from tests.kit.judge import protection
+from tests.kit.values import Killed
 from tradebot.app import rules
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
@@ -31,7 +32,7 @@ OWNERS = ("own", "two")
 SYMBOLS = ("AAPL", "MSFT")
 
 
-class Scripted:
+class LifeStrategy:
     """A strategy that wants what a life tells it to."""
 
     times = ""
@@ -49,7 +50,7 @@ class Scripted:
 class Life:
     """A bot and an exchange, what befalls them, and the judge that looks on."""
 
-    wants: ClassVar[Sequence[Scripted]] = ()
+    wants: ClassVar[Sequence[LifeStrategy]] = ()
     lists: ClassVar[Mapping[str, Exits]] = {}
     protection: ClassVar[Protection] = Protection.VENUE
     approval: ClassVar[ApprovalRules | None] = None
@@ -64,7 +65,7 @@ class Life:
         kept: bool = False,
     ) -> None:
         Life.lists, Life.protection, Life.wants, Life.approval = lists, protection, (), approval
-        self.day: Day = ground.day("flat", narrow=False)
+        self.day: ScheduleDay = ground.day("flat", narrow=False)
         self.day.keeps_app = kept
         self._ground, self._asked, self._armed, self._calm = ground, 0, 0, 0
         self._announced = False
@@ -95,7 +96,7 @@ class Life:
         """Run a pass of entries in which a strategy wants one thing."""
         # What it does isn't at the time of an earlier pass.
         self.day.tick(seconds=1)
-        Life.wants, self._asked = (Scripted(owner, (want,)),), self._asked + 1
+        Life.wants, self._asked = (LifeStrategy(owner, (want,)),), self._asked + 1
         path = self._ground.root / "asked.jsonl"
         path.write_text(json.dumps({"symbol": SYMBOLS[0], "side": "buy", "score": self._asked / 10_000}) + "\n")
         run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731

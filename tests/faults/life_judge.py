@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from tests.faults.ground import CASH, Day
+from tests.faults.ground import CASH, ScheduleDay
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.engine.orders import Order
@@ -31,7 +31,7 @@ STOPS = ("stop", "stop_limit")
 class LifeJudge:
     """Reads the log on and notes what was broken."""
 
-    def __init__(self, day: Day, *, asks: bool) -> None:
+    def __init__(self, day: ScheduleDay, *, asks: bool) -> None:
         self._day, self._asks = day, asks
         self.approved = Counter[Whose]()
         self._opened = Counter[Whose]()

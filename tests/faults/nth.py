@@ -35,7 +35,7 @@ from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits,
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
-from tests.faults.stage import CONFIGURATION, Bot, End, Run, Stage, Verb, set_up
+from tests.faults.stage import CONFIGURATION, End, Run, Stage, StageBot, Verb, set_up
 from tests.kit.judge import account as judge
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
@@ -126,7 +126,7 @@ def meet_requests(watcher: Watcher) -> None:
     vars(tenacity)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
 
 
-def failing(bot: Bot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Verb:
+def failing(bot: StageBot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Verb:
     """Return a verb whose n-th step fails, within the boundary that every command has; it tells what it said."""
 
     def run_it(app: App) -> int:
@@ -173,7 +173,7 @@ class EachCall(Campaign):
         self._missed: set[str] = set()
         self._late: set[str] = set()
 
-    def _judge(self, bots: list[Bot]) -> None:
+    def _judge(self, bots: list[StageBot]) -> None:
         """Judge as kills are, but for what a failure explains.
 
         A pass that has ended with an error has used its slot up, and has said so: an entry may be missing then, and an
@@ -185,7 +185,7 @@ class EachCall(Campaign):
         known = re.compile("|".join(explained) or "(?!)")
         self.tally.problems = [problem for problem in self.tally.problems if not known.match(problem)]
 
-    def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:
+    def _everybody(self, bots: list[StageBot], step: int, name: str, line: Callable[[StageBot], Verb]) -> None:
         """Let one call of each bot's verb fail, then run the verbs again that it takes."""
         day, done = step // len(DAY), set[str]()
         if name in FAILING:
@@ -213,7 +213,7 @@ class EachCall(Campaign):
             for run, end in zip(runs, self._run(broken), strict=True)
         ]
 
-    def _note(self, bot: Bot, code: int, name: str, before: int) -> int:
+    def _note(self, bot: StageBot, code: int, name: str, before: int) -> int:
         """Take in how a verb ended of which a call failed, and return how many steps it took."""
         told = json.loads(bot.folder.with_name(f"{bot.name}.told").read_text())
         self.tally.runs += 1
@@ -230,19 +230,19 @@ class EachCall(Campaign):
         self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
         return int(told["steps"])
 
-    def _expect(self, bot: Bot, end: End) -> None:
+    def _expect(self, bot: StageBot, end: End) -> None:
         """Expect every run in which nothing fails to mend what was left, and to do all that it is for."""
         if end.code != ExitCode.DONE:
             self.tally.note(bot, [f"the run after it ended with {end.code}"])
 
-    def _rests(self, bot: Bot) -> bool:
+    def _rests(self, bot: StageBot) -> bool:
         """Tell whether a bot holds nothing and has no order out, as the exchange tells it."""
         account = self._news(bot)
         held = {fill["symbol"]: fill["position"] for fill in account.fills}
         return not any(map(Decimal, held.values())) and {*account.status.values()} <= {*judge.ENDED}
 
 
-def number(bot: Bot) -> int:
+def number(bot: StageBot) -> int:
     """Return which call of each verb fails on the first day."""
     return 0 if bot.name == REFERENCE else int(bot.name.rpartition("-")[2])
 

@@ -19,6 +19,7 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.kit.bot.accepting import accept
 from tests.kit.exchange.cable import PORT, Cable
+from tests.kit.values import Killed
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
@@ -127,10 +128,6 @@ Verb = Callable[[App], int]
 Hook = Callable[[str], None]
 
 
-class Killed(BaseException):
-    """The process is no more."""
-
-
 class Pit:
     """What every day begins with: a bot that has compared its books, late in a session."""
 
@@ -152,7 +149,7 @@ class Pit:
         exchange.commit()
         self.begun, self.number = exchange.log.count, exchange.engine.main.number
         self._prepare(root / "bot", now_of(exchange))
-        day = Day(self, exchange, root / "bot")
+        day = FuturesDay(self, exchange, root / "bot")
         assert day.run(compares) == 0
         self._keep(day, "flat")
 
@@ -169,7 +166,7 @@ class Pit:
         self._keep(day, "has closed")
         self._leave(self.day("rolls"))
 
-    def holds(self) -> "Day":
+    def holds(self) -> "FuturesDay":
         """Open a position with its stop, keep that, and return what goes on from there."""
         day = self.day("flat")
         assert day.run(wants(self.root, {self.floor.left: "buy"})) == 0
@@ -178,14 +175,14 @@ class Pit:
         self._keep(day, "held")
         return day
 
-    def _rest(self, day: "Day") -> None:
+    def _rest(self, day: "FuturesDay") -> None:
         """Let an entry rest until it is too old."""
         day.arm([{"name": "halted", "what": "halt_symbol"}])
         assert day.run(wants(self.root, {LEFT: "buy"})) == 0
         day.tick(seconds=660)
         self._keep(day, "resting")
 
-    def _leave(self, day: "Day") -> None:
+    def _leave(self, day: "FuturesDay") -> None:
         """Let a close rest until it needs another price."""
         day.arm([{"name": "halted", "what": "halt_symbol"}])
         assert day.run(exits) == 0
@@ -194,7 +191,7 @@ class Pit:
         day.tick(seconds=240)
         self._keep(day, "leaving")
 
-    def _keep(self, day: "Day", name: str) -> None:
+    def _keep(self, day: "FuturesDay", name: str) -> None:
         """Keep bot and exchange as they are now, for days to begin with."""
         assert not day.problems, day.problems
         day.exchange.commit()
@@ -211,17 +208,17 @@ class Pit:
         accept(folder, now)
         self.loaded = load_for(state, Options(str(folder)), {})
 
-    def day(self, begins: str) -> "Day":
+    def day(self, begins: str) -> "FuturesDay":
         """Return bot and exchange as they were kept under a name; those of the day before are gone."""
         for folder in (self.root / "bot", self.root / "exchange"):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
-        return Day(self, Exchange(self.root / "exchange", self.stored, self.market), self.root / "bot")
+        return FuturesDay(self, Exchange(self.root / "exchange", self.stored, self.market), self.root / "bot")
 
 
-class Day:
+class FuturesDay:
     """One bot and one exchange."""
 
     def __init__(self, pit: Pit, exchange: Exchange, folder: Path) -> None:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from tests.faults import controls, pit_process
 from tests.faults.bracketed import BARE_FOR, PASSES, Pass, broken, gaps, recovered
 from tests.faults.disk import Disk
-from tests.faults.pit import FINDINGS, Day, Pit, Verb, compares, exits, wants
+from tests.faults.pit import FINDINGS, FuturesDay, Pit, Verb, compares, exits, wants
 from tests.faults.pit_process import CHANGE, DIED, LIVES, MESSAGE, POINT, Ended, Fate
 from tests.faults.power import RECORDING, damaged, record, recording
 from tests.kit.exchange.cable import Cable, lay_cable
@@ -83,7 +83,7 @@ SCRIPTS: Mapping[str, tuple[Pass, Sequence[Step]]] = {
 """What a life does, by its name; what it begins with is kept by the pit."""
 
 
-class Life:
+class FuturesLife:
     """One bot, from its first pass to the judge."""
 
     def __init__(self, pit: Pit, name: str, chance: random.Random, spared: Sequence[Ended]) -> None:
@@ -95,7 +95,7 @@ class Life:
         self.died_leaving = 0
         """In how many passes of exits a process died."""
 
-    def live(self) -> "Life":
+    def live(self) -> "FuturesLife":
         """Play all passes, recover, and judge."""
         for number, step in enumerate(self.steps):
             self._pass(number, step)
@@ -159,7 +159,7 @@ class Life:
                 yield f"nobody was told that {quantity} {symbol} had no stop from {began} to {ended}"
 
 
-class Broken(Life):
+class Broken(FuturesLife):
     """A life whose bot is broken on purpose."""
 
     control: Callable[[], None]
@@ -169,7 +169,7 @@ class Broken(Life):
         self.control()
 
 
-class Powered(Life):
+class Powered(FuturesLife):
     """A life without a reliable supply: what a process hasn't synced may be gone, or there, or in pieces."""
 
     unsafe = 0
@@ -215,14 +215,14 @@ class PoweredBroken(Powered, Broken):
         Powered.prepare(self)
 
 
-def verb_of(day: Day, does: str) -> Verb:
+def verb_of(day: FuturesDay, does: str) -> Verb:
     """Return what a step runs."""
     if does in (ENTERS, GOES_ON):
         return wants(day.folder.parent, PASSES["enters"].wanted if does == ENTERS else {})
     return {COMPARES: compares, EXITS: exits}[does]
 
 
-def unpromised(day: Day) -> Iterator[str]:
+def unpromised(day: FuturesDay) -> Iterator[str]:
     """Yield orders at the exchange that the books haven't promised."""
     names = {
         event["client_order_id"].removeprefix(LEG): event["order_id"]
@@ -234,7 +234,7 @@ def unpromised(day: Day) -> Iterator[str]:
     yield from (f"{name} was never promised" for name in names if name not in known)
 
 
-def unsound(day: Day) -> Iterator[str]:
+def unsound(day: FuturesDay) -> Iterator[str]:
     """Yield what the books must not be after everything was looked up: open, unlike the venue, or no whole."""
     with closing(day.ledger()) as ledger:
         for record in ledger.intents(unresolved=True):
@@ -279,7 +279,7 @@ class Campaign:
 
     def play(self, label: str) -> None:
         """Play one life, named after its script and a number."""
-        life = self._life(label, {KILLS: Life, POWER: Powered}[self._way]).live()
+        life = self._life(label, {KILLS: FuturesLife, POWER: Powered}[self._way]).live()
         self._note(label, life)
 
     def play_broken(self, control: str) -> None:
@@ -293,16 +293,16 @@ class Campaign:
             if life.problems:
                 return
 
-    def _life(self, label: str, kind: type[Life]) -> Any:
+    def _life(self, label: str, kind: type[FuturesLife]) -> Any:
         name = label.partition("-")[0]
         if name not in self._spared:
-            whole = {KILLS: Life, POWER: Powered}[self._way](self._pit, name, random.Random(0), ()).live()
+            whole = {KILLS: FuturesLife, POWER: Powered}[self._way](self._pit, name, random.Random(0), ()).live()
             self._note(f"{name}, spared", whole)
             self._spared[name] = whole.ends
         chance = random.Random(f"{self._way} {self._seed} {label}")
         return kind(self._pit, name, chance, self._spared[name])
 
-    def _note(self, label: str, life: Life, *, counts: bool = True) -> None:
+    def _note(self, label: str, life: FuturesLife, *, counts: bool = True) -> None:
         self.problems += [f"{label}: {problem}" for problem in life.problems]
         if counts:
             self.hit += life.hit

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ib_async.connection import Connection
 
-from tests.faults.pit import ERRED, Day, Verb
+from tests.faults.pit import ERRED, FuturesDay, Verb
 from tests.kit.exchange.cable import Cable, is_change
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.exchange.faces.tws.wire import Frames
@@ -61,7 +61,7 @@ class Ended(NamedTuple):
         return {POINT: len(self.points), MESSAGE: self.messages, CHANGE: self.changes}[kind]
 
 
-def run(day: Day, cable: Cable, verb: Verb, fate: Fate = LIVES, prepare: Nothing = lambda: None) -> Ended:
+def run(day: FuturesDay, cable: Cable, verb: Verb, fate: Fate = LIVES, prepare: Nothing = lambda: None) -> Ended:
     """Run a verb in a process of its own; `prepare` is done there first."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         reader, writer = os.pipe()
@@ -86,7 +86,7 @@ def run(day: Day, cable: Cable, verb: Verb, fate: Fate = LIVES, prepare: Nothing
 class _Process:
     """The child."""
 
-    def __init__(self, day: Day, writer: int, fate: Fate) -> None:
+    def __init__(self, day: FuturesDay, writer: int, fate: Fate) -> None:
         self._day, self._writer = day, writer
         self._left = fate.number if fate.kind == POINT else 0
 

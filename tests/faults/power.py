@@ -29,7 +29,7 @@ from tests.faults.disk import Disk
 from tests.faults.kills import REFERENCE, Campaign, Tally
 from tests.faults.play import warm_up
 from tests.faults.sqlite_calls import watch
-from tests.faults.stage import Bot, End, Run, Stage, Verb, set_up
+from tests.faults.stage import End, Run, Stage, StageBot, Verb, set_up
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
 from tests.kit.judge import account as judge
 from tests.kit.rows import ACCOUNT, DAY, NOW
@@ -95,7 +95,7 @@ class Power(Campaign):
             self._note(run.bot, end)
         return ends
 
-    def _recorded(self, bot: Bot, verb: Verb) -> Verb:
+    def _recorded(self, bot: StageBot, verb: Verb) -> Verb:
         """Return a verb whose calls are written down."""
         path = bot.folder.with_name(f"{bot.name}{RECORDING}")
         # The model takes in what is there before the first call.
@@ -109,7 +109,7 @@ class Power(Campaign):
 
         return recorded
 
-    def _note(self, bot: Bot, end: End) -> None:
+    def _note(self, bot: StageBot, end: End) -> None:
         disk = self._disks[bot.name]
         chance = self._chances.setdefault(bot.name, random.Random(f"{self.seed}.{bot.name}.losses"))
         for call in recording(bot.folder.with_name(f"{bot.name}{RECORDING}")):
@@ -120,7 +120,7 @@ class Power(Campaign):
             self.unsafe += disk.lose(chance)
         self.tally.note(bot, damaged(bot.folder))
 
-    def _judge(self, bots: list[Bot]) -> None:
+    def _judge(self, bots: list[StageBot]) -> None:
         """Judge each bot beside the spared one; books that cannot be opened are told like anything else."""
         for bot in bots[1:]:
             try:
@@ -128,12 +128,12 @@ class Power(Campaign):
             except TradebotError as error:
                 self.tally.note(bot, [error.message])
 
-    def _protection(self, bot: Bot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
+    def _protection(self, bot: StageBot, events: Sequence[judge.Event], **judged: Any) -> Iterator[str]:
         lines = dict.fromkeys([*self._heard[bot.name], *told(bot.folder)])
         (bot.folder / state_folder.EVENTS).write_text("\n".join(lines))
         return super()._protection(bot, events, **judged)
 
-    def _promises(self, bot: Bot) -> judge.Promises:
+    def _promises(self, bot: StageBot) -> judge.Promises:
         """Return what a bot's journal promises now: what had not been synced may be gone again, or in pieces."""
         return Left(bot.folder).now()
 

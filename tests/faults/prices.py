@@ -15,7 +15,7 @@ from functools import partial
 from commands.evaluate_exits import verb as evaluate_exits
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
-from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
+from tests.faults.stage import End, Fatal, Run, Stage, StageBot, Verb, run, run_all
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -42,7 +42,7 @@ REFUSED = {"refused-keys"}
 WANTED = {"AAPL": "buy", "MSFT": "sell"}
 
 
-def flattened(bot: Bot) -> Verb:
+def flattened(bot: StageBot) -> Verb:
     """Return what closes everything: the latch, then the pass of its slot."""
 
     def verb(app: App) -> int:
@@ -87,7 +87,9 @@ def _rule(name: str) -> str:
     return f"- name: {name}\n  when: {{request: replace, account: {name}}}\n  what: {TROUBLES[name]}\n"
 
 
-def _everybody(bots: list[Bot], twins: Mapping[str, Bot], tally: Tally, of: Callable[[Bot], Verb]) -> None:
+def _everybody(
+    bots: list[StageBot], twins: Mapping[str, StageBot], tally: Tally, of: Callable[[StageBot], Verb]
+) -> None:
     """Run one verb on each bot."""
     single = [bot for bot in bots if bot.name not in twins]
     ends = dict(zip((bot.name for bot in single), run_all([Run(bot, of(bot)) for bot in single]), strict=True))
@@ -98,7 +100,7 @@ def _everybody(bots: list[Bot], twins: Mapping[str, Bot], tally: Tally, of: Call
         tally.note(bot, [] if end.code in ENDS else [f"a verb ended with {end.code}"])
 
 
-def _beside(bot: Bot, twin: Bot, of: Callable[[Bot], Verb]) -> End:
+def _beside(bot: StageBot, twin: StageBot, of: Callable[[StageBot], Verb]) -> End:
     """Run one verb on a bot, and on its twin while it stands at its first request."""
 
     def meanwhile() -> None:
@@ -107,7 +109,7 @@ def _beside(bot: Bot, twin: Bot, of: Callable[[Bot], Verb]) -> End:
     return run(bot, of(bot), Fatal("alpaca.send.before", 1, signal.SIGSTOP), meanwhile)
 
 
-def _judge(stage: Stage, bots: list[Bot], tally: Tally) -> None:
+def _judge(stage: Stage, bots: list[StageBot], tally: Tally) -> None:
     events = list(stage.log())
     told = judge.accounts(events)
     for bot in bots:

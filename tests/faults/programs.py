@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.faults.venue import ALPACA, VARIABLE, Venue
+from tests.faults.venue import ALPACA, VARIABLE, CampaignVenue
 from tests.kit.exchange import nursery
 from tests.suite import calendars
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def played(module: str, *words: str, venue: Venue = ALPACA) -> Any:
+def played(module: str, *words: str, venue: CampaignVenue = ALPACA) -> Any:
     """Run a campaign's program at a venue, and return what it says; its clocks and sessions are not the tests' own."""
     command = [sys.executable, "-m", "tests.faults.programs", module, *words]
     # Elsewhere an exchange from the nursery does not start; one in a new interpreter does.

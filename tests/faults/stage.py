@@ -56,7 +56,7 @@ Verb = Callable[[App], int]
 """Runs on a bot and returns an exit code of the command line."""
 
 
-class Bot(Struct):
+class StageBot(Struct):
     """One bot: its folder, and its account at the exchange with the key that opens it.
 
     `control` names what is broken in it on purpose, `runs_as` the user whose bot it is, None for the user of the tests.
@@ -108,7 +108,7 @@ class End(Struct, frozen=True):
     words: tuple[str, ...] = ()
 
 
-def run(bot: Bot, verb: Verb, fatal: Fatal | None, while_stopped: Callable[[], None] = lambda: None) -> End:
+def run(bot: StageBot, verb: Verb, fatal: Fatal | None, while_stopped: Callable[[], None] = lambda: None) -> End:
     """Run a verb in a forked child that gets a signal at a point; None lets it live.
 
     One that is stopped there goes on once `while_stopped` has returned.
@@ -129,7 +129,7 @@ def run(bot: Bot, verb: Verb, fatal: Fatal | None, while_stopped: Callable[[], N
     return End(os.waitstatus_to_exitcode(status), tuple(told.split()))
 
 
-def _live(bot: Bot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
+def _live(bot: StageBot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
     """Be the child: arm, run, and leave without any of the clean-up that a killed process would not do either."""
     left = fatal.time if fatal else 0
 
@@ -151,7 +151,7 @@ def _live(bot: Bot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
         os._exit(code)
 
 
-def _ended(bot: Bot, verb: Verb, tell: Callable[[str], None] = lambda text: None) -> int:
+def _ended(bot: StageBot, verb: Verb, tell: Callable[[str], None] = lambda text: None) -> int:
     """Run a verb on a bot, and return its exit code, or ERRED; tell what error ended it."""
     if bot.control:
         CONTROLS[bot.control]()
@@ -175,7 +175,7 @@ def _ended(bot: Bot, verb: Verb, tell: Callable[[str], None] = lambda text: None
 class Run(NamedTuple):
     """A verb of one bot, and the point at which SIGKILL ends it; None lets it live."""
 
-    bot: Bot
+    bot: StageBot
     verb: Verb
     fatal: Fatal | None = None
 
@@ -240,16 +240,16 @@ class Stage:
         """Let time pass."""
         self.control("tick", **step)
 
-    def bot(self, name: str, configuration: str = CONFIGURATION) -> Bot:
+    def bot(self, name: str, configuration: str = CONFIGURATION) -> StageBot:
         """Open an account, and make a bot for it."""
         account = self.control("accounts", name=name, cash=CASH)
         return self._made(name, name, account["account_number"], configuration)
 
-    def twin(self, bot: Bot) -> Bot:
+    def twin(self, bot: StageBot) -> StageBot:
         """Make a second bot for the account of another one, as on another machine: its books know nothing of those."""
         return self._made(f"{bot.name}-twin", bot.key, bot.number)
 
-    def _made(self, name: str, key: str, number: str, configuration: str = CONFIGURATION) -> Bot:
+    def _made(self, name: str, key: str, number: str, configuration: str = CONFIGURATION) -> StageBot:
         """Make what `init` makes: marker, books, configuration, arming."""
         folder, now = self.folder / name, LockStepClock(self.url).now()
         state = state_folder.create(folder, "sandbox", number, "user", now, AT.name)
@@ -259,7 +259,7 @@ class Stage:
         ledger.close()
         switch.arm(folder, "campaign", now)
         accept(folder, now)
-        bot = Bot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
+        bot = StageBot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
         if now.date() not in self._sessions:
             if AT is ALPACA:
                 self._warm_calendar(key)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tests.faults.kills import FIRST, Tally, entries, reconciled
-from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
+from tests.faults.stage import Fatal, Run, Stage, StageBot, run, run_all
 from tests.kit.judge import account as judge
 from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState
@@ -54,7 +54,7 @@ def stops(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     return tally
 
 
-def _is_halted(stage: Stage, bot: Bot, where: tuple[str, int], tally: Tally) -> None:
+def _is_halted(stage: Stage, bot: StageBot, where: tuple[str, int], tally: Tally) -> None:
     """Halt a bot that stands still: after a clean return the venue takes no entry, else one at most."""
     line, clean = sys.maxsize, False
 
@@ -71,7 +71,7 @@ def _is_halted(stage: Stage, bot: Bot, where: tuple[str, int], tally: Tally) -> 
         tally.note(bot, [f"stopped at {where}: {problem}" for problem in late])
 
 
-def _meets_its_twin(stage: Stage, bot: Bot, twin: Bot, where: tuple[str, int], tally: Tally) -> None:
+def _meets_its_twin(stage: Stage, bot: StageBot, twin: StageBot, where: tuple[str, int], tally: Tally) -> None:
     """Let another machine with books of its own trade the same account meanwhile: no order may be there twice."""
 
     def trade() -> None:

@@ -26,7 +26,7 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.faults.stage import Bot, Stage, Verb
+from tests.faults.stage import Stage, StageBot, Verb
 from tests.faults.venue import AT
 from tests.kit.judge import account as judge
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -39,7 +39,7 @@ MOST = 2
 A, B, C, D = AT.symbols[:4]
 
 
-def auction(wanted: Mapping[str, str], number: int) -> Callable[[Bot], Verb]:
+def auction(wanted: Mapping[str, str], number: int) -> Callable[[StageBot], Verb]:
     return lambda bot: auctioned.entries(wanted, number, by="campaign")
 
 
@@ -82,7 +82,7 @@ class SwapCampaign(Campaign):
 
     script: Sequence[tuple[str, Line]] = SCRIPT
 
-    def _judge(self, bots: list[Bot]) -> None:
+    def _judge(self, bots: list[StageBot]) -> None:
         """Judge each bot by itself: after a kill, an auction is held over another account."""
         events = list(self.stage.log())
         told = judge.accounts(events)

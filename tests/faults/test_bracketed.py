@@ -9,7 +9,7 @@ from commands.reconcile import verb as reconcile
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
-from tests.faults.pit import KILLED, Day, Pit, compares
+from tests.faults.pit import KILLED, FuturesDay, Pit, compares
 from tests.faults.pit_lies import LIES
 from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
@@ -112,7 +112,7 @@ def without_ids(message: Message, firing: Firing) -> Iterator[Message]:
     yield Message(message.number, fields | {"permId": ""}) if ours else message
 
 
-def listed(day: Day) -> list[FindingKind]:
+def listed(day: FuturesDay) -> list[FindingKind]:
     """Compare books and broker, and return which kinds of findings there are."""
     found = list[FindingKind]()
 

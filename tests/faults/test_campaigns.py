@@ -8,7 +8,7 @@ import pytest
 from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.prices import TROUBLES, TWINS
-from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
+from tests.faults.venue import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn
 
 CONTROLLED = 3
@@ -75,7 +75,7 @@ def test_killed_day_ends_like_a_spared_one_without_doubled_or_lost_orders(
 @pytest.mark.parametrize("venue", in_turn([KRAKEN, ELSEWHERE], 1), ids=lambda venue: venue.name)
 @pytest.mark.parametrize("seed", drawn("kills elsewhere", [], range(1, 21), 1))
 def test_day_killed_at_a_venue_unlike_alpaca_ends_like_a_spared_one(
-    seed: int, venue: Venue, record_property: Callable[[str, object], None]
+    seed: int, venue: CampaignVenue, record_property: Callable[[str, object], None]
 ) -> None:
     swaps = [f"swaps={SWAPPED}"] if venue.profile else []
     bots = KILLED_ELSEWHERE - len(swaps) * SWAPPED

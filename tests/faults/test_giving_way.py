@@ -13,7 +13,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
-from tests.faults.stage import Bot, End, Stage, Verb, set_up
+from tests.faults.stage import End, Stage, StageBot, Verb, set_up
 from tests.suite.tiers import sized
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
@@ -75,7 +75,7 @@ class GivingWay(Campaign):
         self.most_chances = 0
         self.given: dict[str, int] = {}
 
-    def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:
+    def _everybody(self, bots: list[StageBot], step: int, name: str, line: Callable[[StageBot], Verb]) -> None:
         for bot in bots:
             number = 0 if bot.name == REFERENCE else int(bot.name.removeprefix("way-"))
             with closing(bot.app()) as app:
@@ -204,7 +204,7 @@ def test_exits_of_another_process_wait_for_one_request_and_entries_go_on_after_t
     assert len(accepted) == len(set(accepted)) == 3
 
 
-def _leave(bot: Bot, verb: Callable[[App], int]) -> None:
+def _leave(bot: StageBot, verb: Callable[[App], int]) -> None:
     """Be its own process, and end with what the verb ended with."""
     code = 99
     try:
@@ -221,5 +221,5 @@ def _until(there: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def _asked(stage: Stage, bot: Bot) -> bool:
+def _asked(stage: Stage, bot: StageBot) -> bool:
     return any(event["event"] == "fault_fired" for event in stage.log())

@@ -13,7 +13,7 @@ from tests.faults.calls import FILE, Call
 from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
-from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
+from tests.faults.venue import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
@@ -52,7 +52,7 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
 @pytest.mark.parametrize("venue", in_turn([ELSEWHERE, KRAKEN], 1), ids=lambda venue: venue.name)
 @pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 41), 1))
 def test_day_at_a_venue_unlike_alpaca_ends_the_same_after_a_power_loss_anywhere(
-    seed: int, venue: Venue, record_property: Callable[[str, object], None]
+    seed: int, venue: CampaignVenue, record_property: Callable[[str, object], None]
 ) -> None:
     found = played("power", "days", "--seed", str(seed), "--count", str(BOTS), venue=venue)
     assert found["problems"] == []

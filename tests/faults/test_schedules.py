@@ -12,7 +12,7 @@ from tests.faults.lies import LIES
 from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
-from tests.faults.venue import ELSEWHERE, KRAKEN, Venue
+from tests.faults.venue import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs, verdicts
 from tests.suite.tiers import drawn, in_campaigns, in_turn, sized
@@ -149,10 +149,10 @@ def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None
         for venue, caught in in_turn(((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN)), 1)
         for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT), 1)
     ],
-    ids=lambda value: value.name if isinstance(value, Venue) else "",
+    ids=lambda value: value.name if isinstance(value, CampaignVenue) else "",
 )
 def test_schedules_keep_every_promise_at_a_venue_unlike_alpaca(
-    venue: Venue, caught: Mapping[str, int], first: int, record_property: Callable[[str, object], None]
+    venue: CampaignVenue, caught: Mapping[str, int], first: int, record_property: Callable[[str, object], None]
 ) -> None:
     controls = (word for name, begin in caught.items() for word in ("--control", f"{name}={begin}"))
     words = ("--first", str(first), "--count", str(ELSEWHERE_COUNT), *controls)

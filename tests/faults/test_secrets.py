@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from commands.shared.hints import ON_A_STATE
-from tests.faults.canary import SECRET, Life, environments, found_in, left_in, lived
+from tests.faults.canary import SECRET, KeyedBot, environments, found_in, left_in, lived
 from tests.kit.exchange.nursery import without_nursery
 from tradebot.adapters.text.redaction import HIDDEN
 
@@ -17,33 +17,33 @@ pytestmark = pytest.mark.campaign
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedBot]:
     before = resource.getrlimit(resource.RLIMIT_CORE)
     with without_nursery(), lived(tmp_path_factory.mktemp("canary")) as life:
         yield life
     resource.setrlimit(resource.RLIMIT_CORE, (min(before[0], before[1]), before[1]))
 
 
-def test_files_left_by_a_full_life_hold_no_key(life: Life, record_property: Callable[[str, object], None]) -> None:
+def test_files_left_by_a_full_life_hold_no_key(life: KeyedBot, record_property: Callable[[str, object], None]) -> None:
     assert left_in(life.place) == []
     record_property("command lines whose leavings were searched for keys", sum(map(len, life.ends.values())))
 
 
-def test_no_process_was_started_with_a_key_in_its_arguments_or_its_environment(life: Life) -> None:
+def test_no_process_was_started_with_a_key_in_its_arguments_or_its_environment(life: KeyedBot) -> None:
     assert [text for text in life.started if found_in(text.encode())] == []
     assert any("tradebot.adapters.plugins.plugin_worker" in text for text in life.started)
     told = [path for path in environments(life.place) if path.exists()]
     assert [path for path in told if found_in(path.read_bytes())] == []
 
 
-def test_life_sent_every_key_over_the_wire(life: Life) -> None:
+def test_life_sent_every_key_over_the_wire(life: KeyedBot) -> None:
     assert {name for method, name in life.sent if method == "GET"} == {"the key", "the secret", "the flow key"}
     own = {name for asked in life.echo.asked for name in found_in(f"{asked.path} {asked.headers}".encode())}
     assert {"the channel's address", "the bucket's key"} <= own, "a bucket's secret signs, and stays here"
     assert {name for method, name in life.sent if method == "POST"} == {"the key", "the secret", "the chat token"}
 
 
-def test_life_covered_every_verb_kill_and_failure(life: Life) -> None:
+def test_life_covered_every_verb_kill_and_failure(life: KeyedBot) -> None:
     said = (life.place / "said").read_text()
     verbs = {verb.split()[0] for verb in ON_A_STATE}
     assert verbs - set(life.ends) == set()

@@ -16,10 +16,11 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tests.faults import lies
-from tests.faults.ground import Day, Killed
+from tests.faults.ground import ScheduleDay
 from tests.faults.lies import LIES
 from tests.faults.machine import Limit, descriptors
 from tests.faults.venue import AT
+from tests.kit.values import Killed
 from tradebot.adapters.state import state_folder
 from tradebot.model.trading import TradingState
 
@@ -214,7 +215,7 @@ def _when(chance: random.Random, rule: Rule, verb: str) -> dict[str, Any]:
 class Fate:
     """What befalls one run at the failpoints that it reaches; `happened` names the troubles that did."""
 
-    def __init__(self, day: Day, troubles: Sequence[Trouble]) -> None:
+    def __init__(self, day: ScheduleDay, troubles: Sequence[Trouble]) -> None:
         self._day = day
         self._due = [trouble for trouble in troubles if trouble.name in AT_A_POINT]
         self._reached = 0
@@ -306,7 +307,7 @@ def placed(chance: random.Random, card: Card, tag: str, verb: str) -> Trouble:
     return Trouble(name, rules=RULES[name].rules(tag, {"request": request, **place}))
 
 
-def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:
+def limit_of(day: ScheduleDay, troubles: Sequence[Trouble]) -> Limit | None:
     """Return the limit that a run is held to, if any: descriptors that are left, or how long a file may grow."""
     for trouble in troubles:
         if trouble.name == "EMFILE":
@@ -324,6 +325,6 @@ def rules_of(troubles: Sequence[Trouble]) -> list[Mapping[str, Any]]:
     return [rule for trouble in troubles for rule in trouble.rules]
 
 
-def fired(day: Day) -> set[str]:
+def fired(day: ScheduleDay) -> set[str]:
     """Return the names under which rules have been armed and fired by now."""
     return {armed.rule.name for armed in day.exchange.faults.book if armed.fired}

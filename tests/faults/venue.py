@@ -79,7 +79,7 @@ def _far_in_a_form(symbol: str, name: str) -> str:
     return urlencode(form)
 
 
-class Venue(NamedTuple):
+class CampaignVenue(NamedTuple):
     """What a campaign has to know of a venue; the symbols are of one sector.
 
     `sends` is the beginning of the failpoints around what is sent. `settings` are those that a bot needs there, `far`
@@ -154,7 +154,7 @@ def _perpetuals(start: date, symbols: tuple[str, ...], sessions: int, seed: int,
     return MarketSpec(start=start, symbols=symbols, sessions=sessions + 3, seed=seed, fill=fill, venue=venue)
 
 
-ALPACA = Venue(
+ALPACA = CampaignVenue(
     "alpaca",
     _paths("/v2"),
     "alpaca.",
@@ -167,7 +167,7 @@ ALPACA = Venue(
     partial(_far_in_json, time_in_force="day"),
 )
 _WATERS = ("TIDE", "REEF", "GULF", "SPIT", "COVE", "SAND")
-ELSEWHERE = Venue(
+ELSEWHERE = CampaignVenue(
     place.NAME,
     _paths("/v1"),
     "elsewhere.",
@@ -199,7 +199,7 @@ _COINS = ("PF_XRPUSD", "PF_ADAUSD", "PF_SUIUSD", "PF_XLMUSD", "PF_DOGEUSD", "PF_
 """They are traded in whole units, as shares are."""
 _USUAL = load_yaml(shipped("base.yaml"), shipped=True)["strategies"]
 """The strategy of every other venue, in place of the one that a bot at Kraken Futures begins with."""
-KRAKEN = Venue(
+KRAKEN = CampaignVenue(
     "kraken_futures",
     Paths(orders.SEND, f"{orders.V3}/openorders", *[f"{orders.V3}/openpositions"] * 2),
     "kraken.",

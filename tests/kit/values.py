@@ -98,6 +98,10 @@ BETAS = {"AAPL": Decimal("1.2"), "MSFT": Decimal("0.9"), "JPM": Decimal("1.1"), 
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
 
 
+class Killed(BaseException):
+    """The process is no more: nothing catches this but the test that raised it."""
+
+
 def us_sessions(first: date, last: date) -> Sequence[Session]:
     """Return the sessions of US shares between two dates, inclusive."""
     return exchange_sessions(first, last, ALPACA.calendar)

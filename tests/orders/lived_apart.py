@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.kit.core.apart import FATES, NONE, REFUSED, Bot
+from tests.kit.core.apart import FATES, NONE, REFUSED, BotApart
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS, Lots
 from tests.kit.judge.protection import BEGAN, FOREVER, Law, Pass, Told
 from tests.kit.values import DAY
@@ -30,7 +30,7 @@ Step = tuple[Any, ...]
 Life = tuple[Side, str, list[tuple[Step, Step]]]
 """The side of the entry, how much of it fills, and what befalls the position, with a pass after each."""
 PARTS = {"one": Decimal(1), "half": Decimal(5), "all": Decimal(1_000)}
-WHAT: Mapping[str, Callable[[Bot], list[Order]]] = {
+WHAT: Mapping[str, Callable[[BotApart], list[Order]]] = {
     "entry": lambda bot: bot.venue.working(Purpose.OPEN),
     "stop": lambda bot: [order for order in bot.venue.stops() if order.status.value in (*TRIGGERS, *CHANGING)],
     "target": lambda bot: bot.venue.targets(),
@@ -63,7 +63,7 @@ CALM: Sequence[Step] = (
 
 def lived(can: Capabilities, side: Side, filled: str, drawn: Sequence[tuple[Step, Step]]) -> list[str]:
     """Play a life from its entry on, and return the promises that were broken in it."""
-    judge = Judge(Bot(can))
+    judge = Judge(BotApart(can))
     # Where ids don't prove what became of a request, the venue's history does, before the next pass.
     judge.bot.venue.has_history = can.client_ids is not ClientIds.UNIQUE
     judge.bot.enter(side)
@@ -78,7 +78,7 @@ def lived(can: Capabilities, side: Side, filled: str, drawn: Sequence[tuple[Step
 class Judge:
     """Lets steps befall a bot, and reads the venue's log on after each."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: BotApart) -> None:
         self.bot, self.problems = bot, list[str]()
         self._read, self._told, self._asked = 0, 0, 0
         self._open: dict[str, Line] = {}
@@ -301,7 +301,7 @@ class Judge:
         yield from (one for one in problems if "other" not in self._unanswered or not one.endswith("an exit too"))
 
 
-def _told(bot: Bot) -> Iterator[Told]:
+def _told(bot: BotApart) -> Iterator[Told]:
     spans: dict[str, Told] = {}
     for event in bot.scene.events.emitted:
         if event.event_type not in (BEGAN, f"{BEGAN}_ended"):

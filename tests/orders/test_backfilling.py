@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.apart import REFUSED, Bot, capabilities
+from tests.kit.core.apart import REFUSED, BotApart, capabilities
 from tradebot.model.order import OrderStatus
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
@@ -12,17 +12,17 @@ from tradebot.model.venue import Capabilities, Edit
 CAN = [capabilities(edit, reduce_only=True) for edit in Edit]
 
 
-def lose_targets(bot: Bot) -> None:
+def lose_targets(bot: BotApart) -> None:
     """Let a person cancel every target at the venue."""
     for order in bot.venue.targets():
         bot.venue._put(replace(order, status=OrderStatus.CANCELED), "order_canceled")
 
 
-def prices(bot: Bot) -> list[str]:
+def prices(bot: BotApart) -> list[str]:
     return [str(order.limit_price) for order in bot.venue.targets()]
 
 
-def placed(bot: Bot) -> list[str]:
+def placed(bot: BotApart) -> list[str]:
     """Return when targets were accepted by the venue's own log."""
     stops = {line["order_id"] for line in bot.venue.log if line.get("stop_price")}
     new = [line for line in bot.venue.log if line["event"] == "order_accepted" and line["order_id"] not in stops]
@@ -31,7 +31,7 @@ def placed(bot: Bot) -> list[str]:
 
 @pytest.mark.parametrize("can", CAN, ids=lambda can: can.edit)
 def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_then_rarely(can: Capabilities) -> None:
-    bot = Bot(can)
+    bot = BotApart(can)
     order = bot.enter()
     assert order is not None
     bot.venue.fill(order.client_order_id, "100")
@@ -54,7 +54,7 @@ def test_targets_canceled_by_hand_are_back_once_the_position_is_old_enough_and_t
 
 
 def test_a_refused_target_is_not_sent_again_in_every_pass() -> None:
-    bot = Bot(CAN[0])
+    bot = BotApart(CAN[0])
     order = bot.enter()
     assert order is not None
     bot.venue.fill(order.client_order_id, "100")
@@ -69,7 +69,7 @@ def test_a_refused_target_is_not_sent_again_in_every_pass() -> None:
 
 
 def test_a_target_waits_for_the_stop_before_it_is_placed_again() -> None:
-    bot = Bot(CAN[0]).held()
+    bot = BotApart(CAN[0]).held()
     lose_targets(bot)
     (stop,) = bot.venue.stops()
     bot.venue.suspend(stop)
@@ -82,7 +82,7 @@ def test_a_target_waits_for_the_stop_before_it_is_placed_again() -> None:
 
 
 def test_what_is_left_of_a_target_that_the_bot_cancels_itself_is_back_at_once() -> None:
-    bot = Bot(capabilities(Edit.NONE, reduce_only=True))
+    bot = BotApart(capabilities(Edit.NONE, reduce_only=True))
     order = bot.enter()
     assert order is not None
     bot.venue.fill(order.client_order_id, "100")
@@ -99,7 +99,7 @@ def test_what_is_left_of_a_target_that_the_bot_cancels_itself_is_back_at_once() 
 
 
 def test_a_larger_target_takes_the_place_of_a_smaller_one_at_once() -> None:
-    bot = Bot(CAN[0])
+    bot = BotApart(CAN[0])
     order = bot.enter()
     assert order is not None
     for shares in (5, 5):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.apart import FATES, REFUSED, SLOW, Bot, capabilities
+from tests.kit.core.apart import FATES, REFUSED, SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeVenue
 from tradebot.desk.snapshot import take
@@ -28,9 +28,9 @@ NO_EDITS = capabilities(Edit.NONE, reduce_only=True)
 each = pytest.mark.parametrize("can", EVERY, ids=lambda can: f"{can.edit} {'only reduces' if can.reduce_only else ''}")
 
 
-def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[Bot], object] = Bot.flatten) -> Bot:
+def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[BotApart], object] = BotApart.flatten) -> BotApart:
     """Return a bot whose close filled four of ten shares and was canceled as stale, which took a while."""
-    bot = Bot(can).held(10, side)
+    bot = BotApart(can).held(10, side)
     assert ask(bot)
     (close,) = bot.venue.working(Purpose.CLOSE)
     bot.venue.fill(close.client_order_id, "100", Decimal(4))
@@ -42,7 +42,7 @@ def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[Bot], object]
     return bot
 
 
-def make_room(bot: Bot) -> object:
+def make_room(bot: BotApart) -> object:
     """Close the position for MSFT."""
     desk = take(bot.world(), with_flow=False)
     why = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(Part("displaced_by", symbol="MSFT"),))
@@ -50,7 +50,7 @@ def make_room(bot: Bot) -> object:
     return close(bot.world(), call(Job.TRADE_ONCE, "room"), desk, position, why, "displaced", displaced_by="MSFT")
 
 
-def closes(bot: Bot) -> list[Decimal]:
+def closes(bot: BotApart) -> list[Decimal]:
     """Return how many shares each order for a close asked for."""
     sent = (one for one in bot.venue.asked if one.operation is Operation.SUBMIT and one.purpose is Purpose.CLOSE)
     return [one.quantity for one in sent]
@@ -122,7 +122,7 @@ def test_exit_of_a_symbol_without_a_quote_says_whether_its_trading_is_suspended(
 
 
 def test_a_close_that_the_venue_ended_by_itself_and_a_position_opened_again_are_left_alone() -> None:
-    bot = Bot(NO_EDITS).held()
+    bot = BotApart(NO_EDITS).held()
     bot.flatten()
     (close,) = bot.venue.working(Purpose.CLOSE)
     bot.venue._put(replace(close, status=OrderStatus.CANCELED), "order_canceled")
@@ -149,7 +149,7 @@ def test_a_close_that_makes_room_goes_on_for_the_same_symbol(can: Capabilities) 
 
 
 def test_control_a_close_by_a_rule_that_no_longer_holds_does_not_go_on() -> None:
-    def fire(bot: Bot) -> object:
+    def fire(bot: BotApart) -> object:
         bot.scene.price("AAPL", "97")
         return bot.exits()
 
@@ -162,7 +162,7 @@ def test_control_a_close_by_a_rule_that_no_longer_holds_does_not_go_on() -> None
 @pytest.mark.parametrize("fate", FATES)
 @each
 def test_whatever_becomes_of_the_cancel_a_close_is_at_work_again_soon(can: Capabilities, fate: str) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.flatten()
     (close,) = bot.venue.working(Purpose.CLOSE)
     bot.venue.fill(close.client_order_id, "100", Decimal(4))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.apart import LOST_ON_THE_WAY, REFUSED, Bot
+from tests.kit.core.apart import LOST_ON_THE_WAY, REFUSED, BotApart
 from tests.orders.test_two_orders import asked, each
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Order, OrderStatus
@@ -15,14 +15,14 @@ from tradebot.model.venue import Capabilities
 D = Decimal
 
 
-def filled(bot: Bot, entry: Order, shares: int, price: str) -> None:
+def filled(bot: BotApart, entry: Order, shares: int, price: str) -> None:
     """Fill so many shares more of an entry, and let a pass look at it."""
     bot.scene.later(1)
     bot.venue.fill(entry.client_order_id, price, D(shares))
     bot.exits()
 
 
-def resting(bot: Bot) -> list[tuple[str, int]]:
+def resting(bot: BotApart) -> list[tuple[str, int]]:
     """Return for how many shares targets rest at each price."""
     shares = Counter[str]()
     for order in bot.venue.targets():
@@ -32,9 +32,9 @@ def resting(bot: Bot) -> list[tuple[str, int]]:
 
 def in_parts(
     can: Capabilities, *parts: tuple[int, str], side: Side = Side.BUY, quantity: int = 10
-) -> tuple[Bot, Order]:
+) -> tuple[BotApart, Order]:
     """Return a bot whose entry has filled in parts, and the entry; its targets are at 1 % and 3 %."""
-    bot = Bot(can)
+    bot = BotApart(can)
     bot.venue.has_history = True
     entry = bot.enter(side, quantity=quantity)
     assert entry is not None, "the entry was refused"

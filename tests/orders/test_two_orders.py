@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, Bot, capabilities
+from tests.kit.core.apart import KILLED, LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, BotApart, capabilities
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import held, listing
 from tradebot.desk.snapshot import take
@@ -39,17 +39,17 @@ def sizes(orders: Sequence[Order]) -> list[Decimal]:
     return [order.open_quantity for order in orders]
 
 
-def asked(bot: Bot, since: int) -> list[Operation]:
+def asked(bot: BotApart, since: int) -> list[Operation]:
     """Return what the bot asked of the venue since so many requests."""
     return [intent.operation for intent in bot.venue.asked[since:]]
 
 
-def is_over(bot: Bot) -> bool:
+def is_over(bot: BotApart) -> bool:
     """Return True if nothing is held and nothing rests."""
     return not (bot.position or bot.venue.stops() or bot.venue.targets())
 
 
-def fill(bot: Bot, order: Order, shares: int | None = None) -> None:
+def fill(bot: BotApart, order: Order, shares: int | None = None) -> None:
     """Fill an order at 100, wholly if no number of shares is given."""
     bot.venue.fill(order.client_order_id, "100", Decimal(shares) if shares else None)
 
@@ -61,7 +61,7 @@ def fill(bot: Bot, order: Order, shares: int | None = None) -> None:
 def test_a_stop_for_all_shares_rests_with_the_targets_of_the_rules_beside_it(
     can: Capabilities, side: Side, stop: str, targets: list[str]
 ) -> None:
-    bot = Bot(can).held(side=side)
+    bot = BotApart(can).held(side=side)
     (rests,) = bot.venue.stops()
     assert (rests.order_type, rests.order_class, rests.time_in_force) == (
         OrderType.STOP,
@@ -82,7 +82,7 @@ def test_a_stop_for_all_shares_rests_with_the_targets_of_the_rules_beside_it(
 @each
 @pytest.mark.parametrize("fates", [[LOST_ON_THE_WAY], ["", LOST_ON_THE_WAY]], ids=["cancel", "new stop"])
 def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     (stop,) = bot.venue.stops()
     bot.venue.suspend(stop)
     suspended = bot.venue.now
@@ -93,9 +93,9 @@ def test_a_target_alone_protects_nothing(can: Capabilities, fates: list[str]) ->
     assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).states()["flow", "AAPL"] is State.OPEN
 
 
-def filling(can: Capabilities, *parts: tuple[int, Sequence[str]], quantity: int = 10) -> tuple[Bot, Order]:
+def filling(can: Capabilities, *parts: tuple[int, Sequence[str]], quantity: int = 10) -> tuple[BotApart, Order]:
     """Return a bot whose entry filled in parts, a pass of exits after each, and the entry; its requests have fates."""
-    bot = Bot(can)
+    bot = BotApart(can)
     entry = bot.enter(quantity=quantity)
     assert entry is not None, "the entry was refused"
     for shares, fates in parts:
@@ -117,7 +117,7 @@ def test_each_filled_increment_gets_a_stop_of_its_own(can: Capabilities) -> None
 @pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
 @pytest.mark.parametrize("side", Side)
 def test_an_entry_that_fills_in_parts_has_one_stop_and_one_order_for_each_target(can: Capabilities, side: Side) -> None:
-    bot = Bot(can)
+    bot = BotApart(can)
     entry = bot.enter(side)
     assert entry is not None
     for done, price in ((2, "100"), (5, "100.20"), (10, "99.90")):
@@ -196,7 +196,7 @@ WAYS = {
 
 @each
 def test_after_the_fill_of_a_target_the_stop_is_made_smaller_in_the_way_that_the_venue_has(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     fill(bot, bot.venue.targets()[0])
     done = len(bot.venue.asked)
     bot.exits()
@@ -213,7 +213,7 @@ def test_after_the_fill_of_a_target_the_stop_is_made_smaller_in_the_way_that_the
 def test_a_stop_is_made_smaller_for_shares_that_a_fill_took_and_not_because_the_venue_tells_of_fewer(
     can: Capabilities,
 ) -> None:
-    bot, told = Bot(can).held(), list[BrokerPosition]()
+    bot, told = BotApart(can).held(), list[BrokerPosition]()
     honest, (stop,) = bot.venue.view, bot.venue.stops()
 
     def view() -> BrokerView:
@@ -236,7 +236,7 @@ def test_a_stop_is_made_smaller_for_shares_that_a_fill_took_and_not_because_the_
 
 @each
 def test_a_stop_follows_the_price_and_never_moves_back(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     done = len(bot.venue.asked)
     bot.scene.price("AAPL", "100.9")
     bot.exits()
@@ -252,7 +252,7 @@ def test_a_stop_follows_the_price_and_never_moves_back(can: Capabilities) -> Non
 def test_after_the_fill_of_a_stop_targets_are_made_smaller_the_farthest_first_and_then_canceled(
     can: Capabilities,
 ) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     (stop,) = bot.venue.stops()
     fill(bot, stop, 5)
     bot.exits()
@@ -267,7 +267,7 @@ def test_after_the_fill_of_a_stop_targets_are_made_smaller_the_farthest_first_an
 
 
 def test_the_old_stop_stays_until_the_new_one_rests() -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
     fill(bot, bot.venue.targets()[0])
     bot.venue.fates = [SLOW]
     bot.exits()
@@ -282,7 +282,7 @@ def test_the_old_stop_stays_until_the_new_one_rests() -> None:
 
 @pytest.mark.parametrize("can", [can for can in EVERY if can.edit is not Edit.NONE])
 def test_a_stop_that_the_venue_refuses_to_change_is_replaced_by_the_next_pass(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     fill(bot, bot.venue.targets()[0])
     bot.venue.fates = [REFUSED]
     bot.exits()
@@ -292,7 +292,7 @@ def test_a_stop_that_the_venue_refuses_to_change_is_replaced_by_the_next_pass(ca
 
 
 def test_a_stop_that_could_not_follow_is_placed_again_where_it_was() -> None:
-    bot = Bot(NO_EDITS).held()
+    bot = BotApart(NO_EDITS).held()
     bot.scene.price("AAPL", "100.9")
     bot.venue.fates = ["", REFUSED]
     bot.exits()
@@ -301,7 +301,7 @@ def test_a_stop_that_could_not_follow_is_placed_again_where_it_was() -> None:
 
 @each
 def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can: Capabilities) -> None:
-    bot = Bot(can)
+    bot = BotApart(can)
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry)
@@ -318,7 +318,7 @@ def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can:
 
 @each
 def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capabilities) -> None:
-    bot = Bot(can)
+    bot = BotApart(can)
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry)
@@ -334,7 +334,7 @@ def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capa
 
 @pytest.mark.parametrize("ids", [ClientIds.WHILE_OPEN, ClientIds.FREE])
 def test_a_lost_stop_is_not_sent_again_where_its_id_could_make_two(ids: ClientIds) -> None:
-    bot = Bot(replace(NO_EDITS_ONLY_REDUCE, client_ids=ids))
+    bot = BotApart(replace(NO_EDITS_ONLY_REDUCE, client_ids=ids))
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry)
@@ -346,7 +346,7 @@ def test_a_lost_stop_is_not_sent_again_where_its_id_could_make_two(ids: ClientId
 
 @each
 def test_a_pass_that_is_killed_is_gone_on_with_by_the_next_one_and_nothing_is_sent_twice(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     fill(bot, bot.venue.targets()[0])
     bot.venue.fates = [KILLED]
     assert bot.exits() is None
@@ -359,7 +359,7 @@ def test_a_pass_that_is_killed_is_gone_on_with_by_the_next_one_and_nothing_is_se
 
 @pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
 def test_what_rests_for_shares_that_are_gone_is_canceled_although_a_request_is_lost(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     fill(bot, bot.venue.stops()[0], 5)
     bot.venue.fates = [LOST_ON_THE_WAY]
     bot.exits()
@@ -381,7 +381,7 @@ def test_a_stop_too_many_is_canceled_although_the_placement_of_another_one_is_lo
 
 @each
 def test_a_target_too_many_is_canceled_although_the_placement_of_another_one_is_lost(can: Capabilities) -> None:
-    bot = Bot(can)
+    bot = BotApart(can)
     entry = bot.enter()
     assert entry is not None
     fill(bot, entry)
@@ -393,9 +393,9 @@ def test_a_target_too_many_is_canceled_although_the_placement_of_another_one_is_
     assert sum(sizes(bot.venue.targets())) <= bot.position == 2
 
 
-def after_a_lost_cancel() -> Bot:
+def after_a_lost_cancel() -> BotApart:
     """Return a bot whose cancel of a stop for 5 shares was lost, while one for 3 rested; then the entry filled more."""
-    bot = Bot(NO_EDITS_ONLY_REDUCE)
+    bot = BotApart(NO_EDITS_ONLY_REDUCE)
     bot.venue.has_history = True
     entry = bot.enter()
     assert entry is not None
@@ -429,7 +429,7 @@ def test_a_stop_whose_cancel_is_known_never_to_have_arrived_protects_as_before()
 def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
     can: Capabilities, ids: ClientIds
 ) -> None:
-    bot = Bot(replace(can, client_ids=ids)).held()
+    bot = BotApart(replace(can, client_ids=ids)).held()
     # Both targets and the stop end before the exit goes out.
     bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
     bot.exits(7200)
@@ -447,7 +447,7 @@ def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
 
 @pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
 def test_no_stop_is_placed_beside_an_exit_that_arrives_after_a_quarter_of_an_hour(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
     bot.exits(7200)
     bot.exits(900)
@@ -460,7 +460,7 @@ def test_no_stop_is_placed_beside_an_exit_that_arrives_after_a_quarter_of_an_hou
 def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_next_pass_has_looked_it_up(
     can: Capabilities, fate: str, stops: list[Decimal]
 ) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
     bot.exits(7200)
     bot.venue.fates = [fate]
@@ -487,7 +487,7 @@ def test_a_gap_is_told_since_the_first_of_several_stops_was_lost(can: Capabiliti
 
 
 def test_a_gap_is_told_since_the_cancel_whose_answer_was_lost() -> None:
-    bot = Bot(NO_EDITS).held()
+    bot = BotApart(NO_EDITS).held()
     bot.scene.price("AAPL", "100.9")
     bot.venue.fates = [LOST_ON_THE_WAY]
     bot.exits()
@@ -496,7 +496,7 @@ def test_a_gap_is_told_since_the_cancel_whose_answer_was_lost() -> None:
 
 
 def test_a_gap_is_told_since_its_position_was_opened_although_an_earlier_one_lost_its_stop() -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
     bot.flatten()
     fill(bot, bot.venue.working(Purpose.CLOSE)[0])
     bot.exits()
@@ -523,7 +523,7 @@ def test_a_gap_of_a_position_that_turned_is_told_since_it_turned(can: Capabiliti
 
 
 def test_a_change_in_place_whose_answer_was_lost_is_no_stop_that_the_broker_moved() -> None:
-    bot = Bot(capabilities(Edit.IN_PLACE, reduce_only=True)).held()
+    bot = BotApart(capabilities(Edit.IN_PLACE, reduce_only=True)).held()
     bot.scene.price("AAPL", "100.9")
     bot.venue.fates = ["lost"]
     bot.exits()
@@ -535,7 +535,7 @@ def test_a_change_in_place_whose_answer_was_lost_is_no_stop_that_the_broker_move
 
 @pytest.mark.parametrize("can", ONLY_REDUCE, ids=lambda can: can.edit)
 def test_an_exit_goes_out_beside_what_only_reduces_and_that_ends_once_the_shares_are_gone(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     done = len(bot.venue.asked)
     bot.exits(7200)
     (exit_,) = bot.venue.working(Purpose.CLOSE)
@@ -551,7 +551,7 @@ def test_an_exit_goes_out_beside_what_only_reduces_and_that_ends_once_the_shares
 
 @pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
 def test_an_exit_takes_the_place_of_what_could_turn_the_position(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     done = len(bot.venue.asked)
     bot.exits(7200)
     # Both targets and the stop end before the exit goes out.
@@ -563,7 +563,7 @@ def test_an_exit_takes_the_place_of_what_could_turn_the_position(can: Capabiliti
 
 @each
 def test_flatten_closes_first_and_what_protects_ends_afterwards(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.flatten()
     (exit_,) = bot.venue.working(Purpose.CLOSE)
     assert len(bot.venue.stops()) == (1 if can.reduce_only else 0)
@@ -575,7 +575,7 @@ def test_flatten_closes_first_and_what_protects_ends_afterwards(can: Capabilitie
 @each
 @pytest.mark.parametrize("what", ["halt", "reload"])
 def test_neither_a_halt_nor_other_settings_cancel_a_stop(can: Capabilities, what: str) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     before = bot.venue.stops() + bot.venue.targets()
     if what == "halt":
         halted = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", bot.venue.now)
@@ -607,7 +607,7 @@ def test_what_was_replaced_a_moment_ago_is_no_reason_to_cancel_what_rests(halts:
 
 @each
 def test_all_that_rests_is_canceled_once_the_bot_watches_stops_itself(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.scene.exits = bot.scene.exits.model_copy(update={"protection": Protection.BOT})
     bot.exits()
     assert (bot.venue.stops(), bot.venue.targets()) == ([], [])
@@ -615,7 +615,7 @@ def test_all_that_rests_is_canceled_once_the_bot_watches_stops_itself(can: Capab
 
 @each
 def test_a_price_that_a_target_has_reached_is_left_to_the_venue_if_the_target_rests(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.scene.price("AAPL", "101")
     bot.exits()
     assert bot.venue.working(Purpose.CLOSE, Purpose.REDUCE) == []
@@ -626,7 +626,7 @@ def test_a_price_that_a_target_has_reached_is_left_to_the_venue_if_the_target_re
 
 @each
 def test_nothing_is_bought_while_what_protected_earlier_shares_still_rests(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.venue.hears_late = True
     fill(bot, bot.venue.stops()[0])
     assert bot.venue.targets() != []
@@ -638,9 +638,9 @@ def test_nothing_is_bought_while_what_protected_earlier_shares_still_rests(can: 
     assert bot.enter() is not None
 
 
-def both_filled(can: Capabilities) -> Bot:
+def both_filled(can: Capabilities) -> BotApart:
     """Return a bot whose target and stop filled in one instant, for 14 of 10 shares."""
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     (stop,), target = bot.venue.stops(), bot.venue.targets()[0]
     bot.venue.hears_late = True
     fill(bot, target)
@@ -672,7 +672,7 @@ def test_what_fills_beyond_the_position_is_told_once_found_and_closed_at_once(ca
 
 @each
 def test_an_exit_that_would_add_to_what_filled_beyond_the_position_is_canceled_at_once(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.exits(7200)
     (exit_,) = bot.venue.working(Purpose.CLOSE)
     bot.venue.hears_late = True
@@ -685,7 +685,7 @@ def test_an_exit_that_would_add_to_what_filled_beyond_the_position_is_canceled_a
 
 @pytest.mark.parametrize("can", [NO_EDITS_ONLY_REDUCE, NO_EDITS], ids=["only reduces", ""])
 def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_of_the_moment(can: Capabilities) -> None:
-    bot = Bot(can).held()
+    bot = BotApart(can).held()
     bot.exits(7200)
     (first,) = bot.venue.working(Purpose.CLOSE)
     bot.scene.price("AAPL", "99.5")
@@ -702,7 +702,7 @@ def test_an_exit_that_cannot_be_changed_is_canceled_and_sent_anew_at_the_price_o
 def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_none(
     quantity: str, minimum: str, parts: list[str]
 ) -> None:
-    desk = take(Bot(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
+    desk = take(BotApart(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
     terms = listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
     share = Decimal(quantity) * Decimal("0.4")
     asked = Levels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))
@@ -711,7 +711,7 @@ def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_
 
 
 def test_a_stop_that_somebody_made_smaller_is_a_gap_since_then_and_says_so() -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
     bot.exits(600)
     (stop,) = bot.venue.stops()
     at = bot.venue.now + timedelta(seconds=20)
@@ -723,7 +723,7 @@ def test_a_stop_that_somebody_made_smaller_is_a_gap_since_then_and_says_so() -> 
 
 
 def test_a_position_whose_price_nobody_sees_is_protected_by_what_rests() -> None:
-    bot = Bot(NO_EDITS_ONLY_REDUCE).held()
+    bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
     bot.exits()
     bot.venue.prices.clear()
     watch = Watch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
@@ -748,7 +748,7 @@ def test_after_the_first_target_the_stop_of_the_rest_moves_to_the_entry(can: Cap
             {"break_even": {"after_share": "0.3"}},
         ]
     )
-    bot = Bot(can, rules).held(10, side)
+    bot = BotApart(can, rules).held(10, side)
     assert [stop.stop_price for stop in bot.venue.stops()] == [Decimal(100) - 2 * side.sign]
     first = min(bot.venue.targets(), key=lambda target: abs((target.limit_price or Decimal(0)) - 100))
     bot.scene.price("AAPL", f"{Decimal(100) + Decimal('1.2') * side.sign:f}")

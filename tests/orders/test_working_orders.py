@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
-from tests.kit.values import SESSION, fill, limits
+from tests.kit.values import SESSION, Killed, fill, limits
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
@@ -21,10 +21,6 @@ from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.changes import AGAIN
 from tradebot.orders.working_orders import entries_ended
-
-
-class KilledError(BaseException):
-    """The process is gone."""
 
 
 def exits(scene: Scene, slot: str, *, dry_run: bool = False) -> CycleRecord:
@@ -70,10 +66,10 @@ def killed(scene: Scene, verb: str, slot: str, *, after: bool = False) -> None:
     def dies(intent: Intent) -> None:
         if after:
             honest(intent)
-        raise KilledError
+        raise Killed
 
     setattr(scene.venue, verb, dies)
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         exits(scene, slot)
     setattr(scene.venue, verb, honest)
 

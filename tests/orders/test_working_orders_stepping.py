@@ -6,8 +6,7 @@ import pytest
 
 from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
-from tests.kit.values import limits
-from tests.orders.test_working_orders import KilledError
+from tests.kit.values import Killed, limits
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -228,10 +227,10 @@ def test_a_step_that_died_with_its_process_is_found_or_repeated_unchanged(after:
     def dies(intent: Intent) -> Reply:
         if after:
             honest(intent)
-        raise KilledError
+        raise Killed
 
     scene.venue.replace = dies  # type: ignore[method-assign]
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         minute(scene, 31)
     scene.venue.replace = honest  # type: ignore[method-assign]
     spread(scene, "99.00", "101.00")

@@ -1,13 +1,13 @@
 """A close that nobody's rule asks for again is found until it is done, and says whose it is."""
 
-from tests.kit.core.apart import Bot
+from tests.kit.core.apart import BotApart
 from tests.orders.test_leaving import NO_EDITS, make_room, stuck
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
 from tradebot.reconciliation.unfinished import unfinished_close, words
 
 
-def found(bot: Bot) -> str:
+def found(bot: BotApart) -> str:
     """Return the words of what isn't finished; empty if everything is."""
     desk = take(bot.world(), with_flow=False)
     closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
@@ -30,4 +30,4 @@ def test_a_close_that_makes_room_names_the_other_symbol() -> None:
 
 
 def test_a_position_that_nobody_closes_has_nothing_unfinished() -> None:
-    assert found(Bot(NO_EDITS).held()) == ""
+    assert found(BotApart(NO_EDITS).held()) == ""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, FakeVenue
-from tests.kit.values import CASH, NOW, SESSION
+from tests.kit.values import CASH, NOW, SESSION, Killed
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent
 from tradebot.model.order import Outcome, Reply
@@ -31,10 +31,6 @@ MOVES = st.one_of(
 )
 
 
-class KilledError(BaseException):
-    """The process is gone."""
-
-
 class Late(NamedTuple):
     """A request that is still under way."""
 
@@ -42,7 +38,7 @@ class Late(NamedTuple):
     intent: Intent
 
 
-class Venue(FakeVenue):
+class FatefulVenue(FakeVenue):
     """A venue that takes an id once, ends and replaces an order once, and whose every answer may have another fate.
 
     What a new order is asked for comes in time, or never: two machines that know nothing of one another cannot tell
@@ -72,14 +68,14 @@ class Venue(FakeVenue):
     def _meets_its_fate(self, arrives: Callable[[Intent], Reply], intent: Intent, never: tuple[str, ...]) -> Reply:
         fate = self.fates.pop(0) if self.fates else "answered"
         if fate == "killed before":
-            raise KilledError
+            raise Killed
         if fate == "late" and fate not in never:
             self.late.append(Late(arrives, intent))
         if fate in never or fate == "late":
             return LOST
         reply = arrives(intent)
         if fate == "killed after":
-            raise KilledError
+            raise Killed
         return LOST if fate == "lost" else reply
 
     def _accepted(self, intent: Intent) -> Reply:
@@ -99,7 +95,7 @@ class Venue(FakeVenue):
 class Machine(Scene):
     """A machine with its own books, on an account that another one may trade too."""
 
-    venue: Venue = field(default_factory=Venue)
+    venue: FatefulVenue = field(default_factory=FatefulVenue)
 
 
 def holding(number: int) -> list[Machine]:
@@ -118,19 +114,19 @@ def passes(machine: Machine, fates: tuple[str, ...] = ()) -> None:
     """Run the pass of exits of this minute, which may be killed."""
     venue = machine.venue
     venue.fates = list(fates)
-    with suppress(KilledError):
+    with suppress(Killed):
         evaluate_exits(machine.world(), call(Job.EVALUATE_EXITS, f"{venue.now:%H:%M}"))
     venue.fates = []
 
 
-def fills(venue: Venue, most: int) -> None:
+def fills(venue: FatefulVenue, most: int) -> None:
     price = venue.prices["AAPL"].bid
     for order in venue.view().orders:
         if order.limit_price is None or order.limit_price <= price:
             venue.fill(order.client_order_id, str(price), min(order.open_quantity, Decimal(most)))
 
 
-def sold_once(venue: Venue) -> bool:
+def sold_once(venue: FatefulVenue) -> bool:
     selling = sum((o.open_quantity for o in venue.view().orders if o.side is Side.SELL), Decimal(0))
     return selling <= venue.held["AAPL"]
 

@@ -16,7 +16,7 @@ VENUE = "ibkr"
 READ = ("status", "orders", "fills", "pnl", "report", "summary", "health", "schedule", "why-no-orders", "events")
 
 
-class Day:
+class DemoDay:
     """A demo at this venue, and what the exchange has logged of it."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
@@ -40,9 +40,9 @@ class Day:
 
 
 @pytest.fixture
-def day(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Day]:
+def day(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoDay]:
     monkeypatch.chdir(tmp_path)
-    yield Day(tmp_path / "bot", capsys)
+    yield DemoDay(tmp_path / "bot", capsys)
     process.stop(tmp_path / "bot" / "exchange")
 
 
@@ -89,7 +89,7 @@ def never_naked(rows: Sequence[dict[str, Any]]) -> int:
     return len(entries)
 
 
-def test_entries_have_their_stops_and_the_books_are_the_brokers(day: Day) -> None:
+def test_entries_have_their_stops_and_the_books_are_the_brokers(day: DemoDay) -> None:
     found = day.plays(10)
     rows = day.logged
     closed = day.shows("trades", "--closed")["trades"]
@@ -100,7 +100,7 @@ def test_entries_have_their_stops_and_the_books_are_the_brokers(day: Day) -> Non
 
 
 @pytest.mark.campaign
-def test_hours_of_entries_stops_and_exits_are_told_by_every_verb(day: Day) -> None:
+def test_hours_of_entries_stops_and_exits_are_told_by_every_verb(day: DemoDay) -> None:
     found = day.plays(240)
     assert found["differences"] == []
     assert never_naked(day.logged) > 5

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.kit.core.apart import SLOW, Bot, capabilities
+from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS
 from tests.suite.tiers import sized
 from tradebot.adapters.kraken.capabilities import KRAKEN
@@ -34,10 +34,10 @@ CAN = capabilities(KRAKEN.edit, reduce_only=KRAKEN.reduce_only, pairs=KRAKEN.pai
 """As at Kraken Futures: orders that only reduce, no pairs, and no changes of a stop."""
 
 
-def entered(price: str = "100", side: Side = Side.BUY) -> Bot:
+def entered(price: str = "100", side: Side = Side.BUY) -> BotApart:
     """Return a bot with ten shares at 100, stopped at 2.9 %, whose next pass sees this price."""
     asked = {"stop_loss_fraction": D("0.029"), "atr_fraction": D("0.02"), "profit_target_fraction": D("0.1")}
-    bot = Bot(CAN, RULES, **asked)
+    bot = BotApart(CAN, RULES, **asked)
     # Where ids are free again once an order is over, the venue's history proves what became of a request.
     bot.venue.has_history = True
     order = bot.enter(side)
@@ -47,7 +47,7 @@ def entered(price: str = "100", side: Side = Side.BUY) -> Bot:
     return bot
 
 
-def at(bot: Bot, price: str | Decimal, fates: Iterable[str] = ()) -> None:
+def at(bot: BotApart, price: str | Decimal, fates: Iterable[str] = ()) -> None:
     """Let the price move, and a pass look at it."""
     bot.scene.price("AAPL", str(price))
     bot.venue.fates = list(fates)
@@ -55,16 +55,16 @@ def at(bot: Bot, price: str | Decimal, fates: Iterable[str] = ()) -> None:
     bot.venue.catch_up()
 
 
-def targets(bot: Bot) -> list[tuple[str, int]]:
+def targets(bot: BotApart) -> list[tuple[str, int]]:
     resting = sorted(bot.venue.targets(), key=lambda order: order.limit_price or 0)
     return [(f"{order.limit_price:.2f}", int(order.open_quantity)) for order in resting]
 
 
-def stops(bot: Bot) -> list[tuple[str, int]]:
+def stops(bot: BotApart) -> list[tuple[str, int]]:
     return [(f"{order.stop_price:.2f}", int(order.open_quantity)) for order in bot.venue.stops()]
 
 
-def take(bot: Bot, price: str) -> None:
+def take(bot: BotApart, price: str) -> None:
     """Let the market fill the nearest target."""
     nearest = min(bot.venue.targets(), key=lambda order: order.limit_price or 0)
     bot.venue.fill(nearest.client_order_id, price)

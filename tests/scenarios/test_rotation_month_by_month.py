@@ -11,6 +11,7 @@ import pytest
 
 from commands.trade_once import verb as trade_once
 from tests.kit.bot.folder import Bot, log, typed
+from tests.kit.values import Killed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.exchange import process
@@ -23,10 +24,6 @@ pytestmark = pytest.mark.campaign
 FEBRUARY_IS_OVER = "2027-02-04T14:35Z"
 """After the third session's close."""
 SLOT = "first session of month open+5m"
-
-
-class KilledError(BaseException):
-    """Stands for a kill."""
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +92,13 @@ def test_a_month_that_is_cut_short_goes_on_after_a_restart_and_buys_each_fund_on
 
     def killed(world: Any, desk: Any, intent: Any, verdicts: Any, **named: Any) -> Any:
         if sent:
-            raise KilledError
+            raise Killed
         sent.append(intent.instrument.symbol)
         return sending.send(world, desk, intent, verdicts, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr("tradebot.orders.entering.send", killed)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             entries(bot)
     assert [symbol for symbol, _ in orders(bot, DECEMBER)] == sent
     assert own_claims(bot, "2026-12-01") == ["strategy rotation"]

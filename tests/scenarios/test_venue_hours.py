@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.pit import LEFT, Day, Pit, compares, exits, wants
+from tests.faults.pit import LEFT, FuturesDay, Pit, compares, exits, wants
 from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.state.events import last_events
 from tradebot.app.wiring import App
@@ -20,17 +20,17 @@ ENDS_EARLY, ENDS_LATE = f"{DAY}T20:30:00Z", f"{DAY}T22:40:00Z"
 
 
 @pytest.fixture
-def day(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Day:
+def day(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuturesDay:
     pit = Pit(tmp_path, lay_cable(monkeypatch.setattr), closes=((DAY.isoformat(), request.param),))
     return pit.day("flat")
 
 
-def sent(day: Day) -> list[str]:
+def sent(day: FuturesDay) -> list[str]:
     """Return the ids of the orders that the exchange has accepted."""
     return [event["client_order_id"] for event in day.events() if event["event"] == "order_accepted"]
 
 
-def refused(day: Day) -> list[Reason | None]:
+def refused(day: FuturesDay) -> list[Reason | None]:
     """Return what refused the last pass of entries, or else each of its candidates."""
     found = list[Reason | None]()
 
@@ -45,7 +45,7 @@ def refused(day: Day) -> list[Reason | None]:
     return found
 
 
-def messages(day: Day) -> list[str]:
+def messages(day: FuturesDay) -> list[str]:
     """Return what events have said of the calendar."""
     events, _ = last_events(day.folder / "system_events.jsonl", 100)
     return [event.details["message"] for event in events if event.event_type == EventKind.CALENDAR_CHANGED.event_type]
@@ -53,7 +53,7 @@ def messages(day: Day) -> list[str]:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("day", [ENDS_EARLY], indirect=True)
-def test_bot_sends_nothing_after_an_early_close_that_only_the_broker_tells(day: Day) -> None:
+def test_bot_sends_nothing_after_an_early_close_that_only_the_broker_tells(day: FuturesDay) -> None:
     enters = wants(day.folder.parent, {LEFT: "buy"})
     day.passes(enters, compares)
     assert refused(day) == [None]
@@ -71,7 +71,7 @@ def test_bot_sends_nothing_after_an_early_close_that_only_the_broker_tells(day: 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("day", [ENDS_LATE], indirect=True)
-def test_bot_goes_on_while_the_broker_trades_after_the_calendars_close(day: Day) -> None:
+def test_bot_goes_on_while_the_broker_trades_after_the_calendars_close(day: FuturesDay) -> None:
     day.tick(to=f"{DAY}T22:10:00Z")
     day.passes(compares, wants(day.folder.parent, {LEFT: "buy"}))
     assert refused(day) == [None]

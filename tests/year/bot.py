@@ -13,7 +13,7 @@ from jobs.chores import unfinished as cut_short
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
 from jobs.runner import Done, Line, Runner, Station
-from tests.kit.values import VENUE_DAY
+from tests.kit.values import VENUE_DAY, Killed
 from tests.year.plan import GRACE_S, Key, timetable
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.pace import Clocks, RealTime
@@ -35,10 +35,6 @@ APART = timedelta(seconds=60)
 RETRY_S, RETRY_MOST_S = 15, 600
 RECORDED = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose record begins before they act, so that one that was cut short can be told."""
-
-
-class KilledError(BaseException):
-    """The process was killed: nothing in it catches this."""
 
 
 class Act(NamedTuple):
@@ -105,7 +101,7 @@ class Outside(Struct):
 
     def _kill(self) -> None:
         self.killed += 1
-        raise KilledError
+        raise Killed
 
 
 class Books:
@@ -171,7 +167,7 @@ class Pace(RealTime):
         return self._counted_s
 
 
-class Bot:
+class YearBot:
     """One process of `serve`, its lanes ticked one after the other; or the verbs that cron starts, one at a time."""
 
     def __init__(self, outside: Outside, name: str, *, lanes: bool) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from tests.year.bot import JOBS, Act
 from tests.year.plan import GRACE_S, Key
-from tests.year.year import Trouble, Year, days
+from tests.year.year import Year, YearTrouble, days
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
@@ -15,15 +15,15 @@ from tradebot.model.trading import SlotClaim
 LATEST = timedelta(minutes=31)
 """How long after a trouble a slot may still suffer from it: its job comes every half hour."""
 APART = {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED}
-WHY: Mapping[Trouble, set[Reason]] = {
-    Trouble.DOWN: {Reason.NOT_RUNNING, Reason.SLOT_MISSED},
-    Trouble.ASLEEP: {Reason.ASLEEP, Reason.SLOT_MISSED},
-    Trouble.BROKER_AWAY: {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED},
-    Trouble.SLOW_FETCH: {Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED, Reason.PASS_FAILED},
-    Trouble.CLOSES_EARLY: {Reason.CLOSED_EARLY},
-    Trouble.OPENS_LATE: {Reason.CLOSED_EARLY},
-    Trouble.MACHINE_CLOCK_WRONG: APART,
-    Trouble.BROKER_CLOCK_WRONG: APART,
+WHY: Mapping[YearTrouble, set[Reason]] = {
+    YearTrouble.DOWN: {Reason.NOT_RUNNING, Reason.SLOT_MISSED},
+    YearTrouble.ASLEEP: {Reason.ASLEEP, Reason.SLOT_MISSED},
+    YearTrouble.BROKER_AWAY: {Reason.PASS_FAILED, Reason.STAGE_FAILED, Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED},
+    YearTrouble.SLOW_FETCH: {Reason.SLOT_MISSED, Reason.SLOT_SUPERSEDED, Reason.PASS_FAILED},
+    YearTrouble.CLOSES_EARLY: {Reason.CLOSED_EARLY},
+    YearTrouble.OPENS_LATE: {Reason.CLOSED_EARLY},
+    YearTrouble.MACHINE_CLOCK_WRONG: APART,
+    YearTrouble.BROKER_CLOCK_WRONG: APART,
 }
 KILLED = {Reason.NOT_RUNNING, Reason.SLOT_MISSED}
 TRADING = {Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE}
@@ -93,7 +93,7 @@ def _reasons(year: Year, claims: Mapping[Key, SlotClaim]) -> None:
 def _compared_first(year: Year) -> None:
     """After a sleep, `serve` compares books and broker before it trades."""
     for event in year.events:
-        if event.trouble is not Trouble.ASLEEP:
+        if event.trouble is not YearTrouble.ASLEEP:
             continue
         passes = (act for act in year.outside.acts if act.key[0] in TRADING and act.by.startswith("serve"))
         first = next((act for act in passes if act.at >= event.until), None)

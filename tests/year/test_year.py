@@ -16,7 +16,7 @@ from tests.suite.tiers import in_campaigns, sized
 from tests.year.bot import Act
 from tests.year.judge import judge
 from tests.year.plan import CHORES, DAY, EVERY_M, MINUTE, Key
-from tests.year.year import Player, Trouble, Year, drawn, table
+from tests.year.year import Player, Year, YearTrouble, drawn, table
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import CURRENCY, EQUITY, METALS
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -59,7 +59,7 @@ def test_troubled_year_repeats_no_slot_and_misses_none_silently() -> None:
     year = Player(drawn(SEED, FIRST, LAST, kills=sized(30, 150), troubles=sized(30, 150))).play()
     judge(year)
     counts = table(year)
-    assert {event.trouble for event in year.events} == set(Trouble)
+    assert {event.trouble for event in year.events} == set(YearTrouble)
     assert counts["kills"] > sized(20, 60)
     assert {str(Reason.ASLEEP), str(Reason.NOT_RUNNING), str(Reason.PASS_FAILED)} <= counts.keys()
 

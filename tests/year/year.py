@@ -9,8 +9,8 @@ from functools import partial
 
 from msgspec import Struct, field
 
-from tests.kit.values import ACCOUNT, CASH, us_sessions
-from tests.year.bot import AWAY, JOBS, Bot, KilledError, Outside
+from tests.kit.values import ACCOUNT, CASH, Killed, us_sessions
+from tests.year.bot import AWAY, JOBS, Outside, YearBot
 from tests.year.plan import DAY, GRACE_S, MINUTE, Key, Planned, slots_of
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
@@ -31,7 +31,7 @@ UNEASY = timedelta(hours=1)
 """For how long after a trouble something may still wait, or fail."""
 
 
-class Trouble(StrEnum):
+class YearTrouble(StrEnum):
     """What happens to the bot in this year."""
 
     DOWN = "down"
@@ -44,7 +44,7 @@ class Trouble(StrEnum):
     BROKER_CLOCK_WRONG = "the broker's clock is wrong"
 
 
-WRONG_CLOCKS = frozenset({Trouble.MACHINE_CLOCK_WRONG, Trouble.BROKER_CLOCK_WRONG})
+WRONG_CLOCKS = frozenset({YearTrouble.MACHINE_CLOCK_WRONG, YearTrouble.BROKER_CLOCK_WRONG})
 JUMPS_M = (3.0, 20.0, 100.0, 400.0, 1600.0)
 """By how many minutes clocks jump, forward or backward."""
 
@@ -57,7 +57,7 @@ class Event(Struct, frozen=True):
 
     at: datetime
     until: datetime
-    trouble: Trouble
+    trouble: YearTrouble
     ahead: timedelta = timedelta(0)
 
 
@@ -107,26 +107,26 @@ def _troubles(chance: random.Random, sessions: Sequence[Session], count: int) ->
     """Yield troubles, each in its own session, none of them lasting to the next one."""
     days = chance.sample(range(len(sessions) - 1), min(count, len(sessions) - 1))
     lengths = {
-        Trouble.DOWN: (2, 4 * 1440),
-        Trouble.ASLEEP: (2, 3 * 1440),
-        Trouble.BROKER_AWAY: (1, 90),
-        Trouble.SLOW_FETCH: (1, 60),
-        Trouble.CLOSES_EARLY: (0, 0),
-        Trouble.OPENS_LATE: (0, 0),
-        Trouble.MACHINE_CLOCK_WRONG: (1, 180),
-        Trouble.BROKER_CLOCK_WRONG: (1, 180),
+        YearTrouble.DOWN: (2, 4 * 1440),
+        YearTrouble.ASLEEP: (2, 3 * 1440),
+        YearTrouble.BROKER_AWAY: (1, 90),
+        YearTrouble.SLOW_FETCH: (1, 60),
+        YearTrouble.CLOSES_EARLY: (0, 0),
+        YearTrouble.OPENS_LATE: (0, 0),
+        YearTrouble.MACHINE_CLOCK_WRONG: (1, 180),
+        YearTrouble.BROKER_CLOCK_WRONG: (1, 180),
     }
     ended = sessions[0].open - DAY
     for place in sorted(days):
-        session, trouble = sessions[place], chance.choice(list(Trouble))
+        session, trouble = sessions[place], chance.choice(list(YearTrouble))
         at = session.open + chance.randrange(-60, 400) * MINUTE + chance.randrange(60) * SECOND
-        if trouble is Trouble.OPENS_LATE:
+        if trouble is YearTrouble.OPENS_LATE:
             at = session.open - chance.randrange(1, 40) * MINUTE
         until = at + chance.randrange(*lengths[trouble]) * MINUTE if lengths[trouble][1] else at
         if at > ended:
             ended = until
             # A machine's clock that is set by seconds is still believed.
-            jumps = JUMPS_M if trouble is Trouble.BROKER_CLOCK_WRONG else (*JUMPS_M, 0.5)
+            jumps = JUMPS_M if trouble is YearTrouble.BROKER_CLOCK_WRONG else (*JUMPS_M, 0.5)
             ahead = chance.choice((-1, 1)) * chance.choice(jumps) * MINUTE if trouble in WRONG_CLOCKS else timedelta(0)
             yield Event(at, until, trouble, ahead)
 
@@ -138,8 +138,8 @@ class Player:
         self.year = year
         self.outside = year.outside
         self._names = ["serve a/1", "serve b/2"] if year.second_daemon else ["serve a/1"]
-        self._bots: dict[str, Bot | None] = dict.fromkeys(self._names)
-        self._cron = Bot(self.outside, CRON, lanes=False)
+        self._bots: dict[str, YearBot | None] = dict.fromkeys(self._names)
+        self._cron = YearBot(self.outside, CRON, lanes=False)
         self.outside.rival = partial(self._cron.one_shot, alone=False) if year.cron else None
         self._starts_at: dict[str, datetime] = dict.fromkeys(self._names, self.outside.now)
         self._chance = random.Random(len(year.events))  # noqa: S311 - an order, no secret
@@ -204,16 +204,16 @@ class Player:
                 if now < max(self._starts_at[name], self._down_until):
                     self._starts_at[name] = max(self._starts_at[name], self._down_until)
                     return
-                bot = self._bots[name] = Bot(self.outside, name, lanes=self.year.lanes)
+                bot = self._bots[name] = YearBot(self.outside, name, lanes=self.year.lanes)
                 self._fit(bot)
                 bot.start()
                 self.year.restarts += 1
             self._fit(bot)
             bot.tick()
-        except KilledError:
+        except Killed:
             self._bots[name], self._starts_at[name] = None, self.outside.now + RESTART
 
-    def _fit(self, bot: Bot) -> None:
+    def _fit(self, bot: YearBot) -> None:
         """Let the broker be away, or the fetches slow, for as long as they are."""
         away = self.outside.now < self.away_until
         bot.fails = dict.fromkeys(JOBS, AWAY) if away else {}
@@ -228,7 +228,7 @@ class Player:
                     continue
                 try:
                     self._cron.one_shot(job, alone=not any(self._bots.values()))
-                except (KilledError, TemporaryError):
+                except (Killed, TemporaryError):
                     continue
 
     def _set_clocks(self, machine_ahead: timedelta, broker_ahead: timedelta) -> None:
@@ -248,23 +248,23 @@ class Player:
             event = self._events.pop(0)
             self._uneasy_until = event.until + UNEASY
             match event.trouble:
-                case Trouble.ASLEEP:
+                case YearTrouble.ASLEEP:
                     self._asleep_until = event.until
-                case Trouble.DOWN:
+                case YearTrouble.DOWN:
                     self._down_until = event.until
                     self._bots = dict.fromkeys(self._names)
                     self._starts_at = dict.fromkeys(self._names, event.until)
-                case Trouble.BROKER_AWAY:
+                case YearTrouble.BROKER_AWAY:
                     self.away_until = event.until
-                case Trouble.SLOW_FETCH:
+                case YearTrouble.SLOW_FETCH:
                     self.slow_until = event.until
-                case Trouble.MACHINE_CLOCK_WRONG:
+                case YearTrouble.MACHINE_CLOCK_WRONG:
                     self._clocks_right_at = event.until
                     self._set_clocks(event.ahead, timedelta(0))
-                case Trouble.BROKER_CLOCK_WRONG:
+                case YearTrouble.BROKER_CLOCK_WRONG:
                     self._clocks_right_at = event.until
                     self._set_clocks(timedelta(0), event.ahead)
-                case Trouble.CLOSES_EARLY | Trouble.OPENS_LATE:
+                case YearTrouble.CLOSES_EARLY | YearTrouble.OPENS_LATE:
                     self._change_session(event)
 
     def _change_session(self, event: Event) -> None:
@@ -272,7 +272,7 @@ class Player:
         now, year = self.outside.now, self.year
         place, session = next((p, s) for p, s in enumerate(year.sessions) if s.close > event.at)
         day = session.date
-        if event.trouble is Trouble.OPENS_LATE:
+        if event.trouble is YearTrouble.OPENS_LATE:
             changed = replace(session, open=session.open + 60 * MINUTE)
         elif now > session.open + 5 * MINUTE and now < session.close:
             changed = replace(session, close=now)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Desk, Exchange, desk, exchange
+from tests.adapters.ibkr.gateway import Connection, Exchange, desk, exchange
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 
 @pytest.fixture
-def one(there: Exchange) -> Iterator[Desk]:
+def one(there: Exchange) -> Iterator[Connection]:
     with desk(there.port) as made:
         yield made
     there.calm()

@@ -73,7 +73,7 @@ def made(reply: Reply) -> Order:
     return reply.order
 
 
-class Desk:
+class Connection:
     """One process's connection to a Gateway."""
 
     def __init__(self, port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> None:
@@ -94,9 +94,9 @@ class Desk:
 
 
 @contextmanager
-def desk(port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> Iterator[Desk]:
+def desk(port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> Iterator[Connection]:
     """Connect for as long as the block runs."""
-    one = Desk(port, client_id, patience)
+    one = Connection(port, client_id, patience)
     try:
         yield one
     finally:
@@ -176,7 +176,7 @@ def usual(fields: Sequence[str]) -> list[Message]:
     return answers.get(number, [])
 
 
-class Scripted:
+class ScriptedGateway:
     """A Gateway on a socket whose answers a test writes; `heard` has what clients have sent, with the time."""
 
     def __init__(self, answer: Callable[[Sequence[str]], list[Message]] = usual, greets: bool = True) -> None:
@@ -247,9 +247,11 @@ class Scripted:
 
 
 @contextmanager
-def scripted(answer: Callable[[Sequence[str]], list[Message]] = usual, *, greets: bool = True) -> Iterator[Scripted]:
+def scripted(
+    answer: Callable[[Sequence[str]], list[Message]] = usual, *, greets: bool = True
+) -> Iterator[ScriptedGateway]:
     """Run such a Gateway for as long as the block runs."""
-    one = Scripted(answer, greets)
+    one = ScriptedGateway(answer, greets)
     try:
         yield one
     finally:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.adapters.ibkr.gateway import NEXT_ID, SOON, Desk, Message, desk, scripted, usual
+from tests.adapters.ibkr.gateway import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
 from tradebot.adapters.ibkr.link import Line, Patience
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
@@ -88,7 +88,7 @@ def test_a_lost_venue_is_told_until_it_is_back() -> None:
         assert [fields[0] for fields in gateway.heard].count("71") == 1, "the socket has stayed"
 
 
-def is_lost(one: Desk) -> bool:
+def is_lost(one: Connection) -> bool:
     """Return True if the Gateway has said that it has lost the venue."""
     try:
         one.venue.link.ready()

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Desk, Exchange, desk, intent, made
+from tests.adapters.ibkr.gateway import Connection, Exchange, desk, intent, made
 from tradebot.adapters.ibkr import link as module
 from tradebot.adapters.state import lock
 from tradebot.errors import TemporaryError
@@ -18,23 +18,23 @@ from tradebot.errors import TemporaryError
 T = TypeVar("T")
 
 
-class Bot(NamedTuple):
+class TwoProcesses(NamedTuple):
     """Two processes of a bot, and its folder."""
 
-    serve: Desk
-    verb: Desk
+    serve: Connection
+    verb: Connection
     folder: Path
 
 
 @pytest.fixture
-def bot(there: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+def bot(there: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoProcesses]:
     monkeypatch.setattr(module, "QUIET_S", 0.02)
     monkeypatch.setattr(module, "LONGEST_S", 0.05)
     with ExitStack() as both:
-        desks = [both.enter_context(closing(Desk(there.port))) for _ in range(2)]
+        desks = [both.enter_context(closing(Connection(there.port))) for _ in range(2)]
         for one in desks:
             one.venue.link.take_turns(tmp_path)
-        yield Bot(desks[0], desks[1], tmp_path)
+        yield TwoProcesses(desks[0], desks[1], tmp_path)
 
 
 def beside(ask: Callable[[], T]) -> "Future[T]":
@@ -51,14 +51,14 @@ def beside(ask: Callable[[], T]) -> "Future[T]":
     return answer
 
 
-def test_each_process_connects_when_the_other_asks_nothing(bot: Bot) -> None:
+def test_each_process_connects_when_the_other_asks_nothing(bot: TwoProcesses) -> None:
     for _ in range(2):
         for one in (bot.serve, bot.verb):
             assert one.reader.account().number
             assert one.reader.view().unreadable == 0, "nothing of what came is missing"
 
 
-def test_a_process_that_always_asks_hands_over_between_two_questions(bot: Bot) -> None:
+def test_a_process_that_always_asks_hands_over_between_two_questions(bot: TwoProcesses) -> None:
     ended = threading.Event()
 
     def asks() -> int:
@@ -77,7 +77,7 @@ def test_a_process_that_always_asks_hands_over_between_two_questions(bot: Bot) -
     assert asked.result(10) > 1, "and it goes on afterwards"
 
 
-def test_an_order_that_is_being_sent_is_answered_first(bot: Bot) -> None:
+def test_an_order_that_is_being_sent_is_answered_first(bot: TwoProcesses) -> None:
     with bot.serve.venue.link.sending() as line:
         answer = beside(bot.verb.reader.account)
         time.sleep(0.2)
@@ -87,7 +87,7 @@ def test_an_order_that_is_being_sent_is_answered_first(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize("gives_way", [False, True])
-def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: Bot, gives_way: bool) -> None:
+def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: TwoProcesses, gives_way: bool) -> None:
     bot.serve.reader.account()
     with lock.hold(bot.folder, "a pass", gives_way=gives_way):
         answer = beside(bot.verb.reader.account)
@@ -99,7 +99,7 @@ def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: Bo
     assert answer.result(10).number
 
 
-def test_orders_of_one_process_are_those_of_the_next(bot: Bot) -> None:
+def test_orders_of_one_process_are_those_of_the_next(bot: TwoProcesses) -> None:
     order = made(bot.serve.orders.submit(intent()))
     found = bot.verb.reader.told()
     assert order.venue_id in found.own, "it has the same client id"
@@ -109,7 +109,7 @@ def test_orders_of_one_process_are_those_of_the_next(bot: Bot) -> None:
     assert int(bot.verb.reader.told().own[next_one.venue_id][0]) > number, "ids go on rising"
 
 
-def test_another_program_with_the_client_id_is_told_after_a_while(bot: Bot, there: Exchange) -> None:
+def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProcesses, there: Exchange) -> None:
     with desk(there.port) as other:
         other.reader.clock()
         with pytest.raises(TemporaryError, match="client id 9102 is in use: another program"):
@@ -117,7 +117,9 @@ def test_another_program_with_the_client_id_is_told_after_a_while(bot: Bot, ther
         assert lock.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
 
 
-def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(bot: Bot, there: Exchange) -> None:
+def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(
+    bot: TwoProcesses, there: Exchange
+) -> None:
     bot.verb.venue.link.patience = module.Patience(freed=5.0, reads_a_second=0)
     with desk(there.port) as gone:
         gone.reader.clock()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tradebot.adapters.ibkr
-from tests.adapters.ibkr.gateway import Desk, Exchange, Message, desk, scripted, usual
+from tests.adapters.ibkr.gateway import Connection, Exchange, Message, desk, scripted, usual
 from tests.adapters.ibkr.test_orders import said
 from tests.adapters.ibkr.test_reader import LONG_AGO, trades
 from tests.kit.exchange.tws import ES, order
@@ -31,14 +31,14 @@ def near(levels: Sequence[MarginLevel]) -> bool:
     )
 
 
-def test_levels_are_fractions_of_a_contracts_worth_also_against_what_is_held(one: Desk, there: Exchange) -> None:
+def test_levels_are_fractions_of_a_contracts_worth_also_against_what_is_held(one: Connection, there: Exchange) -> None:
     assert near(one.reader.listings([ES])[ES].margin_levels)
     trades(one, there, Side.BUY)
     assert near(one.reader.listings([ES])[ES].margin_levels)
     trades(one, there, Side.SELL)
 
 
-def test_reading_everything_places_no_order(one: Desk, there: Exchange) -> None:
+def test_reading_everything_places_no_order(one: Connection, there: Exchange) -> None:
     logged = len([*there.place.exchange.log.lines(0)])
     one.reader.listings([ES, "ESH7"])
     one.reader.view()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Desk, Exchange, Message, desk, intent, made, scripted, usual
+from tests.adapters.ibkr.gateway import Connection, Exchange, Message, desk, intent, made, scripted, usual
 from tradebot.adapters.faults import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
@@ -40,7 +40,7 @@ def cancel(venue_id: str) -> Intent:
 
 @pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP, OrderType.MARKET])
 def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
-    one: Desk, there: Exchange, kind: OrderType
+    one: Connection, there: Exchange, kind: OrderType
 ) -> None:
     prices: dict[OrderType, Any] = {
         OrderType.LIMIT: {},
@@ -56,7 +56,7 @@ def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
     one.orders.cancel(cancel(order.venue_id))
 
 
-def test_a_changed_price_keeps_the_order_and_its_mark(one: Desk) -> None:
+def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
     price = Decimal("5100.75")
@@ -74,7 +74,7 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Desk) -> None:
     assert (refused.outcome, refused.code) == (Outcome.REJECTED, TARGET_DONE)
 
 
-def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Desk) -> None:
+def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Connection) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(o
     ("changes", "code"), [({"limit_price": Decimal("5000.30")}, "110"), ({"quantity": Decimal(100_000)}, "201")]
 )
 def test_a_refusal_has_the_venues_number_and_leaves_nothing(
-    one: Desk, there: Exchange, changes: dict[str, Any], code: str
+    one: Connection, there: Exchange, changes: dict[str, Any], code: str
 ) -> None:
     asked = intent(**changes)
     reply = one.orders.submit(asked)
@@ -99,7 +99,7 @@ def test_a_refusal_has_the_venues_number_and_leaves_nothing(
     assert not there.accepted(asked.client_order_id)
 
 
-def test_an_order_of_another_client_id_is_left_alone(one: Desk, there: Exchange) -> None:
+def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exchange) -> None:
     with desk(there.port, client_id=77) as other:
         asked = intent()
         order = made(other.orders.submit(asked))
@@ -108,14 +108,16 @@ def test_an_order_of_another_client_id_is_left_alone(one: Desk, there: Exchange)
         assert other.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
 
 
-def test_a_second_process_with_the_client_id_is_told_so(one: Desk, there: Exchange) -> None:
+def test_a_second_process_with_the_client_id_is_told_so(one: Connection, there: Exchange) -> None:
     one.reader.fills(None)
     with desk(there.port) as second, pytest.raises(TemporaryError, match="client id 9102 is in use"):
         second.reader.fills(None)
 
 
 @pytest.mark.parametrize("what", ["reply_lost", {"reset": "after"}, {"reset": "before"}, {"hang": "2s"}], ids=str)
-def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(one: Desk, there: Exchange, what: object) -> None:
+def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(
+    one: Connection, there: Exchange, what: object
+) -> None:
     asked = intent(at=there.now)
     one.reader.listings(["ESZ6"])
     there.trouble(what, request="submit", nth=1)
@@ -132,7 +134,7 @@ def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(one: Desk, th
         one.orders.cancel(cancel(later.order.venue_id))
 
 
-def test_nothing_is_sent_while_the_venue_is_lost(one: Desk, there: Exchange) -> None:
+def test_nothing_is_sent_while_the_venue_is_lost(one: Connection, there: Exchange) -> None:
     one.reader.listings(["ESZ6"])
     there.trouble({"connection_lost": "30s"}, request="clock", nth=1)
     with pytest.raises(TemporaryError, match="1100"):
@@ -145,7 +147,7 @@ def test_nothing_is_sent_while_the_venue_is_lost(one: Desk, there: Exchange) -> 
     assert not there.accepted(asked.client_order_id)
 
 
-def test_a_bracket_is_sent_parent_first_and_works_with_its_last_message(one: Desk, there: Exchange) -> None:
+def test_a_bracket_is_sent_parent_first_and_works_with_its_last_message(one: Connection, there: Exchange) -> None:
     asked = bracket(limit_price=Decimal("6500"), at=there.now)
     reply = one.orders.submit(asked)
     entry = made(reply)
@@ -218,7 +220,7 @@ def _details(number: str) -> Message:
     return (*names, *hours, 1, "ES", "IND", "1", "20261218", "", 1, 1, 1)
 
 
-def test_a_target_and_the_stop_of_its_entry_never_both_fill(one: Desk, there: Exchange) -> None:
+def test_a_target_and_the_stop_of_its_entry_never_both_fill(one: Connection, there: Exchange) -> None:
     entry = bracket(order_type=OrderType.MARKET, limit_price=None, at=there.now)
     order = made(one.orders.submit(entry))
     there.passes(120)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ibkr.gateway import VALUES, Desk, Exchange, Message, desk, intent, made, scripted, usual
+from tests.adapters.ibkr.gateway import VALUES, Connection, Exchange, Message, desk, intent, made, scripted, usual
 from tests.adapters.ibkr.test_orders import cancel, said
 from tests.kit.values import there as known
 from tradebot.adapters.ibkr.prices import details_of, listing
@@ -21,7 +21,7 @@ from tradebot.model.venue import End
 LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def trades(one: Desk, there: Exchange, side: Side, quantity: int = 2) -> str:
+def trades(one: Connection, there: Exchange, side: Side, quantity: int = 2) -> str:
     """Trade at the market, and return our mark."""
     size = Decimal(quantity)
     asked = intent(side, order_type=OrderType.MARKET, limit_price=None, quantity=size, at=there.now)
@@ -30,14 +30,16 @@ def trades(one: Desk, there: Exchange, side: Side, quantity: int = 2) -> str:
     return asked.client_order_id
 
 
-def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Desk, there: Exchange) -> None:
+def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, there: Exchange) -> None:
     clock = one.reader.clock()
     assert clock.now == there.now
     assert clock.is_open
     assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
 
 
-def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apart(one: Desk, there: Exchange) -> None:
+def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apart(
+    one: Connection, there: Exchange
+) -> None:
     before = {fill.activity_id for fill in one.reader.fills(None)}
     name = trades(one, there, Side.BUY)
     (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
@@ -63,7 +65,7 @@ def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apa
     assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
 
 
-def test_filled_without_its_executions_is_unknown_until_they_come(one: Desk, there: Exchange) -> None:
+def test_filled_without_its_executions_is_unknown_until_they_come(one: Connection, there: Exchange) -> None:
     there.trouble("missing_rows", request="activities")
     asked = intent(order_type=OrderType.MARKET, limit_price=None, at=there.now)
     made(one.orders.submit(asked))
@@ -75,7 +77,7 @@ def test_filled_without_its_executions_is_unknown_until_they_come(one: Desk, the
     trades(one, there, Side.SELL)
 
 
-def test_a_row_cut_short_is_counted_as_unreadable(one: Desk, there: Exchange) -> None:
+def test_a_row_cut_short_is_counted_as_unreadable(one: Connection, there: Exchange) -> None:
     trades(one, there, Side.BUY)
     there.trouble("truncated_json", request="positions")
     view = one.reader.view()
@@ -87,7 +89,7 @@ def test_a_row_cut_short_is_counted_as_unreadable(one: Desk, there: Exchange) ->
     trades(one, there, Side.SELL)
 
 
-def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Desk) -> None:
+def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Connection) -> None:
     asked = intent()
     first, second = made(one.orders.submit(asked)), made(one.orders.submit(asked))
     assert first.venue_id != second.venue_id
@@ -109,13 +111,13 @@ def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Desk)
     ],
 )
 def test_absence_on_another_day_proves_nothing_of_an_entry_and_that_an_exit_is_over(
-    one: Desk, there: Exchange, purpose: Purpose, operation: Operation, end: End
+    one: Connection, there: Exchange, purpose: Purpose, operation: Operation, end: End
 ) -> None:
     asked = intent(at=there.now - timedelta(days=1), purpose=purpose, operation=operation)
     assert one.reader.end_of(asked, [], there.now).end is end
 
 
-def test_listings_are_the_venues_and_leave_out_what_it_does_not_have(one: Desk, there: Exchange) -> None:
+def test_listings_are_the_venues_and_leave_out_what_it_does_not_have(one: Connection, there: Exchange) -> None:
     listed = one.reader.listings(["ESZ6", "ESH7", "QQQ"])
     assert set(listed) == {"ESZ6", "ESH7"}
     es = listed["ESZ6"]
@@ -123,7 +125,7 @@ def test_listings_are_the_venues_and_leave_out_what_it_does_not_have(one: Desk, 
     assert (str(es.last_trading_day), es.instrument.underlying, es.read_at) == ("2026-12-18", "ES", there.now)
 
 
-def test_quotes_stream_and_what_has_none_is_rejected_with_words(one: Desk) -> None:
+def test_quotes_stream_and_what_has_none_is_rejected_with_words(one: Connection) -> None:
     found = one.reader.quotes(["ESZ6", "QQQ"])
     assert set(found) == {"ESZ6"}
     assert one.reader.rejected_quotes == {"QQQ": "QQQ isn't listed"}
@@ -132,7 +134,7 @@ def test_quotes_stream_and_what_has_none_is_rejected_with_words(one: Desk) -> No
     assert one.reader.quotes_again(["ESZ6"])["ESZ6"].bid == quote.bid
 
 
-def test_a_clock_an_hour_off_is_the_venues_own(one: Desk, there: Exchange) -> None:
+def test_a_clock_an_hour_off_is_the_venues_own(one: Connection, there: Exchange) -> None:
     there.trouble({"clock_skew": "1h"}, request="clock")
     assert one.reader.clock().now - there.now == timedelta(hours=1)
 
@@ -271,7 +273,7 @@ def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
             one.reader.position("ESZ6")
 
 
-def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Desk) -> None:
+def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> None:
     details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     now = one.reader.clock().now
     listed = listing(details, now, ())
@@ -283,6 +285,6 @@ def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Desk) -> None:
     assert unreadable.doubt.startswith("ES: trading hours can't be read: ")
 
 
-def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Desk, there: Exchange) -> None:
+def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Connection, there: Exchange) -> None:
     details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"

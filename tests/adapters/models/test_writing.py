@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fakes.networks import Signed, constant
+from tests.kit.values import Killed
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key, name_of, read_key
@@ -14,10 +15,6 @@ from tradebot.adapters.models.writing import LEFT_AFTER_S, write_draft, write_mo
 from tradebot.errors import OperatorError
 
 PARTS = constant([0.75])
-
-
-class Killed(BaseException):
-    """Ends a writer as a kill does: nothing catches it."""
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ class Minutes:
         return {"AAPL": Series("AAPL", "1Min", False, begins, first, high, low, first, first)}
 
 
-class Stage:
+class SimulatedMarket:
     """A simulated venue in a folder, whose prices, minutes and actions a test sets."""
 
     def __init__(self, folder: Path, assumed: Assumed = FREE) -> None:
@@ -85,8 +85,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def stage(tmp_path: Path) -> SimulatedMarket:
+    return SimulatedMarket(tmp_path)
 
 
 def intent(
@@ -106,7 +106,7 @@ PROTECT = {"side": Side.SELL, "purpose": Purpose.PROTECT, "life": TimeInForce.GT
 
 
 def test_marketable_order_fills_at_the_quote_with_slippage_and_fee_and_never_past_its_limit(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, Assumed(Decimal(10), Decimal(5)))
+    stage = SimulatedMarket(tmp_path, Assumed(Decimal(10), Decimal(5)))
     bought = stage.venue.submit(intent(limit="101"))
     assert bought.order is not None
     assert (bought.order.status, bought.order.filled_average_price) == (OrderStatus.FILLED, Decimal("100.1"))
@@ -123,7 +123,7 @@ def test_marketable_order_fills_at_the_quote_with_slippage_and_fee_and_never_pas
     assert stage.held() == 0
 
 
-def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: Stage) -> None:
+def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: SimulatedMarket) -> None:
     reply = stage.venue.submit(intent(limit="99"))
     assert reply.order is not None
     assert reply.order.status is OrderStatus.NEW
@@ -134,7 +134,9 @@ def test_limit_away_from_the_quote_rests_until_trades_go_past_it(stage: Stage) -
     assert (fill.price, fill.at, stage.held()) == (Decimal(99), NOW + timedelta(minutes=2), Decimal(10))
 
 
-def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_same_minute(stage: Stage) -> None:
+def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_same_minute(
+    stage: SimulatedMarket,
+) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.venue.submit(intent("target", limit="104", **PROTECT))  # type: ignore[arg-type]
@@ -151,7 +153,7 @@ def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_
     assert stage.venue.fills(None)[-1].price == 95
 
 
-def test_what_only_reduces_never_opens_and_is_cut_to_what_is_held(stage: Stage) -> None:
+def test_what_only_reduces_never_opens_and_is_cut_to_what_is_held(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent(quantity="4"))
     out = stage.venue.submit(intent("out", Side.SELL, "10", Purpose.CLOSE))
     assert out.order is not None
@@ -161,7 +163,7 @@ def test_what_only_reduces_never_opens_and_is_cut_to_what_is_held(stage: Stage) 
     assert (nothing.order.status, stage.held()) == (OrderStatus.CANCELED, Decimal(0))
 
 
-def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(stage: Stage) -> None:
+def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(stage: SimulatedMarket) -> None:
     first, second = stage.venue.submit(intent()), stage.opened().submit(intent())
     assert first == second
     assert len(stage.opened().fills(None)) == 1
@@ -173,7 +175,7 @@ def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(st
     assert stage.venue.submit(intent("unquoted")).outcome is Outcome.REJECTED
 
 
-def test_order_is_changed_in_its_place_and_canceled_once(stage: Stage) -> None:
+def test_order_is_changed_in_its_place_and_canceled_once(stage: SimulatedMarket) -> None:
     placed = stage.venue.submit(intent(limit="95")).order
     assert placed is not None
     moved = replace(intent("move", limit="100"), operation=Operation.REPLACE, target_venue_id=placed.venue_id)
@@ -192,7 +194,7 @@ def test_order_is_changed_in_its_place_and_canceled_once(stage: Stage) -> None:
     assert stage.venue.view().orders == ()
 
 
-def test_day_order_expires_and_one_until_canceled_goes_on(stage: Stage) -> None:
+def test_day_order_expires_and_one_until_canceled_goes_on(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("day", limit="90"))
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
@@ -206,7 +208,7 @@ def test_day_order_expires_and_one_until_canceled_goes_on(stage: Stage) -> None:
     assert stage.venue.account().last_equity == CASH - 10 * Decimal("0.01")
 
 
-def test_split_and_dividend_change_what_is_held_but_not_what_it_is_worth(stage: Stage) -> None:
+def test_split_and_dividend_change_what_is_held_but_not_what_it_is_worth(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent(quantity="5"))
     stage.venue.submit(intent("stop", stop="98", quantity="5", **PROTECT))  # type: ignore[arg-type]
     tomorrow = DAY + timedelta(days=1)
@@ -226,7 +228,7 @@ def test_split_and_dividend_change_what_is_held_but_not_what_it_is_worth(stage: 
     assert stop.status is OrderStatus.CANCELED
 
 
-def test_minutes_that_cannot_be_read_are_followed_later(stage: Stage) -> None:
+def test_minutes_that_cannot_be_read_are_followed_later(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.minutes.lost = True
@@ -237,7 +239,7 @@ def test_minutes_that_cannot_be_read_are_followed_later(stage: Stage) -> None:
     assert stage.venue.fills(None)[-1].price == 98
 
 
-def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: Stage) -> None:
+def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent())
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.passes(1, (100, 100, 99), (100, 100, 97))
@@ -249,7 +251,9 @@ def test_minute_that_was_not_over_at_one_look_is_followed_at_the_next(stage: Sta
     assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=1), Decimal(0))
 
 
-def test_minutes_that_come_late_count_once_they_are_there_but_not_for_a_price_asked_since(stage: Stage) -> None:
+def test_minutes_that_come_late_count_once_they_are_there_but_not_for_a_price_asked_since(
+    stage: SimulatedMarket,
+) -> None:
     stage.minutes.delay = timedelta(minutes=15)
     stage.venue.submit(intent())
     stop = stage.venue.submit(intent("stop", stop="98", **PROTECT)).order  # type: ignore[arg-type]
@@ -263,7 +267,7 @@ def test_minutes_that_come_late_count_once_they_are_there_but_not_for_a_price_as
     assert (stage.venue.fills(None)[-1].at, stage.held()) == (NOW + timedelta(minutes=6), Decimal(0))
 
 
-def test_order_for_the_day_may_still_fill_in_minutes_after_the_last_look(stage: Stage) -> None:
+def test_order_for_the_day_may_still_fill_in_minutes_after_the_last_look(stage: SimulatedMarket) -> None:
     stage.venue.submit(intent(limit="99"))
     stage.passes(1)
     stage.minutes.rows += [(stage.real.now, 100, 100, 98)]
@@ -272,13 +276,13 @@ def test_order_for_the_day_may_still_fill_in_minutes_after_the_last_look(stage: 
     assert stage.held() == 10
 
 
-def test_request_that_is_not_kept_never_arrived(stage: Stage) -> None:
+def test_request_that_is_not_kept_never_arrived(stage: SimulatedMarket) -> None:
     assert stage.venue.end_of(intent("lost"), (), NOW).end is End.OVER
     stage.venue.submit(intent(limit="90"))
     assert stage.venue.end_of(intent(), (), NOW).end is End.WORKING
 
 
-def test_file_that_cannot_be_read_says_what_to_remove(stage: Stage) -> None:
+def test_file_that_cannot_be_read_says_what_to_remove(stage: SimulatedMarket) -> None:
     (stage.folder / "venue.json").write_text("{")
     with pytest.raises(DamagedBooksError) as failed:
         stage.opened().account()
@@ -299,7 +303,7 @@ ORDERS = st.lists(
 def test_cash_and_holdings_always_are_what_the_fills_say(
     tmp_path_factory: pytest.TempPathFactory, orders: list[tuple[Side, int, Purpose, str | None, int]]
 ) -> None:
-    stage = Stage(tmp_path_factory.mktemp("venue"), Assumed(Decimal(3), Decimal(1)))
+    stage = SimulatedMarket(tmp_path_factory.mktemp("venue"), Assumed(Decimal(3), Decimal(1)))
     for place, (side, quantity, purpose, limit, price) in enumerate(orders):
         stage.real.prices["AAPL"] = quote(bid=str(price), ask=str(price + 1))
         stage.venue.submit(intent(f"order-{place}", side, str(quantity), purpose, limit))

@@ -35,7 +35,7 @@ BEFORE_THE_LOOK = 100
 """So many calls, of some 160, are made before what was looked at is remembered."""
 
 
-class Killed(Watcher):
+class Killer(Watcher):
     """Kills the process at its n-th call."""
 
     def __init__(self, nth: int) -> None:
@@ -86,7 +86,7 @@ def _send(folder: Path, nth: int, begun: Path) -> int:
 
     Attempt.__init__ = noted  # type: ignore[method-assign]
     if nth:
-        watch(folder, Killed(nth))
+        watch(folder, Killer(nth))
     said = StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         return tradebot(["notify", "send", "--state-dir", str(folder)])

@@ -17,7 +17,7 @@ import requests
 
 from commands.serve.daemon import Reloading, changes, described
 from commands.serve.watch import Stop
-from tests.commands.serve.test_watch import Scene
+from tests.commands.serve.test_watch import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tradebot import __version__
 from tradebot.adapters.state.serving import is_running, read_serving
@@ -35,11 +35,11 @@ def loaded(folder: Path, text: str) -> Loaded:
     return load(folder / "mine.yaml", {})
 
 
-class Desk:
+class ReloadScene:
     """A running `serve` as far as a reload is concerned, whose file is rewritten by hand."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.scene, self.asked = folder, Scene(folder), list[str]()
+        self.folder, self.scene, self.asked = folder, WatchScene(folder), list[str]()
         self.stop = self.scene.stop
         self.stop.ask = lambda: self.asked.append("asked")
         now = loaded(folder, PLAIN)
@@ -59,17 +59,17 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> ReloadScene:
+    return ReloadScene(tmp_path)
 
 
-def test_configuration_is_not_reloaded_without_a_signal(desk: Desk) -> None:
+def test_configuration_is_not_reloaded_without_a_signal(desk: ReloadScene) -> None:
     (desk.folder / "mine.yaml").write_text("limits: {max_open_positions: 7}")
     desk.reloading.look()
     assert (desk.asked, desk.scene.types(), desk.reloading.take()) == ([], [], None)
 
 
-def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: Desk) -> None:
+def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: ReloadScene) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.reloading.look()
     assert (desk.asked, desk.scene.types(), desk.stop.reloading) == (["asked"], ["config_reloaded"], True)
@@ -82,7 +82,7 @@ def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: Desk) -> None
 @pytest.mark.parametrize(
     "text", ["limits: {max_open_positions: many}", "limits: [", "nonsense: 1", "strategies: {nobodys: {speed: 1}}"]
 )
-def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: Desk, text: str) -> None:
+def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: ReloadScene, text: str) -> None:
     desk.rewrite(text)
     assert (desk.asked, desk.scene.types()) == ([], ["config_not_reloaded"])
     assert "wasn't reloaded" in str(desk.trouble())
@@ -93,7 +93,7 @@ def test_invalid_reload_keeps_the_settings_until_a_valid_one(desk: Desk, text: s
     assert desk.asked == []
 
 
-def test_reload_of_a_file_that_could_not_be_read_counts_even_if_it_says_what_was_accepted(desk: Desk) -> None:
+def test_reload_of_a_file_that_could_not_be_read_counts_even_if_it_says_what_was_accepted(desk: ReloadScene) -> None:
     desk.reloading.now = replace(desk.reloading.now, unread=ConfigurationError("nonsense"))
     desk.rewrite(PLAIN)
     taken = desk.reloading.take()
@@ -102,7 +102,7 @@ def test_reload_of_a_file_that_could_not_be_read_counts_even_if_it_says_what_was
     assert taken.unread is None, "entries may be opened again"
 
 
-def test_service_manager_hears_the_beginning_and_end_of_a_reload(desk: Desk) -> None:
+def test_service_manager_hears_the_beginning_and_end_of_a_reload(desk: ReloadScene) -> None:
     heard = desk.scene.manager.heard
     desk.rewrite(PLAIN)
     assert heard == [], "it isn't ready yet"
@@ -117,13 +117,13 @@ def test_service_manager_hears_the_beginning_and_end_of_a_reload(desk: Desk) -> 
     assert ["RELOADING" in state for state in heard] == [True], "it is over once the lanes have begun again"
 
 
-def test_end_asked_for_during_a_reload_counts(desk: Desk) -> None:
+def test_end_asked_for_during_a_reload_counts(desk: ReloadScene) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.stop.end()
     assert desk.reloading.take() is None
 
 
-def test_second_reload_during_a_reload_runs_after_it(desk: Desk) -> None:
+def test_second_reload_during_a_reload_runs_after_it(desk: ReloadScene) -> None:
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.rewrite("limits: {max_open_positions: 6}")
     assert desk.scene.types() == ["config_reloaded"]

@@ -24,7 +24,7 @@ class HandBell:
 
 
 @dataclass
-class Scene:
+class HearingScene:
     bell: HandBell = field(default_factory=HandBell)
     lines: list[Line] = field(default_factory=list)
     now_s: float = 0
@@ -45,7 +45,7 @@ class Scene:
 
 
 def test_exits_run_once_when_it_rings_and_once_more_when_ends_can_be_proven() -> None:
-    scene = Scene()
+    scene = HearingScene()
     scene.tick()
     scene.bell.rings = 3
     for _ in range(40):
@@ -54,7 +54,7 @@ def test_exits_run_once_when_it_rings_and_once_more_when_ends_can_be_proven() ->
 
 
 def test_a_ring_is_kept_until_exits_may_run() -> None:
-    scene = Scene(waits=True)
+    scene = HearingScene(waits=True)
     scene.bell.rings = 1
     for _ in range(10):
         scene.tick()
@@ -68,7 +68,7 @@ def test_a_ring_is_kept_until_exits_may_run() -> None:
 
 
 def test_another_ring_puts_the_second_look_off() -> None:
-    scene = Scene()
+    scene = HearingScene()
     scene.bell.rings = 1
     scene.tick()
     scene.tick(LATER_S - 1)
@@ -81,7 +81,7 @@ def test_another_ring_puts_the_second_look_off() -> None:
 
 
 def test_that_it_cannot_ring_is_said_once_and_so_is_that_it_can_again() -> None:
-    scene = Scene()
+    scene = HearingScene()
     scene.tick()
     scene.bell.wrong = "Kraken Futures can't be reached"
     scene.tick()

@@ -46,7 +46,7 @@ class Ended(Exception):  # noqa: N818 - it stands for the end of the process
     """Raised where the process would end."""
 
 
-class Scene:
+class WatchScene:
     """A watch, looked through by hand while a clock of ours is moved."""
 
     def __init__(self, folder: Path, settings: ServeSettings = SETTINGS) -> None:
@@ -72,8 +72,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
+def scene(tmp_path: Path) -> WatchScene:
+    return WatchScene(tmp_path)
 
 
 class Idle:
@@ -86,7 +86,7 @@ class Idle:
         """Close nothing."""
 
 
-def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene: Scene) -> None:
+def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene: WatchScene) -> None:
     with scene.watch.lanes("exits", "entries"):
         exits, entries = (WatchedLane(scene.watch, name, Idle()) for name in ("exits", "entries"))
         for _ in range(40):
@@ -107,7 +107,7 @@ def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene:
         assert serving.troubles == {}
 
 
-def test_watchdog_is_not_fed_while_a_lane_stands_still(scene: Scene) -> None:
+def test_watchdog_is_not_fed_while_a_lane_stands_still(scene: WatchScene) -> None:
     with scene.watch.lanes("exits"):
         scene.pass_s(10)
         assert scene.manager.count("WATCHDOG") == 0, "it isn't ready"
@@ -119,7 +119,7 @@ def test_watchdog_is_not_fed_while_a_lane_stands_still(scene: Scene) -> None:
         assert scene.manager.count("WATCHDOG") == 30
 
 
-def test_lane_stalled_for_too_long_ends_the_process(scene: Scene) -> None:
+def test_lane_stalled_for_too_long_ends_the_process(scene: WatchScene) -> None:
     with scene.watch.lanes("exits"):
         scene.pass_s(60)
         with pytest.raises(Ended) as ended:
@@ -127,7 +127,7 @@ def test_lane_stalled_for_too_long_ends_the_process(scene: Scene) -> None:
     assert ended.value.args == (ExitCode.ERROR,)
 
 
-def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: Scene) -> None:
+def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: WatchScene) -> None:
     with scene.watch.lanes("fetching"):
         for _ in range(10):
             with scene.watch.progress_of("fetching"):
@@ -138,7 +138,7 @@ def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: Scene) -> 
 
 
 def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(
-    scene: Scene,
+    scene: WatchScene,
 ) -> None:
     with scene.watch.lanes(LOCK_STEP):
         with scene.watch.progress_of(LOCK_STEP):
@@ -156,7 +156,7 @@ def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(
         assert scene.troubles() == set(), "in real time, a long fetch keeps no other lane waiting"
 
 
-def test_progress_counts_only_for_the_lane_of_its_thread(scene: Scene) -> None:
+def test_progress_counts_only_for_the_lane_of_its_thread(scene: WatchScene) -> None:
     with scene.watch.lanes("exits", "entries"):
         scene.pass_s(31)
         other = threading.Thread(target=WatchedLane(scene.watch, "entries", Idle()).tick)
@@ -167,7 +167,7 @@ def test_progress_counts_only_for_the_lane_of_its_thread(scene: Scene) -> None:
     assert scene.events.emitted[-1].details["lane"] == "entries"
 
 
-def test_sleep_of_the_machine_stalls_no_lane(scene: Scene) -> None:
+def test_sleep_of_the_machine_stalls_no_lane(scene: WatchScene) -> None:
     with scene.watch.lanes("exits"):
         scene.now_s += 8 * 3600
         scene.pass_s(20)
@@ -175,7 +175,7 @@ def test_sleep_of_the_machine_stalls_no_lane(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("code", [ExitCode.DONE, ExitCode.ERROR])
-def test_passes_over_their_stop_budget_end_the_process(scene: Scene, code: ExitCode) -> None:
+def test_passes_over_their_stop_budget_end_the_process(scene: WatchScene, code: ExitCode) -> None:
     scene.stop.end(code)
     scene.pass_s(10)
     with pytest.raises(Ended) as ended:
@@ -185,7 +185,7 @@ def test_passes_over_their_stop_budget_end_the_process(scene: Scene, code: ExitC
 
 @pytest.mark.parametrize("ceiling", [{"max_memory_mb": 1}, {"max_descriptors": 1}])
 def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: dict[str, int]) -> None:
-    scene = Scene(tmp_path, SETTINGS.model_copy(update=ceiling))
+    scene = WatchScene(tmp_path, SETTINGS.model_copy(update=ceiling))
     asked = list[str]()
     scene.stop.ask = lambda: asked.append("asked")
     scene.pass_s(10)
@@ -196,7 +196,7 @@ def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: d
 
 
 def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: WatchScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     share = {"of": 0.0}
     monkeypatch.setattr(resources, "memory_bytes", lambda: int(share["of"] * SETTINGS.max_memory_mb * MB))
@@ -210,7 +210,7 @@ def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
     assert (scene.types()[-2:], scene.stop.code) == (["memory_short", "ceiling_reached"], ExitCode.ERROR)
 
 
-def test_serve_is_ready_once_after_the_books_are_compared(scene: Scene) -> None:
+def test_serve_is_ready_once_after_the_books_are_compared(scene: WatchScene) -> None:
     compared = list[bool]()
     scene.watch.is_ready = lambda: bool(compared)
     scene.pass_s(5)

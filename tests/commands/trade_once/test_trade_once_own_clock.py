@@ -15,6 +15,7 @@ from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
 from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
+from tests.kit.values import Killed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.model.view import NOTHING, Open, StrategyView
@@ -80,20 +81,17 @@ def test_strategy_with_own_times_is_asked_once_per_slot(trader: Bot) -> None:
 
 
 def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    class KilledError(BaseException):
-        """Stands for a kill."""
-
     from tradebot.orders import sending
 
     def killed(world: Any, desk: Any, intent: Any, verdicts: Any, **named: Any) -> Any:
         if intent.instrument.symbol == "MSFT":
-            raise KilledError
+            raise Killed
         return sending.send(world, desk, intent, verdicts, **named)
 
     strategy = Clocked()
     with monkeypatch.context() as patch:
         patch.setattr("tradebot.orders.entering.send", killed)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             entries(trader, strategy)
     trader.says("exchange", "tick", "5m")
     rows = {row.symbol: row.reason for row in entries(trader, strategy).rows}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import Desk, spec
+from tests.kit.exchange.kraken import KrakenExchange, spec
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 @pytest.fixture
-def desk(fresh: Callable[[], Path]) -> Desk:
-    made = Desk(fresh())
+def desk(fresh: Callable[[], Path]) -> KrakenExchange:
+    made = KrakenExchange(fresh())
     made.world.tick(seconds=3600)
     return made

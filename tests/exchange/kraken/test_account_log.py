@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import HISTORY, PEPE, XBT, Desk, spec
+from tests.kit.exchange.kraken import HISTORY, PEPE, XBT, KrakenExchange, spec
 from tests.kit.exchange.ring import D, Ring, instrument
 from tests.kit.exchange.snapshots import keep
 from tradebot.exchange.chance import stream
@@ -21,14 +21,14 @@ from tradebot.exchange.market.venue import Rules
 FUNDING = "/exchange/v1/funding"
 
 
-def rows(desk: Desk, **asked: object) -> list[dict[str, Any]]:
+def rows(desk: KrakenExchange, **asked: object) -> list[dict[str, Any]]:
     """Return rows of the log with exact numbers, oldest first."""
     body = desk.ask("GET", f"{HISTORY}/account-log", **{"sort": "asc", "count": 100_000, **asked}).body
     told: list[dict[str, Any]] = json.loads(body, parse_float=Decimal, parse_int=Decimal)["logs"]
     return told
 
 
-def test_trade_has_a_row_of_cash_and_one_of_the_position(desk: Desk) -> None:
+def test_trade_has_a_row_of_cash_and_one_of_the_position(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     bought = desk.v3("fills")["fills"][0]
     cash, position = rows(desk)
@@ -49,7 +49,7 @@ def test_trade_has_a_row_of_cash_and_one_of_the_position(desk: Desk) -> None:
     assert cash["new_balance"] - cash["old_balance"] == cash["realized_pnl"] - cash["fee"]
 
 
-def test_position_that_turns_has_the_price_of_the_trade_that_turned_it(desk: Desk) -> None:
+def test_position_that_turns_has_the_price_of_the_trade_that_turned_it(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     desk.world.tick(seconds=60)
     desk.send(side="sell", size="0.8")
@@ -59,7 +59,9 @@ def test_position_that_turns_has_the_price_of_the_trade_that_turned_it(desk: Des
 
 
 @pytest.mark.parametrize(("side", "sign"), [("buy", -1), ("sell", 1)])
-def test_funding_of_the_specification_is_paid_by_the_hour_and_with_a_trade(desk: Desk, side: str, sign: int) -> None:
+def test_funding_of_the_specification_is_paid_by_the_hour_and_with_a_trade(
+    desk: KrakenExchange, side: str, sign: int
+) -> None:
     """Pay 0.9 USD for each unit and hour: 1.5 long pay 1.35 an hour, and 0.90 in 40 minutes; a short receives it."""
     desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": "0.9"})
     desk.send(side=side, size="1.5")
@@ -83,14 +85,14 @@ def test_funding_of_the_specification_is_paid_by_the_hour_and_with_a_trade(desk:
     assert ticker["indexPrice"] == pytest.approx(ticker["markPrice"] - 0.9 * 24)
 
 
-def test_funding_of_the_hour_is_not_that_of_a_trade_at_the_same_moment(desk: Desk) -> None:
+def test_funding_of_the_hour_is_not_that_of_a_trade_at_the_same_moment(desk: KrakenExchange) -> None:
     desk.send(size="1")
     desk.world.tick(seconds=3600)
     desk.send(side="sell", size="1")
     assert [row["info"] for row in rows(desk)[2:]] == ["funding rate change", "futures trade", "futures trade"]
 
 
-def test_both_signs_of_funding_within_an_hour_add_up(desk: Desk) -> None:
+def test_both_signs_of_funding_within_an_hour_add_up(desk: KrakenExchange) -> None:
     desk.send(size="1")
     for rate in ("3", "-1"):
         desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": rate})
@@ -103,10 +105,10 @@ def test_both_signs_of_funding_within_an_hour_add_up(desk: Desk) -> None:
     usual = float(desk.engine.market.grids[XBT].instrument.funding)
     assert [one["fundingRate"] for one in told] == [usual, usual, -1, 2]
     desk.world.exchange.commit()
-    again = Desk(desk.folder)
+    again = KrakenExchange(desk.folder)
     assert [row["funding_rate"] for row in rows(again) if row["info"] == "funding rate change"] == [-1, 2]
     keep(desk.world.exchange, desk.folder)
-    assert rows(Desk(desk.folder)) == rows(again)
+    assert rows(KrakenExchange(desk.folder)) == rows(again)
 
 
 def test_captured_trade_of_the_specification_is_booked_to_the_digit() -> None:
@@ -132,7 +134,7 @@ def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPat
     levels = tuple(MarginLevel(D(0), D(initial), D(maintenance), D(usd)) for usd, initial, maintenance in steps)
     coin = instrument("PF_USDX", "1", level=D(1), margin_levels=levels, volatility=D("0.0001"), beta=D("0.001"))
     market = spec((coin.symbol,), CLOSE._replace(quotes="last"), 1_000_000, (coin,))
-    desk = Desk(folders_of(market, tmp_path_factory)())
+    desk = KrakenExchange(folders_of(market, tmp_path_factory)())
     shown = []
     for more in (499_999, 1, 700_000):
         desk.send(size=more, symbol=coin.symbol)
@@ -145,7 +147,7 @@ def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPat
 
 def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Hold 1.5 on little more than its initial margin, on the side that loses, with an order that adds to it."""
-    desk = Desk(folders_of(spec((XBT,), cash=3_300), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec((XBT,), cash=3_300), tmp_path_factory)())
     closes = [bar.close for index in range(4) for bar in desk.engine.market.day(XBT, index).bars]
     falls = closes[0] - min(closes) > max(closes) - closes[0]
     desk.world.tick(seconds=60)
@@ -169,7 +171,7 @@ def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: 
     check_law(desk, began=Decimal(3_300))
 
 
-def test_log_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: Desk) -> None:
+def test_log_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: KrakenExchange) -> None:
     for _ in range(2):
         desk.send()
         desk.world.tick(seconds=60)
@@ -183,7 +185,7 @@ def test_log_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk
     assert len(rows(desk)) == 2
 
 
-def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: Desk) -> None:
+def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: KrakenExchange) -> None:
     desk.send()
     desk.world.tick(seconds=3600)
     began_ms = desk.engine.now_us // 1000
@@ -201,7 +203,7 @@ def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rows_add_up_to_the_account_over_drawn_days(desk: Desk, seed: int) -> None:
+def test_rows_add_up_to_the_account_over_drawn_days(desk: KrakenExchange, seed: int) -> None:
     chance = stream("drawn days", seed)
     for _ in range(25):
         symbol = chance.choice((XBT, PEPE))
@@ -222,7 +224,7 @@ def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
     chance = stream("drawn days of little collateral", seed)
-    desk = Desk(folders_of(spec((XBT, PEPE), cash=2_000), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec((XBT, PEPE), cash=2_000), tmp_path_factory)())
     desk.world.tick(seconds=60)
     for _ in range(12):
         desk.send("mkt", chance.choice(("buy", "sell")), D("0.01") * chance.randint(20, 90))
@@ -234,7 +236,7 @@ def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
     assert [row for row in rows(desk, info="futures liquidation") if row["asset"] == "usd"]
 
 
-def check_law(desk: Desk, began: Decimal = Decimal(100_000)) -> None:
+def check_law(desk: KrakenExchange, began: Decimal = Decimal(100_000)) -> None:
     """See that rows follow on each other, and that what they say adds up to what the account has."""
     held: dict[str, Decimal] = {"usd": began}
     changed = Decimal(0)

@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from tests.kit.exchange.kraken import PEPE, V3, XBT, Desk
+from tests.kit.exchange.kraken import PEPE, V3, XBT, KrakenExchange
 from tests.kit.exchange.ring import Ring
 from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.orders import Replacement
 from tradebot.exchange.refusal import Refusal
 
 
-def rests(desk: Desk, **more: str) -> str:
+def rests(desk: KrakenExchange, **more: str) -> str:
     order: str = desk.send("lmt", limitPrice=80_000, **more)["order_id"]
     return order
 
 
-def edit(desk: Desk, order: str, **changes: object) -> Any:
+def edit(desk: KrakenExchange, order: str, **changes: object) -> Any:
     return desk.post("editorder", orderId=order, **changes)["editStatus"]
 
 
-def test_order_keeps_its_id_when_its_size_and_price_change(desk: Desk) -> None:
+def test_order_keeps_its_id_when_its_size_and_price_change(desk: KrakenExchange) -> None:
     order = rests(desk, cliOrdId="mine")
     status = edit(desk, order, size="0.2", limitPrice=81_000)
     (event,) = status["orderEvents"]
@@ -36,7 +36,7 @@ def test_order_keeps_its_id_when_its_size_and_price_change(desk: Desk) -> None:
     assert (name, told["newOrder"]["quantity"], told["reason"]) == ("OrderUpdated", "0.2", "edited_by_user")
 
 
-def test_stop_moves_and_still_acts_where_it_is_then(desk: Desk) -> None:
+def test_stop_moves_and_still_acts_where_it_is_then(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     stop = desk.send("stp", "sell", "0.5", stopPrice=50_000, triggerSignal="mark", reduceOnly="true")["order_id"]
     above = round(desk.price()) + 5_000
@@ -57,7 +57,9 @@ def test_stop_moves_and_still_acts_where_it_is_then(desk: Desk) -> None:
         ("insufficientAvailableFunds", {"size": "50"}),
     ],
 )
-def test_order_that_cannot_be_changed_like_this_stays_as_it_is(desk: Desk, word: str, changes: dict[str, Any]) -> None:
+def test_order_that_cannot_be_changed_like_this_stays_as_it_is(
+    desk: KrakenExchange, word: str, changes: dict[str, Any]
+) -> None:
     order = rests(desk)
     before = desk.v3("openorders")["openOrders"]
     assert desk.post("editorder", **{"orderId": order, **changes})["editStatus"]["status"] == word
@@ -66,7 +68,7 @@ def test_order_that_cannot_be_changed_like_this_stays_as_it_is(desk: Desk, word:
     assert edit(desk, order, limitPrice=79_000)["status"] == "edited"
 
 
-def test_order_may_always_be_made_smaller(desk: Desk) -> None:
+def test_order_may_always_be_made_smaller(desk: KrakenExchange) -> None:
     desk.send(side="sell", size="1")
     order = rests(desk, size="18.9")
     assert edit(desk, order, size="1.1")["status"] == "edited"
@@ -81,17 +83,17 @@ def test_venue_without_edits_refuses_them() -> None:
     assert (refused.value.body["code"], order.request.limit) == ("unsupported_edit", 90 * 10_000)
 
 
-def test_edit_is_found_by_the_order_that_it_names(desk: Desk) -> None:
+def test_edit_is_found_by_the_order_that_it_names(desk: KrakenExchange) -> None:
     order = rests(desk, cliOrdId="keep")
     desk.world.arm("refused", request="replace", client_order_id="keep")
     assert edit(desk, order, size="0.2")["status"] == "orderForEditNotFound"
 
 
-def test_ended_order_is_not_found_for_an_edit(desk: Desk) -> None:
+def test_ended_order_is_not_found_for_an_edit(desk: KrakenExchange) -> None:
     assert edit(desk, desk.send()["order_id"], size="0.2")["status"] == "orderForEditNotFound"
 
 
-def test_batch_tells_what_became_of_each_of_its_commands(desk: Desk) -> None:
+def test_batch_tells_what_became_of_each_of_its_commands(desk: KrakenExchange) -> None:
     order = rests(desk)
     commands = [
         {"order": "send", "order_tag": "a", "orderType": "mkt", "symbol": XBT, "side": "buy", "size": 0.5},
@@ -121,11 +123,11 @@ def test_batch_tells_what_became_of_each_of_its_commands(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"batchOrder": {}}', json.dumps({"batchOrder": [{}] * 11})])
-def test_batch_that_cannot_be_read_does_nothing(desk: Desk, text: str) -> None:
+def test_batch_that_cannot_be_read_does_nothing(desk: KrakenExchange, text: str) -> None:
     assert desk.ask("POST", f"{V3}/batchorder", json=text).json["error"] == "invalidArgument: json"
 
 
-def test_batch_costs_by_its_size_and_an_edit_what_an_order_costs(desk: Desk) -> None:
+def test_batch_costs_by_its_size_and_an_edit_what_an_order_costs(desk: KrakenExchange) -> None:
     def spent() -> int:
         return int(desk.world.get("/exchange/v1/status")["most_spent"]["trading"])
 
@@ -136,6 +138,6 @@ def test_batch_costs_by_its_size_and_an_edit_what_an_order_costs(desk: Desk) -> 
     assert spent() == 22
 
 
-def test_statuses_may_be_asked_for_in_the_query(desk: Desk) -> None:
+def test_statuses_may_be_asked_for_in_the_query(desk: KrakenExchange) -> None:
     order = desk.send()["order_id"]
     assert [one["status"] for one in desk.v3("orders/status", orderIds=order)["orders"]] == ["FULLY_EXECUTED"]

@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import PEPE, XBT, Desk, spec
+from tests.kit.exchange.kraken import PEPE, XBT, KrakenExchange, spec
 from tests.kit.exchange.snapshots import keep
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import SECOND
 
 
-def test_order_that_fills_at_once_is_never_open_but_in_the_history(desk: Desk) -> None:
+def test_order_that_fills_at_once_is_never_open_but_in_the_history(desk: KrakenExchange) -> None:
     order = desk.send(size="0.5", cliOrdId="quick")["order_id"]
     assert desk.v3("openorders")["openOrders"] == []
     (placed, one), (updated, other) = desk.events("orders")
@@ -28,7 +28,7 @@ def test_order_that_fills_at_once_is_never_open_but_in_the_history(desk: Desk) -
     assert fee == pytest.approx(fill["price"] * 0.5 * 0.0005)
 
 
-def test_statuses_forget_an_order_five_seconds_after_its_end(desk: Desk) -> None:
+def test_statuses_forget_an_order_five_seconds_after_its_end(desk: KrakenExchange) -> None:
     order = desk.send(cliOrdId="gone")["order_id"]
     rests = desk.send("lmt", limitPrice=80_000)["order_id"]
     desk.world.tick(seconds=5)
@@ -41,7 +41,7 @@ def test_statuses_forget_an_order_five_seconds_after_its_end(desk: Desk) -> None
     assert [name for name, _ in desk.events("orders")] == ["OrderPlaced", "OrderUpdated", "OrderPlaced"]
 
 
-def test_canceled_order_and_one_for_now_alone_say_why(desk: Desk) -> None:
+def test_canceled_order_and_one_for_now_alone_say_why(desk: KrakenExchange) -> None:
     rests = desk.send("lmt", limitPrice=80_000)["order_id"]
     desk.post("cancelorder", order_id=rests)
     _, (name, told) = desk.events("orders")
@@ -49,7 +49,7 @@ def test_canceled_order_and_one_for_now_alone_say_why(desk: Desk) -> None:
     assert (told["order"]["quantity"], told["order"]["filled"]) == ("0.1", "0")
 
 
-def test_stop_is_a_trigger_until_it_acts_and_then_an_order_with_the_same_id(desk: Desk) -> None:
+def test_stop_is_a_trigger_until_it_acts_and_then_an_order_with_the_same_id(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     above = round(desk.price()) + 5_000
     stop = desk.send("stp", "sell", "0.5", stopPrice=above, triggerSignal="mark", reduceOnly="true", cliOrdId="stop")
@@ -73,7 +73,7 @@ def test_stop_is_a_trigger_until_it_acts_and_then_an_order_with_the_same_id(desk
     assert desk.v3("openpositions")["openPositions"] == []
 
 
-def test_reduce_only_orders_shrink_and_end_with_their_position(desk: Desk) -> None:
+def test_reduce_only_orders_shrink_and_end_with_their_position(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true")
     desk.send("lmt", "sell", "0.5", limitPrice=99_000, reduceOnly="true")
@@ -92,7 +92,7 @@ def test_reduce_only_orders_shrink_and_end_with_their_position(desk: Desk) -> No
 def test_market_order_takes_what_a_minute_offers_and_the_rest_is_canceled(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    desk = Desk(folders_of(spec((XBT,), NEXT_BAR, 10_000_000), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec((XBT,), NEXT_BAR, 10_000_000), tmp_path_factory)())
     whole = desk.send(size="100", cliOrdId="large")
     rests = desk.send("lmt", size="20", limitPrice=99_000)["order_id"]
     assert [event["type"] for event in whole["orderEvents"]] == ["PLACE"]
@@ -110,7 +110,7 @@ def test_market_order_takes_what_a_minute_offers_and_the_rest_is_canceled(
     assert float(parts[1]["order"]["filled"]) == float(parts[0]["quantity"])
 
 
-def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: Desk) -> None:
+def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: KrakenExchange) -> None:
     for number in range(5):
         desk.send(cliOrdId=f"o{number}")
         desk.world.tick(seconds=1)
@@ -128,7 +128,7 @@ def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: Desk) -> 
         assert all((early <= late) == (sort == "asc") or early == late for early, late in pairwise(times))
 
 
-def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: Desk) -> None:
+def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: KrakenExchange) -> None:
     began_ms = desk.engine.now_us // 1000
     desk.send()
     desk.world.tick(seconds=10)
@@ -147,11 +147,11 @@ def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("asked", [{"since": "soon"}, {"sort": "up"}, {"count": 0}, {"continuation_token": "%"}])
-def test_page_that_cannot_be_read_is_refused(desk: Desk, asked: dict[str, object]) -> None:
+def test_page_that_cannot_be_read_is_refused(desk: KrakenExchange, asked: dict[str, object]) -> None:
     assert desk.history("orders", **asked)["error"] == "invalidArgument"
 
 
-def test_history_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: Desk) -> None:
+def test_history_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: KrakenExchange) -> None:
     desk.send()
     desk.world.tick(seconds=60)
     desk.send()
@@ -161,7 +161,7 @@ def test_history_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(
     assert (desk.history("executions")["len"], desk.history("orders")["len"]) == (2, 4)
 
 
-def test_order_of_the_market_itself_is_told_like_any_other(desk: Desk) -> None:
+def test_order_of_the_market_itself_is_told_like_any_other(desk: KrakenExchange) -> None:
     """A fill between two of the history's blocks is found from either side."""
     for _ in range(200):
         desk.send()
@@ -173,7 +173,7 @@ def test_order_of_the_market_itself_is_told_like_any_other(desk: Desk) -> None:
     assert len({one["uid"] for one in counted["elements"]}) == 800
 
 
-def test_fills_come_in_pages_of_a_hundred_older_than_a_time(desk: Desk) -> None:
+def test_fills_come_in_pages_of_a_hundred_older_than_a_time(desk: KrakenExchange) -> None:
     for _ in range(60):
         desk.send()
         desk.send(side="sell", reduceOnly="true")
@@ -186,17 +186,17 @@ def test_fills_come_in_pages_of_a_hundred_older_than_a_time(desk: Desk) -> None:
     assert desk.v3("fills", lastFillTime="soon")["error"] == "invalidArgument: lastFillTime"
 
 
-def test_exchange_that_starts_again_tells_the_same_history(desk: Desk) -> None:
+def test_exchange_that_starts_again_tells_the_same_history(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true")
     desk.send("lmt", limitPrice=80_000, symbol=XBT)
     told = [desk.history(name) for name in ("orders", "triggers", "executions", "account-log")]
     desk.world.exchange.commit()
-    again = Desk(desk.folder)
+    again = KrakenExchange(desk.folder)
     assert [again.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told
     # What keys had as nonces is forgotten, so the same ones are taken again.
     assert again.nonce < desk.nonce
     keep(desk.world.exchange, desk.folder)
-    kept = Desk(desk.folder)
+    kept = KrakenExchange(desk.folder)
     assert kept.world.exchange.log.known_lines
     assert [kept.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told

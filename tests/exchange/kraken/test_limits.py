@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tests.kit.exchange.kraken import HISTORY, V3, Desk
+from tests.kit.exchange.kraken import HISTORY, V3, KrakenExchange
 from tradebot.exchange.clock import LOCK_STEP, read_pace
 from tradebot.exchange.faces.kraken.limits import HISTORY as PAST
 from tradebot.exchange.faces.kraken.limits import TRADING, Limits, log_cost
@@ -35,12 +35,12 @@ def test_page_of_the_account_log_costs_by_its_size(rows: int, cost: int) -> None
     assert log_cost(rows) == cost
 
 
-def spent(desk: Desk) -> dict[str, int]:
+def spent(desk: KrakenExchange) -> dict[str, int]:
     told: dict[str, int] = desk.world.get("/exchange/v1/status")["most_spent"]
     return told
 
 
-def test_requests_cost_what_the_documentation_says(desk: Desk) -> None:
+def test_requests_cost_what_the_documentation_says(desk: KrakenExchange) -> None:
     costs = []
     for method, path, params in (
         ("POST", f"{V3}/sendorder", {"orderType": "mkt", "symbol": "PF_XBTUSD", "side": "buy", "size": "0.1"}),
@@ -67,7 +67,7 @@ def test_requests_cost_what_the_documentation_says(desk: Desk) -> None:
     assert [history for _, history in costs] == [0] * 11 + [1, 1, 1, 3]
 
 
-def test_over_its_budget_trading_says_so_inside_success_and_the_history_with_429(desk: Desk) -> None:
+def test_over_its_budget_trading_says_so_inside_success_and_the_history_with_429(desk: KrakenExchange) -> None:
     desk.world.exchange.set_pace(read_pace("real"))
     try:
         orders = [desk.send("lmt", limitPrice=80_000)["status"] for _ in range(50)]
@@ -87,7 +87,7 @@ def test_over_its_budget_trading_says_so_inside_success_and_the_history_with_429
         desk.world.exchange.set_pace(LOCK_STEP)
 
 
-def test_while_time_stands_still_nothing_is_refused_but_counted(desk: Desk) -> None:
+def test_while_time_stands_still_nothing_is_refused_but_counted(desk: KrakenExchange) -> None:
     names = count()
     for _ in range(60):
         assert desk.send("lmt", limitPrice=80_000, cliOrdId=f"n{next(names)}")["status"] == "placed"

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import PEPE, START, V3, XBT, Desk, spec
+from tests.kit.exchange.kraken import PEPE, START, V3, XBT, KrakenExchange, spec
 from tradebot.exchange.times import DAY, MINUTE, SECOND
 from tradebot.model.values import replace
 
@@ -15,14 +15,14 @@ BEGAN = int(datetime(START.year, START.month, START.day, tzinfo=UTC).timestamp()
 
 
 def candles(
-    desk: Desk, kind: str, span: str, first: int, last: int | None = None, symbol: str = XBT
+    desk: KrakenExchange, kind: str, span: str, first: int, last: int | None = None, symbol: str = XBT
 ) -> list[dict[str, str]]:
     asked = {"from": first} | ({} if last is None else {"to": last})
     told: list[dict[str, str]] = desk.get(f"{CHARTS}/{kind}/{symbol}/{span}", **asked)["candles"]
     return told
 
 
-def test_listing_has_what_an_order_must_fit(desk: Desk) -> None:
+def test_listing_has_what_an_order_must_fit(desk: KrakenExchange) -> None:
     xbt, pepe = desk.v3("instruments")["instruments"]
     assert (xbt["symbol"], xbt["base"], xbt["pair"], xbt["type"]) == (XBT, "BTC", "BTC:USD", "flexible_futures")
     assert (xbt["tickSize"], xbt["contractSize"], xbt["contractValueTradePrecision"]) == (1, 1, 4)
@@ -37,7 +37,7 @@ def test_a_contract_that_has_ended_is_neither_tradeable_nor_quoted_and_its_posit
 ) -> None:
     xbt, pepe = spec().venue.instruments
     ends = replace(xbt, last_trading=f"{START}T01:00:00Z")
-    desk = Desk(folders_of(spec(instruments=(ends, pepe)), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec(instruments=(ends, pepe)), tmp_path_factory)())
     desk.world.tick(seconds=1800)
     assert desk.send(size="0.5")["status"] == "placed"
     rests = desk.send("stp", "sell", "0.5", stopPrice=1000, triggerSignal="mark", reduceOnly="true")["order_id"]
@@ -54,7 +54,7 @@ def test_a_contract_that_has_ended_is_neither_tradeable_nor_quoted_and_its_posit
     assert desk.send(size="0.5")["status"] == "marketInactive"
 
 
-def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: Desk) -> None:
+def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=12 * 3600)
     xbt = next(row for row in desk.v3("tickers")["tickers"] if row["symbol"] == XBT)
     assert xbt["bid"] < xbt["last"] == xbt["markPrice"] < xbt["ask"]
@@ -67,7 +67,7 @@ def test_ticker_tells_the_price_and_what_it_was_a_day_ago(desk: Desk) -> None:
     assert desk.v3("tickers/PF_NONEUSD")["error"] == "invalidArgument: symbol"
 
 
-def test_book_surrounds_the_price_with_ticks(desk: Desk) -> None:
+def test_book_surrounds_the_price_with_ticks(desk: KrakenExchange) -> None:
     ticker, book = desk.v3(f"tickers/{XBT}")["ticker"], desk.v3("orderbook", symbol=XBT)["orderBook"]
     assert (book["bids"][0][0], book["asks"][0][0]) == (ticker["bid"], ticker["ask"])
     assert [price for price, _ in book["bids"]] == [ticker["bid"] - step for step in range(5)]
@@ -79,7 +79,7 @@ def test_book_surrounds_the_price_with_ticks(desk: Desk) -> None:
     assert desk.v3("orderbook", symbol="none")["error"] == "invalidArgument: symbol"
 
 
-def test_candles_of_any_span_are_made_of_the_same_minutes(desk: Desk) -> None:
+def test_candles_of_any_span_are_made_of_the_same_minutes(desk: KrakenExchange) -> None:
     minutes = candles(desk, "trade", "1m", BEGAN, BEGAN + 3599)
     assert [int(one["time"]) for one in minutes] == [1000 * (BEGAN + 60 * place) for place in range(60)]
     (hour,) = candles(desk, "trade", "1h", BEGAN, BEGAN)
@@ -91,7 +91,7 @@ def test_candles_of_any_span_are_made_of_the_same_minutes(desk: Desk) -> None:
     assert [int(one["time"]) for one in quarters] == [1000 * (BEGAN + 900 * place) for place in (1, 2, 3)]
 
 
-def test_days_of_the_past_are_those_that_their_minutes_make(desk: Desk) -> None:
+def test_days_of_the_past_are_those_that_their_minutes_make(desk: KrakenExchange) -> None:
     first = BEGAN - 2 * 86_400
     whole = candles(desk, "trade", "1d", first, BEGAN)
     assert [int(one["time"]) for one in whole] == [1000 * (first + 86_400 * place) for place in range(3)]
@@ -106,7 +106,7 @@ def test_days_of_the_past_are_those_that_their_minutes_make(desk: Desk) -> None:
     assert datetime.fromtimestamp(int(week["time"]) / 1000, UTC).weekday() == 0
 
 
-def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_them(desk: Desk) -> None:
+def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_them(desk: KrakenExchange) -> None:
     first = BEGAN - 600 * 86_400
     days = candles(desk, "spot", "1d", first, BEGAN - 1)
     assert [int(one["time"]) for one in days] == [1000 * (first + 86_400 * place) for place in range(600)]
@@ -118,7 +118,7 @@ def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_t
         assert min(float(one["low"]) for one in fours) == float(days[place]["low"])
 
 
-def test_candle_once_told_never_changes(desk: Desk) -> None:
+def test_candle_once_told_never_changes(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=5 * 3600)
     spans = {
         "4h": (BEGAN - 3 * 86_400, BEGAN + 4 * 3600 - 1),
@@ -130,11 +130,11 @@ def test_candle_once_told_never_changes(desk: Desk) -> None:
     desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "60"})
     desk.world.tick(seconds=9 * 3600)
     assert [candles(desk, *one) for one in asked] == told
-    again = Desk(desk.folder)
+    again = KrakenExchange(desk.folder)
     assert [candles(again, *one) for one in reversed(asked)] == told[::-1]
 
 
-def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: Desk) -> None:
+def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=600)
     desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "5"})
     desk.world.tick(seconds=600)
@@ -145,7 +145,7 @@ def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: Desk) -> N
     assert away[-1] == 24 * 5
 
 
-def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: Desk) -> None:
+def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: KrakenExchange) -> None:
     trade, mark, spot = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark", "spot"))
     assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]
     assert all(float(one["high"]) == max(float(one["open"]), float(one["close"])) for one in mark)
@@ -154,7 +154,7 @@ def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: Desk) 
     assert Decimal(spot[0]["open"]) == (Decimal(mark[0]["open"]) - 24 * rate).normalize()
 
 
-def test_no_candle_shows_what_has_not_happened_yet(desk: Desk) -> None:
+def test_no_candle_shows_what_has_not_happened_yet(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=90)
     last = candles(desk, "trade", "1m", BEGAN + 3600)
     assert [int(one["time"]) for one in last] == [1000 * (BEGAN + 3600)]
@@ -163,7 +163,7 @@ def test_no_candle_shows_what_has_not_happened_yet(desk: Desk) -> None:
     assert candles(desk, "trade", "1m", BEGAN + 7200) == []
 
 
-def test_long_answer_is_cut_and_says_so(desk: Desk) -> None:
+def test_long_answer_is_cut_and_says_so(desk: KrakenExchange) -> None:
     path = f"{CHARTS}/trade/{XBT}/1m"
     first = desk.get(path, **{"from": BEGAN - 86_400})
     assert (len(first["candles"]), first["more_candles"]) == (1_500, False)
@@ -175,11 +175,11 @@ def test_long_answer_is_cut_and_says_so(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("path", [f"gold/{XBT}/1m", "trade/PF_NONEUSD/1m", f"trade/{XBT}/7m", f"trade/{XBT}/1m?from=x"])
-def test_chart_that_there_is_none_of_is_refused(desk: Desk, path: str) -> None:
+def test_chart_that_there_is_none_of_is_refused(desk: KrakenExchange, path: str) -> None:
     assert desk.world.ask("GET", f"{CHARTS}/{path}", headers={}).json["error"] == "invalidArgument"
 
 
-def test_funding_rates_are_told_by_the_hour(desk: Desk) -> None:
+def test_funding_rates_are_told_by_the_hour(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=7200)
     told = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=PEPE)["rates"]
     rate = desk.engine.market.grids[PEPE].instrument.funding
@@ -189,7 +189,7 @@ def test_funding_rates_are_told_by_the_hour(desk: Desk) -> None:
     assert told[-1]["relativeFundingRate"] == pytest.approx(float(rate) / mark)
 
 
-def test_every_answer_says_when_it_was_made(desk: Desk) -> None:
+def test_every_answer_says_when_it_was_made(desk: KrakenExchange) -> None:
     for path in (f"{V3}/openpositions", f"{V3}/tickers", "/api/history/v3/orders"):
         answer = desk.ask("GET", path)
         assert (answer.headers["x-exchange-time"], answer.json["serverTime"]) == (

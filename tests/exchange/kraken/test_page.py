@@ -1,11 +1,11 @@
 """The web page of an exchange whose venue is Kraken's: contracts, orders changed in place, and no session's end."""
 
-from tests.kit.exchange.kraken import XBT, Desk
+from tests.kit.exchange.kraken import XBT, KrakenExchange
 
 PAGE = "/exchange/v1/page"
 
 
-def test_life_of_an_order_that_was_changed_in_place_and_its_fill(desk: Desk) -> None:
+def test_life_of_an_order_that_was_changed_in_place_and_its_fill(desk: KrakenExchange) -> None:
     order = desk.send("lmt", limitPrice=80_000, cliOrdId="mine")["order_id"]
     desk.post("editorder", orderId=order, size="0.2", limitPrice=81_000)
     desk.world.tick(seconds=60)
@@ -20,7 +20,7 @@ def test_life_of_an_order_that_was_changed_in_place_and_its_fill(desk: Desk) -> 
     assert (life["id"], life["symbol"]) == (order, XBT)
 
 
-def test_tape_has_fills_and_moves_of_contracts(desk: Desk) -> None:
+def test_tape_has_fills_and_moves_of_contracts(desk: KrakenExchange) -> None:
     desk.send("mkt")
     desk.world.tick(seconds=120)
     tape = desk.world.get(PAGE)["tape"]

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import PEPE, V3, XBT, Desk, spec
+from tests.kit.exchange.kraken import PEPE, V3, XBT, KrakenExchange, spec
 from tests.kit.exchange.ring import PERPETUAL, Ring
 from tradebot.exchange.market.instruments import Grid
 from tradebot.exchange.refusal import Refusal
@@ -15,7 +15,7 @@ from tradebot.exchange.times import to_datetime
 PERPETUAL_GRID = Grid(PERPETUAL)
 
 
-def test_market_order_is_placed_and_tells_its_executions(desk: Desk) -> None:
+def test_market_order_is_placed_and_tells_its_executions(desk: KrakenExchange) -> None:
     status = desk.send(size="0.5", cliOrdId="one")
     assert (status["status"], status["cliOrdId"]) == ("placed", "one")
     (event,) = status["orderEvents"]
@@ -23,7 +23,7 @@ def test_market_order_is_placed_and_tells_its_executions(desk: Desk) -> None:
     assert event["price"] == desk.v3(f"tickers/{XBT}")["ticker"]["ask"]
 
 
-def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: Desk) -> None:
+def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: KrakenExchange) -> None:
     (placed,) = desk.send("lmt", limitPrice=80_000, cliOrdId="rests")["orderEvents"]
     assert (placed["type"], placed["order"]["cliOrdId"], placed["order"]["limitPrice"]) == ("PLACE", "rests", 80_000)
     desk.send(size="0.5")
@@ -67,7 +67,7 @@ def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: Desk) ->
         ("wouldNotReducePosition", {"kind": "stp", "side": "sell", "stopPrice": 85_000, "reduceOnly": "true"}),
     ],
 )
-def test_order_that_is_not_taken_says_why(desk: Desk, word: str, asked: dict[str, object]) -> None:
+def test_order_that_is_not_taken_says_why(desk: KrakenExchange, word: str, asked: dict[str, object]) -> None:
     assert desk.send("lmt", limitPrice=80_000, cliOrdId="taken")["status"] == "placed"
     status = desk.send(**asked)  # type: ignore[arg-type]
     (event,) = status["orderEvents"]
@@ -77,7 +77,7 @@ def test_order_that_is_not_taken_says_why(desk: Desk, word: str, asked: dict[str
     assert desk.world.logged("order_rejected")[-1]["sendStatus"]["status"] == word
 
 
-def test_page_shows_orders_that_were_refused_and_why(desk: Desk) -> None:
+def test_page_shows_orders_that_were_refused_and_why(desk: KrakenExchange) -> None:
     desk.send("post", size="0.2", limitPrice=99_000)
     desk.post("sendorder", orderType="mkt", symbol="PF_NONEUSD", side="sell", size="1")
     second, first = desk.world.get("/exchange/v1/page")["ended_orders"]
@@ -90,13 +90,13 @@ def test_page_shows_orders_that_were_refused_and_why(desk: Desk) -> None:
 def test_order_far_from_the_price_is_outside_the_collar_where_there_is_one(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    desk = Desk(folders_of(spec((XBT,), collar=Decimal("0.1")), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec((XBT,), collar=Decimal("0.1")), tmp_path_factory)())
     assert desk.send("lmt", limitPrice=50_000)["status"] == "outsidePriceCollar"
     assert desk.send("lmt", limitPrice=90_000)["status"] == "placed"
 
 
 def test_position_has_a_size_that_it_may_not_exceed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = Desk(folders_of(spec((XBT,), cash=10_000_000), tmp_path_factory)())
+    desk = KrakenExchange(folders_of(spec((XBT,), cash=10_000_000), tmp_path_factory)())
     most = Decimal(str(desk.v3("instruments")["instruments"][0]["maxPositionSize"]))
     assert desk.send(size=most + Decimal("0.0001"))["status"] == "maxPositionViolation"
     assert desk.send(size=most)["status"] == "placed"
@@ -104,20 +104,20 @@ def test_position_has_a_size_that_it_may_not_exceed(tmp_path_factory: pytest.Tem
     assert desk.send(side="sell", size="0.0001")["status"] == "placed"
 
 
-def test_halted_market_is_suspended(desk: Desk) -> None:
+def test_halted_market_is_suspended(desk: KrakenExchange) -> None:
     desk.world.arm("halt_symbol", symbol=XBT)
     assert desk.send()["status"] == "marketSuspended"
     assert desk.v3(f"tickers/{XBT}")["ticker"]["suspended"] is True
     assert desk.send(symbol=PEPE, size=1_000_000)["status"] == "placed"
 
 
-def test_client_id_is_free_again_once_its_order_has_ended(desk: Desk) -> None:
+def test_client_id_is_free_again_once_its_order_has_ended(desk: KrakenExchange) -> None:
     first = desk.send(cliOrdId="again")["order_id"]
     assert desk.send(cliOrdId="again")["status"] == "placed"
     assert desk.post("cancelorder", order_id=first)["cancelStatus"]["status"] == "filled"
 
 
-def test_cancel_says_whether_there_was_anything_to_cancel(desk: Desk) -> None:
+def test_cancel_says_whether_there_was_anything_to_cancel(desk: KrakenExchange) -> None:
     rests = desk.send("lmt", limitPrice=80_000, cliOrdId="rests")["order_id"]
     filled = desk.send()["order_id"]
     for asked, word in (
@@ -129,7 +129,7 @@ def test_cancel_says_whether_there_was_anything_to_cancel(desk: Desk) -> None:
         assert desk.post("cancelorder", **asked)["cancelStatus"]["status"] == word
 
 
-def test_cancel_on_its_way_is_only_attempted(desk: Desk) -> None:
+def test_cancel_on_its_way_is_only_attempted(desk: KrakenExchange) -> None:
     desk.engine.latency_us = 1_000_000
     rests = desk.send("lmt", limitPrice=80_000)["order_id"]
     assert desk.post("cancelorder", order_id=rests)["cancelStatus"]["status"] == "attempted"
@@ -137,7 +137,7 @@ def test_cancel_on_its_way_is_only_attempted(desk: Desk) -> None:
     assert desk.post("cancelorder", order_id=rests)["cancelStatus"]["status"] == "notFound"
 
 
-def test_all_orders_or_those_of_a_symbol_are_cancelled_stops_too(desk: Desk) -> None:
+def test_all_orders_or_those_of_a_symbol_are_cancelled_stops_too(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     stop = desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true")["order_id"]
     other = desk.send("lmt", symbol=PEPE, size=1_000_000, limitPrice="0.000003")["order_id"]
@@ -148,7 +148,7 @@ def test_all_orders_or_those_of_a_symbol_are_cancelled_stops_too(desk: Desk) -> 
     assert desk.post("cancelallorders")["cancelStatus"]["status"] == "noOrdersToCancel"
 
 
-def test_request_that_comes_too_late_is_refused(desk: Desk) -> None:
+def test_request_that_comes_too_late_is_refused(desk: KrakenExchange) -> None:
     now = to_datetime(desk.engine.now_us)
     late = {"processBefore": (now - timedelta(seconds=1)).isoformat()}
     order = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"}
@@ -168,14 +168,14 @@ def test_request_that_comes_too_late_is_refused(desk: Desk) -> None:
     ],
 )
 def test_request_that_cannot_be_read_is_an_error_inside_success_of_http(
-    desk: Desk, error: str, changed: dict[str, str]
+    desk: KrakenExchange, error: str, changed: dict[str, str]
 ) -> None:
     asked = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"} | changed
     answer = desk.ask("POST", f"{V3}/sendorder", **asked)
     assert (answer.status, answer.json["result"], answer.json["error"]) == (200, "error", error)
 
 
-def test_post_only_order_rests_and_is_filled_at_its_limit_as_maker(desk: Desk) -> None:
+def test_post_only_order_rests_and_is_filled_at_its_limit_as_maker(desk: KrakenExchange) -> None:
     bid = desk.v3(f"tickers/{XBT}")["ticker"]["bid"]
     order = desk.send("post", size="0.01", limitPrice=bid)["order_id"]
     desk.world.tick(seconds=3600)
@@ -196,7 +196,7 @@ def test_post_only_order_that_a_market_runs_over_gets_no_better_price() -> None:
     assert refused.value.body["code"] == "unsupported_type"
 
 
-def test_stop_at_the_mark_does_not_see_the_extremes_of_a_minute(desk: Desk) -> None:
+def test_stop_at_the_mark_does_not_see_the_extremes_of_a_minute(desk: KrakenExchange) -> None:
     """Find a minute whose low is below both its open and its close, and put one stop of each kind between them."""
     market, index = desk.engine.market, 0
     bars = [bar for bar in market.day(XBT, index).bars if bar.start_us >= desk.engine.now_us]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.tws import Client, Desk, spec
+from tests.kit.exchange.tws import Client, TwsExchange, spec
 
 
 @pytest.fixture(scope="session")
@@ -15,20 +15,20 @@ def fresh_futures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
 
 
 @pytest.fixture
-def desk(fresh_futures: Callable[[], Path]) -> Desk:
-    made = Desk(fresh_futures())
+def desk(fresh_futures: Callable[[], Path]) -> TwsExchange:
+    made = TwsExchange(fresh_futures())
     made.tick(3 * 3600)
     return made
 
 
 @pytest.fixture
-def client(desk: Desk) -> Client:
+def client(desk: TwsExchange) -> Client:
     return desk.client()
 
 
 @pytest.fixture(scope="module")
-def shared_desk(fresh_futures: Callable[[], Path]) -> Desk:
+def shared_desk(fresh_futures: Callable[[], Path]) -> TwsExchange:
     """Return an exchange that drawn examples share."""
-    made = Desk(fresh_futures())
+    made = TwsExchange(fresh_futures())
     made.tick(3 * 3600)
     return made

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tests.kit.exchange.tws import Client, Desk, contract
+from tests.kit.exchange.tws import Client, TwsExchange, contract
 
 
 def details(client: Client, *named: object, expired: int = 0) -> list[list[str]]:
@@ -19,7 +19,7 @@ def test_a_root_names_its_months_and_a_month_is_found_by_any_of_its_names(client
     assert details(client, *contract(root="ES", exchange="COMEX")) == []
 
 
-def test_hours_end_early_on_thanksgiving_and_with_the_last_day(desk: Desk, client: Client) -> None:
+def test_hours_end_early_on_thanksgiving_and_with_the_last_day(desk: TwsExchange, client: Client) -> None:
     (row,) = details(client, *contract("ESZ6"))
     hours, liquid = row[26].split(";"), row[27].split(";")
     assert hours[3:5] == ["20261125:1700-20261126:1200", "20261126:1700-20261127:1215"]

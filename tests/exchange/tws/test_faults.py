@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.kit.exchange.tws import Client, Desk, order
+from tests.kit.exchange.tws import Client, TwsExchange, order
 
 SUBMIT = {"request": "submit"}
 FILLS = {"stream": "trade_updates", "event": "fill"}
 
 
-def fired(desk: Desk) -> int:
+def fired(desk: TwsExchange) -> int:
     return sum(one.fired for one in desk.exchange.faults.book)
 
 
@@ -19,7 +19,7 @@ def executions(client: Client) -> list[list[str]]:
     return [one for one in client.say(7, 3, 1, 0, "", "", "", "", "", "") if one[0] == "11"]
 
 
-def test_a_half_armed_gateway_takes_the_connection_and_says_nothing(desk: Desk) -> None:
+def test_a_half_armed_gateway_takes_the_connection_and_says_nothing(desk: TwsExchange) -> None:
     desk.arm(when={"request": "GET /v1/tws/session"}, what={"hang": "1h"})
     client = desk.client()
     assert client.greeting[0][0] == "178"
@@ -32,14 +32,14 @@ def test_a_half_armed_gateway_takes_the_connection_and_says_nothing(desk: Desk) 
     assert client.line.is_closed
 
 
-def test_a_gateway_that_answers_late(desk: Desk, client: Client) -> None:
+def test_a_gateway_that_answers_late(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"request": "positions"}, what={"hang": "5s", "then": "answer"})
     assert client.say(61, 1) == []
     client.line.due[0][1]()
     assert client.line.taken() == [["62", "1"]]
 
 
-def test_an_order_that_is_lost_with_the_connection_is_nowhere(desk: Desk, client: Client) -> None:
+def test_an_order_that_is_lost_with_the_connection_is_nowhere(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what={"reset": "before"})
     assert client.place(1, ref="lost") == []
     assert client.line.is_closed
@@ -51,7 +51,7 @@ def test_an_order_that_is_lost_with_the_connection_is_nowhere(desk: Desk, client
     assert executions(again) == []
 
 
-def test_an_order_whose_answer_is_lost_is_there(desk: Desk, client: Client) -> None:
+def test_an_order_whose_answer_is_lost_is_there(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="reply_lost")
     assert client.place(1, ref="there") == []
     assert client.line.is_closed
@@ -63,7 +63,7 @@ def test_an_order_whose_answer_is_lost_is_there(desk: Desk, client: Client) -> N
 
 @pytest.mark.parametrize(("back", "quoted"), [(1102, True), (1101, False)])
 def test_what_is_sent_while_the_venue_is_out_of_reach_vanishes(
-    desk: Desk, client: Client, back: int, quoted: bool
+    desk: TwsExchange, client: Client, back: int, quoted: bool
 ) -> None:
     client.say(1, 11, 50, *order(0)[2:14], 0, "", 0, 0, "")
     desk.arm(when={**SUBMIT, "nth": 1}, what={"connection_lost": "2m", "back": back})
@@ -76,7 +76,7 @@ def test_what_is_sent_while_the_venue_is_out_of_reach_vanishes(
     assert any(one[0] == "1" for one in told) is quoted
 
 
-def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: Desk, client: Client) -> None:
+def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="delivered_twice")
     client.place(1, "BUY", 1, "LMT", limit="3000", ref="twice")
     rows = [one for one in client.read(16) if one[0] == "5"]
@@ -87,7 +87,7 @@ def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: Desk, c
     assert [one.status for one in desk.engine.main.orders.values()] == ["canceled", "new"]
 
 
-def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: Desk, client: Client) -> None:
+def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="corrected_execution")
     told = client.place(1, qty=2)
     (first,) = [one for one in told if one[0] == "11"]
@@ -100,7 +100,7 @@ def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: Desk,
     assert [one[14] for one in executions(client)] == [second[14]]
 
 
-def test_the_staff_corrects_an_execution_of_a_closed_position_in_cash(desk: Desk, client: Client) -> None:
+def test_the_staff_corrects_an_execution_of_a_closed_position_in_cash(desk: TwsExchange, client: Client) -> None:
     (made,) = [one for one in client.place(1) if one[0] == "11"]
     client.place(2, "SELL")
     desk.tick(60)
@@ -109,7 +109,7 @@ def test_the_staff_corrects_an_execution_of_a_closed_position_in_cash(desk: Desk
     assert desk.engine.main.cash - cash == 50
 
 
-def test_a_commission_comes_later_or_never_but_can_be_read(desk: Desk, client: Client) -> None:
+def test_a_commission_comes_later_or_never_but_can_be_read(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"stream": "trade_updates", "event": "commission"}, what="mute_stream")
     told = client.place(1)
     assert [one[0] for one in told].count("11") == 1
@@ -121,7 +121,7 @@ def test_a_commission_comes_later_or_never_but_can_be_read(desk: Desk, client: C
     assert fee[3:5] == ["2.25", "USD"]
 
 
-def test_a_message_cut_short_comes_as_a_shorter_message_or_as_the_end(desk: Desk, client: Client) -> None:
+def test_a_message_cut_short_comes_as_a_shorter_message_or_as_the_end(desk: TwsExchange, client: Client) -> None:
     whole = client.say(9, 8, 1, *order(0)[2:14], 0, "", "", "")
     desk.arm(when={"request": "assets"}, what="truncated_json")
     half = client.say(9, 8, 1, *order(0)[2:14], 0, "", "", "")
@@ -134,7 +134,7 @@ def test_a_message_cut_short_comes_as_a_shorter_message_or_as_the_end(desk: Desk
     assert client.line.is_closed
 
 
-def test_a_field_that_is_missing_shortens_an_execution_alone(desk: Desk, client: Client) -> None:
+def test_a_field_that_is_missing_shortens_an_execution_alone(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=FILLS, what={"missing_field": "lastLiquidity"})
     told = client.place(1)
     assert [len(one) for one in told if one[0] == "11"] == [31]
@@ -142,11 +142,13 @@ def test_a_field_that_is_missing_shortens_an_execution_alone(desk: Desk, client:
     assert [len(one) for one in executions(client)] == [32]
 
 
-def test_a_restart_in_the_middle_of_a_bracket_forgets_what_was_not_transmitted(desk: Desk, client: Client) -> None:
+def test_a_restart_in_the_middle_of_a_bracket_forgets_what_was_not_transmitted(
+    desk: TwsExchange, client: Client
+) -> None:
     messages = client.bracket(ref="r")
     for message in messages[:2]:
         client.say(*message)
-    restarted = Desk(desk.folder)
+    restarted = TwsExchange(desk.folder)
     again = restarted.client()
     assert again.read(16) == [["53", "1"]]
     assert again.say(*messages[2])[0][3] == "135"
@@ -163,7 +165,7 @@ def test_a_restart_in_the_middle_of_a_bracket_forgets_what_was_not_transmitted(d
         ({"missing_rows": None, "symbol": "GC*"}, "61", 1),
     ],
 )
-def test_positions_that_lie(desk: Desk, client: Client, what: Any, number: str, count: int) -> None:
+def test_positions_that_lie(desk: TwsExchange, client: Client, what: Any, number: str, count: int) -> None:
     client.place(1)
     desk.tick(60)
     desk.arm(when={"request": "positions"}, what=what)
@@ -172,7 +174,7 @@ def test_positions_that_lie(desk: Desk, client: Client, what: Any, number: str, 
     assert {one[-2] for one in rows} <= {"-1" if what == "opposite_side" else "1"}
 
 
-def test_a_status_or_a_refusal_instead_of_an_answer_is_an_error(desk: Desk, client: Client) -> None:
+def test_a_status_or_a_refusal_instead_of_an_answer_is_an_error(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"request": "account"}, what={"status": 503})
     assert client.say(6, 2, 1, "")[0][3] == "322"
     desk.control("faults", [{"name": "stay", "when": {"request": "cancel"}, "what": "refused"}])
@@ -181,7 +183,7 @@ def test_a_status_or_a_refusal_instead_of_an_answer_is_an_error(desk: Desk, clie
     assert len(desk.engine.main.open) == 1
 
 
-def test_an_order_rejected_after_it_was_taken_is_inactive(desk: Desk, client: Client) -> None:
+def test_an_order_rejected_after_it_was_taken_is_inactive(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="reject_after_acceptance")
     told = client.place(1, ref="r")
     assert [one[3] for one in told if one[0] == "4"] == ["201"]
@@ -189,6 +191,6 @@ def test_an_order_rejected_after_it_was_taken_is_inactive(desk: Desk, client: Cl
     assert [one[0] for one in client.say(99, 0)] == ["101", "102"]
 
 
-def test_time_that_is_wrong(desk: Desk, client: Client) -> None:
+def test_time_that_is_wrong(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"request": "clock"}, what={"clock_skew": "1h"})
     assert int(client.read(49)[0][2]) == desk.engine.now_us // 1_000_000 + 3600

@@ -4,12 +4,12 @@ import socket
 from pathlib import Path
 
 from tests.kit.exchange.served import served
-from tests.kit.exchange.tws import CLIENT, Client, Desk, framed, order, spec
+from tests.kit.exchange.tws import CLIENT, Client, TwsExchange, framed, order, spec
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.keeper import Keeper
 
 
-def state(desk: Desk) -> list[list[str]]:
+def state(desk: TwsExchange) -> list[list[str]]:
     """Return everything that a client can read."""
     client = desk.client(77)
     told = [
@@ -19,7 +19,7 @@ def state(desk: Desk) -> list[list[str]]:
     return [fields for answer in told for fields in answer]
 
 
-def test_the_log_leads_to_the_same_state_with_and_without_a_snapshot(desk: Desk, client: Client) -> None:
+def test_the_log_leads_to_the_same_state_with_and_without_a_snapshot(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket(2, ref="r"):
         client.say(*message)
     client.place(4, "BUY", 1, "LMT", limit="3000", ref="p", oca="g", oca_type=1)
@@ -30,16 +30,16 @@ def test_the_log_leads_to_the_same_state_with_and_without_a_snapshot(desk: Desk,
     desk.tick(120)
     before = state(desk)
     assert any(fields[0] == "11" and fields[14].endswith(".02") for fields in before)
-    assert state(Desk(desk.folder)) == before
+    assert state(TwsExchange(desk.folder)) == before
     Keeper(desk.exchange, desk.folder).finish()
     assert (desk.folder / "snapshot").exists()
-    again = Desk(desk.folder)
+    again = TwsExchange(desk.folder)
     assert state(again) == before
     again.client().say(4, 1, 2, "")
     assert {one.client_order_id for one in again.engine.main.open.values()} == {"p", "q", "rc"}
 
 
-def test_each_client_is_told_of_its_own_orders_and_may_ask_for_all(desk: Desk, client: Client) -> None:
+def test_each_client_is_told_of_its_own_orders_and_may_ask_for_all(desk: TwsExchange, client: Client) -> None:
     other = desk.client(3)
     client.place(1, "BUY", 1, "LMT", limit="3000", ref="mine")
     assert other.line.taken() == []
@@ -48,7 +48,7 @@ def test_each_client_is_told_of_its_own_orders_and_may_ask_for_all(desk: Desk, c
     assert other.say(4, 1, 1, "")[0][3] == "10147"
 
 
-def test_a_position_is_told_to_who_follows_positions(desk: Desk, client: Client) -> None:
+def test_a_position_is_told_to_who_follows_positions(desk: TwsExchange, client: Client) -> None:
     other = desk.client(3)
     other.say(61, 1)
     client.place(1)
@@ -62,7 +62,7 @@ def test_a_position_is_told_to_who_follows_positions(desk: Desk, client: Client)
 
 def test_executions_are_those_of_today_and_the_end_of_a_month_is_one_without_an_order(tmp_path: Path) -> None:
     create(tmp_path, spec(sessions=22))
-    desk = Desk(tmp_path)
+    desk = TwsExchange(tmp_path)
     desk.tick(3 * 3600)
     client = desk.client()
     client.place(1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kit.exchange.tws import Client, Desk, contract
+from tests.kit.exchange.tws import Client, TwsExchange, contract
 
 
 def bars(client: Client, size: str, duration: str, symbol: str = "ESZ6", end: str = "", **more: str) -> list[list[str]]:
@@ -15,7 +15,7 @@ def bars(client: Client, size: str, duration: str, symbol: str = "ESZ6", end: st
     return rows
 
 
-def test_a_day_is_made_of_its_minutes(desk: Desk, client: Client) -> None:
+def test_a_day_is_made_of_its_minutes(desk: TwsExchange, client: Client) -> None:
     (day,) = bars(client, "1 day", "1 D")
     for size in ("1 min", "5 mins", "1 hour"):
         rows = bars(client, size, "1 D")
@@ -31,7 +31,7 @@ def test_the_bars_end_where_they_are_asked_to(client: Client) -> None:
     assert rows[-1][0] == "20261122 18:29:00 US/Central"
 
 
-def test_thanksgiving_belongs_to_the_day_after(desk: Desk, client: Client) -> None:
+def test_thanksgiving_belongs_to_the_day_after(desk: TwsExchange, client: Client) -> None:
     desk.tick(4 * 24 * 3600)
     days = bars(client, "1 day", "3 D")
     assert [day[0] for day in days] == ["20261124", "20261125", "20261127"]
@@ -55,7 +55,7 @@ def test_what_cannot_be_asked_for(client: Client, size: str, duration: str, end:
     assert [one[3] for one in told] == ["162"]
 
 
-def test_bars_that_are_kept_up_to_date_and_live_ones(desk: Desk, client: Client) -> None:
+def test_bars_that_are_kept_up_to_date_and_live_ones(desk: TwsExchange, client: Client) -> None:
     client.say(20, 60, *contract("ESZ6"), 0, "", "5 mins", "1 D", 0, "TRADES", 2, 1, "")
     client.say(50, 3, 61, *contract("ESZ6"), 5, "TRADES", 0, "")
     desk.tick(60)

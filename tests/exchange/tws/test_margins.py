@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.exchange.tws import Client, Desk
+from tests.kit.exchange.tws import Client, TwsExchange
 from tradebot.exchange.jsontext import decode_object, plain
 
 UNSET = "1.7976931348623157E308"
@@ -21,7 +21,7 @@ def asked(client: Client, number: int, action: str = "BUY", qty: int = 1) -> lis
     ]
 
 
-def test_an_order_that_only_asks_is_told_its_margin_and_placed_nowhere(desk: Desk, client: Client) -> None:
+def test_an_order_that_only_asks_is_told_its_margin_and_placed_nowhere(desk: TwsExchange, client: Client) -> None:
     logged = len([*desk.exchange.log.lines(0)])
     worth = desk.price() * 50 * 2
     (told,) = asked(client, 1, "SELL", 2)
@@ -40,7 +40,7 @@ def test_an_order_that_only_asks_is_told_its_margin_and_placed_nowhere(desk: Des
 
 
 @pytest.mark.parametrize(("action", "sign"), [("BUY", 1), ("SELL", -1)])
-def test_what_is_held_is_added_to_or_taken_from(desk: Desk, client: Client, action: str, sign: int) -> None:
+def test_what_is_held_is_added_to_or_taken_from(desk: TwsExchange, client: Client, action: str, sign: int) -> None:
     client.place(1, "BUY", 2)
     (told,) = asked(client, 2, action)
     one = desk.price() * 50 * Decimal("0.07")
@@ -49,7 +49,7 @@ def test_what_is_held_is_added_to_or_taken_from(desk: Desk, client: Client, acti
     ]
 
 
-def test_a_closed_market_warns_first_without_figures(desk: Desk, client: Client) -> None:
+def test_a_closed_market_warns_first_without_figures(desk: TwsExchange, client: Client) -> None:
     desk.tick(20 * 3600 + 1800)
     first, second = asked(client, 1)
     assert {*first["initial"], *first["maintenance"], *first["equity"], *first["rest"][:3]} == {UNSET}
@@ -62,7 +62,7 @@ def test_more_than_the_account_can_carry_is_told_too(client: Client) -> None:
     assert Decimal(told["initial"][2]) > Decimal(told["equity"][2])
 
 
-def test_an_ended_contract_has_no_margin_and_a_rule_makes_one_unknown(desk: Desk, client: Client) -> None:
+def test_an_ended_contract_has_no_margin_and_a_rule_makes_one_unknown(desk: TwsExchange, client: Client) -> None:
     assert client.place(1, symbol="ESZ5", what_if=1)[0][3] == "200"
     desk.arm(when={"request": "GET /v1/tws/margins"}, what={"wrong_value": "initMarginChange", "is": f'"{UNSET}"'})
     (told,) = asked(client, 2)

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.tws import Client, Desk, order, spec
+from tests.kit.exchange.tws import Client, TwsExchange, order, spec
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.values import replace
 
 
-def working(desk: Desk) -> dict[str, str]:
+def working(desk: TwsExchange) -> dict[str, str]:
     """Return the status of each open order by its client id."""
     return {one.client_order_id: one.status for one in desk.engine.main.open.values()}
 
 
-def test_a_bracket_works_once_its_last_order_has_come(desk: Desk, client: Client) -> None:
+def test_a_bracket_works_once_its_last_order_has_come(desk: TwsExchange, client: Client) -> None:
     parent, target, stop = client.bracket(2, ref="r")
     assert client.say(*parent) == client.say(*target) == []
     assert not desk.engine.main.orders
@@ -29,7 +29,7 @@ def test_a_bracket_works_once_its_last_order_has_come(desk: Desk, client: Client
     assert len(groups) == 1
 
 
-def test_a_bracket_whose_last_message_is_lost_leaves_nothing_at_work(desk: Desk, client: Client) -> None:
+def test_a_bracket_whose_last_message_is_lost_leaves_nothing_at_work(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket()[:2]:
         client.say(*message)
     desk.tick(600)
@@ -41,7 +41,7 @@ def test_a_bracket_whose_last_message_is_lost_leaves_nothing_at_work(desk: Desk,
     assert not desk.engine.main.orders
 
 
-def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: Desk, client: Client) -> None:
+def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: TwsExchange, client: Client) -> None:
     parent, target, _ = client.bracket()
     for message in (parent, target):
         client.say(*message)
@@ -56,7 +56,7 @@ def test_a_stop_works_for_as_much_as_its_parent_has_filled(
 ) -> None:
     partly = NEXT_BAR._replace(volume_share=None, partial_rate=Decimal(1))
     rich = replace(spec(fill=partly), cash=Decimal(1_000_000))
-    desk = Desk(folders_of(rich, tmp_path_factory)())
+    desk = TwsExchange(folders_of(rich, tmp_path_factory)())
     desk.tick(3 * 3600)
     client, seen = desk.client(), list[tuple[Decimal, str, Decimal | None]]()
     for message in (
@@ -76,7 +76,7 @@ def test_a_stop_works_for_as_much_as_its_parent_has_filled(
     assert [one for one in seen[1:] if one[0]] == [(filled, "new", filled) for filled, _, _ in seen[1:] if filled]
 
 
-def test_legs_end_with_a_parent_that_ends_unfilled(desk: Desk, client: Client) -> None:
+def test_legs_end_with_a_parent_that_ends_unfilled(desk: TwsExchange, client: Client) -> None:
     for message in (
         order(1, "BUY", 1, "LMT", limit="3000", transmit=0, ref="p"),
         order(2, "SELL", 1, "STP", stop="2900", parent=1, tif="GTC", ref="s"),
@@ -88,14 +88,14 @@ def test_legs_end_with_a_parent_that_ends_unfilled(desk: Desk, client: Client) -
     assert not working(desk)
 
 
-def test_legs_end_with_a_parent_of_the_day_that_expires(desk: Desk, client: Client) -> None:
+def test_legs_end_with_a_parent_of_the_day_that_expires(desk: TwsExchange, client: Client) -> None:
     client.say(*order(1, "BUY", 1, "LMT", limit="3000", transmit=0, ref="p"))
     client.say(*order(2, "SELL", 1, "STP", stop="2900", parent=1, tif="GTC", ref="s"))
     desk.tick(24 * 3600)
     assert not working(desk)
 
 
-def test_canceling_one_leg_leaves_the_other(desk: Desk, client: Client) -> None:
+def test_canceling_one_leg_leaves_the_other(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket(ref="r"):
         client.say(*message)
     client.say(4, 1, 2, "")
@@ -104,7 +104,7 @@ def test_canceling_one_leg_leaves_the_other(desk: Desk, client: Client) -> None:
 
 @pytest.mark.parametrize(("kind", "left"), [(1, {}), (2, {"b": "new"})])
 def test_a_fill_in_part_cancels_the_others_of_a_group_or_makes_them_smaller(
-    desk: Desk, client: Client, kind: int, left: dict[str, str]
+    desk: TwsExchange, client: Client, kind: int, left: dict[str, str]
 ) -> None:
     client.place(1, qty=2)
     client.place(2, "SELL", 2, "STP", stop="5000", oca="g", oca_type=kind, ref="b")
@@ -113,7 +113,7 @@ def test_a_fill_in_part_cancels_the_others_of_a_group_or_makes_them_smaller(
     assert [one.qty for one in desk.engine.main.open.values()] == [1] * len(left)
 
 
-def test_an_exit_that_nobody_canceled_opens_the_other_side(desk: Desk, client: Client) -> None:
+def test_an_exit_that_nobody_canceled_opens_the_other_side(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket(ref="r"):
         client.say(*message)
     client.place(4, "SELL")
@@ -123,7 +123,7 @@ def test_an_exit_that_nobody_canceled_opens_the_other_side(desk: Desk, client: C
     assert desk.engine.main.qty("ESZ6") == -1
 
 
-def test_the_same_id_changes_an_open_order_in_place(desk: Desk, client: Client) -> None:
+def test_the_same_id_changes_an_open_order_in_place(desk: TwsExchange, client: Client) -> None:
     client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
     told = client.place(1, "BUY", 2, "LMT", limit="3000.25", ref="p")
     assert [(one[14], one[16]) for one in told if one[0] == "5"] == [("2", "3000.25")]
@@ -141,14 +141,14 @@ def test_what_is_refused_is_inactive_and_what_is_not_there_cannot_be_canceled(cl
     assert client.place(5, qty="1.5")[0][3] == "434"
 
 
-def test_two_orders_may_have_the_same_reference(desk: Desk, client: Client) -> None:
+def test_two_orders_may_have_the_same_reference(desk: TwsExchange, client: Client) -> None:
     for number in (1, 2):
         client.place(number, "BUY", 1, "LMT", limit="3000", ref="same")
     ids = {one[25] for one in client.read(16) if one[0] == "5"}
     assert len(ids) == len(desk.engine.main.open) == 2
 
 
-def test_an_exit_of_a_bracket_needs_no_margin_of_its_own(desk: Desk, client: Client) -> None:
+def test_an_exit_of_a_bracket_needs_no_margin_of_its_own(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket(4):
         client.say(*message)
     assert desk.engine.main.qty("ESZ6") == 4
@@ -156,7 +156,7 @@ def test_an_exit_of_a_bracket_needs_no_margin_of_its_own(desk: Desk, client: Cli
 
 @given(st.permutations(range(3)), st.integers(0, 3), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_no_parent_ever_works_without_its_legs(
-    shared_desk: Desk, sequence: list[int], count: int, again: list[bool]
+    shared_desk: TwsExchange, sequence: list[int], count: int, again: list[bool]
 ) -> None:
     """Whatever arrives of a bracket, in whatever order and how often, the parent works with all its legs or not."""
     client = shared_desk.client()
@@ -183,7 +183,7 @@ def test_every_type_of_order_that_is_taken_is_shown_as_it_was_sent(client: Clien
         client.say(4, 1, number, "")
 
 
-def test_legs_of_different_groups_are_nothing_to_each_other(desk: Desk, client: Client) -> None:
+def test_legs_of_different_groups_are_nothing_to_each_other(desk: TwsExchange, client: Client) -> None:
     client.say(*order(1, "BUY", 2, transmit=0, ref="p"))
     client.say(*order(2, "SELL", 1, "STP", stop="5000", parent=1, transmit=0, oca="one", oca_type=1, ref="s"))
     client.say(*order(3, "SELL", 1, "LMT", limit="5000", parent=1, oca="two", oca_type=1, ref="t"))
@@ -192,7 +192,7 @@ def test_legs_of_different_groups_are_nothing_to_each_other(desk: Desk, client: 
     assert working(desk) == {"s": "new"}
 
 
-def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: Desk, client: Client) -> None:
+def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: TwsExchange, client: Client) -> None:
     client.say(*order(1, "BUY", 2, "LMT", limit="3000", transmit=0))
     client.say(*order(2, "SELL", 2, "LMT", limit="7000", parent=1, transmit=0))
     client.say(*order(3, "SELL", 2, "STP", stop="2900", parent=1))
@@ -208,7 +208,7 @@ def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: Desk, 
     assert required() == two
 
 
-def test_a_leg_that_waits_is_changed_and_goes_on_waiting(desk: Desk, client: Client) -> None:
+def test_a_leg_that_waits_is_changed_and_goes_on_waiting(desk: TwsExchange, client: Client) -> None:
     client.say(*order(1, "BUY", 1, "LMT", limit="3000", transmit=0, ref="p"))
     client.say(*order(2, "SELL", 1, "STP", stop="2900", parent=1, ref="s"))
     told = client.say(*order(2, "SELL", 1, "STP", stop="2950", parent=1, ref="s"))
@@ -218,7 +218,7 @@ def test_a_leg_that_waits_is_changed_and_goes_on_waiting(desk: Desk, client: Cli
     assert working(desk) == {"p": "new", "s": "held"}
 
 
-def test_an_order_that_the_venue_puts_aside_is_inactive_and_open(desk: Desk, client: Client) -> None:
+def test_an_order_that_the_venue_puts_aside_is_inactive_and_open(desk: TwsExchange, client: Client) -> None:
     client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
     (name,) = desk.engine.main.open
     desk.control("orders", {"order": name, "do": "suspend"})

@@ -2,21 +2,21 @@
 
 import pytest
 
-from tests.kit.exchange.tws import CLIENT, Client, Desk, contract, framed
+from tests.kit.exchange.tws import CLIENT, Client, TwsExchange, contract, framed
 
 
 def numbers(messages: list[list[str]]) -> list[str]:
     return [one[0] for one in messages]
 
 
-def test_a_client_is_greeted_with_the_version_and_told_account_and_ids(desk: Desk, client: Client) -> None:
+def test_a_client_is_greeted_with_the_version_and_told_account_and_ids(desk: TwsExchange, client: Client) -> None:
     assert client.greeting[0][0] == "178"
     assert client.welcome[0] == ["15", "1", desk.engine.main.number]
     assert client.welcome[1] == ["9", "1", "1"]
     assert [one[3] for one in client.welcome[2:]] == ["2104", "2106", "2158"]
 
 
-def test_another_client_with_the_same_id_is_turned_away(desk: Desk, client: Client) -> None:
+def test_another_client_with_the_same_id_is_turned_away(desk: TwsExchange, client: Client) -> None:
     second = desk.client()
     assert second.welcome == [
         [
@@ -34,14 +34,14 @@ def test_another_client_with_the_same_id_is_turned_away(desk: Desk, client: Clie
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n", b"API\0" + framed("v100..157"), b"API\0\xff\xff\xff\xff"])
-def test_what_no_client_sends_ends_the_connection(desk: Desk, sent: bytes) -> None:
+def test_what_no_client_sends_ends_the_connection(desk: TwsExchange, sent: bytes) -> None:
     client = Client(desk, start=False)
     client.conversation = desk.application.lines["tws"](client.line)
     client.conversation.received(sent)
     assert client.line.is_closed
 
 
-def test_nothing_is_answered_before_the_start_and_nothing_that_is_unknown(desk: Desk) -> None:
+def test_nothing_is_answered_before_the_start_and_nothing_that_is_unknown(desk: TwsExchange) -> None:
     client = Client(desk, start=False)
     assert client.say(61, 1)[0][3] == "504"
     client.say(71, 2, CLIENT, "")
@@ -50,7 +50,7 @@ def test_nothing_is_answered_before_the_start_and_nothing_that_is_unknown(desk: 
     assert client.say(4, 1, "x", "")[0][3] == "320"
 
 
-def test_ids_go_on_where_a_client_left_them_and_never_fall(desk: Desk, client: Client) -> None:
+def test_ids_go_on_where_a_client_left_them_and_never_fall(desk: TwsExchange, client: Client) -> None:
     client.place(7)
     assert client.place(6)[0][3] == "103"
     assert client.place(7)[0][3] == "103"
@@ -59,7 +59,9 @@ def test_ids_go_on_where_a_client_left_them_and_never_fall(desk: Desk, client: C
     assert desk.client(3).next_id == 1
 
 
-def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier(desk: Desk, client: Client) -> None:
+def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier(
+    desk: TwsExchange, client: Client
+) -> None:
     assert numbers(client.say(6, 2, 1, desk.engine.main.number))[-1] == "54"
     client.place(1, qty=2)
     client.line.taken()
@@ -74,7 +76,7 @@ def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier
     assert position[-2:] == ["2", row[16]]
 
 
-def test_quotes_come_at_once_and_again_only_where_they_have_changed(desk: Desk, client: Client) -> None:
+def test_quotes_come_at_once_and_again_only_where_they_have_changed(desk: TwsExchange, client: Client) -> None:
     first = client.say(1, 11, 50, *contract("ESZ6"), 0, "", 0, 0, "")
     prices = {one[3]: one[4] for one in first if one[0] == "1"}
     assert float(prices["1"]) < float(prices["4"]) < float(prices["2"])

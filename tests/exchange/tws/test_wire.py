@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.exchange.tws import Client, Desk, framed, order
+from tests.kit.exchange.tws import Client, TwsExchange, framed, order
 from tradebot.exchange.faces.tws.requests import REQUESTS
 from tradebot.exchange.faces.tws.wire import Frames, Message, WireError
 from tradebot.exchange.faces.tws.wire import framed as written
@@ -42,7 +42,7 @@ def test_no_message_is_longer_than_a_client_may_send() -> None:
         list(Frames().read(b"API\0" + (2**20).to_bytes(4, "big")))
 
 
-def test_client_that_starts_again_under_another_id_keeps_the_one_that_it_has(desk: Desk, client: Client) -> None:
+def test_client_that_starts_again_under_another_id_keeps_the_one_that_it_has(desk: TwsExchange, client: Client) -> None:
     assert [one[3] for one in client.say(71, 2, 7, "") if one[0] == "4"] == ["501"]
     client.close()
     assert desk.client().next_id == 1
@@ -54,7 +54,7 @@ def test_client_that_starts_again_under_another_id_keeps_the_one_that_it_has(des
     st.lists(st.sampled_from(["", "0", "1", "-1", "x", "1e9", "NaN", "ESZ6", "FUT", "CME", "9" * 30]), max_size=44),
 )
 def test_whatever_a_client_sends_is_answered_or_ends_its_connection(
-    shared_desk: Desk, number: int, fields: list[str]
+    shared_desk: TwsExchange, number: int, fields: list[str]
 ) -> None:
     client = shared_desk.client()
     client.say(number, *fields)
@@ -64,7 +64,7 @@ def test_whatever_a_client_sends_is_answered_or_ends_its_connection(
     again.close()
 
 
-def test_ten_thousand_messages_that_nobody_knows_change_nothing(desk: Desk, client: Client) -> None:
+def test_ten_thousand_messages_that_nobody_knows_change_nothing(desk: TwsExchange, client: Client) -> None:
     before = desk.exchange.log.count
     client.conversation.received(framed("9999\0x\0") * 10_000)
     assert len(client.line.taken()) == 10_000

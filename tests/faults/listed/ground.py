@@ -24,7 +24,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults.stage import Bot, Stage, Verb, set_up
+from tests.faults.stage import Stage, StageBot, Verb, set_up
 from tests.kit.exchange.wire import URL, Wire, lead
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, protection
@@ -71,7 +71,7 @@ def in_a_session(stage: Stage) -> None:
 class Trader:
     """A bot on the stage: what it does, what befalls it, what the log says of it."""
 
-    def __init__(self, stage: Stage, bot: Bot, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, stage: Stage, bot: StageBot, capture: pytest.CaptureFixture[str]) -> None:
         self.stage = stage
         self.bot = bot
         self.shape: Callable[[App], None] = lambda app: None

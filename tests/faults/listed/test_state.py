@@ -14,7 +14,7 @@ from commands.recover import verb as recover
 from tests.adapters.ledger.by_hand import edit, opened
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
-from tests.faults.stage import Bot, Stage, run
+from tests.faults.stage import Stage, StageBot, run
 from tests.kit.judge.account import accounts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import FORM
@@ -34,7 +34,7 @@ HALF_WRITTEN = """
 
 
 @pytest.fixture(scope="module")
-def holder(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Bot:
+def holder(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> StageBot:
     """Return a bot that has traded and holds something; a copy of its books from before that lies beside them."""
     in_a_session(stage)
     bot = stage.bot("holder")
@@ -49,7 +49,7 @@ def holder(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Bot:
 
 
 @pytest.fixture
-def keeper(stage: Stage, holder: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Trader:
+def keeper(stage: Stage, holder: StageBot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Trader:
     """Return that bot with a copy of its folder, to do damage to."""
     in_a_session(stage)
     shutil.copytree(holder.folder, tmp_path / "state")

@@ -11,7 +11,7 @@ from typing import Any
 from tests.kit.core.made_up import MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
 from tests.kit.core.venue import LOST, REJECTED, FakeVenue, Wanting
-from tests.kit.values import CASH, EXITS, LIMITS, NOW, SESSION
+from tests.kit.values import CASH, EXITS, LIMITS, NOW, SESSION, Killed
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.cycle import flatten
 from tradebot.exits.lists import Exits, parse
@@ -33,10 +33,6 @@ FATES = (LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED)
 NONE = Decimal(0)
 CHANGEABLE = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW})
 """States in which the venue changes an order; it refuses that of one that it holds back."""
-
-
-class Killed(BaseException):
-    """The process ended in the middle of a request."""
 
 
 def capabilities(edit: Edit, *, reduce_only: bool, pairs: Pairs = Pairs.TWO_ORDERS) -> Capabilities:
@@ -276,7 +272,7 @@ RULES = parse(
 """A stop at 98 that follows the price from 100.50 on, targets of 4 at 101 and of 4 at 103, for ten shares at 100."""
 
 
-class Bot:
+class BotApart:
     """A bot that trades AAPL at such a venue, and each pass of which has a slot of its own.
 
     `kept` is what its entries ask to be kept, such as a stop.
@@ -326,7 +322,7 @@ class Bot:
 
     _slots = 0
 
-    def held(self, shares: int = 10, side: Side = Side.BUY) -> "Bot":
+    def held(self, shares: int = 10, side: Side = Side.BUY) -> "BotApart":
         """Let it hold so many shares, bought or sold short at 100, with what protects them; return it."""
         order = self.enter(side, shares)
         assert order is not None, "the entry was refused"

@@ -47,7 +47,7 @@ def signature(secret: str, path: str, sent: str, nonce: str) -> str:
     return base64.b64encode(outer.digest()).decode("ascii")
 
 
-class Desk:
+class KrakenExchange:
     """An exchange, and what its owner asks of it."""
 
     def __init__(self, folder: Path) -> None:

@@ -195,7 +195,7 @@ def replacement(**changes: Any) -> Replacement:
     return Replacement(**given)
 
 
-class Stage:
+class PitSteps:
     """A pit whose orders have names, and what can be done and seen there: the steps of a story."""
 
     def __init__(self, pit: Pit) -> None:
@@ -311,7 +311,7 @@ class Story(NamedTuple):
         pit = Pit(self.written, self.spec, self.extended, self.minute)
         if self.held:
             pit.hold(self.held)
-        stage = Stage(pit)
+        stage = PitSteps(pit)
         for name, asked in self.orders.items():
             stage.order(name, **asked)
         begun = [f"{self.minute:g} {name} {word}" for name in stage.orders for word in ("pending_new", "held", "new")]

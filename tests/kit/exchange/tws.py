@@ -65,7 +65,7 @@ class Line:
 class Client:
     """A client that has connected under an id."""
 
-    def __init__(self, desk: "Desk", client: int = CLIENT, *, start: bool = True) -> None:
+    def __init__(self, desk: "TwsExchange", client: int = CLIENT, *, start: bool = True) -> None:
         self.line = Line(desk.exchange.commit)
         self.client = client
         self.conversation = desk.application.lines["tws"](self.line)
@@ -109,7 +109,7 @@ class Client:
         self.conversation.closed()
 
 
-class Desk:
+class TwsExchange:
     """An exchange in this process, and what its owner does besides talking to it over TWS."""
 
     def __init__(self, folder: Path) -> None:

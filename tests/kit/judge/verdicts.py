@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.faults import lies
-from tests.faults.ground import Day, Span
+from tests.faults.ground import ScheduleDay, Span
 from tests.faults.venue import AT
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs
@@ -126,7 +126,7 @@ def unexplained(findings: Iterable[Any], account: judge.Account, events: Iterabl
             yield f"after one comparison: {finding.kind} {finding.subject}, {finding.ours} and {finding.broker}"
 
 
-def unprotected(day: Day, events: Sequence[Event], flat: bool) -> Iterator[str]:
+def unprotected(day: ScheduleDay, events: Sequence[Event], flat: bool) -> Iterator[str]:
     """Yield positions that lack a stop at the venue, or an exit where the bot is to be flat."""
     yield from pairs.bare([event for event in events if event.get("account") == day.number], flat=flat)
 
