@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tests.adapters.ibkr.gateway import Connection, Message, ScriptedGateway, intent
 from tests.adapters.ibkr.test_orders import said
+from tests.kit.adapters.ibkr import Connection, Message, ScriptedGateway, intent
 from tradebot.adapters.ibkr.ears import Ticks
 from tradebot.adapters.ibkr.link import Line, Patience
 

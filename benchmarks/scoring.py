@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
+from tests.kit.signals.source_rows import row, seeded, summed_up
 from tests.kit.values import NOW, SHIPPED
-from tests.signals.source_rows import row, seeded, summed_up
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.model.candidate import Component
 from tradebot.model.kind import AnyKind, Scope

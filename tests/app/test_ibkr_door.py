@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.ibkr.gateway import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.adapters.ibkr.test_orders import cancel, said
+from tests.kit.adapters.ibkr import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import KEYS, Bot, discard
 from tests.kit.values import SHIPPED

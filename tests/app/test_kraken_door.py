@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.kraken.samples import error, venue_at
+from tests.kit.adapters.kraken import error, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.kraken.nonce import Nonces
 from tradebot.adapters.wire.rows import DriftTally

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.backtest.three_ways import FAST, PlayedDay
+from tests.kit.backtest.three_ways import FAST, PlayedDay
 from tests.kit.bot.folder import typed
 from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.strategy.plugins import WELL, install
+from tests.kit.strategies import WELL, install
 from tests.kit.values import SHIPPED
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.auditing.panels import Told, days, judged, outcomes, panel, returns
+from tests.kit.made_trades import Told, judged, panel, panel_days, panel_outcomes, panel_returns
 from tests.suite.tiers import sized
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import (
@@ -139,22 +139,24 @@ def test_an_edge_is_found_where_it_is() -> None:
 
 
 def test_a_moment_that_two_passes_look_at_counts_once() -> None:
-    day = {("AAPL", 0): returns(0.01), ("AAPL", 5): returns(0.03)}
-    once = outcomes((day, [judged(was_gated=False), judged(), judged(minute=5)]))
+    day = {("AAPL", 0): panel_returns(0.01), ("AAPL", 5): panel_returns(0.03)}
+    once = panel_outcomes((day, [judged(was_gated=False), judged(), judged(minute=5)]))
     assert (once.candidates, once.score[0].candidates, once.score[0].sessions) == (2, 2, 1)
     assert once.score[0].mean == pytest.approx(0.02)
 
 
 def test_a_session_counts_once_however_many_candidates_it_has() -> None:
-    busy = {("AAPL", minute): returns(0.01) for minute in range(9)}
-    found = outcomes((busy, [judged(minute=minute) for minute in range(9)]), ({("AAPL", 0): returns(0.03)}, [judged()]))
+    busy = {("AAPL", minute): panel_returns(0.01) for minute in range(9)}
+    found = panel_outcomes(
+        (busy, [judged(minute=minute) for minute in range(9)]), ({("AAPL", 0): panel_returns(0.03)}, [judged()])
+    )
     assert (found.score[0].candidates, found.score[0].sessions) == (10, 2)
     assert found.score[0].mean == pytest.approx(0.02)
 
 
 def test_following_is_short_below_zero_and_in_proportion_to_the_value() -> None:
-    day = {("AAPL", 0): returns(0.02), ("MSFT", 0): returns(0.05), ("XOM", 0): returns(0.4)}
-    found = outcomes(
+    day = {("AAPL", 0): panel_returns(0.02), ("MSFT", 0): panel_returns(0.05), ("XOM", 0): panel_returns(0.4)}
+    found = panel_outcomes(
         (day, [judged(score=0.6, parts={"flow": None}), judged("MSFT", -0.2, parts={"flow": -1.0}), judged("XOM", 0.0)])
     )
     assert found.score[0].mean == pytest.approx((0.6 * 0.02 - 0.2 * 0.05) / 0.8)
@@ -164,10 +166,10 @@ def test_following_is_short_below_zero_and_in_proportion_to_the_value() -> None:
 
 
 def test_a_gate_is_charged_once_a_session_with_what_it_kept_from_being_traded() -> None:
-    day = {("AAPL", minute): returns(None, 0.01 * (minute + 1)) for minute in range(4)} | {
-        ("MSFT", minute): returns(None, -0.05) for minute in range(2)
+    day = {("AAPL", minute): panel_returns(None, 0.01 * (minute + 1)) for minute in range(4)} | {
+        ("MSFT", minute): panel_returns(None, -0.05) for minute in range(2)
     }
-    found = outcomes(
+    found = panel_outcomes(
         (
             day,
             [
@@ -179,7 +181,7 @@ def test_a_gate_is_charged_once_a_session_with_what_it_kept_from_being_traded() 
                 judged("MSFT", -0.5, None, minute=1),
             ],
         ),
-        ({("XOM", 0): returns(None, 0.02)}, [judged("XOM", -0.5, Gate.RISK)]),
+        ({("XOM", 0): panel_returns(None, 0.02)}, [judged("XOM", -0.5, Gate.RISK)]),
     )
     assert {row.name: row.horizons[1].candidates for row in found.gates} == {
         "cooldown": 1,
@@ -196,20 +198,22 @@ def test_a_gate_is_charged_once_a_session_with_what_it_kept_from_being_traded() 
 
 
 def test_a_candidate_without_direction_is_no_trade_and_one_without_a_score_only_counts_at_gates() -> None:
-    day = {("AAPL", 0): returns(0.01, 0.01), ("MSFT", 0): returns(0.01, 0.01)}
-    found = outcomes((day, [judged(score=0.0, gate=Gate.STRATEGY), judged("MSFT", None, Gate.SPREAD)]))
+    day = {("AAPL", 0): panel_returns(0.01, 0.01), ("MSFT", 0): panel_returns(0.01, 0.01)}
+    found = panel_outcomes((day, [judged(score=0.0, gate=Gate.STRATEGY), judged("MSFT", None, Gate.SPREAD)]))
     assert [row.name for row in found.gates] == ["spread"]
     assert found.candidates == 1
 
 
 def test_candidates_without_a_bar_are_counted_as_such() -> None:
-    found = outcomes(({("AAPL", 0): returns(0.01)}, [judged(), judged("MSFT"), judged(minute=3)]))
+    found = panel_outcomes(({("AAPL", 0): panel_returns(0.01)}, [judged(), judged("MSFT"), judged(minute=3)]))
     assert (found.candidates, found.unmeasured) == (1, 2)
 
 
 def test_refusals_add_up_and_their_interval_with_them() -> None:
-    days = [({("AAPL", 0): returns(None, 0.01 + 0.001 * (n % 3))}, [judged(gate=Gate.SPREAD)]) for n in range(12)]
-    found = outcomes(*days).refusals
+    panel_days = [
+        ({("AAPL", 0): panel_returns(None, 0.01 + 0.001 * (n % 3))}, [judged(gate=Gate.SPREAD)]) for n in range(12)
+    ]
+    found = panel_outcomes(*panel_days).refusals
     assert found is not None
     assert found.usd == pytest.approx(132.0)
     assert (found.trades, found.sessions) == (12, 12)
@@ -221,8 +225,8 @@ def test_refusals_add_up_and_their_interval_with_them() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.sampled_from([-0.5, -0.1, 0.0, 0.2, 0.9]) | st.floats(-1, 1), min_size=1, max_size=60))
 def test_deciles_hold_each_candidate_once_in_the_order_of_scores(scores: list[float]) -> None:
-    day = {("AAPL", minute): returns(0.01) for minute in range(len(scores))}
-    rows = outcomes((day, [judged(score=score, minute=minute) for minute, score in enumerate(scores)])).deciles
+    day = {("AAPL", minute): panel_returns(0.01) for minute in range(len(scores))}
+    rows = panel_outcomes((day, [judged(score=score, minute=minute) for minute, score in enumerate(scores)])).deciles
     assert sum(row.horizons[0].candidates for row in rows) == len(scores)
     ends = [(row.lowest, row.highest) for row in rows]
     flat = [end for pair in ends for end in pair]
@@ -236,16 +240,16 @@ def test_deciles_hold_each_candidate_once_in_the_order_of_scores(scores: list[fl
 @given(st.integers(0, 1000))
 def test_returns_change_sign_with_the_scores(seed: int) -> None:
     def measured(sign: float) -> list[float]:
-        days = []
+        panel_days = []
         for number in range(3):
             value = ((seed * 7 + number * 3) % 11 - 5.5) / 10
-            days.append(
+            panel_days.append(
                 (
-                    {("AAPL", 0): returns(0.01 * (number + 1))},
+                    {("AAPL", 0): panel_returns(0.01 * (number + 1))},
                     [judged(score=sign * value, parts={"flow": sign * value})],
                 )
             )
-        found = outcomes(*days)
+        found = panel_outcomes(*panel_days)
         return [row.mean or 0.0 for row in (found.score[0], found.components[0].horizons[0])]
 
     assert measured(1) == pytest.approx([-each for each in measured(-1)])
@@ -253,7 +257,7 @@ def test_returns_change_sign_with_the_scores(seed: int) -> None:
 
 def test_refusals_alone_add_up_to_the_same() -> None:
     tally, alone = Tally(), RefusedTally()
-    for told, each in days(Random(5), 12, 0.0):  # noqa: S311 -- replayable on purpose
+    for told, each in panel_days(Random(5), 12, 0.0):  # noqa: S311 -- replayable on purpose
         day, first = Told(told), dict[str, Refused]()
         tally.add(day, each)
         sent = {one.symbol for one in each if one.gate is None}

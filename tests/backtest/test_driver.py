@@ -9,7 +9,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
-from tests.backtest.drawn import COSTLY, DEAR, FILLS, ON_MARGIN, SYMBOLS, Drawn, Played, Whims, days, many_days, played
+from tests.kit.backtest.drawn import (
+    COSTLY,
+    DEAR,
+    FILLS,
+    ON_MARGIN,
+    SYMBOLS,
+    Drawn,
+    Played,
+    Whims,
+    days,
+    many_days,
+    played,
+)
 from tests.suite.tiers import sized
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement

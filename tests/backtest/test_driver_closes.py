@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from msgspec import Struct
 
-from tests.backtest.drawn import NAME, Drawn, assembled, driver
+from tests.kit.backtest.drawn import NAME, Drawn, assembled, driver
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.spec import MODELS, SPECS
 from tradebot.model.limits import Protection

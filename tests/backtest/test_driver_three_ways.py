@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.backtest.drawn import Whims
-from tests.backtest.three_ways import PlayedDay, Way
+from tests.kit.backtest.drawn import Whims
+from tests.kit.backtest.three_ways import PlayedDay, Way
 from tests.suite.tiers import drawn, in_campaigns
 from tradebot.exchange.market.spec import MODELS
 from tradebot.model.values import replace

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.signals.structures.made import SPEC, in_ticks, series_of, ticks
+from tests.kit.signals.series import SPEC, in_ticks, series_of, ticks
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.features import columns, feature_of, frame_of

@@ -11,9 +11,9 @@ import pytest
 
 from commands.backup import of_ended_session
 from commands.shared.evidence.machine import backups_of
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.by_hand import edit
+from tests.kit import ledgers
 from tests.kit.core.evidence import at
+from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
 from tradebot.adapters.ledger.custody import Custody
@@ -36,7 +36,7 @@ CLOSE = minutes(390)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateFolder:
-    return old_books.make(tmp_path / "state")
+    return ledgers.make(tmp_path / "state")
 
 
 @pytest.fixture

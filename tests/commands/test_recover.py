@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from commands.shared.checklist import RESTORED
-from tests.adapters.ledger.by_hand import edit
 from tests.kit.bot import forked
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.ledgers import edit
 from tests.kit.values import there
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from commands import upgrade
-from tests.adapters.ledger.old_books import KEPT, LATER
 from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.fakes.holding import another_process
+from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.migration import Form
 from tradebot.adapters.ledger.schema import FORM, open_database

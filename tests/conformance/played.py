@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conformance.roads import Http, Road, Socket
-from tests.elsewhere import place
-from tests.elsewhere.door import door as elsewhere
-from tests.elsewhere.door import with_brackets
+from tests.kit.elsewhere import place
+from tests.kit.elsewhere.door import door as elsewhere
+from tests.kit.elsewhere.door import with_brackets
 from tests.kit.exchange.wire import URL
 from tests.kit.values import SHIPPED
 from tradebot.adapters.wire.rows import DriftTally

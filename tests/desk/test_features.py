@@ -10,9 +10,8 @@ import pytest
 
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import Wanting
+from tests.kit.signals.series import HOUR_S, first, hourly_series, hours, walked
 from tests.kit.values import NOW
-from tests.signals.features.made import HOUR_S, hours, series_of, walked
-from tests.signals.structures.made import first
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
 from tradebot.desk.views import Seen, Sights, sees_its_slot
@@ -28,7 +27,7 @@ from tradebot.signals.kinds.economic_calendar import Calendar
 from tradebot.signals.kinds.news import Category
 
 SESSIONS = hours(90)
-BARS = series_of(walked(7, 2_000), SESSIONS)
+BARS = hourly_series(walked(7, 2_000), SESSIONS)
 """More bars than any features are computed of."""
 ALL = FeatureNeed("1Hour", tuple(name for name in features() if not features()[name].of_the_moment))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from tests.exits.asked import evaluate
+from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import LISTED, NOW, fill, quote
 from tradebot.exits.kind import Held, best_price

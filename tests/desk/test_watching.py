@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene, call, evaluate_exits
+from tests.kit.signals.source_rows import GOOD, asked
 from tests.kit.values import ACCOUNT, DAY, NOW, SESSION, VENUE_DAY, ago, candidate, fill
-from tests.signals.source_rows import GOOD, asked
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk import watching

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.strategies.smart_money.coins import view
+from tests.kit.strategies import view
 from tradebot.desk.answers import checked
 from tradebot.model.decision import Verdict
 from tradebot.model.reason_codes import Unit

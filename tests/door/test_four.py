@@ -11,9 +11,9 @@ from unittest.mock import patch
 import pytest
 
 from commands.demo.day import Day
-from tests.door.four import CONFIGURATION, STRATEGIES, install
 from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, log
+from tests.kit.plugins.four import CONFIGURATION, STRATEGIES, install
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

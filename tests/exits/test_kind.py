@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exits.asked import evaluate
+from tests.kit.core.position import evaluate
 from tests.kit.values import LISTED, NOW, ago, quote
 from tradebot.exits.kind import Held, Stop, distance
 from tradebot.model.decision import Decision

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exits.asked import evaluate
+from tests.kit.core.position import evaluate
 from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits.kind import Held, best_price
 from tradebot.exits.kinds.profit_target import ProfitTarget

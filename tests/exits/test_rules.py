@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exits.asked import evaluate
+from tests.kit.core.position import evaluate
 from tests.kit.values import LIMITS, LISTED, NOW, ago, quote
 from tradebot.exits.kind import Held, best_price, exit_price
 from tradebot.gates.common import clocks_agree

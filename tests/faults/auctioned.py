@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from commands.trade_once import verb as trade_once
-from tests.faults import lies
-from tests.faults.venue import AT
 from tests.kit.core.venue import Wanting
 from tests.kit.judge import account as judge
+from tests.kit.judge import lies
 from tests.kit.judge.pairs import OPEN, PROTECT
+from tests.kit.venues import AT
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from tests.faults import pit_lies
 from tests.faults.controls import believe_the_orders
-from tests.faults.pit import INTO, KILLED, LEFT, SIZE, FuturesDay, Pit, Verb, compares, exits, wants
+from tests.kit.bot.futures import INTO, KILLED, LEFT, SIZE, FuturesDay, Pit, Verb, compares, exits, wants
 from tests.kit.values import Killed
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.faults.bracketed import Event, caught, lost, naked, never_leaves
-from tests.faults.pit import EPOCH, INDEXES, Floor, Pit, compares, exits, wants
+from tests.kit.bot.futures import EPOCH, INDEXES, Floor, Pit, compares, exits, wants
 from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.ibkr.contracts import months_of
 from tradebot.app.wiring import App

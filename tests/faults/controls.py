@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from commands.reconcile import verb as reconcile
-from tests.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tests.faults.auction_controls import AUCTION_CONTROLS
 from tests.faults.life_controls import entries_without_a_yes
+from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.kraken.orders import KrakenOrders
@@ -21,7 +21,6 @@ from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.journal import Journal
 from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.states import TradingStates
-from tradebot.adapters.ledger.totals import LAST, Checkpoint, FillTotals
 from tradebot.adapters.recovery import backups, quarantine, rebuild
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
@@ -62,11 +61,6 @@ def random_ids() -> None:
         return f"{ID_PREFIX}{self.role[:5].upper()}.{uuid4().hex[:24]}"
 
     IntentKey.client_order_id = anew  # type: ignore[method-assign]
-
-
-def without_the_seal(totals: FillTotals) -> Checkpoint:
-    """Believe the checkpoint, whatever came late; this takes the place of `FillTotals._found`, for whoever judges."""
-    return totals._added(totals._checkpoint(), LAST)
 
 
 def retry_on_post() -> None:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.calls import Call
+from tests.kit.fakes.calls import Call
 
 SECTOR = 512
 NOT_OURS = ("-shm",)

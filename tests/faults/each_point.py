@@ -15,13 +15,13 @@ from contextlib import closing
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
-from tests.faults import auctioned, swaps
+from tests.faults import auctioned, swaps, verdicts
 from tests.faults.ground import KILLED, OTHER, SYMBOLS, Ground, ScheduleDay
 from tests.faults.schedules import standing
-from tests.faults.venue import AT, REPLAY
 from tests.kit.judge import account as judge
-from tests.kit.judge import kept, pairs, protection, verdicts
+from tests.kit.judge import kept, pairs, protection
 from tests.kit.values import Killed
+from tests.kit.venues import AT, REPLAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 

@@ -12,10 +12,6 @@ from msgspec.structs import asdict
 
 from commands.fetch_flow import verb as fetch_flow
 from commands.trade_once import verb as trade_once
-from tests.door.four import CONFIGURATION
-from tests.door.momentum import MomentumStrategy
-from tests.door.reversion import ReversionStrategy
-from tests.door.sweeps import SweepsStrategy
 from tests.faults.kills import (
     END_OF_HALT,
     HALT,
@@ -29,8 +25,10 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.faults.stage import Stage, StageBot, Verb
+from tests.kit.bot.stage import Stage, StageBot, Verb
 from tests.kit.judge import account as judge
+from tests.kit.plugins.four import CONFIGURATION
+from tests.kit.plugins.packages import MomentumStrategy, ReversionStrategy, SweepsStrategy
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app.wiring import App, FolderLook

@@ -22,12 +22,13 @@ from typing import Any, NamedTuple
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import auctioned, lies
+from tests.faults import auctioned
 from tests.faults.machine import Limit, Machine
-from tests.faults.venue import AT
 from tests.kit.bot.accepting import accept
 from tests.kit.exchange.wire import URL, Wire, lay
+from tests.kit.judge import lies
 from tests.kit.values import Killed
+from tests.kit.venues import AT
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -19,11 +19,11 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.controls import CONTROLS
-from tests.faults.stage import End, Fatal, Run, Stage, StageBot, Verb, run_all
-from tests.faults.together import DIED
-from tests.faults.venue import AT
+from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, Verb, run_all
+from tests.kit.bot.together import DIED
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
+from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN

@@ -11,9 +11,7 @@ no other call between them are one step, and one of them fails; where every call
 """
 
 import argparse
-import errno
 import json
-import random
 import re
 import sys
 from collections import defaultdict
@@ -30,31 +28,15 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from commands.shared.boundary import bounded
-from tests.faults.calls import DATABASE, HTTP, Call, Watcher
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
-from tests.faults.sqlite_calls import watch
-from tests.faults.stage import CONFIGURATION, End, Run, Stage, StageBot, Verb, set_up
+from tests.kit.bot.stage import CONFIGURATION, End, Run, Stage, StageBot, Verb, set_up
+from tests.kit.fakes.calls import HTTP, Call, Failing, Watcher, watch
 from tests.kit.judge import account as judge
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 
-ERRORS = {
-    "open": (errno.EMFILE, errno.EACCES, errno.EIO),
-    "read": (errno.EIO,),
-    "write": (errno.ENOSPC, errno.EIO, errno.EDQUOT),
-    "truncate": (errno.EIO,),
-    "sync": (errno.EIO, errno.ENOSPC),
-    "sync_names": (errno.EIO,),
-    "rename": (errno.EIO, errno.ENOSPC),
-    "remove": (errno.EROFS, errno.EIO),
-    "make": (errno.ENOSPC,),
-    "unmake": (errno.EIO,),
-    "send": (errno.ECONNREFUSED,),
-    "reply": (errno.ETIMEDOUT,),
-}
-"""What such a call may meet."""
 HASTY = f"{CONFIGURATION}exits: {{time_exit_s: 60}}\n"
 """Of a bot that closes what it holds after a minute."""
 CLEAR = {ExitCode.DONE, ExitCode.ERROR, ExitCode.USAGE, ExitCode.REFUSED, ExitCode.UNAVAILABLE, ExitCode.FINDINGS}
@@ -66,46 +48,6 @@ ONCE, LASTING = ("call", "lasting")
 NEVER = 1 << 30
 SEND = HTTPConnectionPool.urlopen
 WANTED = {"AAPL": "buy"}
-
-
-class Failing(Watcher):
-    """Refuses the n-th step, and counts."""
-
-    def __init__(self, nth: int, *, lasting: bool, each: bool) -> None:
-        self.steps = 0
-        self.failed: Call | None = None
-        self._nth = nth
-        self._lasting = lasting
-        self._each = each
-        self._passed = 0 if each else random.Random(nth).choice((0, 0, 1, 2, 3, 5, 8, 13))
-        self._together: set[str] = set()
-
-    def before(self, call: Call) -> int:
-        """Refuse the call where its turn has come, or where one of its kind was refused for good."""
-        self.steps += self._each or not self._belongs(call)
-        if self.failed:
-            alike = call.name == self.failed.name
-            return self._error(call) if self._lasting and alike else 0
-        if self.steps < self._nth:
-            return 0
-        if call.kind == DATABASE and self._passed:
-            self._passed -= 1
-            return 0
-        self.failed = call
-        return self._error(call)
-
-    def _belongs(self, call: Call) -> bool:
-        """Tell whether a call of SQLite is of one step with another one since the last call that was not SQLite's."""
-        if call.kind != DATABASE:
-            self._together.clear()
-            return False
-        known = call.name in self._together
-        self._together.add(call.name)
-        return known
-
-    def _error(self, call: Call) -> int:
-        errors = ERRORS[call.name]
-        return errors[self._nth % len(errors)]
 
 
 def meet_requests(watcher: Watcher) -> None:

@@ -19,10 +19,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.nth import NEVER, Failing, meet_requests, unclear
-from tests.faults.sqlite_calls import watch
-from tests.faults.together import alone
+from tests.faults.nth import NEVER, meet_requests, unclear
 from tests.faults.typed import Typist, broken_promises, sat_down
+from tests.kit.bot.together import alone
+from tests.kit.fakes.calls import Failing, watch
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import state_folder

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.faults.pit import INTO, LEFT
+from tests.kit.bot.futures import INTO, LEFT
 
 HELD = ["positions", "activities"]
 ACCOUNT = ["orders", "positions", "activities", "account"]

@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 from tests.faults import controls, pit_process
 from tests.faults.bracketed import BARE_FOR, PASSES, Pass, broken, gaps, recovered
 from tests.faults.disk import Disk
-from tests.faults.pit import FINDINGS, FuturesDay, Pit, Verb, compares, exits, wants
 from tests.faults.pit_process import CHANGE, DIED, LIVES, MESSAGE, POINT, Ended, Fate
 from tests.faults.power import RECORDING, damaged, record, recording
+from tests.kit.bot.futures import FINDINGS, FuturesDay, Pit, Verb, compares, exits, wants
 from tests.kit.exchange.cable import Cable, lay_cable
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError

@@ -19,11 +19,11 @@ from datetime import date
 from tests.faults.four import four, warm
 from tests.faults.kills import FIRST, SCRIPT, Tally, entries, exits, kills, reconciled
 from tests.faults.prices import TROUBLES, TWINS, prices
-from tests.faults.stage import Stage, set_up
 from tests.faults.stops import TWIN, stops
 from tests.faults.swaps import swaps
 from tests.faults.swaps import warm as warm_swaps
-from tests.faults.venue import REPLAY
+from tests.kit.bot.stage import Stage, set_up
+from tests.kit.venues import REPLAY
 
 STOPS, KILLS, PRICES, FOUR, SWAPS = CAMPAIGNS = ("stops", "kills", "prices", "four", "swaps")
 """In the order in which they are played: the first takes no time, and each of the others a day."""

@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tests.faults import stores
-from tests.faults.calls import REAL, Call, Watcher
 from tests.faults.controls import CONTROLS
 from tests.faults.disk import Disk
 from tests.faults.kills import REFERENCE, Campaign, Tally
 from tests.faults.play import warm_up
-from tests.faults.sqlite_calls import watch
-from tests.faults.stage import End, Run, Stage, StageBot, Verb, set_up
-from tests.faults.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.bot.stage import End, Run, Stage, StageBot, Verb, set_up
+from tests.kit.bot.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.fakes.calls import REAL, Call, Watcher, watch
 from tests.kit.judge import account as judge
 from tests.kit.rows import ACCOUNT, DAY, NOW
 from tradebot.adapters.faults import failpoint

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.faults.venue import ALPACA, VARIABLE, CampaignVenue
 from tests.kit.exchange import nursery
+from tests.kit.venues import ALPACA, VARIABLE, CampaignVenue
 from tests.suite import calendars
 
 ROOT = Path(__file__).resolve().parents[2]

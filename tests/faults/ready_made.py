@@ -16,7 +16,7 @@ from typing import Any
 from tests.faults.controls import CONTROLS
 from tests.faults.schedules import Act, Schedule, Script, Tally, standing
 from tests.faults.troubles import Trouble
-from tests.faults.venue import AT
+from tests.kit.venues import AT
 from tradebot.exchange.faults import table
 from tradebot.exchange.faults.yamltext import read_yaml
 

@@ -31,10 +31,9 @@ from commands import unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults import auctioned
+from tests.faults import auctioned, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
-from tests.faults.lies import RESTLESS, STRANGER
 from tests.faults.troubles import (
     CARDS,
     DATES,
@@ -52,10 +51,11 @@ from tests.faults.troubles import (
     placed,
     rules_of,
 )
-from tests.faults.venue import AT, REPLAY
 from tests.kit.judge import account as judge
-from tests.kit.judge import kept, pairs, protection, verdicts
+from tests.kit.judge import kept, pairs, protection
+from tests.kit.judge.lies import RESTLESS, STRANGER
 from tests.kit.judge.replays import decided_otherwise
+from tests.kit.venues import AT, REPLAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.trading import Answer, TradingState
 

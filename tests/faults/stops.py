@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tests.faults.kills import FIRST, Tally, entries, reconciled
-from tests.faults.stage import Fatal, Run, Stage, StageBot, run, run_all
+from tests.kit.bot.stage import Fatal, Run, Stage, StageBot, run, run_all
 from tests.kit.judge import account as judge
 from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState

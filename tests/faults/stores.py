@@ -17,23 +17,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.bot.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.ledgers import activity, keep_totals
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
 from tests.kit.values import best_price
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import leftovers
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.position import Marks
@@ -153,23 +152,6 @@ def traded(number: int) -> list[tuple[str, Write]]:
         (f"late {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"late{number}")], at)))),
         (f"compared {number}", Books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
     ]
-
-
-def keep_totals(ledger: SqliteLedger) -> None:
-    """Write a checkpoint of all fills: books as small as these have none if the newest ones are left out."""
-    totals = FillTotals(ledger.file)
-    totals.left_out = 0
-    totals.keep_totals()
-
-
-def activity(number: int, at: datetime) -> Booking:
-    """Return what an activity of the broker writes: cash, a fill, somebody else's shares, and a best price restated."""
-    return Booking(
-        (Entry(f"2026::{number}", "SPLIT", Decimal("1.25"), "SPLIT"),),
-        (make_fill(f"activity:2026::{number}:0", at),),
-        ((f"S{number}", Decimal(number + 1)),),
-        (Restated("flow", f"S{number}", NOW, f"S{number}", Decimal(2)),),
-    )
 
 
 UNRESOLVED = frozenset({"sent", "unknown"})

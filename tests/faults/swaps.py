@@ -26,9 +26,9 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.faults.stage import Stage, StageBot, Verb
-from tests.faults.venue import AT
+from tests.kit.bot.stage import Stage, StageBot, Verb
 from tests.kit.judge import account as judge
+from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.codec import decode

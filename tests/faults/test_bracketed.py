@@ -9,8 +9,8 @@ from commands.reconcile import verb as reconcile
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
-from tests.faults.pit import KILLED, FuturesDay, Pit, compares
 from tests.faults.pit_lies import LIES
+from tests.kit.bot.futures import KILLED, FuturesDay, Pit, compares
 from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App

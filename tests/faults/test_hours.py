@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.programs import played
-from tests.faults.venue import KRAKEN
+from tests.kit.venues import KRAKEN
 from tests.suite.tiers import drawn
 
 SEEDS = drawn("hours", [7], range(1, 100_000), 1)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.faults.together import DIED, Child, Turn, together
+from tests.kit import ledgers
+from tests.kit.bot.together import DIED, Child, Turn, together
 from tests.kit.rows import minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -153,7 +153,7 @@ def after(number: int) -> Callable[[str], bool]:
 
 def kills(place: Path, case: Case) -> list[Path]:
     """Return the folder as each death leaves it, one at each point on the way."""
-    made = old_books.make(place / "made").path
+    made = ledgers.make(place / "made").path
     case.before(made)
     (spared,) = together([run_on(place / "spared", made, case.act, lambda point: False)])
     assert (spared.code, len(spared.points) > 6) == (0, True)
@@ -192,7 +192,7 @@ def test_a_halt_holds_from_its_first_effect_on(act: Act, place: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a halt", "a halt by hand", "a folder of that name", "a newer halt by hand"])
 def test_a_sender_that_looks_while_a_halt_is_ended_finds_it_until_all_is_armed_anew(name: str, place: Path) -> None:
-    folder, case = old_books.make(place / "state").path, (ENDED | KEPT)[name]
+    folder, case = ledgers.make(place / "state").path, (ENDED | KEPT)[name]
     case.before(folder)
     found: list[tuple[str, str]] = []
     with told(lambda point: found.append((switch.read(folder).state, switch.read(folder).who))):
@@ -205,7 +205,7 @@ def test_a_sender_that_looks_while_a_halt_is_ended_finds_it_until_all_is_armed_a
 def test_an_unhalt_that_fails_leaves_what_was_in_force(name: str, place: Path) -> None:
     case, failures = ENDED[name], 0
     for number in count():
-        folder = old_books.make(place / str(number)).path
+        folder = ledgers.make(place / str(number)).path
         case.before(folder)
         before, failing = in_force(folder), Failing(number)
         try:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults import power
-from tests.faults.calls import FILE, Call
-from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
 from tests.faults.programs import played
-from tests.faults.venue import ELSEWHERE, KRAKEN, CampaignVenue
+from tests.kit.fakes.calls import FILE, Call
+from tests.kit.ledgers import without_the_seal
+from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.programs import played
-from tests.faults.venue import KRAKEN
+from tests.kit.venues import KRAKEN
 from tradebot.exchange.faults import table
 
 SCRIPTS = [name for name in table.names() if name.startswith("kraken-")]

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.faults.lies import LIES
+from tests.faults import verdicts
 from tests.faults.programs import played
 from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
-from tests.faults.venue import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.kit.judge import account as judge
-from tests.kit.judge import pairs, verdicts
+from tests.kit.judge import pairs
+from tests.kit.judge.lies import LIES
+from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_campaigns, in_turn, sized
 
 COUNT = sized(8, 9 * ROUND)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import stores
-from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.programs import played
+from tests.kit.ledgers import without_the_seal
 from tests.suite.tiers import drawn
 from tradebot.adapters.ledger.totals import FillTotals
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from tests.faults import lies
 from tests.faults.ground import ScheduleDay
-from tests.faults.lies import LIES
 from tests.faults.machine import Limit, descriptors
-from tests.faults.venue import AT
+from tests.kit.judge import lies
+from tests.kit.judge.lies import LIES
 from tests.kit.values import Killed
+from tests.kit.venues import AT
 from tradebot.adapters.state import state_folder
 from tradebot.model.trading import TradingState
 

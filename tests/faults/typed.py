@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from tests.faults.venue import ALPACA
 from tests.kit.bot.accepting import configure
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
+from tests.kit.venues import ALPACA
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.adapters.alpaca.samples import AT_ONCE, QUICK
 from tests.docs.recipes import recipe
+from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, made
 from tests.kit.core.scene import NAMES, Scene, call

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger.by_hand import forget_accepted
 from tests.commands.config.test_config import orders
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.fixtures import copied
 from tests.kit.bot.folder import Bot, Said, log
+from tests.kit.ledgers import forget_accepted
 
 TIME = "TRADEBOT_EXITS__TIME_EXIT_S"
 STRAY = "TRADEBOT_FOO"

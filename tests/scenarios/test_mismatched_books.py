@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.ledger import old_books
+from tests.kit import ledgers
 from tests.kit.rows import NOW, PASSED, make_fill, make_intent, minutes
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.history import History
@@ -58,7 +58,7 @@ def moments(of: str) -> tuple[Moment, ...]:
 @contextmanager
 def state() -> Iterator[StateFolder]:
     with tempfile.TemporaryDirectory() as place:
-        yield old_books.make(Path(place) / "state")
+        yield ledgers.make(Path(place) / "state")
 
 
 def holds(folder: StateFolder) -> bool:

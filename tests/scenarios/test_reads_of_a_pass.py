@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca import samples
+from tests.kit.adapters import alpaca
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import NOW, VENUE_DAY, fill
@@ -76,7 +76,7 @@ def test_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> Non
 def test_an_order_that_was_once_told_without_its_id_is_the_same_order_and_another_id_is_not_believed() -> None:
     scene = Scene()
     reader = FakeReader(scene.venue)
-    order = scene.venue.rest("by-hand", "AAPL", samples.intent())
+    order = scene.venue.rest("by-hand", "AAPL", alpaca.intent())
     scene.ledger.apply_orders([replace(order, client_order_id="")], NOW)
     view = read_view(reader, scene.ledger)
     assert (view.orders, view.unreadable) == ((order,), 0)

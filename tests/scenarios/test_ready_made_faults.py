@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.alpaca.samples import AT_ONCE
+from tests.kit.adapters.alpaca import AT_ONCE
 from tests.kit.bot.folder import Bot, log
 from tests.kit.judge.pairs import PROTECT, Groups
 from tests.suite import tiers

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.core.sessions import globex
+from tests.kit.taxed import past
 from tests.kit.values import VENUE_DAY, books, fill, quote
-from tests.views.performance.taxed import past
 from tradebot.desk.stakes import day_results
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace

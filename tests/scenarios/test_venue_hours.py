@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.pit import LEFT, FuturesDay, Pit, compares, exits, wants
+from tests.kit.bot.futures import LEFT, FuturesDay, Pit, compares, exits, wants
 from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.state.events import last_events
 from tradebot.app.wiring import App

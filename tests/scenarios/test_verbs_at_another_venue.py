@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.elsewhere import place
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.forked import PROGRAM
+from tests.kit.elsewhere import place
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.exchange import process

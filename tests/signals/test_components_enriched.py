@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from tests.kit.signals.source_rows import GOOD, TIDE, Rows, days, seen, world
 from tests.kit.values import NOW
-from tests.signals.source_rows import GOOD, TIDE, Rows, days, seen, world
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate

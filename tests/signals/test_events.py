@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from tests.kit.signals.source_rows import GOOD, Rows, days, seen
 from tests.kit.values import DAY, NOW, alert
-from tests.signals.source_rows import GOOD, Rows, days, seen
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.events import next_event, next_report
 from tradebot.signals.kinds.earnings import EarningsFacts

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.signals.features.made import ENOUGH, Row, bare, full, hours, series_of, walked
+from tests.kit.signals.series import ENOUGH, BarRow, bare, full, hourly_series, hours, walked
 from tests.signals.features.plain import BY_DEFINITION, Plain
 from tradebot.model.values import replace
 from tradebot.signals.features import OBSERVED, Feature, absence, bars_before, columns, feature_of, features, frame_of
@@ -106,8 +106,8 @@ def test_the_same_bars_a_day_later_give_the_same_values(seed: int) -> None:
     rows, sessions, day = walked(seed), hours(40), timedelta(days=1)
     moved = [replace(one, date=one.date + day, open=one.open + day, close=one.close + day) for one in sessions]
     names = [name for name in features() if name not in CALENDAR]
-    today = columns(frame_of(series_of(rows, sessions), sessions), names)
-    later = columns(frame_of(series_of(rows, moved), moved), names)
+    today = columns(frame_of(hourly_series(rows, sessions), sessions), names)
+    later = columns(frame_of(hourly_series(rows, moved), moved), names)
     assert [name for name in names if not same(today[name], later[name])] == []
 
 
@@ -116,7 +116,7 @@ def test_sessions_that_open_an_hour_later_by_utc_change_nothing() -> None:
     # As after clocks are set back in fall: the hour that they show twice is over once by UTC.
     turned = [replace(one, open=one.open + hour, close=one.close + hour) for one in sessions[18:]]
     before, after = (
-        columns(frame_of(series_of(rows, of), of, (date(2027, 3, 9),)), features())
+        columns(frame_of(hourly_series(rows, of), of, (date(2027, 3, 9),)), features())
         for of in (sessions, [*sessions[:18], *turned])
     )
     assert [name for name in before if not same(before[name], after[name])] == []
@@ -139,7 +139,7 @@ BARS = st.lists(
 
 
 @given(BARS, st.integers(1, 25), SEEDS)
-def test_values_are_finite_and_within_their_range_or_absent(rows: list[Row], times: int, seed: int) -> None:
+def test_values_are_finite_and_within_their_range_or_absent(rows: list[BarRow], times: int, seed: int) -> None:
     for frame in (bare((rows * times)[:ENOUGH]), full(seed)):
         found = columns(frame, features())
         for name, column in found.items():

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
+from tests.kit.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tests.kit.values import DAY, NOW, ago, dark_print
-from tests.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Scope
 from tradebot.signals.kinds import kind_of

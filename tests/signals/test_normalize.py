@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.signals.source_rows import GOOD, JUNK, NO_QUOTA, asked, captured, row, seeded, world
 from tests.kit.values import NOW
-from tests.signals.source_rows import GOOD, JUNK, NO_QUOTA, asked, captured, row, seeded, world
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import TemporaryError

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.signals.source_rows import GOOD, summed_up
 from tests.kit.values import NOW
-from tests.signals.source_rows import GOOD, summed_up
 from tradebot.signals.regime import READS, MarketState, market_state, regime
 
 CALM_RISE = MarketState(volatility=0.2, gamma=1.0, breadth=0.3, net_premium=1.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.signals.source_rows import World, asked, computed, known_from, seeded, spoiled, value_of, world
+from tests.kit.signals.source_rows import World, asked, computed, known_from, seeded, spoiled, value_of, world
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kind_names
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.signals.source_rows import NO_QUOTA, captured
 from tests.kit.values import NOW
-from tests.signals.source_rows import NO_QUOTA, captured
 from tradebot.adapters.wire.http import decode
 from tradebot.exchange.streams.flow_alerts import streamed
 from tradebot.model.flow import FlowAlert, FlowPage

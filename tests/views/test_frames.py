@@ -6,9 +6,8 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from tests.commands.report.made import account, long_backtest, new_account
+from tests.kit.trades import account, long_backtest, new_account, past
 from tests.kit.values import instrument
-from tests.views.performance.played import past
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca.samples import venue
+from tests.kit.adapters.alpaca import venue
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.wire import NotInPlanError

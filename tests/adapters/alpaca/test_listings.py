@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.alpaca.samples import clock_row, reader
+from tests.kit.adapters.alpaca import clock_row, reader
 from tests.kit.fakes.scripted import Scripted, Wire
 from tests.kit.values import NOW
 from tradebot.adapters.alpaca.listings import listings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.alpaca.samples import (
+from tests.kit.adapters.alpaca import (
     account_row,
     activity_row,
     clock_row,

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.alpaca.samples import intent, order_row, orders
+from tests.kit.adapters.alpaca import intent, order_row, orders
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order, OrderStatus, Outcome

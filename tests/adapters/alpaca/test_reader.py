@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tests.adapters.alpaca.samples import (
+from tests.kit.adapters.alpaca import (
     account_row,
     activity_row,
     clock_row,

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import force_setattr
 
-from tests.adapters.alpaca.samples import snapshot_row, venue
+from tests.kit.adapters.alpaca import snapshot_row, venue
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.alpaca.second_look import HASTY, MOST_SYMBOLS, WAIT_S, ask_again
 from tradebot.adapters.alpaca.venue import AlpacaVenue

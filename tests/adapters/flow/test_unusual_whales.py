@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.flow.unusual_whales import (
     UNUSUAL_WHALES_URL,

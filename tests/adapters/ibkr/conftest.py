@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Connection, Exchange, desk, exchange
+from tests.kit.adapters.ibkr import Connection, Exchange, desk, exchange
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from tests.adapters.ibkr.gateway import ES, Connection, Exchange, intent
+from tests.kit.adapters.ibkr import ES, Connection, Exchange, intent
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.model.order import Outcome
 from tradebot.model.values import replace

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.adapters.ibkr.gateway import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
+from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
 from tradebot.adapters.ibkr.link import Line, Patience
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 

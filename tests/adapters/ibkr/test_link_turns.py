@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Connection, Exchange, desk, intent, made
+from tests.kit.adapters.ibkr import Connection, Exchange, desk, intent, made
 from tradebot.adapters.ibkr import link as module
 from tradebot.adapters.state import lock
 from tradebot.errors import TemporaryError

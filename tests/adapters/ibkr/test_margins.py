@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import tradebot.adapters.ibkr
-from tests.adapters.ibkr.gateway import Connection, Exchange, Message, desk, scripted, usual
 from tests.adapters.ibkr.test_orders import said
 from tests.adapters.ibkr.test_reader import LONG_AGO, trades
+from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, scripted, usual
 from tests.kit.exchange.tws import ES, order
 from tradebot.exchange.faces.tws.words import _OPEN, UNSET
 from tradebot.model.candidate import Side

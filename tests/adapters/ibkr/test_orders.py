@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ibkr.gateway import Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, intent, made, scripted, usual
 from tradebot.adapters.faults import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side

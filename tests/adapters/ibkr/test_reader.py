@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ibkr.gateway import VALUES, Connection, Exchange, Message, desk, intent, made, scripted, usual
 from tests.adapters.ibkr.test_orders import cancel, said
+from tests.kit.adapters.ibkr import VALUES, Connection, Exchange, Message, desk, intent, made, scripted, usual
 from tests.kit.values import there as known
 from tradebot.adapters.ibkr.prices import details_of, listing
 from tradebot.errors import OperatorError, TemporaryError

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.adapters.kraken.samples import AT, SYMBOL, ms, venue_at
+from tests.kit.adapters.kraken import AT, SYMBOL, ms, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.kraken.bars import RESOLUTIONS, KrakenBars
 from tradebot.adapters.kraken.capabilities import KRAKEN

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.kraken.samples import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, iso, page, reader
+from tests.kit.adapters.kraken import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, iso, page, reader
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.history import past

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.adapters.kraken.samples import (
+from tests.kit.adapters.kraken import (
     LATER,
     ORDER_ID,
     SYMBOL,

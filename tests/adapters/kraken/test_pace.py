@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.kraken.samples import venue_at
+from tests.kit.adapters.kraken import venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.pace import COSTS, MOST, SPAN_S, Pace

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.kraken.samples import AT, SYMBOL, error, iso, reader
+from tests.kit.adapters.kraken import AT, SYMBOL, error, iso, reader
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import TradebotError

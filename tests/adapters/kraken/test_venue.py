@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.kraken.samples import AT, iso, reader, venue_at
+from tests.kit.adapters.kraken import AT, iso, reader, venue_at
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.nonce import FILE, Nonces

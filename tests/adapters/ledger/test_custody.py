@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.by_hand import edit
+from tests.kit import ledgers
+from tests.kit.ledgers import edit
 from tests.kit.rows import PASSED, make_intent
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import custody
@@ -41,7 +41,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder whose books were read through a moment ago."""
-    path = old_books.make(tmp_path / "state").path
+    path = ledgers.make(tmp_path / "state").path
     check(path)
     return path
 

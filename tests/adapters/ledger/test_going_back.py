@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import KEPT, LATER, UPGRADED
+from tests.kit import ledgers
+from tests.kit.ledgers import KEPT, LATER, UPGRADED
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.going_back import put_back
 from tradebot.adapters.ledger.schema import FORM, open_database
@@ -19,7 +19,7 @@ from tradebot.errors import OperatorError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return the folder of a used bot whose ledger has just been upgraded to the later form."""
-    path = old_books.make(tmp_path / "state").path
+    path = ledgers.make(tmp_path / "state").path
     open_database(path / "ledger.db", read_only=False, form=LATER).close()
     return path
 
@@ -35,11 +35,11 @@ def versions(folder: Path) -> dict[str, int]:
 
 
 def test_books_from_before_the_upgrade_are_back_and_the_upgraded_ones_kept(folder: Path, tmp_path: Path) -> None:
-    before = old_books.content(old_books.make(tmp_path / "other").path)
+    before = ledgers.content(ledgers.make(tmp_path / "other").path)
     taken = put_back(folder)
     assert taken == folder / KEPT
     assert versions(folder) == {"ledger.db": FORM.version, UPGRADED: LATER.version}
-    assert old_books.content(folder) == before
+    assert ledgers.content(folder) == before
     assert put_back(folder) is None
 
 

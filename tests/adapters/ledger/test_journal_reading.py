@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger import old_books
+from tests.kit import ledgers
 from tradebot.adapters.ledger import journal_reading
 from tradebot.errors import DamagedJournalError
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return old_books.make(tmp_path / "state").path / "journal.jsonl"
+    return ledgers.make(tmp_path / "state").path / "journal.jsonl"
 
 
 def test_read_finds_no_break_in_a_whole_chain_even_if_its_last_line_is_torn(path: Path) -> None:

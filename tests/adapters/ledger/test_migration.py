@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import KEPT, LATER
+from tests.kit import ledgers
 from tests.kit.fakes.holding import another_process
+from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.migration import Form, bring_up
@@ -30,7 +30,7 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Tradebot
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     """Return the file of a used ledger of the earlier form."""
-    return old_books.make(tmp_path / "state").path / "ledger.db"
+    return ledgers.make(tmp_path / "state").path / "ledger.db"
 
 
 def opened(path: Path, form: Form = LATER, *, read_only: bool = False, patience_s: float = 5.0) -> sqlite3.Connection:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from commands import upgrade
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.by_hand import edit
+from tests.kit import ledgers
+from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, NOW, minutes
 from tests.kit.values import listing
 from tradebot.adapters.ledger import sums as ledger_sums
@@ -35,7 +35,7 @@ KEPT = "ledger.db-version-1"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a state folder whose books version 1 wrote."""
-    path = old_books.make(tmp_path / "state").path
+    path = ledgers.make(tmp_path / "state").path
     for name in ("ledger.db", "books.checked"):
         (path / name).unlink()
     with closing(sqlite3.connect(path / "ledger.db")) as database:
@@ -48,16 +48,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_books_of_version_1_say_the_same_after_all_steps_and_list_nothing_yet(folder: Path, tmp_path: Path) -> None:
-    today = old_books.content(old_books.make(tmp_path / "today").path)
+    today = ledgers.content(ledgers.make(tmp_path / "today").path)
     # Version 1 knew of one filter for each strategy, so its verdicts don't name them, nor their units.
     today["verdicts"] = [
         (name, text.replace(',"about":"","unit":""', "").replace(',"unit":""', "")) for name, text in today["verdicts"]
     ]
     today |= {"listings": {}, "promoted": ()}
-    assert old_books.content(folder) == today, "a reader upgrades a copy"
+    assert ledgers.content(folder) == today, "a reader upgrades a copy"
     open_database(folder / "ledger.db", read_only=False).close()
     assert (folder / KEPT).exists()
-    assert old_books.content(folder) == today
+    assert ledgers.content(folder) == today
     with closing(SqliteLedger.open(folder)) as books:
         books.file.check()
         assert books.file.rows("SELECT settlement FROM book WHERE account = ?") == [("paid",)]
@@ -89,7 +89,7 @@ def test_damage_in_books_of_version_1_is_found_before_they_are_upgraded(folder: 
 
 def test_upgraded_ledger_is_as_a_new_one(folder: Path, tmp_path: Path) -> None:
     open_database(folder / "ledger.db", read_only=False).close()
-    new = old_books.make(tmp_path / "new").path
+    new = ledgers.make(tmp_path / "new").path
     statements = []
     for path in (folder, new):
         with closing(open_database(path / "ledger.db", read_only=True)) as database:

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.by_hand import edit, opened
-from tests.faults.stores import activity, keep_totals
+from tests.kit import ledgers
+from tests.kit.ledgers import activity, edit, keep_totals, opened
 from tests.kit.rows import DAY, NOW, make_fill, make_intent, make_order, minutes
 from tests.kit.values import listing
 from tradebot.adapters.ledger import file as ledger_file
@@ -38,7 +37,7 @@ FLIPS = 3 * settings().max_examples
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    return old_books.make(tmp_path / "state").path / "ledger.db"
+    return ledgers.make(tmp_path / "state").path / "ledger.db"
 
 
 def check(path: Path) -> None:
@@ -55,7 +54,7 @@ def test_untouched_books_pass_their_check(ledger: Path) -> None:
 
 @pytest.mark.sampled
 def test_check_finds_one_flipped_bit_or_it_changes_nothing(ledger: Path) -> None:
-    whole, before = ledger.read_bytes(), old_books.content(ledger.parent)
+    whole, before = ledger.read_bytes(), ledgers.content(ledger.parent)
     chance, found = random.Random(7), 0  # noqa: S311 - a seeded campaign
     for _ in range(FLIPS):
         place, bit = chance.randrange(len(whole)), 1 << chance.randrange(8)
@@ -66,7 +65,7 @@ def test_check_finds_one_flipped_bit_or_it_changes_nothing(ledger: Path) -> None
             found += 1
         else:
             # A bit in the unused part of a page holds nothing of ours.
-            assert old_books.content(ledger.parent) == before, f"byte {place}, bit {bit}"
+            assert ledgers.content(ledger.parent) == before, f"byte {place}, bit {bit}"
     ledger.write_bytes(whole)
     assert found > FLIPS / 20, "the campaign hit nothing but unused space"
 
@@ -213,17 +212,17 @@ ONCE = {"open_books"}
 def test_books_pass_their_check_and_a_backup_restores_after_any_sequence_of_writes(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[tuple[str, int]]
 ) -> None:
-    folder = old_books.make(tmp_path_factory.mktemp("law") / "state")
+    folder = ledgers.make(tmp_path_factory.mktemp("law") / "state")
     with closing(SqliteLedger.open(folder.path)) as books:
         for step, number in steps:
             WRITES[step](books, number)
             books.file.check_pages()
-    kept = old_books.content(folder.path)
+    kept = ledgers.content(folder.path)
     rebuild.rebuild(folder, "restored-over", NOW, only=backups.make(folder, "by-hand", NOW).path)
     check(folder.path / "ledger.db")
-    restored = old_books.content(folder.path)
-    same = set(old_books.MONEY) - {*old_books.PERSONS} | {*old_books.BESIDE}
-    assert old_books.part(restored, *same) == old_books.part(kept, *same)
+    restored = ledgers.content(folder.path)
+    same = set(ledgers.MONEY) - {*ledgers.PERSONS} | {*ledgers.BESIDE}
+    assert ledgers.part(restored, *same) == ledgers.part(kept, *same)
     shutil.rmtree(folder.path)
 
 

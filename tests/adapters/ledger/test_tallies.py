@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger.by_hand import edit
+from tests.kit.ledgers import edit
 from tests.kit.rows import ACCOUNT, NOW, make_fill, make_intent, make_order, minutes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.tallies import Compared

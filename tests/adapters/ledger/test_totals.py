@@ -14,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.ledger.by_hand import edit, opened
-from tests.faults.controls import without_the_seal
+from tests.kit.ledgers import edit, opened, without_the_seal
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.ledger import totals

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.memory.acts import Act, many_acts, read_all
+from tests.kit.ledgers import Act, many_acts, read_all
 from tests.kit.rows import ACCOUNT, NOW, make_fill, minutes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory import ledger as memory_ledger

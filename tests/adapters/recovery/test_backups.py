@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
+from tests.kit import ledgers
 from tests.kit.rows import DAY, NOW, PASSED, make_intent
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -26,16 +26,16 @@ BOTH = ("ledger.db", "journal.jsonl")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateFolder:
-    return old_books.make(tmp_path / "state")
+    return ledgers.make(tmp_path / "state")
 
 
 def test_a_backup_holds_what_the_books_held(folder: StateFolder) -> None:
     made = backups.make(folder, "by-hand", NOW)
     with backups.whole(made.path) as copy:
-        found, kept = old_books.content(copy), old_books.content(folder.path)
+        found, kept = ledgers.content(copy), ledgers.content(folder.path)
         # The copy is no state of its own: it has no ARMED.
-        assert old_books.part(found, *old_books.MONEY, *old_books.BESIDE) == old_books.part(
-            kept, *old_books.MONEY, *old_books.BESIDE
+        assert ledgers.part(found, *ledgers.MONEY, *ledgers.BESIDE) == ledgers.part(
+            kept, *ledgers.MONEY, *ledgers.BESIDE
         )
         assert (copy / "journal.jsonl").read_bytes() == (folder.path / "journal.jsonl").read_bytes()
     assert backups.verified(folder, made.path.name) == made
@@ -206,7 +206,7 @@ def test_backups_that_are_as_they_were_made_are_not_called_damaged(
     folder: StateFolder, both: tuple[Backup, Backup]
 ) -> None:
     assert damaged(folder) == {}
-    assert damaged(old_books.make(folder.path.with_name("without"))) == {}
+    assert damaged(ledgers.make(folder.path.with_name("without"))) == {}
 
 
 @pytest.mark.parametrize("name", BOTH)

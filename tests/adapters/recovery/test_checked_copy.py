@@ -10,8 +10,8 @@ from typing import Never
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
+from tests.kit import ledgers
+from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part
 from tests.kit.rows import NOW
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import backups, checked_copy, quarantine, rebuild
@@ -25,7 +25,7 @@ FILL = b"187.25"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFolder:
     monkeypatch.setattr(checked_copy, "LARGE", 0)
-    made = old_books.make(tmp_path / "state")
+    made = ledgers.make(tmp_path / "state")
     backups.make(made, "by-hand", NOW)
     return made
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.old_books import content, part
+from tests.kit import ledgers
+from tests.kit.ledgers import content, part
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price
 from tradebot.adapters.faults import failpoint
@@ -55,7 +55,7 @@ class Diary:
     """Books that are written step by step, and what lay on the disk after each."""
 
     def __init__(self, place: Path, steps: list[Step]) -> None:
-        self.folder = old_books.make(place / "state")
+        self.folder = ledgers.make(place / "state")
         self.kept = place / "kept"
         self._steps = steps
 
@@ -187,7 +187,7 @@ def test_replayed_journal_equals_the_joined_ledger(steps: list[Step]) -> None:
 
 
 def test_second_rebuild_does_not_restore_an_approval_from_a_backup(tmp_path: Path) -> None:
-    folder = old_books.make(tmp_path / "state")
+    folder = ledgers.make(tmp_path / "state")
     copy = backups.make(folder, "by-hand", NOW).path
     rebuild.rebuild(folder, "restored", NOW, only=copy)
     assert content(folder.path)["approved"] is None
@@ -199,7 +199,7 @@ def test_second_rebuild_does_not_restore_an_approval_from_a_backup(tmp_path: Pat
 
 
 def test_books_joined_twice_count_their_rebuilds(tmp_path: Path) -> None:
-    folder = old_books.make(tmp_path / "state")
+    folder = ledgers.make(tmp_path / "state")
     for _ in range(3):
         (folder.path / JOURNAL).unlink()
         rebuild.rebuild(folder, "lost", NOW)
@@ -211,7 +211,7 @@ def test_books_joined_twice_count_their_rebuilds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_rebuild_leaves_the_old_files_unchanged(tmp_path: Path, kept: bool) -> None:
-    folder = old_books.make(tmp_path / "state")
+    folder = ledgers.make(tmp_path / "state")
     before = {name: (folder.path / name).read_bytes() for name in (LEDGER, JOURNAL)}
     copy = backups.make(folder, "by-hand", NOW).path if kept else None
     made = rebuild.rebuild(folder, "restored", NOW, only=copy)

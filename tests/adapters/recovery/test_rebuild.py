@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
-from tests.adapters.ledger.old_books import BESIDE, MONEY, PERSONS, content, part
-from tests.faults.controls import without_the_seal
+from tests.kit import ledgers
+from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part, without_the_seal
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price
 from tradebot.adapters.faults import failpoint
@@ -38,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateFolder:
-    return old_books.make(tmp_path / "state")
+    return ledgers.make(tmp_path / "state")
 
 
 def flip(path: Path, text: bytes = b"187.25") -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ledger import old_books
-from tests.adapters.ledger.by_hand import edit
+from tests.kit import ledgers
+from tests.kit.ledgers import edit
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger import schema as ledger_schema
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateFolder:
-    return old_books.make(tmp_path / "state")
+    return ledgers.make(tmp_path / "state")
 
 
 def flip(path: Path, text: bytes) -> None:
@@ -120,7 +120,7 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
 
 
 def test_check_refuses_the_ledger_of_another_journal(folder: StateFolder, tmp_path: Path) -> None:
-    other = old_books.make(tmp_path / "other")
+    other = ledgers.make(tmp_path / "other")
     books = SqliteLedger.open(other.path)
     books.adjust_cash(Decimal(1), "elsewhere", minutes(20), origin=Origin.PLAN)
     books.close()
@@ -174,9 +174,8 @@ def test_promise_refuses_a_file_removed_or_replaced_while_open(
 READ_WITH_FAILURES = """
 import sys
 from pathlib import Path
-from tests.faults.calls import Calls
-from tests.faults.nth import Failing
-from tests.faults.sqlite_calls import SqliteCalls
+from tests.kit.fakes.calls import Calls, Failing, SqliteCalls
+from tests.kit.fakes.calls import Failing
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.state_folder import open_state

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger import old_books
+from tests.kit import ledgers
 from tests.kit.values import NOW
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backups import damaged
@@ -17,7 +17,7 @@ from tradebot.adapters.recovery.untouched import as_left
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """Return the only backup of a bot."""
-    return backups.make(old_books.make(tmp_path / "state"), "by-hand", NOW).path
+    return backups.make(ledgers.make(tmp_path / "state"), "by-hand", NOW).path
 
 
 def flip(path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.alpaca.samples import intent
-from tests.faults.failpoints import ADAPTERS
+from tests.kit.adapters.alpaca import intent
 from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.ledger.journal import Journal
@@ -24,6 +23,7 @@ from tradebot.errors import TradebotError
 from tradebot.exchange import private_files
 from tradebot.model.event import Severity, SystemEvent
 
+ADAPTERS = Path(__file__).resolve().parents[3] / "tradebot" / "adapters"
 PLACED: dict[str, Callable[[Path], object]] = {
     "a pipe": os.mkfifo,
     "a folder": Path.mkdir,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.alpaca.samples import intent
+from tests.kit.adapters.alpaca import intent
 from tests.kit.fakes.holding import ROOT, another_process
 from tests.kit.fakes.privileges import without_privileges
 from tradebot.adapters.state.send_lock import FolderSendLock, in_flight

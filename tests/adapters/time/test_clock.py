@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.errors import OperatorError, TemporaryError

@@ -14,7 +14,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.alpaca.samples import QUICK
+from tests.kit.adapters.alpaca import QUICK
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.flow.unusual_whales import UnhurriedSession
 from tradebot.adapters.wire.http import (

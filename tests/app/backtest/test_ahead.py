@@ -7,7 +7,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
+from tests.kit.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.backtest.touching import INTEREST, in_us
 from tradebot.exchange.market.spec import NEXT_BAR

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.backtest.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
+from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.backtest.driver import Driver

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from commands.backtest.playing import result_of
-from tests.adapters.ibkr.gateway import AT_ONCE, EPOCH, ES
-from tests.app.backtest.minutes import generated, lines_of, opened_from, written
 from tests.app.backtest.roads import Stub
-from tests.faults.pit import INDEXES
+from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
+from tests.kit.backtest.playing import generated, lines_of, opened_from, written
+from tests.kit.bot.futures import INDEXES
 from tests.kit.exchange.cable import PORT, lay_cable
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import TRADING_ID

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
-from tests.backtest.playing import TRADER
+from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.backtest import assembly
 from tradebot.app.backtest.lookahead import MARKET, Checked, check, cut, moments, spread

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.backtest.minutes import generated, lines_of, opened_from, written
+from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.exchange.app import World
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import ExitCode, OperatorError

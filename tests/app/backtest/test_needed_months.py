@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.backtest.minutes import generated, lines_of, opened_from, written
+from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.needed_months import lacking, roots_in
 from tradebot.app.settings import Settings, load

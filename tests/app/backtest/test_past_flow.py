@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.kit.rows import DAY, NOW, make_alert, make_intake, make_iv, minutes
+from tests.kit.signals.source_rows import NO_QUOTA, row, seeded
 from tests.kit.values import DAY as READ_ON
 from tests.kit.values import NOW as READ_AT
-from tests.signals.source_rows import NO_QUOTA, row, seeded
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.kept_replies import KeptReplies
 from tradebot.adapters.memory.events import MemoryEvents

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.app.backtest.minutes import generated
+from tests.kit.backtest.playing import generated
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
 from tradebot.app.backtest.results import benchmark_of

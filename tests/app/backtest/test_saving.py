@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 
-from tests.adapters.memory.acts import Act, many_acts, money
 from tests.kit.bot.folder import Bot
+from tests.kit.ledgers import Act, many_acts, money
 from tests.kit.rows import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent, make_order, minutes
 from tests.kit.values import CASH
 from tradebot.adapters.facts.facts import SqliteFacts

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca.samples import intent
 from tests.app.backtest.roads import Road, lines_of, road_to, seen
+from tests.kit.adapters.alpaca import intent
 from tests.kit.exchange.app import World
 from tests.kit.exchange.random_commands import Commands
 from tests.kit.values import instrument

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.app.backtest.roads import Stub
 from tests.app.learning.prices import give
-from tests.faults.pit import INDEXES
+from tests.kit.bot.futures import INDEXES
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.learning import environment
 from tradebot.app.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, Moment, Terms

@@ -21,8 +21,8 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.app.search.funds import FEW, bot
 from tests.commands.search.test_search import said_by
+from tests.kit.backtest.playing import FEW, bot
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.app.backtest.results import Results, Trial
 from tradebot.app.search import cluster

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ledger import by_hand
+from tests.kit import ledgers
 from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
 from tradebot.exchange import process
 
@@ -84,7 +84,7 @@ def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> Non
 
 
 def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:
-    database = by_hand.opened(copy.folder / "ledger.db")
+    database = ledgers.opened(copy.folder / "ledger.db")
     ((body,),) = database.execute("SELECT body FROM fills WHERE sequence = 1").fetchall()
     fill = json.loads(body)
     fill["fill"]["quantity"] = "1000"

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backtest.playing import configured, traded_by
-from tests.backtest.rotating import rotation
+from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.folder import Said, typed
 from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands.backtest.options import Wish, planned, settings_of
-from tests.app.backtest.minutes import generated, lines_of, written
+from tests.kit.backtest.playing import generated, lines_of, written
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace

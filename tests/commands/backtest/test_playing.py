@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands.backtest import playing
-from tests.backtest.playing import TRADER, configured, traded_by
+from tests.kit.backtest.playing import TRADER, configured, traded_by
 from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.ledger.interruption import interrupt
 from tradebot.errors import ExitCode

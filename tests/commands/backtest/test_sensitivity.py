@@ -9,8 +9,7 @@ import pytest
 
 from commands.backtest import playing
 from commands.backtest.options import Planned
-from tests.backtest.playing import configured, traded_by
-from tests.backtest.rotating import rotation
+from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.folder import typed
 from tradebot.adapters.state.evidence import read_evidence
 from tradebot.errors import ExitCode

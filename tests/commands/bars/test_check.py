@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.backtest.minutes import generated, lines_of
 from tests.commands.bars.files import written
+from tests.kit.backtest.playing import generated, lines_of
 from tests.kit.bot.folder import Bot
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.choosing import open_bars

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backtest.playing import configured, traded_by
+from tests.kit.backtest.playing import configured, traded_by
 from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
 

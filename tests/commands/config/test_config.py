@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger.by_hand import forget_accepted
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import PROGRAM, Bot, log, made, second_session
+from tests.kit.ledgers import forget_accepted
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.baseline import effective

@@ -11,8 +11,8 @@ from packaging.requirements import Requirement
 
 from commands.doctor.checks import machine, venue
 from commands.doctor.checks.row import Seen, attempt
-from tests.adapters.alpaca.samples import account_row, order_row, reader
-from tests.adapters.alpaca.samples import venue as scripted_venue
+from tests.kit.adapters.alpaca import account_row, order_row, reader
+from tests.kit.adapters.alpaca import venue as scripted_venue
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.adapters.alpaca.models import read_order
 from tradebot.adapters.alpaca.reader import AlpacaReader

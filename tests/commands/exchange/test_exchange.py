@@ -13,10 +13,10 @@ import requests
 from commands.exchange.place import exchange_of
 from commands.exchange.tick import seconds_of
 from commands.shared.times import when
-from tests.elsewhere import place as elsewhere
 from tests.kit.bot import folder as real
 from tests.kit.bot.folder import PROGRAM, Bot, typed
 from tests.kit.bot.forked import start
+from tests.kit.elsewhere import place as elsewhere
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder

@@ -16,11 +16,11 @@ import pytest
 
 from commands.halt.report import Latch, Request, further_lines, lines_if_unwritten, orders_left_alone
 from commands.halt.verb import orders_may_fill
-from tests.adapters.alpaca.samples import intent
-from tests.adapters.ledger.by_hand import edit, forget_accepted
+from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
 from tests.kit.bot.forked import run
 from tests.kit.fakes.privileges import drop
+from tests.kit.ledgers import edit, forget_accepted
 from tradebot.adapters.state import lock, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 

@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 
 from commands.learn.following import Left
-from tests.auditing.panels import Told
+from tests.kit.made_trades import DAY, OPEN, Told, session, sessions, trade
 from tests.kit.values import LIMITS
-from tests.views.learning.made_trades import DAY, OPEN, session, sessions, trade
 from tradebot.views.learning.knobs import HeldFor
 from tradebot.views.learning.learn import Material, Strategy, Watched
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.calls import Call, Watcher
-from tests.faults.sqlite_calls import watch
-from tests.faults.together import DIED, alone
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.together import DIED, alone
+from tests.kit.fakes.calls import Call, Watcher, watch
 from tests.kit.fakes.receiver import Receiver, receiving
 from tests.suite.tiers import seed
 from tradebot.__main__ import main as tradebot

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.adapters.ledger.by_hand import edit
 from tests.kit.bot.folder import KEYS, Bot
+from tests.kit.ledgers import edit
 from tests.kit.values import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry

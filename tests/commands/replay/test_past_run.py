@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backtest.rotating import rotation
+from tests.kit.backtest.playing import rotation
 from tests.kit.bot.folder import Said, typed
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict

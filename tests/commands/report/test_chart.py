@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from commands.report.chart import NARROW, POINTS_PER_INCH, WIDE, curve
-from tests.commands.report.made import account, new_account
+from tests.kit.trades import account, new_account
 from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport
 

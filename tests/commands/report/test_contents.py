@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from commands.report.contents import assumed, belief, beside, headline, lede, leveled, outer, part, parts, ranked, span
-from tests.commands.report.made import account, new_account, report, without_exposure
+from tests.kit.trades import account, new_account, report, without_exposure
 from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Block, Figure
 

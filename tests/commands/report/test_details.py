@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.report.details import details
-from tests.commands.report.made import account, long_backtest
+from tests.kit.trades import account, long_backtest
 from tests.kit.values import there
 from tradebot.model.values import replace
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from commands.report.frames import save
-from tests.commands.report.made import long_backtest
 from tests.kit.bot.folder import typed
-from tests.views.performance.played import rotated
+from tests.kit.trades import long_backtest, rotated
 from tradebot.errors import OperatorError
 from tradebot.views.frames import Frames, frames
 

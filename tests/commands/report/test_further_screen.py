@@ -6,7 +6,7 @@ from commands.report.contents import band_words, costs_words
 from commands.report.further_screen import drag_of, short
 from commands.report.screen import render
 from commands.shared.surface import console
-from tests.commands.report.made import account, long_backtest, report, without_exposure
+from tests.kit.trades import account, long_backtest, report, without_exposure
 from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Cost
 

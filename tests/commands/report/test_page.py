@@ -22,7 +22,7 @@ from commands.report.contents import (
 )
 from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
-from tests.commands.report.made import account, long_backtest, new_account, report, with_trades
+from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.suite.tiers import sized
 from tradebot.model.text import counted_kind
 from tradebot.model.values import replace

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger.by_hand import edit
 from tests.kit.bot.folder import Bot, typed
+from tests.kit.ledgers import edit
 from tests.kit.values import fill
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger

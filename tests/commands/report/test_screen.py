@@ -6,7 +6,7 @@ import pytest
 
 from commands.report.screen import Line, Place, drawn, render
 from commands.shared.surface import console
-from tests.commands.report.made import account, report, without_exposure
+from tests.kit.trades import account, report, without_exposure
 
 MONDAY = date(2026, 11, 16)
 

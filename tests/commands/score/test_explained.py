@@ -19,7 +19,7 @@ from commands.score.explained import (
 )
 from commands.shared.surface import console
 from tests.kit.bot.folder import Bot, second_session
-from tests.strategies.smart_money.coins import lot
+from tests.kit.strategies import lot
 from tradebot.desk.listing import NOT_LISTED
 from tradebot.desk.views import Seen
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from commands.search.report import Searched, draw, render
-from tests.views.selection.drawn import ASKED, returns_of, tried
+from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Checked
 from tradebot.model.evidence import Variant, VariantKind

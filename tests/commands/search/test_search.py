@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from commands.search import searching
-from tests.app.search.funds import CONFIGURATION, FEW, bars, bot
+from tests.kit.backtest.playing import FEW, FUND_CONFIGURATION, bars, bot
 from tests.kit.bot.folder import Said
 from tradebot.__main__ import main
 from tradebot.app.backtest.results import Results
@@ -104,7 +104,7 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
     best = found["data"]["verdict"]["best"]
     lookback = best["values"]["strategies.rotation.lookback_sessions"]
     config = tmp_path / "bot.yaml"
-    config.write_text(CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
+    config.write_text(FUND_CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
     market = ("--bars", place[place.index("--bars") + 1], "--config", str(config), "--state-dir", str(tmp_path))
     first = ("--from", found["data"]["first_session"])
     played = said_by("backtest", *market, *first, "--recorder", "none", "--json")

@@ -13,10 +13,10 @@ from commands.score import verb as score
 from commands.shared.asking import Asked
 from commands.shared.surface import Report
 from commands.trade_once import verb as trade_once
-from tests.commands.strategy.plugins import install
 from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
 from tests.kit.core.venue import opening
+from tests.kit.strategies import install
 from tradebot.adapters.plugins.confinement import descendants
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options

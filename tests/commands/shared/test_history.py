@@ -11,8 +11,8 @@ import pytest
 
 from commands.shared.history import read_history
 from commands.shared.surface import opened
-from tests.adapters.ledger.by_hand import edit
 from tests.kit.bot.folder import Bot
+from tests.kit.ledgers import edit
 from tests.kit.values import NOW
 from tradebot.adapters.ledger import file as ledger_file
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -22,9 +22,8 @@ from commands.drill.drills import DRILLS, Drill
 from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
-from tests.app.search.funds import FEW, bot
-from tests.backtest.playing import configured, traded_by
 from tests.commands.model.test_verb import drafted
+from tests.kit.backtest.playing import FEW, bot, configured, traded_by
 from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.kit.bot.forked import start

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from commands.status.stores import show, stores_of
-from tests.adapters.ledger import old_books
 from tests.adapters.ledger.test_migration import upgrade
+from tests.kit import ledgers
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state import state_folder
 from tradebot.model.values import replace
@@ -30,7 +30,7 @@ def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> N
 
 
 def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
-    folder = old_books.make(tmp_path / "state").path
+    folder = ledgers.make(tmp_path / "state").path
     before = stores_of(folder)
     (folder / "stranger").write_bytes(b"12345")
     assert stores_of(folder).stores == before.stores
@@ -38,7 +38,7 @@ def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:
 
 
 def test_ledger_copy_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> None:
-    folder = old_books.make(tmp_path / "state").path
+    folder = ledgers.make(tmp_path / "state").path
     upgrade(folder / "ledger.db")
     (earlier,) = [store for store in stores_of(folder).stores if store.name == "earlier ledgers"]
     assert (earlier.money, earlier.files) == (True, 1)
@@ -97,7 +97,7 @@ def test_store_age_is_that_of_its_oldest_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_table_of_stores_fits_any_width(tmp_path: Path, width: int) -> None:
     console = Console(width=width, file=StringIO())
-    show(console, replace(stores_of(old_books.make(tmp_path / "state").path), state_dir="STATE"))
+    show(console, replace(stores_of(ledgers.make(tmp_path / "state").path), state_dir="STATE"))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= width
     assert "always" in " ".join(lines)

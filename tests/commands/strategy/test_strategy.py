@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from commands.strategy.needs import in_words, needs_row
-from tests.commands.strategy.plugins import WELL, install
 from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import UNIVERSE, Bot, log
+from tests.kit.strategies import WELL, install
 from tradebot.__main__ import main
 from tradebot.adapters.state.evidence import TRIALS
 from tradebot.model.series import PriceKind

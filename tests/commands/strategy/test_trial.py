@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.strategy.plugins import WELL, install
 from tests.kit.bot.folder import UNIVERSE, Bot, log, typed
+from tests.kit.strategies import WELL, install
 from tradebot.app import sandbox
 
 FOUR = sorted(UNIVERSE.split(","))

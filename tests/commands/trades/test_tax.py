@@ -12,8 +12,8 @@ from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
 from tests.kit.bot.folder import Bot
+from tests.kit.taxed import fee, on, past, traded
 from tests.kit.values import cash_movement, fill
-from tests.views.performance.taxed import fee, on, past, traded
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exits.asked import closes, known
+from tests.kit.core.position import closes, known
 from tests.kit.values import NOW, SESSION, held
 from tradebot.exits.kind import ExitRule, Held, Measure, Moment
 from tradebot.exits.kinds.drawdown import Drawdown

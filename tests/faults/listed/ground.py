@@ -24,7 +24,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.shared.boundary import bounded
 from commands.trade_once import verb as trade_once
-from tests.faults.stage import Stage, StageBot, Verb, set_up
+from tests.kit.bot.stage import Stage, StageBot, Verb, set_up
 from tests.kit.exchange.wire import URL, Wire, lead
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, protection

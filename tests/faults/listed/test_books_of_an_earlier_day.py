@@ -15,9 +15,9 @@ import pytest
 from commands import unhalt
 from commands.reconcile import verb as reconcile
 from commands.recover import verb as recover
+from tests.faults import verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader, in_a_session
-from tests.faults.stage import Stage
-from tests.kit.judge import verdicts
+from tests.kit.bot.stage import Stage
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.wiring import App
 from tradebot.model.finding import Finding

@@ -17,7 +17,7 @@ from commands.shared.boundary import bounded
 from commands.shared.evidence.machine import disk_of
 from tests.faults.kills import exits
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user
-from tests.faults.stage import Verb, run
+from tests.kit.bot.stage import Verb, run
 from tests.kit.core.evidence import at
 from tests.kit.fakes.mounts import mounted
 from tests.kit.values import NOW

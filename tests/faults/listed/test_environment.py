@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.alpaca.samples import account_row, reader
+from tests.kit.adapters.alpaca import account_row, reader
 from tests.kit.bot.folder import PROGRAM, Bot, Said
 from tests.kit.bot.real_money import environment, lines_for, spoken, writes
 from tests.kit.fakes.scripted import Scripted, Wire

@@ -12,7 +12,7 @@ import pytest
 
 from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import finish
-from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.bot.folder import Bot
 from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.faults.listed.ground import SESSIONS, UNTIL_FILLED_S, Near, Trader
-from tests.faults.stage import Stage, set_up
+from tests.kit.bot.stage import Stage, set_up
 
 
 def day(stage: Stage, capture: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca.samples import order_row
 from tests.faults.listed.ground import Lies, Trader
+from tests.kit.adapters.alpaca import order_row
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason

@@ -15,10 +15,11 @@ from decimal import Decimal
 import pytest
 import requests
 
+from tests.faults import verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
-from tests.faults.stage import CONFIGURATION, Stage
+from tests.kit.bot.stage import CONFIGURATION, Stage
 from tests.kit.judge import account as judge
-from tests.kit.judge import pairs, verdicts
+from tests.kit.judge import pairs
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options, load_for

@@ -19,8 +19,8 @@ from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.faults.listed.ground import Trader
-from tests.faults.stage import Fatal, Verb, run
-from tests.faults.together import DIED
+from tests.kit.bot.stage import Fatal, Verb, run
+from tests.kit.bot.together import DIED
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins.messages import Bounds

@@ -11,11 +11,11 @@ import pytest
 
 from commands import unhalt
 from commands.recover import verb as recover
-from tests.adapters.ledger.by_hand import edit, opened
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
-from tests.faults.stage import Stage, StageBot, run
+from tests.kit.bot.stage import Stage, StageBot, run
 from tests.kit.judge.account import accounts
+from tests.kit.ledgers import edit, opened
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.recovery import quarantine

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults import verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
-from tests.kit.judge import pairs, verdicts
+from tests.kit.judge import pairs
 from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode
 from tradebot.model.finding import FindingKind

@@ -7,15 +7,15 @@ from decimal import Decimal
 import pytest
 import requests
 
-from tests.adapters.alpaca.samples import (
+from tests.kit.adapters.alpaca import (
     account_row,
-    clock_row,
     fill_row,
     intent,
     order_row,
     orders,
     position_row,
     reader,
+    view_of,
 )
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.real_money import writes
@@ -40,13 +40,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
-
-
-def view_of(wire: Wire, **answers: object) -> Script:
-    """Let the venue answer a view with these rows in place of good ones, by the last word of the path."""
-    good = {"account": account_row(), "clock": clock_row(), "positions": [position_row()], "orders": [order_row()]}
-    wire.script = lambda asked: Scripted(200, (good | answers)[asked.path.rsplit("/", 1)[-1]])
-    return wire.script
 
 
 def compared(scene: Scene) -> Reconciled:

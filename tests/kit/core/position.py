@@ -1,13 +1,18 @@
-"""The state of a position from all that the books have of it: orders, intents and fills, each counted once."""
+"""A position: its state from all that the books have of it, each counted once, and what exit rules say of it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tests.kit.values import NOW, SESSION, held
+from tradebot.exits.kind import ExitRule, Held, Measure, Moment
+from tradebot.exits.rules import judge
+from tradebot.model.decision import Decision
 from tradebot.model.lifecycle import NOTHING, Event, Records, State, state_of
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Outlook, OwnedFill
+from tradebot.model.values import replace
 
 Happening = Event | OwnedFill
 
@@ -34,3 +39,20 @@ class Known(NamedTuple):
         held = sum((fill.signed_quantity for fill in fills), Decimal(0))
         work = self.records.work(booked).get((owner, symbol), NOTHING)
         return state_of(owner, held, work, traded=bool(fills))
+
+
+def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> Held:
+    """Return a position bought, or sold short, at 100 USD, with this outlook."""
+    return replace(held(str(quantity), age_s=age_s), outlook=replace(Outlook(), **outlook))  # type: ignore[arg-type]
+
+
+def closes(rule: ExitRule, of: Held, price: str = "100") -> bool:
+    """Return whether a rule closes a position now, at this price; the rule must be able to tell."""
+    answer = rule.judge(of, Moment(NOW, Decimal(price), SESSION))
+    assert isinstance(answer, Measure), answer
+    return answer.closes
+
+
+def evaluate(*given: Any, **named: Any) -> Decision:
+    """Return the decision of all rules, without what they close."""
+    return judge(*given, **named).decision

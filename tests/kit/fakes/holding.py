@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 def another_process(taking: str, *words: object) -> Iterator["subprocess.Popen[str]"]:
     """Start a process that takes something by a context manager, an expression that may use `sys.argv` and `folder`."""
     code = (
-        "import sys; from pathlib import Path; from tests.adapters.alpaca.samples import intent\n"
+        "import sys; from pathlib import Path; from tests.kit.adapters.alpaca import intent\n"
         "from tradebot.adapters.state import lock, send_lock\n"
         f"folder = Path(sys.argv[1])\nwith {taking}:\n    print('held', flush=True); sys.stdin.read(1)\n"
     )

@@ -11,8 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.faults.venue import AT
 from tests.kit.judge.pairs import Groups
+from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation, mark_of

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from tests.faults.venue import AT
+from tests.kit.venues import AT
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tests.faults.venue import AT
 from tests.kit.judge.gaps import TRIGGERS, UNASKED
 from tests.kit.judge.pairs import NONE, PROTECT, Event, Groups
+from tests.kit.venues import AT
 
 STOP, TARGET, EXIT = "stop", "target", "exit"
 A_PASS = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tests.faults.venue import AT
+from tests.kit.venues import AT
 
 Event = Mapping[str, Any]
 OPEN, PROTECT = ".OPEN.", ".PROTE."

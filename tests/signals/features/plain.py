@@ -7,7 +7,7 @@ from math import cos, log, pi, sin, sqrt
 from operator import methodcaller
 from statistics import correlation, fmean, pstdev
 
-from tests.signals.features.made import HOUR_S
+from tests.kit.signals.series import HOUR_S
 from tradebot.signals.features.frame import Frame
 
 

@@ -8,8 +8,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.signals.features.made import BARS_A_SESSION, ENOUGH, HOUR_S, hours, series_of, walked
-from tests.signals.structures.made import first
+from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
 from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import months_of, root_of
@@ -26,7 +25,7 @@ RATIO = 1.25
 
 def test_each_bar_has_the_session_that_it_starts_in() -> None:
     sessions = hours(3)
-    series = series_of(walked(1, 30), sessions)
+    series = hourly_series(walked(1, 30), sessions)
     frame = frame_of(series, sessions[1:], (date(2026, 12, 8),))
     assert set(frame.opens[:BARS_A_SESSION]) == set(frame.days[:BARS_A_SESSION]) == {NOWHERE}
     assert set(frame.opens[BARS_A_SESSION:]) == {int(sessions[1].open.timestamp())}
@@ -36,7 +35,7 @@ def test_each_bar_has_the_session_that_it_starts_in() -> None:
 
 
 def test_raw_bars_and_disordered_ones_are_refused() -> None:
-    series = series_of(walked(1, 5), hours(1))
+    series = hourly_series(walked(1, 5), hours(1))
     with pytest.raises(ValueError, match="adjusted bars"):
         frame_of(replace(series, adjusted=False), ())
     starts = array("q", [*series.starts[:3], series.starts[1], series.starts[4]])
@@ -49,7 +48,7 @@ def test_bars_that_cannot_be_used_divide_the_others_into_runs() -> None:
     rows[0] = (1.0, 0.5, 0.4, 0.5, 1.0)
     rows[4] = (1.0, 1.0, float("nan"), 1.0, 1.0)
     rows[5] = (1.0, 1.0, 1.0, 1.0, -1.0)
-    assert frame_of(series_of(rows, hours(1)), ()).runs() == [(1, 4), (6, 9)]
+    assert frame_of(hourly_series(rows, hours(1)), ()).runs() == [(1, 4), (6, 9)]
 
 
 class Contracts:
@@ -105,7 +104,7 @@ def _with_prices(series: Series, prices: Sequence[Sequence[float]]) -> Series:
 
 def test_features_over_a_roll_are_those_of_the_continuous_series() -> None:
     sessions = hours(40, date(2026, 11, 9))
-    continuous = series_of(walked(7), sessions)
+    continuous = hourly_series(walked(7), sessions)
     source = Contracts(continuous)
     until = datetime.fromtimestamp(continuous.starts[-1] + HOUR_S, sessions[0].open.tzinfo)
     assert IBKR.day.date_of(until) > ROLL

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.signals.features.made import full
+from tests.kit.signals.series import full
 from tradebot.signals.features import columns, features
 
 KEPT = Path(__file__).with_name("versions.json")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.signals.source_rows import JUNK, NO_QUOTA, captured, world
 from tests.kit.values import NOW, alert
-from tests.signals.source_rows import JUNK, NO_QUOTA, captured, world
 from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind
 from tradebot.model.values import replace

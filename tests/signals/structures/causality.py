@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from operator import attrgetter
 
-from tests.signals.structures.made import FOUR_HOURS_S, SPEC, first, walk
+from tests.kit.signals.series import FOUR_HOURS_S, SPEC, first, walk
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of

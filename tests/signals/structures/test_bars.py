@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.signals.structures.made import FOUR_HOURS_S, series_of
+from tests.kit.signals.series import FOUR_HOURS_S, series_of
 from tradebot.signals.structures.bars import Hole, bars_of, holes
 
 STILL = (1.0, 1.0, 1.0, 1.0)

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.signals.structures.made import FOUR_HOURS_S, SPEC, Row, series_of
+from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import Bars, bars_of
 from tradebot.signals.structures.changes import Change, Turn, changes, turns

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.signals.structures.made import series_of
+from tests.kit.signals.series import series_of
 from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
 from tradebot.signals.structures.reading import Direction
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.signals.structures.made import TICKS, first, in_ticks, series_of, written
+from tests.kit.signals.series import TICKS, first, in_ticks, series_of, written
 from tradebot.signals.structures.indicators import Smoothing, atr, directional, ema, rsi, true_ranges, zscore
 
 GOLDEN = series_of(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.signals.structures.made import (
+from tests.kit.signals.series import (
     FEW_BARS,
     FOUR_HOURS_S,
     SPEC,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.signals.series import first
 from tests.signals.structures import causality
 from tests.signals.structures.causality import WINDOW, Reader, generated, play, structures_and_swings
-from tests.signals.structures.made import first
 from tests.suite import tiers
 from tradebot.model.series import Series
 

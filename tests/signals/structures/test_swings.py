@@ -1,6 +1,6 @@
 """Swings: strict, known one bar later, and never across a hole."""
 
-from tests.signals.structures.made import FOUR_HOURS_S, first, series_of
+from tests.kit.signals.series import FOUR_HOURS_S, first, series_of
 from tests.signals.structures.test_indicators import GOLDEN
 from tradebot.signals.structures.swings import Extreme, Swing, swings
 

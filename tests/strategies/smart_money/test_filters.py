@@ -8,8 +8,8 @@ from functools import cache
 from rich.console import Console
 
 from commands.why_no_orders.report import show_symbol
+from tests.kit.strategies import view
 from tests.kit.values import NOW
-from tests.strategies.smart_money.coins import view
 from tests.strategies.smart_money.test_sides import RULES
 from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit

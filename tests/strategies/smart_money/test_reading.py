@@ -5,7 +5,7 @@ from array import array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.smart_money.coins import view
+from tests.kit.strategies import view
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView

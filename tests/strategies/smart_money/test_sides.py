@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.strategies.smart_money.coins import MIDDLE, NOW, trade, view
+from tests.kit.strategies import MIDDLE, NOW, trade, view
 from tradebot.model.reasons import Reason
 from tradebot.strategies.smart_money.filters import Side, decisions
 from tradebot.strategies.smart_money.reading import Readings, coin_of

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.strategies.smart_money.coins import NOW, lot, trade, view
+from tests.kit.strategies import NOW, lot, trade, view
 from tradebot.desk.answers import checked
 from tradebot.exits.why import Mark, parse
 from tradebot.model.candidate import Side

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies.smart_money.coins import WIDTHS, lot, view
+from tests.kit.strategies import WIDTHS, lot, view
 from tradebot.desk.answers import checked
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind, Series

@@ -2,8 +2,8 @@
 
 from random import Random
 
+from tests.kit.made_trades import outcomes, trade
 from tests.kit.values import there
-from tests.views.learning.made_trades import outcomes, trade
 from tradebot.auditing.intervals import fewest_sessions
 from tradebot.views.learning.altered import Knob, Other, by_session, proposals
 from tradebot.views.learning.values import LEAST, Item, Outcome

@@ -5,9 +5,9 @@ from decimal import Decimal
 from itertools import accumulate
 from random import Random
 
+from tests.kit.made_trades import DAY, WORTH, sessions, trade
 from tests.kit.values import LIMITS
 from tests.suite.tiers import sized
-from tests.views.learning.made_trades import DAY, WORTH, sessions, trade
 from tradebot.model.candidate import Component
 from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse

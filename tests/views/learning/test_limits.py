@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.made_trades import DAY, outcomes, trade
 from tests.kit.values import LIMITS
-from tests.views.learning.made_trades import DAY, outcomes, trade
 from tradebot.views.learning.altered import Knob
 from tradebot.views.learning.limits import Entered, is_tighter, limits
 from tradebot.views.performance.trade_row import Status, TradeRow

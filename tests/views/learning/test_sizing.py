@@ -1,6 +1,6 @@
 """Whether trades with a strong score did better, from which no setting follows."""
 
-from tests.views.learning.made_trades import outcomes, trade
+from tests.kit.made_trades import outcomes, trade
 from tradebot.views.learning.sizing import conviction
 
 

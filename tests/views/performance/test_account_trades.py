@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import FakeReader
+from tests.kit.taxed import of, past, rows, traded
 from tests.kit.values import NOW, ago, cash_movement, fill, there
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
 from tests.reconciliation.test_activities import activity, buy, happens, holding
 from tests.reconciliation.test_adoption import scene_of, take_over
-from tests.views.performance.taxed import of, past, rows, traded
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from tests.kit.trades import past, rotated, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.views.performance.activity import average_equity, measure, traded_usd
 from tradebot.views.performance.curve import Rates
 from tradebot.views.performance.history import History

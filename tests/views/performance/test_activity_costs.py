@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from tests.kit.trades import CASH, past, rotated, sessions
 from tests.kit.values import cash_movement, there
-from tests.views.performance.played import CASH, past, rotated, sessions
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.trade import Asked, FilledOrder, Sent

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.trades import CASH, past, sessions
 from tests.kit.values import VENUE_DAY, there
-from tests.views.performance.played import CASH, past, sessions
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill

@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
+from tests.kit.trades import past, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import Trials
 from tradebot.model.values import replace
 from tradebot.views.performance import statistics

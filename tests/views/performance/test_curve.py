@@ -5,7 +5,7 @@ from math import prod
 
 import pytest
 
-from tests.views.performance.played import past, sessions, spy
+from tests.kit.trades import past, sessions, spy
 from tradebot.model.evidence import DatedRate
 from tradebot.model.values import replace
 from tradebot.views.performance.curve import Benchmark, Rates, drawdowns, frame, points, years

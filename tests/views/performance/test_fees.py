@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.taxed import commission, past
 from tests.kit.values import NOW, VENUE_DAY, cash_movement, fill
 from tests.model.test_position import histories
-from tests.views.performance.taxed import commission, past
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side

@@ -6,9 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.commands.report.made import account, long_backtest, new_account
+from tests.kit.trades import account, known, long_backtest, new_account, past, rotated, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import known, past, rotated, sessions, spy
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 from tradebot.model.values import replace
 from tradebot.views.performance.chance import selected

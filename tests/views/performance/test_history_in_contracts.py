@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.rows import make_intent, make_order
+from tests.kit.trades import rotated, sessions
 from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago
 from tests.model.test_position import histories
-from tests.views.performance.played import rotated, sessions
 from tests.views.performance.test_fees import fee
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Kept, OwnedFill

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from tests.kit.trades import CASH, past, sessions
 from tests.kit.values import cash_movement
-from tests.views.performance.played import CASH, past, sessions
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
 from tradebot.model.trade import Asked, FilledOrder, Sent

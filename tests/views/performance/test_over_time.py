@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.kit.trades import past, rotated, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import past, rotated, sessions, spy
 from tradebot.views.performance.activity import Measured, measure
 from tradebot.views.performance.curve import Benchmark, Rates
 from tradebot.views.performance.history import History

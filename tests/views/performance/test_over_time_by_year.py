@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
+from tests.kit.trades import known, rotated, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import known, rotated, sessions, spy
 from tradebot.views.performance import statistics
 from tradebot.views.performance.activity import Measured, cost_kinds, measure
 from tradebot.views.performance.curve import Benchmark, Rates, years

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from tests.kit.trades import CASH, known, past, rotated, sessions, spy
 from tests.kit.values import NOW, VENUE_DAY, cash_movement, there
-from tests.views.performance.played import CASH, known, past, rotated, sessions, spy
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.kit.trades import past, sessions, spy
 from tests.kit.values import there
-from tests.views.performance.played import past, sessions, spy
 from tradebot.model.evidence import DatedRate
 from tradebot.views.performance.curve import Rates, frame
 from tradebot.views.performance.report import Figure

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.kit.trades import past, sessions
 from tests.kit.values import there
-from tests.views.performance.played import past, sessions
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
 from tradebot.views.performance.return_figures import A_QUARTER, A_YEAR

@@ -7,8 +7,8 @@ import pytest
 
 from commands.trades.tax import taxed
 from tests.kit.rows import make_intent, make_order
+from tests.kit.taxed import past
 from tests.kit.values import NOW, VENUE_DAY, ago, fill
-from tests.views.performance.taxed import past
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.kit.values import VENUE_DAY, cash_movement, fill, there
-from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.views.performance.test_tax_lots import years
 from tradebot.model.activity import ActivityKind
 from tradebot.model.candidate import Side

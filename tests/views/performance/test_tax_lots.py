@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.taxed import brief, commission, fee, of, on, past, rows, traded
 from tests.kit.values import VENUE_DAY, fill, there
 from tests.model.test_position import histories
-from tests.views.performance.taxed import brief, commission, fee, of, on, past, rows, traded
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.values import replace

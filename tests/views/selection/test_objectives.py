@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.views.selection.drawn import returns_of
+from tests.kit.trades import returns_of
 from tradebot.views.performance import statistics
 from tradebot.views.selection.objectives import OBJECTIVES, measured
 

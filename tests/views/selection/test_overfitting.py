@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from tests.views.selection.drawn import returns_of
+from tests.kit.trades import returns_of
 from tradebot.views.selection.overfitting import overfitting
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.views.selection.drawn import returns_of
+from tests.kit.trades import returns_of
 from tradebot.views.performance.chance import Resampling
 from tradebot.views.selection.superiority import superiority
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.views.selection.drawn import ASKED, returns_of, tried
+from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
 from tradebot.views.performance.statistics import total_return

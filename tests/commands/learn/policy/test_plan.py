@@ -9,7 +9,7 @@ import pytest
 
 from commands.backtest.options import Wish
 from commands.learn.policy.plan import planned_for
-from tests.app.backtest.minutes import generated, lines_of, written
+from tests.kit.backtest.playing import generated, lines_of, written
 from tests.kit.bot.folder import typed
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError
