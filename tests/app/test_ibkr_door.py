@@ -12,8 +12,8 @@ import requests
 
 from tests.adapters.ibkr.test_orders import cancel, said
 from tests.kit.adapters.ibkr import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import KEYS, Bot, discard
+from tests.kit.bot.state import accept
 from tests.kit.values import SHIPPED
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.contracts import CURRENCY, METALS

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.state import configure
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state.state_folder import BACKUPS, read_marker

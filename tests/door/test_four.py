@@ -11,8 +11,8 @@ from unittest.mock import patch
 import pytest
 
 from commands.demo.day import Day
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, log
+from tests.kit.bot.state import configure
 from tests.kit.plugins.four import CONFIGURATION, STRATEGIES, install
 from tradebot.__main__ import main
 from tradebot.app.loading import Options

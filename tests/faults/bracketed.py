@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from tests.faults import pit_lies
 from tests.faults.controls import believe_the_orders
-from tests.kit.bot.futures import INTO, KILLED, LEFT, SIZE, FuturesDay, Pit, Verb, compares, exits, wants
+from tests.kit.bot.futures import INTO, LEFT, SIZE, FuturesDay, Pit, wants
+from tests.kit.bot.near import KILLED, Verb, compares, exits
 from tests.kit.values import Killed
 from tradebot.adapters.ibkr import orders as adapter
 from tradebot.adapters.ibkr.reader import IbkrReader
@@ -113,7 +114,7 @@ def verb_of(day: FuturesDay, one: Pass) -> Verb:
 
 def recovered(day: FuturesDay, *, rolls: bool) -> None:
     """Let all trouble end, and the bot go on until it has looked up what it doesn't know."""
-    day.arm([], clears=True)
+    day.calm()
     day.tick(seconds=130)
     day.passes(compares, exits)
     for _ in range(3 if rolls else 1):
@@ -394,5 +395,5 @@ def caught(control: Callable[[], None], play: Callable[[], Sequence[str]]) -> li
     os.close(writer)
     with os.fdopen(reader) as pipe:
         found = pipe.read().splitlines()
-    os.waitpid(child, 0)
+    assert os.waitpid(child, 0)[1] == 0, "the child failed, so that nothing was judged"
     return found

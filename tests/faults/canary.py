@@ -23,9 +23,9 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve import web
 from commands.serve.watch import Stop
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import made, passes_in
 from tests.kit.bot.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
+from tests.kit.bot.state import accept
 from tests.kit.fakes.mounts import table
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.__main__ import main

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.faults.bracketed import Event, caught, lost, naked, never_leaves
-from tests.kit.bot.futures import EPOCH, INDEXES, Floor, Pit, compares, exits, wants
+from tests.kit.bot.futures import INDEXES, Floor, Pit, wants
+from tests.kit.bot.near import EPOCH, compares, exits
 from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.ibkr.contracts import months_of
 from tradebot.app.wiring import App
@@ -133,7 +134,7 @@ class CarriedPosition:
         self.day.tick(to=moment.isoformat())
         over, session = moment >= self.plan.ends, session_of(self.sessions, moment)
         if moment == self.plan.ends:
-            self.day.arm([], clears=True)
+            self.day.calm()
         if (not self.trouble.stops or over) and session:
             self.looks.append(Look(moment, session, over or self.trouble.acts))
             self.day.passes(compares, exits)

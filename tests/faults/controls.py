@@ -12,6 +12,7 @@ from uuid import uuid4
 from commands.reconcile import verb as reconcile
 from tests.faults.auction_controls import AUCTION_CONTROLS
 from tests.faults.life_controls import entries_without_a_yes
+from tests.kit.bot import stage
 from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
 from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -337,3 +338,4 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         )
     },
 }
+stage.CONTROLS.update(CONTROLS)

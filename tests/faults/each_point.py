@@ -16,8 +16,9 @@ from contextlib import closing
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from tests.faults import auctioned, swaps, verdicts
-from tests.faults.ground import KILLED, OTHER, SYMBOLS, Ground, ScheduleDay
+from tests.faults.ground import OTHER, SYMBOLS, Ground, ScheduleDay
 from tests.faults.schedules import standing
+from tests.kit.bot.near import KILLED
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
 from tests.kit.values import Killed

@@ -25,7 +25,8 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.kit.bot.stage import Stage, StageBot, Verb
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import Stage, StageBot
 from tests.kit.judge import account as judge
 from tests.kit.plugins.four import CONFIGURATION
 from tests.kit.plugins.packages import MomentumStrategy, ReversionStrategy, SweepsStrategy

@@ -11,12 +11,11 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from commands.evaluate_exits import verb as evaluate_exits
@@ -24,27 +23,24 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults import auctioned
 from tests.faults.machine import Limit, Machine
-from tests.kit.bot.accepting import accept
+from tests.kit.bot.near import KILLED, NearDay, Verb, now_of, tick, told, write_candidates
+from tests.kit.bot.state import accept, load_state, make_state, open_app
 from tests.kit.exchange.wire import URL, Wire, lay
 from tests.kit.judge import lies
 from tests.kit.values import Killed
 from tests.kit.venues import AT
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import send_lock, state_folder, switch
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.calendar import BEHIND
-from tradebot.app.keys import Secrets
-from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
-from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.commands.venue import ORDERS as UNASKED
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faults.room import PATH as FAULTS
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.opening import open_market
 from tradebot.exchange.state import read_market
@@ -69,11 +65,6 @@ NARROW = CONFIGURATION.replace(
 """Room for one of the two symbols: both are of one sector."""
 NARROW_USD = Decimal(CASH) * Decimal("0.031")
 """The narrow limit, and what the prices of a day may add to it."""
-FAULTS = "/exchange/v1/faults"
-ERRED, KILLED = 70, -9
-"""How a run ends whose verb raised what no verb may raise, and one that was killed."""
-
-Verb = Callable[[App], int]
 
 
 class Span(NamedTuple):
@@ -101,7 +92,7 @@ class Ground:
         self.begun = exchange.log.count
         wire.connect(exchange, lambda method, path, body: None)
         self.number = exchange.engine.main.number
-        self.loaded = self._prepared(root / "bot", _now(exchange))
+        self.loaded = self._prepared(root / "bot", now_of(exchange))
         self._keep(exchange, "flat")
         self._trade(exchange, {ONE: "buy"})
         self._keep(exchange, "long")
@@ -119,7 +110,7 @@ class Ground:
         self._verb(evaluate_exits.run)
         tick(exchange, {"seconds": 61})
         self._keep(exchange, "paired")
-        switch.halt(self.root / "bot", "schedule", "a person", _now(exchange), TradingState.FLATTEN)
+        switch.halt(self.root / "bot", "schedule", "a person", now_of(exchange), TradingState.FLATTEN)
         self._keep(exchange, "leaving")
 
     def _compete(self) -> None:
@@ -127,8 +118,8 @@ class Ground:
         exchange = self._again("flat")
         (self.root / "bot" / "tradebot.yaml").write_text(auctioned.configuration(SYMBOLS))
         auctioned.keep_bars_in_sqlite(self.root / "bot")
-        accept(self.root / "bot", _now(exchange))
-        self.auctioned = load_for(state_folder.open_state(self.root / "bot", {}), Options(str(self.root / "bot")), {})
+        accept(self.root / "bot", now_of(exchange))
+        self.auctioned = load_state(self.root / "bot")
         self._keep(exchange, "room")
         self._auction({ONE: "buy"}, 0)
         for _ in range(2):
@@ -188,18 +179,11 @@ class Ground:
 
     def _prepared(self, folder: Path, now: datetime) -> Loaded:
         """Make a bot's folder as `init` does, and compare its books once."""
-        state = state_folder.create(folder, "sandbox", self.number, "user", now, AT.name)
-        (folder / "tradebot.yaml").write_text(CONFIGURATION)
-        ledger = SqliteLedger.create(folder, self.number, now)
-        ledger.open_books(Decimal(CASH), now, AT.settlement)
-        ledger.close()
-        switch.arm(folder, "schedule", now)
+        make_state(folder, self.number, now, CONFIGURATION, venue=AT.name, settlement=AT.settlement)
         (folder / "narrow.yaml").write_text(NARROW)
-        self.narrow = load_for(state, Options(str(folder), config=str(folder / "narrow.yaml")), {})
+        self.narrow = load_state(folder, "narrow.yaml")
         (folder / "asking.yaml").write_text(f"{CONFIGURATION}\napproval: {{wait_s: 300}}\n")
-        self.asking = load_for(state, Options(str(folder), config=str(folder / "asking.yaml")), {})
-        accept(folder, now)
-        loaded = load_for(state, Options(str(folder)), {})
+        self.asking, loaded = load_state(folder, "asking.yaml"), load_state(folder)
         with closing(opened(folder, loaded, self.machine)) as app:
             reach = now.date() - BEHIND, now.date() + CALENDAR_HERE
             app.ledger.put_sessions(app.reader.calendar(*reach))
@@ -222,19 +206,17 @@ class Ground:
         return day
 
 
-class ScheduleDay:
-    """One bot, one exchange, and what was seen to be broken while they ran."""
+class ScheduleDay(NearDay):
+    """A day whose machine has clocks and limits, and which somebody may halt or trade in from elsewhere."""
 
     def __init__(self, ground: Ground, loaded: Loaded) -> None:
+        exchange = Exchange(ground.root / "exchange", ground.stored, ground.market)
+        super().__init__(exchange, ground.root / "bot", ground.begun)
         self.machine = ground.machine
         self.machine.ahead = timedelta(0)
-        self.folder = ground.root / "bot"
         self.number = ground.number
-        self.exchange = Exchange(ground.root / "exchange", ground.stored, ground.market)
         self._calendar = self.exchange.market.calendar
         self._wire = ground.wire
-        self._begun = ground.begun
-        self.problems: list[str] = []
         self.shut: list[Span] = []
         self._elsewhere: set[str] = set()
         self._copied = False
@@ -256,11 +238,6 @@ class ScheduleDay:
         return self.exchange.log.count
 
     @property
-    def now(self) -> datetime:
-        """Return the exchange's time."""
-        return _now(self.exchange)
-
-    @property
     def is_open(self) -> bool:
         """Say whether the session is open now."""
         return self._calendar.is_open(self.exchange.engine.now_us)
@@ -270,17 +247,11 @@ class ScheduleDay:
         """Say whether risk may not be added, by the two files alone."""
         return switch.read(self.folder).state is not TradingState.ACTIVE
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what the exchange has noted since the day began."""
-        self.exchange.record()
-        return (json.loads(line) for line in self.exchange.log.lines(self._begun))
-
     def tick(self, **step: object) -> None:
         """Let time pass; the machine is up for as long."""
         before = self.now
         with self.machine.lifted():
-            tick(self.exchange, step)
-            self.exchange.record()
+            super().tick(**step)
         self.machine.sleep((self.now - before).total_seconds())
 
     def jump(self, step: Mapping[str, Any]) -> bool:
@@ -297,14 +268,6 @@ class ScheduleDay:
         """Return for how many seconds the session will be open, 0 where none is."""
         now_us = self.exchange.engine.now_us
         return (self._calendar.next_close(now_us) - now_us) / 1e6 if self.is_open else 0
-
-    def arm(self, rules: Sequence[object]) -> None:
-        """Arm rules of faults at the exchange."""
-        told(self.exchange, Command("POST", FAULTS, body=json.dumps(rules)))
-
-    def calm(self) -> None:
-        """Take every rule away."""
-        told(self.exchange, Command("DELETE", FAULTS))
 
     def halt(self, state: TradingState) -> None:
         """Halt as a person does; once that has returned, no entry may be asked for before somebody ends it."""
@@ -365,21 +328,10 @@ class ScheduleDay:
         return lies.COPY in self._elsewhere and not self._copied and not len(self.exchange.faults.book)
 
     def _ended(self, verb: Verb) -> int:
-        try:
-            with self._app() as app:
-                # The engine's own time, which the exchange's control would tell: no trouble shifts it.
-                app.__dict__["engine"] = SimpleNamespace(now_or_none=lambda: self.now)
-                return verb(app)
-        except Killed:
+        code = self.end_of(verb, self._app())
+        if code == KILLED:
             self._close_kept()
-            return KILLED
-        except TradebotError as error:
-            return int(error.code)
-        except OSError:
-            return int(ExitCode.ERROR)
-        except Exception as error:  # noqa: BLE001 -- whatever a verb raises beyond these is what is looked for
-            self.problems.append(f"a verb raised {error!r}")
-            return ERRED
+        return code
 
     @contextmanager
     def _app(self) -> Iterator[App]:
@@ -457,10 +409,8 @@ class Promised:
 
 
 def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
-    """Return the bot opened again; of what its configuration says nothing is read again."""
-    app = App(state_folder.open_state(folder, {}), loaded, {})
-    app.__dict__["secrets"] = Secrets("sandbox", {})
-    app.__dict__["exchange_url"] = URL
+    """Return the bot opened again, which waits in the machine's time."""
+    app = open_app(folder, loaded, URL)
     app.__dict__["connection"] = replace(app.connection, policy=RetryPolicy(sleep=machine.sleep))  # type: ignore[type-var]
     return app
 
@@ -473,25 +423,7 @@ def alpaca_of(app: App) -> AlpacaVenue:
 
 def candidates(folder: Path, wanted: Mapping[str, str]) -> str:
     """Return a file that proposes a side for each symbol."""
-    scores, path = {"buy": 0.9, "sell": -0.9}, folder / "candidates.jsonl"
-    lines = [{"symbol": symbol, "side": side, "score": scores[side]} for symbol, side in wanted.items()]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return str(path)
-
-
-def tick(exchange: Exchange, step: Mapping[str, Any]) -> None:
-    """Let an exchange's time pass."""
-    told(exchange, Command("POST", TICK, body=json.dumps(step)))
-
-
-def told(exchange: Exchange, command: Command) -> None:
-    """Let an exchange carry out a command of its own control."""
-    status, body = exchange.run(command)
-    assert status == 200, body
-
-
-def _now(exchange: Exchange) -> datetime:
-    return datetime.fromtimestamp(exchange.engine.now_us / 1e6, UTC)
+    return write_candidates(folder / "candidates.jsonl", wanted)
 
 
 @contextmanager

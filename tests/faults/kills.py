@@ -19,7 +19,8 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.controls import CONTROLS
-from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, Verb, run_all
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, run_all
 from tests.kit.bot.together import DIED
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection

@@ -10,8 +10,9 @@ from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
-from tests.faults.ground import KILLED, Ground, ScheduleDay, Verb
+from tests.faults.ground import Ground, ScheduleDay
 from tests.faults.life_judge import LifeJudge
+from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import protection
 from tests.kit.values import Killed
 from tradebot.app import rules

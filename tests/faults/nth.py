@@ -31,7 +31,8 @@ from commands.shared.boundary import bounded
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
-from tests.kit.bot.stage import CONFIGURATION, End, Run, Stage, StageBot, Verb, set_up
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import CONFIGURATION, End, Run, Stage, StageBot, set_up
 from tests.kit.fakes.calls import HTTP, Call, Failing, Watcher, watch
 from tests.kit.judge import account as judge
 from tradebot.app.wiring import App

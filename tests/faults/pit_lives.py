@@ -28,7 +28,8 @@ from tests.faults.bracketed import BARE_FOR, PASSES, Pass, broken, gaps, recover
 from tests.faults.disk import Disk
 from tests.faults.pit_process import CHANGE, DIED, LIVES, MESSAGE, POINT, Ended, Fate
 from tests.faults.power import RECORDING, damaged, record, recording
-from tests.kit.bot.futures import FINDINGS, FuturesDay, Pit, Verb, compares, exits, wants
+from tests.kit.bot.futures import FINDINGS, FuturesDay, Pit, wants
+from tests.kit.bot.near import Verb, compares, exits
 from tests.kit.exchange.cable import Cable, lay_cable
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError

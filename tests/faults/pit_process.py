@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from ib_async.connection import Connection
 
-from tests.kit.bot.futures import ERRED, FuturesDay, Verb
+from tests.kit.bot.futures import FuturesDay
+from tests.kit.bot.near import ERRED, Verb
 from tests.kit.exchange.cable import Cable, is_change
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.exchange.faces.tws.wire import Frames

@@ -15,7 +15,8 @@ from functools import partial
 from commands.evaluate_exits import verb as evaluate_exits
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
-from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, Verb, run, run_all
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, run, run_all
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -33,7 +33,7 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults import auctioned, verdicts
 from tests.faults.controls import CONTROLS
-from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
+from tests.faults.ground import NARROW_USD, SYMBOLS, Ground, candidates, laid
 from tests.faults.troubles import (
     CARDS,
     DATES,
@@ -51,6 +51,7 @@ from tests.faults.troubles import (
     placed,
     rules_of,
 )
+from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
 from tests.kit.judge.lies import RESTLESS, STRANGER

@@ -26,7 +26,8 @@ from tests.faults.kills import (
     reconciled,
     unhalted,
 )
-from tests.kit.bot.stage import Stage, StageBot, Verb
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import Stage, StageBot
 from tests.kit.judge import account as judge
 from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger

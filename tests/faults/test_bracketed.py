@@ -10,7 +10,8 @@ from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
 from tests.faults.pit_lies import LIES
-from tests.kit.bot.futures import KILLED, FuturesDay, Pit, compares
+from tests.kit.bot.futures import FuturesDay, Pit
+from tests.kit.bot.near import KILLED, compares
 from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
@@ -101,7 +102,7 @@ def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
     assert FindingKind.UNRESOLVED in told
     assert (FindingKind.UNREADABLE in told) is (row == "unread")
     assert FindingKind.FOREIGN_ORDER not in told
-    day.arm([], clears=True)
+    day.calm()
     assert listed(day) == []
 
 

@@ -13,7 +13,8 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
-from tests.kit.bot.stage import End, Stage, StageBot, Verb, set_up
+from tests.kit.bot.near import Verb
+from tests.kit.bot.stage import End, Stage, StageBot, set_up
 from tests.suite.tiers import sized
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS

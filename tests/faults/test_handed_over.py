@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.kit.bot.folder import PROGRAM, discard, start
+from tests.kit.bot.folder import InterpreterBot, discard
 from tests.scenarios.test_ibkr_day import never_naked
 from tests.suite import tiers
 from tradebot.adapters.ibkr.capabilities import ARRIVES_WITHIN
@@ -30,19 +30,10 @@ LOOKS = (("doctor", "--json"), ("reconcile",), ("positions", "--json"))
 KILLS = 9
 
 
-class Bot(NamedTuple):
-    """A bot whose verbs are typed in processes that share nothing with this one: a connection can't be forked."""
-
-    folder: Path
-
-    def process(self, *words: str) -> "subprocess.Popen[str]":
-        return start([str(PROGRAM), *words, "--state-dir", str(self.folder)])
-
-
 @pytest.fixture
-def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InterpreterBot]:
     monkeypatch.chdir(tmp_path)
-    bot = Bot(tmp_path / "bot")
+    bot = InterpreterBot(tmp_path / "bot")
     try:
         for words in ("init --venue ibkr --profile futures", "exchange tick open", "exchange tick 2h"):
             code, out, err = ended(bot.process(*words.split()))
@@ -55,7 +46,7 @@ def bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
 class Serving:
     """A `serve` in its own process, and the lines that it has written."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: InterpreterBot) -> None:
         self.program = bot.process("serve", "--speed", "60", "--json")
         self.lines: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._reads, daemon=True)
@@ -89,7 +80,7 @@ class Serving:
 
 
 @contextmanager
-def serving(bot: Bot) -> Iterator[Serving]:
+def serving(bot: InterpreterBot) -> Iterator[Serving]:
     """Run it for as long as the block does, and ask it to end."""
     one = Serving(bot)
     try:
@@ -104,7 +95,7 @@ def ended(program: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return program.returncode, out, err
 
 
-def wait_for_positions(bot: Bot) -> None:
+def wait_for_positions(bot: InterpreterBot) -> None:
     """Wait until the strategy holds something, an hour and a half of trading time at most."""
     for _ in range(90):
         if json.loads(ended(bot.process("positions", "--json"))[1])["data"]["positions"]:
@@ -113,12 +104,12 @@ def wait_for_positions(bot: Bot) -> None:
     raise AssertionError("the strategy opened nothing")
 
 
-def log(bot: Bot) -> list[dict[str, Any]]:
+def log(bot: InterpreterBot) -> list[dict[str, Any]]:
     lines = (bot.folder / "exchange" / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def judge(bot: Bot, lines: list[dict[str, Any]]) -> None:
+def judge(bot: InterpreterBot, lines: list[dict[str, Any]]) -> None:
     """Check that nothing failed, nothing was sent twice, and nothing was held without a stop or an exit."""
     failed = [line["said"] for line in lines if line["kind"] == "failed"]
     assert not failed, failed
@@ -131,7 +122,7 @@ def judge(bot: Bot, lines: list[dict[str, Any]]) -> None:
     never_naked(rows)
 
 
-def agree(bot: Bot, code: int, out: str, err: str) -> None:
+def agree(bot: InterpreterBot, code: int, out: str, err: str) -> None:
     """Check that a comparison found nothing, or only what a kill leaves for as long as the venue's adapter says.
 
     That is an order whose promise is kept, and which may still show up at the venue. Once it can't any more, the next
@@ -146,7 +137,7 @@ def agree(bot: Bot, code: int, out: str, err: str) -> None:
 
 
 @pytest.mark.campaign
-def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: Bot) -> None:
+def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: InterpreterBot) -> None:
     with serving(bot) as serve:
         serve.ran("trade-once")
         for words in (*LOOKS, *LOOKS):
@@ -167,7 +158,7 @@ def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: Bot) -
 
 
 @pytest.mark.campaign
-def test_a_kill_of_either_side_during_the_hand_over_leaves_the_other_its_turn(bot: Bot) -> None:
+def test_a_kill_of_either_side_during_the_hand_over_leaves_the_other_its_turn(bot: InterpreterBot) -> None:
     chance = random.Random(tiers.seed())
     with serving(bot) as serve:
         serve.ran("trade-once")

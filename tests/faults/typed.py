@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from tests.kit.bot.accepting import configure
+from tests.kit.bot.state import configure
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
 from tests.kit.venues import ALPACA

@@ -9,8 +9,8 @@ import pytest
 import requests
 import yaml
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, log
+from tests.kit.bot.state import accept
 from tests.kit.core.venue import Wanting
 from tests.scenarios.test_optional_limits import tick
 from tradebot.app.wiring import App

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, discard, log, typed
+from tests.kit.bot.state import configure
 from tradebot.orders import leaving
 
 pytestmark = pytest.mark.campaign

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, discard, log, typed
+from tests.kit.bot.state import accept
 from tradebot.adapters.kraken.client import V3, Client, KrakenVenue
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

@@ -16,8 +16,8 @@ import requests
 
 from commands.shared.history import read_history
 from commands.shared.surface import opened
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
+from tests.kit.bot.state import accept
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.position import Key

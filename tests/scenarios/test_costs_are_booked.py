@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import EASY, KEYS, UNIVERSE, Bot, second_session
+from tests.kit.bot.state import accept
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.state import read_market

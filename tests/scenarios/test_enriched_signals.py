@@ -14,8 +14,8 @@ import yaml
 
 from tests.docs.recipes import recipe
 from tests.kit.adapters.alpaca import AT_ONCE, QUICK
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, made
+from tests.kit.bot.state import accept
 from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tests.kit.values import DAY, NOW, SHIPPED

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, log, second_session
+from tests.kit.bot.state import accept
 from tradebot.__main__ import main
 from tradebot.exchange import process
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands.config.test_config import orders
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.fixtures import copied
 from tests.kit.bot.folder import Bot, Said, log
+from tests.kit.bot.state import accept
 from tests.kit.ledgers import forget_accepted
 
 TIME = "TRADEBOT_EXITS__TIME_EXIT_S"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, log, made
+from tests.kit.bot.state import configure
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents

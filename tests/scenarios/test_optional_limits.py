@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, log
+from tests.kit.bot.state import accept
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import OPTIONS, limits
 from tradebot.model.candidate import Purpose, Side

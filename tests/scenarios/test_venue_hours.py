@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.futures import LEFT, FuturesDay, Pit, compares, exits, wants
+from tests.kit.bot.futures import LEFT, FuturesDay, Pit, wants
+from tests.kit.bot.near import compares, exits
 from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.state.events import last_events
 from tradebot.app.wiring import App

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
@@ -11,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.accepting import accept
-from tests.kit.bot.forked import PROGRAM
+from tests.kit.bot.folder import InterpreterBot
+from tests.kit.bot.state import make_state
 from tests.kit.elsewhere import place
-from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import TICK
@@ -24,7 +21,6 @@ from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import to_datetime
 from tradebot.model.venue import Settlement
 
-CASH = 100_000
 CONFIGURATION = f"""venue: {place.NAME}
 universe: [TIDE, REEF]
 sectors: {{TIDE: waters, REEF: waters}}
@@ -40,23 +36,12 @@ READ = (
 )
 
 
-class Bot:
-    """A bot at Elsewhere, which verbs are typed for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._environ = os.environ | {"PYTHONPATH": os.pathsep.join((str(place.ROOT), str(place.SITE)))}
-
-    def type(self, words: str, ends: tuple[int, ...] = (0,)) -> str:
-        """Run a verb as it is typed, and return what it prints."""
-        command = [str(PROGRAM), *words.split(), "--state-dir", str(self.folder)]
-        done = subprocess.run(command, env=self._environ, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode in ends, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
+def at_elsewhere(folder: Path) -> InterpreterBot:
+    return InterpreterBot(folder, PYTHONPATH=os.pathsep.join((str(place.ROOT), str(place.SITE))))
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InterpreterBot]:
     """Yield a bot that has opened and closed two positions, and opened two more."""
     root = tmp_path_factory.mktemp("elsewhere")
     with pytest.MonkeyPatch.context() as patch:
@@ -69,18 +54,12 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
             exchange.run(Command("POST", TICK, body=json.dumps(step)))
         exchange.commit()
         number, now = exchange.engine.main.number, to_datetime(exchange.engine.now_us)
-        state_folder.create(folder, "sandbox", number, "user", now, place.NAME)
-        (folder / "tradebot.yaml").write_text(CONFIGURATION)
-        books = SqliteLedger.create(folder, number, now)
-        books.open_books(Decimal(CASH), now, Settlement.MARGINED)
-        books.close()
-        switch.arm(folder, "test", now)
-        accept(folder, now)
+        make_state(folder, number, now, CONFIGURATION, venue=place.NAME, settlement=Settlement.MARGINED)
         with suppress(FileNotFoundError):
             (folder / "exchange").rmdir()
         market.rename(folder / "exchange")
         (root / "candidates.jsonl").write_text(CANDIDATES)
-        made = Bot(folder)
+        made = at_elsewhere(folder)
         enters = f"trade-once --candidates {root / 'candidates.jsonl'}"
         for words in ("reconcile", enters, "exchange tick 61s", "evaluate-exits", "exchange tick 1h", "evaluate-exits"):
             made.type(words)
@@ -92,7 +71,7 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("words", READ)
-def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: str) -> None:
+def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: InterpreterBot, words: str) -> None:
     text = bot.type(words, (0, 1, 3, 5, 10))
     assert text
     assert " ET" not in text, "times are the venue's, which are in UTC"
@@ -102,14 +81,14 @@ def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: Bot, words: st
 
 
 @pytest.mark.campaign
-def test_a_backtest_plays_its_market_through_the_adapter(bot: Bot) -> None:
+def test_a_backtest_plays_its_market_through_the_adapter(bot: InterpreterBot) -> None:
     assert "the ledger and the exchange's account agree to the cent" in bot.type("backtest --sessions 1")
 
 
 @pytest.mark.campaign
-def test_init_makes_a_sandbox_of_a_venue_whose_door_has_a_market(bot: Bot, tmp_path: Path) -> None:
+def test_init_makes_a_sandbox_of_a_venue_whose_door_has_a_market(bot: InterpreterBot, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(CONFIGURATION)
-    other = Bot(tmp_path / "other")
+    other = at_elsewhere(tmp_path / "other")
     assert "elsewhere account" in other.type(f"init --config {tmp_path / 'other.yaml'}")
     try:
         assert " UTC" in other.type("reconcile")
@@ -120,13 +99,13 @@ def test_init_makes_a_sandbox_of_a_venue_whose_door_has_a_market(bot: Bot, tmp_p
 
 
 @pytest.mark.campaign
-def test_a_halt_tells_its_time_in_utc(bot: Bot) -> None:
+def test_a_halt_tells_its_time_in_utc(bot: InterpreterBot) -> None:
     assert " UTC: look" in bot.type("halt --reason look", (0, 3))
     bot.type("unhalt --confirm " + json.loads(bot.type("status --json"))["account"], (0, 3))
 
 
 @pytest.mark.campaign
-def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: Bot) -> None:
+def test_profit_of_the_books_is_the_change_of_the_account_to_the_cent(bot: InterpreterBot) -> None:
     shown = bot.type("pnl")
     assert "agree to the cent" in shown
     assert all(word in shown for word in ("realized", "fees", "funding"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, Said, second_session, typed
+from tests.kit.bot.state import configure
 from tests.kit.fakes import bucket
 from tests.kit.fakes.bucket import KEY, NAME, Bucket
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.state import configure
 from tests.kit.fakes.telegram import TOKEN, FakeTelegram, chatting
 from tradebot.adapters.state import lock
 from tradebot.app.wiring import App

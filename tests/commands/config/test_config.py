@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import PROGRAM, Bot, log, made, second_session
+from tests.kit.bot.state import accept
 from tests.kit.ledgers import forget_accepted
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger

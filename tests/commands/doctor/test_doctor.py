@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from commands.doctor.checks.books import strategies
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, blank, log, second_session
+from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.app.settings import load

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.replay.of_file import decided_again_from
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, Said, typed
+from tests.kit.bot.state import configure
 from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
 from tradebot.errors import OperatorError
 from tradebot.gates import entry

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, Said, typed
+from tests.kit.bot.state import accept
 from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.models.folder import Parts
 from tradebot.errors import ExitCode

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.policies import Study, study
-from tests.kit.bot.accepting import accept, configure
 from tests.kit.bot.folder import Bot, made
+from tests.kit.bot.state import accept, configure
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import PolicyResults

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kit.bot.accepting import accept, configure
 from tests.kit.bot.folder import Bot, Said, made
 from tests.kit.bot.real_money import at_a_terminal, real_folder
+from tests.kit.bot.state import accept, configure
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

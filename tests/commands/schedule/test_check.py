@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands.schedule.check import checked
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.state import configure
 from tests.kit.values import USUAL, us_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load

@@ -13,8 +13,8 @@ from commands.serve.lanes import Shift, lanes
 from commands.shared import asking
 from jobs.runner import Line
 from jobs.ticker import tick_lanes
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import Bot, log, made
+from tests.kit.bot.state import accept
 from tests.suite.tiers import sized
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder

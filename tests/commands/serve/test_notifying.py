@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.state import configure
 from tests.kit.fakes.receiver import hang, receiving
 from tests.kit.fakes.telegram import TOKEN, chatting
 

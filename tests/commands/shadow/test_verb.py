@@ -10,8 +10,8 @@ from unittest.mock import patch
 import pytest
 import requests
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import KEYS, Bot, made
+from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.shadowing import ShadowApp
 from tradebot.errors import ExitCode

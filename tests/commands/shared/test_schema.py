@@ -24,10 +24,10 @@ from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
 from tests.commands.model.test_verb import drafted
 from tests.kit.backtest.playing import FEW, bot, configured, traded_by
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.kit.bot.forked import start
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
+from tests.kit.bot.state import configure
 from tests.kit.fakes.networks import Signed, constant
 from tests.kit.fakes.receiver import receiving
 from tests.kit.fakes.telegram import TOKEN, chatting

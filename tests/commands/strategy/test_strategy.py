@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from commands.strategy.needs import in_words, needs_row
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import UNIVERSE, Bot, log
+from tests.kit.bot.state import accept
 from tests.kit.strategies import WELL, install
 from tradebot.__main__ import main
 from tradebot.adapters.state.evidence import TRIALS

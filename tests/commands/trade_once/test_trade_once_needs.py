@@ -1,7 +1,7 @@
 """Entries whose line needs flow: without the fetch of their slot they are refused with that reason, and use no slot."""
 
-from tests.kit.bot.accepting import configure
 from tests.kit.bot.folder import Bot
+from tests.kit.bot.state import configure
 
 
 def test_entries_that_need_flow_are_refused_before_the_fetch_without_using_the_slot(trader: Bot) -> None:

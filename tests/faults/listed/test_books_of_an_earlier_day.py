@@ -16,8 +16,8 @@ from commands import unhalt
 from commands.reconcile import verb as reconcile
 from commands.recover import verb as recover
 from tests.faults import verdicts
-from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader, in_a_session
 from tests.kit.bot.stage import Stage
+from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader, in_a_session
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.wiring import App
 from tradebot.model.finding import Finding
@@ -174,7 +174,7 @@ def test_what_was_closed_since_the_books_were_kept_is_not_sold_again(trader: Tra
 def test_a_second_writer_halts_the_bot_and_nothing_of_his_is_taken_over(
     trader: Trader, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = Trader(trader.stage, trader.stage.twin(trader.bot), capsys)
+    other = Trader(trader.stage, trader.stage.twin(trader.bot))
     for one in (trader, other):
         assert one.reconciles().code == 0
     trader.stage.tick(seconds=61)

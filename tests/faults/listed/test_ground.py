@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import SESSIONS, UNTIL_FILLED_S, Near, Trader
-from tests.kit.bot.stage import Stage, set_up
+from tests.faults.listed.ground import SESSIONS
+from tests.kit.bot.stage import NearStage, Stage, set_up
+from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 
 
-def day(stage: Stage, capture: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def day(stage: Stage) -> list[dict[str, Any]]:
     """Trade through a lie, a refusal and a lost answer, and return the exchange's log."""
-    trader = Trader(stage, stage.bot("twin"), capture)
+    trader = Trader(stage, stage.bot("twin"))
     trader.reconciles()
     trader.holds("AAPL", "JPM")
     for what, when in (("missing_rows", "GET /v2/orders"), ({"status": 503}, "positions"), ("reply_lost", "submit")):
@@ -28,10 +29,10 @@ def day(stage: Stage, capture: pytest.CaptureFixture[str]) -> list[dict[str, Any
 
 
 @pytest.mark.campaign
-def test_near_exchange_keeps_the_log_of_a_served_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_near_exchange_keeps_the_log_of_a_served_one() -> None:
     logs = []
-    for kind in (Stage, Near):
+    for kind in (Stage, NearStage):
         with set_up(SESSIONS, kind=kind) as stage:
-            logs.append(day(stage, capsys))
+            logs.append(day(stage))
     assert logs[0] == logs[1]
     assert {"request", "order_accepted", "fill", "fault_fired"} <= {event["event"] for event in logs[0]}

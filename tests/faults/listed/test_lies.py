@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import Lies, Trader
+from tests.faults.listed.ground import Lies
 from tests.kit.adapters.alpaca import order_row
+from tests.kit.bot.trader import Trader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason

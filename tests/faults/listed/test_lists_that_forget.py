@@ -7,9 +7,9 @@ import pytest
 
 from commands import adopt
 from commands.reconcile import verb as reconcile
-from tests.faults.listed.ground import Said, Trader
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
 from tests.faults.listed.test_lying_reads import closed, leave
+from tests.kit.bot.trader import Said, Trader
 from tradebot.app.wiring import App
 
 NEAR = True

@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from tests.faults import verdicts
-from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
 from tests.kit.bot.stage import CONFIGURATION, Stage
+from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs
 from tradebot.adapters.ledger.ledger import SqliteLedger

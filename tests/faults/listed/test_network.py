@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.ground import alpaca_of
-from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
+from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import DATA_URL, PAPER_URL, AlpacaVenue

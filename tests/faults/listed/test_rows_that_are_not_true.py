@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
+from tests.faults.listed.ground import Lies
 from tests.faults.listed.test_books_of_an_earlier_day import kinds, opened
 from tests.faults.listed.test_lists_that_forget import planned
 from tests.faults.listed.test_lying_reads import closed, fills_again, is_lawful, leave, moves, position, rests
+from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tradebot.adapters.time.clock import LockStepClock
 
 NEAR = True

@@ -12,8 +12,9 @@ import pytest
 from commands import unhalt
 from commands.recover import verb as recover
 from tests.faults.kills import entries, exits, reconciled
-from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
+from tests.faults.listed.ground import AtAPoint, as_another_user
 from tests.kit.bot.stage import Stage, StageBot, run
+from tests.kit.bot.trader import Said, Trader, in_a_session
 from tests.kit.judge.account import accounts
 from tests.kit.ledgers import edit, opened
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -53,7 +54,7 @@ def keeper(stage: Stage, holder: StageBot, tmp_path: Path, capsys: pytest.Captur
     """Return that bot with a copy of its folder, to do damage to."""
     in_a_session(stage)
     shutil.copytree(holder.folder, tmp_path / "state")
-    return Trader(stage, replace(holder, folder=tmp_path / "state"), capsys)
+    return Trader(stage, replace(holder, folder=tmp_path / "state"))
 
 
 def before(keeper: Trader, name: str) -> Path:
@@ -269,7 +270,7 @@ def test_fault_132_two_sets_of_books_for_one_account(
     trader: Trader, at_a_point: AtAPoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If both decide on an order it is one order by its id; an order that only the other promised halts this one."""
-    other = Trader(trader.stage, trader.stage.twin(trader.bot), capsys)
+    other = Trader(trader.stage, trader.stage.twin(trader.bot))
     assert other.reconciles().code == 0
     met = list[Said]()
     at_a_point("alpaca.send.before", lambda: met.append(other.buys("AAPL")))

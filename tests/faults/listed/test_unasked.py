@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.faults import verdicts
-from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
+from tests.faults.listed.ground import Lies
+from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.judge import pairs
 from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from tests.kit.bot import forked
-from tests.kit.bot.accepting import configure
+from tests.kit.bot.state import configure
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.private_files import TOKEN_FILE
@@ -91,6 +91,24 @@ class Bot:
         return [] if "--state-dir" in arguments else ["--state-dir", str(self.folder)]
 
 
+class InterpreterBot:
+    """Types command lines in new interpreters, for what a copy of this process would share with it: a connection."""
+
+    def __init__(self, folder: Path, **environ: str) -> None:
+        self.folder, self._environ = folder, os.environ | environ
+
+    def process(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command line."""
+        return start([str(PROGRAM), *arguments, "--state-dir", str(self.folder)], environ=self._environ)
+
+    def type(self, words: str, ends: Sequence[int] = (0,)) -> str:
+        """Run a command line to its end, which has to be one of these, and return what it prints."""
+        with self.process(*words.split()) as program:
+            out, err = program.communicate(timeout=120)
+        assert program.returncode in ends, f"{words}: {program.returncode}\n{out}{err}"
+        return out
+
+
 def passes_in(folder: Path) -> list[str]:
     """Return the ids of the passes that are kept in a bot's folder, oldest first."""
     with closing(sqlite3.connect(folder / "passes.db")) as database:
@@ -117,9 +135,11 @@ def blank(text: str, folder: Path) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def start(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def start(
+    command: Sequence[str], stdin: int = subprocess.DEVNULL, environ: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Start a program with its output in pipes."""
-    pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environ}
     return subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
 
 

@@ -6,38 +6,28 @@ connection ends there, and nothing of it has an effect any more.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
-from tests.kit.bot.accepting import accept
+from tests.kit.bot.near import Hook, NearDay, Verb, compares, entries, exits, now_of, tick, write_candidates
+from tests.kit.bot.state import load_state, make_state, open_app
 from tests.kit.exchange.cable import PORT, Cable
-from tests.kit.values import Killed
+from tests.kit.exchange.wire import URL
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.app.keys import Secrets
-from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import shipped
 from tradebot.app.wiring import App
-from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import TICK
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faults.room import PATH as FAULTS
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.exchange.opening import open_market
@@ -57,14 +47,12 @@ limits: {{cooldown_s: 1, max_order_notional_usd: 1000000, max_order_fraction: 2,
 exits: {{time_exit_s: {held_s}, profit_target_fraction: {far}, stop_loss_fraction: {stop},
         trailing_arm_fraction: {arm}, trailing_stop_fraction: 0.03}}
 """
-KILLED, ERRED = -9, 70
 FINDINGS = (0, 10)
 """How a comparison ends that has let the bot go on."""
 SEED = 5
 """With it, prices stay within stops until contracts are left."""
 QUICK = RetryPolicy(attempts=2, sleep=lambda seconds: None)
 SHORT = Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Floor(NamedTuple):
@@ -124,8 +112,6 @@ INDEXES = Floor(
     datetime(2026, 12, 8, 19, 1, tzinfo=UTC),
 )
 LEFT, INTO = INDEXES.left, INDEXES.into
-Verb = Callable[[App], int]
-Hook = Callable[[str], None]
 
 
 class Pit:
@@ -186,7 +172,7 @@ class Pit:
         """Let a close rest until it needs another price."""
         day.arm([{"name": "halted", "what": "halt_symbol"}])
         assert day.run(exits) == 0
-        day.arm([], clears=True)
+        day.calm()
         day.arm([{"name": "halted", "what": {"halt_symbol": "5m"}}])
         day.tick(seconds=240)
         self._keep(day, "leaving")
@@ -199,14 +185,9 @@ class Pit:
         shutil.copy(day.exchange.log.path, self.root / f"{name}.jsonl")
 
     def _prepare(self, folder: Path, now: datetime) -> None:
-        state = state_folder.create(folder, "sandbox", self.number, "user", now, IBKR.name)
-        (folder / "tradebot.yaml").write_text(self.floor.configuration)
-        ledger = SqliteLedger.create(folder, self.number, now)
-        ledger.open_books(Decimal(100_000), now, IBKR.settlement)
-        ledger.close()
-        switch.arm(folder, "campaign", now)
-        accept(folder, now)
-        self.loaded = load_for(state, Options(str(folder)), {})
+        configuration = self.floor.configuration
+        make_state(folder, self.number, now, configuration, venue=IBKR.name, settlement=IBKR.settlement)
+        self.loaded = load_state(folder)
 
     def day(self, begins: str) -> "FuturesDay":
         """Return bot and exchange as they were kept under a name; those of the day before are gone."""
@@ -218,37 +199,15 @@ class Pit:
         return FuturesDay(self, Exchange(self.root / "exchange", self.stored, self.market), self.root / "bot")
 
 
-class FuturesDay:
+class FuturesDay(NearDay):
     """One bot and one exchange."""
 
     def __init__(self, pit: Pit, exchange: Exchange, folder: Path) -> None:
-        self._pit, self.exchange, self.folder = pit, exchange, folder
-        self.problems: list[str] = []
+        super().__init__(exchange, folder, pit.begun)
+        self._pit = pit
         self.port, self.policy, self.patience = PORT, QUICK, SHORT
         pit.cable.connect(exchange, lambda fields: None)
-        self.arm([], clears=True)
-
-    @property
-    def now(self) -> datetime:
-        """Return the exchange's time."""
-        return now_of(self.exchange)
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return what the exchange has noted since the day began."""
-        self.exchange.record()
-        return [json.loads(line) for line in self.exchange.log.lines(self._pit.begun)]
-
-    def tick(self, **step: object) -> None:
-        """Let time pass."""
-        tick(self.exchange, step)
-        self.exchange.record()
-
-    def arm(self, rules: Sequence[object], *, clears: bool = False) -> None:
-        """Arm rules of faults at the exchange, or take all away first."""
-        if clears:
-            told(self.exchange, Command("DELETE", FAULTS))
-        if rules:
-            told(self.exchange, Command("POST", FAULTS, body=json.dumps(rules)))
+        self.calm()
 
     def passes(self, *verbs: Verb) -> list[int]:
         """Run verbs, each followed by a minute."""
@@ -263,27 +222,14 @@ class FuturesDay:
         link = Link("127.0.0.1", self.port, TRADING_ID, self.policy, self.patience)
         failpoint.hook = hook
         try:
-            with closing(self._opened(link)) as app:
-                return verb(app)
-        except Killed:
-            return KILLED
-        except TradebotError as error:
-            return int(error.code)
-        except OSError:
-            return int(ExitCode.ERROR)
-        except Exception as error:  # noqa: BLE001 -- whatever a verb raises beyond these is what is looked for
-            self.problems.append(f"a verb raised {error!r}")
-            return ERRED
+            return self.end_of(verb, closing(self._opened(link)))
         finally:
             failpoint.hook = None
             link.close()
 
     def _opened(self, link: Link) -> App:
-        app = App(state_folder.open_state(self.folder, {}), self._pit.loaded, {})
-        app.__dict__["secrets"] = Secrets("sandbox", {})
-        app.__dict__["exchange_url"] = "http://127.0.0.1:9"
+        app = open_app(self.folder, self._pit.loaded, URL)
         app.__dict__["connection"] = IbkrVenue(Mode.SANDBOX, link, app.turns.give_way)
-        app.__dict__["engine"] = SimpleNamespace(now_or_none=lambda: self.now)
         return app
 
     def ledger(self) -> SqliteLedger:
@@ -293,33 +239,4 @@ class FuturesDay:
 
 def wants(folder: Path, wanted: Mapping[str, str]) -> Verb:
     """Return a pass of entries whose candidates want a side of each symbol."""
-    scores, path = {"buy": 0.9, "sell": -0.9}, folder / "candidates.jsonl"
-    lines = [{"symbol": symbol, "side": side, "score": scores[side]} for symbol, side in wanted.items()]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return lambda app: int(trade_once.run(app, by="campaign", candidates=str(path)).exit_code)
-
-
-def exits(app: App) -> int:
-    """Run a pass of exits."""
-    return int(evaluate_exits.run(app, by="campaign").exit_code)
-
-
-def compares(app: App) -> int:
-    """Compare the books with the venue."""
-    return int(reconcile.run(app, by="campaign").exit_code)
-
-
-def tick(exchange: Exchange, step: Mapping[str, Any]) -> None:
-    """Let an exchange's time pass."""
-    told(exchange, Command("POST", TICK, body=json.dumps(step)))
-
-
-def told(exchange: Exchange, command: Command) -> None:
-    """Let an exchange carry out a command of its own control."""
-    status, body = exchange.run(command)
-    assert status == 200, body
-
-
-def now_of(exchange: Exchange) -> datetime:
-    """Return an exchange's time."""
-    return EPOCH + timedelta(microseconds=exchange.engine.now_us)
+    return entries(write_candidates(folder / "candidates.jsonl", wanted))

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import pytest
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
-from tests.kit.bot.accepting import accept
 from tests.kit.bot.folder import EASY
+from tests.kit.bot.state import make_state
 from tests.kit.fakes.mounts import table
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options, load_for
 from tradebot.app.promoting import digest_of
@@ -85,14 +85,9 @@ def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
     """Make the state of a bot of real money, or of paper, whose account is the one of a sandbox."""
     with opened(Options(str(sandbox)), {}) as app:
         clock, account = app.reader.clock(), app.reader.account()
-    state_folder.prepare(folder)
-    ledger = SqliteLedger.create(folder, account.number, clock.now)
-    ledger.open_books(account.cash, clock.now)
-    ledger.close()
-    switch.arm(folder, "test", clock.now)
-    (folder / "tradebot.yaml").write_text(SETTINGS.replace("mode: live", f"mode: {mode}"))
-    state_folder.create(folder, mode, account.number, "user", clock.now)
-    accept(folder)
+    make_state(
+        folder, account.number, clock.now, SETTINGS.replace("mode: live", f"mode: {mode}"), mode=mode, cash=account.cash
+    )
     if mode == "live":
         # The strategy, and the candidates that a test submits.
         promote(folder)

@@ -15,32 +15,33 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import date
-from decimal import Decimal
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import requests
 from msgspec import Struct
 
-from tests.faults.controls import CONTROLS
-from tests.kit.bot.accepting import accept
+from tests.kit.bot.near import Verb, write_candidates
+from tests.kit.bot.state import CASH, load_state, make_state, open_app
 from tests.kit.bot.together import ERRED, Child, Turn, together
+from tests.kit.exchange.wire import URL, Wire, lead
 from tests.kit.venues import ALPACA, AT
 from tests.suite.calendars import KEPT
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.calendar import AHEAD, BEHIND
-from tradebot.app.keys import Secrets
-from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.faces.control import ControlFace
+from tradebot.exchange.faults.face import FaultFace
 from tradebot.exchange.market.hours import LAST_DAY
 from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.model.bar import Session
@@ -90,7 +91,6 @@ def _in_a_child(step: Callable[[], None]) -> None:
     assert status == 0, "a step in a child failed"
 
 
-CASH = 100_000
 START = date(2026, 11, 16)
 LEFT_OUT = 1
 """So few of the newest fills does a checkpoint leave out."""
@@ -99,8 +99,8 @@ CONFIGURATION = f"""
 limits: {{cooldown_s: 1, max_order_notional_usd: 1000}}
 """
 
-Verb = Callable[[App], int]
-"""Runs on a bot and returns an exit code of the command line."""
+CONTROLS: dict[str, Callable[[], None]] = {}
+"""What can be broken in a bot on purpose, by its name; campaigns put it here."""
 
 
 class StageBot(Struct):
@@ -120,20 +120,11 @@ class StageBot(Struct):
 
     def app(self, look: FolderLook = state_folder.open_state) -> App:
         """Return the bot opened again, as each process does; only its configuration, which never changes, is kept."""
-        app = App(look(self.folder, {}), self.loaded, {})
-        app.__dict__["secrets"] = Secrets("sandbox", AT.keys(self.key))
-        app.__dict__["exchange_url"] = self.url
-        return app
+        return open_app(self.folder, self.loaded, self.url, AT.keys(self.key), look)
 
     def candidates(self, wanted: dict[str, str]) -> str:
         """Return a file that proposes a side for each symbol."""
-        lines = [
-            json.dumps({"symbol": symbol, "side": side, "score": 0.9 if side == "buy" else -0.9})
-            for symbol, side in wanted.items()
-        ]
-        path = self.folder.with_name(f"{self.name}.candidates.jsonl")
-        path.write_text("\n".join(lines) + "\n")
-        return str(path)
+        return write_candidates(self.folder.with_name(f"{self.name}.candidates.jsonl"), wanted)
 
 
 class Fatal(NamedTuple):
@@ -289,7 +280,7 @@ class Stage:
 
     def bot(self, name: str, configuration: str = CONFIGURATION) -> StageBot:
         """Open an account, and make a bot for it."""
-        account = self.control("accounts", name=name, cash=CASH)
+        account = self.control("accounts", name=name, cash=int(CASH))
         return self._made(name, name, account["account_number"], configuration)
 
     def twin(self, bot: StageBot) -> StageBot:
@@ -299,14 +290,8 @@ class Stage:
     def _made(self, name: str, key: str, number: str, configuration: str = CONFIGURATION) -> StageBot:
         """Make what `init` makes: marker, books, configuration, arming."""
         folder, now = self.folder / name, LockStepClock(self.url).now()
-        state = state_folder.create(folder, "sandbox", number, "user", now, AT.name)
-        (folder / "tradebot.yaml").write_text(configuration)
-        ledger = SqliteLedger.create(folder, number, now)
-        ledger.open_books(Decimal(CASH), now, AT.settlement)
-        ledger.close()
-        switch.arm(folder, "campaign", now)
-        accept(folder, now)
-        bot = StageBot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
+        make_state(folder, number, now, configuration, venue=AT.name, settlement=AT.settlement)
+        bot = StageBot(name, key, folder, number, self.url, load_state(folder))
         if now.date() not in self._sessions:
             if AT is ALPACA:
                 self._warm_calendar(key)
@@ -338,6 +323,34 @@ def _market(sessions: int, start: date, seed: int) -> dict[str, bytes]:
     """Return the files of a new exchange with this many sessions; every stage starts from the same ones."""
     # Without a bound to the volume, bots do not take each other's fills.
     return files_of(AT.market(start, AT.symbols, sessions, seed, NEXT_BAR._replace(volume_share=None)))
+
+
+class NearStage(Stage):
+    """A stage whose exchange is in this process: requests to it are carried by a wire instead of sockets.
+
+    It says what a served one says (`tests/faults/listed/test_ground.py` compares them); a wait that a fault causes is
+    over at once.
+    """
+
+    def serve(self) -> str:
+        """Open the exchange, and lead every request to its address there."""
+        self._open = open_exchange(self.exchange)
+        self._wire = wire = Wire()
+        own = [*ControlFace(self._open, "near", lambda: None).routes(), *FaultFace(self._open).routes()]
+        wire.connect(self._open, lambda method, path, body: None, own=own)
+        self._patch = pytest.MonkeyPatch()
+        lead(self._patch, wire.send)
+        return URL
+
+    def close(self) -> None:
+        """Lead requests to where they say again."""
+        self._patch.undo()
+        self._wire.close()
+
+    def log(self, naming: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the events of the log up to now."""
+        self._open.record()
+        return super().log(naming)
 
 
 @contextmanager
