@@ -16,7 +16,7 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo demo-learning test campaigns cluster mutants check bench browser clients lock clean
+.PHONY: help demo demo-learning test test-exchange campaigns cluster mutants check bench browser clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 test: $(VENV)/.dev  ## run the fast tests and a sample of most campaigns (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-exchange: $(VENV)/.dev  ## run the tests of the exchange alone, which need nothing else of ours (ARGS="-k margin")
+	$(COMPILED) tradebot/exchange $(TESTS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/exchange $(ARGS)
 
 campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
 	$(COMPILED) $(CODE) benchmarks $(TESTS)

@@ -4,12 +4,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SPEC, open_world
 from tests.kit.exchange.random_commands import Commands
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER, FillSpec
 from tradebot.exchange.process import create
-from tradebot.model.values import replace
 
 READ = (
     *("/v2/account", "/v2/positions", "/v2/orders?status=all&limit=500&nested=true", "/v2/account/activities"),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SYMBOLS, World, folders_of, open_world
 from tradebot.exchange.market.spec import MarketSpec, default_symbols
 from tradebot.exchange.process import create
-from tradebot.model.values import replace
 
 THREE_DAYS = MarketSpec(symbols=SYMBOLS, sessions=3, start=date(2025, 3, 3))
 EX_DATE = "2025-03-04"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SHARED, SPEC, open_world
 from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of, read_rates
@@ -26,7 +27,6 @@ from tradebot.exchange.market.spec import (
 )
 from tradebot.exchange.process import create
 from tradebot.exchange.state import read_market
-from tradebot.model.values import replace
 
 PARTS = st.decimals(0, 1, places=6)
 RATE = PARTS | st.just(FUNDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import KEYS, World, folders_of, open_world
 from tests.kit.exchange.ring import D, instrument
@@ -21,7 +22,6 @@ from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.market.venue import Rules, Venue
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.state import write_snapshot
-from tradebot.model.values import replace
 
 OWN = """from tests.exchange.lean_face import FACE as LEAN
 

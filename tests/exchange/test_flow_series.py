@@ -2,30 +2,23 @@
 
 import json
 import re
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 
 from tests.exchange.flow_shapes import fields_of, path_of
 from tests.kit.exchange.app import SHARED, World, open_world
-from tradebot.exchange.faces.web import MADE_AT
 from tradebot.exchange.flow.series import ENDPOINTS, Endpoint
 from tradebot.exchange.market.profiles import SECTORS
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
-from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.kind import AnyKind, Scope
-from tradebot.signals.kinds import kind_names, kind_of
-from tradebot.signals.normalize import normalize
 
 EXAMPLES, LIVE = SHARED / "uw" / "examples", SHARED / "uw" / "live"
 SYMBOLS = ("AAPL", "SPY", "UNH", "XOM", "ZAAC")
 SESSION, NEXT = "2025-03-04", "2025-03-05"
-UNUSABLE = {"dark_pool": {"settlement is not regular", "canceled"}}
-"""The reasons for which a kind leaves out rows that the real service shows too."""
 DECIMAL = re.compile(r"-?\d+(\.\d+)?")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -108,35 +101,6 @@ def test_envelopes_and_rows_are_those_captured(traded: World, name: str) -> None
     for row in capture["response"]["data"]:
         assert {field: type(value) for field, value in row.items()} == {"ticker": str, "net_premium": float}
     assert name != "etf_flow" or answer == capture["response"]
-
-
-def requests_of(kind: AnyKind) -> list[tuple[str, str | None]]:
-    """Return the paths that a kind asks with their queries, each with its symbol if it is about one."""
-    about: dict[Scope, tuple[str, ...]] = {
-        Scope.SYMBOL: SYMBOLS,
-        Scope.FUND: ("SPY",),
-        Scope.SECTOR: tuple(quote(sector) for sector in SECTORS),
-        Scope.MARKET: ("",),
-    }
-    made = [(name, kind.request(name, date.fromisoformat(SESSION))) for name in about[kind.scope]]
-    own = kind.scope in (Scope.SYMBOL, Scope.FUND)
-    return [(f"{one.path}?{urlencode(one.params)}", name if own else None) for name, one in made]
-
-
-@pytest.mark.parametrize("name", kind_names())
-def test_bot_s_kinds_of_facts_accept_every_row_served(traded: World, name: str) -> None:
-    kind, facts = kind_of(name), 0
-    for target, symbol in requests_of(kind):
-        answer = traded.ask("GET", target)
-        assert answer.status == 200, (target, answer)
-        at = datetime.fromisoformat(answer.headers[MADE_AT]).astimezone(UTC)
-        page = FlowPage(target, symbol, tuple(rows_of(answer.json)), Quota(None, None, None))
-        intake = normalize(kind, page, at)
-        rejected = {row.reason for row in intake.rejected}
-        assert rejected <= UNUSABLE.get(name, set()), target
-        assert (intake.foreign, tuple(intake.findings)) == (0, ()), target
-        facts += len(intake.facts)
-    assert facts
 
 
 def test_ticks_add_up_to_the_days_volume_and_hold_its_alerts(traded: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.ring import D, instrument
 from tradebot.exchange.market import bars
@@ -15,7 +16,6 @@ from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.instruments import SHARE, Grid, Instrument, MarginLevel, TickStep
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.market.venue import Rules, Venue
-from tradebot.model.values import replace
 
 PERPETUAL = instrument("PF_XBTUSD", "0.5", lot=D("0.0001"), minimum=D("0.0002"), funding=D("0.9"))
 FUTURE = instrument(

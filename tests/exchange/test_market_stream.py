@@ -6,12 +6,12 @@ from typing import Any
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SPEC
 from tests.kit.exchange.served import Client, Served, served
 from tradebot.exchange.process import create
 from tradebot.exchange.streams import market_data
-from tradebot.model.values import replace
 
 CONNECTED = [{"T": "success", "msg": "connected"}]
 AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SYMBOLS
 from tests.kit.exchange.kraken import XBT, spec
@@ -15,7 +16,6 @@ from tradebot.exchange.market.other_future import Dearer, OtherFuture, OtherPric
 from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.times import DAY, MINUTE
-from tradebot.model.values import replace
 
 AROUND = build_calendar(date(2026, 11, 24), 3, "24/7")
 GRIDS = [Grid(one) for one in kraken_venue(5, (XBT,)).instruments]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SPEC, open_world
 from tests.kit.exchange.random_commands import Commands
@@ -15,7 +16,6 @@ from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.state import Snapshot, write_snapshot
-from tradebot.model.values import replace
 
 FILLS = {"next-bar": NEXT_BAR, "paper": PAPER, "slow": NEXT_BAR._replace(latency_s=40)}
 

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import SPEC, World, folders_of, open_world
-from tradebot.adapters.wire.rows import utc
 from tradebot.exchange.clock import LATENCIES, Clock, latency_name, read_latency, read_pace
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.market.spec import PAPER
 from tradebot.exchange.times import DAY, MINUTE, SECOND, nanoseconds, parse_time, stamp
-from tradebot.model.values import replace
 
 LATENCY = "/exchange/v1/latency"
 
@@ -79,7 +78,7 @@ def test_every_moment_of_an_order_has_nine_digits_of_a_second(world: World) -> N
     assert len(moments) >= 10
     assert all(NANOSECONDS.fullmatch(moment) for moment in moments)
     # The bot's own adapter reads them to the microsecond.
-    assert utc("filled_at", orders[-1]["filled_at"]) == datetime(2025, 3, 3, 14, 31, tzinfo=UTC)
+    assert datetime.fromisoformat(orders[-1]["filled_at"]) == datetime(2025, 3, 3, 14, 31, tzinfo=UTC)
 
 
 def test_the_clock_shows_its_moment_to_the_nanosecond_and_its_sessions_to_the_second(world: World) -> None:

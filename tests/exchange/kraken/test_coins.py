@@ -7,6 +7,7 @@ from itertools import pairwise
 from statistics import mean
 
 import pytest
+from msgspec.structs import replace
 
 from tests.kit.exchange.kraken import START
 from tradebot.exchange.chance import bell, stream
@@ -17,7 +18,6 @@ from tradebot.exchange.market.makers import Maker
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.times import MINUTE
-from tradebot.model.values import replace
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_market_without_trends_has_no_shocks_and_no_move_that_says_where_its_day
 def test_character_that_cannot_be_is_a_problem() -> None:
     xbt = coins(5)[0]
     for wrong in ({"volatility": Decimal(1)}, {"volume": Decimal(-1)}, {"beta": Decimal("NaN")}):
-        assert len(list(replace(xbt, **wrong).problems())) == 1  # type: ignore[arg-type]
+        assert len(list(replace(xbt, **wrong).problems())) == 1
 
 
 def test_other_seed_has_another_market(calendar: Calendar) -> None:

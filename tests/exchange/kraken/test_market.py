@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import folders_of
 from tests.kit.exchange.kraken import PEPE, START, V3, XBT, KrakenExchange, spec
 from tradebot.exchange.times import DAY, MINUTE, SECOND
-from tradebot.model.values import replace
 
 CHARTS = "/api/charts/v1"
 BEGAN = int(datetime(START.year, START.month, START.day, tzinfo=UTC).timestamp())

@@ -6,11 +6,11 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.kit.exchange.app import folders_of
 from tests.kit.exchange.tws import Client, TwsExchange, order, spec
 from tradebot.exchange.market.spec import NEXT_BAR
-from tradebot.model.values import replace
 
 
 def working(desk: TwsExchange) -> dict[str, str]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec.structs import replace
+
 from tests.kit.exchange.app import Answer, World, open_world
 from tradebot.exchange.market.coins import kraken_venue
 from tradebot.exchange.market.instruments import Instrument
 from tradebot.exchange.market.spec import CLOSE, FillSpec, MarketSpec
-from tradebot.model.values import replace
 
 KEY, SECRET = "sandbox", base64.b64encode(b"sandbox").decode()
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from tradebot.exchange import server
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange, tick_to
@@ -14,7 +16,6 @@ from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.futures import futures_venue
 from tradebot.exchange.market.spec import CLOSE, FillSpec, MarketSpec
 from tradebot.exchange.times import SECOND
-from tradebot.model.values import replace
 
 ES, NEXT, GC = "ESZ6", "ESH7", "GCZ6"
 START = date(2026, 11, 23)
