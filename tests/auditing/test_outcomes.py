@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.made_trades import Told, judged, panel, panel_days, panel_outcomes, panel_returns
+from tests.kit.trades import Told, judged, panel, panel_days, panel_outcomes, panel_returns
 from tests.suite.tiers import sized
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import (

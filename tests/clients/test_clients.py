@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kit.exchange.kraken import KEY, SECRET, XBT, spec
-from tests.kit.exchange.lab import Lab, needed, served
-from tests.kit.exchange.served import Served
-from tests.kit.exchange.served import served as served_here
+from tests.kit.exchange.served import Lab, Served, needed, served, served_to_others
 from tests.kit.exchange.tws import spec as futures_spec
 from tradebot.exchange.market.hours import HOURS
 from tradebot.exchange.process import create
@@ -54,7 +52,7 @@ def interpreter() -> str:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    with served(tmp_path, "--symbols", "AAPL,MSFT,SPY", "--start", "2025-03-03") as lab:
+    with served_to_others(tmp_path, "--symbols", "AAPL,MSFT,SPY", "--start", "2025-03-03") as lab:
         yield lab
 
 
@@ -64,18 +62,18 @@ def kraken(tmp_path: Path) -> Iterator[Served]:
     if not PACKAGES["kraken"].exists():
         pytest.skip(ABSENT)
     create(tmp_path, spec((XBT, "PF_ETHUSD", "PF_PEPEUSD")))
-    with served_here(tmp_path) as served:
-        served.tick(seconds=3600)
-        yield served
+    with served(tmp_path) as place:
+        place.tick(seconds=3600)
+        yield place
 
 
 @pytest.fixture
 def futures(tmp_path: Path) -> Iterator[Served]:
     """Yield an exchange of futures that speaks TWS, three hours into its first day."""
     create(tmp_path, futures_spec())
-    with served_here(tmp_path) as served:
-        served.tick(seconds=3 * 3600)
-        yield served
+    with served(tmp_path) as place:
+        place.tick(seconds=3 * 3600)
+        yield place
 
 
 def at_tws(futures: Served, *command: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
 from tradebot.__main__ import main
 from tradebot.adapters.state import lock
 from tradebot.exchange import process

@@ -17,7 +17,7 @@ from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import Report
 from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, made
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
 from tests.kit.values import SHIPPED
 from tradebot.adapters.state import lock
 from tradebot.app.loading import Options

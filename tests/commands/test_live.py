@@ -24,7 +24,7 @@ from tests.kit.bot.real_money import (
     spoken,
     writes,
 )
-from tests.kit.fakes.mounts import mounted
+from tests.kit.fakes.machine import mounted
 from tests.kit.values import us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch

@@ -12,7 +12,7 @@ import pytest
 
 from commands import upgrade
 from tests.kit.bot.folder import Bot, made, second_session
-from tests.kit.fakes.holding import another_process
+from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.migration import Form

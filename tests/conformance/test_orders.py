@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, VenueAccount, made
-from tests.conformance.roads import truth
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, VenueAccount, made, truth
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply

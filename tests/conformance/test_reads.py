@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount
-from tests.conformance.roads import truth
+from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount, truth
 from tradebot.adapters.bars.making import merged
 from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.wire.rows import DriftTally

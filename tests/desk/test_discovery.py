@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from tests.desk.test_registry import Coins
-from tests.kit.core.registry import rules
+from tests.kit.core.position import rules
 from tests.kit.core.scene import NAMES
 from tests.kit.values import fill, quote
 from tradebot.desk.discovery import GOES, STAYS, look_for_coins

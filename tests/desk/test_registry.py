@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.kit.core.registry import candles, coin, rules
+from tests.kit.core.position import candles, coin, rules
 from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
 from tests.kit.values import NOW, quote
 from tradebot.desk.proposals import propose

@@ -11,12 +11,197 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.docs.conformance_rows import CHECKS, DATA, GAPS, STREAMS, TRADING, Behaves
-from tests.kit.exchange.openapi import Api, Operation, data_api, trading_api
-from tests.kit.exchange.openapi_differences import BEHAVIOURS, DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
+from tests.kit.exchange.openapi import (
+    BEHAVIOURS,
+    DATA_DIFFERENCES,
+    TRADING_DIFFERENCES,
+    Api,
+    Difference,
+    Operation,
+    data_api,
+    trading_api,
+)
 from tradebot.exchange.faces.data import left_out as data_left_out
 from tradebot.exchange.faces.trading import left_out as trading_left_out
 from tradebot.exchange.faces.trading.left_out import LeftOut
+
+# Describe each request and stream for docs/internals/CONFORMANCE.md: its behavior and the checks that cover it.
+
+
+class Behaves(NamedTuple):
+    """A phrase about what a request or stream does, and the names of the checks that cover it."""
+
+    what: str
+    checks: tuple[str, ...]
+
+
+CHECKS = {
+    "session": ("tests/exchange/test_trading_openapi.py", "a long random session; every answer validated"),
+    "data session": ("tests/exchange/test_data_openapi.py", "the same for market data"),
+    "schemathesis": (
+        "tests/exchange/test_schemathesis.py",
+        "requests generated from the file, valid and invalid; every answer validated",
+    ),
+    "SDK": (
+        "tests/exchange/test_trading_sdk.py",
+        "every method of alpaca-py's trading client, with answers parsed by its models",
+    ),
+    "data SDK": ("tests/exchange/test_data_sdk.py", "every request of alpaca-py's data clients"),
+    "stream SDK": ("tests/exchange/test_streams_sdk.py", "alpaca-py's two streams"),
+    "clients": ("tests/clients/test_clients.py", "clients that share no code with alpaca-py, if they are installed"),
+    "orders": ("tests/exchange/test_trading_orders.py", "filters, bounds and nesting of orders"),
+    "reading": ("tests/exchange/test_reading.py", "the fields of an order, and each refusal"),
+    "life": ("tests/exchange/test_life.py", "an order from acceptance to end, status by status"),
+    "in flight": ("tests/exchange/test_orders_in_flight.py", "cancels and replacements in transit"),
+    "order states": ("tests/exchange/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
+    "groups": ("tests/exchange/test_groups.py", "bracket, oco and oto orders"),
+    "pairs": ("tests/exchange/test_groups.py", "oco orders that rest over a position"),
+    "policy": ("tests/exchange/test_policy.py", "what Alpaca's documents leave open, each way"),
+    "model": (
+        "tests/exchange/test_against_the_obvious_model.py",
+        "random commands, compared with a slow and simple exchange",
+    ),
+    "account": ("tests/exchange/test_trading_account.py", "settings, activities, positions"),
+    "actions": ("tests/exchange/test_corporate_actions.py", "dividends, splits, name changes, options, journals"),
+    "history": ("tests/exchange/test_trading_history.py", "values, compared with what the account showed at the time"),
+    "calendar": ("tests/exchange/test_calendar.py", "every session from 1970 to 2029, compared with another source"),
+    "watchlists": ("tests/exchange/test_trading_watchlists.py", "every change, and each refusal"),
+    "HTTP": ("tests/exchange/test_trading_http.py", "headers, methods, odd paths, filters, phases of the day"),
+    "bars": ("tests/exchange/test_data_bars.py", "pages, timeframes, adjustments, feeds"),
+    "plan": ("tests/exchange/test_data_plan.py", "the free plan's delay of 15 minutes"),
+    "data actions": ("tests/exchange/test_data_actions.py", "adjusted and raw prices around actions"),
+    "updates": ("tests/exchange/test_trade_updates.py", "trade_updates through real sockets"),
+    "events": ("tests/exchange/test_server_sent.py", "event streams through real sockets, and across a restart"),
+    "Go": ("tests/exchange/test_go_sdk.py", "the bytes that the official Go SDK sends, and how it parses answers"),
+    "market stream": ("tests/exchange/test_market_stream.py", "the data streams through real sockets"),
+    "keys": ("tests/exchange/test_accounts.py", "keys, several accounts, resets"),
+    "rate": ("tests/exchange/test_rate_limit.py", "requests per minute, and their headers"),
+    "bad input": ("tests/exchange/test_bad_input.py", "any JSON in any field, half-open connections, many clients"),
+}
+
+_READ = ("session", "schemathesis", "SDK")
+_ORDER = (*_READ, "reading", "life", "model", "clients", "bad input")
+
+TRADING: dict[str, Behaves] = {
+    "GET /v2/account": Behaves("balances at the market's prices; no day-trading fields", (*_READ, "account", "model")),
+    "GET /v2/account/activities": Behaves(
+        "fills and everything else that happened; by kind, category and time, in pages", (*_READ, "account", "actions")
+    ),
+    "GET /v2/account/activities/{}": Behaves("the same for one kind or group", ("session", "schemathesis", "account")),
+    "GET /v2/account/configurations": Behaves("the owner's settings", (*_READ, "account")),
+    "PATCH /v2/account/configurations": Behaves(
+        "sets the given fields, all or nothing; applies from the next order on", (*_READ, "account")
+    ),
+    "GET /v2/account/portfolio/history": Behaves(
+        "equity per interval, computed from activities and prices", (*_READ, "history")
+    ),
+    "GET /v2/assets": Behaves("the market's symbols, by exchange and symbol", (*_READ, "HTTP")),
+    "GET /v2/assets/{}": Behaves("by symbol or asset id", (*_READ, "HTTP")),
+    "GET /v2/calendar": Behaves(
+        "sessions from 1970 to 2029, by trading or settlement date", (*_READ, "HTTP", "calendar")
+    ),
+    "GET /v2/clock": Behaves("engine time", _READ),
+    "GET /v2/corporate_actions/announcements": Behaves("dividends, splits and mergers known so far", _READ),
+    "GET /v2/corporate_actions/announcements/{}": Behaves("a single announcement", _READ),
+    "GET /v2/orders": Behaves("all filters; legs nested or flat", (*_READ, "orders", "clients")),
+    "POST /v2/orders": Behaves(
+        "every type, time in force and class; replies before anything happens to the order",
+        (*_ORDER, "pairs", "policy"),
+    ),
+    "DELETE /v2/orders": Behaves("returns a row for each open order", (*_READ, "orders")),
+    "GET /v2/orders/{}": Behaves("legs with `nested=true`", (*_READ, "orders", "clients")),
+    "PATCH /v2/orders/{}": Behaves(
+        "creates an order that replaces the old one and takes over its fills when it arrives",
+        (*_READ, "orders", "in flight", "order states", "pairs", "policy"),
+    ),
+    "DELETE /v2/orders/{}": Behaves(
+        "cancels at once, or later if the fill model has latency; 422 once the order has ended, and while it is being "
+        "canceled or replaced",
+        (*_READ, "in flight", "groups", "order states", "policy"),
+    ),
+    "GET /v2/orders:by_client_order_id": Behaves("ids are unique forever", (*_READ, "orders")),
+    "GET /v2/positions": Behaves(
+        "valued at the last price; short positions are negative", (*_READ, "account", "model")
+    ),
+    "DELETE /v2/positions": Behaves("places a market order for each; on request, cancels all orders first", _READ),
+    "GET /v2/positions/{}": Behaves("by symbol or asset id", (*_READ, "account")),
+    "DELETE /v2/positions/{}": Behaves("closes all of it, a quantity or a percentage", (*_READ, "clients")),
+    "GET /v2/watchlists": Behaves("without their assets", (*_READ, "watchlists")),
+    "POST /v2/watchlists": Behaves("names are unique and have at most 64 characters", (*_READ, "watchlists")),
+    "GET /v2/watchlists/{}": Behaves("with its assets", (*_READ, "watchlists")),
+    "PUT /v2/watchlists/{}": Behaves("changes the name, the symbols, or both", (*_READ, "watchlists")),
+    "POST /v2/watchlists/{}": Behaves("appends a symbol", (*_READ, "watchlists")),
+    "DELETE /v2/watchlists/{}": Behaves("deletes the list", (*_READ, "watchlists")),
+    "DELETE /v2/watchlists/{}/{}": Behaves("removes a symbol", (*_READ, "watchlists")),
+    "GET /v2/watchlists:by_name": Behaves("same as by id", ("session", "schemathesis", "watchlists")),
+    "PUT /v2/watchlists:by_name": Behaves("same as by id", ("session", "schemathesis", "watchlists")),
+    "POST /v2/watchlists:by_name": Behaves("same as by id", ("session", "schemathesis", "watchlists")),
+    "DELETE /v2/watchlists:by_name": Behaves("same as by id", ("session", "schemathesis", "watchlists")),
+    "GET /v2beta1/events/activities": Behaves(
+        "the same activities as server-sent events: past ones since a time or id, then new ones",
+        ("session", "schemathesis", "events"),
+    ),
+    "GET /v3/calendar/{}": Behaves(
+        "NYSE and NASDAQ by acronym or code; any other market is a 400", ("session", "schemathesis", "HTTP", "calendar")
+    ),
+    "GET /v3/clock": Behaves("the phase and its end, now or at a given time", ("session", "schemathesis", "HTTP")),
+}
+
+_DATA = ("data session", "schemathesis", "data SDK")
+_HISTORY = (*_DATA, "bars", "plan")
+_LATEST = (*_DATA, "plan")
+_AUCTIONS = ("data session", "schemathesis", "bars")
+
+DATA: dict[str, Behaves] = {
+    "GET /v1beta1/screener/{}/movers": Behaves("the largest changes since the last close; stocks only", _DATA),
+    "GET /v1beta1/screener/stocks/most-actives": Behaves("by volume or by number of trades", _DATA),
+    "GET /v1/corporate-actions": Behaves("actions known so far, by type, in pages", (*_DATA, "data actions")),
+    "GET /v2/stocks/meta/conditions/{}": Behaves("the conditions that trades and quotes here can have", _DATA[:2]),
+    "GET /v2/stocks/meta/exchanges": Behaves("the exchanges' letters", _DATA[:2]),
+    **{f"GET /v2/stocks/{one}bars": Behaves("all timeframes and adjustments, in pages", (*_HISTORY, "data actions"))
+       for one in ("", "{}/")},
+    **{f"GET /v2/stocks/{one}{kind}": Behaves("modeled so that each minute matches its bar, in pages", _HISTORY)
+       for one in ("", "{}/") for kind in ("trades", "quotes")},
+    **{f"GET /v2/stocks/{one}auctions": Behaves("each session's first and last price, in pages", _AUCTIONS)
+       for one in ("", "{}/")},
+    **{f"GET /v2/stocks/{one}{kind}/latest": Behaves("the newest complete one", _LATEST)
+       for one in ("", "{}/") for kind in ("bars", "trades", "quotes")},
+    "GET /v2/stocks/snapshots": Behaves("all of these at once; null if there is nothing yet", _LATEST),
+    "GET /v2/stocks/{}/snapshot": Behaves("the same for one symbol", ("data session", "schemathesis")),
+}  # fmt: skip
+
+_SOCKET = ("market stream", "stream SDK")
+STREAMS: dict[str, Behaves] = {
+    "`GET /v2/events/trades` and `/v2beta1/events/trades`": Behaves(
+        "the same events as server-sent events: since a time or id, then new ones, up to a time or id",
+        ("events", "Go"),
+    ),
+    "`/stream` trade_updates": Behaves(
+        "authenticate, listen; every event shows the order as it was then; JSON in binary frames, or MessagePack",
+        ("updates", "stream SDK", "clients"),
+    ),
+    "`/v2/{feed}` bars, updated and daily bars, trades, quotes, statuses": Behaves(
+        "authenticate, subscribe (also to `*`); data is sent when its minute is over; error codes as documented",
+        (*_SOCKET, "Go"),
+    ),
+    "keys": Behaves("401 without a key; a key opens its own account on REST and streams alike", ("keys", "updates")),
+    "requests per minute": Behaves(
+        "headers on every answer, counted against 200; 429 with the documented bodies if a limit is set", ("rate",)
+    ),
+}
+
+GAPS = (
+    "Prices come from recorded bars or are generated from a seed.",
+    "A market ends after 60 sessions if `exchange serve` created it, or after `--sessions N`; then time stops.",
+    "Before their first session, generated markets have only daily bars (and weeks and months built from them), and no "
+    "finer data; recorded markets have what their file holds.",
+    "There is no overnight session. Options can be held, expire and be assigned, but not traded.",
+    "`opg`, `cls`, `ioc` and `fok` orders need no arrangement with the broker.",
+    "Client order ids are unique forever; Alpaca promises that only for open orders.",
+    "The list of assets holds only the market's symbols. A delisted symbol is absent, as at Alpaca.",
+    "Messages follow answers that were observed. Programs should rely on status and code, as Alpaca advises.",
+)
+
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "CONFORMANCE.md"
 PARAMETER = re.compile(r"\{[^}]+\}")

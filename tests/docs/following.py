@@ -14,8 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from commands.shared import hints
-from tests.docs.recipes import ROOT
 from tests.kit.bot.folder import Said, typed
+from tests.kit.recipes import ROOT
 
 GUIDES = ROOT / "docs" / "guides"
 BLOCK = re.compile(

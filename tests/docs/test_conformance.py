@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.conformance import PAGE, Surface, key_of, left_out_keys, page, surfaces
-from tests.docs.conformance_rows import CHECKS, DATA, STREAMS, TRADING
+from tests.docs.conformance import CHECKS, DATA, PAGE, STREAMS, TRADING, Surface, key_of, left_out_keys, page, surfaces
 
 ROOT = Path(__file__).resolve().parents[2]
 

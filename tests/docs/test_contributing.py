@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.docs.recipes import GUIDE, ROOT, Change, follow, recipe, renamed
+from tests.kit.recipes import GUIDE, ROOT, Change, follow, recipe, renamed
 
 RECIPES = ("Add a gate", "Add an exit rule", "Add a verb", "Add a strategy", "Add a signal")
 SECOND: dict[str, dict[str, str]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit.exchange.app import SPEC, open_world
-from tests.kit.exchange.lab import served
+from tests.kit.exchange.served import served_to_others
 from tradebot.exchange.flow.series import ENDPOINTS
 from tradebot.exchange.process import create
 
@@ -51,7 +51,7 @@ def test_every_example_of_what_the_venue_does_unasked_is_taken_and_gives_its_eve
 def test_every_example_of_an_action_or_a_journal_is_taken(tmp_path: Path) -> None:
     examples = re.findall(r"^POST (\S+) (\{.+\})$", DOCUMENT, flags=re.MULTILINE)
     assert len(examples) >= 4
-    with served(tmp_path, "--symbols", "AAPL") as lab:
+    with served_to_others(tmp_path, "--symbols", "AAPL") as lab:
         for path, body in examples:
             with closing(http.client.HTTPConnection(lab.url.removeprefix("http://"), timeout=60)) as connection:
                 connection.request("POST", path, body)

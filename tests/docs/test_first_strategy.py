@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.recipes import ROOT
 from tests.kit.bot.folder import log, typed
+from tests.kit.recipes import ROOT
 from tradebot.app import sandbox
 from tradebot.model.reasons import Reason
 

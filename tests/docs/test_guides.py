@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.docs.following import follow, text_of
-from tests.docs.recipes import ROOT
 from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.real_money import at_a_terminal
+from tests.kit.recipes import ROOT
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.venue import link_to
 from tradebot.app import sandbox

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tests.docs.listed_faults import PAGE, page
-from tests.faults.listed.catalogue import COUNT, SECTIONS, faults, faults_in
+from tests.docs.listed_faults import COUNT, PAGE, SECTIONS, faults, faults_in, page
 
 
 def test_the_page_is_what_the_tests_say() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.docs.recipes import ROOT
 from tests.kit.bot.folder import typed
+from tests.kit.recipes import ROOT
 
 GUIDE = (ROOT / "docs" / "guides" / "notebook.md").read_text(encoding="utf-8")
 

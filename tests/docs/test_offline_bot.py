@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.exchange.lab import Lab, needed, served
+from tests.kit.exchange.served import Lab, needed, served_to_others
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.campaign
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with served(tmp_path_factory.mktemp("lab"), "--symbols", "AAPL,MSFT") as lab:
+    with served_to_others(tmp_path_factory.mktemp("lab"), "--symbols", "AAPL,MSFT") as lab:
         yield lab
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.recipes import ROOT
 from tests.kit.bot.folder import typed
+from tests.kit.recipes import ROOT
 from tradebot.app import sandbox
 
 GUIDE = (ROOT / "docs" / "guides" / "trying.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.docs.recipes import ROOT
+from tests.kit.recipes import ROOT
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.venue import Capabilities
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.kit.exchange.random_walk import CENT, SYMBOLS, Walk, small_calendar
+from tests.kit.exchange.random_commands import CENT, SYMBOLS, Walk, small_calendar
 from tradebot.exchange.engine.account import Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss

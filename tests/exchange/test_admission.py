@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.exchange.pit import Bars, bar_of
-from tests.kit.exchange.random_walk import small_calendar
+from tests.kit.exchange.random_commands import small_calendar
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order

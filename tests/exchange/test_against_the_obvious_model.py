@@ -17,7 +17,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from tests.exchange.obvious_model import ObviousExchange
 from tests.exchange.obvious_slips import ONE, Candle, Halt, Hours, Refused, Slip
 from tests.exchange.random_trading import BEGINNINGS, CASH, SIDES, Trading
-from tests.kit.exchange.random_walk import CENT, FIRST_PRICE, SYMBOLS, Walk
+from tests.kit.exchange.random_commands import CENT, FIRST_PRICE, SYMBOLS, Walk
 from tests.suite.tiers import sized
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading

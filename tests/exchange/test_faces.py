@@ -10,8 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.kit.exchange.app import KEYS, World, folders_of, open_world
-from tests.kit.exchange.ring import D, instrument
-from tests.kit.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
+from tests.kit.exchange.ring import D, instrument, keep, snapshot_of, state_of, without_snapshot
 from tests.suite.tiers import sized
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.exchange.openapi import Api, trading_api
-from tests.kit.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES
+from tests.kit.exchange.openapi import DATA_DIFFERENCES, TRADING_DIFFERENCES, Api, trading_api
 
 JSON = "application/json; charset=utf-8"
 CLOCK = {

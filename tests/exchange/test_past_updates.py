@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.kit.exchange.app import World, open_world
 from tests.kit.exchange.random_commands import Commands
-from tests.kit.exchange.snapshots import keep, without_snapshot
+from tests.kit.exchange.ring import keep, without_snapshot
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine import tables
 from tradebot.exchange.events import Event, Place

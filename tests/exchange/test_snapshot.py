@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit.exchange.app import World, open_world
 from tests.kit.exchange.random_commands import Commands
-from tests.kit.exchange.snapshots import keep, replayed, state_of
+from tests.kit.exchange.ring import keep, replayed, state_of
 from tradebot.exchange import private_files
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import open_exchange

@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from tests.kit.exchange.app import KEYS, World, open_world
-from tests.kit.exchange.snapshots import state_of, without_snapshot
+from tests.kit.exchange.ring import state_of, without_snapshot
 from tradebot.exchange import process
 from tradebot.exchange.chance import stream
 from tradebot.exchange.exchange import open_exchange

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.kit.exchange.app import SPEC, open_world
 from tests.kit.exchange.random_commands import Commands
-from tests.kit.exchange.snapshots import keep, snapshot_of, state_of, without_snapshot
+from tests.kit.exchange.ring import keep, snapshot_of, state_of, without_snapshot
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exchange.process import create

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from commands.trade_once import verb as trade_once
+from tests.kit import venues
 from tests.kit.core.venue import Wanting
 from tests.kit.judge import account as judge
-from tests.kit.judge import lies
 from tests.kit.judge.pairs import OPEN, PROTECT
 from tests.kit.venues import AT
 from tradebot.adapters.bars.store import SqliteBars
@@ -118,7 +118,7 @@ def too_early(events: Iterable[Event], most: int) -> Iterator[str]:
         asked = AT.asked(event)
         if asked is not None and asked.is_new and OPEN in asked.client_order_id:
             others = {*(symbol for symbol, quantity in held.items() if quantity), *working.values()} - {asked.symbol}
-            if len(others) >= most and not asked.client_order_id.startswith((lies.STRANGER, lies.COPY)):
+            if len(others) >= most and not asked.client_order_id.startswith((venues.STRANGER, venues.COPY)):
                 yield f"{asked.client_order_id} opens {asked.symbol} while {sorted(others)} still need their room"
         if "order_id" not in event:
             continue

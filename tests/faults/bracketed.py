@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tests.faults import pit_lies
 from tests.faults.controls import believe_the_orders
 from tests.kit.bot.futures import INTO, LEFT, SIZE, FuturesDay, Pit, wants
 from tests.kit.bot.near import KILLED, Verb, compares, exits
@@ -28,6 +27,51 @@ from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Origin
 from tradebot.orders import closing as closing_of
 from tradebot.orders import entering, leaving
+
+# What a Gateway may say that is not true: lists that lack something, lag, turn around, repeat, or never rest.
+
+HELD = ["positions", "activities"]
+ACCOUNT = ["orders", "positions", "activities", "account"]
+Told = tuple[str | Sequence[str], str | Mapping[str, Any]]
+"""What is asked, and what is told."""
+PIT_LIES: Mapping[str, Told] = {
+    "no open orders": ("orders", "missing_rows"),
+    "open orders of a minute ago": ("orders", {"stale_account": "70s"}),
+    "open orders of long ago": ("orders", {"stale_account": "15m"}),
+    "open orders that stand still": ("orders", "stale_account"),
+    "open orders twice": ("orders", {"repeated_rows": "qty"}),
+    "a price that never rests": ("orders", {"restless_orders": "limit_price"}),
+    "a quantity that never rests": ("orders", {"restless_orders": "qty"}),
+    "a status that never rests": ("orders", {"restless_orders": "status"}),
+    "no positions": ("positions", "missing_rows"),
+    "no position in what is left": ("positions", {"missing_rows": None, "symbol": LEFT}),
+    "no position in what comes next": ("positions", {"missing_rows": None, "symbol": INTO}),
+    "positions of a minute ago": ("positions", {"stale_account": "70s"}),
+    "positions that stand still": ("positions", "stale_account"),
+    "positions on the other side": ("positions", "opposite_side"),
+    "positions twice": ("positions", {"repeated_rows": "qty"}),
+    "executions not told": ("activities", "missing_rows"),
+    "executions of a minute ago": ("activities", {"stale_account": "70s"}),
+    "executions that stand still": ("activities", "stale_account"),
+    "executions twice": ("activities", "repeated_rows"),
+    "positions and executions gone": (HELD, "missing_rows"),
+    "positions and executions of a minute ago": (HELD, {"stale_account": "70s"}),
+    "positions and executions that stand still": (HELD, "stale_account"),
+    "orders and positions gone": (["orders", "positions"], "missing_rows"),
+    "everything of five minutes ago": (ACCOUNT, {"stale_account": "5m"}),
+    "everything stands still": (ACCOUNT, "stale_account"),
+}
+PLACES: Sequence[Mapping[str, int]] = ({"nth": 1}, {"nth": 2}, {"to": 3}, {}, {}, {}, {})
+"""One reading, those of about a pass, or every one until the lie ends."""
+
+
+def rules(chance: random.Random, name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules of a lie, one for each list that lies; all hold for the same readings."""
+    requests, told = PIT_LIES[name]
+    place = chance.choice(PLACES)
+    for request in [requests] if isinstance(requests, str) else requests:
+        yield {"when": {"request": request, **place}, "what": told}
+
 
 Event = Mapping[str, Any]
 NO_TIME, BARE_FOR = timedelta(0), timedelta(minutes=6)
@@ -290,7 +334,7 @@ def troubled(pit: Pit, name: str, troubles: Sequence[Mapping[str, Any]], kill: i
 def lied_to(pit: Pit, seed: int, lie: str) -> tuple[set[str], list[str]]:
     """Play a pass that is told a lie; the seed draws which pass, and for how long it is told."""
     chance = random.Random(f"{lie} {seed}")
-    return troubled(pit, chance.choice([*PASSES]), [*pit_lies.rules(chance, lie)])
+    return troubled(pit, chance.choice([*PASSES]), [*rules(chance, lie)])
 
 
 def drawn(pit: Pit, seed: int) -> tuple[set[str], list[str]]:

@@ -10,8 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 from commands.reconcile import verb as reconcile
-from tests.faults.auction_controls import AUCTION_CONTROLS
-from tests.faults.life_controls import entries_without_a_yes
 from tests.kit.bot import stage
 from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
@@ -28,9 +26,11 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, concluding, snapshot
 from tradebot.desk.stakes import stakes
+from tradebot.exits import rules
 from tradebot.exits.kind import Held, Measure
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.gates import entry
+from tradebot.model import totals
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
@@ -38,14 +38,17 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Order, Outcome, Reply
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.reasons import Reason
-from tradebot.model.record import EXITING
+from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
-from tradebot.orders import entering, protecting, sending, working_orders
+from tradebot.orders import auctioning, entering, protecting, sending, two_orders, working_orders
 from tradebot.orders.changes import cancel_order, edit_intent
+from tradebot.orders.entering import trade
+from tradebot.orders.fitting import Cover, Step, is_busy, price_of, stop_steps
+from tradebot.orders.protecting import on_tick
 from tradebot.orders.sending import closing_side
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -53,6 +56,119 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection, unresolved
 from tradebot.reconciliation import reconcile as reconcile_story
 from tradebot.reconciliation.protection import gaps
+
+# Bots that are broken on purpose, one for each promise that lives are judged by; the judge has to see every one.
+
+
+def profit_sign_inverted_for_shorts() -> None:
+    """Books count what a short made as lost."""
+
+    def wrong(before: Position, owned: OwnedFill) -> Position:
+        after = add(before, owned)
+        made = after.realized_pnl - before.realized_pnl
+        return replace(after, realized_pnl=before.realized_pnl - made) if before.quantity < 0 else after
+
+    vars(totals)["add"] = wrong
+
+
+def stops_move_away() -> None:
+    """Each pass moves resting stops a little away from profit."""
+    usual = edit_intent
+
+    def looser(
+        call: Any, desk: Any, promised: Intent, order: Order, shares: Decimal, stop: Decimal, why: str
+    ) -> Intent:
+        assert order.stop_price is not None, "what isn't known isn't moved"
+        away = order.stop_price * (1 - Decimal("0.01") * -order.side.sign)
+        away = protecting.on_tick(desk.listings[order.symbol], away, order.side)
+        return usual(call, desk, promised, order, shares, away, why)
+
+    vars(protecting)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
+    vars(protecting)["edit_intent"] = looser
+
+
+def nothing_rests() -> None:
+    """Nothing is placed at the venue, whatever the configuration says."""
+
+    def none(*_: object) -> Iterator[CandidateRecord]:
+        return iter(())
+
+    vars(cycle)["protect"] = none
+
+
+def exits_for_more() -> None:
+    """Exits are for twice the shares, and the venue is asked to open what is beyond them."""
+    usual = vars(protecting)["protectable"]
+    vars(protecting)["protectable"] = lambda *given: 2 * usual(*given)
+
+
+def first_rule_counts() -> None:
+    """Of several rules that fire, the one that is listed first counts."""
+    vars(rules)["_strength"] = lambda fired: True
+
+
+def entries_without_a_yes() -> None:
+    """Entries go out whether or not a person has said yes."""
+    vars(entering)["consent"] = lambda *_: entering.Consent()
+
+
+LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
+    control.__name__.replace("_", "-"): control
+    for control in (
+        profit_sign_inverted_for_shorts,
+        stops_move_away,
+        nothing_rests,
+        exits_for_more,
+        first_rule_counts,
+        entries_without_a_yes,
+    )
+}
+
+
+# Bots that are broken on purpose where positions and candidates compete, one for each law of an auction's log.
+
+
+def open_before_the_close() -> None:
+    """Open what a position gives way for in the very pass that asks for its close."""
+    honest = auctioning._swap
+
+    def hasty(world: Any, call: Any, account: Any, refused: Any, *given: Any) -> Any:
+        account, closed = honest(world, call, account, refused, *given)
+        account, opened = trade(world, call, account, refused.candidate)
+        return account, (*closed[:-1], *opened)
+
+    vars(auctioning)["_swap"] = hasty
+
+
+def stops_replaced_by_looser_ones() -> None:
+    """Replace each stop by one that is a thousandth of the price further from profit."""
+
+    def looser(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
+        steps = tuple(stop_steps(cover, looser_by))
+        yield from steps
+        for stop in (one for one in cover.stops if not steps and cover.listing and not is_busy(one)):
+            assert cover.listing is not None
+            away = on_tick(cover.listing, price_of(stop) * (1 + cover.side.sign * Decimal("0.001")), cover.side)
+            yield Step(Reason.STOP_TIGHTENED, stop.quantity, away, stop)
+
+    vars(two_orders)["stop_steps"] = looser
+
+
+def old_stops_go_first() -> None:
+    """Cancel a stop, and then place the one that takes its place."""
+
+    def canceled_first(world: Any, call: Any, desk: Any, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+        for old in (*filter(None, (step.old,)), *step.others):
+            yield cancel_order(world, call, desk, old.first, old.record, step.why)
+        yield two_orders._placed(world, call, desk, cover, step)
+
+    vars(two_orders)["_beside"] = canceled_first
+
+
+AUCTION_CONTROLS: Mapping[str, Callable[[], None]] = {
+    control.__name__.replace("_", "-"): control
+    for control in (open_before_the_close, stops_replaced_by_looser_ones, old_stops_go_first)
+}
 
 
 def random_ids() -> None:

@@ -15,7 +15,7 @@ from contextlib import closing
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
-from tests.faults import auctioned, swaps, verdicts
+from tests.faults import auctioned, play, verdicts
 from tests.faults.ground import OTHER, SYMBOLS, Ground, ScheduleDay
 from tests.faults.schedules import standing
 from tests.kit.bot.near import KILLED
@@ -80,7 +80,7 @@ def _broken(day: ScheduleDay, events: Sequence[judge.Event]) -> list[str]:
         books = [*judge.lost_fills(account, ledger), *verdicts.untold(account, ledger)]
     found = [*verdicts.doubled(events, account), *verdicts.exits_beside(events), *pairs.broken(events)]
     found += [] if auctioned.swaps(events) else ["no entry followed the close"]
-    return [*books, *found, *auctioned.broken(events), *swaps.unread(day.folder, SYMBOLS)]
+    return [*books, *found, *auctioned.broken(events), *play.unread(day.folder, SYMBOLS)]
 
 
 def main() -> int:

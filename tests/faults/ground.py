@@ -8,31 +8,37 @@ more; the true SIGKILL, which needs a process for each run, is what `kills.py` a
 """
 
 import json
+import os
+import resource
 import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+from commands import backup, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults import auctioned
-from tests.faults.machine import Limit, Machine
+from tests.kit import venues
 from tests.kit.bot.near import KILLED, NearDay, Verb, now_of, tick, told, write_candidates
 from tests.kit.bot.state import accept, load_state, make_state, open_app
 from tests.kit.exchange.wire import URL, Wire, lay
-from tests.kit.judge import lies
 from tests.kit.values import Killed
 from tests.kit.venues import AT
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.state import send_lock, state_folder, switch
+from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state import lock, send_lock, state_folder, switch
 from tradebot.adapters.wire.http import RetryPolicy
+from tradebot.app import wiring
 from tradebot.app.calendar import BEHIND
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
@@ -46,6 +52,84 @@ from tradebot.exchange.opening import open_market
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+
+# The machine that a schedule's bot runs on: its clocks, which a schedule moves, and its limits.
+
+TOLD_THE_TIME = (wiring, soundness, lock, send_lock, unhalt, backup)
+"""Modules that ask the machine for its date."""
+
+
+class Limit(NamedTuple):
+    """A limit of the system's, such as RLIMIT_FSIZE, and the most that it allows."""
+
+    kind: int
+    most: int
+
+
+def _hardest(kind: int) -> int:
+    return resource.getrlimit(kind)[1]
+
+
+class Machine:
+    """Seconds since it was started, sleep included, the date, which may be wrong, and what one process may use."""
+
+    def __init__(self) -> None:
+        self.up_s = 1000.0
+        self.ahead = timedelta(0)
+        self._limit: Limit | None = None
+
+    def uptime(self, _clock: int) -> float:
+        """Return the seconds since the start, as `time.clock_gettime` does of the clock that goes on in sleep."""
+        self.up_s += 0.0001
+        return self.up_s
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for those who wait between two tries."""
+        self.up_s += seconds
+
+    @contextmanager
+    def limited(self, limit: Limit | None) -> Iterator[None]:
+        """Hold this process to a limit of the system's."""
+        self._limit = limit
+        self._set(limit)
+        try:
+            yield
+        finally:
+            self._limit = None
+            self._set(limit and limit._replace(most=_hardest(limit.kind)))
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Let go of the limit, for what is not the bot's own doing."""
+        limit = self._limit
+        self._set(limit and limit._replace(most=_hardest(limit.kind)))
+        yield
+        self._set(limit)
+
+    def _set(self, limit: Limit | None) -> None:
+        if limit is not None:
+            resource.setrlimit(limit.kind, (limit.most, _hardest(limit.kind)))
+
+    def install(self) -> None:
+        """Be this process's clocks from now on."""
+        machine = self
+
+        class Told(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Self:
+                return super().now(tz) + machine.ahead
+
+        vars(time)["clock_gettime"] = self.uptime
+        for module in TOLD_THE_TIME:
+            vars(module)["datetime"] = Told
+
+
+def descriptors(left: int) -> Limit:
+    """Return the limit that leaves room for so many open files more, whatever numbers are taken by now."""
+    taken = set(map(int, os.listdir("/dev/fd")))
+    free = islice((number for number in count() if number not in taken), left, None)
+    return Limit(resource.RLIMIT_NOFILE, next(free))
+
 
 CASH = 100_000
 CALENDAR_HERE = timedelta(days=21)
@@ -325,7 +409,7 @@ class ScheduleDay(NearDay):
     @property
     def _sees_a_copy(self) -> bool:
         """Say whether another copy's order works that nobody has accepted, at a venue that tells the truth."""
-        return lies.COPY in self._elsewhere and not self._copied and not len(self.exchange.faults.book)
+        return venues.COPY in self._elsewhere and not self._copied and not len(self.exchange.faults.book)
 
     def _ended(self, verb: Verb) -> int:
         code = self.end_of(verb, self._app())

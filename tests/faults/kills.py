@@ -20,8 +20,7 @@ from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
 from tests.faults.controls import CONTROLS
 from tests.kit.bot.near import Verb
-from tests.kit.bot.stage import End, Fatal, Run, Stage, StageBot, run_all
-from tests.kit.bot.together import DIED
+from tests.kit.bot.stage import DIED, End, Fatal, Run, Stage, StageBot, run_all
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
 from tests.kit.venues import AT

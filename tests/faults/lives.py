@@ -30,9 +30,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from tests.faults.controls import LIFE_CONTROLS
 from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
-from tests.faults.life_controls import CONTROLS
 from tests.kit.judge import protection
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import ScaleOutLevel, Side
@@ -341,7 +341,7 @@ def seen(control: str, seed_: int, asked: argparse.Namespace) -> str:
     if not child:
         said = ""
         try:
-            CONTROLS[control]()
+            LIFE_CONTROLS[control]()
             lived(asked.most, asked.steps, seed_, shortest=False)
         except AssertionError as broken:
             said = str(broken)[:200]
@@ -358,8 +358,8 @@ def seen(control: str, seed_: int, asked: argparse.Namespace) -> str:
 def _control(text: str) -> tuple[str, int | None]:
     """Return the name of a control, and what its lives are drawn from, None for what all are."""
     name, _, seed_ = text.partition("=")
-    if name not in CONTROLS:
-        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(CONTROLS)}")
+    if name not in LIFE_CONTROLS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(LIFE_CONTROLS)}")
     return name, int(seed_) if seed_ else None
 
 

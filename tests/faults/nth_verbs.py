@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tests.faults.nth import NEVER, meet_requests, unclear
 from tests.faults.typed import Typist, broken_promises, sat_down
-from tests.kit.bot.together import alone
+from tests.kit.bot.stage import alone
 from tests.kit.fakes.calls import Failing, watch
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.recovery import soundness

@@ -28,8 +28,7 @@ from tests.faults.disk import Disk
 from tests.faults.kills import REFERENCE, Campaign, Tally
 from tests.faults.play import warm_up
 from tests.kit.bot.near import Verb
-from tests.kit.bot.stage import End, Run, Stage, StageBot, set_up
-from tests.kit.bot.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.bot.stage import DIED, Child, End, Ended, Run, Stage, StageBot, Turn, alone, set_up, together
 from tests.kit.fakes.calls import REAL, Call, Watcher, watch
 from tests.kit.judge import account as judge
 from tests.kit.rows import ACCOUNT, DAY, NOW

@@ -24,6 +24,7 @@ from contextlib import closing, contextmanager, redirect_stderr
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,47 @@ from tests.faults.troubles import (
 from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
-from tests.kit.judge.lies import RESTLESS, STRANGER
-from tests.kit.judge.replays import decided_otherwise
-from tests.kit.venues import AT, REPLAY
+from tests.kit.venues import AT, REPLAY, RESTLESS, STRANGER
+from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.app.replays import rules_of_record
 from tradebot.model.trading import Answer, TradingState
+from tradebot.replaying.comparing import replay
+from tradebot.replaying.passes import read_record
+from tradebot.replaying.reading import Shared
+from tradebot.replaying.writing import RecordError, digest_of
+
+# The law that each pass that ended is decided again as it was, from what the bot itself kept of it.
+
+REPLAY_RULES = lru_cache(maxsize=16)(rules_of_record)
+"""The bots of a campaign have few configurations."""
+
+
+def decided_otherwise(folder: Path, before: set[bytes]) -> Iterator[str | None]:
+    """Yield, for each pass that a bot kept, why it isn't decided again as it was; None if it is.
+
+    Records that are among those `before` were decided again as they were by this program, and aren't decided once more:
+    each day begins with passes of the ground that it stands on.
+    """
+    shared = Shared()
+    with closing(KeptPasses(folder, MemoryEvents(), 1)) as kept:
+        for one in kept.passes():
+            try:
+                found = kept.record(one.id)
+                assert found is not None, "it has just been listed"
+                digest = digest_of(b"".join((one.id.encode(), *map(digest_of, (found[0], *found[1])))))
+                if digest in before:
+                    continue
+                recorded = read_record(*found, shared)
+                difference = replay(recorded, REPLAY_RULES(recorded.surroundings)).difference
+            except RecordError as error:
+                yield f"{one.id} can't be decided again: {error}"
+            else:
+                if difference is None:
+                    before.add(digest)
+                yield None if difference is None else f"{one.id} is decided otherwise again: {difference}"
+
 
 ENDS = {
     0: "done",

@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.kit.bot.together import DIED, Child, Ended, Turn, alone, together
+from tests.kit.bot.stage import DIED, Child, Ended, Turn, alone, together
 from tests.kit.ledgers import activity, keep_totals
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
 from tests.kit.values import best_price

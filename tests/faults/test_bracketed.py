@@ -7,9 +7,8 @@ import pytest
 
 from commands.reconcile import verb as reconcile
 from tests.faults import bracketed
-from tests.faults.bracketed import CONTROLS, PASSES, Kill, caught, killed_at_each, troubled, verb_of
+from tests.faults.bracketed import CONTROLS, PASSES, PIT_LIES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
-from tests.faults.pit_lies import LIES
 from tests.kit.bot.futures import FuturesDay, Pit
 from tests.kit.bot.near import KILLED, compares
 from tests.kit.exchange.cable import lay_cable
@@ -146,13 +145,13 @@ def test_pass_that_is_lied_to_by_a_gateway_breaks_no_law(
     traded: Pit, record_property: Callable[[str, object], None]
 ) -> None:
     befallen, problems = list[set[str]](), list[str]()
-    for lie in LIES:
+    for lie in PIT_LIES:
         fired, broken = bracketed.lied_to(traded, LIED_TO, lie)
         befallen.append(fired)
         problems += [f"{LIED_TO}: {problem}" for problem in broken]
     assert problems == []
     lies = sum(map(bool, befallen))
-    assert lies >= SHARE_LIED_TO * len(LIES)
+    assert lies >= SHARE_LIED_TO * len(PIT_LIES)
     record_property("lies that a bot of futures was told", lies)
 
 

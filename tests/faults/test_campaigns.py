@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import programs
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
-from tests.faults.prices import TROUBLES, TWINS
+from tests.faults.play import TROUBLES, TWINS
 from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.kit import ledgers
-from tests.kit.bot.together import DIED, Child, Turn, together
+from tests.kit.bot.stage import DIED, Child, Turn, together
 from tests.kit.rows import minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.life_controls import CONTROLS
+from tests.faults.controls import LIFE_CONTROLS
 from tests.faults.programs import played
 from tests.suite.tiers import drawn
 
@@ -19,7 +19,7 @@ SEEDS = [0, *drawn("lives", [], range(1, 100), 1)]
 def test_lives_keep_every_promise_and_each_broken_bot_is_caught(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    controls = () if seed else tuple(CONTROLS)
+    controls = () if seed else tuple(LIFE_CONTROLS)
     shown = (f"{name}={SHOWN_BY.get(name, seed)}" for name in controls)
     flags = [flag for control in shown for flag in ("--control", control)]
     told = played("lives", "--examples", str(LIVES), "--seed", str(seed), *flags)

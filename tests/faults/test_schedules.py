@@ -14,8 +14,7 @@ from tests.faults.schedules import ROUND
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs
-from tests.kit.judge.lies import LIES
-from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
+from tests.kit.venues import ELSEWHERE, KRAKEN, LIES, CampaignVenue
 from tests.suite.tiers import drawn, in_campaigns, in_turn, sized
 
 COUNT = sized(8, 9 * ROUND)

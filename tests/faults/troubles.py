@@ -1,6 +1,6 @@
 """The troubles that a schedule draws from: of the venue and the network, of disk, clocks and people, and plain kills.
 
-A venue's trouble is a rule of the exchange's own fault scripts, and so are its lies, which `lies.py` holds. The others
+A venue's trouble is a rule of the exchange's own fault scripts, and so are its lies, which `venues.py` has. The others
 befall a run at the n-th failpoint that it reaches, requests left out, or hold it to a limit of the system's from its
 beginning.
 """
@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from tests.faults.ground import ScheduleDay
-from tests.faults.machine import Limit, descriptors
-from tests.kit.judge import lies
-from tests.kit.judge.lies import LIES
+from tests.faults.ground import Limit, ScheduleDay, descriptors
+from tests.kit import venues
 from tests.kit.values import Killed
-from tests.kit.venues import AT
+from tests.kit.venues import AT, LIES
 from tradebot.adapters.state import state_folder
 from tradebot.model.trading import TradingState
 
@@ -189,7 +187,7 @@ def drawn(chance: random.Random, tag: str, verb: str) -> Trouble:
         return Trouble(name, rules=RULES[name].rules(tag, _when(chance, RULES[name], verb)))
     if kind < 0.6:
         name = chance.choice(list(LIES))
-        return Trouble(name, rules=list(lies.rules(chance, name, tag)))
+        return Trouble(name, rules=list(venues.lie_rules(chance, name, tag)))
     name = chance.choice((*AT_A_POINT, *AT_A_POINT, KILL, KILL, KILL, KILL, *LIMITS, *DATES))
     at_socket = name in (KILL, *HALTS) and chance.random() < 0.3
     return Trouble(name, chance.randint(1, 36), chance.random() < 0.3, at_socket)
@@ -251,7 +249,7 @@ class Fate:
             if self._day.unasked(UNASKED[trouble.name]):
                 self._done(trouble)
         elif trouble.name == TWIN:
-            if self._day.order_elsewhere(lies.COPY):
+            if self._day.order_elsewhere(venues.COPY):
                 self._done(trouble)
         else:
             self._done(trouble)
@@ -293,7 +291,7 @@ def placed(chance: random.Random, card: Card, tag: str, verb: str) -> Trouble:
     """Return the trouble of a card, placed where a run of the verb is likely to meet it."""
     name, lasting = card
     if name in LIES:
-        return Trouble(name, rules=list(lies.rules(chance, name, tag)))
+        return Trouble(name, rules=list(venues.lie_rules(chance, name, tag)))
     if name not in RULES:
         at_socket = name in (KILL, *HALTS) and verb == "entries" and chance.random() < 0.5
         at = chance.choice((1, chance.randint(1, LATEST))) if name in DISK and not lasting else chance.randint(1, SOON)

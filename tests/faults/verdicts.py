@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from tests.faults.ground import ScheduleDay, Span
+from tests.kit import venues
 from tests.kit.judge import account as judge
-from tests.kit.judge import lies, pairs
+from tests.kit.judge import pairs
 from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.market.sessions import Calendar
@@ -22,7 +23,7 @@ OPEN, CLOSE = ".OPEN.", ".CLOSE."
 
 def doubled(events: Sequence[Event], account: judge.Account) -> Iterator[str]:
     """Yield entries beside a position or another entry, exits beside another exit, ids that were taken twice."""
-    yield from (double for double in account.doubles if not double.startswith((lies.STRANGER, lies.COPY)))
+    yield from (double for double in account.doubles if not double.startswith((venues.STRANGER, venues.COPY)))
     held: dict[str, Decimal] = defaultdict(Decimal)
     working: dict[str, dict[str, str]] = defaultdict(dict)
     names: set[str] = set()
@@ -119,7 +120,7 @@ def unexplained(findings: Iterable[Any], account: judge.Account, events: Iterabl
     arrived = {order["client_order_id"] for order in account.accepted}
     for finding in findings:
         silent = finding.kind == "unresolved" and finding.subject not in arrived
-        others = finding.subject in (lies.STRANGER, lies.COPY)
+        others = finding.subject in (venues.STRANGER, venues.COPY)
         both_filled = finding.kind == "overfilled" and finding.subject in late
         if not (silent or others or both_filled) and finding.kind != "missing_stop":
             yield f"after one comparison: {finding.kind} {finding.subject}, {finding.ours} and {finding.broker}"
@@ -136,7 +137,7 @@ def unapproved(events: Iterable[Event], approved: Mapping[str, int], first: int)
     for event in events:
         if event["event"] == "order_accepted" and event["seq"] >= first and not event.get("replaces"):
             name = event["client_order_id"]
-            opened[event["symbol"]] += OPEN in name and not name.startswith((lies.STRANGER, lies.COPY))
+            opened[event["symbol"]] += OPEN in name and not name.startswith((venues.STRANGER, venues.COPY))
     for symbol, orders in opened.items():
         if orders > approved.get(symbol, 0):
             yield f"{orders} orders open {symbol}, and a person said yes to {approved.get(symbol, 0)}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.core.registry import rules
+from tests.kit.core.position import rules
 from tests.kit.values import LIMITS, ask, quote
 from tradebot.gates import prices
 from tradebot.gates.decide import decide

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.registry import coin, figures, rules
+from tests.kit.core.position import coin, figures, rules
 from tests.kit.values import LIMITS, NOW, ask, book, candidate, desk, listing, quote
 from tradebot.gates.decide import decide
 from tradebot.gates.registry import eligible, enough_healthy, failures, shown

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price, listing
 from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger.journal import Head, records
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form, Step
 from tradebot.adapters.ledger.schema import FORM
@@ -36,6 +37,14 @@ from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
+
+# The end of a journal whose whole chain holds.
+
+
+def verify(path: Path) -> Head:
+    """Check every record of the chain and return the last place; OperatorError names the first that does not fit."""
+    return [record.head for record in records(path)][-1]
+
 
 # Whatever can be written to a ledger, drawn at random, and all that can be asked of it.
 

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tests.kit.shares import share
+from tests.kit.values import share
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import FlowAlert, Intake, RejectedRow

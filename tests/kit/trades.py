@@ -1,28 +1,255 @@
 """Made-up pasts of an account: sessions, equities and round trips, all from a seed."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from random import Random
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.kit.values import VENUE_DAY, cash_movement
+from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
+from tradebot.auditing.forward_returns import HORIZONS, Entry, Returns, SessionReturns
+from tradebot.auditing.outcomes import StrategyOutcomes, Tally
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Component, Side
+from tradebot.model.decision import Gate
 from tradebot.model.evidence import DatedRate, Evidence, Trials, Variant, VariantKind
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.record import SessionEnd
+from tradebot.model.record import Judged, SessionEnd
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.learning.values import Outcome, outcomes_of
 from tradebot.views.performance.curve import Benchmark
 from tradebot.views.performance.history import History
 from tradebot.views.performance.report import AccountReport, RefusalsWorth, Report
 from tradebot.views.performance.reporting import Material, account_report
+from tradebot.views.performance.tax import TaxRow, tax_year
+from tradebot.views.performance.tax_lots import Method
+from tradebot.views.performance.trade_row import LONG, Excursion, Source, Status, TradeRow
 from tradebot.views.selection.plateau import Range
 from tradebot.views.selection.verdict import Question, Tried
+
+# Closed trades to learn from, a few in each session, with what components said of them.
+
+# Made-up candidates and what followed them, with an edge or without one.
+
+AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+PANEL_SYMBOLS = ("AAPL", "AMZN", "MSFT", "NVDA", "TSLA")
+LONGEST = 11
+DAILY = 0.02
+"""The standard deviation of a symbol's return in a session."""
+
+
+class Told(SessionReturns):
+    """Returns that a test makes up, by symbol and by the minute after AT in which a candidate is entered."""
+
+    def __init__(self, panel_returns: dict[tuple[str, int], Returns]) -> None:
+        self._told = panel_returns
+
+    def entry(self, symbol: str, at: datetime) -> Entry | None:
+        minute = int((at - AT).total_seconds()) // 60
+        found = self._told.get((symbol, minute))
+        return None if found is None else Entry(minute, found)
+
+
+def judged(
+    symbol: str = "AAPL",
+    score: float | None = 0.5,
+    gate: Gate | None = None,
+    *,
+    minute: int = 0,
+    at: datetime = AT,
+    was_gated: bool = True,
+    parts: Mapping[str, float | None] = MappingProxyType({}),
+) -> Judged:
+    side = Side.SELL if score is not None and score < 0 else Side.BUY
+    return Judged(at + timedelta(minutes=minute), "flow", symbol, side, score, tuple(parts.items()), gate, was_gated)
+
+
+def panel_returns(*values: float | None) -> Returns:
+    return (*values, *[None] * (len(HORIZONS) - len(values)))
+
+
+def panel_outcomes(*panel_days: tuple[dict[tuple[str, int], Returns], list[Judged]]) -> StrategyOutcomes:
+    tally = Tally()
+    for told, each in panel_days:
+        tally.add(Told(told), each)
+    (found,) = tally.outcomes()
+    return found
+
+
+def panel(seed: int, numbered_sessions: int, edge: float) -> StrategyOutcomes:
+    """Measure random candidates with scores that last for days, in a market whose symbols move together.
+
+    Three components are noise. With an edge, an hour's return leans toward the score by that many standard deviations.
+    """
+    return panel_outcomes(*panel_days(Random(seed), numbered_sessions, edge))
+
+
+def panel_days(
+    chance: Random, numbered_sessions: int, edge: float
+) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
+    market = [chance.gauss(0, 0.01) for _ in range(numbered_sessions + LONGEST)]
+    moves = {s: [beta + chance.gauss(0, DAILY) for beta in market] for s in PANEL_SYMBOLS}
+    views = {symbol: [chance.uniform(-1, 1) for _ in range(4)] for symbol in PANEL_SYMBOLS}
+    for session in range(numbered_sessions):
+        told, each = dict[tuple[str, int], Returns](), list[Judged]()
+        for symbol in PANEL_SYMBOLS:
+            views[symbol] = [0.9 * view + 0.3 * chance.uniform(-1, 1) for view in views[symbol]]
+            score, *noise = views[symbol]
+            for minute in (0, 60):
+                hour = 0.004 * (chance.gauss(0, 1) + edge * (1 if score > 0 else -1))
+                later = [sum(moves[symbol][session : session + reach]) + hour for reach in (1, 2, 4, 6, 11)]
+                told[symbol, minute] = (hour, *later)
+                gate = chance.choice((None, Gate.SPREAD, Gate.COOLDOWN))
+                parts: dict[str, float | None] = dict(zip(("flow", "tide", "skew"), noise, strict=True))
+                each.append(judged(symbol, score, gate, minute=minute, parts=parts))
+        yield told, each
+
+
+OPEN = datetime(2026, 6, 1, 13, 30, tzinfo=UTC)
+DAY = VenueDay("America/New_York")
+HOURS = timedelta(hours=6, minutes=30)
+WORTH = 1000
+"""What each trade paid, in USD: 10 shares at 100."""
+FLOW = "flow"
+
+
+def session(number: int) -> Session:
+    opened = OPEN + timedelta(days=number)
+    return Session(opened.date(), opened, opened + HOURS)
+
+
+def trade(
+    number: int,
+    net: float,
+    says: Mapping[str, float] | None = None,
+    *,
+    in_session: int = 0,
+    minutes: int = 60,
+    held: timedelta = timedelta(minutes=30),
+    weight: float = 0.4,
+    best: float | None = 0.01,
+    worst: float | None = -0.01,
+    **other: Any,
+) -> TradeRow:
+    """Return a closed trade of 1,000 USD, which components are positive about if they expect a rise."""
+    opened = OPEN + timedelta(days=in_session, minutes=minutes)
+    usd = Decimal(str(round(net, 6)))
+    said = {"flow": 0.5} if says is None else says
+    fields: dict[str, Any] = {
+        **dict.fromkeys((name for name in TradeRow.__struct_fields__), None),
+        "id": f"t{number:05}",
+        "strategy": FLOW,
+        "symbol": f"S{number % 7}",
+        "side": LONG,
+        "status": Status.CLOSED,
+        "source": Source.BOT,
+        "opened_at": opened,
+        "closed_at": opened + held,
+        "quantity": Decimal(10),
+        "entry_price": Decimal(100),
+        "gross_usd": usd,
+        "fees_usd": Decimal(0),
+        "net_usd": usd,
+        "reasons": (),
+        "entry_score": 0.3,
+        "components": tuple(Component(name, value, weight, "") for name, value in said.items()),
+        "best": excursion(best),
+        "worst": excursion(worst),
+        "multiplier": Decimal(1),
+        "unknown_fees": 0,
+        "open_fees_usd": Decimal(0),
+    }
+    return TradeRow(**{**fields, **other})
+
+
+def excursion(fraction: float | None) -> Excursion | None:
+    if fraction is None:
+        return None
+    exact = Decimal(str(round(fraction, 6)))
+    return Excursion(100 + 100 * exact, exact, WORTH * exact, None)
+
+
+def numbered_sessions(count: int) -> Mapping[date, Session]:
+    return {one.date: one for one in map(session, range(count))}
+
+
+def outcomes(*trades: TradeRow) -> tuple[Outcome, ...]:
+    return outcomes_of(trades, numbered_sessions(400), DAY)
+
+
+# Trades of a tax year as a person writes them down, and what is asked of their sales.
+
+
+def on(day: str, hour: int = 15) -> datetime:
+    return datetime.fromisoformat(day).replace(hour=hour, tzinfo=UTC)
+
+
+def traded(*rows: str, symbol: str = "AAPL") -> tuple[OwnedFill, ...]:
+    """Return a fill for each row such as `2026-03-02 buy 100 50`, with the strategy after it if it isn't flow's."""
+    found = list[OwnedFill]()
+    for number, row in enumerate(rows, 1):
+        day, way, quantity, price, *owner = row.split()
+        side = Side.BUY if way == "buy" else Side.SELL
+        owner = owner or ["flow"]
+        found.append(fill(number, symbol, side, quantity, price, strategy=owner[0].replace("hand", ""), at=on(day)))
+    return tuple(found)
+
+
+def tax_history(
+    fills: Iterable[OwnedFill], *cash: CashMovement, until: str = "2030-12-31", **changes: object
+) -> History:
+    usual = {"fills": tuple(fills), "cash": cash, "at": on(until), "opened_at": on("2020-01-02")}
+    return History(ACCOUNT, "paper", VENUE_DAY, opening_cash=Decimal(100_000), **{**usual, **changes})  # type: ignore[arg-type]
+
+
+def fee(day: str, usd: str) -> CashMovement:
+    return cash_movement(on(day), Decimal(usd), "FEE", Origin.ACTIVITY, f"fee-{day}", "a fee")
+
+
+def commission(owned: OwnedFill, usd: str) -> CashMovement:
+    """Return what a fill was charged, as the embedded exchange books it."""
+    fill = owned.fill
+    about = f"commission-{fill.activity_id}"
+    return cash_movement(fill.at, Decimal(usd), "FEE", Origin.ACTIVITY, about, "", fill.symbol, "COM")
+
+
+def rows(history: History, year: int = 2026, method: Method = Method.FIFO) -> list[TaxRow]:
+    return list(tax_year(history, year, method).rows)
+
+
+def brief(found: Iterable[TaxRow]) -> list[str]:
+    """Return of each row when it was bought and sold, proceeds, basis, what is disallowed, the gain and the term."""
+    return [
+        " ".join(
+            str(each)
+            for each in (
+                row.acquired,
+                row.sold,
+                f"{row.shares:f}",
+                row.proceeds_usd,
+                row.basis_usd,
+                row.code or "-",
+                row.adjustment_usd,
+                row.gain_usd,
+                row.term,
+            )
+        )
+        for row in found
+    ]
+
+
+def of(value: object, *names: str) -> tuple[object, ...]:
+    """Return some fields of a row, a trade or a total."""
+    return tuple(getattr(value, name) for name in names)
+
 
 # Drawn returns of trials that resemble their neighbors, with or without an edge.
 

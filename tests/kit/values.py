@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import TypeVar
 
-from tests.kit.shares import listed
+from hypothesis import strategies as st
+
 from tradebot.adapters.alpaca.capabilities import ALPACA
+from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
@@ -21,6 +24,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
+from tradebot.model.intent import Intent
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
 from tradebot.model.margin import Margin, Reach
@@ -37,6 +41,35 @@ from tradebot.signals.scoring import Known
 from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.timetable.lines import Line
 from tradebot.timetable.lines import parse as parse_line
+
+# Hypothesis strategies for the words: finite money, aware UTC times, finite scores.
+
+MONEY = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15)
+TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+st.register_type_strategy(Decimal, MONEY)
+st.register_type_strategy(datetime, TIMES)
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+
+INTENTS = st.from_type(Intent)
+OWNED_FILLS = st.from_type(OwnedFill)
+
+
+# Shares as Alpaca lists them. It imports little: processes that tests start need no settings to make an order.
+
+READ_AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
+
+
+@cache
+def listed(symbol: str) -> Listing:
+    """Return the listing of a share by any name."""
+    usual = listings(("AAPL",), READ_AT)["AAPL"]
+    return replace(usual, instrument=replace(usual.instrument, symbol=symbol))
+
+
+def share(symbol: str = "AAPL") -> Instrument:
+    return listed(symbol).instrument
+
 
 T = TypeVar("T")
 ACCOUNT = "TEST00001"

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from tests.kit.core.registry import coin, rules
+from tests.kit.core.position import coin, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import Health, Registry, RegistryRules, Tier, height
 from tradebot.model.values import replace

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.registry import coin, rules
+from tests.kit.core.position import coin, rules
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import ask, desk, limits
 from tests.orders.test_entering import BETTER, full, world

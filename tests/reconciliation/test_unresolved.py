@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.made_up import MADE_UP, MadeUpVenue
+from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import ACCEPTED, FakeReader, FakeVenue
 from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY

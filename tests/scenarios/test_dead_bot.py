@@ -12,7 +12,7 @@ import pytest
 
 from commands.shared.records import exit_reasons
 from tests.kit.bot.folder import Bot, log, made, second_session
-from tests.kit.fakes.receiver import Receiver, receiving
+from tests.kit.fakes.receivers import Receiver, receiving
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.trade import Trade

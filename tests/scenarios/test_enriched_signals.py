@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.docs.recipes import recipe
 from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.state import accept
 from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
+from tests.kit.recipes import recipe
 from tests.kit.values import DAY, NOW, SHIPPED
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts

@@ -8,7 +8,7 @@ import pytest
 from tests.commands.halt.test_halt import no_room
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.forked import run
-from tests.kit.fakes.privileges import drop
+from tests.kit.fakes.machine import drop
 from tradebot.adapters.state import switch
 
 BOOKS = ("ledger.db", "journal.jsonl")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.made_up import MADE_UP, MadeUpVenue
+from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import CASH, EXITS, NOW, SESSION

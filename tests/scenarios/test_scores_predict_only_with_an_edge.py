@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.folder import Bot, made
-from tests.kit.made_trades import judged
+from tests.kit.trades import judged
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from commands.trade_once import verb as trade_once
-from tests.kit.bot.folder import Bot, log
-from tests.kit.bot.pair import at_once
+from tests.kit.bot.folder import Bot, at_once, log
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.core.sessions import globex
-from tests.kit.taxed import past
+from tests.kit.trades import tax_history
 from tests.kit.values import VENUE_DAY, books, fill, quote
 from tradebot.desk.stakes import day_results
 from tradebot.model.candidate import Side
@@ -43,7 +43,7 @@ THANKSGIVING = datetime(2026, 11, 26, 15, tzinfo=UTC)
 )
 def test_profit_trades_and_taxes_have_the_same_date(venue: VenueDay, at: datetime, trade_date: str) -> None:
     fills = fill(1, price="50", at=BOUGHT), fill(2, side=Side.SELL, price="60", at=at)
-    known = replace(past(fills, until="2026-12-31"), day=venue)
+    known = replace(tax_history(fills, until="2026-12-31"), day=venue)
     earned = [row.name for row in pnl(breakdown(known), Cut.DAY).rows if row.realized_usd]
     assert earned == [trade_date]
     assert [str(trade.day) for trade in account_trades(known).trades] == ["2026-11-20", trade_date]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.core.registry import candles, figures, rules
+from tests.kit.core.position import candles, figures, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import Check, DataState, Failed, Figures, Health
 from tradebot.signals.data_health import after_a_look, is_due, next_candle_at, of_candles, of_figures, without_a_look

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.core.registry import figures, rules
+from tests.kit.core.position import figures, rules
 from tests.kit.values import NOW
 from tradebot.adapters.kraken.names import coin_of, symbol_of
 from tradebot.model.discovery import Discovery, Found

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.core.registry import figures, quoted, rules
+from tests.kit.core.position import figures, quoted, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import NO_VOLUME, Figures, Rank, Tier, height
 from tradebot.model.values import replace

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.fakes.telling import flaws
+from tests.kit.fakes.machine import flaws
 from tests.kit.rows import make_intent
 from tests.kit.values import VENUE_DAY, there
 from tradebot.adapters.alpaca.capabilities import ALPACA

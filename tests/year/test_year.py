@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, NOW
 from tests.suite.tiers import in_campaigns, sized
-from tests.year.bot import Act
-from tests.year.judge import judge
-from tests.year.plan import CHORES, DAY, EVERY_M, MINUTE, Key
-from tests.year.year import Player, Year, YearTrouble, drawn, table
+from tests.year.bot import CHORES, DAY, EVERY_M, MINUTE, Act, Key
+from tests.year.year import Player, Year, YearTrouble, drawn, judge, table
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import CURRENCY, EQUITY, METALS
 from tradebot.adapters.ledger.ledger import SqliteLedger

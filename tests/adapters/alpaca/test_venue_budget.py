@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
 from tradebot.adapters.alpaca.venue import TokenBucket
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
-from tests.kit.core.registry import coin
+from tests.kit.core.position import coin
 from tests.kit.rows import NOW, make_cycle
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents

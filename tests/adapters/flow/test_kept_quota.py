@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
 from tradebot.adapters.flow.kept_quota import LONGEST_FILE, KeptQuota, next_quota_day
 from tradebot.errors import AllowanceSpentError
 from tradebot.exchange.faces.flow import FlowLimits

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.ledger.chain_end import verify
+from tests.kit.ledgers import verify
 from tests.kit.rows import NOW
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
@@ -126,7 +126,7 @@ def test_two_writers_in_turn_keep_one_journal_chain(chain: Journal, path: Path) 
 def test_full_disk_leaves_no_partial_record_in_the_journal(chain: Journal, path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path; from tests.kit.rows import NOW\n"
-        "from tradebot.adapters.ledger.journal import Journal; from tests.adapters.ledger.chain_end import verify\n"
+        "from tradebot.adapters.ledger.journal import Journal; from tests.kit.ledgers import verify\n"
         "path = Path(sys.argv[1]); chain = Journal.open(path, verify(path)); limit = path.stat().st_size + 100\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"

@@ -17,11 +17,9 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 
-from tests.adapters.ledger.chain_end import verify
-from tests.kit.drawn import INTENTS, OWNED_FILLS
-from tests.kit.ledgers import edit
+from tests.kit.ledgers import edit, verify
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.kit.values import listing
+from tests.kit.values import INTENTS, OWNED_FILLS, listing
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger

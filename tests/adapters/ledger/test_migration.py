@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.kit import ledgers
-from tests.kit.fakes.holding import another_process
+from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import sums as ledger_sums

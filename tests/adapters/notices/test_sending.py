@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests.kit.fakes.receiver import Answer, hang, receiving, says
+from tests.kit.fakes.receivers import Answer, hang, receiving, says
 from tradebot.adapters.notices import sending
 from tradebot.adapters.notices.sending import LIMIT_S, Attempt, deliver
 from tradebot.adapters.text.redaction import learn

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.ledger.chain_end import verify
 from tests.kit import ledgers
+from tests.kit.ledgers import verify
 from tests.kit.rows import DAY, NOW, PASSED, make_intent
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.ledger.chain_end import verify
 from tests.kit import ledgers
-from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part, without_the_seal
+from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part, verify, without_the_seal
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price
 from tradebot.adapters.faults import failpoint

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fakes.mounts import mounted
-from tests.kit.fakes.privileges import without_privileges
+from tests.kit.fakes.machine import mounted, without_privileges
 from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.state import doors, state_folder
 from tradebot.adapters.state.doors import open_door

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fakes.mounts import mounted, table
+from tests.kit.fakes.machine import mounted, table
 from tradebot.adapters.state.file_systems import kind_of, network_kind, passing
 
 NETWORK = (

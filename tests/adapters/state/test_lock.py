@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fakes.holding import another_process
+from tests.kit.fakes.machine import another_process
 from tradebot.adapters.state import lock
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 

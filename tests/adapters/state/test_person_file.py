@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
 from tradebot.adapters.state import person_file
 from tradebot.adapters.state.person_file import held
 from tradebot.errors import ExitCode, OperatorError, TradebotError

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.adapters.alpaca import intent
-from tests.kit.fakes.holding import ROOT, another_process
-from tests.kit.fakes.privileges import without_privileges
+from tests.kit.fakes.machine import ROOT, another_process, without_privileges
 from tradebot.adapters.state.send_lock import FolderSendLock, in_flight
 from tradebot.adapters.state.state_folder import SENDING
 from tradebot.errors import ExitCode, OperatorError, TradebotError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.fakes.privileges import without_privileges
+from tests.kit.fakes.machine import without_privileges
 from tests.kit.rows import NOW, minutes
 from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError

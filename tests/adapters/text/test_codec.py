@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.drawn import MONEY, TIMES
 from tests.kit.rows import NOW, PASSED, make_alert, make_cycle, make_fill, make_intent, make_order
+from tests.kit.values import MONEY, TIMES
 from tradebot.adapters.text.canonical import CodecError, decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.model.decision import Decision

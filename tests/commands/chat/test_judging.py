@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.chat.judging import words_of
-from tests.kit.fakes.telegram import ANN, FakeTelegram
+from tests.kit.fakes.receivers import ANN, FakeTelegram
 
 EVE = 6666
 Made = Callable[[FakeTelegram], Any]

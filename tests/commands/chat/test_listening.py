@@ -12,7 +12,7 @@ import pytest
 from commands.chat.listening import Listener
 from tests.commands.chat.test_judging import hostile
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes.telegram import ANN, TOKEN, FakeTelegram, chatting
+from tests.kit.fakes.receivers import ANN, TOKEN, FakeTelegram, chatting
 from tradebot.adapters.chat.store import Became, ChatStore, kept
 from tradebot.adapters.chat.telegram import Telegram
 from tradebot.adapters.state.state_folder import APPROVALS

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
-from tests.kit.fakes.telegram import TOKEN, FakeTelegram, chatting
+from tests.kit.fakes.receivers import TOKEN, FakeTelegram, chatting
 from tradebot.adapters.state import lock
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode

@@ -19,7 +19,7 @@ from commands.halt.verb import orders_may_fill
 from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
 from tests.kit.bot.forked import run
-from tests.kit.fakes.privileges import drop
+from tests.kit.fakes.machine import drop
 from tests.kit.ledgers import edit, forget_accepted
 from tradebot.adapters.state import lock, switch
 from tradebot.adapters.state.send_lock import FolderSendLock

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from commands.learn.following import Left
-from tests.kit.made_trades import DAY, OPEN, Told, session, sessions, trade
+from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
 from tradebot.views.learning.knobs import HeldFor
 from tradebot.views.learning.learn import Material, Strategy, Watched
@@ -43,7 +43,7 @@ def test_price_of_a_shorter_time_is_held_against_that_of_the_exit(
 ) -> None:
     made = trade(1, 10, minutes=60, **fields)  # type: ignore[arg-type]
     flow = Strategy("flow", {}, LIMITS, asked_each_time=True)
-    material = Material([made], sessions(3), DAY, [flow], [EXITS], None)
+    material = Material([made], numbered_sessions(3), DAY, [flow], [EXITS], None)
     left = Left(material)
     left.add(Priced())
     (one,) = material.outcomes

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.folder import Bot
-from tests.kit.bot.together import DIED, alone
+from tests.kit.bot.stage import DIED, alone
 from tests.kit.fakes.calls import Call, Watcher, watch
-from tests.kit.fakes.receiver import Receiver, receiving
+from tests.kit.fakes.receivers import Receiver, receiving
 from tests.suite.tiers import seed
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.notices.outbox import Outbox

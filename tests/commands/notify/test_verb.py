@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes.receiver import Receiver, receiving, says
+from tests.kit.fakes.receivers import Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker

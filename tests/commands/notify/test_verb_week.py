@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot.folder import Bot, made
-from tests.kit.fakes.receiver import receiving
-from tests.kit.fakes.telling import flaws
+from tests.kit.fakes.machine import flaws
+from tests.kit.fakes.receivers import receiving
 
 SETTINGS = """
 notify: {channels: {phone: {most_an_hour: 1000}}}

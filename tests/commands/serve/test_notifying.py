@@ -8,8 +8,7 @@ import pytest
 
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
-from tests.kit.fakes.receiver import hang, receiving
-from tests.kit.fakes.telegram import TOKEN, chatting
+from tests.kit.fakes.receivers import TOKEN, chatting, hang, receiving
 
 
 def configured(bot: Bot) -> None:

@@ -14,7 +14,7 @@ from commands.shared import hints
 from commands.shared.boundary import KEPT_OTHERWISE, bounded
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.forked import run
-from tests.kit.fakes.privileges import drop
+from tests.kit.fakes.machine import drop
 from tests.kit.rows import NOW
 from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT
 from tradebot.adapters.facts.facts import SqliteFacts

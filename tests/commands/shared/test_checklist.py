@@ -12,7 +12,7 @@ from commands.drill.evidence import Played, keep
 from commands.drill.stage import Check
 from commands.shared.checklist import RESTORED, SESSIONS, TRADES
 from tests.kit.bot.folder import Bot
-from tests.kit.fakes.receiver import receiving
+from tests.kit.fakes.receivers import receiving
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, fill
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger

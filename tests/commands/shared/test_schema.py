@@ -29,8 +29,7 @@ from tests.kit.bot.forked import start
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tests.kit.bot.state import configure
 from tests.kit.fakes.networks import Signed, constant
-from tests.kit.fakes.receiver import receiving
-from tests.kit.fakes.telegram import TOKEN, chatting
+from tests.kit.fakes.receivers import TOKEN, chatting, receiving
 from tradebot.__main__ import main
 from tradebot.adapters.text.codec import encode
 from tradebot.exchange import process

@@ -12,7 +12,7 @@ from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
 from tests.kit.bot.folder import Bot
-from tests.kit.taxed import fee, on, past, traded
+from tests.kit.trades import fee, on, tax_history, traded
 from tests.kit.values import cash_movement, fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
@@ -22,7 +22,7 @@ from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.views.performance.history import History
 
-WASHED = past(
+WASHED = tax_history(
     traded(
         "2025-06-02 buy 100 50",
         "2025-12-22 sell 100 42",
@@ -138,7 +138,7 @@ def notes(history: History, year: int = 2026) -> list[str]:
 
 
 def test_tax_notes_say_when_the_books_began() -> None:
-    history = past(traded("2026-05-05 buy 10 50"), until="2026-06-30", opened_at=on("2026-05-04"))
+    history = tax_history(traded("2026-05-05 buy 10 50"), until="2026-06-30", opened_at=on("2026-05-04"))
     assert notes(history) == [
         "The books began on 2026-05-04. What was sold before isn't known.",
         "The books end on 2026-06-30; the year may not be over.",
@@ -147,7 +147,7 @@ def test_tax_notes_say_when_the_books_began() -> None:
 
 
 def test_tax_notes_name_shares_without_a_known_cost() -> None:
-    history = past(traded("2026-03-02 sell 10 60 hand"), acknowledged={"AAPL": Decimal(10)}, until="2027-01-04")
+    history = tax_history(traded("2026-03-02 sell 10 60 hand"), acknowledged={"AAPL": Decimal(10)}, until="2027-01-04")
     data = taxed(history, 2026, "fifo")
     assert written(data).splitlines()[1] == (
         "10 sh. AAPL,not known,2026-03-02,600.00,not known,,0.00,not known,not known,,AAPL,long,10,0.00,foreign,"
@@ -171,7 +171,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
     )
     option = fill(9, "AAPL261120P00150000", strategy="", at=on("2026-02-02"))
     returned = cash_movement(on("2026-03-02"), Decimal(5), "DIVROC", Origin.ACTIVITY, "roc", "a return of capital")
-    assert notes(past((*fills, option), returned, fee("2026-05-12", "-0.04"), until="2026-06-01")) == [
+    assert notes(tax_history((*fills, option), returned, fee("2026-05-12", "-0.04"), until="2026-06-01")) == [
         "The books end on 2026-06-01; the year may not be over.",
         "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",
         "30.02 USD of disallowed losses are in the basis of shares that are still held.",
@@ -276,7 +276,7 @@ def test_tax_counts_contracts_with_their_multiplier_and_names_what_is_particular
         replace(bought, fill=replace(bought.fill, multiplier=Decimal(50), fee=Fee(Decimal("2.50")))),
         replace(sold, fill=replace(sold.fill, multiplier=Decimal(50), fee=Fee(None))),
     ]
-    data = taxed(past(contracts), 2026, "fifo")
+    data = taxed(tax_history(contracts), 2026, "fifo")
     (row,) = data.rows
     assert (row.description, row.proceeds_usd, row.basis_usd) == (
         "2 contracts ESM6",

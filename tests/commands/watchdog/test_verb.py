@@ -18,7 +18,7 @@ from commands.watchdog import looking
 from commands.watchdog.watch import MEMORY
 from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, typed
-from tests.kit.fakes.receiver import Answer, Receiver, hang, receiving, says
+from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state.serving import write_serving
 from tradebot.model.serving import Serving
 

@@ -9,8 +9,7 @@ import pytest
 
 from tests.kit.exchange.app import folders_of
 from tests.kit.exchange.kraken import HISTORY, PEPE, XBT, KrakenExchange, spec
-from tests.kit.exchange.ring import D, Ring, instrument
-from tests.kit.exchange.snapshots import keep
+from tests.kit.exchange.ring import D, Ring, instrument, keep
 from tradebot.exchange.chance import stream
 from tradebot.exchange.faces.kraken.account_log import Booked
 from tradebot.exchange.faces.kraken.history import HistoryReads

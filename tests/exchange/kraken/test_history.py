@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.exchange.app import folders_of
 from tests.kit.exchange.kraken import PEPE, XBT, KrakenExchange, spec
-from tests.kit.exchange.snapshots import keep
+from tests.kit.exchange.ring import keep
 from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exchange.times import SECOND
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.bot.folder import PROGRAM, Bot
-from tests.kit.bot.pair import at_once
+from tests.kit.bot.folder import PROGRAM, Bot, at_once
 from tests.kit.bot.real_money import writes
 from tests.kit.values import LIMITS, ask
 from tradebot.adapters.state import switch

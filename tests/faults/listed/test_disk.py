@@ -16,12 +16,12 @@ import pytest
 from commands.shared.boundary import bounded
 from commands.shared.evidence.machine import disk_of
 from tests.faults.kills import exits
-from tests.faults.listed.ground import AtAPoint, as_another_user
+from tests.faults.listed.conftest import AtAPoint, as_another_user
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import run
 from tests.kit.bot.trader import Said, Trader
 from tests.kit.core.evidence import at
-from tests.kit.fakes.mounts import mounted
+from tests.kit.fakes.machine import mounted
 from tests.kit.values import NOW
 from tradebot.adapters.state import state_folder, switch
 from tradebot.app.loading import Options

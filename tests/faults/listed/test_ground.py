@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import SESSIONS
+from tests.faults.listed.conftest import SESSIONS
 from tests.kit.bot.stage import NearStage, Stage, set_up
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import Lies
+from tests.faults.listed.conftest import Lies
 from tests.kit.adapters.alpaca import order_row
 from tests.kit.bot.trader import Trader
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -19,8 +19,7 @@ from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.kit.bot.near import Verb
-from tests.kit.bot.stage import Fatal, run
-from tests.kit.bot.together import DIED
+from tests.kit.bot.stage import DIED, Fatal, run
 from tests.kit.bot.trader import Trader
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.listed.ground import Lies
+from tests.faults.listed.conftest import Lies
 from tests.faults.listed.test_books_of_an_earlier_day import kinds, opened
 from tests.faults.listed.test_lists_that_forget import planned
 from tests.faults.listed.test_lying_reads import closed, fills_again, is_lawful, leave, moves, position, rests

@@ -12,7 +12,7 @@ import pytest
 from commands import unhalt
 from commands.recover import verb as recover
 from tests.faults.kills import entries, exits, reconciled
-from tests.faults.listed.ground import AtAPoint, as_another_user
+from tests.faults.listed.conftest import AtAPoint, as_another_user
 from tests.kit.bot.stage import Stage, StageBot, run
 from tests.kit.bot.trader import Said, Trader, in_a_session
 from tests.kit.judge.account import accounts

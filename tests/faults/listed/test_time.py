@@ -17,7 +17,7 @@ import pytest
 from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
-from tests.faults.listed.ground import Lies
+from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeVenue

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import verdicts
-from tests.faults.listed.ground import Lies
+from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.judge import pairs
 from tradebot.adapters.state import switch

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.kit.fakes.scripted import Script, Scripted, Wire
-from tests.kit.shares import share
+from tests.kit.values import share
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.alpaca.venue import AlpacaVenue

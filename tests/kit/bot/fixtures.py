@@ -15,7 +15,8 @@ import pytest
 
 from tests.kit.bot.folder import Bot, discard, made, second_session
 from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
-from tests.kit.fakes.timer import Timer
+from tests.kit.fakes.machine import Timer
+from tests.kit.fakes.scripted import Wire, serving
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import flocks, lock, resources, switch
@@ -129,6 +130,13 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Timer:
     for module in (flocks, lock):
         monkeypatch.setattr(module, "time", timer)
     return timer
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """Yield a scripted server, for what speaks HTTP."""
+    with serving() as wire:
+        yield wire
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from tests.kit.bot.folder import EASY
 from tests.kit.bot.state import make_state
-from tests.kit.fakes.mounts import table
+from tests.kit.fakes.machine import table
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder

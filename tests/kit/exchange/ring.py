@@ -1,8 +1,10 @@
 """A matching engine over margined instruments and prices written by hand, in days of 24 hours."""
 
+import shutil
 from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from tests.kit.exchange.pit import Bars
@@ -10,6 +12,7 @@ from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import USUAL, Fill, Order, OrderRequest
 from tradebot.exchange.events import Event
+from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.margined.accounts import Standing, net_position, standing
 from tradebot.exchange.margined.dialect import Plain
 from tradebot.exchange.market.bars import Bar, Market
@@ -18,7 +21,45 @@ from tradebot.exchange.market.instruments import Grid, Instrument, MarginLevel, 
 from tradebot.exchange.market.sessions import Calendar, session_of
 from tradebot.exchange.market.spec import CLOSE, FillSpec
 from tradebot.exchange.market.venue import Rules
+from tradebot.exchange.snapshot.keeper import taken
+from tradebot.exchange.snapshot.state import Snapshot, identity_of, write_snapshot
+from tradebot.exchange.state import SNAPSHOT_FILE
 from tradebot.exchange.times import MINUTE
+
+# Snapshots of exchanges under test: taken, kept, and compared with what the log alone leads to.
+
+
+def snapshot_of(exchange: Exchange, folder: Path) -> Snapshot:
+    """Return a snapshot of an exchange at rest."""
+    assert exchange.at_rest
+    return Snapshot(identity_of(folder), exchange.log.prefix(), taken(exchange))
+
+
+def keep(exchange: Exchange, folder: Path) -> None:
+    write_snapshot(folder, snapshot_of(exchange, folder))
+
+
+def state_of(exchange: Exchange) -> bytes:
+    """Return an exchange's state after all that a snapshot leaves for later has been read."""
+    exchange.past.read_all()
+    for account in exchange.engine.accounts.values():
+        assert [*account.orders.values()] == [*account.by_client_id.values()]
+        assert len([*account.orders.values()]) == len(account.orders)
+        assert len([*account.activities]) == len(account.activities)
+    return taken(exchange)
+
+
+def replayed(folder: Path) -> bytes:
+    """Return the state that a folder's log leads to by itself."""
+    (folder / SNAPSHOT_FILE).unlink(missing_ok=True)
+    return state_of(open_exchange(folder))
+
+
+def without_snapshot(folder: Path, copy: Path) -> Path:
+    shutil.copytree(folder, copy)
+    (copy / SNAPSHOT_FILE).unlink(missing_ok=True)
+    return copy
+
 
 ALWAYS = HOURS["24/7"]
 CALENDAR = Calendar([session_of(times, ALWAYS) for times in ALWAYS.between("2026-01-04", "2026-01-09")], 1, 3, ALWAYS)

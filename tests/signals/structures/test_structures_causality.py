@@ -2,16 +2,110 @@
 
 import random
 from array import array
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from tests.kit.signals.series import first
-from tests.signals.structures import causality
-from tests.signals.structures.causality import WINDOW, Reader, generated, play, structures_and_swings
+from tests.kit.signals.series import FOUR_HOURS_S, SPEC, first, walk
 from tests.suite import tiers
 from tradebot.model.series import Series
+from tradebot.model.values import replace
+from tradebot.signals.structures.bars import bars_of
+from tradebot.signals.structures.comparing import outranges
+from tradebot.signals.structures.reading import Ended, Reading, ReadingKind
+from tradebot.signals.structures.structures import structures
+from tradebot.signals.structures.swings import Swing, swings
+
+# Counting readings that later bars rewrite, over prefixes of drawn windows, and broken ways of reading as controls.
+
+WINDOW = 600
+Facts = tuple[Sequence[Reading | Swing], Sequence[Ended]]
+"""What is known of a series, in the order in which it became known, and the ends of it, in order too."""
+Reader = Callable[[Series], Facts]
+known_at, ended_at = attrgetter("known_at"), attrgetter("at")
+
+
+def structures_and_swings(series: Series) -> Facts:
+    found = structures(series, SPEC)
+    # Both are in order already, and sorting what is in order takes little.
+    return sorted([*found.readings, *swings(series)], key=known_at), found.ended
+
+
+def rewritten(read: Reader, series: Series, counts: Iterable[int]) -> int:
+    """Return how many readings and ends of these prefixes differ from what all bars say was known by then.
+
+    One that is missing on either side counts, and so does one with another price or time. Two prefixes that both agree
+    with the whole series agree with each other.
+    """
+    whole = read(series)
+    ends_s = bars_of(series).ends_s
+    return sum(_differences(whole, read(first(series, count)), ends_s[count - 1]) for count in counts)
+
+
+def _differences(whole: Facts, part: Facts, now: int) -> int:
+    different = 0
+    for longer, shorter, moment in zip(whole, part, (known_at, ended_at), strict=True):
+        before, then = (
+            longer[: bisect_right(longer, now, key=moment)],
+            shorter[: bisect_right(shorter, now, key=moment)],
+        )
+        if list(before) != list(then):
+            old, new = Counter(then), Counter(before)
+            different += max((old - new).total(), (new - old).total())
+    return different
+
+
+def generated(chance: random.Random) -> Series:
+    return walk(chance, WINDOW)
+
+
+def play(read: Reader, draw: Callable[[random.Random], Series], seed: str, windows: int, prefixes: int) -> int:
+    """Return how many readings were rewritten over so many drawn prefixes of each of these drawn windows."""
+    chance = random.Random(seed)  # noqa: S311 - replayable
+    return sum(
+        rewritten(read, series, chance.sample(range(1, len(series)), prefixes))
+        for series in (draw(chance) for _ in range(windows))
+    )
+
+
+def stamped_a_bar_early(series: Series) -> Facts:
+    """Look one bar ahead: say of each reading that it was known when the bar before its last one closed."""
+    found, ended = structures_and_swings(series)
+    return [reading._replace(known_at=reading.known_at - FOUR_HOURS_S) for reading in found], ended
+
+
+def ends_stamped_a_bar_early(series: Series) -> Facts:
+    found, ended = structures_and_swings(series)
+    return found, [end._replace(at=end.at - FOUR_HOURS_S) for end in ended]
+
+
+def with_the_ranges_of_today(series: Series) -> Facts:
+    """Compare the impulse of every block with the last ranges of today, as the bot before this one did."""
+    bars, multiple, count = bars_of(series), SPEC.impulse_multiple, SPEC.impulse_bars
+    today = (bars.high[-count:], bars.low[-count:])
+
+    def large(block: Reading) -> bool:
+        place = block.bar + 1
+        high, low = [*today[0], bars.high[place]], [*today[1], bars.low[place]]
+        return outranges(high, low, float(multiple), multiple)
+
+    found = structures(series, replace(SPEC, impulse_multiple=Decimal(0))).readings
+    return [one for one in found if one.kind is not ReadingKind.BLOCK or large(one)], ()
+
+
+def without_what_has_ended(series: Series) -> Facts:
+    """Withdraw a reading once it has ended, instead of writing its end down."""
+    return sorted(structures(series, SPEC).living, key=known_at), ()
+
+
+def swings_of_three_bars_known_at_the_second(series: Series) -> Facts:
+    return [swing._replace(known_at=swing.known_at - FOUR_HOURS_S) for swing in swings(series)], ()
+
 
 ROOT = Path(__file__).resolve().parents[3]
 MINUTES = [
@@ -26,11 +120,11 @@ PREFIXES = 100
 WINDOWS = 50 if MINUTES else 100
 """Of each part; there are two parts of each kind, so all parts together read 20,000 prefixes."""
 LOOKING_AHEAD: tuple[Reader, ...] = (
-    causality.stamped_a_bar_early,
-    causality.ends_stamped_a_bar_early,
-    causality.with_the_ranges_of_today,
-    causality.without_what_has_ended,
-    causality.swings_of_three_bars_known_at_the_second,
+    stamped_a_bar_early,
+    ends_stamped_a_bar_early,
+    with_the_ranges_of_today,
+    without_what_has_ended,
+    swings_of_three_bars_known_at_the_second,
 )
 
 

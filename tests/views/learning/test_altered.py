@@ -2,7 +2,7 @@
 
 from random import Random
 
-from tests.kit.made_trades import outcomes, trade
+from tests.kit.trades import outcomes, trade
 from tests.kit.values import there
 from tradebot.auditing.intervals import fewest_sessions
 from tradebot.views.learning.altered import Knob, Other, by_session, proposals

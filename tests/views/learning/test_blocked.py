@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.kit.made_trades import Told, judged
+from tests.kit.trades import Told, judged
 from tradebot.auditing.intervals import fewest_sessions
 from tradebot.auditing.outcomes import STAKE_USD
 from tradebot.model.decision import Gate

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.made_trades import DAY, outcomes, trade
+from tests.kit.trades import DAY, outcomes, trade
 from tradebot.timetable.job_times import parse
 from tradebot.views.learning.altered import Knob
 from tradebot.views.learning.knobs import NO_PRICES, ExitAt, HeldFor, size, stop, target, time_exit, times

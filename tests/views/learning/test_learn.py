@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import accumulate
 from random import Random
 
-from tests.kit.made_trades import DAY, WORTH, sessions, trade
+from tests.kit.trades import DAY, WORTH, numbered_sessions, trade
 from tests.kit.values import LIMITS
 from tests.suite.tiers import sized
 from tradebot.model.candidate import Component
@@ -30,7 +30,7 @@ def material(trades: list[TradeRow]) -> Material:
         HeldFor("exits.time_exit_s", 14_400),
     )
     flow = Strategy("flow", WEIGHTS, LIMITS.model_copy(update={"max_open_positions": 10}), asked_each_time=True)
-    return Material(trades, sessions(SESSIONS), DAY, [flow], [exits], ENTRIES)
+    return Material(trades, numbered_sessions(SESSIONS), DAY, [flow], [exits], ENTRIES)
 
 
 def drawn(seed: int, *, late_loses: float = 0.0, insider: float = 0.0) -> list[TradeRow]:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.made_trades import DAY, outcomes, trade
+from tests.kit.trades import DAY, outcomes, trade
 from tests.kit.values import LIMITS
 from tradebot.views.learning.altered import Knob
 from tradebot.views.learning.limits import Entered, is_tighter, limits

@@ -1,6 +1,6 @@
 """Whether trades with a strong score did better, from which no setting follows."""
 
-from tests.kit.made_trades import outcomes, trade
+from tests.kit.trades import outcomes, trade
 from tradebot.views.learning.sizing import conviction
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.made_trades import OPEN, outcomes, trade
+from tests.kit.trades import OPEN, outcomes, trade
 from tradebot.model.values import replace
 from tradebot.signals.components import component_names, component_of
 from tradebot.views.learning.values import LEAST

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import FakeReader
-from tests.kit.taxed import of, past, rows, traded
+from tests.kit.trades import of, rows, tax_history, traded
 from tests.kit.values import NOW, ago, cash_movement, fill, there
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
@@ -35,7 +35,7 @@ def history(scene: Scene) -> History:
         cash_movement(NOW, entry.amount, entry.kind, Origin.ACTIVITY, name, entry.words)
         for name, entry in scene.ledger.booked().items()
     ]
-    return past(scene.ledger.fills(), *cash, acknowledged=scene.ledger.acknowledged())
+    return tax_history(scene.ledger.fills(), *cash, acknowledged=scene.ledger.acknowledged())
 
 
 def brief(trades: Iterable[AccountTrade]) -> list[tuple[object, ...]]:
@@ -44,7 +44,7 @@ def brief(trades: Iterable[AccountTrade]) -> list[tuple[object, ...]]:
 
 @given(fills=histories())
 def test_account_trades_are_the_fills_when_nothing_special_happened(fills: list[OwnedFill]) -> None:
-    found = account_trades(past(fills))
+    found = account_trades(tax_history(fills))
     assert [(t.fill.activity_id, t.quantity, t.price, t.owned.strategy) for t in found.trades] == [
         (o.fill.activity_id, Fraction(o.fill.signed_quantity), Fraction(o.fill.price), o.strategy) for o in fills
     ]
@@ -97,7 +97,7 @@ def test_buyout_counts_as_a_sale() -> None:
 
 def test_given_back_fill_counts_once_for_its_owner() -> None:
     (bought,) = traded("2026-02-02 buy 10 50 hand")
-    found = account_trades(past([bought, *reassign("flow", bought.fill)]))
+    found = account_trades(tax_history([bought, *reassign("flow", bought.fill)]))
     assert [(t.fill.activity_id, t.owned.strategy, t.quantity) for t in found.trades] == [
         ("fill-1", "flow", Fraction(10))
     ]
@@ -156,7 +156,7 @@ def test_plan_that_moves_shares_between_owners_is_no_trade() -> None:
             fill(4, side=Side.SELL, quantity="4", price="55", at=ago(0)),
         )
     ]
-    assert account_trades(past([*fills, *moved])) == account_trades(past(fills))
+    assert account_trades(tax_history([*fills, *moved])) == account_trades(tax_history(fills))
 
 
 def test_split_restates_shares_of_others_too() -> None:
@@ -174,7 +174,7 @@ def test_shares_from_another_broker_have_no_known_cost() -> None:
 def test_options_and_crypto_are_left_out_by_name() -> None:
     option, coin = "AAPL261120P00150000", "BTC/USD"
     others = [fill(n, symbol, strategy=FOREIGN) for n, symbol in enumerate((option, coin), 2)]
-    found = account_trades(past([fill(1), *others], acknowledged={option: D(-1)}))
+    found = account_trades(tax_history([fill(1), *others], acknowledged={option: D(-1)}))
     assert ([t.symbol for t in found.trades], found.held_before, found.other_kinds) == (["AAPL"], {}, (option, coin))
 
 

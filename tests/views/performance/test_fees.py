@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.taxed import commission, past
+from tests.kit.trades import commission, tax_history
 from tests.kit.values import NOW, VENUE_DAY, cash_movement, fill
 from tests.model.test_position import histories
 from tradebot.model.account import CashKind, CashMovement
@@ -138,30 +138,30 @@ def test_commission_belongs_to_its_fill_not_to_the_days_sales() -> None:
     later = NOW + timedelta(minutes=5)
     bought = fill(4, "JPM", quantity="10", price="500", at=later)
     fills = [*two_sold()[:3], bought, fill(5, "JPM", Side.SELL, "4", "500", at=later + timedelta(minutes=1))]
-    history = past(fills, commission(bought, "-5.00"), fee("-0.06"))
+    history = tax_history(fills, commission(bought, "-5.00"), fee("-0.06"))
     assert of_symbols(history) == {"AAPL": D("-0.01"), "MSFT": D("-0.03"), "JPM": D("-5.02")}
     assert of_lots(history)[1:] == (D("-2.02"), D("-0.03"), D("-3")), "of the four that were sold and the six held"
 
 
 def test_fee_without_a_matching_fill_is_shared_among_sales() -> None:
     bought = two_sold()[3]
-    assert of_symbols(past(two_sold(), commission(bought, "-5.00"))) == {"AAPL": 0, "MSFT": 0, "JPM": -5}
+    assert of_symbols(tax_history(two_sold(), commission(bought, "-5.00"))) == {"AAPL": 0, "MSFT": 0, "JPM": -5}
     for moved in (
         replace(commission(bought, "-5.00"), at=NOW + timedelta(seconds=1)),
         replace(commission(bought, "-5.00"), symbol="XOM"),
         replace(commission(bought, "-5.00"), symbol=""),
     ):
-        assert of_symbols(past(two_sold(), moved))["JPM"] == 0
+        assert of_symbols(tax_history(two_sold(), moved))["JPM"] == 0
 
 
 def test_fills_at_one_moment_share_a_commission_by_value() -> None:
     fills = [fill(1, quantity="10", at=NOW), fill(2, quantity="30", strategy="momentum", at=NOW)]
-    assert of_lots(past(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
+    assert of_lots(tax_history(fills, commission(fills[0], "-0.04"))) == (D("-0.01"), D("-0.03"))
 
 
 def test_stock_borrow_fees_belong_to_no_sale() -> None:
     borrowed = replace(fee("-4"), sub_kind="BRW", meaning=ActivityKind.BORROW_FEE)
-    assert past(two_sold(), borrowed).fees.left == (borrowed,)
+    assert tax_history(two_sold(), borrowed).fees.left == (borrowed,)
 
 
 def movement(kind: str, amount: str = "1", origin: Origin = Origin.ACTIVITY) -> CashMovement:
@@ -213,10 +213,10 @@ def test_adoption_cash_is_a_transfer_and_plan_cash_an_adjustment() -> None:
 def test_fee_of_a_fill_is_that_fills_even_beside_another_of_the_same_moment() -> None:
     one, other = fill(1, at=NOW, fee=Fee(D("1.25"))), fill(2, at=NOW, strategy="momentum", fee=Fee(None))
     later = cash_movement(NOW + timedelta(days=1), D("-0.75"), "FEE", Origin.ACTIVITY, fee_id("fill-2"), "", "AAPL")
-    found = past([one, other], later)
+    found = tax_history([one, other], later)
     assert [(lot.strategy, found.fees.of(lot)) for lot in found.lots.held] == [
         ("flow", D("-1.25")),
         ("momentum", D("-0.75")),
     ]
     assert found.awaited == ()
-    assert [owned.strategy for owned in past([one, other]).awaited] == ["momentum"]
+    assert [owned.strategy for owned in tax_history([one, other]).awaited] == ["momentum"]

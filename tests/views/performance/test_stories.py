@@ -7,7 +7,7 @@ import pytest
 
 from commands.trades.tax import taxed
 from tests.kit.rows import make_intent, make_order
-from tests.kit.taxed import past
+from tests.kit.trades import tax_history
 from tests.kit.values import NOW, VENUE_DAY, ago, fill
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill
@@ -37,7 +37,7 @@ FILLS = (
 
 def moved(fills: tuple[OwnedFill, ...] = FILLS, why: str = "rolled_into_ESU6") -> History:
     close = make_order("venue-2"), replace(make_intent(), why=why, purpose=Purpose.CLOSE)
-    return past(fills, sent={"venue-2": Sent(close[0], (close[1],))}, at=NOW)
+    return tax_history(fills, sent={"venue-2": Sent(close[0], (close[1],))}, at=NOW)
 
 
 def test_trades_of_a_moved_position_name_each_other_and_their_story() -> None:
@@ -85,17 +85,19 @@ def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
 
 
 def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
-    past, only = moved(), Choice(symbol="ESM6")
-    rows, _ = report_trades(past, only)
-    found = trade_figures(rows, VENUE_DAY, past.moved)[0].observations
-    assert (found, pnl(breakdown(past), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
-    assert next(cautions([0.0] * 252, (), rows, None, moved=past.moved)).startswith("This rests on 0 closed")
+    tax_history, only = moved(), Choice(symbol="ESM6")
+    rows, _ = report_trades(tax_history, only)
+    found = trade_figures(rows, VENUE_DAY, tax_history.moved)[0].observations
+    assert (found, pnl(breakdown(tax_history), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
+    assert next(cautions([0.0] * 252, (), rows, None, moved=tax_history.moved)).startswith("This rests on 0 closed")
 
 
 def test_backtest_counts_a_moved_position_once() -> None:
-    past = moved()
+    tax_history = moved()
     ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
-    counted = [backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), past.moved)]
+    counted = [
+        backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), tax_history.moved)
+    ]
     assert counted == [3, 2]
 
 

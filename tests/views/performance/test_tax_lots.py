@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.taxed import brief, commission, fee, of, on, past, rows, traded
+from tests.kit.trades import brief, commission, fee, of, on, rows, tax_history, traded
 from tests.kit.values import VENUE_DAY, fill, there
 from tests.model.test_position import histories
 from tradebot.model.candidate import Side
@@ -88,7 +88,7 @@ from tradebot.views.performance.tax_lots import WINDOW, Method, TaxLot, in_order
     ],
 )
 def test_sales_have_the_rows_that_were_worked_out_on_paper(trades: list[str], expected: list[str]) -> None:
-    assert brief(rows(past(traded(*trades)))) == expected
+    assert brief(rows(tax_history(traded(*trades)))) == expected
 
 
 def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
@@ -98,7 +98,7 @@ def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
         "2026-03-20 buy 30 40",
         "2026-06-01 sell 30 41",
     )
-    first, second = rows(past(fills))
+    first, second = rows(tax_history(fills))
     # 30 of 100 shares: 30 x 8 = 240 of the loss of 800 doesn't count. The 30 cost 1,200 + 240.
     assert brief([first, second]) == [
         "2026-02-02 2026-03-02 100 4200.00 5000.00 W 240.00 -560.00 short",
@@ -112,14 +112,14 @@ def test_only_as_many_shares_are_washed_as_were_bought_again() -> None:
 )
 def test_wash_window_ends_thirty_days_after_the_sale(bought_again: str, washed: bool) -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", f"{bought_again} buy 10 41")
-    (row,) = rows(past(fills))
+    (row,) = rows(tax_history(fills))
     assert of(row, "code", "gain_usd") == (("W", 0) if washed else ("", -100))
 
 
 @pytest.mark.parametrize(("bought", "washed"), [("2026-01-31", True), ("2026-01-30", False)])
 def test_wash_window_begins_thirty_days_before_the_sale(bought: str, washed: bool) -> None:
     fills = traded("2025-11-03 buy 10 50", f"{bought} buy 10 45", "2026-03-02 sell 10 40", "2026-08-03 sell 10 60")
-    first, second = rows(past(fills))
+    first, second = rows(tax_history(fills))
     assert (*of(first, "code", "gain_usd"), second.basis_usd) == (("W", 0, 550) if washed else ("", -100, 450))
 
 
@@ -127,16 +127,16 @@ def test_rest_of_the_sold_purchase_replaces_no_shares() -> None:
     # Rev. Rul. 56-602: selling a part of one purchase only reduces it. Its two fills are one purchase.
     whole = traded("2026-02-02 buy 60 50", "2026-02-02 buy 40 50", "2026-02-20 sell 70 45")
     of_one_order = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in whole[:2]]
-    assert [row.code for row in rows(past([*of_one_order, whole[2]]))] == ["", ""]
+    assert [row.code for row in rows(tax_history([*of_one_order, whole[2]]))] == ["", ""]
     # As two purchases, the second one stands for as many of the first one's shares as are still held of it.
-    assert [of(row, "code", "adjustment_usd") for row in rows(past(whole))] == [("W", 150), ("", 0)]
+    assert [of(row, "code", "adjustment_usd") for row in rows(tax_history(whole))] == [("W", 150), ("", 0)]
 
 
 def test_shares_sold_by_the_same_order_do_not_replace_each_other() -> None:
     bought = traded("2026-02-02 buy 50 50", "2026-02-10 buy 50 48", "2026-02-20 sell 50 45", "2026-02-20 sell 50 45")
-    assert [row.code for row in rows(past(bought))] == ["W", ""]
+    assert [row.code for row in rows(tax_history(bought))] == ["W", ""]
     one = [replace(o, fill=replace(o.fill, venue_order_id="one")) for o in bought[2:]]
-    assert [row.code for row in rows(past([*bought[:2], *one]))] == ["", ""]
+    assert [row.code for row in rows(tax_history([*bought[:2], *one]))] == ["", ""]
 
 
 def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> None:
@@ -148,11 +148,11 @@ def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> No
         "2026-02-27 buy 10 82",
         "2026-06-01 sell 10 90",
     )
-    (of_december,) = rows(past(fills), 2025)
+    (of_december,) = rows(tax_history(fills), 2025)
     assert of(of_december, "code", "adjustment_usd", "gain_usd") == ("W", 100, 0)
     assert of_december.replaced_by == ("fill-3",)
     # 85 + 10 carried: a loss of 15 a share, all of it carried on: 82 + 15 = 97 against 90.
-    first, second = rows(past(fills))
+    first, second = rows(tax_history(fills))
     assert of(first, "basis_usd", "code", "adjustment_usd", "gain_usd") == (950, "W", 150, 0)
     # Held for 294 days, then 21 days, then from 2026-02-27: as if from 2025-04-18, so for more than one year.
     assert of(second, "basis_usd", "gain_usd", "term", "held_from") == (970, -70, "long", date(2025, 4, 18))
@@ -161,32 +161,32 @@ def test_loss_is_carried_on_from_one_wash_sale_to_the_next_with_its_time() -> No
 
 def test_loss_of_december_stays_until_a_purchase_is_in_the_books() -> None:
     fills = traded("2025-11-03 buy 10 100", "2025-12-22 sell 10 90")
-    assert [of(row, "code", "gain_usd") for row in rows(past(fills, until="2025-12-31"), 2025)] == [("", -100)]
+    assert [of(row, "code", "gain_usd") for row in rows(tax_history(fills, until="2025-12-31"), 2025)] == [("", -100)]
 
 
 def test_purchase_of_another_strategy_or_person_washes_a_loss() -> None:
     for owner in ("momentum", "hand"):
         again = f"2026-03-03 buy 10 41 {owner}"
-        (row,) = rows(past(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
+        (row,) = rows(tax_history(traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40", again)))
         assert of(row, "code", "gain_usd") == ("W", 0)
 
 
 def test_other_symbol_washes_no_loss_and_gains_are_never_disallowed() -> None:
     other = fill(9, "MSFT", Side.BUY, "10", "41", at=on("2026-03-03"))
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 40")
-    assert [row.code for row in rows(past((*fills, other)))] == [""]
+    assert [row.code for row in rows(tax_history((*fills, other)))] == [""]
     gained = traded("2026-01-05 buy 10 50", "2026-03-02 sell 10 60", "2026-03-03 buy 10 61")
-    assert [of(row, "code", "gain_usd") for row in rows(past(gained))] == [("", 100)]
+    assert [of(row, "code", "gain_usd") for row in rows(tax_history(gained))] == [("", 100)]
 
 
 def test_purchase_that_closes_a_short_sale_replaces_no_shares() -> None:
     fills = traded("2026-01-05 buy 10 50", "2026-03-02 sell 20 40", "2026-03-10 buy 10 41")
-    assert [of(row, "code", "gain_usd") for row in rows(past(fills))] == [("", -100), ("", -10)]
+    assert [of(row, "code", "gain_usd") for row in rows(tax_history(fills))] == [("", -100), ("", -10)]
 
 
 def test_fee_of_the_sale_is_part_of_the_washed_loss() -> None:
     fills = traded("2026-02-02 buy 10 50", "2026-03-02 sell 10 40", "2026-03-03 buy 10 41", "2026-09-01 sell 10 60")
-    assert brief(rows(past(fills, fee("2026-03-02", "-0.02")))) == [
+    assert brief(rows(tax_history(fills, fee("2026-03-02", "-0.02")))) == [
         "2026-02-02 2026-03-02 10 399.98 500.00 W 100.02 0.00 short",
         "2026-03-03 2026-09-01 10 600.00 510.02 - 0.00 89.98 short",
     ]
@@ -213,7 +213,7 @@ def years(draw: st.DrawFn) -> list[OwnedFill]:
 @given(fills=years(), method=st.sampled_from(Method))
 def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list[OwnedFill], method: Method) -> None:
     commissions = [commission(owned, "-1.03") for owned in fills]
-    found = sales_of(account_trades(past(fills)), (fee("2025-06-03", "-0.07"), *commissions), method, VENUE_DAY)
+    found = sales_of(account_trades(tax_history(fills)), (fee("2025-06-03", "-0.07"), *commissions), method, VENUE_DAY)
     made = sum((s.made_usd + s.disallowed_usd for s in found.sales if s.made_usd is not None), Fraction(0))
     carried = sum((lot.carried_usd for lot in found.lots), Fraction(0))
     spent = sum((Fraction(o.fill.notional) for o in fills), Fraction(0))
@@ -226,9 +226,9 @@ def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list
 
 @given(fills=years(), method=st.sampled_from(Method))
 def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[OwnedFill], method: Method) -> None:
-    found = sales_of(account_trades(past(fills)), (), method, VENUE_DAY)
+    found = sales_of(account_trades(tax_history(fills)), (), method, VENUE_DAY)
     used = defaultdict[str, Fraction](Fraction)
-    days = {trade.fill.activity_id: trade.day for trade in account_trades(past(fills)).trades}
+    days = {trade.fill.activity_id: trade.day for trade in account_trades(tax_history(fills)).trades}
     for sale in found.sales:
         assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
         assert not {there(sale.lot.opening).fill.activity_id, sale.closing.fill.activity_id} & set(sale.replacements)
@@ -250,7 +250,7 @@ def test_tax_rows_do_not_depend_on_the_order_of_simultaneous_fills(
 ) -> None:
     shuffled = sorted(data.draw(st.permutations(fills)), key=lambda owned: owned.fill.at)
     for year in (2025, 2026):
-        assert rows(past(shuffled), year, method) == rows(past(fills), year, method)
+        assert rows(tax_history(shuffled), year, method) == rows(tax_history(fills), year, method)
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_tax_rows_do_not_depend_on_the_order_of_simultaneous_fills(
 )
 def test_method_decides_which_lots_are_sold(method: Method, lots: list[str]) -> None:
     fills = traded("2024-01-03 buy 5 50", "2025-01-06 buy 10 90", "2025-06-02 buy 10 70", "2026-06-01 sell 10 100")
-    assert [row.lot for row in rows(past(fills), method=method)] == lots
+    assert [row.lot for row in rows(tax_history(fills), method=method)] == lots
 
 
 @pytest.mark.parametrize(("method", "lot"), [(Method.FIFO, "fill-1"), (Method.LIFO, "fill-3"), (Method.HIFO, "fill-2")])
 def test_hifo_closes_the_short_sale_that_brought_least(method: Method, lot: str) -> None:
     fills = traded("2026-01-05 sell 5 60", "2026-01-06 sell 5 50", "2026-01-07 sell 5 70", "2026-06-01 buy 5 65")
-    assert [row.lot for row in rows(past(fills), method=method)] == [lot]
+    assert [row.lot for row in rows(tax_history(fills), method=method)] == [lot]
 
 
 def test_carried_loss_counts_as_cost_for_hifo() -> None:
@@ -276,11 +276,11 @@ def test_carried_loss_counts_as_cost_for_hifo() -> None:
         "2026-06-01 sell 10 80",
     )
     # 60 + 40 carried is more than 70.
-    assert [row.lot for row in rows(past(fills), method=Method.HIFO)][-1] == "fill-3"
+    assert [row.lot for row in rows(tax_history(fills), method=Method.HIFO)][-1] == "fill-3"
 
 
 def test_shares_of_unknown_cost_were_there_first_and_are_the_last_that_hifo_picks() -> None:
-    known = account_trades(past(traded("2026-01-05 buy 10 90"))).trades[0]
+    known = account_trades(tax_history(traded("2026-01-05 buy 10 90"))).trades[0]
     lots = [TaxLot("AAPL", Fraction(5), None), TaxLot("AAPL", Fraction(10), known)]
     assert in_order(lots, Method.FIFO) == lots
     assert in_order(lots, Method.LIFO) == in_order(lots, Method.HIFO) == lots[::-1]
@@ -318,8 +318,8 @@ def test_trade_date_is_the_date_in_new_york() -> None:
     late = traded("2026-01-05 buy 1 50")[0].fill.at.replace(month=1, day=1, hour=2)
     bought, sold = traded("2025-06-02 buy 1 50", "2026-01-01 sell 1 60")
     fills = [bought, replace(sold, fill=replace(sold.fill, at=late))]
-    assert [str(row.sold) for row in rows(past(fills), 2025)] == ["2025-12-31"]
-    assert rows(past(fills), 2026) == []
+    assert [str(row.sold) for row in rows(tax_history(fills), 2025)] == ["2025-12-31"]
+    assert rows(tax_history(fills), 2026) == []
 
 
 quantities = st.integers(1, 9).map(Fraction)
@@ -342,7 +342,7 @@ def test_account_with_one_strategy_sells_the_lots_of_that_strategy(fills: list[O
     one = [OwnedFill("flow", owned.fill) for owned in fills if owned.strategy != FOREIGN]
     ours = [
         (s.lot.opening.fill.activity_id, s.closing.fill.activity_id, s.shares)
-        for s in sales_of(account_trades(past(one)), (), Method.FIFO, VENUE_DAY).sales
+        for s in sales_of(account_trades(tax_history(one)), (), Method.FIFO, VENUE_DAY).sales
         if s.lot.opening
     ]
     theirs = [(lot.entry_fill, lot.exit_fill, Fraction(lot.quantity)) for lot in lots_of(one).closed]
