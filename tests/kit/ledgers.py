@@ -1,4 +1,4 @@
-"""Books with a bit of everything in them, to do damage to."""
+"""Books with a bit of everything in them, to do damage to; acts on a ledger, drawn; and edits by another program."""
 
 import atexit
 import shutil

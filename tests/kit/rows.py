@@ -1,4 +1,4 @@
-"""Sample words for the tests of the stores."""
+"""Sample words for the tests of the stores: an intent, an order, a fill, facts of flow, a pass."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Coins for the tests of the smart-money strategy: walks in whole ticks, seen as they are, turned over, or scaled."""
+"""Coins for the tests of the smart-money strategy, and packages of strategies that need no pip."""
 
 import random
 from array import array

@@ -1,4 +1,4 @@
-"""Made-up pasts of an account: sessions, equities and round trips, all from a seed."""
+"""Made-up pasts of an account, all from a seed: trades, tax years, reports, and candidates with what followed them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -35,8 +35,6 @@ from tradebot.views.performance.trade_row import LONG, Excursion, Source, Status
 from tradebot.views.selection.plateau import Range
 from tradebot.views.selection.verdict import Question, Tried
 
-# Closed trades to learn from, a few in each session, with what components said of them.
-
 # Made-up candidates and what followed them, with an edge or without one.
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
@@ -49,8 +47,8 @@ DAILY = 0.02
 class Told(SessionReturns):
     """Returns that a test makes up, by symbol and by the minute after AT in which a candidate is entered."""
 
-    def __init__(self, panel_returns: dict[tuple[str, int], Returns]) -> None:
-        self._told = panel_returns
+    def __init__(self, returns: dict[tuple[str, int], Returns]) -> None:
+        self._told = returns
 
     def entry(self, symbol: str, at: datetime) -> Entry | None:
         minute = int((at - AT).total_seconds()) // 60
@@ -76,29 +74,29 @@ def panel_returns(*values: float | None) -> Returns:
     return (*values, *[None] * (len(HORIZONS) - len(values)))
 
 
-def panel_outcomes(*panel_days: tuple[dict[tuple[str, int], Returns], list[Judged]]) -> StrategyOutcomes:
+def panel_outcomes(*days: tuple[dict[tuple[str, int], Returns], list[Judged]]) -> StrategyOutcomes:
     tally = Tally()
-    for told, each in panel_days:
+    for told, each in days:
         tally.add(Told(told), each)
     (found,) = tally.outcomes()
     return found
 
 
-def panel(seed: int, numbered_sessions: int, edge: float) -> StrategyOutcomes:
+def panel(seed: int, sessions: int, edge: float) -> StrategyOutcomes:
     """Measure random candidates with scores that last for days, in a market whose symbols move together.
 
     Three components are noise. With an edge, an hour's return leans toward the score by that many standard deviations.
     """
-    return panel_outcomes(*panel_days(Random(seed), numbered_sessions, edge))
+    return panel_outcomes(*panel_days(Random(seed), sessions, edge))
 
 
 def panel_days(
-    chance: Random, numbered_sessions: int, edge: float
+    chance: Random, sessions: int, edge: float
 ) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
-    market = [chance.gauss(0, 0.01) for _ in range(numbered_sessions + LONGEST)]
+    market = [chance.gauss(0, 0.01) for _ in range(sessions + LONGEST)]
     moves = {s: [beta + chance.gauss(0, DAILY) for beta in market] for s in PANEL_SYMBOLS}
     views = {symbol: [chance.uniform(-1, 1) for _ in range(4)] for symbol in PANEL_SYMBOLS}
-    for session in range(numbered_sessions):
+    for session in range(sessions):
         told, each = dict[tuple[str, int], Returns](), list[Judged]()
         for symbol in PANEL_SYMBOLS:
             views[symbol] = [0.9 * view + 0.3 * chance.uniform(-1, 1) for view in views[symbol]]
@@ -112,6 +110,8 @@ def panel_days(
                 each.append(judged(symbol, score, gate, minute=minute, parts=parts))
         yield told, each
 
+
+# Closed trades to learn from, a few in each session, with what components said of them.
 
 OPEN = datetime(2026, 6, 1, 13, 30, tzinfo=UTC)
 DAY = VenueDay("America/New_York")

@@ -1,4 +1,4 @@
-"""A backtest from the command line in an hour's time of the market, traded by strategies of the tests."""
+"""Backtests as they are typed: of strategies of the tests, of a rotation among made-up funds, of a vendor's minutes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

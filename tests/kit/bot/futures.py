@@ -6,8 +6,8 @@ connection ends there, and nothing of it has an effect any more.
 
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -222,15 +222,16 @@ class FuturesDay(NearDay):
         link = Link("127.0.0.1", self.port, TRADING_ID, self.policy, self.patience)
         failpoint.hook = hook
         try:
-            return self.end_of(verb, closing(self._opened(link)))
+            return self.end_of(verb, self._opened(link))
         finally:
             failpoint.hook = None
             link.close()
 
-    def _opened(self, link: Link) -> App:
-        app = open_app(self.folder, self._pit.loaded, URL)
-        app.__dict__["connection"] = IbkrVenue(Mode.SANDBOX, link, app.turns.give_way)
-        return app
+    @contextmanager
+    def _opened(self, link: Link) -> Iterator[App]:
+        with closing(open_app(self.folder, self._pit.loaded, URL)) as app:
+            app.__dict__["connection"] = IbkrVenue(Mode.SANDBOX, link, app.turns.give_way)
+            yield app
 
     def ledger(self) -> SqliteLedger:
         """Return the books, to be read."""

@@ -64,7 +64,10 @@ class NearDay:
         told(self.exchange, Command("DELETE", FAULTS))
 
     def end_of(self, verb: Verb, opened: AbstractContextManager[App]) -> int:
-        """Run a verb on a bot that is opened for it; return its exit code, KILLED or ERRED."""
+        """Run a verb on a bot, which is opened within; return its exit code, KILLED or ERRED.
+
+        Books that are damaged end a run as it is opened, with a code like any other.
+        """
         try:
             with opened as app:
                 # The engine's own time, which the exchange's control would tell: no trouble shifts it.

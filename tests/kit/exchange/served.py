@@ -1,4 +1,4 @@
-"""An exchange served on loopback by a thread of this process, so that a test can look at both ends of a socket."""
+"""An exchange on loopback: served by a thread of this process, with both ends of a socket in sight, or for others."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""A mount table of one's own."""
+"""A machine as a test wants it: its mount table, a user without rights, time to wait in, who holds a lock."""
 
 import ctypes
 import os

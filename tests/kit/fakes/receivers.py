@@ -1,4 +1,4 @@
-"""A receiver of notices on this machine, which answers as a test wants it to."""
+"""Receivers on this machine that answer as a test wants them to: notices, chats, a bucket."""
 
 import json
 import threading

@@ -1,4 +1,7 @@
-"""Momentum over half a year: hold the strongest symbols in equal weights, and look again once a month."""
+"""Three strategies that other people might write, each as its package would bring it.
+
+Momentum over half a year holds the strongest symbols in equal weights, and looks again once a month.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Series for the tests of structures: written out, drawn by hypothesis, or walked from a seed."""
+"""Series and frames for structures and features: written out, drawn by hypothesis, or walked from a seed."""
 
 import random
 from array import array

@@ -85,19 +85,17 @@ def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
 
 
 def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
-    tax_history, only = moved(), Choice(symbol="ESM6")
-    rows, _ = report_trades(tax_history, only)
-    found = trade_figures(rows, VENUE_DAY, tax_history.moved)[0].observations
-    assert (found, pnl(breakdown(tax_history), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
-    assert next(cautions([0.0] * 252, (), rows, None, moved=tax_history.moved)).startswith("This rests on 0 closed")
+    history, only = moved(), Choice(symbol="ESM6")
+    rows, _ = report_trades(history, only)
+    found = trade_figures(rows, VENUE_DAY, history.moved)[0].observations
+    assert (found, pnl(breakdown(history), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
+    assert next(cautions([0.0] * 252, (), rows, None, moved=history.moved)).startswith("This rests on 0 closed")
 
 
 def test_backtest_counts_a_moved_position_once() -> None:
-    tax_history = moved()
+    history = moved()
     ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
-    counted = [
-        backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), tax_history.moved)
-    ]
+    counted = [backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), history.moved)]
     assert counted == [3, 2]
 
 

@@ -1,0 +1,28 @@
+"""The kit's README names what there is, and its first test runs."""
+
+import re
+from pathlib import Path
+
+KIT = Path(__file__).resolve().parents[1] / "kit"
+README = (KIT / "README.md").read_text(encoding="utf-8")
+MOST_WORDS = 10
+"""Lines of text besides the table and the test."""
+
+
+def test_every_module_of_the_kit_is_named_in_its_readme_and_nothing_else_is() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", README))
+    assert named == {path.relative_to(KIT).as_posix() for path in KIT.rglob("*.py")}
+
+
+def test_readme_is_a_table_a_test_and_hardly_a_word_more() -> None:
+    words = README.partition("```python")[0].splitlines()
+    assert len([line for line in words if line and not line.startswith(("|", "#"))]) <= MOST_WORDS
+
+
+def test_first_test_of_the_readme_passes() -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(program, "README.md", "exec"), names)  # noqa: S102 -- it is a document of ours
+    tests = [test for name, test in names.items() if name.startswith("test_") and callable(test)]
+    assert len(tests) == 1
+    tests[0]()
