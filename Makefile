@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 TORCH ?=
+HOURS ?=
 CODE := tradebot commands jobs
 # Some environments forbid Python to keep what it compiles. Then each process would compile the whole project again.
 COMPILED = @$(BIN)/python -m compileall -q -j 0
@@ -25,7 +26,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 	$(COMPILED) $(CODE)
 	$(BIN)/tradebot demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the fast tests and a sample of most campaigns (ARGS="tests/gates -k spread")
+test: $(VENV)/.dev  ## run the fast tests, and a quarter of the dear ones in turn (ARGS=--all, ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -33,9 +34,9 @@ test-exchange: $(VENV)/.dev  ## run the tests of the exchange alone, which need 
 	$(COMPILED) tradebot/exchange $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile tests/exchange $(ARGS)
 
-campaigns: $(VENV)/.dev  ## run the long campaigns: kills, power losses, schedules, documents followed (ARGS="--seed 1234")
+campaigns: $(VENV)/.dev  ## play kills, power losses, schedules, venues that err … for 12 minutes (HOURS=8, ARGS="--seed 1234")
 	$(COMPILED) $(CODE) benchmarks $(TESTS)
-	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(if $(HOURS),--minutes $$((60 * $(HOURS)))) $(ARGS)
 
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
 	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py tests/app/learning/walking/test_nodes.py

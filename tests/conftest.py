@@ -27,7 +27,13 @@ from xdist.scheduler import LoadScopeScheduling
 from commands.shared import drawing, hints, times
 from tests.suite import calendars, tiers
 
-pytest_plugins = ["tests.kit.bot.fixtures", "tests.suite.by_file"]
+pytest_plugins = [
+    "tests.suite.costs",
+    "tests.suite.by_file",
+    "tests.suite.workers",
+    "tests.suite.budget",
+    "tests.kit.bot.fixtures",
+]
 # What is imported and collected stays. Searching it for garbage so often would take a fifth of the suite's time.
 gc.set_threshold(50_000, 20, 100)
 LONG_LIVED = 50_000, 10, 10
@@ -132,7 +138,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the tier, and the seed of the campaigns, before the property tests are told of either."""
     config.addinivalue_line(
-        "markers", "campaign(weeks): runs in `make campaigns` only; weeks may be even or odd, as their seeds are"
+        "markers",
+        "campaign(share, proof): runs in `make campaigns` only, for so many CPU-seconds; the proof comes first",
     )
     config.addinivalue_line("markers", "sampled: a sample in `make test`, more of it in `make campaigns`")
     option = config.option
@@ -179,33 +186,37 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
-def of_this_week(mark: pytest.Mark) -> bool:
-    """Return whether a campaign belongs to weeks such as that of the seed: some are too long to be played in each."""
-    seed, weeks = tiers.seed(), mark.kwargs.get("weeks")
-    return seed is None or weeks is None or weeks == ("odd" if seed % 2 else "even")
-
-
 def in_tier(item: pytest.Item, *, campaigns: bool) -> bool:
     """Return whether a test belongs to the campaigns, or to the samples and everything else.
 
     Each property test belongs to both: the campaigns draw more and other examples.
     """
-    if campaigns and any(not of_this_week(mark) for mark in item.iter_markers("campaign")):
-        return False
     marks = {mark.name for mark in item.iter_markers()}
     return not marks.isdisjoint(("campaign", "sampled", "hypothesis")) if campaigns else "campaign" not in marks
+
+
+def repeats(item: pytest.Item) -> bool:
+    """Return whether a campaign would only show again what was just shown: of a document, or by the fast tests."""
+    from tests.suite import budget, documents
+
+    return documents.is_unchanged(item) or budget.was_run(item)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the other tier, and begin with the tests that take longest, so that no process waits for the last."""
+    from tests.suite import budget
+
     campaigns = config.option.campaigns
     config.hook.pytest_deselected(items=[item for item in items if not in_tier(item, campaigns=campaigns)])
     unread = [item.nodeid for item in items if in_tier(item, campaigns=True) and not may_hold_campaigns(item.path)]
     if unread:
         raise pytest.UsageError(f"campaigns in files that `make campaigns` leaves unread: {', '.join(unread)}")
     items[:] = [item for item in items if in_tier(item, campaigns=campaigns)]
-    items.sort(key=lambda item: rank(item.nodeid))
+    if campaigns:
+        items[:] = budget.in_order([item for item in items if not repeats(item)], config.option.seed)
+    else:
+        items.sort(key=lambda item: rank(item.nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -235,12 +246,12 @@ def import_tests(worker: int, workers: int) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while the tests are read: that makes many objects and drops none. Never scan those again."""
-    from tests.suite import by_file
+    from tests.suite import by_file, product
 
     gc.disable()
     try:
         if by_file.applies(session.config):
-            by_file.import_code()
+            product.import_all()
         elif xdist.is_xdist_worker(session) and session.config.args == session.config.getini("testpaths"):
             workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
             import_tests(int(xdist.get_xdist_worker_id(session).removeprefix("gw")), workers)
@@ -321,4 +332,4 @@ hypothesis.settings.register_profile(
     "suite", max_examples=10, deadline=None, database=None, print_blob=True, derandomize=True
 )
 hypothesis.settings.register_profile("fresh", max_examples=10, deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("campaigns", max_examples=150, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("campaigns", max_examples=50, deadline=None, database=None, print_blob=True)

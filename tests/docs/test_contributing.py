@@ -100,7 +100,7 @@ def second() -> list[Change]:
     return [renamed(change, SECOND[title]) for title in RECIPES for change in recipe(title)]
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="CONTRIBUTING.md")
 def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
     flags = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", f"--basetemp={copy / 'kept'}")
     ran(copy, "-m", "pytest", *flags, *HOLDING)
@@ -111,7 +111,7 @@ def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place
     assert all(f"| {code} | idle by design |" in reasons for code in codes)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="CONTRIBUTING.md")
 def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy: Path) -> None:
     state = str(copy / "kept" / "cli0" / "state")
     document = json.loads(ran(copy, "-m", "tradebot", "sectors", "--json", "--state-dir", state))
@@ -123,7 +123,7 @@ def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy:
     assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="CONTRIBUTING.md")
 def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(copy: Path) -> None:
     install(copy)
     settings = {"TRADEBOT_STRATEGIES__NEW_HIGH__SESSIONS": "55"}
@@ -137,7 +137,7 @@ def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(c
         ran(copy, "-m", "tradebot", "strategy", "list", **settings)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="CONTRIBUTING.md")
 def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
     changes = [*(change for title in RECIPES for change in recipe(title)), *second()]
     changed = sorted({change.path for change in changes if change.path.endswith(".py")})

@@ -40,7 +40,7 @@ def python(arguments: list[str], place: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="docs/guides/first-strategy.md")
 def test_the_guide_ends_with_a_strategy_that_has_traded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

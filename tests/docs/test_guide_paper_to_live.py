@@ -15,7 +15,7 @@ from tests.docs.following import NOTHING, follow
 from tests.kit.bot.folder import Bot, Said, made, second_session, typed
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, made_in_its_time, real_folder, writes
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.campaign(follows="docs/guides/paper-to-live.md")
 READY = {
     "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1",
     "TRADEBOT_STRATEGIES__FLOW__LOOKBACK_S": "7200",

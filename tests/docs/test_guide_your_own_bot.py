@@ -17,7 +17,7 @@ from tests.docs.following import NOTHING, follow
 from tests.kit.bot.folder import Said
 from tests.kit.bot.forked import PROGRAM, start
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.campaign(follows="docs/guides/your-own-bot.md")
 PORT = "8787"
 
 

@@ -16,8 +16,6 @@ from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.venue import link_to
 from tradebot.app import sandbox
 
-pytestmark = pytest.mark.campaign
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -39,6 +37,7 @@ def serve_for_a_while(command: str) -> Said:
     return Said(served.returncode, "".join(lines) + rest, err)
 
 
+@pytest.mark.campaign(follows="docs/guides/from-cron.md")
 def test_the_loop_of_a_script_becomes_verbs_cron_lines_and_serve(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +50,7 @@ def test_the_loop_of_a_script_becomes_verbs_cron_lines_and_serve(
     assert [line for line in shown.splitlines() if line not in crontab] == []
 
 
+@pytest.mark.campaign(follows="docs/guides/why-no-orders.md")
 def test_the_screens_of_why_no_orders_are_those_that_the_guide_explains(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +58,7 @@ def test_the_screens_of_why_no_orders_are_those_that_the_guide_explains(
     sandbox.stop(place / "state" / "why" / "exchange")
 
 
+@pytest.mark.campaign(follows="docs/guides/tight-limit.md")
 def test_a_limit_is_found_too_tight_and_changed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bot = Bot(place / "state" / "tight", capsys)
 
@@ -70,6 +71,7 @@ def test_a_limit_is_found_too_tight_and_changed(place: Path, capsys: pytest.Capt
     sandbox.stop(place / "state" / "tight" / "exchange")
 
 
+@pytest.mark.campaign(follows="docs/guides/roll.md")
 def test_a_roll_is_killed_in_the_middle_and_goes_on(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exchange = place / "state" / "roll" / "exchange"
     log = exchange / "log.jsonl"

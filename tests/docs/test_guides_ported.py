@@ -16,8 +16,6 @@ from tests.docs.following import NOTHING, follow, text_of
 from tests.kit.bot.folder import Said
 from tradebot.app import sandbox
 
-pytestmark = pytest.mark.campaign
-
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -49,12 +47,14 @@ def their_half(name: str) -> str:
     return str(code)
 
 
+@pytest.mark.campaign(follows="docs/guides/from-freqtrade.md")
 def test_a_strategy_of_freqtrade_is_ported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compile(their_half("from-freqtrade"), "freqtrade", "exec")
     follow("from-freqtrade", capsys, {"python -m pip": install, "rm": remove})
     sandbox.stop(place / "state" / "smacross" / "exchange")
 
 
+@pytest.mark.campaign(follows="docs/guides/from-backtrader.md")
 def test_a_strategy_of_backtrader_is_ported(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compile(their_half("from-backtrader"), "backtrader", "exec")
     follow("from-backtrader", capsys, {"python -m pip": install, "rm": remove})

@@ -66,7 +66,6 @@ class Daemon:
             self._log.append(line)
 
 
-pytestmark = pytest.mark.campaign
 DEPLOY = ROOT / "deploy"
 INSTALLED = "/opt/tradebot/.venv/bin"
 
@@ -173,6 +172,7 @@ class Systemd:
         return self.machine.verb(shlex.split(command)[1:], self.machine.place / "try")
 
 
+@pytest.mark.campaign(follows="docs/guides/systemd.md")
 def test_a_bot_runs_under_systemd(machine: Machine) -> None:
     systemd = Systemd(machine)
     instead = {
@@ -256,6 +256,7 @@ class Docker:
         return words.pop(at)
 
 
+@pytest.mark.campaign(follows="docs/guides/container.md")
 def test_a_bot_runs_in_a_container(machine: Machine) -> None:
     docker = Docker(machine)
     assert "TRADEBOT_STATE=/var/lib/tradebot/state" in docker.image["ENV"]

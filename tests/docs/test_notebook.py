@@ -14,7 +14,7 @@ from tests.kit.recipes import ROOT
 GUIDE = (ROOT / "docs" / "guides" / "notebook.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="docs/guides/notebook.md")
 def test_the_guide_gives_the_same_tables_in_files_and_in_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
 PRINTED = "http://127.0.0.1:8787"
 
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.campaign(follows="docs/OFFLINE.md")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ GUIDE = (ROOT / "docs" / "guides" / "trying.md").read_text(encoding="utf-8")
 SHORTER = ("--minutes", "4", "--symbols", "2")
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(follows="docs/guides/trying.md")
 def test_the_guides_loop_shows_what_each_change_came_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

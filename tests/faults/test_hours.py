@@ -8,7 +8,7 @@ from tests.faults.programs import played
 from tests.kit.venues import KRAKEN
 from tests.suite.tiers import drawn
 
-SEEDS = drawn("hours", [7], range(1, 100_000), 1)
+SEEDS = drawn("hours", [7], range(1, 100_000))
 
 
 @pytest.mark.campaign

@@ -22,7 +22,7 @@ VERBS = [(" ".join(line.words), flags) for line in LINES for flags in ((), ("--l
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("flags", [(), *drawn("each call", [], EACH, 1)])
+@pytest.mark.parametrize("flags", [(), *drawn("each call", [], EACH)])
 def test_pass_ends_clearly_and_recovers_whichever_call_fails(
     flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
@@ -36,7 +36,7 @@ def test_pass_ends_clearly_and_recovers_whichever_call_fails(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS, 4))
+@pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS))
 def test_verb_ends_clearly_and_recovers_whichever_call_fails(
     line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:

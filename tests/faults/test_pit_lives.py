@@ -19,7 +19,7 @@ from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 
-SEEDS = drawn("lives in the pit", [], range(1, 100_000), 1)
+SEEDS = drawn("lives in the pit", [], range(1, 100_000))
 KILLED, POWERED, CARRIED = 8, 6, 4
 KILL_CONTROLS, POWER_CONTROLS = ("promised-late",), ("journal-not-synced", "synchronous-off")
 BY_VOLUME = INDEXES._replace(

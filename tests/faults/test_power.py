@@ -17,7 +17,7 @@ from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.adapters.ledger.totals import FillTotals
 
-SEEDS = drawn("power", [1], range(1, 41), 1)
+SEEDS = drawn("power", [1], range(1, 1_000))
 BOTS, FOLDERS = 3, sized(1, 26)
 """One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = ("journal-not-synced", "synchronous-off")
@@ -49,8 +49,8 @@ def test_day_ends_the_same_after_a_power_loss_anywhere(
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("venue", in_turn([ELSEWHERE, KRAKEN], 1), ids=lambda venue: venue.name)
-@pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 41), 1))
+@pytest.mark.parametrize("venue", in_turn([ELSEWHERE, KRAKEN], 2), ids=lambda venue: venue.name)
+@pytest.mark.parametrize("seed", drawn("power elsewhere", [], range(1, 1_000)))
 def test_day_at_a_venue_unlike_alpaca_ends_the_same_after_a_power_loss_anywhere(
     seed: int, venue: CampaignVenue, record_property: Callable[[str, object], None]
 ) -> None:

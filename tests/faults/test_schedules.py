@@ -17,11 +17,11 @@ from tests.kit.judge import pairs
 from tests.kit.venues import ELSEWHERE, KRAKEN, LIES, CampaignVenue
 from tests.suite.tiers import drawn, in_campaigns, in_turn, sized
 
-COUNT = sized(8, 9 * ROUND)
+COUNT = sized(8, 5 * ROUND)
 """A campaign plays whole rounds, in which each trouble comes."""
 AGAIN = ["--again", "88492", "--again", "88631"]
 """Schedules that once showed a fault: a gap whose end was forgotten, and a cancel that the exchange never made."""
-FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT), 1)
+FIRSTS = drawn("schedules", [1], range(1, 100_000, COUNT))
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
 NOT_SURVIVED = {KILL, "no equity"}
 """Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
@@ -146,8 +146,8 @@ def _check_controls(found: Mapping[str, Any], broken: Mapping[str, int]) -> None
     ("venue", "caught", "first"),
     [
         (venue, caught, first)
-        for venue, caught in in_turn(((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN)), 1)
-        for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT), 1)
+        for venue, caught in in_turn(((ELSEWHERE, CAUGHT_ELSEWHERE), (KRAKEN, CAUGHT_AT_KRAKEN)), 2)
+        for first in drawn(f"schedules {venue.name}", [1], range(1, 100_000, ELSEWHERE_COUNT))
     ],
     ids=lambda value: value.name if isinstance(value, CampaignVenue) else "",
 )

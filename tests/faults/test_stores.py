@@ -12,7 +12,7 @@ from tests.kit.ledgers import without_the_seal
 from tests.suite.tiers import drawn
 from tradebot.adapters.ledger.totals import FillTotals
 
-SEEDS = drawn("stores", [1], range(1, 22), 1)
+SEEDS = drawn("stores", [1], range(1, 1_000))
 FOLDERS = 36
 """So many are over five thousand kills."""
 STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.typed import broken_promises, disturbed_day, sat_down
 from tests.suite.tiers import drawn
 
-SEEDS = drawn("typed", [1], range(1, 76), 1)
+SEEDS = drawn("typed", [1], range(1, 1_000))
 ROUNDS, KILLS = 5, 8
 """How often the other signals come, and how many kills follow each time."""
 KINDS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP]

@@ -5,8 +5,6 @@ them a tenth of the whole suite's time. Here a worker lists the files, as one it
 place of its item when its turn comes. Their ids, marks, fixtures and reports are the same as without this.
 """
 
-import importlib
-import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-import commands
-import jobs
-import tradebot
+from tests.suite import costs, tiers
+from tests.suite.meter import METER, cpu
+
+_FIRST = pytest.StashKey[list[pytest.Item]]()
 
 
 class FilesBegun(set[Any]):
@@ -27,30 +26,16 @@ class FilesBegun(set[Any]):
         super().add(test.path)
 
 
-def runs_all(config: pytest.Config) -> bool:
-    """Return whether all fast tests run: what selects some of them has to see each."""
-    selected = any(config.getoption(name, False) for name in ("campaigns", "keyword", "markexpr", "lf", "stepwise"))
-    return config.args == config.getini("testpaths") and not selected
-
-
 def applies(config: pytest.Config) -> bool:
     """Return whether this process is a worker of a run of all fast tests."""
-    return hasattr(config, "workerinput") and runs_all(config)
+    return hasattr(config, "workerinput") and tiers.runs_all(config)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Show how many of the files are begun: what a worker lists are files."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and runs_all(session.config) and session.config.getoption("dist") != "no":
+    if reporter and tiers.runs_all(session.config) and session.config.getoption("dist") != "no":
         reporter._progress_nodeids_reported = FilesBegun()
-
-
-def import_code() -> None:
-    """Import what is tested: the processes that tests fork would otherwise do it, each again."""
-    for package in (tradebot, commands, jobs):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
 
 
 class WholeFile(pytest.Item):
@@ -64,14 +49,14 @@ class WholeFile(pytest.Item):
         raise AssertionError("its tests run instead")
 
     def tests(self) -> list[pytest.Item]:
-        """Import the file and return its tests, without those of the other tier."""
+        """Import the file and return its tests, without those of the other tier and those of another commit."""
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
         try:
             tests = list(self.session.genitems(pytest.Module.from_parent(self.folder, path=self.path)))
         finally:
             sys.dont_write_bytecode = before
         self.config.hook.pytest_collection_modifyitems(session=self.session, config=self.config, items=tests)
-        return tests
+        return [test for test in tests if not costs.left_out(self.config, test.nodeid)]
 
 
 class UnreadFile(pytest.File):
@@ -93,10 +78,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not applies(item.config):
         return None
     if not isinstance(item, WholeFile):
-        _run_telling_little(item, nextitem)
+        _run_telling_little(item, nextitem, first=item in item.session.stash[_FIRST])
         return True
     session, tests = item.session, item.tests()
     place = session.items.index(item)
+    session.stash[_FIRST] = tests[:1] if len(tests) > 1 else []
     for test, following in zip(tests, [*tests[1:], nextitem], strict=False):
         # A worker only reports about the item that it was told to run.
         session.items[place] = test
@@ -107,8 +93,19 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-def _run_telling_little(test: pytest.Item, following: pytest.Item | None) -> None:
-    """Run a test, and report its call and what went wrong alone: the other messages take seconds of each run."""
-    for report in runtestprotocol(test, nextitem=following, log=False):
-        if report.when == "call" or not report.passed:
-            test.ihook.pytest_runtest_logreport(report=report)
+def _run_telling_little(test: pytest.Item, following: pytest.Item | None, *, first: bool = False) -> None:
+    """Run a test, and report its cost, its call and what went wrong alone: the other messages take seconds of each run.
+
+    The `first` of several tests makes what all tests of its file share.
+    """
+    before, exchanges = cpu(), METER.exchanges()
+    reports = runtestprotocol(test, nextitem=following, log=False)
+    own, shared = cpu() - before, 0.0
+    if first:
+        shared = min(own, test.stash.get(costs.SETUP, 0.0))
+    reported = [report for report in reports if report.when == "call" or not report.passed]
+    spent = own - shared, METER.exchanges() - exchanges, shared
+    for number, report in enumerate(reported):
+        if not number:
+            report.user_properties.append((costs.PROPERTY, spent))
+        test.ihook.pytest_runtest_logreport(report=report)

@@ -8,8 +8,12 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
+import pytest
+
 Part = TypeVar("Part")
 LARGEST_SEED = 99_999
+NIGHT = 40
+"""As many parts of a campaign as a long night plays; a shorter run ends with the campaign's share of its time."""
 
 
 class _Tier:
@@ -42,8 +46,19 @@ def in_turn(every: Sequence[Part], count: int) -> list[Part]:
     return [every[(first + number) % len(every)] for number in range(min(count, len(every)))]
 
 
-def drawn(name: str, sample: Sequence[Part], every: Sequence[Part], count: int) -> list[Part]:
+def drawn(name: str, sample: Sequence[Part], every: Sequence[Part], count: int = NIGHT) -> list[Part]:
     """Return the sample, or so many parts of the whole campaign, which the seed and the name choose."""
     if _Tier.seed is None:
         return list(sample)
     return random.Random(f"{_Tier.seed} {name}").sample(every, min(count, len(every)))  # noqa: S311 - replayable
+
+
+def runs_whole_tier(config: pytest.Config) -> bool:
+    """Return whether all fast tests run, or all campaigns."""
+    selected = any(config.getoption(name, False) for name in ("keyword", "markexpr", "lf", "stepwise"))
+    return config.args == config.getini("testpaths") and not selected
+
+
+def runs_all(config: pytest.Config) -> bool:
+    """Return whether all fast tests run: what selects some of them has to see each."""
+    return runs_whole_tier(config) and not config.getoption("campaigns", False)

@@ -17,7 +17,7 @@ timetable: {fetch-flow: every 14m from open+2m until close, evaluate-exits: ever
 """As few passes as load, so that a week doesn't take long."""
 
 
-@pytest.mark.campaign(weeks="odd")
+@pytest.mark.campaign
 def test_each_notice_of_a_week_is_in_whole_sentences_without_codes_or_empty_fields(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,7 +186,7 @@ def test_verb_and_schema_need_no_optuna() -> None:
     assert done.stdout.strip() == "What tradebot search --json prints"
 
 
-@pytest.mark.campaign(weeks="even")
+@pytest.mark.campaign
 def test_ten_searches_find_the_planted_edge_and_nothing_in_noise(tmp_path: Path) -> None:
     space, found = FEW.replace("trials: 3", "trials: 4"), dict[float, list[str]]()
     for seed in range(5):

@@ -85,7 +85,7 @@ def test_exits_run_each_minute_while_flow_answers_after_20_s(slow: Bot) -> None:
     assert len(fetches) > MINUTES / 30
 
 
-@pytest.mark.campaign(weeks="odd")
+@pytest.mark.campaign
 def test_same_seed_gives_the_same_log_whatever_answers_late(
     slow: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

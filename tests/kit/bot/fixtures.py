@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.kit.bot.folder import Bot, discard, made, second_session
+from tests.kit.exchange import nursery as nursery_of_all
 from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
 from tests.kit.fakes.machine import Timer
 from tests.kit.fakes.scripted import Wire, serving
@@ -112,7 +113,7 @@ def checked_once() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def nursery() -> Iterator[None]:
     """Fork this process's exchanges from a nursery: most tests need an exchange and don't test how it starts."""
-    with closing(Nursery()) as made, starting_with(made.start):
+    with closing(Nursery(nursery_of_all.shared)) as made, starting_with(made.start):
         yield
 
 

@@ -21,6 +21,7 @@ import requests
 
 from tests.kit.bot import forked
 from tests.kit.bot.state import configure
+from tests.suite.meter import METER
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.private_files import TOKEN_FILE
@@ -201,6 +202,7 @@ def discard(folder: Path) -> None:
     """End the exchange of a bot that nobody needs any more, sparing the tidying and the snapshot of a stop."""
     endpoint = process.running(folder / "exchange")
     if endpoint:
+        METER.unwatch(endpoint.pid)
         os.kill(endpoint.pid, signal.SIGKILL)
 
 

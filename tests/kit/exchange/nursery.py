@@ -24,12 +24,15 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.suite.calendars import know_once
+from tests.suite.meter import METER
 from tradebot.exchange import process
 from tradebot.exchange.faces.trading_json import calendar_json
 from tradebot.exchange.market.sessions import build_calendar, full_calendar
 
 Start = Callable[[Path, float, float], int]
 
+shared: socket.socket | None = None
+"""How a worker reaches the nursery of all workers, where there is one."""
 _IN_A_NEW_INTERPRETER = process._start
 _PRELOADED = (
     *("tradebot.exchange.server", "uvicorn.lifespan.off", "tradebot.exchange.market.past"),
@@ -63,7 +66,11 @@ class Nursery:
                 socket.send_fds(self._door(), [b"."], [theirs.fileno(), log.fileno()])
             ours.sendall(json.dumps(asked).encode())
             ours.shutdown(socket.SHUT_WR)
-            return int(_all_of(ours) or _FAILED)
+            code = int(_all_of(ours) or _FAILED)
+        port = process._read_port(state_dir)
+        if port is not None:
+            METER.watch(port["pid"])
+        return code
 
     def door(self) -> int:
         """Return the file by which another process can ask this nursery; its own process runs from now on."""
@@ -129,30 +136,40 @@ def _all_of(stream: socket.socket) -> bytes:
 
 def main() -> None:
     """Fork an exchange for each request, one at a time, until the last caller is gone."""
+    prepare()
+    with socket.socket(fileno=os.dup(0)) as control:
+        fork_on_request(control)
+
+
+def prepare() -> None:
+    """Import what an exchange needs."""
     know_once()
     for name in _PRELOADED:
         importlib.import_module(name)
     gc.freeze()
-    with socket.socket(fileno=os.dup(0)) as control:
-        while True:
-            said, files, _, _ = socket.recv_fds(control, 1, 2)
-            if not said:
-                return
-            reply, log = files
-            with socket.socket(fileno=reply) as answer, os.fdopen(log, "wb"):
-                asked = json.loads(_all_of(answer))
-                child = os.fork()
-                if not child:
-                    control.close()
-                    answer.close()
-                    _serve(asked, log)
-                _, status = os.waitpid(child, 0)
-                # The caller may have given up waiting.
-                with suppress(OSError):
-                    answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
-            # The first caller need not wait for this.
-            _make_calendar()
-            gc.freeze()
+
+
+def fork_on_request(control: socket.socket) -> None:
+    """Be a nursery until the last caller is gone."""
+    while True:
+        said, files, _, _ = socket.recv_fds(control, 1, 2)
+        if not said:
+            return
+        reply, log = files
+        with socket.socket(fileno=reply) as answer, os.fdopen(log, "wb"):
+            asked = json.loads(_all_of(answer))
+            child = os.fork()
+            if not child:
+                control.close()
+                answer.close()
+                _serve(asked, log)
+            _, status = os.waitpid(child, 0)
+            # The caller may have given up waiting.
+            with suppress(OSError):
+                answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+        # The first caller need not wait for this.
+        _make_calendar()
+        gc.freeze()
 
 
 @cache

@@ -160,7 +160,7 @@ def _series(symbol: str, bars: list[tuple[float, ...]]) -> Series:
     return Series(symbol, "1Min", False, array("q", starts), opens, highs, lows, closes, volume)
 
 
-@pytest.mark.campaign(weeks="even")
+@pytest.mark.campaign
 @pytest.mark.parametrize("part", range(2))
 def test_no_reading_of_recorded_minutes_is_rewritten(
     part: int, minutes: list[Series], record_property: Callable[[str, int], None]

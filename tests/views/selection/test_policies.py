@@ -258,7 +258,7 @@ def _middle_one(number: int, of: Study) -> tuple[float, ...]:
     return study(number, of).tried[CONFIGURATIONS // 2].returns
 
 
-@pytest.mark.campaign(weeks="odd")
+@pytest.mark.campaign
 def test_of_a_thousand_policies_without_skill_few_pass_and_of_those_with_skill_most_do() -> None:
     first = 10_000 * (tiers.seed() or 0)
     noise = passed(made(NOISE), passes, first, 1_000)

@@ -178,7 +178,7 @@ def test_chance_stays_below_real_money_and_a_large_edge_gets_there() -> None:
     assert rungs[-1][0] >= RULES.live.sessions  # type: ignore[operator]
 
 
-@pytest.mark.campaign(weeks="even")
+@pytest.mark.campaign
 def test_of_many_drawn_strategies_few_by_chance_and_most_with_an_edge_reach_live() -> None:
     chance = reached((best_by_chance(seed) for seed in range(10_000, 10_200)), RULES)
     edge = reached((with_edge(seed, 3.0) for seed in range(10_000, 10_100)), RULES)

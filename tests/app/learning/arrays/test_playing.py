@@ -64,7 +64,7 @@ def test_episode_on_arrays_is_cut_off_at_its_floor(monkeypatch: pytest.MonkeyPat
     assert ended == (False, True)
 
 
-@pytest.mark.campaign(weeks="odd")
+@pytest.mark.campaign
 @pytest.mark.parametrize("share", range(SHARES))
 def test_drawn_sequences_are_the_same_on_both(share: int, request: pytest.FixtureRequest) -> None:
     """All thousand are played by the odd seeds of a hundred weeks; the limits differ from one to the next."""

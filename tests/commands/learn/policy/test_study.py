@@ -345,7 +345,7 @@ def short_in(folder: Path) -> tuple[str, ...]:
     return (*found, "--from", "2026-11-25", "--to", "2026-12-08", *without)
 
 
-@pytest.mark.campaign(weeks="even")
+@pytest.mark.campaign
 def test_study_that_trains_and_is_killed_ends_as_one_that_never_was(tmp_path: Path) -> None:
     killed, spared = places = [short_in(tmp_path / name) for name in ("killed", "spared")]
     finished = random.Random(tiers.seed() or 0).randint(1, 6)  # noqa: S311 - any moment will do

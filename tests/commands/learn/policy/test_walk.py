@@ -54,7 +54,7 @@ def whole(folder: Path, public: str) -> int:
     return len(models)
 
 
-@pytest.mark.campaign(weeks="odd")
+@pytest.mark.campaign
 def test_walk_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Path) -> None:
     key, chance = tmp_path / "key", random.Random(tiers.seed() or 0)  # noqa: S311 - any moment will do
     public = make_key(key)

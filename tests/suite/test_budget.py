@@ -1,0 +1,115 @@
+"""Campaigns are played for as long as there is time: the proof first, and each within its share."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.suite import budget, documents
+from tests.suite.budget import Account
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    (tmp_path / "spent").touch()
+    return Account(tmp_path / "spent")
+
+
+def test_parts_begin_until_those_that_began_will_use_the_share_and_the_first_always_may(account: Account) -> None:
+    assert account.begin("kills", "kills[1]", 10, 50)
+    assert not account.begin("kills", "kills[2]", 10, 50), "the first is expected to use it all"
+    account.end("kills", "kills[1]", 4)
+    assert account.begin("kills", "kills[2]", 10, 4)
+    assert account.begin("power", "power[1]", 10, 4), "each has a share of its own"
+    assert account.begin("kills", "kills[3]", 10, 4)
+    assert not account.begin("kills", "kills[4]", 10, 4), "4 spent, and 8 are expected of those that play"
+    assert [(part.test, part.cost) for part in account.parts()] == [
+        ("kills[1]", 4),
+        ("kills[2]", None),
+        ("power[1]", None),
+        ("kills[3]", None),
+    ]
+
+
+MADE = """
+import pytest, time
+
+@pytest.mark.campaign(share=0.25)
+@pytest.mark.parametrize("part", range(40))
+def test_of_a_rest(part):
+    end = time.process_time() + 0.1
+    while time.process_time() < end: pass
+
+@pytest.mark.campaign(proof=True, share=0.25)
+@pytest.mark.parametrize("part", range(40))
+def test_of_a_proof(part):
+    test_of_a_rest(part)
+
+@pytest.mark.campaign(follows="README.md")
+def test_that_follows_a_document():
+    pass
+"""
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(("minutes", "played"), [(12, 3), (24, 5), (0.01, 0)])
+def test_a_run_plays_the_share_of_its_time_and_says_how_much(tmp_path: Path, minutes: float, played: int) -> None:
+    (tmp_path / "test_made.py").write_text(MADE)
+    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-o", "testpaths=.")
+    words = ("-n", "1", "--campaigns", "--seed", "3", "--minutes", str(minutes), "-v", *plugins, "--rootdir", ".")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        (sys.executable, "-m", "pytest", *words),
+        check=False,
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    for name in ("proof", "rest"):
+        parts = [line for line in done.stdout.splitlines() if "PASSED" in line and f"test_of_a_{name}" in line]
+        assert len(parts) == pytest.approx(played, abs=1 if played else 0), done.stdout
+    if played:
+        assert done.stdout.index("test_of_a_proof") < done.stdout.index("test_of_a_rest")
+        assert "what was played" in done.stdout
+
+
+def test_a_document_is_followed_again_once_it_or_a_verb_that_it_names_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "commands" / "why_no_orders").mkdir(parents=True)
+    verb = tmp_path / "commands" / "why_no_orders" / "verb.py"
+    page, other = tmp_path / "page.md", tmp_path / "commands" / "status.py"
+    monkeypatch.setattr(documents, "ROOT", tmp_path)
+    digests = list[str]()
+    for change in (
+        lambda: None,
+        lambda: other.write_text("x"),
+        lambda: verb.write_text("y"),
+        lambda: page.write_text("z"),
+    ):
+        page.exists() or page.write_text("type `tradebot why-no-orders` now")
+        verb.exists() or verb.write_text("x")
+        change()
+        documents.digest.cache_clear()
+        digests.append(documents.digest("page.md"))
+    assert digests[0] == digests[1], "the page doesn't name that verb"
+    assert len({*digests[1:]}) == 3
+
+
+def test_each_document_that_a_campaign_follows_is_there_and_each_recorded_one_is_followed() -> None:
+    texts = [path.read_text() for path in (ROOT / "tests" / "docs").glob("test_*.py")]
+    for document in documents.followed():
+        assert (ROOT / document).is_file()
+        assert any(f'follows="{document}"' in text for text in texts), document
+
+
+def test_a_line_of_the_account_that_began_and_ended_is_one_part(tmp_path: Path) -> None:
+    lines = [json.dumps(["a", "a[1]", None]), json.dumps(["a", "a[1]", 2.5])]
+    assert [*budget._parts(lines)] == [("a", "a[1]", 2.5)]
