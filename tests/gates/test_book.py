@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kit.values import CASH, HALTS, LIMITS, NOW, ask, book, candidate
+from tests.kit.values import CASH, HALTS, LIMITS, NOW, ask, book, candidate, margined
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
 from tradebot.model.account import Worth
@@ -15,6 +15,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Book, Entered
 from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
 
 OF_RATES = (Gate.SESSION_ENTRIES, Gate.SYMBOL_ENTRIES, Gate.ORDER_RATE, Gate.DUPLICATE)
 ages = st.integers(0, 120).map(lambda s: NOW - timedelta(seconds=s))
@@ -104,12 +105,15 @@ def test_a_monitor_fails_where_the_book_itself_is_beyond_its_limit(usd: int, los
     assert {decision.gate for _, decision in answers if not decision.passed} == broken
 
 
-def test_without_equity_no_monitor_of_shares_knows_anything() -> None:
-    answers = limits_of.monitors(book(equity=Decimal(0), exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
+# On margin all of it can be lost.
+@pytest.mark.parametrize(
+    "bare", [book(equity=Decimal(0)), margined(equity=Decimal(0), worth=Worth(Decimal(0), Decimal(0)))]
+)
+def test_without_equity_no_monitor_of_shares_knows_anything(bare: Book) -> None:
+    answers = limits_of.monitors(replace(bare, exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
     unsure = {decision.gate for _, decision in answers if decision.verdict is Verdict.UNKNOWN}
     assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS, Gate.DRAWDOWN}
-    unknown = {d.reason for _, d in limits_of.monitors(book(equity=Decimal(0)), LIMITS, HALTS)}
-    assert unknown == {Reason.EQUITY_UNKNOWN, None}
+    assert {d.reason for _, d in limits_of.monitors(bare, LIMITS, HALTS)} == {Reason.EQUITY_UNKNOWN, None}
 
 
 def stated(equity: int, total: int, at_cost: int = 0) -> Book:
@@ -132,8 +136,9 @@ def test_equity_near_enough_to_cash_and_positions_is_judged(equity: int, total: 
     assert limits_of.drawdown(stated(equity, total, at_cost), HALTS).verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize(("yesterday", "verdict"), [(130_000, Verdict.FAIL), (140_000, Verdict.UNKNOWN)])
+@pytest.mark.parametrize(("yesterday", "verdict"), [(100_000, Verdict.FAIL), (100_001, Verdict.UNKNOWN)])
 def test_a_day_that_began_far_above_the_highest_equity_halts_nobody(yesterday: int, verdict: Verdict) -> None:
-    seen = book(peak_equity=CASH, day_loss=yesterday - CASH)
+    equity = Decimal(75_000)
+    seen = book(equity=equity, peak_equity=equity, day_loss=yesterday - equity)
     assert limits_of.daily_loss_halt(seen, HALTS).verdict is verdict
-    assert limits_of.daily_loss_halt(book(day_loss=yesterday - CASH), HALTS).verdict is Verdict.FAIL
+    assert limits_of.daily_loss_halt(replace(seen, peak_equity=None), HALTS).verdict is Verdict.FAIL

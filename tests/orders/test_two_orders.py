@@ -317,6 +317,31 @@ def test_a_stop_that_is_refused_twice_is_asked_for_again_every_other_minute(can:
 
 
 @each
+def test_targets_that_are_refused_twice_are_asked_for_again_after_a_quarter_of_an_hour(can: Capabilities) -> None:
+    bot = BotApart(can)
+    entry = bot.enter()
+    assert entry is not None
+    fill(bot, entry)
+    bot.venue.fates = ["", REFUSED, REFUSED]
+    bot.exits()
+    done = len(bot.venue.asked)
+    bot.exits(899)
+    assert (asked(bot, done), bot.venue.targets()) == ([], [])
+    bot.exits(1)
+    assert sizes(bot.venue.targets()) == [Decimal(4), Decimal(4)]
+
+
+def test_a_stop_that_the_venue_refuses_to_place_nearer_stays_and_nothing_is_placed_instead() -> None:
+    bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
+    bot.scene.price("AAPL", "100.9")
+    bot.venue.fates, done = [REFUSED], len(bot.venue.asked)
+    record = bot.exits()
+    assert (asked(bot, done), sizes(bot.venue.stops())) == ([Operation.SUBMIT], [Decimal(10)])
+    assert record is not None
+    assert len(record.candidates) == 2, "one is about the position, and one about the refused stop"
+
+
+@each
 def test_a_lost_stop_is_not_doubled_and_is_sent_again_under_its_own_id(can: Capabilities) -> None:
     bot = BotApart(can)
     entry = bot.enter()
@@ -434,10 +459,10 @@ def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
     bot.venue.fates = ["", "", "", LOST_ON_THE_WAY]
     bot.exits(7200)
     bot.venue.fates = [LOST_ON_THE_WAY]
-    bot.exits(880)
+    bot.exits(899)
     assert bot.venue.stops() == [], "the exit may work"
     bot.venue.fates = [LOST_ON_THE_WAY] if ids is ClientIds.UNIQUE else []
-    bot.exits(20)
+    bot.exits(1)
     assert [(order.open_quantity, order.stop_price) for order in bot.venue.stops()] == [(Decimal(10), Decimal("98.00"))]
     assert bot.venue.targets() == []
     bot.venue.fates = [LOST_ON_THE_WAY] if ids is ClientIds.UNIQUE else []
@@ -468,6 +493,21 @@ def test_no_stop_is_placed_beside_an_exit_sent_again_after_a_pause_before_the_ne
     assert bot.venue.stops() == [], "the exit may work"
     bot.venue.fates = [] if fate == LOST_ON_THE_WAY_BACK else [LOST_ON_THE_WAY]
     bot.exits(20)
+    assert sizes(bot.venue.stops()) == stops
+
+
+@pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)
+@pytest.mark.parametrize(("shares", "stops"), [(6, [Decimal(4), Decimal(6)]), (2, [Decimal(4)])])
+def test_a_lost_stop_for_more_shares_than_are_bare_is_sent_again_after_a_quarter_of_an_hour_unless_none_is(
+    can: Capabilities, shares: int, stops: list[Decimal]
+) -> None:
+    bot, _ = filling(can, (4, []), (shares, [LOST_ON_THE_WAY]), quantity=4 + shares)
+    for target in bot.venue.targets():
+        fill(bot, target)
+    assert bot.position == shares + 2
+    bot.exits(899)
+    assert sizes(bot.venue.stops()) == [Decimal(4)], "the lost one may still come"
+    bot.exits(1)
     assert sizes(bot.venue.stops()) == stops
 
 

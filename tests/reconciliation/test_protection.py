@@ -69,8 +69,12 @@ def test_a_position_without_a_stop_is_named_and_is_no_finding() -> None:
     assert compared(scene, ()).findings == (), "no rule needs a price"
 
 
-@pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.SUSPENDED])
-def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: OrderStatus) -> None:
+@pytest.mark.parametrize(
+    ("status", "last"),
+    # One that only arrives was never lost.
+    [(OrderStatus.CANCELED, "canceled"), (OrderStatus.SUSPENDED, "suspended"), (OrderStatus.ACCEPTED, "unknown")],
+)
+def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: OrderStatus, last: str) -> None:
     scene = holding("10")
     scene.exits = EXITS.model_copy(update={"protection": Protection.VENUE})
     evaluate_exits(scene.world(), EXIT_CALL)
@@ -80,7 +84,7 @@ def test_books_and_broker_do_not_agree_while_a_stop_cannot_trigger(status: Order
     scene.venue.book[stop.client_order_id] = replace(stop, status=status)
     (finding,) = found(scene, Protection.VENUE)
     assert (finding.kind, finding.subject, finding.blocking) == (FindingKind.MISSING_STOP, "AAPL", False)
-    assert finding.evidence == (f"no stop at the broker can trigger for 10 shares: the last one is {status}",)
+    assert finding.evidence == (f"no stop at the broker can trigger for 10 shares: the last one is {last}",)
 
 
 def test_a_leg_is_still_ours_once_the_broker_does_not_tell_any_more_what_it_belongs_to() -> None:
@@ -124,10 +128,10 @@ def test_shares_that_somebody_else_closed_need_no_stop_once_the_broker_says_so_t
     scene.ledger.apply_fills([by_hand], scene.venue.now)
     scene.venue.held["AAPL"] = Decimal(held)
     told = found(scene, Protection.VENUE)
-    missing = [one.evidence[0].partition(" shares")[0] for one in told if one.kind is FindingKind.MISSING_STOP]
+    missing = [one.evidence[0] for one in told if one.kind is FindingKind.MISSING_STOP]
     # Where the broker shows more than the books, no rule can judge it either.
     assert [one for one in missing if one.startswith("no stop")] == [
-        f"no stop at the broker can trigger for {bare}"
+        f"no stop at the broker can trigger for {bare} shares: the last one is smaller than it was"
     ] * bool(bare)
     assert FindingKind.OFFSET in {one.kind for one in told}
 

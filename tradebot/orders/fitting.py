@@ -66,13 +66,11 @@ class Step(NamedTuple):
 
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
     """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
-    toward, excess = -cover.side.sign, total(cover.stops) - cover.shares
-    left = sorted(cover.stops, key=lambda one: (price_of(one) * toward, -one.quantity))
+    left = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
     for one in tuple(left):
         others = total(other for other in left if other is not one and other.can_trigger)
-        if one.quantity <= excess and others >= cover.shares and not is_busy(one):
+        if others >= cover.shares and not is_busy(one):
             left.remove(one)
-            excess -= one.quantity
             yield Step(Reason.STOP_SPARE, old=one)
     yield from _changes(cover, left, looser_by)
     missing = cover.shares - cover.ending - total(left)
