@@ -1,5 +1,6 @@
 """The stream of alerts at a real socket: what it brings, how it comes back, and what it never says."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -29,13 +30,26 @@ JOINED = json.dumps(["flow-alerts", {"response": {}, "status": "ok"}])
 LONG_S = 20
 
 
+def websockets() -> set[threading.Thread]:
+    """Return the threads that keep a websocket open."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("websocket of ")}
+
+
+@contextmanager
+def none_left_open() -> Iterator[None]:
+    """Fail if the block leaves a websocket open; one that was just connecting has time to end by itself."""
+    before = websockets()
+    yield
+    deadline = time.monotonic() + QUICK.open_s + 1
+    while left := websockets() - before:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.005)
+
+
 @contextmanager
 def listening(url: str, key: str = "sandbox", **named: Any) -> Iterator[FlowStream]:
-    stream = FlowStream(url, key, patience=QUICK, **named)
-    try:
+    with none_left_open(), contextlib.closing(FlowStream(url, key, patience=QUICK, **named)) as stream:
         yield stream
-    finally:
-        stream.close()
 
 
 def until(stream: FlowStream, enough: Callable[[list[object], Heard], bool]) -> list[object]:

@@ -3,14 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from websockets.sync.server import ServerConnection
 
-from tests.adapters.flow.test_stream import QUICK, source
+from tests.adapters.flow.test_stream import QUICK, none_left_open, source
 from tests.kit.exchange.app import folders_of
 from tests.kit.exchange.kraken import KEY, SECRET, V3, XBT, signature, spec
 from tests.kit.exchange.served import Served, served
@@ -40,11 +40,8 @@ def place(folder: Callable[[], Path]) -> Iterator[Served]:
 @contextmanager
 def listening(url: str, secret: str = SECRET) -> Iterator[KrakenBell]:
     kept = Nonces(None), Opening(None), AccountNumber(None, KEY)
-    bell = KrakenBell(KrakenVenue(url, KEY, secret, *kept), QUICK)
-    try:
+    with none_left_open(), closing(KrakenBell(KrakenVenue(url, KEY, secret, *kept), QUICK)) as bell:
         yield bell
-    finally:
-        bell.close()
 
 
 def until(true: Callable[[], object]) -> None:

@@ -1,6 +1,7 @@
 """Events are written as long as there is room, and never stand in the way."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -102,11 +103,14 @@ def test_tail_returns_each_event_once_from_before_the_file_exists_and_across_a_r
     tail = Tail(path)
     assert tail.news() == []
     told: list[int] = []
+    before = len(os.listdir("/dev/fd"))
     for number in range(1, 7):
         events.emit(make_event(number))
         told += numbers(tail.news()) if number % 2 else []
     assert (told + numbers(tail.news()), tail.news()) == ([1, 2, 3, 4, 5, 6], [])
+    assert len(os.listdir("/dev/fd")) == before + 1, "only the newest file is open"
     tail.close()
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_worth_seeing_counts_all_events_and_returns_those_that_need_attention(tmp_path: Path) -> None:

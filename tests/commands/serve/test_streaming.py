@@ -9,6 +9,7 @@ import pytest
 
 from commands.serve.streaming import StreamLane
 from jobs.runner import Line
+from tests.adapters.flow.test_stream import none_left_open
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
 from tests.kit.bot.folder import Bot, made
 from tradebot.adapters.state import lock
@@ -97,9 +98,12 @@ def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, l
         lane.tick()
     (line,) = lines
     assert "another stream, process" in line.said
-    ticked(lane, lambda: streaming(bot))
-    lane.close()
-    assert not streaming(bot)
+    ended = list[str]()
+    app._closing.callback(ended.append, "bot")
+    with none_left_open():
+        ticked(lane, lambda: streaming(bot))
+        lane.close()
+    assert (streaming(bot), ended) == (False, ["bot"])
 
 
 @pytest.mark.campaign
