@@ -1,8 +1,6 @@
 """The quota of the flow source: kept by all processes of a bot together, whatever became of its file."""
 
 import json
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.bot import forked
 from tests.kit.fakes.machine import Timer
 from tradebot.adapters.flow.kept_quota import LONGEST_FILE, KeptQuota, next_quota_day
 from tradebot.errors import AllowanceSpentError
@@ -222,8 +221,7 @@ def test_real_processes_share_one_count(file: Path) -> None:
     )
     kept = {"tokens": 6, "at_s": time.monotonic(), "used": 3, "renews_at": EVENING.isoformat(), "limit": None}
     file.write_text(json.dumps(kept | {"held_until": None}))
-    command = [sys.executable, "-c", take, str(file)]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [forked.python(take, file) for _ in range(3)]
     waited = [child.communicate()[0].strip() for child in running]
     assert "True" in waited
     assert quota(file, Timer()).used(NOON) == 18

@@ -4,8 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.bot import forked
 from tests.kit.ledgers import verify
 from tests.kit.rows import NOW
 from tradebot.adapters.faults import failpoint
@@ -133,8 +132,7 @@ def test_full_disk_leaves_no_partial_record_in_the_journal(chain: Journal, path:
         "chain.append('fill', {}, NOW)"
     )
     before = path.read_bytes()
-    command = [sys.executable, "-c", code, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+    done = forked.ran(code, path)
     assert "OSError: [Errno 27]" in done.stderr
     assert path.read_bytes() == before
 

@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -17,6 +16,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 
+from tests.kit.bot import forked
 from tests.kit.ledgers import edit, verify
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import INTENTS, OWNED_FILLS, listing
@@ -57,8 +57,7 @@ def books(folder: Path) -> Iterator[SqliteLedger]:
 
 
 def start(code: str, folder: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", PREFACE + code, str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    return forked.python(PREFACE + code, folder)
 
 
 def kinds(folder: Path) -> list[str]:
@@ -293,8 +292,7 @@ def test_promise_fails_on_a_full_disk_and_the_books_stay_sound(folder: Path) -> 
         "for n in range(1, 100): books.promise(make_intent(f's{n}'), (PASSED,) * 20)"
     )
     for spare in ("0", "100", "30000"):
-        command = [sys.executable, "-c", PREFACE + code, str(folder), spare]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        done = forked.ran(PREFACE + code, folder, spare)
         assert "CannotWriteError: The state folder" in done.stderr
         books = SqliteLedger.open(folder)
         assert make_intent("s0") in [record.intent for record in books.intents()]

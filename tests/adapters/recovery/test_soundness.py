@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.kit import ledgers
+from tests.kit.bot import forked
 from tests.kit.ledgers import edit
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tradebot.adapters.ledger import custody
@@ -110,7 +109,7 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
         "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"
     )
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", code, str(folder.path)], cwd=ROOT, check=False)
+        done = forked.ran(code, folder.path)
         assert done.returncode == -signal.SIGKILL
     soundness.problem(folder)
     books = SqliteLedger.open(folder.path)
@@ -199,8 +198,7 @@ for nth in range(1, 1000):
 
 @pytest.mark.parametrize("how", ["once", "lasting"])
 def test_unreadable_books_are_never_taken_for_damaged(folder: StateFolder, how: str) -> None:
-    command = [sys.executable, "-c", READ_WITH_FAILURES, str(folder.path), how]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    done = forked.ran(READ_WITH_FAILURES, folder.path, how)
     assert set(done.stdout.split()) == {"CannotWriteError", "TemporaryError"}
 
 

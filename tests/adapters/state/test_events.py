@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.bot import forked
 from tests.kit.rows import NOW, minutes
 from tradebot.adapters.state.events import KEPT, JsonlEvents, Place, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
@@ -63,8 +62,7 @@ def test_emit_ignores_a_full_disk(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "JsonlEvents(Path(sys.argv[1])).emit(make_event())\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "events.jsonl")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+    done = forked.ran(code, tmp_path / "events.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "events.jsonl").read_bytes() == b""
 

@@ -4,13 +4,13 @@ import ctypes
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.kit.bot import forked
 from tradebot.model.reasons import Reason
 
 # What must not stand in a text that a person reads who can't look the rest up.
@@ -44,9 +44,7 @@ def another_process(taking: str, *words: object) -> Iterator["subprocess.Popen[s
         "from tradebot.adapters.state import lock, send_lock\n"
         f"folder = Path(sys.argv[1])\nwith {taking}:\n    print('held', flush=True); sys.stdin.read(1)\n"
     )
-    command = [sys.executable, "-c", code, *map(str, words)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as process:
+    with forked.python(code, *words, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
