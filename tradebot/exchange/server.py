@@ -325,6 +325,11 @@ def _stand_still(exchange: Exchange) -> None:
         _end_at_once(error)
 
 
+def _stop_this_process() -> None:
+    """Stop this process as a signal would."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def build_application(
     exchange: Exchange,
     feed: FlowSource | None,
@@ -332,13 +337,14 @@ def build_application(
     rate_limit: int | None = None,
     token: str | None = None,
     flow_limits: FlowLimits | None = None,
+    stop: Callable[[], None] = _stop_this_process,
 ) -> Application:
     """Return the application with the faces of an exchange and its own API; the busiest routes come first.
 
     `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
+    `stop` is called for a request to stop.
     """
-    # A request to stop over HTTP stops this process as a signal would.
-    control = ControlFace(exchange, instance, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    control = ControlFace(exchange, instance, stop)
     may = Credentials(secrets.token_hex(16), token)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange, may.page_key).routes()]
     delivery = StreamFaults(exchange.engine, exchange.faults.book)

@@ -19,6 +19,9 @@ from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.serving import is_running
 from tradebot.exchange import process
 
+EXCHANGES_ARE_PROCESSES = True
+"""They are stopped, as a process can be."""
+
 LONGEST_S = 60
 JUDGING = {
     "health": "judgments",

@@ -22,6 +22,9 @@ from tradebot.adapters.state.switch import HALT
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exchange import process
 
+EXCHANGES_ARE_PROCESSES = True
+"""They are stopped, as a process can be."""
+
 LATE = "The venue hasn&#39;t answered in time since "
 SOON_S, LONG_S = 0.05, 60.0
 

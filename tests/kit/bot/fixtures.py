@@ -16,8 +16,10 @@ import pytest
 from tests.kit.bot.folder import Bot, discard, made, second_session
 from tests.kit.exchange import nursery as nursery_of_all
 from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
+from tests.kit.exchange.threads import served_by_threads
 from tests.kit.fakes.machine import Timer
 from tests.kit.fakes.scripted import Wire, serving
+from tests.suite import tiers
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import flocks, lock, resources, switch
@@ -114,6 +116,16 @@ def checked_once() -> Iterator[None]:
 def nursery() -> Iterator[None]:
     """Fork this process's exchanges from a nursery: most tests need an exchange and don't test how it starts."""
     with closing(Nursery(nursery_of_all.shared)) as made, starting_with(made.start):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_threads(request: pytest.FixtureRequest, nursery: None) -> Iterator[None]:
+    """Serve the exchanges of a module's bots by threads of this process, unless it says `EXCHANGES_ARE_PROCESSES`."""
+    if tiers.in_campaigns() or getattr(request.module, "EXCHANGES_ARE_PROCESSES", False):
+        yield
+        return
+    with served_by_threads(process._start):
         yield
 
 

@@ -21,6 +21,7 @@ import requests
 
 from tests.kit.bot import forked
 from tests.kit.bot.state import configure
+from tests.kit.exchange.threads import of_this_process
 from tests.suite.meter import METER
 from tradebot.__main__ import main
 from tradebot.exchange import process
@@ -200,6 +201,9 @@ def made_beside(folder: Path, **held: str) -> Iterator[Path]:
 
 def discard(folder: Path) -> None:
     """End the exchange of a bot that nobody needs any more, sparing the tidying and the snapshot of a stop."""
+    threads = of_this_process()
+    if threads and threads.discard(folder / "exchange"):
+        return
     endpoint = process.running(folder / "exchange")
     if endpoint:
         METER.unwatch(endpoint.pid)

@@ -116,6 +116,8 @@ def without_nursery() -> AbstractContextManager[None]:
 def doors() -> dict[str, str]:
     """Return the variable by which a program that is started now finds this process's nursery, and its file."""
     made = getattr(process._start, "__self__", None)
+    # Threads serve this process's own exchanges; programs of their own need the nursery behind them.
+    made = getattr(getattr(made, "elsewhere", None), "__self__", made)
     return {_DOOR: str(made.door())} if isinstance(made, Nursery) else {}
 
 
