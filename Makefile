@@ -17,7 +17,7 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo demo-learning test test-exchange campaigns cluster mutants check bench browser clients lock clean
+.PHONY: help demo demo-learning test quick test-exchange campaigns cluster mutants check bench browser clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 test: $(VENV)/.dev  ## run the fast tests, and a quarter of the dear ones in turn (ARGS=--all, ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+quick: $(VENV)/.dev  ## run the tests near to what you changed, in ten CPU-seconds (ARGS="tradebot/gates/book.py")
+	$(BIN)/python -m tests.suite.quick $(ARGS)
 
 test-exchange: $(VENV)/.dev  ## run the tests of the exchange alone, which need nothing else of ours (ARGS="-k margin")
 	$(COMPILED) tradebot/exchange $(TESTS)
@@ -45,9 +48,14 @@ demo-learning: .venv-rl/.dev  ## train a small policy and judge it, in ten minut
 	$(COMPILED) $(CODE)
 	deploy/demo-learning .venv-rl $(ARGS)
 
+ifeq ($(firstword $(ARGS)),drawn)
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.suite.mutants $(wordlist 2,$(words $(ARGS)),$(ARGS))
+else
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)
 	.venv-mutants/bin/mutmut results
+endif
 
 check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies, lines by room
 	$(BIN)/ruff format --check .
