@@ -166,8 +166,8 @@ def test_at_most_three_handlers_are_broad() -> None:
     assert len(broad) <= 3, broad
 
 
-def test_modules_stay_under_400_lines() -> None:
-    assert [str(p) for p in modules(*CODE) if len(p.read_text().splitlines()) >= 400] == []
+def test_no_module_has_more_than_600_lines() -> None:
+    assert [str(p) for p in modules(*CODE) if len(p.read_text().splitlines()) > 600] == []
 
 
 def test_functions_stay_short() -> None:

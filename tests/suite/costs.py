@@ -8,7 +8,6 @@ measures is scaled by the tests that the file knows already.
 import statistics
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -55,10 +54,8 @@ def recorded() -> Mapping[str, float]:
 
 def expected() -> float:
     """Return what the dearest of four runs in a row costs by the file, in CPU-seconds."""
-    turns = Counter[int]()
-    for row in rows().values():
-        turns[row.turn] += row.cost
-    return turns[0] + max(turns[turn] for turn in range(1, TURNS + 1))
+    turns = [sum(row.cost for row in rows().values() if row.turn == turn) for turn in range(TURNS + 1)]
+    return turns[0] + max(turns[1:])
 
 
 def is_due(test: str, turn: int) -> bool:
@@ -91,7 +88,7 @@ def with_costs(before: Mapping[str, Row], spent: Mapping[str, float], beside: fl
     """Return the rows after a run of all tests: a dear test keeps its turn, and a new one gets the lightest."""
     listed = {test: cost for test, cost in spent.items() if cost >= LISTED}
     turns = {test: row.turn for test, row in before.items() if row.turn and listed.get(test, 0.0) > DEAR}
-    loads = Counter({turn: sum(listed[test] for test in turns if turns[test] == turn) for turn in range(1, TURNS + 1)})
+    loads = {turn: sum(listed[test] for test in turns if turns[test] == turn) for turn in range(1, TURNS + 1)}
     for test in sorted(listed, key=lambda test: (-listed[test], test)):
         if listed[test] > DEAR and test not in turns and "::" in test:
             turns[test] = min(loads, key=lambda turn: (loads[turn], turn))
@@ -137,9 +134,9 @@ class Spending:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add what a test has told with its report."""
-        for name, told in report.user_properties:
-            if name == PROPERTY:
-                own, exchanges, shared = told
+        for name, spent in report.user_properties:
+            if name == PROPERTY and isinstance(spent, list | tuple):
+                own, exchanges, shared = map(float, spent)
                 self._add(report.nodeid, own + exchanges)
                 self._add(report.nodeid.partition("::")[0], shared)
                 self.exchanges += exchanges
