@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import requests
 from tests.adapters.ibkr.test_orders import cancel, said
 from tests.kit.adapters.ibkr import AT_ONCE, SOON, Message, desk, exchange, intent, made, scripted
 from tests.kit.bot.folder import KEYS, Bot, discard
-from tests.kit.bot.state import accept
+from tests.kit.bot.state import make_state
 from tests.kit.values import SHIPPED
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.contracts import CURRENCY, METALS
 from tradebot.adapters.ibkr.link import Link
 from tradebot.adapters.ibkr.venue import IbkrVenue, link_to
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import Options, load_for
@@ -143,14 +142,8 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Return a bot of an account on paper."""
     monkeypatch.chdir(tmp_path)
     folder, at = tmp_path / "paper", datetime(2026, 11, 16, 14, tzinfo=UTC)
-    state_folder.prepare(folder)
-    ledger = SqliteLedger.create(folder, "DU1", at)
-    ledger.open_books(Decimal(100_000), at)
-    ledger.close()
-    switch.arm(folder, "test", at)
-    state_folder.create(folder, "paper", "DU1", "user", at, "ibkr")
-    (folder / "tradebot.yaml").write_text("venue: ibkr\nuniverse: [ESZ6]\nsectors: {ESZ6: indexes}\n")
-    accept(folder)
+    configuration = "venue: ibkr\nuniverse: [ESZ6]\nsectors: {ESZ6: indexes}\n"
+    make_state(folder, "DU1", at, configuration, mode="paper", venue="ibkr")
     return Bot(folder, capsys)
 
 
