@@ -85,9 +85,8 @@ def test_sessions_that_begin_the_evening_before_have_each_slot_once(
     monkeypatch: pytest.MonkeyPatch, lanes: bool
 ) -> None:
     evening = VenueDay("America/New_York", timedelta(hours=-6), timedelta(hours=23))
-    for module in ("bot", "plan"):
-        monkeypatch.setattr(f"tests.year.{module}.VENUE_DAY", evening)
-    for module in ("year", "plan"):
+    monkeypatch.setattr("tests.year.bot.VENUE_DAY", evening)
+    for module in ("year", "bot"):
         monkeypatch.setattr(f"tests.year.{module}.us_sessions", globex)
     # There is no trading before such a session.
     monkeypatch.delitem(CHORES, "morning")
@@ -108,9 +107,8 @@ def test_sessions_that_begin_the_evening_before_have_each_slot_once(
 def test_year_of_globex_has_each_slot_once_through_daylight_saving_and_early_closes(
     monkeypatch: pytest.MonkeyPatch, calendar: str, first: date, last: date
 ) -> None:
-    for module in ("bot", "plan"):
-        monkeypatch.setattr(f"tests.year.{module}.VENUE_DAY", IBKR.day)
-    for module in ("year", "plan"):
+    monkeypatch.setattr("tests.year.bot.VENUE_DAY", IBKR.day)
+    for module in ("year", "bot"):
         monkeypatch.setattr(
             f"tests.year.{module}.us_sessions", lambda begin, end: exchange_sessions(begin, end, calendar)
         )
