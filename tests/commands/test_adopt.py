@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands import adopt
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made_beside, order_by_hand
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
@@ -38,8 +39,7 @@ def test_adopt_acknowledges_a_position_and_leaves_it_alone(bot: Bot) -> None:
 
 
 def test_adopt_manage_needs_the_symbol_typed(bot: Bot) -> None:
-    said = bot.says("adopt", "MSFT", "--manage")
-    assert (said.code, "tradebot adopt MSFT --manage --confirm MSFT" in said.err) == (2, True)
+    refuses(bot.says("adopt", "MSFT", "--manage"), 2, "tradebot adopt MSFT --manage --confirm MSFT")
     assert bot.says("adopt", "MSFT", "--manage", "--confirm", "AAPL").code == 3
     assert bot.json("positions")["positions"][0]["strategy"] == "foreign"
 
@@ -63,13 +63,11 @@ def test_adopt_manage_takes_the_position_over(bot: Bot) -> None:
         ("MSFT", "adopted"),
     }
     assert {row["source"] for row in bot.json("fills")["fills"]} == {"adoption"}
-    said = bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT")
-    assert (said.code, "already belongs to the bot" in said.err) == (2, True)
+    refuses(bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT"), 2, "already belongs to the bot")
 
 
 def test_exits_close_an_adopted_position_and_books_agree(bot: Bot) -> None:
-    looked = bot.json("evaluate-exits")
-    assert {row["symbol"] for row in looked["rows"]} == {"AAPL", "MSFT"}
+    assert {row["symbol"] for row in bot.json("evaluate-exits")["rows"]} == {"AAPL", "MSFT"}
     assert bot.says("flatten", "MSFT", "--confirm", "MSFT").code == 0
     bot.says("exchange", "tick", "1m")
     assert bot.json("reconcile")["findings"] == []

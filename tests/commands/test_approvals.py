@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, made, second_session
 
 
@@ -56,10 +57,8 @@ def test_a_yes_sends_the_order_once(bot: Bot) -> None:
     done = bot.says("approve", name)
     assert (done.code, done.out.startswith(f"Yes to {name}: buy "), "Sent as tb1." in done.out) == (0, True, True)
     assert len(submitted(bot)) == 1
-    again = bot.says("approve", name)
-    assert (again.code, "Sent as tb1." in again.out) == (0, True)
-    refused = bot.says("reject", name)
-    assert (refused.code, "already said yes" in refused.err) == (2, True)
+    shows(bot.says("approve", name), 0, "Sent as tb1.")
+    refuses(bot.says("reject", name), 2, "already said yes")
     later(bot, 1)
     assert len(submitted(bot)) == 1
     assert bot.json("approvals", "--last", "1")["approvals"][0]["state"] == "sent"
@@ -69,8 +68,7 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
     later(bot, 60)
     name = waiting(bot)[0]
     sent = submitted(bot)
-    said = bot.says("reject", name)
-    assert said.out.endswith("Nobody is asked about it again in this session.\n")
+    assert bot.says("reject", name).out.endswith("Nobody is asked about it again in this session.\n")
     assert bot.says("approve", name).code == 2
     assert "APPROVAL_REFUSED" in later(bot, 61)
     assert submitted(bot) == sent
@@ -85,8 +83,7 @@ def test_turning_approval_off_has_to_be_accepted(bot: Bot) -> None:
     settings.write_text(whole.replace("approval: {wait_s: 300}", ""))
     assert "approval.wait_s was accepted as 300 and is null" in bot.says("config", "check").out
     bot.says("exchange", "tick", "5m")
-    closed = bot.says("trade-once", "--force-slot")
-    assert (closed.code, "CONFIG_LOOSENED" in closed.out) == (3, True)
+    shows(bot.says("trade-once", "--force-slot"), 3, "CONFIG_LOOSENED")
     settings.write_text(whole)
 
 

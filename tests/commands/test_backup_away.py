@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tradebot.adapters.faults import failpoint
@@ -98,8 +99,7 @@ def test_bytes_that_change_on_the_way_never_get_their_name(copy: Bot, usb: Path)
 
 
 def test_folder_that_is_not_there_isnt_made(copy: Bot, tmp_path: Path) -> None:
-    said = copy.says("backup", "--to", str(tmp_path / "unplugged"))
-    assert (said.code, "plug in or mount its disk" in said.err) == (2, True)
+    refuses(copy.says("backup", "--to", str(tmp_path / "unplugged")), 2, "plug in or mount its disk")
     assert not (tmp_path / "unplugged").exists()
     assert not (copy.folder / BACKUPS).exists()
 
@@ -108,8 +108,7 @@ def test_another_backup_of_the_same_name_is_left_as_it_is(copy: Bot, usb: Path) 
     copy.says("backup", "--to", str(usb))
     (part,) = usb.glob("parts/*.ledger.db")
     part.write_bytes(b"of another bot")
-    said = copy.says("backup", "--to", str(usb))
-    assert (said.code, f"{usb} has another parts/{part.name}" in said.err) == (2, True)
+    refuses(copy.says("backup", "--to", str(usb)), 2, f"{usb} has another parts/{part.name}")
     assert part.read_bytes() == b"of another bot"
     fresh = copy.folder.parent / "fresh"
     said = copy.says("restore", "--from", str(usb), "--state-dir", str(fresh), "--confirm", copy.tail())
@@ -144,8 +143,7 @@ def test_restoring_over_what_is_not_a_bot_or_from_nothing_is_refused(copy: Bot, 
     other = tmp_path / "other"
     other.mkdir()
     (other / "letters.txt").write_text("private")
-    said = copy.says("restore", "--from", str(usb), "--state-dir", str(other))
-    assert (said.code, "neither empty nor a state" in said.err) == (2, True)
+    refuses(copy.says("restore", "--from", str(usb), "--state-dir", str(other)), 2, "neither empty nor a state")
     assert files(other) == {"letters.txt": b"private"}
 
 
@@ -153,8 +151,7 @@ def test_restoring_over_what_is_not_a_bot_or_from_nothing_is_refused(copy: Bot, 
 def test_folder_of_the_bot_itself_is_no_place_off_the_machine(copy: Bot, inside: str) -> None:
     copy.says("backup")
     before = set(files(copy.folder / BACKUPS))
-    said = copy.says("backup", "--to", f"{copy.folder}/{inside}")
-    assert (said.code, "is in the bot's own folder" in said.err) == (2, True)
+    refuses(copy.says("backup", "--to", f"{copy.folder}/{inside}"), 2, "is in the bot's own folder")
     assert set(files(copy.folder / BACKUPS)) == before
     assert not (copy.folder / "parts").exists()
 
@@ -197,8 +194,7 @@ def test_backup_of_another_bot_is_refused_before_it_is_copied(copy: Bot, usb: Pa
 def test_damaged_manifest_is_named_where_it_is_and_an_empty_place_makes_no_bot(
     copy: Bot, usb: Path, tmp_path: Path
 ) -> None:
-    said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
-    assert (said.code, "has no backup" in said.err) == (2, True)
+    refuses(copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there")), 2, "has no backup")
     assert not (tmp_path / "there").exists()
     name = copy.json("backup", "--to", str(usb))["made"]["name"]
     (usb / name / "manifest.json").write_text("{")
@@ -207,8 +203,7 @@ def test_damaged_manifest_is_named_where_it_is_and_an_empty_place_makes_no_bot(
 
 
 def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, tmp_path: Path) -> None:
-    name = copy.json("backup", "--to", str(usb))["made"]["name"]
-    manifest = usb / name / "manifest.json"
+    manifest = usb / copy.json("backup", "--to", str(usb))["made"]["name"] / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"state.id"', '"../../../state.id"'))
     said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
     assert (said.code, "names a file elsewhere" in said.err) == (2, True)

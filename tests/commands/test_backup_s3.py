@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes import receivers
 from tests.kit.fakes.receivers import KEY, NAME, Bucket
@@ -71,16 +72,14 @@ def test_bucket_that_cannot_be_reached_is_told_without_a_key(
 
 @pytest.mark.campaign
 def test_bucket_that_is_missing_or_unnamed_is_told(copy: Bot, cloud: Bucket) -> None:
-    said = copy.says("backup", "--to", "s3://another/bots")
-    assert (said.code, "there is no bucket another" in said.err) == (2, True)
+    refuses(copy.says("backup", "--to", "s3://another/bots"), 2, "there is no bucket another")
     assert "names no bucket" in copy.says("backup", "--to", "s3://").err
 
 
 @pytest.mark.campaign
 def test_copy_that_is_cut_off_is_no_backup_and_the_next_try_completes_it(copy: Bot, cloud: Bucket) -> None:
     cloud.cut_after = 1
-    said = copy.says("backup", "--to", PLACE)
-    assert (said.code, "was made, but not copied" in said.err) == (5, True)
+    refuses(copy.says("backup", "--to", PLACE), 5, "was made, but not copied")
     assert len(cloud.objects) == 1
     assert "has no backup" in copy.says("restore", "--from", PLACE).err
     cloud.cut_after = None
@@ -93,8 +92,7 @@ def test_full_bucket_and_lost_bytes_are_told(copy: Bot, cloud: Bucket) -> None:
     cloud.is_full = True
     assert "refused the request: InsufficientStorage" in copy.says("backup", "--to", PLACE).err
     cloud.is_full, cloud.loses_bytes = False, True
-    said = copy.says("backup", "--to", PLACE)
-    assert (said.code, "as it was sent: 10 of" in said.err) == (5, True)
+    refuses(copy.says("backup", "--to", PLACE), 5, "as it was sent: 10 of")
 
 
 @pytest.mark.campaign
@@ -102,8 +100,7 @@ def test_another_object_of_the_same_name_is_left_as_it_is(copy: Bot, cloud: Buck
     copy.says("backup", "--to", PLACE)
     (part,) = (name for name in cloud.objects if name.endswith(".ledger.db"))
     cloud.objects[part] = b"of another bot", ""
-    said = copy.says("backup", "--to", PLACE)
-    assert (said.code, f"{PLACE} has another parts/" in said.err) == (2, True)
+    refuses(copy.says("backup", "--to", PLACE), 2, f"{PLACE} has another parts/")
     assert cloud.objects[part] == (b"of another bot", "")
 
 

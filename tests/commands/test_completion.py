@@ -41,8 +41,7 @@ def test_the_command_that_is_proposed_for_every_new_shell_installs_the_script(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SHELL", "/bin/bash")
     assert main(["completion", "--json"]) == 0
-    proposed = json.loads(capsys.readouterr().out)["data"]
-    program, arguments = proposed["always"].split(maxsplit=1)
+    program, arguments = json.loads(capsys.readouterr().out)["data"]["always"].split(maxsplit=1)
     assert program == invoked_as()
     # Typer looks for the shell among the processes above; a second command keeps this one from being replaced.
     command = ["bash", "-c", f"{shlex.quote(sys.executable)} -m tradebot {arguments}; exit $?"]

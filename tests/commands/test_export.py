@@ -4,6 +4,7 @@ import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
 
 
@@ -33,16 +34,13 @@ def test_tables_are_the_orders_and_fills_of_the_books(bot: Bot, tmp_path: Path) 
         lines = books.execute("SELECT action, price, pnl, reason FROM audit WHERE symbol = ?", (symbol,)).fetchall()
     trade = next(one for one in bot.json("trades")["trades"] if one["symbol"] == symbol)
     assert abs(Decimal(str(realized)) - Decimal(trade["gross_usd"])) < Decimal("0.005")
-    closes = [line for line in lines if line[0].startswith("close")]
-    *_, (_, price, pnl, reason) = closes
+    *_, (_, price, pnl, reason) = [line for line in lines if line[0].startswith("close")]
     assert price is not None
     assert pnl is not None
     assert reason
 
 
 def test_a_place_that_can_t_be_names_the_next_command(bot: Bot) -> None:
-    wrong = bot.says("export", "--to", "redis://nonsense")
-    assert wrong.code == 2
-    assert "--to books.db" in wrong.err
+    refuses(bot.says("export", "--to", "redis://nonsense"), 2, "--to books.db")
     assert bot.says("export", "--to", "/nonexistent-folder/books.db", "--as", "a").code == 2
     assert "--as NAME" in bot.says("export", "--to", "books.db", "--as", "no good").err

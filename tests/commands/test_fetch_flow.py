@@ -16,6 +16,7 @@ import requests
 from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import Report
 from tests.kit.bot import forked
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.fakes.machine import Timer
 from tests.kit.values import SHIPPED
@@ -98,9 +99,7 @@ def test_fetch_shows_ages_and_quota(bot: Bot) -> None:
     ],
 )
 def test_unknown_endpoint_is_refused_with_the_nearest_name(bot: Bot, option: str, name: str, words: str) -> None:
-    said = bot.says("fetch-flow", option, name)
-    assert said.code == 2
-    assert words in said.err
+    refuses(bot.says("fetch-flow", option, name), 2, words)
 
 
 def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Path) -> None:
@@ -112,8 +111,7 @@ def test_only_what_the_strategies_in_use_read_is_fetched(bot: Bot, tmp_path: Pat
     said = bot.says("fetch-flow", "--endpoint", "dark_pool", "--config", str(mine))
     assert (said.code, "no strategy in use needs dark_pool" in said.err) == (2, True)
     mine.write_text("strategies: {flow: null, gone: {}}")
-    said = bot.says("fetch-flow", "--force-slot", "--config", str(mine))
-    assert (said.code, "No strategy in use reads options flow." in said.out) == (0, True)
+    shows(bot.says("fetch-flow", "--force-slot", "--config", str(mine)), 0, "No strategy in use reads options flow.")
 
 
 class Waiting:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, made
 
 MANY = ", ".join(f"Q{first}{second}{third}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ" for third in "ABCDE")
@@ -19,8 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_plan_adds_up_and_asks_the_source_nothing(bot: Bot) -> None:
     bot.says("exchange", "tick", "next_open")
     before = bot.json("fetch-flow", "--plan")
-    again = bot.json("fetch-flow", "--plan")
-    assert before == again
+    assert before == bot.json("fetch-flow", "--plan")
     assert before["used_today"] is None
     assert (before["symbols"], before["limited"], before["fits"], before["problems"]) == (2, False, True, [])
     assert (before["planned_per_minute"], before["planned_per_day"]) == (100.0, 13_500)
@@ -63,7 +63,6 @@ def test_a_universe_that_does_not_fit_is_shown_although_no_other_verb_would_star
     assert (told["symbols"], told["fits"]) == (500, False)
     assert "207 symbols would fit" in told["problems"][0]
     assert told["calls"] <= told["planned_per_day"] == 8100 < told["wanted_calls"]
-    said = bot.says("fetch-flow", "--plan", "--config", str(mine))
-    assert said.code == 10
-    assert "gets too old" in said.out
-    assert "It doesn't fit: the 500 symbols" in said.out
+    shows(
+        bot.says("fetch-flow", "--plan", "--config", str(mine)), 10, "gets too old", "It doesn't fit: the 500 symbols"
+    )

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from commands.flatten import orders_named
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand, second_session
 from tests.model import test_lifecycle as life
 from tradebot.model.candidate import Purpose, Side
@@ -54,8 +55,7 @@ def test_flatten_sends_nothing_without_confirmation(traded: Bot) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "AMZN --all", "ZZZZ --confirm ZZZZ"])
 def test_flatten_refuses_a_symbol_that_is_not_the_bots(traded: Bot, wrong: str) -> None:
-    said = traded.says("flatten", *wrong.split())
-    assert (said.code, "next: " in said.err) == (2, True)
+    refuses(traded.says("flatten", *wrong.split()), 2, "next: ")
 
 
 def test_flatten_dry_run_shows_the_order_and_takes_no_slot(traded: Bot) -> None:

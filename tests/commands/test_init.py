@@ -13,6 +13,7 @@ from commands.init.own_file import written_here
 from commands.init.verb import _make as made_books
 from commands.init.verb import make, setting_up
 from commands.shared.completing import profiles
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.real_money import bent_to
 from tests.kit.fakes.scripted import Scripted, serving
@@ -72,8 +73,7 @@ def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_shor
     else:
         (place.folder / "ledger.db").touch()
     assert "(moves books aside if they were never used" in place.says("status").err
-    said = place.says("init", "--symbols", "2")
-    assert (said.code, f"were moved to {place.folder}/aside-1" in said.err) == (0, True)
+    refuses(place.says("init", "--symbols", "2"), 0, f"were moved to {place.folder}/aside-1")
     assert (place.folder / "aside-1" / "ledger.db").exists()
     assert place.says("status").code == 0
 
@@ -87,11 +87,11 @@ def test_books_in_use_whose_marker_is_lost_are_never_moved(place: Bot, lost: str
     (place.folder / lost).unlink(missing_ok=True)
     before = sorted(os.listdir(place.folder))
     for verb in ("init", "demo"):
-        said = place.says(verb, "--symbols", "2")
-        assert (said.code, "the books were used" in said.err) == (2, True)
-        assert (
-            f"next: restore state.id from a copy, or keep the books elsewhere and start over: mv {place.folder}"
-            in said.err
+        refuses(
+            place.says(verb, "--symbols", "2"),
+            2,
+            "the books were used",
+            f"next: restore state.id from a copy, or keep the books elsewhere and start over: mv {place.folder}",
         )
     assert set(os.listdir(place.folder)) - {"exchange", "plans", "setup.lock"} == set(before)
 
@@ -110,8 +110,7 @@ def test_a_market_that_has_ended_is_not_waited_for(place: Bot) -> None:
     for verb in ("trade-once", "why-no-orders"):
         assert "Next: The market ended with its last session. Create a new one: tradebot init" in place.says(verb).out
     assert place.json("trade-once")["not_run"]["remedy"].startswith("The market ended")
-    far = place.says("exchange", "tick", "9999999h")
-    assert (far.code, "next: tradebot exchange tick next_open" in far.err) == (2, True)
+    refuses(place.says("exchange", "tick", "9999999h"), 2, "next: tradebot exchange tick next_open")
 
 
 def test_a_mode_in_the_users_file_that_is_not_the_folders_is_refused(bot: Bot, tmp_path: Path) -> None:
@@ -193,10 +192,12 @@ def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_n
     place: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed", dict)
-    said = place.says("init", "--profile", "rotation")
-    assert said.code == 2
-    assert "profile rotation trades with the strategy rotation, which isn't installed" in said.err
-    assert "install tradebot again" in said.err
+    refuses(
+        place.says("init", "--profile", "rotation"),
+        2,
+        "profile rotation trades with the strategy rotation, which isn't installed",
+        "install tradebot again",
+    )
     assert not place.folder.exists()
 
 
@@ -287,16 +288,9 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
     assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
     assert place.says("exchange", "tick", "open").code == 0
     assert place.says("exchange", "tick", "5m").code == 0
-    said = place.says("trade-once", "--dry-run")
-    assert (said.code, "the calendar isn't stored yet" in said.err, "next: tradebot reconcile" in said.err) == (
-        2,
-        True,
-        True,
-    )
+    refuses(place.says("trade-once", "--dry-run"), 2, "the calendar isn't stored yet", "next: tradebot reconcile")
     assert place.says("reconcile").code == 0
-    said = place.says("trade-once", "--dry-run")
-    assert said.code == 0
-    assert "Next: tradebot why-no-orders --dry explains it" in said.out
+    shows(place.says("trade-once", "--dry-run"), 0, "Next: tradebot why-no-orders --dry explains it")
     assert place.shown("why-no-orders").count("This was a dry run at ") == 1
     assert (place.json("why-no-orders")["dry"] is None, place.json("why-no-orders", "--dry")["dry"] is None) == (
         False,
@@ -305,8 +299,7 @@ def test_a_dry_run_of_a_new_bot_names_what_is_missing_and_no_verb_that_knows_not
 
 
 def test_a_made_up_market_of_an_unknown_symbol_is_told(place: Bot) -> None:
-    made = place.json("init", "--symbols", "AAPL,ZZZZ,GLD", "--sessions", "1")
-    (said,) = made["notes"]
+    (said,) = place.json("init", "--symbols", "AAPL,ZZZZ,GLD", "--sessions", "1")["notes"]
     assert said.startswith("tradebot doesn't know ZZZZ: the market makes up prices")
 
 
@@ -320,8 +313,7 @@ def test_every_stamp_of_a_sandbox_is_trading_time(place: Bot) -> None:
     assert place.says("unhalt", "--override", "--reason", "looked", "--confirm", place.tail()).code == 0
     own = place.folder / "tradebot.yaml"
     own.write_text(f"{own.read_text()}limits: {{max_open_positions: 30}}\n")
-    accepted = place.json("config", "accept", "--confirm", place.tail())
-    assert accepted["at"] == "2025-03-03T14:35:00Z"
+    assert place.json("config", "accept", "--confirm", place.tail())["at"] == "2025-03-03T14:35:00Z"
     process.stop(place.folder / "exchange")
     assert place.json("halt")["at"] == "2025-03-03T14:35:00Z", "it has to ask a running exchange"
     days = {event["timestamp"][:10] for event in place.json("events")["events"]}

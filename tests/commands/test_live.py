@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from commands.live import MOST_SESSIONS
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, made, second_session
 from tests.kit.bot.real_money import (
     KEYS,
@@ -112,8 +113,7 @@ def test_before_it_is_armed_nothing_is_sent_and_the_status_says_that_this_alone_
 
 
 def test_it_is_armed_by_a_person_at_a_terminal_and_nothing_takes_the_terminals_place(real: Real) -> None:
-    away = real.bot.says("live", "arm")
-    assert (away.code, "needs a person at a terminal" in away.err) == (2, True)
+    refuses(real.bot.says("live", "arm"), 2, "needs a person at a terminal")
     assert real.bot.says("live", "arm", "--confirm", real.bot.tail()).code == 2, "there is no such option"
     with at_a_terminal("yes"):
         wrong = real.bot.says("live", "arm")
@@ -433,8 +433,7 @@ def test_without_real_money_there_is_nothing_to_arm_and_the_gates_that_are_set_c
     unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
     with environment(unsaid):
         assert sandbox.says("live", "status").code == 0
-        refused = sandbox.says("live", "arm")
-        assert (refused.code, "mode sandbox doesn't trade real money" in refused.err) == (2, True)
+        refuses(sandbox.says("live", "arm"), 2, "mode sandbox doesn't trade real money")
         assert sandbox.says("fetch-flow").code == 0
         before = real.sent()
     with environment({**unsaid, "DRY_RUN": "true"}):

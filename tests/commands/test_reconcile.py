@@ -11,6 +11,7 @@ from rich.console import Console
 
 from commands.reconcile import verb as reconcile
 from commands.shared.drawing import show_traded
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand
 from tests.kit.rows import make_cycle
 from tests.kit.values import DECISIONS_KEPT
@@ -66,9 +67,7 @@ def test_unusable_plan_changes_nothing(bot: Bot, tmp_path: Path, text: str | Non
     path = tmp_path / "plan.json"
     if text is not None:
         path.write_text(text)
-    said = bot.says("reconcile", "--apply", str(path))
-    assert said.code == 2
-    assert says in said.err
+    refuses(bot.says("reconcile", "--apply", str(path)), 2, says)
 
 
 def test_damaged_plan_is_refused(bot: Bot, tmp_path: Path) -> None:
@@ -76,8 +75,7 @@ def test_damaged_plan_is_refused(bot: Bot, tmp_path: Path) -> None:
     content = json.loads((bot.folder / "plans" / f"{plan}.json").read_text())
     content["plan"]["findings"][0]["broker"] = "NaN"
     (tmp_path / "plan.json").write_text(json.dumps(content))
-    said = bot.says("reconcile", "--apply", str(tmp_path / "plan.json"))
-    assert (said.code, "is damaged" in said.err) == (2, True)
+    refuses(bot.says("reconcile", "--apply", str(tmp_path / "plan.json")), 2, "is damaged")
 
 
 def test_foreign_order_is_found_without_a_plan(bot: Bot) -> None:
@@ -90,9 +88,7 @@ def test_foreign_order_is_found_without_a_plan(bot: Bot) -> None:
 def test_outdated_plan_is_refused(bot: Bot) -> None:
     plan = bot.json("reconcile")["plan"]
     bot.says("exchange", "tick", "2m")
-    said = bot.says("reconcile", "--apply", plan)
-    assert said.code == 3
-    assert "the broker or the books have changed since" in said.err
+    refuses(bot.says("reconcile", "--apply", plan), 3, "the broker or the books have changed since")
 
 
 def test_accepted_plan_settles_only_what_it_names(bot: Bot) -> None:

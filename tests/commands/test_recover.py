@@ -12,6 +12,7 @@ import requests
 
 from commands.shared.checklist import RESTORED
 from tests.kit.bot import forked
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.ledgers import edit
 from tests.kit.values import there
@@ -103,8 +104,7 @@ def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
 def test_each_ended_session_is_backed_up(bot: Bot) -> None:
     (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
     assert name.endswith("session-2026-11-16")
-    said = bot.says("events", "--json").out
-    assert "backup" in said
+    assert "backup" in bot.says("events", "--json").out
 
 
 def test_exits_continue_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,7 @@ def test_damaged_backup_is_reported_early(bot: Bot) -> None:
     why = f"{part} has changed since the backup was made"
     listed = bot.says("backup", "--list", "--json")
     assert (listed.code, listed.data["damaged"]) == (10, [{"name": name, "why": why}])
-    made = bot.says("backup")
-    assert (made.code, f"Damaged: {name}: {why}" in made.out) == (10, True)
+    shows(bot.says("backup"), 10, f"Damaged: {name}: {why}")
     for verb, rows in (("doctor", "judgments"), ("audit", "findings")):
         (finding,) = [row for row in bot.says(verb, "--offline", "--json").data[rows] if why in row["found"]]
         assert "tradebot backup" in finding["next"]
@@ -192,8 +191,7 @@ def test_the_copy_of_a_session_leaves_an_event_for_each_damaged_backup(bot: Bot)
     assert list(bot.folder.glob("backups/*session*")), "the session was not copied again, so this shows nothing"
     lines = (json.loads(line) for line in (bot.folder / "system_events.jsonl").read_text().splitlines())
     damaged = [line for line in lines if (line["subsystem"], line["event_type"]) == ("backup", "damaged")]
-    told = [(line["severity"], line["details"]["name"]) for line in damaged]
-    assert told == [("ERROR", made["name"])]
+    assert [(line["severity"], line["details"]["name"]) for line in damaged] == [("ERROR", made["name"])]
     shutil.rmtree(bot.folder / "backups" / made["name"])
 
 

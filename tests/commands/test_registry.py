@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, discard, typed
 
 SETTINGS = """registry:
@@ -35,8 +36,7 @@ def bot(coins: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 
 
 def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
-    said = bot.says("registry")
-    assert said.code == 10
+    assert bot.says("registry").code == 10
     assert bot.shown("registry").splitlines() == [
         f"Entries pause at {HOUR}: 0 of the 2 coins that it takes have healthy data",
         "Next look at every coin: next pass",
@@ -48,8 +48,7 @@ def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
 
 
 def test_a_refresh_asks_the_broker_about_every_coin(bot: Bot) -> None:
-    said = bot.says("registry", "--refresh")
-    assert said.code == 0
+    assert bot.says("registry", "--refresh").code == 0
     lines = [re.sub(r" {2,}", "  ", line) for line in bot.shown("registry").splitlines()]
     assert lines[0] == f"Entries are open in 2 coins at {HOUR}"
     assert re.fullmatch(r"PF_XBTUSD  A  1,\d{3},\d{3},\d{3}  0.02%  92,000.00  [-\d]+ [:\d]+ UTC  HEALTHY", lines[3])
@@ -113,8 +112,7 @@ def test_without_a_registry_there_is_nothing_to_show_or_to_refresh(coins: Path, 
     said = bot.says("registry", *off)
     assert said.out.startswith("This bot has no registry.")
     assert said.err.startswith("warning: liquidity_tiers (")
-    refused = bot.says("registry", "--refresh", *off)
-    assert (refused.code, "there is no registry to refresh" in refused.err) == (2, True)
+    refuses(bot.says("registry", "--refresh", *off), 2, "there is no registry to refresh")
 
 
 def test_a_store_that_cant_be_read_knows_nothing(bot: Bot) -> None:

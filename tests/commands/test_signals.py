@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
@@ -54,12 +55,14 @@ def test_signals_in_a_session_show_their_evidence(fetched: Bot) -> None:
 
 def test_a_broken_contract_is_critical_closes_entries_and_shows_an_example(fetched: Bot) -> None:
     reply(fetched, "2026-11-17T15:00:00Z", GONE, NEW)
-    said = fetched.says("signals")
-    assert said.code == 10
-    assert "CRITICAL  dark_pool (core)" in said.out
-    assert "\n  broken dark_pool: the field price is gone in 50 of " in said.out
-    assert ", such as {'size': 404}\n" in said.out
-    assert "\n  differs dark_pool: a new field mood in 1 of " in said.out
+    shows(
+        fetched.says("signals"),
+        10,
+        "CRITICAL  dark_pool (core)",
+        "\n  broken dark_pool: the field price is gone in 50 of ",
+        ", such as {'size': 404}\n",
+        "\n  differs dark_pool: a new field mood in 1 of ",
+    )
     traded = fetched.json("trade-once", "--force-slot")
     assert traded["orders"] == 0
     for row in traded["rows"]:
@@ -69,8 +72,7 @@ def test_a_broken_contract_is_critical_closes_entries_and_shows_an_example(fetch
 
 def test_status_and_audit_name_a_broken_contract(fetched: Bot) -> None:
     assert "dark_pool: the field price is gone in 50 of " in fetched.says("status").out
-    audited = fetched.json("audit")
-    (item,) = [item for item in audited["judgments"] if item["subject"] == "dark_pool"]
+    (item,) = [item for item in fetched.json("audit")["judgments"] if item["subject"] == "dark_pool"]
     assert (item["state"], item["next"]) == ("FAILED", "tradebot signals")
     assert "the field price is gone in 50 of " in item["found"]
     assert "{'size': 404}" in item["found"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
@@ -31,10 +32,7 @@ def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
 
 def test_unhalt_without_a_terminal_names_the_confirming_command(bot: Bot) -> None:
     bot.says("halt", "--reason", "odd fills")
-    said = bot.says("unhalt")
-    assert said.code == 2
-    assert "odd fills" in said.err
-    assert f"next: tradebot unhalt --confirm {bot.tail()}" in said.err
+    refuses(bot.says("unhalt"), 2, "odd fills", f"next: tradebot unhalt --confirm {bot.tail()}")
     assert state_of(bot) == "REDUCE_ONLY"
 
 
@@ -87,10 +85,12 @@ def test_unhalt_is_refused_until_the_plan_for_a_blocking_difference_is_accepted(
     ledger.apply_fills([OwnedFill("flow", made_up)], at)
     ledger.close()
     bot.says("halt")
-    refused = bot.says("unhalt", "--confirm", bot.tail())
-    assert refused.code == 3
-    assert "AAPL: the books hold a position that the broker does not" in refused.err
-    assert "next: run tradebot reconcile" in refused.err
+    refuses(
+        bot.says("unhalt", "--confirm", bot.tail()),
+        3,
+        "AAPL: the books hold a position that the broker does not",
+        "next: run tradebot reconcile",
+    )
     assert state_of(bot) == "REDUCE_ONLY"
 
     accept_plan(bot)
@@ -115,8 +115,7 @@ def test_unhalt_override_needs_a_reason_and_the_account(bot: Bot) -> None:
     bot.says("halt", "--reason", "odd fills")
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
     for reason in ((), ("--reason", " ")):
-        said = bot.says("unhalt", "--override", *reason, "--confirm", bot.tail())
-        assert (said.code, "an override needs a reason" in said.err) == (2, True)
+        refuses(bot.says("unhalt", "--override", *reason, "--confirm", bot.tail()), 2, "an override needs a reason")
     assert bot.says("unhalt", "--override", "--reason", "venue is down").code == 2
     assert state_of(bot) == "REDUCE_ONLY"
 
@@ -151,10 +150,8 @@ def test_unhalt_override_also_accepts_the_bots_halt_under_a_persons(bot: Bot) ->
     assert bot.json("status")["halted_itself"] == []
     bot.says("halt", "--reason", "mine too")
     assert bot.json("status")["halted_itself"] == [own]
-    shown = bot.says("status").out
-    assert f": mine too\n  the bot had also halted itself: {own}\n" in shown
-    said = bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail())
-    assert (said.code, f"Under it: {own}\n" in said.err) == (0, True)
+    assert f": mine too\n  the bot had also halted itself: {own}\n" in bot.says("status").out
+    refuses(bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail()), 0, f"Under it: {own}\n")
     status = bot.json("status")
     assert status["trading_why"] == f"override: small (DAILY_LOSS_HALT accepted, as of {at:%Y-%m-%d %H:%M:%S} UTC)"
     assert status["halted_itself"] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from commands import upgrade
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
@@ -75,16 +76,14 @@ def test_upgrade_and_the_way_back_lose_nothing(folder: Path, capsys: pytest.Capt
     before = bot.json("positions"), bot.json("orders", "--all"), bot.json("journal", "verify")
     assert upgraded(folder).done == f"upgraded the ledger from version {FORM.version} to {LATER.version}"
     assert upgraded(folder).done == ""
-    refused = bot.says("status")
-    assert (refused.code, f"its ledger is {LATER.version}, this one reads {FORM.version}" in refused.err) == (2, True)
+    refuses(bot.says("status"), 2, f"its ledger is {LATER.version}, this one reads {FORM.version}")
     assert bot.says("upgrade", "--check").code == 10
     verified = bot.says("deploy", "verify", "--json")
     files = next(row for row in verified.data["judgments"] if row["subject"] == "files")
     assert (verified.code, files["state"]) == (10, "FAILED")
     assert "tradebot upgrade" in files["next"]
 
-    back = bot.says("upgrade")
-    assert (back.code, f"Done: put back {KEPT}" in back.out) == (0, True)
+    shows(bot.says("upgrade"), 0, f"Done: put back {KEPT}")
     assert before == (bot.json("positions"), bot.json("orders", "--all"), bot.json("journal", "verify"))
     assert bot.says("reconcile").code == 0
 
@@ -98,8 +97,7 @@ def test_going_back_after_a_pass_of_the_later_version_is_by_recover(
     assert bot.says("trade-once").code == 0
     open_database(folder / "ledger.db", read_only=False, form=LATER).close()
     (folder / KEPT).write_bytes(early)
-    refused = bot.says("upgrade")
-    assert (refused.code, "the bot has written since" in refused.err) == (2, True)
+    refuses(bot.says("upgrade"), 2, "the bot has written since")
     name = bot.says("recover", "--json").data["name"]
     assert bot.says("recover", "--accept", name, "--confirm", bot.tail()).code == 0
     assert bot.says("reconcile").code == 0

@@ -39,8 +39,7 @@ def ends(cycle: CycleRecord) -> list[tuple[str, str, Reason | None]]:
 
 def test_only_the_symbol_named_is_closed() -> None:
     scene = holding("flow", "flow")
-    cycle = flatten(scene.world(), BY_HAND, frozenset({"AAPL"}))
-    assert ends(cycle) == [("AAPL", "flatten", None)]
+    assert ends(flatten(scene.world(), BY_HAND, frozenset({"AAPL"}))) == [("AAPL", "flatten", None)]
     (intent,) = scene.venue.submitted
     assert (intent.side, intent.quantity) == (Side.SELL, Decimal(10))
     assert scene.ledger.intent(intent.client_order_id) is not None
@@ -55,8 +54,7 @@ def test_all_means_all_that_is_ours_and_never_what_is_foreign() -> None:
 def test_our_working_order_ends_before_the_position_is_closed() -> None:
     scene = holding("flow")
     trade_once(scene.world(wanted("MSFT")), call())
-    cycle = flatten(scene.world(), BY_HAND, None)
-    assert ends(cycle) == [("MSFT", "cancel", None), ("AAPL", "flatten", None)]
+    assert ends(flatten(scene.world(), BY_HAND, None)) == [("MSFT", "cancel", None), ("AAPL", "flatten", None)]
     assert [intent.operation for intent in scene.venue.cancelled] == [Operation.CANCEL]
     assert all(order.status.terminal for order in scene.venue.book.values() if order.symbol == "MSFT")
 

@@ -16,6 +16,7 @@ import requests
 
 from commands.shared.history import read_history
 from commands.shared.surface import opened
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.bot.state import accept
 from tests.kit.values import NOW
@@ -218,8 +219,7 @@ def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_sta
     assert "tradebot init --state-dir NEW" in bot.shown("reconcile")
     before = len(log(bot.url))
     for verb in ("trade-once", "evaluate-exits"):
-        refused = bot.says(verb, "--force-slot")
-        assert (refused.code, "the account was reset" in refused.err) == (3, True)
+        refuses(bot.says(verb, "--force-slot"), 3, "the account was reset")
     assert sent(bot, before) == []
     assert [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]] == held
     assert [trade.symbol for trade in trades(past(bot).fills)] == ["PEAR"]

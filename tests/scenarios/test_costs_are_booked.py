@@ -60,8 +60,7 @@ def test_the_commission_of_a_fill_is_booked_as_a_fee_and_nothing_differs(bot: Bo
     (fee,) = [Decimal(row["net_amount"]) for row in rows if row["activity_type"] == "FEE"]
     assert value > 1000
     assert fee == -(value / 1000).quantize(Decimal("0.01"))
-    found = bot.json("reconcile")["findings"]
-    assert [finding for finding in found if finding["kind"] != "missing_stop"] == []
+    assert [finding for finding in bot.json("reconcile")["findings"] if finding["kind"] != "missing_stop"] == []
     total = bot.json("pnl")["pnl"]["total"]
     assert (Decimal(total["fees_usd"]), total["interest_usd"]) == (fee, "10")
     assert [row["open_fees_usd"] for row in bot.json("trades")["trades"]] == [total["fees_usd"]]

@@ -82,8 +82,7 @@ def test_stops_and_targets_act_without_the_bot_for_longs_and_shorts(
 
 def test_one_verb_books_what_the_exchange_did_and_says_why(bot: Bot) -> None:
     ended = {event["symbol"]: event for event in of(log(bot.url), "fill") if Decimal(event["position"]) == 0}
-    said = bot.json("reconcile")
-    assert said["findings"] == []
+    assert bot.json("reconcile")["findings"] == []
     assert bot.json("positions")["positions"] == []
     found = closed(bot)
     assert set(found) == set(SIDES)

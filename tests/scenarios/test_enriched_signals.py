@@ -140,8 +140,7 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture
 def world(signal: None, tmp_path: Path, wire: Wire) -> Iterator[World]:
     """Yield the world of a bot whose score consists of the new component and the flow, at a scripted source."""
-    settings = SHIPPED.strategies.in_use()["flow"]
-    strategy = FlowStrategy({**settings, "weights": {"flow": 0.25, NAME: 0.75}})
+    strategy = FlowStrategy({**SHIPPED.strategies.in_use()["flow"], "weights": {"flow": 0.25, NAME: 0.75}})
     scene = Scene()
     facts = SqliteFacts(tmp_path, MemoryEvents(), NOW)
     source = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=AT_ONCE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.config.test_config import orders
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.fixtures import copied
 from tests.kit.bot.folder import Bot, Said, log
 from tests.kit.bot.state import accept
@@ -67,8 +68,7 @@ def test_a_stop_that_a_file_took_away_still_closes(holder: Bot, monkeypatch: pyt
     monkeypatch.setenv(TIME, "60")
     accept(holder.folder)
     monkeypatch.delenv(TIME)
-    done = exits(holder)
-    assert "exits.time_exit_s was accepted as 60 and is 14400" in done.out
+    assert "exits.time_exit_s was accepted as 60 and is 14400" in exits(holder).out
     assert sold(holder) > 0
 
 
@@ -94,8 +94,7 @@ def test_a_strategys_own_list_counts_once_it_is_accepted_and_positions_show_its_
         stop, time = held["stops"]
         assert (stop["rule"], stop["own"], time["rule"]) == ("STOP_LOSS", False, "TIME_EXIT")
         assert Decimal(stop["price"]) == Decimal(held["average_price"]) * (1 - side * Decimal("0.015"))
-    shown = holder.shown("positions")
-    columns = next(line for line in shown.splitlines() if line.startswith("symbol")).split()
+    columns = next(line for line in holder.shown("positions").splitlines() if line.startswith("symbol")).split()
     assert ("stop" in columns, "time" in columns, "trailing" in columns, "target" in columns) == (
         True,
         True,
@@ -162,8 +161,7 @@ def test_flatten_and_halt_close_by_the_accepted_values_too(
     holder: Bot, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     named = unreadable(holder, "empty", monkeypatch, tmp_path)
-    done = holder.says(*command)
-    assert (done.code, named in done.err) == (0, True)
+    refuses(holder.says(*command), 0, named)
     assert sold(holder) > 0
 
 
@@ -191,8 +189,7 @@ def test_without_an_accepted_configuration_it_stays_an_error(
     forget_accepted(holder.folder)
     named = unreadable(holder, "empty", monkeypatch, tmp_path)
     for verb in (("evaluate-exits", "--force-slot"), ("flatten", "--all", "--confirm", "ALL")):
-        said = holder.says(*verb)
-        assert (said.code, named in said.err) == (2, True)
+        refuses(holder.says(*verb), 2, named)
     assert sold(holder) == 0
 
 
@@ -202,8 +199,7 @@ def test_a_mode_that_contradicts_the_folder_is_refused_also_where_the_file_canno
 ) -> None:
     unreadable(holder, "empty", monkeypatch, tmp_path)
     monkeypatch.setenv(name, word)
-    said = exits(holder)
-    assert (said.code, f"{name} says {word}" in said.err) == (2, True)
+    refuses(exits(holder), 2, f"{name} says {word}")
 
 
 def test_who_asks_for_shadow_is_not_taken_out_of_it_by_a_stray_variable(
@@ -223,9 +219,7 @@ def test_who_asks_for_shadow_is_not_taken_out_of_it_by_a_stray_variable(
 
 def test_a_damaged_marker_stops_no_exit_and_every_entry_that_is_typed(holder: Bot) -> None:
     (holder.folder / "state.id").write_text("{")
-    said = exits(holder)
-    assert (said.code, "is damaged" in said.err, "put it back: cp" in said.err) == (0, True, True)
+    refuses(exits(holder), 0, "is damaged", "put it back: cp")
     assert holder.says("trade-once", "--force-slot").code == 2
-    said = holder.says("flatten", "--all", "--confirm", "ALL")
-    assert (said.code, "is damaged" in said.err) == (0, True)
+    refuses(holder.says("flatten", "--all", "--confirm", "ALL"), 0, "is damaged")
     assert sold(holder) > 0

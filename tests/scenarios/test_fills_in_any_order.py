@@ -50,7 +50,6 @@ def test_no_order_of_arrival_changes_the_books(
 ) -> None:
     fills = [made(number, *one) for number, one in enumerate(drawn)]
     arriving, batch = data.draw(st.permutations(fills)), data.draw(st.integers(1, 5))
-    folder = tmp_path_factory.mktemp("arrival")
-    found, rows = booked(folder, arriving, batch)
+    found, rows = booked(tmp_path_factory.mktemp("arrival"), arriving, batch)
     assert found == Totals.of(fills)
     assert rows == trades(fills)

@@ -66,7 +66,6 @@ def test_what_integrity_halted_for_is_told_again_at_unhalt_and_ends_by_recover(b
         assert "ends before record" in said.err.rpartition("In force")[2]
         assert "next: tradebot recover" in said.err
     assert (path.read_bytes(), bot.json("status")["reconcile"]) == (cut, mark), "nothing was compared or booked"
-    name = bot.json("recover")["name"]
-    assert bot.says("recover", "--accept", name, "--confirm", bot.tail()).code in (0, 10)
+    assert bot.says("recover", "--accept", bot.json("recover")["name"], "--confirm", bot.tail()).code in (0, 10)
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
     assert bot.json("status")["trading_state"] == "ACTIVE"

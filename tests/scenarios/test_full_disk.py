@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, log
 
 
@@ -25,9 +26,7 @@ def test_a_nearly_full_disk_keeps_entries_back_and_lets_positions_be_closed(
     assert trader.says("fetch-flow").code == 0
     bought, before = posts(trader), files(trader.folder)
     monkeypatch.setenv("TRADEBOT_STORAGE__MIN_FREE_MB", "1000000")
-    refused = trader.says("trade-once")
-    assert refused.code == 3
-    assert "DISK_LOW" in refused.out
+    shows(trader.says("trade-once"), 3, "DISK_LOW")
     assert posts(trader) == bought
     assert "1,000,000 MB have to be free" in trader.says("status").out
     assert trader.says("evaluate-exits").code == 0

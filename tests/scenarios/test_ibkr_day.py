@@ -101,8 +101,7 @@ def test_entries_have_their_stops_and_the_books_are_the_brokers(day: DemoDay) ->
 
 @pytest.mark.campaign
 def test_hours_of_entries_stops_and_exits_are_told_by_every_verb(day: DemoDay) -> None:
-    found = day.plays(240)
-    assert found["differences"] == []
+    assert day.plays(240)["differences"] == []
     assert never_naked(day.logged) > 5
     trades = day.shows("trades", "--closed")["trades"]
     assert {one["r"] is not None for one in trades} == {True}

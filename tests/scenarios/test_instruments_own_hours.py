@@ -107,8 +107,7 @@ def test_exits_go_out_while_the_broker_trades_what_is_held_after_the_calendars_c
     found = Scene(exits=exit_rules(stop_loss_fraction=Decimal("0.05")))
     trade_once(found.world(wanted("AAPL")), call())
     found.venue.fill(found.venue.submitted[0].client_order_id, "100")
-    trades = replace(LONG, close=SESSION.close + hours * timedelta(hours=1))
-    telling(found, trades, LIQUID)
+    telling(found, replace(LONG, close=SESSION.close + hours * timedelta(hours=1)), LIQUID)
     found.later(int((SESSION.close - found.venue.now).total_seconds()) + 60)
     found.price("AAPL", "80")
     found.venue.is_open = False

@@ -65,8 +65,7 @@ def test_a_contract_that_ends_while_held_is_settled_booked_told_once_and_not_sen
 def _sends_nothing_more(bot: Bot) -> None:
     before = len([event for event in log(bot.url) if event["event"] == "order_accepted"])
     assert bot.says("trade-once", "--force-slot").code == 0
-    said = bot.says("why-no-orders", SYMBOL)
-    assert "TRADING_SUSPENDED" in said.out
+    assert "TRADING_SUSPENDED" in bot.says("why-no-orders", SYMBOL).out
     assert len([event for event in log(bot.url) if event["event"] == "order_accepted"]) == before
     audited = {row["subject"]: row["state"] for row in json.loads(bot.says("audit", "--json").out)["data"]["judgments"]}
     assert (audited["last scores"], audited["ledger against broker"]) == ("SKIPPED", "OK")

@@ -54,8 +54,7 @@ def test_a_demo_of_coins_agrees_with_its_exchange_and_every_verb_knows_it(played
     }
     assert {checks[name] for name in ("broker", "account", "quotes", "bars", "clock", "nonce", "key")} == {"OK"}
     _knows_coins_by_their_names(played)
-    health = json.loads(played.says("health", "--json").out)["data"]
-    judged = {row["subject"] for row in health["judgments"]}
+    judged = {row["subject"] for row in json.loads(played.says("health", "--json").out)["data"]["judgments"]}
     assert not {"flow", "scores", "signals"} & (judged | audited.keys()), "nobody reads flow"
     order = json.loads(played.says("doctor", "--order", "--json").out)["data"]["judgments"]
     assert {row["subject"]: row["state"] for row in order}["cancel"] == "OK"

@@ -66,8 +66,7 @@ def stops(bot: BotApart) -> list[tuple[str, int]]:
 
 def take(bot: BotApart, price: str) -> None:
     """Let the market fill the nearest target."""
-    nearest = min(bot.venue.targets(), key=lambda order: order.limit_price or 0)
-    bot.venue.fill(nearest.client_order_id, price)
+    bot.venue.fill(min(bot.venue.targets(), key=lambda order: order.limit_price or 0).client_order_id, price)
 
 
 def test_a_position_ends_step_by_step() -> None:

@@ -50,8 +50,7 @@ def play(app: App) -> None:
     """Open a position in each coin, long or short by turns, whenever none is held, and look each minute."""
     app.engine.tick_to("next_open")
     reconcile.run(app, by="test")
-    now = app.now()
-    app.ensure_calendar(now)
+    app.ensure_calendar(app.now())
     for minute in range(MINUTES):
         app.engine.sleep(60)
         session = session_of(app.ledger, app.now(), app.day)

@@ -188,8 +188,7 @@ def test_at_their_end_the_trades_made_what_the_account_gained(bot: Bot) -> None:
 
 
 def activities(bot: Bot) -> list[dict[str, Any]]:
-    answer = requests.get(f"{bot.url}/v2/account/activities", headers=KEYS, timeout=60)
-    return list(answer.json())
+    return list(requests.get(f"{bot.url}/v2/account/activities", headers=KEYS, timeout=60).json())
 
 
 def test_after_a_restart_its_cooldown_still_holds(bot: Bot, tmp_path: Path) -> None:

@@ -154,8 +154,7 @@ def test_a_model_that_is_not_due_keeps_its_shares_while_another_rebalances(scene
     while scene.venue.now < SESSION.open + timedelta(minutes=45):
         scene.later(300)
     scene.price("XLK", "150")
-    ordered = rebalanced(scene, settings)
-    assert {strategy for strategy, _ in ordered} == {"steady"}
+    assert {strategy for strategy, _ in rebalanced(scene, settings)} == {"steady"}
     after = held(scene)
     assert {key: shares for key, shares in after.items() if key[0] == "bull"} == {
         key: shares for key, shares in before.items() if key[0] == "bull"

@@ -27,8 +27,7 @@ def enters(bot: Bot, **limits: object) -> tuple[dict[str, Any], list[dict[str, A
     settings["limits"] = {**settings.get("limits", {}), **limits}
     path.write_text(yaml.safe_dump(settings))
     assert bot.says("config", "check").code == 0
-    pass_of = dict(bot.json("trade-once"))
-    return pass_of, [row for row in log(bot.url) if row["event"] == "order_accepted"]
+    return dict(bot.json("trade-once")), [row for row in log(bot.url) if row["event"] == "order_accepted"]
 
 
 def notional(order: dict[str, Any]) -> Decimal:
@@ -60,8 +59,7 @@ def test_what_a_limit_cannot_judge_or_does_not_allow_never_reaches_the_exchange(
 def test_an_order_of_the_same_pass_counts_before_it_fills() -> None:
     scene = Scene(limits=limits(max_net_fraction="0.06"))
     wishes = wanted("AAPL", 0.9), wanted("MSFT", 0.8), wanted("JPM", 0.7, Side.SELL)
-    record = trade_once(scene.world(*wishes), call())
-    ends = [one.terminal and one.terminal.reason for one in record.candidates]
+    ends = [one.terminal and one.terminal.reason for one in trade_once(scene.world(*wishes), call()).candidates]
     assert ends == [None, Reason.NET_NOTIONAL_ABOVE_MAX, None]
     assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL", "JPM"]
 
@@ -69,8 +67,7 @@ def test_an_order_of_the_same_pass_counts_before_it_fills() -> None:
 def stopped_out(scene: Scene, symbol: str = "AAPL", side: Side = Side.BUY) -> Scene:
     """Let an entry be stopped out 50 minutes ago; return the scene."""
     trade_once(scene.world(wanted(symbol, side=side)), call(slot=f"enter {symbol}"))
-    entry = scene.venue.submitted[-1]
-    scene.venue.fill(entry.client_order_id, "100")
+    scene.venue.fill(scene.venue.submitted[-1].client_order_id, "100")
     scene.later(60)
     away = str(100 - 5 * side.sign)
     scene.price(symbol, away)
@@ -146,5 +143,4 @@ def test_the_weaker_position_is_sold_before_the_better_candidate_is_bought(trade
     fills = [(one["symbol"], one["side"]) for one in log(trader.url) if one["event"] == "fill"]
     assert list(dict.fromkeys(fills)) == [("AAPL", "buy"), ("AAPL", "sell"), ("MSFT", "buy")]
     events = [json.loads(line) for line in (trader.folder / "system_events.jsonl").read_text().splitlines()]
-    missed = [event["symbol"] for event in events if event["event_type"] == "missed_candidate"]
-    assert missed == ["MSFT"]
+    assert [event["symbol"] for event in events if event["event_type"] == "missed_candidate"] == ["MSFT"]

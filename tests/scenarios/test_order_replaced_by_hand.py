@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand
 from tests.kit.core.scene import Scene, call
 from tests.kit.core.venue import FakeReader
@@ -72,8 +73,7 @@ def test_an_exit_keeps_the_price_that_a_person_gave_it_until_flatten_closes_all(
     scene.later(3600)
     assert sent(exits(scene, "open+95m")) == []
     assert working(scene) == order
-    record = flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
-    assert sent(record) == [("replace", Reason.SENT)]
+    assert sent(flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten"), None)) == [("replace", Reason.SENT)]
     assert working(scene).open_quantity == scene.venue.held["AAPL"]
 
 
@@ -83,8 +83,7 @@ def test_an_order_of_others_that_took_the_place_of_others_is_left_alone() -> Non
     exits(scene, "open+31m")
     stranger = scene.venue.rest("typed by hand", "MSFT", promised)
     followed = replace(stranger, venue_id="before", client_order_id="typed before", replaced_by=stranger.venue_id)
-    ended = replace(followed, status=OrderStatus.REPLACED)
-    scene.ledger.apply_orders([ended], scene.venue.now)
+    scene.ledger.apply_orders([replace(followed, status=OrderStatus.REPLACED)], scene.venue.now)
     halted(scene)
     assert [found.candidate.symbol for found in exits(scene, "open+32m").candidates] == ["AAPL"]
 
@@ -120,8 +119,7 @@ def since(bot: Bot, seen: int, event: str) -> list[dict[str, Any]]:
 
 def entry(bot: Bot) -> dict[str, Any]:
     """Let the bot trade once and return the row of the one order that it sent, whatever became of it."""
-    rows = bot.json("trade-once")["rows"]
-    (row,) = [row for row in rows if row["reason"] in (None, "VENUE_UNKNOWN")]
+    (row,) = [row for row in bot.json("trade-once")["rows"] if row["reason"] in (None, "VENUE_UNKNOWN")]
     return dict(row)
 
 
@@ -204,8 +202,7 @@ def test_closing_everything_ends_with_5_while_no_exit_is_at_work_and_with_0_once
     fails(trader, "when: {request: [replace, cancel]}, what: reject_after_acceptance")
     words = ("halt", "--flatten", "--confirm", "FLATTEN")
     for problem in ("1 could not be sent: SHARES_HELD", "1 could not be sent: VENUE_REJECTED"):
-        said = trader.says(*words)
-        assert (said.code, problem in said.out) == (5, True), said.out
+        shows(trader.says(*words), 5, problem)
     assert [line for line in since(trader, 0, "order_canceled") if line["order_id"] == stop] == []
     heals(trader)
     assert trader.says(*words).code == 0

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
-from tests.kit.values import CASH, EXITS, NOW, SESSION
+from tests.kit.values import CASH, EXITS, NOW, SESSION, there
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
@@ -65,9 +65,7 @@ def looks(found: Scene, count: int, seconds: int = 31) -> None:
 
 
 def state_of(found: Scene, intent: Intent) -> IntentState:
-    record = found.ledger.intent(intent.client_order_id)
-    assert record is not None
-    return record.state
+    return there(found.ledger.intent(intent.client_order_id)).state
 
 
 def held(found: Scene) -> Decimal:

@@ -45,8 +45,7 @@ def decided(scene: Scene, price: str, world: World, symbol: str = "AAPL") -> Rea
     scene.venue.prices[symbol] = replace(scene.venue.prices["AAPL"], symbol=symbol)
     scene.price(symbol, price)
     scene.later(60)
-    call_ = call(Job.EVALUATE_EXITS, f"{scene.venue.now:%H%M%S}")
-    records = evaluate_exits(world, call_).candidates
+    records = evaluate_exits(world, call(Job.EVALUATE_EXITS, f"{scene.venue.now:%H%M%S}")).candidates
     return next(record.decisions[1].reason for record in records if record.candidate.symbol == symbol)
 
 

@@ -42,8 +42,7 @@ def stops(bot: Bot) -> dict[str, Decimal]:
     found = {}
     for symbol, row in shown(bot).items():
         ((price, quantity),) = [(price, quantity) for kind, price, quantity in resting(bot, symbol) if kind == "stop"]
-        levels = row["protection"]["resting"]
-        assert [Decimal(one["price"]) for one in levels if one["is_stop"]] == [price]
+        assert [Decimal(one["price"]) for one in row["protection"]["resting"] if one["is_stop"]] == [price]
         assert (row["state"], quantity) == ("protected", abs(Decimal(row["quantity"])))
         side = 1 if Decimal(row["quantity"]) > 0 else -1
         assert abs(price - Decimal(row["average_price"]) * (1 - side * LOSS)) <= TICK

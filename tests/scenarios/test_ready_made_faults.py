@@ -146,8 +146,7 @@ def test_the_judge_takes_a_pair_and_what_replaces_its_parts_for_one_order() -> N
     held = [told("order_accepted", "one", "buy"), bought]
     pair, stop = told("order_accepted", "pair"), told("order_new", "stop", parent_id="pair", stop_price="9")
     tighter = told("order_accepted", "tighter", replaces="stop", parent_id="pair", stop_price="9.5")
-    leaving = told("order_accepted", "leaving", replaces="pair")
-    assert doubles([*held, pair, stop, tighter, leaving]) == []
+    assert doubles([*held, pair, stop, tighter, told("order_accepted", "leaving", replaces="pair")]) == []
     plain = told("order_accepted", "plain", client_order_id="tb1.CLOSE.plain")
     assert doubles([*held, pair, stop, plain]) == ["tb1.CLOSE.plain"]
     assert doubles([*held, pair, stop, told("order_accepted", "twin")]) == [f"tb1{PROTECT}twin"]

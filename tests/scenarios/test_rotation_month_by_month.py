@@ -126,8 +126,7 @@ def test_a_month_that_is_done_is_not_repeated_by_a_restart_or_by_hand(bot: Bot) 
 def test_the_next_month_sells_before_it_buys_and_buys_from_what_there_is(bot: Bot) -> None:
     before = held(bot)
     go(bot, JANUARY)
-    first = entries(bot)
-    assert Reason.GROSS_NOTIONAL_ABOVE_MAX in {row.reason for row in first.values() if row.side == "buy"}
+    assert Reason.GROSS_NOTIONAL_ABOVE_MAX in {row.reason for row in entries(bot).values() if row.side == "buy"}
     until_done(bot)
     sides = [side for _, side in orders(bot, JANUARY)]
     assert sides == sorted(sides, reverse=True), "sells first"

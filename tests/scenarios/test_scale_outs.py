@@ -81,8 +81,7 @@ def test_each_level_closes_its_share_once_and_the_order_says_why(
 
 
 def test_the_levels_rest_at_the_venue_with_a_stop_for_each_part() -> None:
-    scene = opened()
-    sent = exits_at(scene, "100.5", Protection.VENUE)
+    sent = exits_at(opened(), "100.5", Protection.VENUE)
     assert {(intent.purpose, intent.stop_price) for intent in sent} == {(Purpose.PROTECT, Decimal(95))}
     assert [(str(intent.limit_price), int(intent.quantity)) for intent in sent] == [
         ("102.00", 14), ("105.00", 14), ("110.00", 21),

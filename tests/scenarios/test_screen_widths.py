@@ -108,8 +108,7 @@ def words(text: str) -> set[str]:
 
 def too_wide(line: str, width: int) -> bool:
     """Return True for a line wider than the screen, unless a path or a command to copy makes it so."""
-    parts = [part.group().rstrip() for part in re.finditer(WORD, line)]
-    longest = max(parts, key=len, default="")
+    longest = max([part.group().rstrip() for part in re.finditer(WORD, line)], key=len, default="")
     copied = "/" in longest or longest.startswith("tradebot ")
     return len(line) > width and not (copied and len(longest) > width - DEEPEST)
 

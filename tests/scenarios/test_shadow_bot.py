@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tradebot.model.candidate import Candidate
@@ -101,8 +102,7 @@ def test_another_configuration_does_not_take_a_folder_out_of_shadow(bot: Bot, tm
     own.write_text(before.replace("shadow: false", "shadow: true"))
     (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
     try:
-        said = bot.says("trade-once", "--config", str(tmp_path / "other.yaml"))
-        assert (said.code, "is in shadow" in said.err) == (3, True)
+        refuses(bot.says("trade-once", "--config", str(tmp_path / "other.yaml")), 3, "is in shadow")
     finally:
         own.write_text(before)
 
@@ -150,8 +150,7 @@ def test_an_exit_that_a_rule_asks_for_is_not_sent_either() -> None:
     held(scene)
     scene.later(60)
     scene.price("AAPL", "50")
-    cycle = evaluate_exits(shadow(scene), call(Job.EVALUATE_EXITS))
-    assert reasons(cycle) == [Reason.SHADOW]
+    assert reasons(evaluate_exits(shadow(scene), call(Job.EVALUATE_EXITS))) == [Reason.SHADOW]
     assert len(scene.venue.submitted) == 1
     (position,) = [p for p in scene.venue.held.values() if p]
     assert position > Decimal(0)

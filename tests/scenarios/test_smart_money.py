@@ -58,16 +58,13 @@ def test_a_quiet_market_is_told_apart_from_missing_data_and_settings_say_what_th
         assert len(own) >= 9, "a question wasn't asked after a no"
     health = {row["subject"]: row["state"] for row in bot.json("health")["judgments"]}
     assert "FAILED" not in health.values(), "a quiet market is no fault"
-    varied = bot.json("score", "--variants")
-    (of,) = varied["strategies"]
+    (of,) = bot.json("score", "--variants")["strategies"]
     assert [one["setting"] for one in of["variants"]] == ["nearer level", "wider zone", "hourly bars", "calm markets"]
     for one in of["variants"]:
         assert one["passing"] == len(of["passing"]) + len(one["more"]) - len(one["fewer"])
         assert not set(one["more"]) & set(of["passing"])
-    shown = bot.says("score", "--variants")
-    assert "pass its own filters now" in shown.out
-    explained = bot.json("score", "--explain", "btc")
-    (score,) = explained["scores"]
+    assert "pass its own filters now" in bot.says("score", "--variants").out
+    (score,) = bot.json("score", "--explain", "btc")["scores"]
     parts = {part["name"]: part for part in score["components"]}
     assert sum(Decimal(str(part["contribution"])) for part in parts.values()) == pytest.approx(
         Decimal(str(score["score"]))

@@ -109,8 +109,7 @@ def test_only_an_order_that_never_fills_leaves_its_shares_to_the_next(
 
 
 def test_a_dry_run_shows_what_would_be() -> None:
-    scene = owned(33, 33, there=33)
-    record = flatten(scene.world(dry_run=True), call(Job.EVALUATE_EXITS, "flatten"), None)
+    record = flatten(owned(33, 33, there=33).world(dry_run=True), call(Job.EVALUATE_EXITS, "flatten"), None)
     assert ends(record) == [Reason.DRY_RUN, Reason.POSITION_GONE]
 
 
@@ -123,8 +122,7 @@ def test_of_two_old_exits_only_what_is_still_held_keeps_working(price: str) -> N
     scene.later(180)
     scene.price("AAPL", price)
     exits(scene, "open+35m")
-    working = scene.venue.view().orders
-    assert [order.open_quantity for order in working] == [Decimal(33)]
+    assert [order.open_quantity for order in scene.venue.view().orders] == [Decimal(33)]
 
 
 def test_two_old_exits_of_what_is_all_there_are_both_priced_anew() -> None:

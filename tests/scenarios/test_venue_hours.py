@@ -22,8 +22,7 @@ ENDS_EARLY, ENDS_LATE = f"{DAY}T20:30:00Z", f"{DAY}T22:40:00Z"
 
 @pytest.fixture
 def day(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuturesDay:
-    pit = Pit(tmp_path, lay_cable(monkeypatch.setattr), closes=((DAY.isoformat(), request.param),))
-    return pit.day("flat")
+    return Pit(tmp_path, lay_cable(monkeypatch.setattr), closes=((DAY.isoformat(), request.param),)).day("flat")
 
 
 def sent(day: FuturesDay) -> list[str]:

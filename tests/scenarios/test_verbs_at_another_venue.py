@@ -76,8 +76,7 @@ def test_each_verb_reads_a_bot_at_another_venue_and_names_it(bot: InterpreterBot
     assert text
     assert " ET" not in text, "times are the venue's, which are in UTC"
     assert "Traceback" not in text
-    document = json.loads(bot.type(f"{words} --json", (0, 1, 3, 5, 10)))
-    assert document["venue"] == place.NAME
+    assert json.loads(bot.type(f"{words} --json", (0, 1, 3, 5, 10)))["venue"] == place.NAME
 
 
 @pytest.mark.campaign

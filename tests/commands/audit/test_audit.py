@@ -23,8 +23,7 @@ def findings(data: Any) -> dict[str, str]:
 
 def test_audit_of_a_new_bot_calls_nothing_ok_without_evidence(bot: Bot) -> None:
     said = bot.says("audit", "--json")
-    assert said.code == 10
-    assert said.data["states"]["FAILED"] == 0
+    assert (said.code, said.data["states"]["FAILED"]) == (10, 0)
     assert findings(said.data)["books"] == "tradebot reconcile"
     assert item(said.data, "ledger against broker")["state"] == "OK"
     for row in said.data["judgments"]:
@@ -91,8 +90,7 @@ def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:
     database.execute("UPDATE fills SET body = ? WHERE sequence = 1", (json.dumps(fill, separators=(",", ":")),))
     database.commit()
     database.close()
-    data = copy.json("audit", "--offline")
-    first = data["findings"][0]
+    first = copy.json("audit", "--offline")["findings"][0]
     assert (first["subject"], first["state"]) == ("ledger", "FAILED")
     assert first["next"].startswith("tradebot recover ")
 

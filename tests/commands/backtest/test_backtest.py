@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.backtest.playing import configured, rotation, traded_by
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -152,10 +153,8 @@ def test_finished_backtest_is_an_ordinary_folder_and_reproducible(player: Player
     folders = [player.state / "backtests" / name for name in ("one", "other")]
     journals = [(folder / "journal.jsonl").read_bytes() for folder in folders]
     assert journals[0] == journals[1]
-    document = json.loads(player.result("one"))
-    assert document["complete"]
-    trials = (player.state / "backtests" / "trials.jsonl").read_text().splitlines()
-    assert len(trials) == 2
+    assert json.loads(player.result("one"))["complete"]
+    assert len((player.state / "backtests" / "trials.jsonl").read_text().splitlines()) == 2
     with traded_by():
         data = player.plays("--name", "third", "--json").data
     assert data["trials"] == {"whims": 1}, "the same settings are one trial, however often they are played"
@@ -186,10 +185,7 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:
     with traded_by():
         assert player.plays("--name", "one").code == 0
-        again = player.plays("--name", "one")
-        assert again.code == ExitCode.USAGE
-        assert "holds this run already" in again.err
-        assert "--force" in again.err
+        refuses(player.plays("--name", "one"), ExitCode.USAGE, "holds this run already", "--force")
         assert player.plays("--name", "one", "--force").code == 0
     (player.state / "backtests" / "mine").mkdir()
     with traded_by():

@@ -10,6 +10,7 @@ import pytest
 from commands.backtest import playing
 from commands.backtest.options import Planned
 from tests.kit.backtest.playing import configured, rotation, traded_by
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tradebot.adapters.state.evidence import read_evidence
 from tradebot.errors import ExitCode
@@ -77,8 +78,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
         again = typed(capsys, *play, "--resume")
     assert "Stopped after 6 of 23 variants." in again.err
     assert read_evidence(folder).variants[:4] == done
-    other = typed(capsys, *play, "--resume", "--cash", "50000")
-    assert (other.code, "the checkpoint is of other settings" in other.err) == (ExitCode.USAGE, True)
+    refuses(typed(capsys, *play, "--resume", "--cash", "50000"), ExitCode.USAGE, "the checkpoint is of other settings")
     whole = typed(capsys, *play, "--resume", "--json").data
     assert whole["speed"]["sessions"] == 0, "the backtest itself isn't played again"
     assert len(read_evidence(folder).variants) == 23

@@ -7,6 +7,7 @@ import pytest
 
 from tests.commands.bars.files import written
 from tests.kit.backtest.playing import generated, lines_of
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.choosing import open_bars
@@ -25,22 +26,18 @@ SPLIT += [f"{day},MSFT,25,26,24,25,4000" for day in DATES[3:]]
 
 
 def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
-    path = written(tmp_path / "daily.csv", rows)
-    assert bot.says("bars", "import", str(path), "--timeframe", "1Day").code == 0
+    assert bot.says("bars", "import", str(written(tmp_path / "daily.csv", rows)), "--timeframe", "1Day").code == 0
 
 
 def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
-    said = bot.says("bars", "check")
-    assert (said.code, "nothing was looked at" in said.out) == (10, True)
-    said = bot.says("bars", "check", "aapl", "--timeframe", "1min")
-    assert (said.code, "nothing is stored, so nothing was looked at" in said.out) == (10, True)
+    shows(bot.says("bars", "check"), 10, "nothing was looked at")
+    shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was looked at")
 
 
 def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:
     stored(bot, tmp_path, SOUND)
     said = bot.says("bars", "check")
-    assert said.code == 0
-    assert said.out.splitlines()[0] == "6 bars looked at: 1 series"
+    assert (said.code, said.out.splitlines()[0]) == (0, "6 bars looked at: 1 series")
     assert said.out.splitlines()[2].split() == ["AAPL", "1Day", "6", "6", "0", "2025-11-03", "2025-11-10"]
     assert said.out.splitlines()[3] == "Nothing found"
 
@@ -84,8 +81,7 @@ def test_every_line_fits(bot: Bot, tmp_path: Path, columns: str, monkeypatch: py
     ("words", "why"), [(("A*",), "A* is not a symbol"), (("--timeframe", "2Day"), "2Day is not a timeframe")]
 )
 def test_check_refuses_a_timeframe_that_is_not_stored(bot: Bot, words: tuple[str, ...], why: str) -> None:
-    said = bot.says("bars", "check", *words)
-    assert (said.code, why in said.err) == (2, True)
+    refuses(bot.says("bars", "check", *words), 2, why)
 
 
 def test_contracts_of_each_group_are_held_against_their_own_sessions(

@@ -5,6 +5,7 @@ import requests
 
 from commands.bars.fetch import run
 from commands.shared.surface import opened
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot
 from tests.kit.core.venue import FixedStrategy
 from tradebot.errors import OperatorError
@@ -50,8 +51,7 @@ def test_fetch_reports_how_many_bars_are_new(bot: Bot) -> None:
 
 
 def test_no_strategy_that_needs_bars_means_nothing_to_fetch(bot: Bot) -> None:
-    said = bot.says("bars", "fetch")
-    assert (said.code, "No strategy in use needs bars" in said.out) == (0, True)
+    shows(bot.says("bars", "fetch"), 0, "No strategy in use needs bars")
 
 
 class Averaging(FixedStrategy):

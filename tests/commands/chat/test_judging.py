@@ -123,8 +123,7 @@ def _open(**more: Any) -> Made:
     """Press the button of the open question, but not as its person does."""
 
     def made(fake: FakeTelegram) -> Any:
-        data = fake.button("Yes, halt")["callback_query"]["data"]
-        return fake.pressed(data, **{"message": 1001, **more})
+        return fake.pressed(fake.button("Yes, halt")["callback_query"]["data"], **{"message": 1001, **more})
 
     return made
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import TOKEN, FakeTelegram, chatting
@@ -24,8 +25,7 @@ def test_chat_is_off_until_it_is_configured_has_a_token_and_is_paired(
     copy: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "The chat is off; docs/CHAT.md" in copy.shown("chat", "status")
-    said = copy.says("chat", "pair")
-    assert (said.code, "the chat is off" in said.err) == (2, True)
+    refuses(copy.says("chat", "pair"), 2, "the chat is off")
     configure(copy.folder, "\nchat: {telegram: {}}\n")
     assert "CHAT_TELEGRAM_TOKEN is not set" in copy.says("chat", "listen", "--once").err
     monkeypatch.setenv("CHAT_TELEGRAM_TOKEN", "no-token-at-all/../x")
@@ -57,8 +57,7 @@ def test_real_money_needs_the_chat_accepted(copy: Bot, fake: FakeTelegram, monke
     assert copy.says("chat", "pair").code == 0
     settings = copy.folder / "tradebot.yaml"
     settings.write_text(settings.read_text().replace(fake.address, "http://127.0.0.1:9"))
-    refused = copy.says("chat", "pair")
-    assert (refused.code, "nobody accepted the chat" in refused.err) == (3, True)
+    refuses(copy.says("chat", "pair"), 3, "nobody accepted the chat")
 
 
 def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) -> None:
@@ -89,8 +88,7 @@ def test_second_listener_is_refused(copy: Bot, fake: FakeTelegram) -> None:
 
 def test_telegram_that_is_away_is_told(copy: Bot, fake: FakeTelegram) -> None:
     fake.raw = [(500, b"")]
-    said = copy.says("chat", "listen", "--once")
-    assert (said.code, "status 500" in said.out) == (5, True)
+    shows(copy.says("chat", "listen", "--once"), 5, "status 500")
     assert "Trouble: " in copy.shown("chat", "status")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.backtest.playing import configured, traded_by
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
 
@@ -54,9 +55,7 @@ def test_compare_shows_runs_side_by_side_after_their_differences(
 
 
 def test_compare_refuses_a_single_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = typed(capsys, "compare", str(tmp_path))
-    assert said.code == ExitCode.USAGE
-    assert "compare takes at least two folders, not 1" in said.err
+    refuses(typed(capsys, "compare", str(tmp_path)), ExitCode.USAGE, "compare takes at least two folders, not 1")
 
 
 def test_more_curves_than_colors_and_a_page_to_no_file_are_refused(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import PROGRAM, Bot, log, made, second_session
 from tests.kit.bot.state import accept
 from tests.kit.ledgers import forget_accepted
@@ -106,13 +107,13 @@ def test_config_check_finds_a_symbol_that_can_never_be_bought(bot: Bot, tmp_path
     )
     path = tmp_path / "mine.yaml"
     path.write_text("universe: screen.csv\n")
-    said = bot.says("config", "check", str(path))
-    assert said.code == 10
-    assert "SPX is left out of the universe: it can't be bought" in said.out
-    assert "1 symbol of the universe has no sector and can never be bought: XBI" in said.out
-    assert (
+    shows(
+        bot.says("config", "check", str(path)),
+        10,
+        "SPX is left out of the universe: it can't be bought",
+        "1 symbol of the universe has no sector and can never be bought: XBI",
         "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
-        "sectors: {XBI: technology}" in said.out
+        "sectors: {XBI: technology}",
     )
     path.write_text("universe: screen.csv\nsectors: {XBI: healthcare}\n")
     assert bot.says("config", "check", str(path)).code == 0
@@ -155,8 +156,7 @@ def test_vanished_configuration_keeps_shadow_and_limits(
         monkeypatch.setenv(f"TRADEBOT_LIMITS__{name}", value)
         monkeypatch.setenv(f"TRADEBOT_STRATEGIES__FLOW__LIMITS__{name}", value)
     said = bot.says("trade-once", "--force-slot", "--json")
-    assert (said.code, said.data["orders"]) == (3, 0)
-    assert set(said.data["refused"]) == {"SHADOW_LIFTED"}
+    assert (said.code, said.data["orders"], set(said.data["refused"])) == (3, 0, {"SHADOW_LIFTED"})
     assert bot.says("evaluate-exits", "--force-slot").code == 0
     assert orders(bot) == []
     why = bot.json("why-no-orders")
@@ -253,8 +253,7 @@ def test_config_show_origin_marks_what_is_not_accepted(copy: Bot, monkeypatch: p
     monkeypatch.setenv(LIMIT, "10001")
     said = copy.says("config", "show", "limits.max_order_notional_usd", "--origin").out
     assert f"environment: {LIMIT}; looser, accepted as 10000" in " ".join(said.split())
-    checked = copy.says("config", "check").out
-    assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in checked
+    assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in copy.says("config", "check").out
 
 
 def test_entries_stay_closed_until_a_first_approval(trader: Bot) -> None:
@@ -343,8 +342,7 @@ def test_config_set_says_what_loosening_closes_and_accepting_opens_it(copy: Bot)
 )
 def test_config_set_refuses_what_the_bots_verbs_would_refuse(copy: Bot, words: tuple[str, str], says: str) -> None:
     before = (copy.folder / "tradebot.yaml").read_bytes()
-    said = copy.says("config", "set", *words)
-    assert (said.code, says in said.err) == (2, True), said.err
+    refuses(copy.says("config", "set", *words), 2, says)
     assert (copy.folder / "tradebot.yaml").read_bytes() == before
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Said, typed
 
 MINE = """\
@@ -34,8 +35,7 @@ def test_value_is_changed_with_its_comment_and_shown_as_a_difference(
     assert mine.read_text() == MINE.replace("8 ", "6 ")
     assert "-  max_open_positions: 8   # as many as I can watch\n+  max_open_positions: 6 " in said.out
     assert "limits.max_open_positions: 8 before, 6 now" in said.out
-    again = set_to(capsys, "limits.max_open_positions", "6")
-    assert (again.code, "says that already: nothing to write" in again.out) == (0, True)
+    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "says that already: nothing to write")
 
 
 def test_dry_run_shows_the_difference_and_writes_nothing(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,8 +105,7 @@ def test_broken_read_only_or_missing_files_say_what_to_do(mine: Path, capsys: py
     assert "mine.yaml: line 2" in set_to(capsys, "shadow", "true").err
     mine.chmod(0o444)
     assert f"chmod u+w {mine}" in set_to(capsys, "shadow", "true").err
-    said = typed(capsys, "config", "set", "shadow", "true")
-    assert (said.code, "there is no bot here" in said.err, "--config mine.yaml" in said.err) == (2, True, True)
+    refuses(typed(capsys, "config", "set", "shadow", "true"), 2, "there is no bot here", "--config mine.yaml")
 
 
 def test_one_of_the_persons_keys_is_never_written(

@@ -12,6 +12,7 @@ import pytest
 from commands.demo import verb as demo
 from commands.init.own_file import copy_for_demo
 from commands.init.verb import flags_of
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import run
 from tradebot.adapters.state import lock, state_folder
@@ -77,10 +78,12 @@ def test_it_leaves_a_bot_of_the_users_untouched(
     monkeypatch.chdir(tmp_path)
     assert typed(capsys, "init", "--symbols", "2").code == 0
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
-    said = typed(capsys, "demo", "--minutes", "3")
-    assert said.code == 2
-    assert "is the folder of a bot of yours" in said.err
-    assert "tradebot demo --state-dir state/demo\n" in said.err
+    refuses(
+        typed(capsys, "demo", "--minutes", "3"),
+        2,
+        "is the folder of a bot of yours",
+        "tradebot demo --state-dir state/demo\n",
+    )
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
     sandbox.stop(tmp_path / "state" / "exchange")
 
@@ -92,8 +95,7 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
     (tmp_path / "state").mkdir()
     with lock.hold(tmp_path / "state", "demo", name=lock.SETUP_LOCK):
         for verb in (("demo", "--minutes", "3"), ("init",)):
-            said = typed(capsys, *verb)
-            assert (said.code, "demo, process" in said.err) == (6, True)
+            refuses(typed(capsys, *verb), 6, "demo, process")
     assert not (tmp_path / "state" / "state.id").exists()
 
 
@@ -173,8 +175,7 @@ def test_wrong_option_leaves_the_earlier_demo_alone(
 ) -> None:
     monkeypatch.chdir(played[0])
     kept = (played[0] / "state" / "demo.json").read_bytes()
-    said = typed(capsys, "demo", *options)
-    assert (said.code, says in said.err) == (2, True), said.err
+    refuses(typed(capsys, "demo", *options), 2, says)
     assert (played[0] / "state" / "demo.json").read_bytes() == kept
     assert (played[0] / "state" / "state.id").exists()
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from commands.doctor.checks.books import strategies
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, second_session
 from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -135,8 +136,7 @@ def test_doctor_screen_loses_no_word_when_narrow(bot: Bot, monkeypatch: pytest.M
     monkeypatch.setenv("COLUMNS", "60")
     said = bot.says("doctor", "--offline").out
     assert "SKIPPED  flow key" in said
-    words = " ".join(said.split())
-    assert "not needed: the embedded exchange serves its own flow" in words
+    assert "not needed: the embedded exchange serves its own flow" in " ".join(said.split())
 
 
 def test_doctor_order_is_placed_and_cancelled_and_the_books_agree(bot: Bot) -> None:
@@ -323,8 +323,7 @@ def test_doctor_order_is_refused_with_real_money_or_in_shadow(
         assert marks(bot, "--offline")["permission"] == "DEGRADED"
     else:
         (bot.folder / "tradebot.yaml").write_text("shadow: true")
-    said = bot.says("doctor", "--order")
-    assert (said.code, "doctor --order places an order" in said.err) == (3, True)
+    refuses(bot.says("doctor", "--order"), 3, "doctor --order places an order")
 
 
 def test_doctor_order_is_not_placed_while_halted(bot: Bot) -> None:

@@ -15,6 +15,7 @@ from commands.drill.drills import DRILLS
 from commands.drill.evidence import read
 from commands.drill.stage import Check, Said, Stage, staged
 from tests.kit.bot import forked
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
@@ -92,8 +93,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     @contextmanager
     def quick(folder: Path) -> Iterator[Stage]:
-        stage = Stage(folder, [], "")
-        yield stage
+        yield Stage(folder, [], "")
 
     def play(stage: Stage) -> None:
         stage.steps.append("tradebot halt")
@@ -121,9 +121,7 @@ def test_passed_drill_leaves_a_page_and_shows_in_the_list(copy: Bot, played: lis
 
 def test_drill_that_something_did_not_follow_from_exits_with_10(copy: Bot, played: list[bool]) -> None:
     played += [True, False]
-    said = copy.says("drill", "run", "halt")
-    assert said.code == 10
-    assert "NO  thing 1" in said.out
+    shows(copy.says("drill", "run", "halt"), 10, "NO  thing 1")
     assert "NOT everything followed" in (copy.folder / "drills" / "halt.html").read_text()
 
 
@@ -159,16 +157,12 @@ def test_unreadable_evidence_counts_as_none(copy: Bot, played: list[bool]) -> No
 
 
 def test_unknown_drill_is_refused_with_all_names(copy: Bot) -> None:
-    said = copy.says("drill", "run", "fire")
-    assert said.code == 2
-    assert "choose one of broker_down, wrong_keys" in said.err
+    refuses(copy.says("drill", "run", "fire"), 2, "choose one of broker_down, wrong_keys")
 
 
 def test_drills_beside_real_money_are_refused(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.app.wiring.App.mode", property(lambda app: Mode.LIVE))
-    said = copy.says("drill", "run", "halt")
-    assert said.code == 2
-    assert "not beside real money" in said.err
+    refuses(copy.says("drill", "run", "halt"), 2, "not beside real money")
 
 
 def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(

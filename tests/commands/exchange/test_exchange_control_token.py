@@ -33,8 +33,7 @@ def blind(folder: Path) -> Iterator[tuple[Served, Callable[[], None]]]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setattr(callers, "_CONNECTIONS", (folder / "no such table",))
         with served(folder, token=issue(folder)) as place:
-            found_by = {"url": place.url, "pid": os.getpid(), "instance": "test"}
-            (folder / PORT_FILE).write_text(json.dumps(found_by))
+            (folder / PORT_FILE).write_text(json.dumps({"url": place.url, "pid": os.getpid(), "instance": "test"}))
             yield place, lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 

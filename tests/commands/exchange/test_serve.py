@@ -16,6 +16,7 @@ from commands.exchange.serve import SERVED_SESSIONS
 from commands.shared import completing
 from tests.kit.bot.folder import PROGRAM, Bot
 from tests.kit.bot.forked import start
+from tests.kit.values import there
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.market.spec import MarketSpec
@@ -96,8 +97,7 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
     folder = made(place)
     assert tick(place, "open") == 0
     said = capsys.readouterr().err
-    background = process.running(folder)
-    assert background is not None
+    background = there(process.running(folder))
     assert said.count("\n") == 1
     note = f"note: the exchange wasn't running, so it was started in the background at {background.url}"
     assert said.startswith(note)
@@ -106,8 +106,7 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
 
     served = serve(place, "--json")
     data = told(served)
-    found = process.running(folder)
-    assert found is not None
+    found = there(process.running(folder))
     assert (data["url"], found.pid, found.detached) == (background.url, served.pid, False)
     assert data["now"] == "2025-03-03T14:35:00Z"
     _, _, err = end(served)
@@ -156,16 +155,14 @@ def test_a_port_that_is_taken_leaves_no_market_and_changes_none(place: Path, bot
 
 def test_another_market_is_refused_with_what_differs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(place)
-    asked = ["exchange", "serve", "--state-dir", str(place), "--symbols", "MSFT", "--seed", "8"]
-    assert main(asked) == 2
+    assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "MSFT", "--seed", "8"]) == 2
     assert "its symbols is AAPL, not MSFT; its seed is 7, not 8\n" in capsys.readouterr().err
 
 
 def test_an_account_that_is_there_keeps_its_cash_and_says_so(place: Path) -> None:
     made(place)
     end(_opened(place, "alice=5000"))
-    again = _opened(place, "alice=7000", "--account", "bob=1")
-    _, _, err = end(again)
+    _, _, err = end(_opened(place, "alice=7000", "--account", "bob=1"))
     assert "account alice already exists and started with 5,000.00 USD" in err
     assert f"exchange reset --state-dir {place} alice --cash 7000" in err
     assert "bob" not in err

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, Said, made
 from tradebot.adapters.state import lock
 from tradebot.app import sandbox
@@ -148,8 +149,7 @@ def test_stream_continues_where_it_was_after_a_kill(bot: Bot, session: str) -> N
     with bot.process("fetch-flow", "--stream") as program:
         until(lambda: joins(bot) > before)
         assert "stream, process" in str(lock.holder(bot.folder, lock.STREAM_LOCK))
-        said = bot.says("fetch-flow", "--stream", "--for", "1s")
-        assert (said.code, "stream, process" in said.err) == (6, True)
+        refuses(bot.says("fetch-flow", "--stream", "--for", "1s"), 6, "stream, process")
         more(bot, session, 5)
         until(lambda: bool(stored(bot, session)))
         program.send_signal(signal.SIGKILL)
@@ -181,13 +181,11 @@ def test_stream_shows_what_came(bot: Bot, session: str) -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused(bot: Bot, arguments: list[str], words: str) -> None:
-    said = bot.says("fetch-flow", *arguments)
-    assert (said.code, words in said.err) == (2, True)
+    refuses(bot.says("fetch-flow", *arguments), 2, words)
 
 
 def test_there_is_nothing_to_stream_once_the_session_is_over(bot: Bot) -> None:
-    found = bot.json("fetch-flow", "--stream")
-    assert found["reason"] == "MARKET_CLOSED"
+    assert bot.json("fetch-flow", "--stream")["reason"] == "MARKET_CLOSED"
 
 
 def test_it_ends_when_its_time_is_over(bot: Bot) -> None:

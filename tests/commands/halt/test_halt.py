@@ -17,6 +17,7 @@ import pytest
 from commands.halt.report import Latch, Request, further_lines, lines_if_unwritten, orders_left_alone
 from commands.halt.verb import orders_may_fill
 from tests.kit.adapters.alpaca import intent
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
 from tests.kit.bot.forked import run
 from tests.kit.fakes.machine import drop
@@ -76,9 +77,7 @@ def test_halt_says_that_cancels_were_accepted_and_not_that_orders_have_ended(tmp
 
 
 def test_flatten_without_a_terminal_halts_and_names_the_confirming_command(bot: Bot) -> None:
-    said = bot.says("halt", "--flatten")
-    assert said.code == 2
-    assert "next: tradebot halt --flatten --confirm FLATTEN" in said.err
+    refuses(bot.says("halt", "--flatten"), 2, "next: tradebot halt --flatten --confirm FLATTEN")
     assert state_of(bot.folder) == "REDUCE_ONLY"
 
 
@@ -110,9 +109,7 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
 def test_halt_without_a_state_names_the_known_ones(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
-    said = bot.says("halt", "--state-dir", str(tmp_path / "none"))
-    assert said.code == 2
-    assert f"States known here: {bot.folder}" in said.err
+    refuses(bot.says("halt", "--state-dir", str(tmp_path / "none")), 2, f"States known here: {bot.folder}")
     assert not (tmp_path / "none").exists()
 
 
@@ -175,8 +172,7 @@ def test_halt_of_a_folder_open_to_others_uses_only_its_files(copy: Bot, tmp_path
     assert f"{copy.folder} is writable by other users: chmod go-w" in said.data["unrecorded"]
     assert not (tmp_path / "victim").exists()
     for verb in ("status", "evaluate-exits"):
-        refused = copy.says(verb)
-        assert (refused.code, f"next: chmod go-w {copy.folder}" in refused.err) == (2, True)
+        refuses(copy.says(verb), 2, f"next: chmod go-w {copy.folder}")
 
 
 @pytest.mark.parametrize(
@@ -203,8 +199,7 @@ def test_halt_cancels_entries_by_id_if_no_pass_can_run(trader: Bot, harm: str) -
 def test_halt_obeys_options_before_the_verb(copy: Bot, before: tuple[str, ...]) -> None:
     said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
     assert (said.code in (0, 5), switch.armed(copy.folder)) == ("--flutten" not in before, False)
-    why = switch.read(copy.folder).why
-    assert why == ("odd fills" if "--reason" in before else "no reason given")
+    assert switch.read(copy.folder).why == ("odd fills" if "--reason" in before else "no reason given")
 
 
 def test_folder_or_argument_named_halt_halts_nothing(copy: Bot) -> None:
@@ -221,8 +216,7 @@ def test_halt_reports_a_file_open_to_others_and_halts(copy: Bot) -> None:
     assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
     assert f"{journal} is writable by other users: chmod go-w {journal}" in said.data["unrecorded"]
     for verb in ("status", "trade-once", "evaluate-exits", "unhalt"):
-        refused = copy.says(verb)
-        assert (refused.code, f"next: chmod go-w {journal}" in refused.err) == (2, True)
+        refuses(copy.says(verb), 2, f"next: chmod go-w {journal}")
 
 
 def unwritable(folder: Path) -> None:
@@ -416,12 +410,10 @@ def test_halt_cancels_working_entries_and_lets_no_new_one_out(trader: Bot) -> No
     assert sent, "no entry was working, so this test would show nothing"
     halted = trader.json("halt")
     assert (halted["orders"]["cancelled"], halted["orders"]["problem"]) == (sent, None)
-    events = [event["event"] for event in log(trader.url)]
-    assert events.count("order_canceled") == sent
+    assert [event["event"] for event in log(trader.url)].count("order_canceled") == sent
     trader.says("exchange", "tick", "5m")
     refused = trader.says("trade-once", "--json")
-    assert refused.code == 3
-    assert set(refused.data["refused"]) == {"HALTED"}
+    assert (refused.code, set(refused.data["refused"])) == (3, {"HALTED"})
     # Each row was refused by the same halt, which is told once below them.
     assert (len(refused.data["rows"]) > 1, trader.says("trade-once", "--force-slot").out.count(" by ")) == (True, 1)
     assert [event["event"] for event in log(trader.url)].count("order_accepted") == sent

@@ -15,6 +15,7 @@ import requests
 
 from commands.serve import watch
 from tests.kit.bot import forked
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.serving import is_running
 from tradebot.exchange import process
@@ -95,8 +96,7 @@ def test_health_with_a_broken_configuration_uses_the_accepted_one_and_is_degrade
         )  # fmt: skip
     assert found(copy, "config")["state"] == "DEGRADED"
     assert "config DEGRADED: the accepted one is used instead" in said.out
-    probe = copy.says("health", "--probe")
-    assert (probe.code, "DEGRADED schedule, config" in probe.out) == (10, True), probe.out
+    shows(copy.says("health", "--probe"), 10, "DEGRADED schedule, config")
 
 
 def test_health_finds_a_session_without_a_backup(bot: Bot, copy: Bot) -> None:

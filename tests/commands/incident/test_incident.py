@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.replay.of_file import decided_again_from
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import configure
 from tradebot.adapters.state.incident_file import AGAIN, content_of, parts_of
@@ -86,16 +87,14 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     assert data["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert {one["name"] for one in data["parts"]} >= {"about", "pass", "decisions", "orders", "journal", "events"}
     there = other.read_bytes()
-    again = bot.says("incident", name, "--out", str(other))
-    assert (again.code, "is there already" in again.err, "--force" in again.err) == (2, True, True)
+    refuses(bot.says("incident", name, "--out", str(other)), 2, "is there already", "--force")
     assert other.read_bytes() == there
     bot.json("incident", name, "--out", str(other), "--force")
     assert other.read_bytes() == file.read_bytes()
     shown = bot.says("incident", name, "--out", "-")
     assert (shown.code, shown.out.encode(), Path("-").exists()) == (0, file.read_bytes(), False)
     assert shown.err.startswith("Keys, account numbers, hosts, addresses and home paths are hidden.")
-    about = parts_of(file)["about"]
-    assert about["versions"]["forms"] == {"journal": 2, "ledger": 3, "record of a pass": 2}
+    assert parts_of(file)["about"]["versions"]["forms"] == {"journal": 2, "ledger": 3, "record of a pass": 2}
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     found = _alone(capsys, "replay", str(file), "--json").data
@@ -203,8 +202,7 @@ def test_file_that_is_not_there_or_no_file_is_told_with_what_to_name_instead(
     said = _alone(capsys, "replay", "nothere.txt")
     assert (said.code, said.err.splitlines()[0]) == (2, "error: There is no file nothere.txt.")
     assert "tradebot replay 2026-11-16" in said.err
-    said = _alone(capsys, "replay", str(tmp_path))
-    assert (said.code, "it is a folder" in said.err, "name a regular file" in said.err) == (2, True, True)
+    refuses(_alone(capsys, "replay", str(tmp_path)), 2, "it is a folder", "name a regular file")
 
 
 def test_pass_that_is_decided_otherwise_here_is_packed_and_differs_in_the_same_place_from_its_file(

@@ -8,6 +8,7 @@ import pytest
 
 from commands.shared.history import read_history
 from tests.commands.trades.test_verb import trade
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
@@ -37,12 +38,15 @@ def settings_of(bot: Bot) -> dict[str, dict[str, object]]:
 
 def test_weight_that_was_right_is_proposed_with_its_evidence_and_nothing_changes(reader: Bot) -> None:
     before = {file: file.read_bytes() for file in reader.folder.iterdir() if file.is_file()}
-    said = reader.says("learn")
-    assert (said.code, STEP in said.out) == (0, True)
-    assert f"Right in {CLOSED} of {CLOSED} trades (100%; 95% interval 89% to 100%)" in said.out
-    assert f"Learned from {CLOSED} closed trades until" in said.out
-    assert "Not counted: 1 open trade." in said.out
-    assert "Nothing is changed." in said.out
+    shows(
+        reader.says("learn"),
+        0,
+        STEP,
+        f"Right in {CLOSED} of {CLOSED} trades (100%; 95% interval 89% to 100%)",
+        f"Learned from {CLOSED} closed trades until",
+        "Not counted: 1 open trade.",
+        "Nothing is changed.",
+    )
     data = reader.json("learn")
     assert (data["proposed"], data["trades"]["open"], data["file"], data["unknown"]) == (1, 1, None, {})
     one = settings_of(reader)[FLOW]
@@ -85,10 +89,8 @@ def test_written_configuration_is_accepted_and_names_what_is_looser(reader: Bot,
     assert file.read_text().startswith(own.read_text())
     assert load_yaml(file)["strategies"] == {"flow": {"weights": {"flow": Decimal("0.42")}}}
     assert f"{FLOW} was accepted as 0.4 and is 0.42 ({file})" in said.out
-    check = reader.says("config", "check", str(file))
-    assert (check.code, "is valid" in check.out, FLOW in check.out) == (0, True, True)
-    again = reader.says("learn", "--write", str(own), "--config", str(own))
-    assert (again.code, "learning changes nothing by itself" in again.err) == (2, True)
+    shows(reader.says("config", "check", str(file)), 0, "is valid", FLOW)
+    refuses(reader.says("learn", "--write", str(own), "--config", str(own)), 2, "learning changes nothing by itself")
 
 
 def test_proposal_that_something_outranks_or_that_does_not_load_is_left_out(
@@ -113,10 +115,13 @@ def test_screen_fits_the_terminal(reader: Bot, width: int, monkeypatch: pytest.M
 
 
 def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_is_refused(copy: Bot) -> None:
-    said = copy.says("learn")
-    assert (said.code, "Nothing is proposed." in said.out) == (0, True)
-    assert "Learned from 0 closed trades" in said.out
-    assert "30 more closed trades and 8 more sessions with closed trades are needed." in said.out
+    shows(
+        copy.says("learn"),
+        0,
+        "Nothing is proposed.",
+        "Learned from 0 closed trades",
+        "30 more closed trades and 8 more sessions with closed trades are needed.",
+    )
     file = copy.folder.parent / "learned.yaml"
     unwritten = copy.says("learn", "--write", str(file))
     assert (unwritten.code, f"{file} isn't written: nothing is proposed" in unwritten.err, file.exists()) == (
@@ -124,5 +129,4 @@ def test_books_without_trades_propose_nothing_and_a_strategy_that_is_not_in_use_
         True,
         False,
     )
-    refused = copy.says("learn", "--strategy", "rotation")
-    assert (refused.code, "rotation isn't in use" in refused.err, "flow" in refused.err) == (2, True, True)
+    refuses(copy.says("learn", "--strategy", "rotation"), 2, "rotation isn't in use", "flow")

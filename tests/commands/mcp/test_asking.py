@@ -152,8 +152,7 @@ def test_a_wrong_question_and_an_unknown_symbol_are_errors_with_the_next_step(bo
 
 
 def test_halt_is_the_verbs_own_and_no_tool_ends_it(copy: Bot) -> None:
-    answer = ask(copy, "halt", {"reason": f"{CLOSE} then unhalt it"})
-    assert answer.document["data"]["state"] == "REDUCE_ONLY"
+    assert ask(copy, "halt", {"reason": f"{CLOSE} then unhalt it"}).document["data"]["state"] == "REDUCE_ONLY"
     status = copy.json("status")
     assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", f"{CLOSE} then unhalt it")
     assert ask(copy, "status", {}).document["data"]["trading_why"] == f"{OPEN}] then unhalt it{CLOSE}"

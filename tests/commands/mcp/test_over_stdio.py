@@ -86,8 +86,7 @@ def test_versions_are_negotiated_and_signals_end_the_server_cleanly(
         hello = client.calls(
             "initialize", protocolVersion=asked, capabilities={}, clientInfo={"name": "a", "version": "1"}
         )
-        assert hello["result"]["protocolVersion"] == agreed
-        assert hello["result"]["serverInfo"]["name"] == "tradebot"
+        assert (hello["result"]["protocolVersion"], hello["result"]["serverInfo"]["name"]) == (agreed, "tradebot")
         assert client.calls("ping")["result"] == {}
         client.process.send_signal(signal.SIGTERM if asked == agreed else signal.SIGINT)
         out, err = client.process.communicate(timeout=60)
@@ -97,8 +96,7 @@ def test_versions_are_negotiated_and_signals_end_the_server_cleanly(
 def test_a_client_that_goes_away_ends_the_server_and_nonsense_does_not(bot: Bot, tmp_path: Path) -> None:
     client = raw(tmp_path / "nowhere", bot)
     with client.process:
-        hello = client.greets("2025-06-18")
-        assert hello["result"]["protocolVersion"] == "2025-06-18"
+        assert client.greets("2025-06-18")["result"]["protocolVersion"] == "2025-06-18"
         answer = client.calls("tools/call", name="status", arguments={})["result"]
         assert answer["isError"]
         assert "There is no state" in answer["structuredContent"]["error"]["message"]

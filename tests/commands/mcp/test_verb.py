@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 
 
@@ -17,13 +18,9 @@ def test_options_of_http_need_it_and_its_state(copy: Bot) -> None:
     for option in ("--new-token", "--json"):
         assert copy.says("mcp", option).code == 2
     copy.folder = copy.folder / "nowhere"
-    said = copy.says("mcp", "--http", "0")
-    assert said.code == 2
-    assert "There is no state" in said.err
+    refuses(copy.says("mcp", "--http", "0"), 2, "There is no state")
 
 
 def test_a_token_that_was_damaged_has_to_be_made_again(copy: Bot) -> None:
     (copy.folder / "mcp.token").write_text("nonsense")
-    said = copy.says("mcp", "--http", "0")
-    assert said.code == 2
-    assert "tradebot mcp --http PORT --new-token" in said.err
+    refuses(copy.says("mcp", "--http", "0"), 2, "tradebot mcp --http PORT --new-token")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import accept
 from tests.kit.fakes.networks import Signed, constant
@@ -39,8 +40,7 @@ def test_draft_is_signed_with_a_new_key_and_appears_under_its_id(type_: Type, tm
     assert signed["public"] == public
     assert [path.name for path in models.iterdir()] == [signed["id"]]
     assert 0 < signed["usual_ms"] <= signed["longest_ms"]
-    again = type_("model", "key", key)
-    assert (again.code, "never replaced" in again.err) == (ExitCode.USAGE, True)
+    refuses(type_("model", "key", key), ExitCode.USAGE, "never replaced")
 
 
 def test_draft_that_fails_its_test_is_not_signed(type_: Type, tmp_path: Path) -> None:
@@ -102,8 +102,7 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     signed = Signed(tmp_path)
     name = signed.write(PARTS)
     act_by(bot, signed, name, mode="training")
-    said = bot.says("serve", "--speed", "1000000")
-    assert (said.code, "nothing is trained inside serve" in said.err) == (ExitCode.USAGE, True)
+    refuses(bot.says("serve", "--speed", "1000000"), ExitCode.USAGE, "nothing is trained inside serve")
     bot.says("exchange", "tick", "next_open")
     bot.says("exchange", "tick", "40m")
     assert [one["decision"]["reason"] for one in entries(bot)["refused_strategies"]] == ["MODEL_TRAINING"]
@@ -131,7 +130,6 @@ def test_bot_trades_by_its_model_then_by_its_rule_then_not_and_every_view_says_w
     act_by(bot, signed, name, rule=None)
     entered = entries(bot)
     assert (entered["rows"], len(entered["refused_strategies"])) == ([], 1)
-    explained = bot.json("why-no-orders")["explanation"]
-    assert explained["remedy"].startswith(REASONS[Reason.MODEL_CHANGED].remedy[:20])
+    assert bot.json("why-no-orders")["explanation"]["remedy"].startswith(REASONS[Reason.MODEL_CHANGED].remedy[:20])
     assert part(bot, "strategies")["found"] == "policy is BROKEN (MODEL_CHANGED)"
     assert "MODEL_CHANGED" in part(bot)["found"]

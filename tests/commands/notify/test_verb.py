@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
@@ -59,10 +60,7 @@ def test_without_a_channel_the_next_step_is_named(copy: Bot, words: str) -> None
 )
 def test_wrong_settings_are_refused_with_their_name(copy: Bot, settings: str, why: str) -> None:
     configured(copy, settings)
-    said = copy.says("notify", "list")
-    assert said.code == 2
-    assert "notify.channels" in said.err
-    assert why in said.err
+    refuses(copy.says("notify", "list"), 2, "notify.channels", why)
 
 
 def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiver: Receiver) -> None:
@@ -74,10 +72,12 @@ def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiv
 
 
 def test_test_message_says_which_channel_failed_and_how(told: Bot, receiver: Receiver) -> None:
-    said = told.says("notify", "test")
-    assert said.code == 5
-    assert "phone: sent; look whether it arrived" in said.out
-    assert "desk: NOT SENT: it has no address: set NOTIFY_DESK in .env" in said.out
+    shows(
+        told.says("notify", "test"),
+        5,
+        "phone: sent; look whether it arrived",
+        "desk: NOT SENT: it has no address: set NOTIFY_DESK in .env",
+    )
     assert "If you can read this, notices arrive." in receiver.bodies()
     assert told.says("notify", "test", "phone").code == 0
     assert "choose one of phone, desk" in told.says("notify", "test", "pone").err
@@ -166,8 +166,7 @@ def test_second_process_tells_nothing_while_the_first_does(told: Bot, receiver: 
 
 def test_damaged_notices_are_no_obstacle(told: Bot, receiver: Receiver) -> None:
     (told.folder / NOTICES).write_bytes(b"nonsense" * 1000)
-    said = told.says("notify", "send")
-    assert said.code == 0
+    assert told.says("notify", "send").code == 0
     told.says("halt")
     told.says("notify", "send")
     assert "HALTED" in receiver.bodies()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tests.views.test_parity import day as compared
@@ -40,8 +41,7 @@ def traded(shared_trader: Bot, kept: Path) -> Bot:
 
 
 def test_what_a_person_ran_is_played_again_with_the_slots_that_nobody_ran(traded: Bot) -> None:
-    found = traded.json("parity")
-    day = found["day"]
+    day = traded.json("parity")["day"]
     assert (day["passes"], day["fills"] > 0, day["complete"]) == (3, True, False)
     assert {one["cause"] for one in day["differences"]} <= {Cause.MISSED_SLOT}
     said = traded.shown("parity", day["session"])
@@ -62,9 +62,7 @@ def test_session_that_cannot_be_played_says_why_and_what_to_type(traded: Bot, mo
     assert (absent.code, absent.err.rstrip().endswith(day)) == (2, True)
     assert "No pass of session 2020-01-01 is recorded" in absent.err
     name = change(traded, "sum = CAST(substr(sum, 1, 15) || x'00' AS BLOB)")
-    damaged = traded.says("parity")
-    assert (damaged.code, f"Pass {name} can't be used: its record was changed" in damaged.err) == (2, True)
-    assert "next: " in damaged.err
+    refuses(traded.says("parity"), 2, f"Pass {name} can't be used: its record was changed", "next: ")
     monkeypatch.setattr(parity, "__version__", "9.9")
     other = traded.says("parity")
     assert (other.code, "was traded by version 0.1.0, and a backtest of 9.9 may differ" in other.err) == (2, True)
@@ -73,8 +71,7 @@ def test_session_that_cannot_be_played_says_why_and_what_to_type(traded: Bot, mo
 
 def test_measured_costs_are_those_of_the_fills_that_were_compared(traded: Bot) -> None:
     wish = ("backtest", "--sessions", "1", "--symbols", "AAPL", "--cost", "measured")
-    said = traded.says(*wish)
-    assert (said.code, "no session was compared with its backtest" in said.err) == (2, True)
+    refuses(traded.says(*wish), 2, "no session was compared with its backtest")
     with closing(SqliteFacts(traded.folder, MemoryEvents(), NOW)) as facts:
         facts.put_parity(compared(0, "3"))
     run = traded.json(*wish, "--name", "measured")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot
 from tests.kit.ledgers import edit
 from tests.kit.values import fill
@@ -71,16 +72,14 @@ def test_pnl_rows_of_every_cut_sum_to_the_same_total(reader: Bot) -> None:
     for by in Cut:
         found = reader.json("pnl", "--by", by.value)["pnl"]
         for part in PARTS:
-            rows = sum(D(row[f"{part}_usd"]) for row in found["rows"])
-            assert rows == D(found["total"][f"{part}_usd"])
+            assert sum(D(row[f"{part}_usd"]) for row in found["rows"]) == D(found["total"][f"{part}_usd"])
         assert D(found["total"]["total_usd"]) == D("81.26")
 
 
 def test_pnl_assigns_fees_and_dividends_to_strategies_and_symbols(reader: Bot) -> None:
     rows = {row["name"]: row for row in reader.json("pnl", "--by", "strategy")["pnl"]["rows"]}
     # 1,100 USD of AAPL and 2,000 USD of MSFT were sold that day.
-    assert D(rows["flow"]["fees_usd"]) == D("-0.11")
-    assert D(rows["momentum"]["fees_usd"]) == D("-0.20")
+    assert (D(rows["flow"]["fees_usd"]), D(rows["momentum"]["fees_usd"])) == (D("-0.11"), D("-0.20"))
     assert (rows["flow"]["dividends_usd"], rows["account"]["interest_usd"]) == ("1.5", "0.07")
     only = reader.json("pnl", "--by", "symbol", "--strategy", "momentum")
     assert [(row["name"], D(row["total_usd"])) for row in only["pnl"]["rows"]] == [("MSFT", D("-20.20"))]
@@ -124,8 +123,7 @@ def test_pnl_draws_pictures_by_day_and_by_name(reader: Bot, tmp_path: Path) -> N
     ],
 )
 def test_pnl_refuses_bad_options_with_the_next_step(copy: Bot, flags: tuple[str, ...], said: str) -> None:
-    refused = copy.says("pnl", *flags)
-    assert (refused.code, said in refused.err, "next: " in refused.err) == (2, True, True)
+    refuses(copy.says("pnl", *flags), 2, said, "next: ")
 
 
 def test_pnl_says_what_to_do_when_there_is_nothing_to_show(reader: Bot) -> None:

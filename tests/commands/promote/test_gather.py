@@ -18,8 +18,7 @@ RESULTS = replace(study(1, Study(configurations=2)), features={"rsi_14": "1"})
 
 def told(place: Path, settings: dict[str, str], **changes: Any) -> str:
     signed = Signed(place)
-    model = signed.write(constant([0.5], settings=settings))
-    own = {**signed.settings(model), "rule": None, **changes}
+    own = {**signed.settings(signed.write(constant([0.5], settings=settings))), "rule": None, **changes}
     loaded = load(None, {}, {"strategies": {"flow": None, "policy": own}}).settings
     app: Any = SimpleNamespace(settings=loaded)
     return other_models(app, "policy", RESULTS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.policies import Study, study
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.state import accept, configure
 from tradebot.adapters.text.codec import encode
@@ -54,15 +55,16 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
     assert [run["seed"] for run in ppo["runs"]] == [*range(5)]
     assert all(run["low"] < run["sharpe"] < run["high"] for run in ppo["runs"])
     assert [one["name"] for one in ppo["benchmarks"]] == ["flat", "buy_and_hold", "rule", "logistic"]
-    lacking = [row["name"] for row in sac["conditions"] if not row["met"]]
-    assert "policy_deflated_sharpe" in lacking
+    assert "policy_deflated_sharpe" in [row["name"] for row in sac["conditions"] if not row["met"]]
 
 
 def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:
-    said = bot.says("promote", "--results", written(tmp_path, NOISE))
-    assert said.code == ExitCode.FINDINGS
-    assert "None passes: sac lacks seeds_positive, doubled, later," in said.out
-    assert "not by waiting: only by another evaluation" in said.out
+    shows(
+        bot.says("promote", "--results", written(tmp_path, NOISE)),
+        ExitCode.FINDINGS,
+        "None passes: sac lacks seeds_positive, doubled, later,",
+        "not by waiting: only by another evaluation",
+    )
 
 
 def test_trials_that_this_bot_counted_count_too(bot: Bot, tmp_path: Path) -> None:
@@ -86,9 +88,7 @@ def test_trials_that_this_bot_counted_count_too(bot: Bot, tmp_path: Path) -> Non
 def test_file_that_is_no_evaluation_is_refused_by_name(bot: Bot, tmp_path: Path, change: object, said: str) -> None:
     file = Path(written(tmp_path, GOOD))
     file.write_text(change(file.read_text()))  # type: ignore[operator]
-    refused = bot.says("promote", "--results", str(file))
-    assert refused.code == ExitCode.USAGE
-    assert f"{file} {said}" in refused.err
+    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} {said}")
 
 
 def test_results_promote_nothing(bot: Bot) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, made
 from tests.kit.bot.real_money import at_a_terminal, real_folder
 from tests.kit.bot.state import accept, configure
@@ -85,10 +86,7 @@ def test_promotion_without_evidence_on_the_way_is_refused_and_names_what_is_miss
     ],
 )
 def test_wrong_question_is_answered_with_the_next_command(bot: Bot, words: tuple[str, ...], message: str) -> None:
-    said = bot.says(*words)
-    assert said.code == ExitCode.USAGE
-    assert message in said.err
-    assert "next: " in said.err
+    refuses(bot.says(*words), ExitCode.USAGE, message, "next: ")
 
 
 @pytest.mark.usefixtures("shows")
@@ -122,10 +120,12 @@ def test_evidence_of_another_folder_counts_only_with_the_same_hash(bot: Bot, tmp
     (other / "tradebot.yaml").write_text(
         (other / "tradebot.yaml").read_text().replace("min_cluster: 1", "min_cluster: 2")
     )
-    said = bot.says("promote", "flow", "--from", str(other))
-    assert said.code == ExitCode.USAGE
-    assert f"What {other} shows of flow doesn't count: it has its hash" in said.err
-    assert "tradebot config diff" in said.err
+    refuses(
+        bot.says("promote", "flow", "--from", str(other)),
+        ExitCode.USAGE,
+        f"What {other} shows of flow doesn't count: it has its hash",
+        "tradebot config diff",
+    )
 
 
 def test_promotion_lapses_with_other_values_and_a_person_may_put_a_strategy_down(bot: Bot) -> None:
@@ -162,7 +162,8 @@ def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
     assert last.numbers["mean"] < last.numbers["least"]
     with opened(Options(str(real.folder)), {}) as app:
         climbed = (app.climbed or {})["flow"]
-    assert (climbed.reason, climbed.found) == (Reason.DEMOTED, f"shadow: {last.why}")
+    assert climbed.reason == Reason.DEMOTED
+    assert climbed.found == f"shadow: {last.why}"
     assert climbed.share == 0
     assert review(-1).code == ExitCode.DONE, "it is down already"
 
@@ -185,8 +186,7 @@ def test_real_money_takes_evidence_and_a_person_at_a_terminal(
     good = replace(GOOD, returns=dict(zip(days, RETURNS.values(), strict=True)))
     monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: good)
     step = "promote", "flow", "--to", "live_small"
-    refused = real.says(*step)
-    assert (refused.code, "mean_above, deflated_sharpe, spa_p" in refused.err) == (ExitCode.REFUSED, True)
+    refuses(real.says(*step), ExitCode.REFUSED, "mean_above, deflated_sharpe, spa_p")
     monkeypatch.setattr("commands.promote.gather.read_trials", lambda *_: Trials(20, ()))
     assert real.says(*step, "--confirm", real.tail()).code == ExitCode.USAGE, "there is no terminal"
     with at_a_terminal("yes"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.backtest.playing import rotation
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Said, typed
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -46,8 +47,7 @@ def test_run_with_every_pass_is_played_with_every_pass_again(
     place = rotated.days.parent
     words = ("--every-pass", "--name", "every", "--state-dir", str(place / "state"))
     assert typed(capsys, "backtest", *rotation(place), *words).code == 0
-    every = rotated.run.with_name("every")
-    found = typed(capsys, "replay", "--state-dir", str(every), "--json").data
+    found = typed(capsys, "replay", "--state-dir", str(rotated.run.with_name("every")), "--json").data
     assert found["equal"] == found["passes"] > json.loads(rotated.replays("--json").out)["data"]["passes"]
 
 
@@ -58,10 +58,7 @@ def test_gate_that_decides_otherwise_now_is_shown_for_the_session_that_is_asked_
         return Decision(gate, Verdict.FAIL, reason)
 
     monkeypatch.setattr(entry, "answer", refused)
-    said = rotated.replays("2025-03-03")
-    assert said.code == 10
-    assert "verdict was PASS, is now FAIL" in said.out
-    assert "of 2025-03-03" in said.out
+    shows(rotated.replays("2025-03-03"), 10, "verdict was PASS, is now FAIL", "of 2025-03-03")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from commands.shared import recording
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.errors import CannotWriteError, OperatorError
@@ -74,9 +75,7 @@ def test_gate_that_decides_otherwise_now_is_shown_with_both_numbers(
     assert (first["what"], first["recorded"], first["replayed"]) == ("verdict", "PASS", "FAIL")
     assert first["strategy"] == "flow"
     assert first["symbol"]
-    said = traded.says("replay")
-    assert said.code == 10
-    assert f"{first['symbol']} of flow {first['gate']}, verdict was PASS, is now FAIL" in said.out
+    shows(traded.says("replay"), 10, f"{first['symbol']} of flow {first['gate']}, verdict was PASS, is now FAIL")
 
 
 @pytest.mark.parametrize(
@@ -112,14 +111,11 @@ def test_part_with_one_changed_byte_is_refused_with_each_pass_that_has_it(traded
 
 def test_passes_of_another_version_are_chosen_by_it(traded: Bot) -> None:
     assert traded.json("replay", "--from-version", "0.1.0")["recorded_by"] == ["0.1.0"]
-    said = traded.says("replay", "--from-version", "9.9")
-    assert (said.code, "was recorded by 9.9" in said.err) == (2, True)
+    refuses(traded.says("replay", "--from-version", "9.9"), 2, "was recorded by 9.9")
 
 
 def test_word_that_names_no_pass_is_answered_with_those_that_are_kept(traded: Bot) -> None:
-    said = traded.says("replay", "2020-01-01")
-    assert said.code == 2
-    assert "No pass is kept of 2020-01-01." in said.err
+    refuses(traded.says("replay", "2020-01-01"), 2, "No pass is kept of 2020-01-01.")
 
 
 def test_pass_goes_on_when_its_record_cannot_be_kept(traded: Bot) -> None:

@@ -69,8 +69,7 @@ def test_line_is_broken_where_nothing_is_known_and_missing_if_nothing_ever_is() 
     of = account(LONG)
     holed = replace(of, curve=(*of.curve[:10], replace(of.curve[10], benchmark_leveled=None), *of.curve[11:]))
     assert (path(drawn(holed), "account0").count("M"), path(drawn(holed), "leveled").count("M")) == (1, 2)
-    unknown = replace(of, curve=tuple(replace(each, benchmark=None) for each in of.curve))
-    assert "SPY" not in legend(drawn(unknown))
+    assert "SPY" not in legend(drawn(replace(of, curve=tuple(replace(each, benchmark=None) for each in of.curve))))
 
 
 def test_accounts_side_by_side_share_one_benchmark_and_keep_any_name() -> None:

@@ -38,8 +38,7 @@ def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
     assert set(rows) >= {each.label for each in account(3).trade_figures}
     assert all(len(row) == 2 for row in rows.values())
     assert beside([new_account(), account(3)], Block.RETURNS)[0][1][1] == account(3).returns[0]
-    alone = replace(account(3), activity=())
-    assert {row[0] for _, row in beside([alone, account(3)], Block.ACTIVITY)} == {None}
+    assert {row[0] for _, row in beside([replace(account(3), activity=()), account(3)], Block.ACTIVITY)} == {None}
 
 
 def test_assumption_of_one_account_names_it() -> None:

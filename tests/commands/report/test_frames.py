@@ -32,8 +32,7 @@ def test_parquet_and_csv_hold_the_same_tables(tmp_path: Path) -> None:
         for column in csv.select_dtypes(float).dropna(axis=1):
             place = parquet.columns.index(column)
             assert [row[place] for row in rows] == pytest.approx(csv[column].tolist())
-    types = dict(zip(parquet.columns, map(str, parquet.types), strict=True))
-    assert types["score"] == "DOUBLE"
+    assert dict(zip(parquet.columns, map(str, parquet.types), strict=True))["score"] == "DOUBLE"
 
 
 def test_parquet_without_the_data_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

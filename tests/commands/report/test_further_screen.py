@@ -32,8 +32,7 @@ def test_screen_of_a_long_backtest_shows_every_part() -> None:
     assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "125%"]
     assert further.costs is not None
     assert rows["All together"][2] == f"{further.costs.total.usd:,.2f}"
-    assert rows["Deflated Sharpe ratio"][-4:] == ["best", "of", "12", "trials"]
-    assert rows["costs x2"][2] == "+8.50%"
+    assert (rows["Deflated Sharpe ratio"][-4:], rows["costs x2"][2]) == (["best", "of", "12", "trials"], "+8.50%")
     assert further.sensitivity is not None
     for sentence in (*further.cautions, band_words(further.sensitivity), costs_words(further.costs)):
         assert any(sentence in line for line in lines)

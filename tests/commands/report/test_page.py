@@ -111,8 +111,7 @@ def shown(kind: str) -> Shown:
 def test_page_is_valid_and_loads_nothing(kind: str) -> None:
     data, text, parsed = shown(kind)
     levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1
-    assert levels.count(1) == len(data.accounts)
+    assert (levels[0], levels.count(1)) == (1, len(data.accounts))
     assert all(after - before <= 1 for before, after in pairwise(levels))
     assert not re.search(r"[a-z]+://|//\w|url\(|@import", text)
     assert {tag for tag, _ in parsed.tags}.isdisjoint({"script", "link", "img", "iframe", "object", "base"})

@@ -72,13 +72,11 @@ def test_report_document_has_the_figures_of_the_screen(reader: Bot) -> None:
 def test_report_span_begins_at_the_end_of_the_session_before(reader: Bot) -> None:
     (account,) = reader.json("report", "--from", "2026-11-17", "--to", "2026-11-17")["accounts"]
     assert [point["equity_usd"] for point in account["curve"]] == ["100100", "100050"]
-    assert account["earned"]["profit_usd"] == "-50"
-    assert [trade["net_usd"] for trade in account["trades"]] == ["-50"]
+    assert (account["earned"]["profit_usd"], [trade["net_usd"] for trade in account["trades"]]) == ("-50", ["-50"])
 
 
 def test_report_of_a_part_has_its_own_profit_and_trades(reader: Bot) -> None:
-    found = reader.says("report", "--symbol", "msft")
-    assert "Profit of MSFT +0.00 USD\n" in found.out
+    assert "Profit of MSFT +0.00 USD\n" in reader.says("report", "--symbol", "msft").out
     (account,) = reader.json("report", "--strategy", "flow")["accounts"]
     assert (account["earned"]["start_usd"], account["earned"]["profit_usd"]) == (None, "90")
 
@@ -149,8 +147,7 @@ def test_report_hides_where_a_folder_is(
     reader: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(reader.folder.parent)
-    said = typed(capsys, "report", reader.folder.name)
-    assert "SPY isn't shown: no exchange in this folder\n" in said.out
+    assert "SPY isn't shown: no exchange in this folder\n" in typed(capsys, "report", reader.folder.name).out
 
 
 def test_report_reads_the_evidence_of_a_backtest(traded: Bot) -> None:

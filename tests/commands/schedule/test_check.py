@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands.schedule.check import checked
+from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tests.kit.values import USUAL, us_sessions
@@ -74,7 +75,9 @@ def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, tol
 
 def test_schedule_check_exits_with_2_for_problems_with_next_steps(bot: Bot) -> None:
     configure(bot.folder, "timetable: {report: {verb: report --foo}}\n")
-    said = bot.says("schedule", "check")
-    assert said.code == 2
-    assert "1 problem in the timetable" in said.out
-    assert "timetable.report: tradebot report --foo: No such option: --foo" in said.out
+    shows(
+        bot.says("schedule", "check"),
+        2,
+        "1 problem in the timetable",
+        "timetable.report: tradebot report --foo: No such option: --foo",
+    )

@@ -1,5 +1,6 @@
 """`tradebot schedule run`: a chore in its slot, once, whoever starts it."""
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
 
 
@@ -22,8 +23,7 @@ def test_failed_chore_returns_its_exit_code_and_is_not_repeated(bot: Bot) -> Non
     second_session(bot)
     with (bot.folder / "tradebot.yaml").open("a") as file:
         file.write("timetable: {broken: {verb: report --foo, when: close+1m, late: always}}\n")
-    said = bot.says("schedule", "run", "broken")
-    assert (said.code, "tradebot report --foo: exit 2" in said.err) == (2, True)
+    refuses(bot.says("schedule", "run", "broken"), 2, "tradebot report --foo: exit 2")
     assert "was run by" in bot.shown("schedule", "run", "broken")
     assert chores(bot) == (
         "DEGRADED",
@@ -46,5 +46,4 @@ def chores(bot: Bot) -> tuple[str, str, str]:
 
 def test_chore_without_a_past_slot_cannot_run_again(bot: Bot) -> None:
     assert "no slot is due now" in bot.shown("schedule", "run", "audit", "--again")
-    said = bot.says("schedule", "--again")
-    assert (said.code, "--again belongs to run" in said.err) == (2, True)
+    refuses(bot.says("schedule", "--again"), 2, "--again belongs to run")

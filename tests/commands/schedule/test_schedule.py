@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -102,5 +103,4 @@ def test_schedule_says_why_a_slot_was_missed(trader: Bot) -> None:
 def test_schedule_refuses_wrong_combinations_with_a_next_step(
     bot: Bot, arguments: tuple[str, ...], message: str
 ) -> None:
-    said = bot.says("schedule", *arguments)
-    assert (said.code, message in said.err) == (2, True)
+    refuses(bot.says("schedule", *arguments), 2, message)

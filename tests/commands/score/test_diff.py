@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 
 
@@ -16,8 +17,7 @@ def ids() -> list[str]:
 
 
 def test_diff_is_the_difference_between_two_recorded_passes(bot: Bot, ids: list[str]) -> None:
-    said = bot.says("score", "--diff", "previous", "last")
-    assert (said.code, "previous names no recorded pass that scored anything" in said.err) == (2, True)
+    refuses(bot.says("score", "--diff", "previous", "last"), 2, "previous names no recorded pass that scored anything")
     before = bot.json("score")
     bot.says("exchange", "tick", "15m")
     bot.says("fetch-flow")
@@ -54,8 +54,7 @@ def test_diff_shows_what_moved_and_why(bot: Bot, ids: list[str]) -> None:
     assert len(shown) == 6
     first = bot.json("score", "--diff", *ids)["rows"][0]["components"][0]
     assert f"  {first['name']} {first['change']:+.3f}" in shown[2]
-    same = bot.shown("score", "--diff", "last", "last")
-    assert same.endswith("0 of 4 candidates moved")
+    assert bot.shown("score", "--diff", "last", "last").endswith("0 of 4 candidates moved")
 
 
 def test_an_unknown_pass_is_refused_with_the_newest_ones(bot: Bot, ids: list[str]) -> None:

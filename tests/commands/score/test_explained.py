@@ -18,6 +18,7 @@ from commands.score.explained import (
     scores_of,
 )
 from commands.shared.surface import console
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
 from tests.kit.strategies import lot
 from tradebot.desk.listing import NOT_LISTED
@@ -60,9 +61,7 @@ def test_a_picture_of_the_same_score_is_the_same_file(bot: Bot, tmp_path: Path) 
     ],
 )
 def test_a_picture_that_cannot_be_made_is_refused(bot: Bot, arguments: tuple[str, ...], code: int, words: str) -> None:
-    said = bot.says("score", *arguments)
-    assert words in said.err
-    assert said.code == code
+    refuses(bot.says("score", *arguments), code, words)
 
 
 def test_explanation_shows_numbers_with_their_times(bot: Bot) -> None:
@@ -84,10 +83,7 @@ def test_explanation_records_nothing_and_claims_no_slot(bot: Bot) -> None:
 
 
 def test_another_symbol_is_refused_with_the_nearest(bot: Bot) -> None:
-    said = bot.says("score", "--explain", "AAPX")
-    assert said.code == 2
-    assert "AAPX is not in the universe" in said.err
-    assert "did you mean AAPL" in said.err
+    refuses(bot.says("score", "--explain", "AAPX"), 2, "AAPX is not in the universe", "did you mean AAPL")
 
 
 def test_the_document_alone_is_enough_to_compute_the_score_by_hand(bot: Bot) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot
 
 HOUR = timedelta(hours=1)
@@ -88,9 +89,6 @@ def test_looking_records_nothing(bot: Bot) -> None:
 def test_a_date_chooses_where_to_begin_and_an_unreadable_one_is_refused(bot: Bot) -> None:
     later = bot.json("score", "--outcomes", "--since", "2026-12-01")
     assert (later["strategies"], later["since"]) == ([], "2026-12-01")
-    said = bot.says("score", "--outcomes", "--since", "soon")
-    assert (said.code, "soon is not a date" in said.err) == (2, True)
-    said = bot.says("score", "--since", "2026-11-16")
-    assert (said.code, "--since belongs to --outcomes" in said.err) == (2, True)
-    said = bot.says("score", "--outcomes", "--explain", "AAPL")
-    assert (said.code, "can't be combined" in said.err) == (2, True)
+    refuses(bot.says("score", "--outcomes", "--since", "soon"), 2, "soon is not a date")
+    refuses(bot.says("score", "--since", "2026-11-16"), 2, "--since belongs to --outcomes")
+    refuses(bot.says("score", "--outcomes", "--explain", "AAPL"), 2, "can't be combined")

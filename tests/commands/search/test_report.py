@@ -37,8 +37,7 @@ def screen(data: Searched) -> str:
 
 
 def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
-    dear = Variant(VariantKind.COSTS, "costs x2", 500, 90, 0.31, -0.1)
-    said = screen(searched(1, 3.0, dear))
+    said = screen(searched(1, 3.0, Variant(VariantKind.COSTS, "costs x2", 500, 90, 0.31, -0.1)))
     assert said.index("There is an edge") < said.index("Luck") < said.index("Trials, best first")
     for part in (
         "reality check 0.",
@@ -72,8 +71,7 @@ def test_nothing_found_comes_without_commands() -> None:
     ],
 )
 def test_screen_without_a_verdict_says_why(trials: Counts, longest: int, words: str) -> None:
-    data = replace(searched(2, 0.0), verdict=None, trials=trials, longest=longest, commands=())
-    assert words in screen(data)
+    assert words in screen(replace(searched(2, 0.0), verdict=None, trials=trials, longest=longest, commands=()))
 
 
 @pytest.mark.campaign

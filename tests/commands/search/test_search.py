@@ -15,6 +15,7 @@ import pytest
 
 from commands.search import searching
 from tests.kit.backtest.playing import FEW, FUND_CONFIGURATION, bars, bot
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Said
 from tradebot.__main__ import main
 from tradebot.app.backtest.results import Results
@@ -77,10 +78,7 @@ def test_taking_up_a_whole_search_plays_nothing_and_says_the_same(
 
 def test_same_command_again_names_resume(searched: tuple[tuple[str, ...], dict[str, Any]]) -> None:
     place, _ = searched
-    again = said_by("search", *place)
-    assert again.code == 2
-    assert "there is a study" in again.err
-    assert "--resume" in again.err
+    refuses(said_by("search", *place), 2, "there is a study", "--resume")
 
 
 def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) -> None:
@@ -89,8 +87,7 @@ def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) ->
     with patch.object(workers.Pool, "run"):
         said_by("search", *named)
     bars(tmp_path / "bars.csv", 50, seed=2, edge=0)
-    other = said_by("search", *named, "--resume")
-    assert (other.code, "another market file" in other.err, "--study" in other.err) == (2, True, True)
+    refuses(said_by("search", *named, "--resume"), 2, "another market file", "--study")
     bars(tmp_path / "bars.csv", 50, seed=1, edge=0)
     with patch("tradebot.app.backtest.identity.__version__", "9.9"):
         newer = said_by("search", *named, "--resume")
@@ -107,8 +104,7 @@ def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], di
     config.write_text(FUND_CONFIGURATION.replace("lookback_sessions: 20", f"lookback_sessions: {lookback}"))
     market = ("--bars", place[place.index("--bars") + 1], "--config", str(config), "--state-dir", str(tmp_path))
     first = ("--from", found["data"]["first_session"])
-    played = said_by("backtest", *market, *first, "--recorder", "none", "--json")
-    data = json.loads(played.out)["data"]
+    data = json.loads(said_by("backtest", *market, *first, "--recorder", "none", "--json").out)["data"]
     assert data["result"]["trades"] == best["trades"]
     (counted,) = Results(tmp_path).trials("rotation")
     assert counted.digest in {one.digest for one in Results(Path(place[-1])).trials("rotation")}
@@ -153,16 +149,12 @@ def test_stopped_search_keeps_what_is_done_and_goes_on(tmp_path: Path) -> None:
 def test_too_few_trades_leave_no_verdict_and_say_what_to_do(tmp_path: Path) -> None:
     few = FEW.replace("min_trades: 1", "min_trades: 5000").replace("trials: 3", "trials: 2")
     place = bot(tmp_path, 50, space=few)
-    found = said_by("search", *place, "--workers", "1")
-    assert found.code == 0
-    assert "fewer than 5,000 closed trades" in found.out
-    assert "lower min_trades" in found.out
+    shows(said_by("search", *place, "--workers", "1"), 0, "fewer than 5,000 closed trades", "lower min_trades")
 
 
 def test_space_alone_can_be_checked(tmp_path: Path) -> None:
     place = bot(tmp_path, 50)
-    found = said_by("search", *place, "--check")
-    assert "The space is valid: 3 trials" in found.out
+    assert "The space is valid: 3 trials" in said_by("search", *place, "--check").out
     assert not (tmp_path / "state").exists()
 
 

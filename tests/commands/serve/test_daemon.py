@@ -19,6 +19,7 @@ from commands.serve.daemon import Reloading, changes, described
 from commands.serve.watch import Stop
 from tests.commands.serve.test_watch import WatchScene
 from tests.kit.bot.folder import Bot, log
+from tests.kit.values import there
 from tradebot import __version__
 from tradebot.adapters.state.serving import is_running, read_serving
 from tradebot.adapters.state.starts import MOST, note_start
@@ -73,9 +74,7 @@ def test_valid_reload_ends_the_passes_once_and_is_taken_once(desk: ReloadScene) 
     desk.rewrite("limits: {max_open_positions: 7}")
     desk.reloading.look()
     assert (desk.asked, desk.scene.types(), desk.stop.reloading) == (["asked"], ["config_reloaded"], True)
-    taken = desk.reloading.take()
-    assert taken is not None
-    assert taken.settings.limits.max_open_positions == 7
+    assert there(desk.reloading.take()).settings.limits.max_open_positions == 7
     assert (desk.stop.reloading, desk.reloading.take()) == (False, None)
 
 
@@ -129,9 +128,7 @@ def test_second_reload_during_a_reload_runs_after_it(desk: ReloadScene) -> None:
     assert desk.scene.types() == ["config_reloaded"]
     assert desk.reloading.take() is not None
     desk.reloading.look()
-    taken = desk.reloading.take()
-    assert taken is not None
-    assert taken.settings.limits.max_open_positions == 6
+    assert there(desk.reloading.take()).settings.limits.max_open_positions == 6
 
 
 def test_reload_names_each_change_with_both_values_cut_to_length(tmp_path: Path) -> None:

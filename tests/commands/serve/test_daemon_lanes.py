@@ -13,6 +13,7 @@ from commands.serve.daemon import Daemon
 from jobs.runner import Kind, Line
 from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
 from tests.kit.bot.folder import Bot, made
+from tests.kit.values import there
 from tradebot.adapters.state.serving import read_serving
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.loading import Options, load_for
@@ -93,8 +94,7 @@ def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> No
     assert [line.said for line in lines if line.kind is Kind.NOTE][-1].startswith("stopped by a signal")
     assert not [line for line in lines if line.kind is Kind.FAULT]
     assert threading.active_count() == threads
-    noted = read_serving(bot.folder)
-    assert noted is not None
+    noted = there(read_serving(bot.folder))
     assert (noted.ready_at is not None, noted.troubles) == (True, {})
 
 
@@ -106,9 +106,7 @@ def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
         "the broker doesn't answer; trying again in 1 s",
         "the broker doesn't answer; trying again in 2 s",
     ]
-    noted = read_serving(bot.folder)
-    assert noted is not None
-    assert noted.troubles == {}
+    assert there(read_serving(bot.folder)).troubles == {}
 
 
 def test_signal_while_serve_waits_for_the_broker_ends_it_well(bot: Bot) -> None:

@@ -62,8 +62,7 @@ def claims(bot: Bot, job: Job) -> dict[str, datetime]:
 
 
 def opened_at(bot: Bot) -> datetime:
-    first = claims(bot, Job.EVALUATE_EXITS)["open+1m"]
-    return first.replace(second=0, microsecond=0) - timedelta(minutes=1)
+    return claims(bot, Job.EVALUATE_EXITS)["open+1m"].replace(second=0, microsecond=0) - timedelta(minutes=1)
 
 
 @pytest.mark.sampled
@@ -152,8 +151,7 @@ def test_chore_runs_beside_the_trading_lanes_and_its_end_is_claimed(slow: Bot) -
     path.write_text(path.read_text() + "  positions: {when: open+2m, late: always, limit: 2m}\n")
     with in_real_time(slow, at_s=119) as app:
         lines = in_lanes(app, lambda lines: {"positions", Job.EVALUATE_EXITS} <= {line.job for line in lines})
-        session = app.now().date()
-        claimed = {claim.job: claim.by for claim in app.ledger.slot_claims(session)}
+        claimed = {claim.job: claim.by for claim in app.ledger.slot_claims(app.now().date())}
     (told,) = [line for line in lines if line.job == "positions"]
     assert (told.slot, told.said, told.exit_code) == ("open+2m", "tradebot positions: exit 0", 0)
     assert claimed["positions"] == "serve test/1"

@@ -163,8 +163,7 @@ def test_serve_started_in_a_session_reports_and_records_missed_slots(day: Bot) -
         ("ran", "score", "open+2m"),
         *(("ran", "evaluate-exits", f"open+{minutes}m") for minutes in range(47, 390, 15)),
     ]
-    why = day.says("why-no-orders")
-    assert "SLOT_MISSED" in why.out
+    assert "SLOT_MISSED" in day.says("why-no-orders").out
 
 
 def test_second_serve_is_refused_naming_the_first(holiday: Bot) -> None:

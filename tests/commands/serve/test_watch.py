@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from commands.serve.watch import LOCK_STEP, MB, Stop, Watch, WatchedLane
+from tests.kit.values import there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving
@@ -95,15 +96,13 @@ def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene:
         assert scene.types() == ["lane_stalled"]
         assert scene.events.emitted[0].details["lane"] == "entries"
         assert "test_watch.py" in (scene.folder / STALL_TRACE).read_text()
-        serving = read_serving(scene.folder)
-        assert serving is not None
+        serving = there(read_serving(scene.folder))
         assert serving.troubles.keys() == {"lane entries"}
         assert serving.lanes["exits"] > serving.lanes["entries"]
         entries.tick()
         scene.pass_s(5)
         assert scene.types() == ["lane_stalled", "lane_recovered"]
-        serving = read_serving(scene.folder)
-        assert serving is not None
+        serving = there(read_serving(scene.folder))
         assert serving.troubles == {}
 
 
@@ -190,9 +189,7 @@ def test_process_over_a_ceiling_ends_after_its_passes(tmp_path: Path, ceiling: d
     scene.stop.ask = lambda: asked.append("asked")
     scene.pass_s(10)
     assert (scene.types()[-1:], asked, scene.stop.code) == (["ceiling_reached"], ["asked"], ExitCode.ERROR)
-    serving = read_serving(tmp_path)
-    assert serving is not None
-    assert serving.troubles.keys() - {"memory"} == {"ceilings"}
+    assert there(read_serving(tmp_path)).troubles.keys() - {"memory"} == {"ceilings"}
 
 
 def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(

@@ -35,19 +35,15 @@ def test_metrics_can_be_read_back(accept: str) -> None:
     assert found["tradebot_evidence_age_seconds", "exits"] == 90
     assert found["tradebot_evidence_late_seconds", "exits"] == 60
     assert found["tradebot_evidence_budget_seconds", "exits"] == 300
-    assert found["tradebot_parts", "OK"] == len(TABLE)
-    assert found["tradebot_order_success_rate",] == 0.98
-    assert found["tradebot_data_fetch_latency_ms",] == 812.5
-    assert found["tradebot_position_mismatches",] == 2
-    assert found["tradebot_healings",] == 4
-    assert found["tradebot_last_cycle_age_seconds",] == 30
+    assert (found["tradebot_parts", "OK"], found["tradebot_order_success_rate",]) == (len(TABLE), 0.98)
+    assert (found["tradebot_data_fetch_latency_ms",], found["tradebot_position_mismatches",]) == (812.5, 2)
+    assert (found["tradebot_healings",], found["tradebot_last_cycle_age_seconds",]) == (4, 30)
     assert all(math.isfinite(value) for value in found.values())
 
 
 @pytest.mark.parametrize("accept", PARSERS)
 def test_unknown_metrics_are_left_out_instead_of_zero(accept: str) -> None:
-    nothing = dict.fromkeys(TABLE)
-    answer = metrics(replace(looked(**nothing), figures=Unread("locked", "")), accept)
+    answer = metrics(replace(looked(**dict.fromkeys(TABLE)), figures=Unread("locked", "")), accept)
     found = read(accept, answer.text)
     assert found["tradebot_parts", "UNKNOWN"] == len(TABLE)
     assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}

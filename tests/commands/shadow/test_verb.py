@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 import requests
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, made
 from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -66,8 +67,7 @@ def test_strategy_in_shadow_trades_with_books_of_its_own_and_sends_nothing(bot: 
     assert row["entries"] > 0
     assert row["exits"] > 0, "what it opened has its stop at once"
     assert row["positions"] > 0
-    traded = bot.says("trade-once", "--force-slot", "--json")
-    assert set(traded.data["refused"]) == {Reason.IN_SHADOW}
+    assert set(bot.says("trade-once", "--force-slot", "--json").data["refused"]) == {Reason.IN_SHADOW}
     assert orders_at_the_exchange(bot) == []
     assert bot.json("positions")["positions"] == []
     shadow = str(bot.folder / "shadow" / "flow")
@@ -91,10 +91,12 @@ def test_time_goes_on_for_it_and_its_books_agree_with_its_account(bot: Bot) -> N
 
 @pytest.mark.parametrize("line", ["trade-once", "evaluate-exits", "reconcile"])
 def test_nothing_but_its_bot_trades_in_its_folder(bot: Bot, line: str) -> None:
-    refused = bot.says(line, "--state-dir", str(bot.folder / "shadow" / "flow"))
-    assert refused.code == ExitCode.USAGE
-    assert "its bot alone trades in it" in refused.err
-    assert "to trade now: tradebot shadow\n" in refused.err
+    refuses(
+        bot.says(line, "--state-dir", str(bot.folder / "shadow" / "flow")),
+        ExitCode.USAGE,
+        "its bot alone trades in it",
+        "to trade now: tradebot shadow\n",
+    )
 
 
 def test_halt_of_its_own_is_told_and_a_person_ends_it(bot: Bot) -> None:
@@ -111,8 +113,7 @@ def test_halt_of_its_own_is_told_and_a_person_ends_it(bot: Bot) -> None:
 
 def test_what_it_shows_counts_for_its_promotion_once_its_values_are_those_of_the_bot(bot: Bot) -> None:
     sources = bot.json("promote", "flow")["sources"]
-    assert [row["traded"] for row in sources] == ["sandbox", "shadow"]
-    assert sources[1]["why_not"] == ""
+    assert ([row["traded"] for row in sources], sources[1]["why_not"]) == (["sandbox", "shadow"], "")
     file = bot.folder / "shadow" / "flow" / "tradebot.yaml"
     kept = file.read_text()
     file.write_text(kept.replace("min_cluster: 1", "min_cluster: 2"))
@@ -130,8 +131,7 @@ def test_one_that_cannot_be_followed_says_why_and_that_it_may_begin_anew(bot: Bo
     assert said.code == ExitCode.FINDINGS
     assert why in said.data["strategies"][0]["problem"]
     assert f"no money is in it: remove {file.parent}" in said.data["strategies"][0]["problem"]
-    shown = bot.json("promote", "flow")["sources"]
-    assert [bool(row["why_not"]) for row in shown] == [False, name == "ledger.db"]
+    assert [bool(row["why_not"]) for row in bot.json("promote", "flow")["sources"]] == [False, name == "ledger.db"]
     kept.rename(file)
     assert bot.says("shadow").code == ExitCode.DONE
 

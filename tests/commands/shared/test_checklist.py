@@ -11,6 +11,7 @@ from commands.drill.drills import DRILLS
 from commands.drill.evidence import Played, keep
 from commands.drill.stage import Check
 from commands.shared.checklist import RESTORED, SESSIONS, TRADES
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import receiving
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, fill
@@ -118,8 +119,7 @@ def test_without_a_paper_bot_nothing_is_counted_and_the_option_is_named(copy: Bo
     rows = {row["name"]: row for row in copy.json("live", "status")["checklist"]}
     assert [rows[name]["done"] for name in DONE] == [False] * len(DONE)
     assert rows["halt"]["next"].startswith("tradebot live status --paper FOLDER")
-    said = copy.says("live", "status", "--paper", str(copy.folder))
-    assert (said.code, "has a sandbox bot" in said.err) == (2, True)
+    refuses(copy.says("live", "status", "--paper", str(copy.folder)), 2, "has a sandbox bot")
     assert copy.says("live", "status", "--paper", str(tmp_path / "nothing")).code == 2
 
 

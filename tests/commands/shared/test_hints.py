@@ -186,8 +186,7 @@ KNOWN: dict[str, Any] = dict(leaves(program()))
 
 
 def test_help_lists_every_verb_under_one_purpose() -> None:
-    listed = [verb for verbs in PURPOSES.values() for verb in verbs]
-    assert sorted(listed) == sorted(KNOWN)
+    assert sorted([verb for verbs in PURPOSES.values() for verb in verbs]) == sorted(KNOWN)
 
 
 def test_program_help_gives_each_verb_one_line_of_80_columns(

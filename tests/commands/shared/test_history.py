@@ -159,8 +159,7 @@ def test_history_includes_adopted_returned_and_carried_positions(copy: Bot) -> N
         (ADOPTED, "MSFT", december): Kept(best=Decimal(51), worst=Decimal(48)),
     }
     # These orders were never reported to these books.
-    assert dict(past.sent) == {}
-    assert past.at == january
+    assert (dict(past.sent), past.at) == ({}, january)
 
 
 @pytest.mark.usefixtures("large")
@@ -181,5 +180,4 @@ def test_history_ignores_prices_from_before_a_split(shared_trader: Bot, tmp_path
     with closing(SqliteLedger.open(bot.folder)) as books:
         books.apply_fills([split], before.at)
     after = read(bot)
-    assert after.marks == {name: before.marks[name] for name in others}
-    assert after.ends == before.ends
+    assert (after.marks, after.ends) == ({name: before.marks[name] for name in others}, before.ends)

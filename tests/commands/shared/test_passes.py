@@ -16,6 +16,7 @@ from commands.evaluate_exits.verb import run as evaluate_exits
 from commands.shared.asking import in_turn
 from commands.shared.passes import begin, recorded, unfinished
 from commands.trade_once.verb import run as trade_once
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.state.turns import Turns
@@ -37,8 +38,7 @@ def test_pass_that_cannot_begin_claims_no_slot(trader: Bot, tmp_path: Path) -> N
     settings = (trader.folder / "tradebot.yaml").read_text()
     away = tmp_path / "away.yaml"
     away.write_text(settings.replace("strategies: {", "strategies: {not_installed: {}, "))
-    failed = trader.says("trade-once", "--config", str(away))
-    assert (failed.code, "not_installed" in failed.err) == (ExitCode.USAGE, True), failed.err
+    refuses(trader.says("trade-once", "--config", str(away)), ExitCode.USAGE, "not_installed")
     assert trader.json("trade-once")["not_run"] is None
     # An answer about a taken slot is of another shape than a pass, and has the reason itself.
     assert trader.json("trade-once")["reason"] == "SLOT_TAKEN"
@@ -85,8 +85,7 @@ def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
         found = list[tuple[int, int]]()
         for run in (evaluate_exits, evaluate_exits, trade_once):
             read.clear()
-            report = run(app, by="test", force_slot=bool(found))
-            assert report.data.not_run is None
+            assert run(app, by="test", force_slot=bool(found)).data.not_run is None
             found.append((read["clock"], read["second_time"]))
     # The first pass after a session copies the books. Entries ask the strategies before the lock.
     assert found == [(2, 2), (1, 1), (2, 2)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.rehearsal import Shown, shown
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import CASH, NOW, fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -84,8 +85,7 @@ def test_a_live_bot_is_not_armed_before_its_paper_bot_has_shown_enough(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     live, paper = Bot(made(tmp_path / "live", "live"), capsys), str(books.file.folder)
-    said = live.says("live", "arm")
-    assert (said.code, "this bot isn't on paper" in said.err, "--paper FOLDER" in said.err) == (3, True, True)
+    refuses(live.says("live", "arm"), 3, "this bot isn't on paper", "--paper FOLDER")
     passes(books, NOW, NOW + 22 * HOUR)
     said = live.says("live", "arm", "--paper", paper)
     assert said.code == 3

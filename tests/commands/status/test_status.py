@@ -68,8 +68,7 @@ def test_status_shows_the_last_pass_of_each_job_with_its_slot(bot: Bot) -> None:
 
 
 def test_status_shows_the_next_slot_beside_the_last_pass(bot: Bot) -> None:
-    found = bot.json("status")
-    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in found["next_slots"]}
+    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in bot.json("status")["next_slots"]}
     assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
     assert due["evaluate-exits"] == ("open+33m", "2026-11-17T15:03:00Z")
     assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")

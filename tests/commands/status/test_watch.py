@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 
 LONGEST_S = 30
@@ -108,6 +109,5 @@ def test_watch_in_the_smallest_terminal_shows_health_first_and_counts_the_rest(b
 
 
 def test_watch_without_a_terminal_names_the_command_to_type(bot: Bot) -> None:
-    said = bot.says("status", "--watch")
-    assert (said.code, "needs a terminal" in said.err, "tradebot status" in said.err) == (2, True, True)
+    refuses(bot.says("status", "--watch"), 2, "needs a terminal", "tradebot status")
     assert bot.says("status", "--watch", "--json").code == 2

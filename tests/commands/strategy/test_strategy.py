@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.strategy.needs import in_words, needs_row
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import UNIVERSE, Bot, log
 from tests.kit.bot.state import accept
 from tests.kit.strategies import WELL, install
@@ -275,16 +276,14 @@ def test_what_a_plug_in_was_told_wrong_is_said_without_the_words_of_a_validator(
 def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:
     config = trading.folder / "gone.yaml"
     config.write_text("strategies: {gone: {}}\n")
-    said = trading.says("trade-once", "--force-slot", "--config", str(config))
-    assert (said.code, "strategies.gone is configured" in said.err) == (2, True)
+    refuses(trading.says("trade-once", "--force-slot", "--config", str(config)), 2, "strategies.gone is configured")
     for verb in ("evaluate-exits", "fetch-flow"):
         assert trading.says(verb, "--force-slot", "--config", str(config)).code == 0
 
 
 def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
-    said = trading.says("score")
-    assert (said.code, "to stop entries, use tradebot halt" in said.err) == (2, True)
+    refuses(trading.says("score"), 2, "to stop entries, use tradebot halt")
 
 
 def test_needs_are_told_with_the_price_and_the_fewest_bars() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import UNIVERSE, Bot, log, typed
 from tests.kit.strategies import WELL, install
 from tradebot.app import sandbox
@@ -59,8 +60,7 @@ def test_a_moment_of_the_past_knows_only_what_was_known_then(trading: Bot) -> No
     now, before = (trading.json("strategy", "test", "flow", *at)["wants"] for at in ((), ("--at", "2026-11-17 09:31")))
     assert max(want["coverage"] for want in now) > 0.5
     assert {want["coverage"] for want in before} == {0.0}
-    wrong = trading.says("strategy", "test", "flow", "--at", "noon")
-    assert (wrong.code, "'noon' is not a date and time" in wrong.err) == (2, True)
+    refuses(trading.says("strategy", "test", "flow", "--at", "noon"), 2, "'noon' is not a date and time")
 
 
 def test_without_a_bot_it_sees_generated_facts_and_leaves_nothing_behind(
@@ -82,8 +82,7 @@ def test_without_a_bot_it_sees_generated_facts_and_leaves_nothing_behind(
     assert max(want["coverage"] for want in tried["wants"]) > 0.5
     assert list(tmp_path.iterdir()) == []
     assert [folder.exists() for folder in stopped] == [False]
-    refused = typed(capsys, "strategy", "test", "flow", "--at", "2026-11-16 11:30")
-    assert (refused.code, "--at needs a bot" in refused.err) == (2, True)
+    refuses(typed(capsys, "strategy", "test", "flow", "--at", "2026-11-16 11:30"), 2, "--at needs a bot")
 
 
 @pytest.mark.campaign
@@ -102,14 +101,14 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     assert ([want["score"] for want in well["wants"]], well["own_process"]) == ([0.9] * 4, True)
     cost = trading.json("strategy", "test", "slow")["cost"]
     assert cost["first_s"] > cost["later_s"] >= 0.3
-    raising = trading.says("strategy", "test", "raising")
-    assert raising.code == 10
-    assert "Answer    refused: STRATEGY_FAILED" in raising.out
-    assert "RuntimeError: no [bold]mood[/bold] (trying.py line" in raising.out
-    changing = trading.says("strategy", "test", "moody")
-    assert (changing.code, "got a different answer when it was asked again" in changing.out) == (10, True)
-    unknown = trading.says("strategy", "test", "nobody")
-    assert (unknown.code, "no strategy named nobody is installed" in unknown.err) == (2, True)
+    shows(
+        trading.says("strategy", "test", "raising"),
+        10,
+        "Answer    refused: STRATEGY_FAILED",
+        "RuntimeError: no [bold]mood[/bold] (trying.py line",
+    )
+    shows(trading.says("strategy", "test", "moody"), 10, "got a different answer when it was asked again")
+    refuses(trading.says("strategy", "test", "nobody"), 2, "no strategy named nobody is installed")
 
 
 def test_an_answer_beyond_what_the_section_says_that_it_wants_is_refused(
@@ -137,8 +136,7 @@ def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(
     install(tmp_path, bodies, "bars", needs={name: f'BarNeed("1Day", {name[5:]})' for name in bodies})
     monkeypatch.syspath_prepend(tmp_path)
     fed = trading.json("strategy", "test", "needs20")
-    assert (sorted(fed["universe"]), fed["left_out"]) == (FOUR, [])
-    assert len(fed["wants"]) == 4
+    assert (sorted(fed["universe"]), fed["left_out"], len(fed["wants"])) == (FOUR, [], 4)
     assert [(need["timeframe"], need["depth"]) for need in fed["needs"]["bars"]] == [("1Day", 20)]
     hungry = trading.says("strategy", "test", "needs999")
     assert hungry.code == 0

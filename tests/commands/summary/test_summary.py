@@ -71,8 +71,7 @@ def test_after_the_close_profit_stands_beside_spys(shared_trader: Bot) -> None:
     assert data["money"]["benchmark"] is None
     # The exchange of this bot trades four symbols, and SPY isn't one of them.
     assert "There is no SPY to compare with" in section(data, "Profit")
-    equity = bot.json("pnl")["pnl"]["compared"]["broker_usd"]
-    assert data["money"]["after_usd"] == equity
+    assert data["money"]["after_usd"] == bot.json("pnl")["pnl"]["compared"]["broker_usd"]
 
 
 def test_all_forms_tell_the_same_without_codes(shared_trader: Bot, tmp_path: Path) -> None:
@@ -112,8 +111,7 @@ def test_what_is_no_session_is_an_error_with_the_next_step(
     shared_trader: Bot, typed: str, error: str, following: str
 ) -> None:
     said = shared_trader.says("summary", typed)
-    assert said.code == 2
-    assert said.err.splitlines()[0] == f"error: {error}"
+    assert (said.code, said.err.splitlines()[0]) == (2, f"error: {error}")
     assert said.err.splitlines()[1].startswith(f"  next: {following}")
 
 

@@ -45,8 +45,7 @@ class Seen:
 
     def drawn(self) -> list[str]:
         """Return the lines that are on the terminal."""
-        screen = self.pilot.app.screen
-        return ["".join(part.text for part in line) for line in screen._compositor.render_strips()]
+        return ["".join(part.text for part in line) for line in self.pilot.app.screen._compositor.render_strips()]
 
 
 def on_board(folder: Path, size: tuple[int, int], act: Callable[[Seen], Awaitable[None]]) -> None:

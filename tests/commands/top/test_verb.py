@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from commands.top import verb
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 
 LONGEST_S = 30
@@ -107,8 +108,7 @@ def test_top_on_a_real_terminal_is_resized_turned_and_left_as_it_was(copy: Bot) 
 
 def test_top_without_a_state_says_what_every_verb_says(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("top", "--state-dir", str(tmp_path / "nothing"))
-    other = bot.says("status", "--state-dir", str(tmp_path / "nothing"))
-    assert said == other
+    assert said == bot.says("status", "--state-dir", str(tmp_path / "nothing"))
     assert said.code == 2
 
 
@@ -122,7 +122,5 @@ def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monke
         return None if name == "textual" else importlib.util.find_spec(name)
 
     monkeypatch.setattr(verb, "find_spec", lacking)
-    said = bot.says("top")
-    assert said.code == 2
-    assert "pip install 'tradebot[top]'" in said.err
+    refuses(bot.says("top"), 2, "pip install 'tradebot[top]'")
     assert bot.says("top", "--json").code == 0

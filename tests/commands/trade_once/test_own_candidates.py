@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, log, second_session
 
 LINES: list[Any] = [
@@ -55,8 +56,7 @@ def test_bad_candidate_lines_are_kept_as_an_event(bot: Bot) -> None:
 
 
 def test_candidates_file_runs_once_in_a_slot_beside_another(bot: Bot, tmp_path: Path) -> None:
-    again = bot.json("trade-once", "--candidates", file_of(tmp_path, *LINES))
-    assert again["reason"] == "SLOT_TAKEN"
+    assert bot.json("trade-once", "--candidates", file_of(tmp_path, *LINES))["reason"] == "SLOT_TAKEN"
     other = bot.json("trade-once", "--candidates", file_of(tmp_path, LINES[0], LINES[2]))
     assert [row["reason"] for row in other["rows"]] == ["ORDER_WORKING", "ORDER_WORKING"]
     assert accepted(bot) == {"AAPL": 1, "MSFT": 1}
@@ -97,9 +97,7 @@ def test_screen_shows_candidates_without_control_characters(bot: Bot, tmp_path: 
     ],
 )
 def test_unreadable_candidates_trade_nothing(bot: Bot, tmp_path: Path, lines: Any, words: str) -> None:
-    said = bot.says("trade-once", "--candidates", file_of(tmp_path, *lines))
-    assert said.code == 2
-    assert words in said.err
+    refuses(bot.says("trade-once", "--candidates", file_of(tmp_path, *lines)), 2, words)
 
 
 def test_missing_candidates_file_is_named(bot: Bot, tmp_path: Path) -> None:

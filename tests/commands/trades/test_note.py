@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.commands.trades.test_verb import booked, trade
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
@@ -64,10 +65,12 @@ def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
         at = opened_at + timedelta(minutes=170)
         fill = Fill("other", "", "MSFT", Side.SELL, other.quantity, other.price, at)
         ledger.apply_fills([OwnedFill("own", fill)], at)
-    said = traded.says("trades", "note", "MSFT", "which?")
-    assert said.code == 2
-    assert "2 trades in MSFT are open: f4zqilq of flow, opened 2026-11-16 10:10 ET; " in said.err
-    assert 'tradebot trades note f4zqilq "TEXT"' in said.err
+    refuses(
+        traded.says("trades", "note", "MSFT", "which?"),
+        2,
+        "2 trades in MSFT are open: f4zqilq of flow, opened 2026-11-16 10:10 ET; ",
+        'tradebot trades note f4zqilq "TEXT"',
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,10 +94,7 @@ def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
     ],
 )
 def test_note_that_cannot_be_written_says_why(reader: Bot, words: list[str], message: str, hint: str) -> None:
-    said = reader.says("trades", *words)
-    assert said.code == 2
-    assert message in said.err
-    assert hint in said.err
+    refuses(reader.says("trades", *words), 2, message, hint)
 
 
 def test_note_is_shown_as_it_was_typed(traded: Bot) -> None:

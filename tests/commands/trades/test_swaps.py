@@ -64,8 +64,7 @@ def test_swap_whose_close_ended_early_says_what_is_still_held(changes: Any, said
     lines = [
         line for line in shown(200, replace(ROW, **changes)) if line.startswith("PF_XRPUSD for PF_TRXUSD at 11-16")
     ]
-    assert [said in line for line in lines if said] == [True] * bool(said)
-    assert len(lines) == bool(said)
+    assert ([said in line for line in lines if said], len(lines)) == ([True] * bool(said), bool(said))
 
 
 def test_no_swap_is_said() -> None:

@@ -11,6 +11,7 @@ import pytest
 from commands.shared.schema_types import Definitions
 from commands.shared.surface import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.trades import fee, on, tax_history, traded
 from tests.kit.values import cash_movement, fill
@@ -122,8 +123,7 @@ def test_tax_screen_says_once_that_it_is_no_advice() -> None:
 
 
 def test_tax_year_without_sales_says_so() -> None:
-    text = shown(taxed(WASHED, 2024, "fifo"))
-    assert text.startswith("There are no sales of 2024 to show.\n")
+    assert shown(taxed(WASHED, 2024, "fifo")).startswith("There are no sales of 2024 to show.\n")
     assert written(taxed(WASHED, 2024, "fifo")) == ",".join(COLUMNS) + "\n"
 
 
@@ -257,9 +257,7 @@ def test_tax_year_refuses_options_that_choose_trades(bot: Bot, arguments: tuple[
 
 def test_unknown_tax_method_is_refused(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_TAX__METHOD", "best")
-    said = bot.says("trades", "--tax", "2026")
-    assert said.code == 2
-    assert "tax.method" in said.err
+    refuses(bot.says("trades", "--tax", "2026"), 2, "tax.method")
 
 
 def test_tax_method_lifo_sells_the_newest_shares_first(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.support.traded import order_of
 from tests.kit.bot.folder import Bot, Said
-from tests.kit.values import fill, instrument
+from tests.kit.values import fill, instrument, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
@@ -25,8 +25,7 @@ FLOW = Component("flow", 0.5, 0.4, "sweeps")
 
 def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: int, price: str, why: str = "") -> None:
     """Let the bot fill an order so many minutes after the books were opened; an order without a reason is an entry."""
-    opened_at = ledger.books_opened_at()
-    assert opened_at is not None
+    opened_at = there(ledger.books_opened_at())
     at, purpose = opened_at + timedelta(minutes=number), Purpose.CLOSE if why else Purpose.OPEN
     key = IntentKey(ledger.account_number, "flow", at.date(), f"slot-{number}", symbol, side, purpose)
     intent = Intent(
@@ -203,8 +202,7 @@ def test_trades_refuses_bad_options_with_the_next_step(reader: Bot, words: str, 
 
 def test_trades_say_which_fees_are_not_known_yet(copy: Bot) -> None:
     with closing(SqliteLedger.open(copy.folder)) as ledger:
-        at = ledger.books_opened_at()
-        assert at is not None
+        at = there(ledger.books_opened_at())
         sides = (Side.BUY, Side.SELL)
         fills = [fill(n, side=side, at=at + timedelta(minutes=n), fee=Fee(None)) for n, side in enumerate(sides)]
         ledger.apply_fills(fills, at + timedelta(minutes=5))

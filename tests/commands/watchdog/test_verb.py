@@ -17,6 +17,7 @@ import pytest
 from commands.watchdog import looking
 from commands.watchdog.watch import MEMORY
 from tests.kit.bot import forked
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, typed
 from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state.serving import write_serving
@@ -118,8 +119,7 @@ def test_cause_is_told_once_and_its_end_once(
 def test_what_is_soon_over_is_told_to_nobody(
     copy: Bot, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = Watch(tmp_path / "watch", str(copy.folder / "nowhere"), capsys, late_s=600)
-    assert watch.says()[0] == 10
+    assert Watch(tmp_path / "watch", str(copy.folder / "nowhere"), capsys, late_s=600).says()[0] == 10
     Watch(tmp_path / "watch", str(copy.folder), capsys, late_s=600).says()
     assert receiver.got == []
 
@@ -218,8 +218,7 @@ def test_health_port_whose_answer_is_no_whole_one_is_a_cause_and_ends_no_watch(
 def test_health_port_is_watched_without_the_folder(
     tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = Watch(tmp_path / "watch", "http://127.0.0.1:9", capsys)
-    _, data = watch.says()
+    _, data = Watch(tmp_path / "watch", "http://127.0.0.1:9", capsys).says()
     assert [each["found"] for each in data["wrong"]] == ["its health port can't be reached: ConnectionError"]
 
 
@@ -285,10 +284,7 @@ def test_failed_unit_that_nobody_could_be_told_of_is_told_in_the_next_round_and_
 
 
 def test_without_settings_the_way_to_write_them_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
-    assert said.code == 2
-    assert "watchdog.yaml isn't there" in said.err
-    assert "bots:" in said.err
+    refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, "watchdog.yaml isn't there", "bots:")
 
 
 @pytest.mark.parametrize(
@@ -299,6 +295,4 @@ def test_wrong_settings_name_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str
 ) -> None:
     (tmp_path / "watchdog.yaml").write_text(text)
-    said = typed(capsys, "watchdog", "--once", "--folder", str(tmp_path))
-    assert said.code == 2
-    assert why in said.err
+    refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, why)

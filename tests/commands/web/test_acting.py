@@ -14,6 +14,7 @@ from commands.web.site import Site
 from tests.commands.web.client import COOKIE, browser, logins
 from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, made, second_session
+from tests.kit.values import there
 from tradebot.errors import OperatorError
 from tradebot.model.serving import Ended
 
@@ -57,9 +58,7 @@ def opened(bot: Bot, runs: Any) -> TestClient:
 
 
 def csrf(client: TestClient) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', client.get("/positions").text)
-    assert found is not None
-    return found[1]
+    return there(re.search(r'name="csrf" value="([^"]+)"', client.get("/positions").text))[1]
 
 
 def acted(bot: Bot, runs: Any = None, **given: str) -> "tuple[int, str]":
@@ -95,8 +94,7 @@ def test_a_yes_sends_the_entry_once_and_a_no_none(bot: Bot) -> None:
     (name,) = waiting(bot)
     page = opened(bot, in_forks).get("/").text
     row = bot.json("approvals")["approvals"][0]
-    form = re.search(rf'<form class="act".*?value="{name}"><span>(.*?)</span>', page, re.DOTALL)
-    assert form is not None
+    form = there(re.search(rf'<form class="act".*?value="{name}"><span>(.*?)</span>', page, re.DOTALL))
     for shown in (name, row["side"], row["symbol"], f"{float(row['worth_usd']):,.2f} USD", "it ends in"):
         assert shown in form[1]
     first, again = (acted(bot, do="approve", request=name) for _ in range(2))

@@ -187,8 +187,7 @@ def drawn_of(found: Series, *scored: Scored) -> Any:
 def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_for(venue_times: None) -> None:
     assert path_of('BTC/USD"<', "all") == "/api/chart/candles/all/BTC%2FUSD%22%3C"
     at = int(FALL_BACK.timestamp())
-    rising = replace(series("DOGE/USD", [at], 0.5), close=array("d", [1.5]))
-    assert drawn_of(rising)["decimals"] == 4
+    assert drawn_of(replace(series("DOGE/USD", [at], 0.5), close=array("d", [1.5])))["decimals"] == 4
     for price, decimals in ((412.5, 2), (0.1234, 4), (0.00001234, 8)):
         chart = drawn_of(series("DOGE/USD", [at], price))
         assert (chart["decimals"], len(chart["candles"])) == (decimals, 1)
@@ -198,8 +197,7 @@ def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_fo
 def test_a_clock_that_is_set_back_repeats_no_time_and_in_utc_none_is_left_out(venue_times: None) -> None:
     starts = [int(FALL_BACK.timestamp()) + 1800 * place for place in range(5)]
     times = [candle["time"] for candle in drawn_of(series("BTC/USD", starts, 9.0))["candles"]]
-    assert times == sorted(set(times))
-    assert len(times) == 3
+    assert (times, len(times)) == (sorted(set(times)), 3)
     show_utc(True)
     assert [candle["time"] for candle in drawn_of(series("BTC/USD", starts, 9.0))["candles"]] == starts
 

@@ -72,8 +72,7 @@ def test_backtests_are_listed_reported_and_compared_as_their_verbs_do(copy: Bot)
         said = copy.says("backtest", "--sessions", "1", "--symbols", "AAPL", "--seed", seed, "--name", f"s{seed}")
         assert said.code == 0, said.err
     client = browser(site(copy.folder))
-    listed = client.get("/backtests")
-    assert "/backtest/s1" in listed.text
+    assert "/backtest/s1" in client.get("/backtests").text
     for asked in ("backtests", "backtests?run.s2=yes&run.s1=yes"):
         (one,) = client.get(f"/api/pages/{asked}").json()
         assert one["data"] == copy.json("compare", "s2", "s1")

@@ -25,6 +25,7 @@ from commands.web.guard import (
     local_path,
 )
 from tests.commands.web.client import COOKIE, HOST, ORIGIN, TOKEN, Clock, logins
+from tests.kit.values import there
 
 
 def behind(request: Request) -> PlainTextResponse:
@@ -44,21 +45,16 @@ def guarded(known: Logins) -> TestClient:
 
 def with_session(known: Logins) -> TestClient:
     client = guarded(known)
-    held = known.log_in(TOKEN, "")
-    assert held is not None
-    client.cookies.set(COOKIE, held)
+    client.cookies.set(COOKIE, there(known.log_in(TOKEN, "")))
     return client
 
 
 def test_a_wrong_token_opens_nothing_and_the_right_one_a_session_that_is_kept_as_a_digest() -> None:
     known = logins()
     assert known.log_in("nonsense", "10.0.0.1") is None
-    held = known.log_in(TOKEN, "10.0.0.1")
-    assert held is not None
+    held = there(known.log_in(TOKEN, "10.0.0.1"))
     assert held not in repr(known.__dict__)
-    session = known.session(held)
-    assert session is not None
-    assert session.csrf not in ("", held)
+    assert there(known.session(held)).csrf not in ("", held)
     assert known.session(f"{held}x") is None
     known.log_out(held)
     assert known.session(held) is None
@@ -110,8 +106,7 @@ def test_all_addresses_of_this_machine_count_as_one_and_old_ones_are_forgotten()
 def test_a_session_ends_twelve_hours_after_it_looked_last() -> None:
     clock = Clock()
     known = logins(clock)
-    held = known.log_in(TOKEN, "")
-    assert held is not None
+    held = there(known.log_in(TOKEN, ""))
     for _ in range(3):
         clock.now_s += SESSION_S
         assert known.session(held) is not None

@@ -17,6 +17,7 @@ from commands.web.patience import Asking, Patience
 from commands.web.reading import Reader
 from tests.commands.web.client import Clock, browser, site
 from tests.kit.bot.folder import Bot
+from tests.kit.values import there
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.adapters.state.switch import HALT
 from tradebot.errors import OperatorError, TemporaryError
@@ -116,8 +117,7 @@ def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and
     patience = Patience(SOON_S, 60.0, clock)
     assert answered(patience, lambda bars: go_on.wait(LONG_S)) is None
     clock.now_s += 61
-    late = patience.late()
-    assert late is not None
+    late = there(patience.late())
     assert "hasn't answered in time since " in patience.told()
     assert patience.answer(nobody, lambda bars: bars) is None
     go_on.set()
@@ -126,8 +126,7 @@ def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and
 
     go_on.clear()
     assert answered(patience, lambda bars: go_on.wait(LONG_S)) is None
-    late = patience.late()
-    assert late is not None
+    late = there(patience.late())
     go_on.set()
     late.thread.join(LONG_S)
     clock.now_s += 59

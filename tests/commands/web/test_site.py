@@ -47,8 +47,7 @@ def csrf(page: str) -> str:
 
 def test_logging_in_sets_a_cookie_that_no_script_and_no_other_site_can_use(tmp_path: Path) -> None:
     client = browser(site(tmp_path), None)
-    shown = client.get("/login", params={"to": "/positions?a=1"})
-    assert 'name="to" value="/positions?a=1"' in shown.text
+    assert 'name="to" value="/positions?a=1"' in client.get("/login", params={"to": "/positions?a=1"}).text
     answer = client.post("/login", data={"token": f" {TOKEN}\n", "to": "/positions?a=1"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/positions?a=1")
     cookie, *attributes = answer.headers["set-cookie"].split("; ")
@@ -61,8 +60,7 @@ def test_logging_in_sets_a_cookie_that_no_script_and_no_other_site_can_use(tmp_p
 
 @pytest.mark.parametrize("to", ["https://example.org", "//example.org", "/\\example.org", "/\t/example.org"])
 def test_logging_in_leads_to_no_other_server(tmp_path: Path, to: str) -> None:
-    answer = browser(site(tmp_path), None).post("/login", data={"token": TOKEN, "to": to})
-    assert answer.headers["location"] == "/"
+    assert browser(site(tmp_path), None).post("/login", data={"token": TOKEN, "to": to}).headers["location"] == "/"
 
 
 def test_wrong_tokens_are_told_and_then_nobody_at_that_address_gets_in_for_a_while(tmp_path: Path) -> None:
@@ -221,8 +219,7 @@ def test_keys_are_hidden_wherever_they_get_into_a_page(copy: Bot, monkeypatch: p
     redaction.learn("very-secret-key")
     client = browser(site(copy.folder))
     assert "very-secret-key" not in client.get("/login", params={"to": "/very-secret-key"}).text
-    told = client.get("/api/pages/backtest/very-secret-key").json()
-    assert "very-secret-key" not in str(told)
+    assert "very-secret-key" not in str(client.get("/api/pages/backtest/very-secret-key").json())
 
 
 class Slow(Reader):

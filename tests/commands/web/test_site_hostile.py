@@ -104,8 +104,7 @@ def hostile(shared_trader: Bot) -> Bot:
         bot.says("exchange", "tick", "5m")
         bot.says("evaluate-exits")
         bot.says("reconcile")
-        symbol = bot.json("positions")["positions"][0]["symbol"]
-        assert bot.says("trades", "note", symbol, CANARY).code == 0
+        assert bot.says("trades", "note", bot.json("positions")["positions"][0]["symbol"], CANARY).code == 0
         assert bot.says("halt", "--reason", CANARY).code == 0
         with (bot.folder / EVENTS).open("r+") as file:
             last = json.loads(file.read().splitlines()[-1])
@@ -115,8 +114,7 @@ def hostile(shared_trader: Bot) -> Bot:
 
 
 def paths(bot: Bot) -> list[str]:
-    own = bot.json("positions")["positions"][0]["symbol"]
-    symbols = (quote(own, safe=""), quote(CANARY, safe=""))
+    symbols = (quote(bot.json("positions")["positions"][0]["symbol"], safe=""), quote(CANARY, safe=""))
     asked = quote(CANARY, safe="")
     return [
         *(page.path for page in PAGES if "{" not in page.path),
@@ -163,8 +161,7 @@ def test_in_a_browser_no_field_of_any_report_scripts_a_page_even_without_a_polic
         if route.request.url.endswith("/live"):
             route.abort()
             return
-        path = route.request.url.removeprefix(ORIGIN)
-        answer = client.get(path)
+        answer = client.get(route.request.url.removeprefix(ORIGIN))
         kept = {name: value for name, value in answer.headers.items() if name != "content-security-policy"}
         if answer.headers.get("content-type") == "application/json":
             route.fulfill(status=200, headers=kept, body=json.dumps(_poisoned_json(answer.json())))
@@ -204,6 +201,5 @@ def test_the_canary_is_met_where_nothing_is_escaped() -> None:
     def draw(console: Console) -> None:
         console.print(CANARY, markup=False)
 
-    escaped = drawn(draw)
-    assert "script" not in Seen(escaped).tags
+    assert "script" not in Seen(drawn(draw)).tags
     assert "script" in Seen(f"<p>{CANARY}</p>").tags

@@ -157,8 +157,7 @@ def test_little_is_decided_again_for_a_large_pass(bot: Bot, monkeypatch: pytest.
 def test_pass_that_is_not_kept_is_told_in_the_words_of_the_verb(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_passes.KeptPasses, "record", lambda *_: None)
     error, step = bot.says("why-no-orders", *PASS, "--what-if", "limits.min_score=0.5").err.strip().splitlines()
-    reading = read(bot, {"if.limits.min_score": "0.5"}, FUNNEL)
-    assert text(reading.parts[2]) == " ".join(f"{error} {step}".split())
+    assert text(read(bot, {"if.limits.min_score": "0.5"}, FUNNEL).parts[2]) == " ".join(f"{error} {step}".split())
 
 
 def test_session_without_passes_says_which_have_some(bot: Bot) -> None:
@@ -193,9 +192,7 @@ def test_funnel_of_no_session_or_time_says_what_can_be_asked(bot: Bot, query: di
 
 def test_changes_are_asked_for_in_the_address(bot: Bot) -> None:
     client = browser(site(bot.folder))
-    asked = {CLUSTER: "1", "symbol": "msft", "other": "x"}
-    (document,) = client.get("/api/pages/what-if", params=asked).json()
+    (document,) = client.get("/api/pages/what-if", params={CLUSTER: "1", "symbol": "msft", "other": "x"}).json()
     assert (document["data"]["symbol"], document["data"]["orders_now"]) == ("MSFT", 1)
-    shown = client.get("/symbol/MSFT", params={CLUSTER: "1"})
-    assert "Its order would be sent." in shown.text
+    assert "Its order would be sent." in client.get("/symbol/MSFT", params={CLUSTER: "1"}).text
     assert client.get(f"/static/{__version__}/what_if.js").status_code == 200

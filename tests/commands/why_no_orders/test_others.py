@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
 
 
@@ -69,5 +70,4 @@ def test_dry_run_is_kept_apart_and_always_said_to_be_dry(traded: Bot) -> None:
     assert (dry["dry"].startswith("This was a dry run at "), len(dry["decisions"]) > 20) == (True, True)
     assert traded.json("why-no-orders", "--dry")["explanation"]["verdict"] != "traded"
     (traded.folder / "dry_run.json").write_text("[]")
-    said = traded.says("why-no-orders", "--dry")
-    assert (said.code, "tradebot trade-once --dry-run" in said.err) == (2, True)
+    refuses(traded.says("why-no-orders", "--dry"), 2, "tradebot trade-once --dry-run")

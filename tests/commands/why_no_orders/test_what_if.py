@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from commands.why_no_orders import what_if
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.facts import kept_passes
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -63,8 +64,7 @@ def test_symbol_shows_its_way_and_what_else_gets_through(traded: Bot) -> None:
         "Besides it, nothing changes.",
         "3 candidates as before; orders: 0 then, 0 now",
     ]
-    said = traded.json("why-no-orders", "MSFT", "--what-if", MORE)
-    (one,) = said["about"]
+    (one,) = traded.json("why-no-orders", "MSFT", "--what-if", MORE)["about"]
     assert (one["then"]["end"]["reason"], one["now"]["sent"]) == ("FAMILIES_TOO_FEW", True)
     assert traded.says("why-no-orders", "AAPL", "--what-if", MORE).code == 10
 
@@ -90,8 +90,7 @@ def test_price_and_time_are_changed_alone(traded: Bot) -> None:
     over = traded.json("why-no-orders", "--what-if", "price:MSFT=350", "--session", "2026-11-17")
     assert [one["setting"] for one in over["left_out"]] == ["price:MSFT"]
     later = traded.json("why-no-orders", "--what-if", "at=15:00")
-    assert later["at"] == "2026-11-17T20:00:00Z"
-    assert later["same"] == 4
+    assert (later["at"], later["same"]) == ("2026-11-17T20:00:00Z", 4)
     assert [one["setting"] for one in later["left_out"]] == ["at"]
     told = (
         "Not in it: at: prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run"
@@ -222,8 +221,7 @@ def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyP
     said = traded.says("why-no-orders", "--what-if", MORE)
     assert said.code == 2
     assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: what it read isn't kept" in said.err
-    span = traded.says("why-no-orders", "--session", "2026-11-17", "--what-if", MORE)
-    assert (span.code, "can't be decided again" in span.err) == (2, True)
+    refuses(traded.says("why-no-orders", "--session", "2026-11-17", "--what-if", MORE), 2, "can't be decided again")
 
 
 def test_damaged_record_is_told_as_such_with_what_lists_others(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,5 +245,4 @@ def test_pass_that_this_program_decides_otherwise_says_so(traded: Bot, monkeypat
 
 def test_backtest_is_played_again_instead(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(what_if, "BACKTEST", json.loads((traded.folder / "state.id").read_text()).get("kind", "bot"))
-    said = traded.says("why-no-orders", "--what-if", MORE)
-    assert (said.code, "tradebot backtest --config mine.yaml" in said.err) == (2, True), said.err
+    refuses(traded.says("why-no-orders", "--what-if", MORE), 2, "tradebot backtest --config mine.yaml")

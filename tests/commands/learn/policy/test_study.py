@@ -20,6 +20,7 @@ import pytest
 from tests.commands.learn.policy.test_walk import CONFIGURATION
 from tests.commands.search.test_search import said_by
 from tests.kit.bot import forked
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said
 from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
@@ -215,8 +216,7 @@ def test_space_that_cannot_be_meant_is_refused_before_a_market_is_opened(
 
 
 def test_setting_that_is_searched_and_set_is_refused(tmp_path: Path) -> None:
-    said = study(*place_in(tmp_path), "--set", "c=1")
-    assert (said.code, "c is in" in said.err, "leave out --set c" in said.err) == (2, True, True)
+    refuses(study(*place_in(tmp_path), "--set", "c=1"), 2, "c is in", "leave out --set c")
 
 
 def test_too_few_sessions_to_choose_in_are_named(tmp_path: Path) -> None:
@@ -229,14 +229,8 @@ def test_storage_that_cannot_be_read_and_a_name_that_is_none_are_refused(tmp_pat
     place = place_in(tmp_path)
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "logistic.journal").write_text("nonsense\n{}\n")
-    said = study(*place)
-    assert (said.code, "logistic.journal is damaged" in said.err, "put a copy of it back" in said.err) == (
-        2,
-        True,
-        True,
-    )
-    said = study(*place, "--study", "../other")
-    assert (said.code, "a study can't be called ../other" in said.err) == (2, True)
+    refuses(study(*place), 2, "logistic.journal is damaged", "put a copy of it back")
+    refuses(study(*place, "--study", "../other"), 2, "a study can't be called ../other")
 
 
 def test_study_that_another_process_plays_is_left_alone(place: tuple[str, ...]) -> None:

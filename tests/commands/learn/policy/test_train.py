@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tradebot.app.learning.training import torched, training
 from tradebot.errors import ExitCode
@@ -66,7 +67,9 @@ def test_steps_that_are_made_whole_are_told(
 def test_training_that_is_stopped_says_what_is_left_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     first = learned(capsys, "--agent ppo --seeds 3 --set gamma=0.25")
     assert (first.code, "nothing was kept; run the same command again" in first.err) == (ExitCode.INTERRUPTED, True)
-    third = learned(capsys, "--agent ppo --seeds 3 --set gamma=0.75 --drafts mine")
-    assert third.code == ExitCode.INTERRUPTED
-    assert "Stopped after 2 of 3 seeds. Their drafts are kept in mine\n" in third.err
-    assert "the same command with another folder, --drafts FOLDER" in third.err
+    refuses(
+        learned(capsys, "--agent ppo --seeds 3 --set gamma=0.75 --drafts mine"),
+        ExitCode.INTERRUPTED,
+        "Stopped after 2 of 3 seeds. Their drafts are kept in mine\n",
+        "the same command with another folder, --drafts FOLDER",
+    )

@@ -15,7 +15,7 @@ from commands.shared.evidence.gather import evidence_of
 from commands.shared.evidence.machine import backups_of, disk_of, serve_of, stream_of
 from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.core.evidence import note
-from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
+from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago, there
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.serving import write_serving
 from tradebot.adapters.state.state_folder import EVENTS
@@ -126,8 +126,7 @@ def test_parts_that_need_no_pass_stay_ok(app: App) -> None:
 
 
 def test_slots_before_the_books_were_opened_are_not_due(app: App) -> None:
-    opened_at = app.ledger_view.books_opened_at()
-    assert opened_at is not None
+    opened_at = there(app.ledger_view.books_opened_at())
     assert all(slot.start >= opened_at for due in past(app).due.values() for slot in due)
     found = evidence_of(app, opened_at).past
     assert isinstance(found, Past)
@@ -204,9 +203,7 @@ def test_stream_state_is_its_last_event_and_its_age_that_of_the_lane(tmp_path: P
     assert stream_of(tmp_path) == Stream(ago(60))
     events.emit(EventKind.STREAM_LOST.at(ago(50), {}))
     events.emit(EventKind.FETCH_FAILED.at(ago(40), {}))
-    lost = stream_of(tmp_path)
-    assert lost is not None
-    assert "lost" in lost.lost
+    assert "lost" in there(stream_of(tmp_path)).lost
     events.emit(EventKind.STREAM_JOINED.at(ago(30), {}))
     assert stream_of(tmp_path) == Stream(ago(60))
     write_serving(tmp_path, note(lanes={"exits": NOW}))
