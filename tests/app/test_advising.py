@@ -33,8 +33,7 @@ def test_each_advice_about_a_pass_lets_its_order_out(shared_trader: Bot) -> None
         shared_trader.says("trade-once", "--force-slot")
     first, second = passes_of(shared_trader.folder)
     with Door(shared_trader.folder) as door:
-        refused = [*refusals((first, second))]
-        tally = taken(door, door.advice(refused))
+        tally = taken(door, door.advice([*refusals((first, second))]))
         assert (tally.sent, tally.nearer_sent, tally.wrong) == (tally.advised, 0, ())
         assert tally.advised >= 2
         assert [*door.advising(first).of(AMZN).values] == [
@@ -56,8 +55,7 @@ def test_what_else_a_change_lets_through_is_told_and_what_it_keeps_out(shared_tr
 
 
 def test_brute_force_reaches_every_section_that_decides_and_names_what_is_not_searched() -> None:
-    settings = load(None, {}, {}).settings
-    found = {".".join(one.path) for one in leaves(settings, "flow")}
+    found = {".".join(one.path) for one in leaves(load(None, {}, {}).settings, "flow")}
     assert {"strategies.flow.flow_scale_share", "strategies.flow.filters.is_sweep", "limits.min_score"} <= found
     assert {"strategies.flow.weights.burst", "displacement.enabled", "exits.stop_loss_fraction"} <= found
     assert not found & {*UNSEARCHED}

@@ -219,8 +219,7 @@ def test_calendar_that_exchange_calendars_does_not_have_comes_from_the_broker_an
     assert broker.asked == ["", "metals", "unheard of"], "exchange_calendars has London's"
     found = ledger.calendars(TODAY.date, TODAY.date + 40 * A_DAY)
     assert found[""] == found["metals"] == globex(TODAY.date, TODAY.date + 40 * A_DAY)
-    assert found["XLON"][0].open == datetime(2026, 11, 16, 8, tzinfo=UTC)
-    assert set(found) == {"", "metals", "XLON"}
+    assert (found["XLON"][0].open, set(found)) == (datetime(2026, 11, 16, 8, tzinfo=UTC), {"", "metals", "XLON"})
     keep(ledger, broker, MORNING + A_DAY)
     assert len(broker.asked) == 3, "what is stored reaches far enough"
 

@@ -55,8 +55,7 @@ def test_the_names_of_the_earlier_system_name_its_settings() -> None:
 def test_its_checks_tell_the_socket_the_login_and_the_client_id() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         looks = {name: look(one.venue, one.tally) for name, look in CHECKS.own.items()}
-    assert list(looks) == ["socket", "login", "client_id"]
-    assert {look.state for look in looks.values()} == {State.OK}
+    assert (list(looks), {look.state for look in looks.values()}) == (["socket", "login", "client_id"], {State.OK})
     assert "version 178" in looks["socket"].found
 
 
@@ -95,8 +94,7 @@ def test_orders_of_ours_under_another_client_id_fail_the_check(tmp_path: Path) -
 
 def test_bars_are_looked_for_by_the_venues_clock(tmp_path: Path) -> None:
     with exchange(tmp_path / "exchange") as there, desk(there.port) as one:
-        found = CHECKS.bar_times(one.venue, one.tally, ["ESZ6"])
-        assert there.now - found["ESZ6"] == timedelta(minutes=1)
+        assert there.now - CHECKS.bar_times(one.venue, one.tally, ["ESZ6"])["ESZ6"] == timedelta(minutes=1)
 
 
 def test_a_sandbox_plays_the_months_of_the_universe_and_is_reached_at_its_own_port() -> None:

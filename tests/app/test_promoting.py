@@ -50,5 +50,4 @@ def test_higher_promotion_of_two_folders_counts_unless_it_was_put_down_since() -
 
 
 def test_rungs_are_climbed_one_by_one() -> None:
-    assert [rung.following for rung in Rung] == [*list(Rung)[1:], None]
-    assert Rung.LIVE_SMALL.words == "live small"
+    assert ([rung.following for rung in Rung], Rung.LIVE_SMALL.words) == ([*list(Rung)[1:], None], "live small")

@@ -23,10 +23,8 @@ def test_changed_setting_is_in_the_rules_and_all_others_are_as_recorded(around: 
     before, put = rules_of_record(around), with_settings(around, [(("limits", "max_open_positions"), 12)], ORIGIN)
     assert before.limits.max_open_positions != 12
     assert put.rules.limits.model_dump() == {**before.limits.model_dump(), "max_open_positions": 12}
-    assert put.rules.halts == before.halts
-    assert put.settings.limits == put.rules.limits
-    same = with_settings(around, (), ORIGIN)
-    assert same == (settings_of(around), before)
+    assert (put.rules.halts, put.settings.limits) == (before.halts, put.rules.limits)
+    assert with_settings(around, (), ORIGIN) == (settings_of(around), before)
 
 
 def test_changed_exit_rule_counts_as_accepted(around: Surroundings) -> None:

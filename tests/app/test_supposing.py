@@ -33,8 +33,7 @@ def made(tmp_path: Path) -> Iterator[Supposing]:
 
 
 def test_every_section_is_answered_or_said() -> None:
-    known = [*FIXED, *BEFORE, *READ, *UNREAD, VENUE]
-    assert sorted(known) == sorted(Settings.model_fields)
+    assert sorted([*FIXED, *BEFORE, *READ, *UNREAD, VENUE]) == sorted(Settings.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -255,8 +255,7 @@ def without_venue() -> Baseline:
 
 
 def test_a_configuration_that_was_accepted_before_named_the_only_venue() -> None:
-    settings = load(None, {}).settings
-    assert differences(settings, without_venue(), {}) == ()
+    assert differences(load(None, {}).settings, without_venue(), {}) == ()
     again: Loaded = accepted(without_venue().values, "", ConfigurationError("the file is empty", "write it again"))
     assert again.settings.venue == "alpaca"
 

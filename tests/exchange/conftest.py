@@ -38,8 +38,7 @@ def venue(new_folder: Callable[[], Path]) -> Iterator[World]:
     world.tick(to="open")
     world.tick(seconds=1800)
     yield world
-    book = world.exchange.faults.book
-    armed = [(one.rule.name, one.seen, one.fired) for one in book]
+    armed = [(one.rule.name, one.seen, one.fired) for one in world.exchange.faults.book]
     world.exchange.commit()
     lines = world.exchange.log.lines()
     again = open_exchange(folder)

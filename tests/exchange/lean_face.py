@@ -58,8 +58,7 @@ def _serve(serving: Serving) -> Parts:
         return Reply(*exchange.run(command_of(call, account_of(call, engine))))
 
     def orders(call: Call) -> Reply:
-        account = account_of(call, engine)
-        return ok([order_fields(order, engine.market.grids) for order in account.orders.values()])
+        return ok([order_fields(order, engine.market.grids) for order in account_of(call, engine).orders.values()])
 
     def one(call: Call) -> Reply:
         order = account_of(call, engine).orders.get(call.names["id"])

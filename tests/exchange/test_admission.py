@@ -175,8 +175,7 @@ def test_order_that_account_asset_or_market_does_not_allow_is_refused(
 
 
 def test_a_client_order_id_is_taken_for_ever(floor: Floor) -> None:
-    order = floor.place(BUY | TEN | {"client_order_id": "one"})
-    floor.engine.cancel(floor.account, order.id)
+    floor.engine.cancel(floor.account, floor.place(BUY | TEN | {"client_order_id": "one"}).id)
     again = floor.refusal(BUY | TEN | {"client_order_id": "one"})
     assert again == {"code": INVALID, "message": "client_order_id must be unique"}
     assert floor.unchanged(floor.place(BUY | TEN), {"qty": "3", "client_order_id": "one"})["code"] == INVALID

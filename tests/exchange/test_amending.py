@@ -246,8 +246,7 @@ def test_a_bust_is_a_row_of_its_own_after_the_fill_and_a_replay_gives_it_again(
     assert [answer.json[key] == fill[key] for key in ("qty", "price", "side", "symbol", "order_id")] == [True] * 5
     (line,) = [event for event in world.events() if event["event"] == "trade_bust"]
     assert (line["cash"], line["position"], line["previous_id"]) == ("100000", "0", fill["id"])
-    assert world.get("/v2/positions") == []
-    assert world.get("/v2/account")["equity"] == "100000"
+    assert (world.get("/v2/positions"), world.get("/v2/account")["equity"]) == ([], "100000")
     assert world.get("/v2/account/portfolio/history?period=1D")["equity"][-1] == 100_000
     world.exchange.commit()
     assert open_world(folder).get("/v2/account/activities/FILL") == rows
@@ -262,8 +261,7 @@ def test_the_stream_tells_of_a_correction_with_the_execution_that_it_corrects(ne
             client.ask({"action": "listen", "data": {"streams": ["trade_updates"]}})
             place.order("AAPL", "buy", 2)
             place.tick(seconds=120)
-            updates = [client.get()["data"] for _ in range(3)]
-            fill = updates[-1]
+            fill = [client.get()["data"] for _ in range(3)][-1]
             place.ask("POST", EXECUTIONS, {"execution": fill["execution_id"], "do": "correct", "price": "1.00"})
             told = client.get()["data"]
     assert (fill["event"], told["event"]) == ("fill", "trade_correct")

@@ -254,8 +254,7 @@ def test_contracts_can_be_ended_before_their_day(world: World, qty: int, kind: s
 @pytest.mark.parametrize(("qty", "kind"), [(1, "option_assignment"), (-1, "option_exercise")])
 def test_who_holds_a_contract_exercises_and_who_is_short_is_assigned(world: World, qty: int, kind: str) -> None:
     journal(world, symbol="AAPL250321C00200000", qty=qty)
-    answer = world.ask("POST", "/exchange/v1/actions", {"type": kind, "symbol": "AAPL250321C00200000"})
-    assert answer.status == 422
+    assert world.ask("POST", "/exchange/v1/actions", {"type": kind, "symbol": "AAPL250321C00200000"}).status == 422
 
 
 def test_contracts_on_a_stock_that_is_split_are_settled_in_cash_and_on_one_renamed_follow_its_name(

@@ -73,8 +73,7 @@ def test_pages_of_any_limit_are_the_one_big_page(
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_a_limit_counts_the_rows_of_all_symbols(world: World, limit: int) -> None:
     target = f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Day&start=2025-03-01"
-    page = world.get(f"{target}&limit={limit}")
-    assert sum(map(len, page["bars"].values())) == limit
+    assert sum(map(len, world.get(f"{target}&limit={limit}")["bars"].values())) == limit
     assert len(pages(world, f"{target}&limit={limit}", "bars")) == 2 * len(SYMBOLS)
 
 
@@ -149,15 +148,13 @@ def test_the_latest_are_the_last_of_the_past(world: World) -> None:
         timeframe = "timeframe=1Min&" if name == "bar" else ""
         (last,) = world.get(f"/v2/stocks/AAPL/{name}s?{timeframe}sort=desc&limit=1")[f"{name}s"]
         assert latest == shot[key] == last
-    days = rows_of(world, "AAPL", "1Day")
-    assert [shot["prevDailyBar"], shot["dailyBar"]] == days
+    assert [shot["prevDailyBar"], shot["dailyBar"]] == rows_of(world, "AAPL", "1Day")
 
 
 def test_auctions_are_the_sessions_first_and_last_prices(world: World) -> None:
     first, second = world.get("/v2/stocks/AAPL/auctions?start=2025-03-03")["auctions"]
     day = rows_of(world, "AAPL", "1Day")[0]
-    assert {row["p"] for row in first["o"]} == {day["o"]}
-    assert {row["p"] for row in first["c"]} == {day["c"]}
+    assert ({row["p"] for row in first["o"]}, {row["p"] for row in first["c"]}) == ({day["o"]}, {day["c"]})
     assert [row["t"] for row in (first["o"][0], first["c"][0])] == ["2025-03-03T14:30:00Z", "2025-03-03T21:00:00Z"]
     assert second["o"]
     assert second["c"] == []

@@ -123,16 +123,14 @@ def test_corporate_actions(place: Served) -> None:
     asked = CorporateActionsRequest(
         symbols=["AAPL"], types=[CorporateActionsType.CASH_DIVIDEND], start=date(2025, 3, 1), end=date(2025, 4, 1)
     )
-    found = client(place, CorporateActionsClient).get_corporate_actions(asked)
-    (dividend,) = found.data["cash_dividends"]
+    (dividend,) = client(place, CorporateActionsClient).get_corporate_actions(asked).data["cash_dividends"]
     assert (dividend.symbol, dividend.rate, dividend.ex_date) == ("AAPL", 0.25, date(2025, 3, 4))
 
 
 def test_the_screener(place: Served) -> None:
     screener = client(place, ScreenerClient)
     for by in MostActivesBy:
-        active = screener.get_most_actives(MostActivesRequest(top=2, by=by)).most_actives
-        assert len(active) == 2
+        assert len(screener.get_most_actives(MostActivesRequest(top=2, by=by)).most_actives) == 2
     movers = screener.get_market_movers(MarketMoversRequest(top=3, market_type=MarketType.STOCKS))
     assert 1 <= len(movers.gainers) + len(movers.losers) <= 3
     assert all(row.change > 0 for row in movers.gainers)

@@ -54,8 +54,7 @@ def test_a_bar_with_enough_shares_has_no_trade_of_none(bar: Bar) -> None:
 def test_each_trade_is_within_the_quote_that_stands(bar: Bar) -> None:
     standing = quotes(bar, lambda price: (bid(price), ask(price)))
     times = [quote.at_us for quote in standing]
-    assert times == sorted(set(times))
-    assert times[-1] == bar.end_us
+    assert (times, times[-1]) == (sorted(set(times)), bar.end_us)
     for trade in trades(bar):
         quote = standing[bisect_right(times, trade.at_us) - 1]
         assert quote.bid <= trade.price <= quote.ask

@@ -93,8 +93,7 @@ def test_cash_positions_fills_and_a_restart_agree_with_the_log(
     assert_fills_are_fair(world, events)
     seen = everything(world)
     log = (folder / "log.jsonl").read_bytes()
-    again = open_world(folder)
-    assert everything(again) == seen
+    assert everything(open_world(folder)) == seen
     assert (folder / "log.jsonl").read_bytes() == log
 
 

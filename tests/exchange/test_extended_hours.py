@@ -107,8 +107,7 @@ def test_flow_is_the_same_whatever_happens_outside_of_sessions(calendar: Calenda
 
     rows = []
     for source in (GeneratedBars(7, calendar), Silent(7, calendar)):
-        market = Market(source, calendar, SYMBOLS)
-        flow = Flow(market, 7, 0.3)
+        flow = Flow(Market(source, calendar, SYMBOLS), 7, 0.3)
         alerts, prints = [flow.session_alerts(index) for index in (0, 1)], Prints(flow)
         rows.append((alerts, [prints.session(symbol, 1) for symbol in SYMBOLS]))
     assert rows[0] == rows[1]

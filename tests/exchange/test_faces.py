@@ -194,8 +194,7 @@ def test_restarts_and_snapshots_change_neither_log_nor_state(
     log = whole.exchange.log.path.read_bytes()
     assert pieces.exchange.log.path.read_bytes() == log
     assert state_of(pieces.exchange) == state_of(whole.exchange)
-    replayed = open_exchange(without_snapshot(once, tmp_path / "replayed"))
-    assert state_of(replayed) == state_of(whole.exchange)
+    assert state_of(open_exchange(without_snapshot(once, tmp_path / "replayed"))) == state_of(whole.exchange)
     kept = without_snapshot(once, tmp_path / "kept")
     write_snapshot(kept, snapshot_of(whole.exchange, once))
     assert state_of(open_exchange(kept)) == state_of(whole.exchange)
@@ -245,8 +244,7 @@ def test_process_of_an_exchange_serves_a_face_that_is_installed(
     # Python must not look for modules in an exchange's folder.
     (folder / "uvicorn.py").write_text("raise SystemExit(99)")
     try:
-        url = process.ensure(folder).url
-        status, body = process._exchanged("GET", url, "/v1/account", 5.0, headers=KEYS)
+        status, body = process._exchanged("GET", process.ensure(folder).url, "/v1/account", 5.0, headers=KEYS)
         assert (status, body["cash"]) == (200, "3000")
     finally:
         process.stop(folder)

@@ -110,8 +110,7 @@ def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> Non
     needs = value is not None and value.default is NEEDED
     what: Any = {name: given.get(name, "status")} if needs else name
     (rule,) = read_rules(encode([{"name": "x", "what": what}]).decode())
-    assert rule.fault == name
-    assert set(rule.settings) == set(FAULTS[name].options) | ({"value"} if value else set())
+    assert (rule.fault, set(rule.settings)) == (name, set(FAULTS[name].options) | ({"value"} if value else set()))
 
 
 def book(world: World, script: str, notes: list[tuple[str, dict[str, Any]]]) -> FaultBook:
@@ -156,8 +155,7 @@ SUBMIT = Facts("POST /v2/orders", ("AAPL",), "buy", "tb1.x", ("SBX1", "main"))
     ],
 )
 def test_a_rule_waits_for_its_request_its_time_and_its_count(world: World, when: str, places: list[int]) -> None:
-    made = book(world, f"- {{name: x, what: reply_lost, when: {when}}}", [])
-    assert fired(made, SUBMIT, 8) == places
+    assert fired(book(world, f"- {{name: x, what: reply_lost, when: {when}}}", []), SUBMIT, 8) == places
 
 
 def test_a_time_of_the_session_is_never_on_a_day_without_one(world: World) -> None:

@@ -29,8 +29,7 @@ def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
 
 
 def arm(place: Served, *rules: dict[str, Any]) -> None:
-    named = [{"name": f"rule-{number}", **rule} for number, rule in enumerate(rules)]
-    answer = place.ask("POST", FAULTS, named)
+    answer = place.ask("POST", FAULTS, [{"name": f"rule-{number}", **rule} for number, rule in enumerate(rules)])
     assert answer.status_code == 200, answer.text
 
 
@@ -65,8 +64,7 @@ def test_a_mute_stream_stays_connected_and_says_nothing_of_what_it_is_told_to_hi
 
 def test_events_come_twice_or_after_the_next_one(place: Served) -> None:
     twice = {"when": {"stream": "trade_updates", "event": "pending_new"}, "what": "duplicate_events"}
-    swapped = {"when": {"stream": "trade_updates", "event": "new", "nth": 1}, "what": "reordered_events"}
-    arm(place, twice, swapped)
+    arm(place, twice, {"when": {"stream": "trade_updates", "event": "new", "nth": 1}, "what": "reordered_events"})
     with place.connect("/stream") as client:
         listen(client)
         place.order("AAPL", "buy", 1, client_order_id="one")

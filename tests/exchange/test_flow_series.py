@@ -88,8 +88,7 @@ def test_the_table_is_that_of_the_documented_examples(endpoint: Endpoint) -> Non
         assert set(row) == set(fields)
         for field, value in row.items():
             assert value is None or fits(value, fields[field]), field
-    envelope = json.loads(example.read_text())
-    assert isinstance(envelope["data"], dict) == endpoint.single
+    assert isinstance(json.loads(example.read_text())["data"], dict) == endpoint.single
 
 
 @pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
@@ -112,8 +111,7 @@ def test_ticks_add_up_to_the_days_volume_and_hold_its_alerts(traded: World) -> N
         for side in ("call", "put"):
             for field in (f"{side}_volume", f"{side}_volume_ask_side", f"{side}_volume_bid_side"):
                 assert sum(tick[field] for tick in ticks) == today[field]
-            net = sum(float(tick[f"net_{side}_premium"]) for tick in ticks)
-            assert net == int(today[f"net_{side}_premium"])
+            assert sum(float(tick[f"net_{side}_premium"]) for tick in ticks) == int(today[f"net_{side}_premium"])
             alerted = [int(a["total_premium"]) for a in alerts if a["type"] == side and a["created_at"][:10] == SESSION]
             # The alerts of the minute that isn't over are in no tick yet.
             assert sum(alerted) <= int(today[f"{side}_premium"]) + 5_000_000
@@ -130,8 +128,7 @@ def test_net_impact_ranks_what_the_ticks_add_up_to(traded: World) -> None:
         net = sum(float(tick["net_call_premium"]) - float(tick["net_put_premium"]) for tick in ticks)
         assert row["net_premium"] == net
     assert len(traded.get("/api/market/top-net-impact?limit=2")["data"]) <= 2
-    funds = traded.get("/api/market/top-net-impact?issue_types[]=ETF")["data"]
-    assert {row["ticker"] for row in funds} <= {"SPY"}
+    assert {row["ticker"] for row in traded.get("/api/market/top-net-impact?issue_types[]=ETF")["data"]} <= {"SPY"}
 
 
 def test_tides_of_sectors_and_funds_add_up_to_the_market_s(traded: World) -> None:
@@ -328,8 +325,7 @@ def test_spot_exposure_follows_the_greeks_and_the_price_by_minute(traded: World)
 )
 def test_flow_api_answers_a_bad_parameter_with_422_in_its_own_form(traded: World, target: str) -> None:
     answer = traded.ask("GET", target)
-    assert answer.status == 422
-    assert set(answer.json) == {"msg", "path", "query", "url"}
+    assert (answer.status, set(answer.json)) == (422, {"msg", "path", "query", "url"})
     assert answer.json["path"] == target.partition("?")[0]
     assert "x-uw-daily-req-count" in answer.headers
 
@@ -337,8 +333,7 @@ def test_flow_api_answers_a_bad_parameter_with_422_in_its_own_form(traded: World
 def test_rows_are_limited_and_paged(traded: World) -> None:
     whole = traded.get("/api/institution/AAPL/ownership")["data"]
     paged = [traded.get(f"/api/institution/AAPL/ownership?limit=4&page={page}")["data"] for page in range(4)]
-    assert [row for page in paged for row in page] == whole
-    assert [len(page) for page in paged] == [4, 4, 2, 0]
+    assert ([row for page in paged for row in page], [len(page) for page in paged]) == (whole, [4, 4, 2, 0])
     days = traded.get("/api/stock/AAPL/options-volume?limit=500")["data"]
     assert len(days) > 200
     assert [row["date"] for row in days] == sorted((row["date"] for row in days), reverse=True)
@@ -371,15 +366,13 @@ def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) 
     days = world.get("/api/stock/AAPL/options-volume?limit=200")["data"][::-1]
     nets = [int(row["net_call_premium"]) - int(row["net_put_premium"]) for row in days]
     moves = [later - now for now, later in zip(closes[-len(nets) :], closes[-len(nets) + 1 :], strict=False)]
-    agreeing = sum(net * move > 0 for net, move in zip(nets, moves, strict=False))
-    assert 0.38 < agreeing / len(moves) < 0.62
+    assert 0.38 < sum(net * move > 0 for net, move in zip(nets, moves, strict=False)) / len(moves) < 0.62
 
 
 def test_headlines_are_those_published_so_far_newest_first(traded: World) -> None:
     found = traded.get("/api/news/headlines?limit=100")["data"]
     times = [headline["created_at"] for headline in found]
-    assert times == sorted(times, reverse=True)
-    assert times[0][:10] == SESSION
+    assert (times, times[0][:10]) == (sorted(times, reverse=True), SESSION)
     assert times[0] <= f"{SESSION}T19:30:20Z"
     assert len(found) > 60
     about = traded.get("/api/news/headlines?ticker=UNH&limit=100")["data"]

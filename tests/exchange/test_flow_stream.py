@@ -124,8 +124,7 @@ def test_faults_mute_repeat_and_reorder_a_streamed_alert(place: Served) -> None:
             arm(place, what, nth=2)
             while len(rows := rows_of(place)[before:]) < 4:
                 place.tick(seconds=60)
-            got = ids(heard(client, len(expected)))
-            assert got == [ids(rows)[number] for number in expected]
+            assert ids(heard(client, len(expected))) == [ids(rows)[number] for number in expected]
             place.ask("DELETE", "/exchange/v1/faults")
 
 

@@ -11,8 +11,7 @@ from tradebot.exchange.times import MINUTE
 
 
 def ring_of(rate: str = "0.9", multiplier: str = "1") -> Ring:
-    lot = D("0.0001")
-    one = instrument("PF_XBTUSD", "0.5", lot=lot, funding=D(rate), multiplier=D(multiplier))
+    one = instrument("PF_XBTUSD", "0.5", lot=D("0.0001"), funding=D(rate), multiplier=D(multiplier))
     return Ring({0: "30000"}, (one,), cash="5000")
 
 

@@ -45,21 +45,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_volume_moves_on_to_the_next_month_before_the_roll_and_prices_come_together(folder: Path) -> None:
-    stored = read_market(folder)
-    market = open_market(folder, stored)
+    market = open_market(folder, read_market(folder))
     old, new = ([market.whole_day(symbol, index) for index in range(22)] for symbol in ("ESZ6", "ESH7"))
     pairs = [(a, b) for a, b in zip(old, new, strict=True) if a is not None and b is not None]
     larger = [b.volume > a.volume for a, b in pairs]
     assert larger == sorted(larger)
     assert next(day.date for day, moved in zip(market.calendar.market, larger, strict=False) if moved) == "2026-12-14"
-    ratios = [b.close / a.close for a, b in pairs[:-1]]
-    assert all(1.005 < ratio < 1.013 for ratio in ratios)
+    assert all(1.005 < ratio < 1.013 for ratio in [b.close / a.close for a, b in pairs[:-1]])
     assert len(pairs) == 20
 
 
 def test_an_ended_month_has_bars_up_to_its_end_alone(folder: Path) -> None:
     market = open_market(folder, read_market(folder))
-    last = market.whole_day("ESZ6", 19)
-    assert last is not None
+    assert market.whole_day("ESZ6", 19) is not None
     assert market.day("ESZ6", 19).bars[-1].end_us == market.grids["ESZ6"].last_us
     assert market.whole_day("ESZ6", 20) is None

@@ -481,8 +481,7 @@ def test_a_pair_never_closes_more_than_its_shares_and_its_mirror_does_the_same(
     def close(side: int) -> list[Decimal]:
         bars = {20 + at: (100.0 + side * (price - 100), volume) for at, (price, volume, _) in enumerate(steps)}
         pit = Pit(bars)
-        pair = protect(pit, 20 * side)
-        target, left = pair["target"], []
+        target, left = protect(pit, 20 * side)["target"], []
         for at, (_, _, limit) in enumerate(steps):
             pit.to_minute(20 + at)
             if limit is not None and target.status == "new":

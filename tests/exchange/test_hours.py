@@ -77,8 +77,7 @@ def test_globex_follows_chicago_s_clock_through_the_year() -> None:
 def test_full_calendar_holds_the_sessions_of_sixty_years(calendars: dict[str, Calendar], name: str) -> None:
     calendar = calendars[name]
     full = full_calendar(calendar)
-    assert full.market == calendar.market
-    assert (full.all[0].date[:4], full.all[-1].date[:4]) == ("1970", "2030")
+    assert (full.market, full.all[0].date[:4], full.all[-1].date[:4]) == (calendar.market, "1970", "2030")
     assert all(one.close_us <= following.open_us for one, following in pairwise(full.all))
 
 

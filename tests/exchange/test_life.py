@@ -345,9 +345,7 @@ def test_one_fill_in_ten_on_paper_is_a_part_and_the_rest_follows() -> None:
     pit = Pit(spec=PAPER)
     for _ in range(200):
         pit.order("buy", 2)
-    told = pit.heard()
-    parts = [line for line in told if "partial_fill" in line]
-    assert 8 < len(parts) < 35
+    assert 8 < len([line for line in pit.heard() if "partial_fill" in line]) < 35
     pit.pass_minutes(30)
     assert pit.account.qty("AAA") == 400
 
@@ -356,7 +354,8 @@ def test_a_reset_account_is_gone_with_its_orders_and_keeps_its_keys() -> None:
     pit = Pit()
     order = pit.order("buy", 10, tif="ioc")
     fresh = pit.engine.reset_account(pit.account, Decimal(5))
-    assert (fresh.key_id, fresh.secret) == ("key", "secret")
+    assert fresh.key_id == "key"
+    assert fresh.secret == "secret"
     assert fresh.cash == 5
     assert not fresh.orders
     assert list(pit.engine.accounts) == [fresh.number] != [pit.account.number]
@@ -374,7 +373,6 @@ def test_what_an_account_is_worth_follows_each_fill_of_a_moment() -> None:
         pit.order(side, 10, symbol)
         worth = pit.engine.balances(pit.account)
         held = {name: position.qty * 100 for name, position in pit.account.positions.items()}
-        assert worth.cash == pit.account.cash
-        assert worth.long_value == max(held.get("AAA", 0), 0)
+        assert (worth.cash, worth.long_value) == (pit.account.cash, max(held.get("AAA", 0), 0))
         assert worth.short_value == min(held.get("BBB", 0), 0)
     assert worth.equity == 100_000 - 4 * 10 * Decimal("0.01")

@@ -67,8 +67,7 @@ def test_concurrent_commands_share_a_sync_and_reads_need_none(world: World, monk
     pass_time()
     syncs = Syncs(monkeypatch)
     order = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": 1}
-    answers = world.ask_at_once([("POST", "/v2/orders", order)] * 20)
-    assert [answer.status for answer in answers] == [200] * 20
+    assert [answer.status for answer in world.ask_at_once([("POST", "/v2/orders", order)] * 20)] == [200] * 20
     assert world.exchange.log.path.read_text().count('"order_accepted"') == 20
     pass_time()
     assert 1 <= syncs.count <= 10
@@ -201,15 +200,13 @@ def test_log_endpoint_returns_the_newest_lines(world: World) -> None:
     for _ in range(5):
         world.tick(seconds=1)
     newest = world.get("/exchange/v1/log?newest=true&limit=3")
-    assert [event["seq"] for event in newest["events"]] == [9, 10, 11]
-    assert newest["next_after"] == 11
+    assert ([event["seq"] for event in newest["events"]], newest["next_after"]) == ([9, 10, 11], 11)
     assert [event["seq"] for event in world.get("/exchange/v1/log?after=10")["events"]] == [11]
 
 
 def test_log_does_not_count_a_known_prefix_again(tmp_path: Path) -> None:
     whole = log_of(tmp_path / "log", 1000)
-    known = log_of(tmp_path / "first", 700).prefix()
-    log = Log(tmp_path / "log", known)
+    log = Log(tmp_path / "log", log_of(tmp_path / "first", 700).prefix())
     assert log.known_lines == 700
     assert (log.count, log.prefix()) == (1000, whole.prefix())
     assert [json.loads(line)["seq"] for line in log.lines(698, 4)] == [699, 700, 701, 702]

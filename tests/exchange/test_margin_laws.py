@@ -277,8 +277,7 @@ def test_scripts_reach_liquidations_funding_settlement_and_late_fees() -> None:
     reached = booked | refused | {"liquidation", "settlement", "margin_call", "order_restated"}
     names, seeds = set[str](), iter(range(8))
     while not names >= reached:
-        seed = next(seeds)
-        told, _ = played(seed, Rules(taker_fee=D("0.0007"), fees_after_us=40 * SECOND), AT_ONCE, [])
+        told, _ = played(next(seeds), Rules(taker_fee=D("0.0007"), fees_after_us=40 * SECOND), AT_ONCE, [])
         names |= {one if isinstance(one, str) else one[1] for one in told}
         names |= {str(one[2].get("activity_type")) for one in told if not isinstance(one, str)}
 

@@ -15,8 +15,7 @@ def test_fill_moves_cash_by_its_fee_alone_and_equity_follows_the_mark() -> None:
     ring.order("buy", 2)
     assert (ring.account.cash, ring.now.equity) == (D("99995.50"), D("99995.50"))
     ring.to(61)
-    assert (ring.account.cash, ring.now.unrealized) == (D("99995.50"), D(100))
-    assert ring.now.equity == D("100095.50")
+    assert (ring.account.cash, ring.now.unrealized, ring.now.equity) == (D("99995.50"), D(100), D("100095.50"))
 
 
 def test_closing_a_part_realizes_its_profit_at_the_average_price() -> None:
@@ -93,8 +92,7 @@ def test_limit_order_that_is_marketable_at_once_takes() -> None:
 
 
 def test_fee_that_is_told_later_is_booked_then_with_its_fill() -> None:
-    rules = Rules(taker_fee=D("0.0005"), fees_after_us=90 * SECOND)
-    ring = Ring({0: "100"}, rules=rules, cash="1000")
+    ring = Ring({0: "100"}, rules=Rules(taker_fee=D("0.0005"), fees_after_us=90 * SECOND), cash="1000")
     ring.to(1)
     ring.order("buy", 2)
     assert ring.fills[0].settled is not None

@@ -106,8 +106,7 @@ def test_iex_feed_has_only_trades_of_iex(messages: MarketMessages) -> None:
 def test_test_feed_sends_its_one_symbol_day_and_night(messages: MarketMessages) -> None:
     night = parse_time("2025-03-02T03:00:00Z")
     points = told(messages, night, night + 10 * MINUTE, EVERYTHING, feed="test")
-    assert {point["S"] for point in points} == {"FAKEPACA"}
-    assert sum(point["T"] == "b" for point in points) == 10
+    assert ({point["S"] for point in points}, sum(point["T"] == "b" for point in points)) == ({"FAKEPACA"}, 10)
     assert told(messages, night, night + 10 * MINUTE, {"bars": ("AAPL",)}, feed="test") == []
 
 

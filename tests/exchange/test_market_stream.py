@@ -65,8 +65,7 @@ def test_confirmation_lists_the_whole_subscription_with_corrections_for_trades(p
         assert client.ask(second) == subscribed(**follow, bars=["*"], quotes=["SPY", "AAPL"])
         third = {"action": "unsubscribe", "quotes": ["SPY", "TSLA"], "bars": ["*"]}
         assert client.ask(third) == subscribed(**follow, quotes=["AAPL"])
-        fourth = {"action": "subscribe", "imbalances": ["AAPL"]}
-        assert client.ask(fourth)[0]["imbalances"] == ["AAPL"]
+        assert client.ask({"action": "subscribe", "imbalances": ["AAPL"]})[0]["imbalances"] == ["AAPL"]
 
 
 def test_messagepack_clients_get_timestamps_as_its_extension(place: Served) -> None:

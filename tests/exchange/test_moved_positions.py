@@ -12,8 +12,7 @@ def test_an_assignment_takes_the_orders_on_the_shares_that_it_takes(world: World
     order = world.order("AAPL", "sell", 100, limit_price="9999").json
     ended = {"type": "option_assignment", "symbol": "AAPL250321C00001000"}
     assert world.ask("POST", "/exchange/v1/actions", ended).status == 200
-    assert world.get("/v2/positions") == []
-    assert world.get(f"/v2/orders/{order['id']}")["status"] == "canceled"
+    assert (world.get("/v2/positions"), world.get(f"/v2/orders/{order['id']}")["status"]) == ([], "canceled")
 
 
 def journal_entry(world: World, **body: object) -> None:

@@ -121,8 +121,7 @@ def test_answers_at_a_moment_do_not_depend_on_later_bars_at_edge_zero(
     new_folder: Callable[[], Path], moment_us: int
 ) -> None:
     as_is = served(World(open_exchange(new_folder())), moment_us)
-    changed = served(world_changed_after(new_folder(), moment_us), moment_us)
-    assert changed == as_is
+    assert served(world_changed_after(new_folder(), moment_us), moment_us) == as_is
 
 
 @given(moment_us=MOMENTS)
@@ -131,8 +130,7 @@ def test_flow_series_at_a_moment_do_not_depend_on_later_bars_at_edge_zero(
     new_folder: Callable[[], Path], moment_us: int
 ) -> None:
     as_is = served(World(open_exchange(new_folder())), moment_us, SERIES)
-    changed = served(world_changed_after(new_folder(), moment_us), moment_us, SERIES)
-    assert changed == as_is
+    assert served(world_changed_after(new_folder(), moment_us), moment_us, SERIES) == as_is
 
 
 def test_changed_bars_are_served_once_their_time_has_passed(

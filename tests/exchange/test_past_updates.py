@@ -108,8 +108,7 @@ def test_past_updates_wait_for_their_lines_and_end_where_the_feed_started(world:
     submit(world)
 
     async def told() -> list[Told]:
-        feed = feed_of(exchange, account)
-        asking = asyncio.ensure_future(feed.past())
+        asking = asyncio.ensure_future(feed_of(exchange, account).past())
         await asyncio.sleep(0)
         assert not asking.done()
         submit(world)

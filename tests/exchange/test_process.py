@@ -179,8 +179,7 @@ def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Pa
 
 @pytest.mark.usefixtures("new_interpreters")
 def test_start_refuses_a_log_that_was_edited_with_the_same_message_each_time(folder: Path) -> None:
-    url = ensure(folder, idle_exit_s=30).url
-    ask(url, "/exchange/v1/tick", {"to": "open"})
+    ask(ensure(folder, idle_exit_s=30).url, "/exchange/v1/tick", {"to": "open"})
     stop(folder)
     log = folder / "log.jsonl"
     log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
@@ -190,8 +189,7 @@ def test_start_refuses_a_log_that_was_edited_with_the_same_message_each_time(fol
             ensure(folder)
         messages.append(raised.value.message)
         assert raised.value.hint.startswith("restore log.jsonl and market.json together")
-    assert messages[0] == messages[1]
-    assert messages[0].count("log.jsonl line 3 doesn't match its commands") == 1
+    assert (messages[0], messages[0].count("log.jsonl line 3 doesn't match its commands")) == (messages[1], 1)
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])

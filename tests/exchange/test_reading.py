@@ -116,8 +116,7 @@ def test_a_request_that_no_account_could_place_is_refused_with_its_code(
 ) -> None:
     with pytest.raises(Refusal) as caught:
         read_order(base | change)
-    assert caught.value.status == (403 if code == FORBIDDEN else 422)
-    assert caught.value.body["code"] == code
+    assert (caught.value.status, caught.value.body["code"]) == (403 if code == FORBIDDEN else 422, code)
     assert message in caught.value.body["message"]
 
 

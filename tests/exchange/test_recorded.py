@@ -104,8 +104,7 @@ def make(tmp_path: Path) -> Make:
 )
 def test_create_keeps_no_text_that_a_spreadsheet_would_run(make: Make, tmp_path: Path, symbol: str) -> None:
     create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n{GOOD.replace('AAPL', symbol)}\n"))
-    kept = (tmp_path / "state" / "bars.csv").read_text()
-    assert {line.split(",")[0] for line in kept.splitlines()} == {"AAPL"}
+    assert {line.split(",")[0] for line in (tmp_path / "state" / "bars.csv").read_text().splitlines()} == {"AAPL"}
     assert sum(read_market(tmp_path / "state").skipped_rows.values()) == 1
 
 
@@ -145,8 +144,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         "bad symbol": GOOD.replace("AAPL", "a b"),
         "too few fields": "2025-03-03 09:32:00,AAPL,100",
     }
-    spec = make("\n".join([HEADER, GOOD, *rows.values(), GOOD.replace("09:31", "09:40"), ""]))
-    create(tmp_path / "state", spec)
+    create(tmp_path / "state", make("\n".join([HEADER, GOOD, *rows.values(), GOOD.replace("09:31", "09:40"), ""])))
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
@@ -230,8 +228,7 @@ def test_create_refuses_a_truncated_parquet_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(not PARQUET.exists(), reason="needs ../shared/data/market/us_minute_2019_02.parquet")
 def test_recorded_week_is_played_with_all_its_bars(tmp_path: Path) -> None:
     pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
-    spec = MarketSpec(source="parquet", path=str(PARQUET), bar_stamp="end", start=date(2019, 2, 11))
-    create(tmp_path, spec)
+    create(tmp_path, MarketSpec(source="parquet", path=str(PARQUET), bar_stamp="end", start=date(2019, 2, 11)))
     stored = read_market(tmp_path)
     assert (len(stored.symbols), stored.skipped_rows) == (24, {})
     market = open_market(tmp_path, stored)

@@ -89,15 +89,13 @@ def test_exit_that_hears_in_time_is_canceled() -> None:
 
 
 def test_exit_of_an_account_that_its_margin_can_t_carry_is_admitted() -> None:
-    one = instrument("PF_XBTUSD", "0.5", "0.5", "0.05")
-    ring = Ring({0: "100", 10: "60"}, (one,), cash="1000")
+    ring = Ring({0: "100", 10: "60"}, (instrument("PF_XBTUSD", "0.5", "0.5", "0.05"),), cash="1000")
     ring.to(1)
     ring.order("buy", 20)
     ring.to(11)
     assert ring.now.equity < ring.now.initial
     stop = ring.order("sell", 20, stop="50", reduce_only=True)
-    plain = ring.order("sell", 20, limit="90")
-    assert (stop.status, plain.status) == ("new", "new")
+    assert (stop.status, ring.order("sell", 20, limit="90").status) == ("new", "new")
     with pytest.raises(Refusal) as refused:
         ring.order("sell", 41, limit="95")
     assert refused.value.body["code"] == "insufficient_margin"

@@ -94,7 +94,6 @@ def answered(world: World, api: Api, case: Any) -> int:
     method, target = str(prepared.method), prepared.path_url
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body or b""
     answer = world.ask(method, target, body, KEYS)
-    kind = answer.headers.get("content-type", "")
-    problems = api.problems(method, target, answer.status, kind, answer.body)
+    problems = api.problems(method, target, answer.status, answer.headers.get("content-type", ""), answer.body)
     assert not problems, (method, target, body[:200], problems[:3])
     return answer.status

@@ -213,8 +213,7 @@ def test_activities_are_streamed_in_the_documented_form(place: Served) -> None:
         "new_qty": "10",
     }
     sent = "".join(f"data: {json.dumps(row)}\n\n" for row in told).encode()
-    problems = trading_api().problems("GET", ACTIVITIES, 200, "text/event-stream", sent)
-    assert problems == []
+    assert trading_api().problems("GET", ACTIVITIES, 200, "text/event-stream", sent) == []
 
 
 def test_slow_client_is_told_how_many_events_were_dropped(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,14 +202,12 @@ def test_stopped_time_survives_a_restart(new_folder: Callable[[], Path]) -> None
     running = Running(folder)
     stopped = running.now(passed_s=7.25)
     running.world.ask("POST", "/exchange/v1/clock", {"pace": "step"})
-    again = Running(folder, "step")
-    assert again.now(passed_s=50) == stopped == START + 7_250_000
+    assert Running(folder, "step").now(passed_s=50) == stopped == START + 7_250_000
 
 
 def test_time_after_a_kill_is_later_than_shown_but_not_by_much(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
-    running = Running(folder)
-    shown = running.now(passed_s=95)
+    shown = Running(folder).now(passed_s=95)
     again = Running(folder, "step").now()
     assert shown < again <= shown + 2 * MINUTE
     assert Running(folder, "step").now() == again
@@ -229,8 +227,7 @@ def test_listeners_are_called_for_each_movement_of_time(new_folder: Callable[[],
     running.now(passed_s=1)
     running.now(passed_s=70)
     running.world.tick(to="open")
-    ends = [START, START + SECOND, START + 71 * SECOND, OPEN]
-    assert heard == [*pairwise(ends)]
+    assert heard == [*pairwise([START, START + SECOND, START + 71 * SECOND, OPEN])]
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,7 @@ def listen(client: Client, key: str = "sandbox", packed: bool = False) -> None:
 
 def told(client: Client, count: int) -> list[tuple[str, str]]:
     """Return the next events as (event, status of the order)."""
-    messages = [client.get()["data"] for _ in range(count)]
-    return [(data["event"], data["order"]["status"]) for data in messages]
+    return [(data["event"], data["order"]["status"]) for data in [client.get()["data"] for _ in range(count)]]
 
 
 def test_both_documented_logins_are_answered_with_json_in_binary_frames(place: Served) -> None:
@@ -80,8 +79,7 @@ def test_order_is_streamed_from_acceptance_to_fill(place: Served) -> None:
         filled = place.get(f"/v2/orders/{order['id']}")
         assert (data["event"], data["order"]) == ("fill", filled)
         assert (data["qty"], data["price"]) == ("3", filled["filled_avg_price"])
-        assert float(data["position_qty"]) == before + 3
-        assert data["timestamp"] == filled["filled_at"]
+        assert (float(data["position_qty"]), data["timestamp"]) == (before + 3, filled["filled_at"])
         activity = place.get("/v2/account/activities/FILL?page_size=1")[0]
         assert activity["id"].endswith(f"::{UUID(data['execution_id'])}")
 
@@ -92,8 +90,7 @@ def test_cancel_replacement_and_expiry_are_streamed_with_their_event_names(place
         first = place.order("SPY", "buy", 1, limit_price="1")
         told(client, 2)
         second = place.ask("PATCH", f"/v2/orders/{first['id']}", {"limit_price": "2"}).json()
-        events = told(client, 4)
-        assert {event for event, _ in events} >= {"replaced", "new"}
+        assert {event for event, _ in told(client, 4)} >= {"replaced", "new"}
         place.ask("DELETE", f"/v2/orders/{second['id']}")
         assert told(client, 1) == [("canceled", "canceled")]
         place.order("SPY", "buy", 1, limit_price="1")

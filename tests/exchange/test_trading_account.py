@@ -92,8 +92,7 @@ def test_pages_of_activities_are_all_of_them_once(lived: World) -> None:
 
 
 def test_a_page_goes_on_after_an_activity_that_the_filter_leaves_out(lived: World) -> None:
-    journal = next(row for row in activities(lived, "?direction=asc") if row["activity_type"] == "JNLC")
-    token = quote(journal["id"])
+    token = quote(next(row for row in activities(lived, "?direction=asc") if row["activity_type"] == "JNLC")["id"])
     fills = activities(lived, f"?direction=asc&page_token={token}", "/FILL")
     assert fills == activities(lived, "?direction=asc", "/FILL")
 

@@ -63,11 +63,9 @@ def test_each_value_is_the_equity_that_the_account_showed_at_the_end_of_its_wind
 def test_a_session_in_steps_ends_with_its_close(lived: tuple[World, dict[int, float]]) -> None:
     found = asked(lived[0], "timeframe=15Min&start=2025-03-03&end=2025-03-03")
     assert [at(stamp) for stamp in found["timestamp"][::26]] == ["03 09:30", "03 16:00"]
-    assert len(found["timestamp"]) == 27
-    assert (found["timeframe"], "base_value_asof" in found) == ("15Min", False)
+    assert (len(found["timestamp"]), found["timeframe"], "base_value_asof" in found) == (27, "15Min", False)
     # A new account has no close before its first day: the first value is the base.
-    assert found["base_value"] == found["equity"][0]
-    assert found["profit_loss"][0] == 0
+    assert (found["base_value"], found["profit_loss"][0]) == (found["equity"][0], 0)
 
 
 def test_profit_restarts_each_day_unless_no_reset_is_asked(lived: tuple[World, dict[int, float]]) -> None:

@@ -77,8 +77,7 @@ def test_a_nested_list_keeps_legs_whose_order_is_not_in_it(trading: World) -> No
 
 
 def test_an_order_may_name_its_asset_by_id_and_shows_the_symbol(trading: World) -> None:
-    asset = trading.get("/v2/assets/SPY")["id"]
-    assert placed(trading, asset, "buy", 1, limit_price=1)["symbol"] == "SPY"
+    assert placed(trading, trading.get("/v2/assets/SPY")["id"], "buy", 1, limit_price=1)["symbol"] == "SPY"
 
 
 def test_a_replaced_order_and_the_new_one_name_each_other(trading: World) -> None:

@@ -81,8 +81,7 @@ def orders(desk: SdkClient) -> None:
     assert [type(order) for order in placed] == [models.Order] * len(placed)
     assert [len(order.legs or ()) for order in placed] == [0, 0, 0, 0, 0, 0, 2, 1]
     asked = requests.GetOrdersRequest(status=enums.QueryOrderStatus.ALL, nested=True, symbols=["SPY"], limit=500)
-    shown = desk.get_orders(asked)
-    assert [order.id for order in shown] == [order.id for order in placed[::-1]]
+    assert [order.id for order in desk.get_orders(asked)] == [order.id for order in placed[::-1]]
     assert desk.get_order_by_client_id("by hand").id == placed[1].id
     assert len(desk.get_order_by_id(placed[6].id, requests.GetOrderByIdRequest(nested=True)).legs) == 2
     change = requests.ReplaceOrderRequest(qty=3, limit_price=99.5, time_in_force=GTC, client_order_id="by hand too")
@@ -159,8 +158,7 @@ def account(desk: SdkClient) -> None:
 
 def market_facts(desk: SdkClient) -> None:
     assert type(desk.get_clock()) is models.Clock
-    asked = requests.GetCalendarRequest(start=date(2025, 3, 3), end=date(2025, 3, 4))
-    days = desk.get_calendar(asked)
+    days = desk.get_calendar(requests.GetCalendarRequest(start=date(2025, 3, 3), end=date(2025, 3, 4)))
     assert [(day.date.isoformat(), f"{day.close:%H:%M}") for day in days] == [
         ("2025-03-03", "16:00"),
         ("2025-03-04", "16:00"),
@@ -187,8 +185,7 @@ def announcements(desk: SdkClient) -> None:
 def watchlists(desk: SdkClient) -> None:
     made = desk.create_watchlist(requests.CreateWatchlistRequest(name="mine", symbols=["SPY"]))
     assert [listed.id for listed in desk.get_watchlists()] == [made.id]
-    more = desk.add_asset_to_watchlist_by_id(made.id, "AAPL")
-    assert [asset.symbol for asset in more.assets] == ["SPY", "AAPL"]
+    assert [asset.symbol for asset in desk.add_asset_to_watchlist_by_id(made.id, "AAPL").assets] == ["SPY", "AAPL"]
     desk.update_watchlist_by_id(made.id, requests.UpdateWatchlistRequest(name="yours"))
     assert [asset.symbol for asset in desk.remove_asset_from_watchlist_by_id(made.id, "SPY").assets] == ["AAPL"]
     assert desk.get_watchlist_by_id(made.id).name == "yours"

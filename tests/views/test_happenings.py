@@ -84,8 +84,7 @@ DETAILS = {
 
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)
 def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(kind: EventKind) -> None:
-    happening = of_event(kind.at(AT, DETAILS[kind], "AAPL"), ALPACA)
-    assert happening is not None
+    happening = there(of_event(kind.at(AT, DETAILS[kind], "AAPL"), ALPACA))
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
     assert flaws(happening.text) == []
     assert flaws(composed("tradebot paper ...1234", [happening], VENUE_DAY).text) == []
@@ -139,16 +138,13 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
 
 def test_event_with_other_details_is_told_by_them() -> None:
     event = SystemEvent(AT, "venue", "position_differs", Severity.ERROR, "AAPL", {"what": "more"})
-    happening = of_event(event, ALPACA)
-    assert happening is not None
-    assert happening.text == "AAPL: position differs: what more"
+    assert there(of_event(event, ALPACA)).text == "AAPL: position differs: what more"
 
 
 def test_other_events_are_told_only_if_asked_for_by_name() -> None:
     event = EventKind.ANSWER_DIFFERS.at(AT, {"message": "a new field"})
     assert of_event(event, ALPACA) is None
-    asked = of_event(event, ALPACA, ["venue.answer_differs"])
-    assert asked is not None
+    asked = there(of_event(event, ALPACA, ["venue.answer_differs"]))
     assert (asked.topic, asked.text) == (Topic.EVENTS, "answer differs: message a new field")
 
 

@@ -115,8 +115,7 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
 def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
     one = Happening(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
     notice = composed("tradebot", [one], VENUE_DAY)
-    assert notice.text == "10:31 Monday: +1.2%\nsee https: evil. example"
-    assert notice.title == "tradebot"
+    assert (notice.text, notice.title) == ("10:31 Monday: +1.2%\nsee https: evil. example", "tradebot")
 
 
 def test_what_was_held_back_says_since_when_and_why() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.kit.values import NOW
+from tests.kit.values import NOW, there
 from tradebot.model.parity import Cause, DayParity, ParityDifference, What, by_cause
 from tradebot.model.record import Job
 from tradebot.views.parity import day_in_words, in_words, over_time
@@ -45,16 +45,12 @@ OURS = differing(What.ORDER, Cause.OURS, "12.5")
     ],
 )
 def test_figure_over_time_in_words(days: Sequence[DayParity], words: str) -> None:
-    found = over_time(days)
-    assert found is not None
-    assert in_words(found) == words
+    assert in_words(there(over_time(days))) == words
 
 
 @pytest.mark.parametrize(("worse", "slippage"), [("3", "5.00"), ("-1", "1.00"), ("-9", "0.00")])
 def test_measured_slippage_is_what_was_assumed_and_what_fills_were_worse(worse: str, slippage: str) -> None:
-    found = over_time([day(0, worse)])
-    assert found is not None
-    assert str(found.slippage_bps) == slippage
+    assert str(there(over_time([day(0, worse)])).slippage_bps) == slippage
 
 
 def test_session_in_words_says_what_differs_why_and_what_it_cost() -> None:

@@ -64,8 +64,7 @@ def test_symbol_of_only_one_pass_has_no_score_in_the_other() -> None:
 
 def test_unrefused_symbol_is_a_candidate_when_scored_and_sent_when_traded() -> None:
     before = cycle("then", record("AAPL", 0.3, end=PASSED), job=Job.SCORE)
-    after = cycle("now", record("AAPL", 0.3, end=PASSED))
-    (row,) = moved(before, after).rows
+    (row,) = moved(before, cycle("now", record("AAPL", 0.3, end=PASSED))).rows
     assert (row.result_before, row.result_after, row.has_moved) == ("candidate", "sent", True)
 
 

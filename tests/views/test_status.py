@@ -34,8 +34,7 @@ ANSWERS = tuple(Intake("flow_alerts", symbol, NOW, rows, (), 0, 0, ()) for symbo
     ],
 )
 def test_last_pass_says_what_it_did(job: Job, did: str) -> None:
-    cycle = replace(make_cycle("c", job=job), job_decision=None)
-    assert last_pass(cycle, ANSWERS).did == did
+    assert last_pass(replace(make_cycle("c", job=job), job_decision=None), ANSWERS).did == did
 
 
 def test_last_pass_names_a_broken_strategy_or_its_own_refusal() -> None:

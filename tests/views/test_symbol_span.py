@@ -55,8 +55,7 @@ def test_row_has_the_smallest_miss_and_no_pass_without_anything_to_compare_is_ne
     seen = symbol_span("NVDA", seen_in(cycle(300, few(0)), cycle(200, few(1), wide), cycle(100, few(0))))
     assert [(there(end.nearest).observed, there(end.nearest).at) for end in seen.ends] == [(1, ago(200))]
     assert there(there(seen.nearest).nearest).observed == 1
-    alone = symbol_span("NVDA", seen_in(cycle(300, few(0))))
-    assert there(alone.ends[0].nearest).observed == 0
+    assert there(symbol_span("NVDA", seen_in(cycle(300, few(0)))).ends[0].nearest).observed == 0
 
 
 def test_symbol_that_nobody_wanted_and_one_of_broken_passes_are_told_apart() -> None:

@@ -98,9 +98,7 @@ def test_another_size_of_the_same_order_is_a_change() -> None:
     scene = Scene()
     then = trade_once(scene.world(wanted("AAPL")), call())
     (intent,) = scene.venue.submitted
-    larger = replace(intent, quantity=intent.quantity + 1)
-    found = what_if(then, then, ((intent,), (larger,)), ())
-    (changed,) = found.changed
+    (changed,) = what_if(then, then, ((intent,), (replace(intent, quantity=intent.quantity + 1),)), ()).changed
     assert changed.then.order is not None
     assert changed.now.order is not None
     assert changed.now.order.quantity - changed.then.order.quantity == Decimal(1)

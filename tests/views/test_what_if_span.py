@@ -31,8 +31,7 @@ AAPL = sent()
 
 
 def filled(session: date, side: Side = Side.BUY) -> Filled:
-    intent = replace(AAPL, side=side, key=replace(AAPL.key, session=session))
-    return Filled(intent, Decimal(100))
+    return Filled(replace(AAPL, side=side, key=replace(AAPL.key, session=session)), Decimal(100))
 
 
 def passed(then: dict[str, Ended], now: dict[str, Ended], *more: Filled, fewer: Sequence[Filled] = ()) -> Passed:

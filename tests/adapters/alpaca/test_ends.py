@@ -96,5 +96,4 @@ def test_nothing_is_over_before_a_session_that_it_could_work_in_has_closed(
     over = end_of(lambda name: None, replace(INTENT, at=sent), sessions, now).end is End.OVER
     worked = [session for session in sessions if session.close > sent]
     assert over == (bool(worked) and now >= worked[0].close + ARRIVES_WITHIN)
-    order = replace(ORDER, submitted_at=sent)
-    assert bool(has_outlived(order, sessions, now)) == over
+    assert bool(has_outlived(replace(ORDER, submitted_at=sent), sessions, now)) == over

@@ -26,8 +26,7 @@ def test_a_share_is_listed_with_the_rules_that_alpaca_documents() -> None:
         calendar="XNYS",
     )
     assert listed.ticks == (TickStep(D(0), D("0.0001")), TickStep(D(1), D("0.01")))
-    assert (listed.minimum, listed.margin_levels) == (D(1), ())
-    assert (listed.last_trading_day, listed.read_at) == (None, NOW)
+    assert (listed.minimum, listed.margin_levels, listed.last_trading_day, listed.read_at) == (D(1), (), None, NOW)
 
 
 @pytest.mark.parametrize("symbol", ["A", "AAPL", "GOOGL", "BRK.B", "BAC.PRL", "AUR.WS", "ABC.WS.A", "S0001"])
@@ -46,8 +45,7 @@ def test_option_contracts_crypto_pairs_and_what_is_no_symbol_are_not_listed(symb
 def test_a_listing_is_of_the_venues_time_and_takes_no_request(wire: Wire) -> None:
     wire.answer(Scripted(200, clock_row()))
     alpaca = reader(wire)
-    early = alpaca.listings(["AAPL"])["AAPL"].read_at
-    assert abs(early - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(alpaca.listings(["AAPL"])["AAPL"].read_at - datetime.now(UTC)) < timedelta(minutes=1)
     assert wire.asked == []
     now = alpaca.clock().now
     assert (alpaca.listings(["AAPL", "BTC/USD"]), len(wire.asked)) == (listings(["AAPL"], now), 1)

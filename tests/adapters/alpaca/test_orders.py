@@ -101,8 +101,7 @@ def test_submit_sends_plain_text_numbers_with_id_and_keys(wire: Wire) -> None:
         "client_order_id": intent().client_order_id,
         "limit_price": "100.250",
     }
-    assert asked.path == "/v2/orders"
-    assert asked.headers["APCA-API-KEY-ID"] == "sandbox"
+    assert (asked.path, asked.headers["APCA-API-KEY-ID"]) == ("/v2/orders", "sandbox")
 
 
 NOT_FOUND = refused(404, 40410000, "order not found")

@@ -18,6 +18,7 @@ from tests.kit.adapters.alpaca import (
     snapshot_row,
 )
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
+from tests.kit.values import there
 from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.wire.rows import Drift, DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
@@ -179,8 +180,7 @@ def test_a_status_that_cannot_be_read_is_no_change_of_our_order(
 
 def test_position_is_none_only_if_the_venue_says_so(wire: Wire) -> None:
     wire.answer(Scripted(200, position_row(symbol="BRK/B")))
-    found = reader(wire).position("BRK/B")
-    assert found is not None
+    found = there(reader(wire).position("BRK/B"))
     assert (found.quantity, wire.asked[0].path) == (Decimal(10), "/v2/positions/BRK%2FB")
     wire.answer(Scripted(404, {"code": 40410000, "message": "position does not exist"}))
     assert reader(wire).position("AAPL") is None
@@ -225,8 +225,7 @@ def test_one_bad_row_is_counted_and_the_others_are_kept(wire: Wire) -> None:
     bad = position_row(symbol="BAD", qty="many")
     wire.script = routes(positions=[position_row(), bad, bad, "nonsense", position_row(symbol="MSFT", novelty=1)])
     view = reader(wire, tally).view()
-    assert [position.symbol for position in view.positions] == ["AAPL", "MSFT"]
-    assert view.unreadable == 3
+    assert ([position.symbol for position in view.positions], view.unreadable) == (["AAPL", "MSFT"], 3)
     refused = Drift("position", "qty", "row refused: is not a number: many")
     assert tally.counts[refused] == 2
     assert heard.count(refused) == 1
@@ -254,8 +253,7 @@ def test_order_is_none_only_if_the_venue_says_so(wire: Wire) -> None:
 
 def test_the_order_that_replaced_another_is_asked_for_by_the_venues_own_id(wire: Wire) -> None:
     wire.answer(Scripted(200, order_row(id="by/hand", client_order_id="typed by hand")))
-    found = reader(wire).follower("by/hand")
-    assert found is not None
+    found = there(reader(wire).follower("by/hand"))
     assert (found.client_order_id, wire.asked[0].path) == ("typed by hand", "/v2/orders/by%2Fhand")
     wire.answer(Scripted(404, {"code": 40410000, "message": "order not found"}))
     assert reader(wire).follower("by/hand") is None
@@ -357,8 +355,7 @@ def test_ended_orders_are_those_of_a_time_on_and_at_most_some_pages(wire: Wire) 
         return Scripted(200, rows)
 
     wire.script = venue
-    ended = reader(wire).ended(datetime(2026, 11, 20, 15, 29, tzinfo=UTC))
-    assert len(ended) == 2_000
+    assert len(reader(wire).ended(datetime(2026, 11, 20, 15, 29, tzinfo=UTC))) == 2_000
     assert [query["status"] for query in asked_for] == 4 * ["closed"]
     assert [query["after"][11:] for query in asked_for[:2]] == ["15:28:59.999000Z", "15:30:00.999000Z"]
 

@@ -106,8 +106,7 @@ def test_a_venue_hides_its_secrets_and_only_a_real_one_has_a_budget() -> None:
     assert PAPER_KEY not in repr(paper)
     assert "s" * 20 not in repr(paper)
     assert paper.budget is not None
-    local = venue(mode=Mode.SANDBOX, base_url=LOOPBACK, data_url=LOOPBACK, feed="sandbox")
-    assert local.budget is None
+    assert venue(mode=Mode.SANDBOX, base_url=LOOPBACK, data_url=LOOPBACK, feed="sandbox").budget is None
 
 
 @pytest.mark.parametrize(

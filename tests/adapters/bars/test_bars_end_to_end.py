@@ -146,8 +146,7 @@ def test_free_plan_serves_no_bar_that_its_feed_has_only_in_part(tmp_path: Path) 
         now = market.to(FIRST, 17, 2)
         assert bars.closed(day, ["AAPL"], now)["AAPL"].start_of(-1).date() < FIRST
         assert market.tally.counts == {}
-        found = bars.closed(five, ["AAPL"], now)["AAPL"]
-        assert found.start_of(-1) == datetime(2026, 11, 17, 16, 40, tzinfo=UTC)
+        assert bars.closed(five, ["AAPL"], now)["AAPL"].start_of(-1) == datetime(2026, 11, 17, 16, 40, tzinfo=UTC)
         assert bars.closed(day, ["AAPL"], market.to(FIRST, 21, 5))["AAPL"].start_of(-1).date() < FIRST
         closed = bars.closed(day, ["AAPL"], market.to(FIRST, 21, 20))["AAPL"]
         market.to(FIRST, 23, 59)

@@ -267,8 +267,7 @@ def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
 
 def test_audit_finds_nothing_in_recorded_days(tmp_path: Path) -> None:
     result = recorded("etf_daily_adj.parquet", DAYS, tmp_path, "USMV", "XLF", "XLRE")
-    assert [row.bars for row in result.looked_at] == [3_566, 6_794, 2_569]
-    assert result.findings == ()
+    assert ([row.bars for row in result.looked_at], result.findings) == ([3_566, 6_794, 2_569], ())
 
 
 def test_audit_finds_the_two_minutes_that_the_source_lost(tmp_path: Path) -> None:
@@ -280,8 +279,7 @@ def test_audit_finds_the_two_minutes_that_the_source_lost(tmp_path: Path) -> Non
 
 
 def test_audit_finds_the_split_in_recorded_raw_minutes(tmp_path: Path) -> None:
-    result = recorded("us_minute_lean.parquet", minutes(zone=None), tmp_path, "AAPL", "GOOG", "TWX")
-    (split, gap) = result.findings
+    (split, gap) = recorded("us_minute_lean.parquet", minutes(zone=None), tmp_path, "AAPL", "GOOG", "TWX").findings
     assert (split.flaw, split.symbol, split.expected) == (Flaw.UNADJUSTED_SPLIT, "AAPL", 7)
     assert split.at == datetime(2014, 6, 9, 13, 30, tzinfo=UTC)
     assert (gap.flaw, gap.symbol, gap.count) == (Flaw.GAP, "TWX", 9)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.values import there
 from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import months_of, root_of
@@ -55,30 +56,24 @@ def seen(source: Days, symbol: str, day: date, need: BarNeed = NEED) -> Series |
 def test_history_before_a_roll_is_multiplied_by_the_ratio_of_both_closes() -> None:
     old, new = [6_000.0] * 6 + [6_020.25, 1.0], [6_060.0] * 6 + [6_078.50, 6_080.0]
     source = Days({"ESZ6": days(old, 9), "ESH7": days(new, 1)})
-    found = seen(source, "ESH7", ON + ONE_DAY)
-    assert found is not None
+    found = there(seen(source, "ESH7", ON + ONE_DAY))
     assert found.close[-1] == 6_080.0
     assert found.close[-2] == pytest.approx(6_078.50)
     assert found.close[0] / 6_000 == pytest.approx(1.009675678, abs=1e-9)
     assert [*found.volume] == [9.0] * 7 + [1.0]
-    raw = seen(source, "ESH7", ON + ONE_DAY, BarNeed(DAY, 12, adjusted=False))
-    assert raw is not None
-    assert [*raw.close] == new
+    assert [*there(seen(source, "ESH7", ON + ONE_DAY, BarNeed(DAY, 12, adjusted=False))).close] == new
 
 
 def test_a_roll_by_volume_joins_where_volume_said_so() -> None:
     old = {**days([100.0] * 3, 9), **days([100.0] * 5, 1, date(2026, 12, 4))}
-    source = Days({"ESZ6": old, "ESH7": days([110.0] * 8, 5)})
-    found = seen(source, "ESH7", date(2026, 12, 8))
-    assert found is not None
+    found = there(seen(Days({"ESZ6": old, "ESH7": days([110.0] * 8, 5)}), "ESH7", date(2026, 12, 8)))
     assert [*found.volume] == [9.0] * 3 + [1.0] * 2 + [5.0] * 2
 
 
 @pytest.mark.parametrize("gone", ["ESZ6", "ESH7"])
 def test_without_bars_of_one_month_the_other_stands_alone(gone: str) -> None:
     every = {"ESZ6": days([100.0] * 9, 9), "ESH7": days([110.0] * 9, 1)}
-    source = Days({symbol: rows for symbol, rows in every.items() if symbol != gone})
-    found = seen(source, "ESH7", ON + ONE_DAY)
+    found = seen(Days({symbol: rows for symbol, rows in every.items() if symbol != gone}), "ESH7", ON + ONE_DAY)
     assert (found and [*found.close]) == (None if gone == "ESH7" else [110.0] * 8)
 
 

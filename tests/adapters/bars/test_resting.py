@@ -31,7 +31,6 @@ def test_bars_that_were_fetched_are_served_again_without_a_source(
     resting = RestingBars(lambda: SqliteBars(tmp_path, MemoryEvents(), NOW), sessions, VENUE_DAY)
     assert resting.closed(need, ["AAPL", "MSFT"], UNTIL) == then
     assert len(then["AAPL"]) == 6
-    later = resting.closed(need, ["AAPL", "NEW"], UNTIL + timedelta(days=2))
-    assert "NEW" not in later
+    assert "NEW" not in resting.closed(need, ["AAPL", "NEW"], UNTIL + timedelta(days=2))
     assert resting.store.asked("AAPL", "1Day", source.name) == asked, "looking wrote something"
     resting.close()

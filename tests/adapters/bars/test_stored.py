@@ -119,8 +119,7 @@ def test_the_newest_minutes_are_read_alone_unless_they_are_too_few(bars: StoredB
 
 
 def test_thin_symbols_get_their_bars_from_farther_back(bars: StoredBars) -> None:
-    need = BarNeed("1Min", 390, adjusted=False)
-    found = bars.closed(need, ["THIN", "AAPL"], WEDNESDAY.close)
+    found = bars.closed(BarNeed("1Min", 390, adjusted=False), ["THIN", "AAPL"], WEDNESDAY.close)
     assert [len(found[symbol]) for symbol in ("THIN", "AAPL")] == [390, 390]
     assert {
         later - earlier for earlier, later in zip(found["THIN"].starts, found["THIN"].starts[1:], strict=False)
@@ -206,8 +205,7 @@ def test_adjustment_does_not_depend_on_the_order_of_requests(asked: list[tuple[i
 def test_a_dividend_among_minutes_is_measured_by_the_day_before_it(bars: StoredBars, source: MadeUpBars) -> None:
     source.announced = {"AAPL": (DIVIDEND,)}
     day = next(session for session in SESSIONS if session.date == DIVIDEND.ex_date)
-    need = BarNeed("1Min", 400)
-    found = bars.closed(need, ["AAPL"], day.close)["AAPL"]
+    found = bars.closed(BarNeed("1Min", 400), ["AAPL"], day.close)["AAPL"]
     raw = bars.closed(BarNeed("1Min", 400, adjusted=False), ["AAPL"], day.close)["AAPL"]
     factors = [each / whole for each, whole in zip(found.close, raw.close, strict=True)]
     assert factors[:10] == pytest.approx([1 - 0.5 / day_bar(SESSIONS[3]).close] * 10)
@@ -318,8 +316,7 @@ def test_what_is_read_between_two_dates_is_adjusted_as_at_the_moment_of_reading(
     days = bars.between("1Day", ["AAPL"], first, last, WEDNESDAY.close)["AAPL"]
     whole = bars.closed(BarNeed("1Day", 9), ["AAPL"], WEDNESDAY.close)["AAPL"]
     assert list(days.close) == list(whole.close[:5])
-    minutes = bars.between("1Min", ["AAPL"], last, last, WEDNESDAY.close)["AAPL"]
-    assert max(minutes.close) < 110 / 4
+    assert max(bars.between("1Min", ["AAPL"], last, last, WEDNESDAY.close)["AAPL"].close) < 110 / 4
     assert bars.between("1Min", ["AAPL"], last, last, SESSIONS[4].open) == {}
 
 

@@ -178,8 +178,7 @@ def test_damaged_row_counts_as_absent_is_reported_once_and_is_replaced(tmp_path:
     )[number]
     events, alert, cycle = MemoryEvents(), make_alert("1"), make_cycle("c1", symbols=1)
     with closing(SqliteFacts(tmp_path, events, NOW)) as store:
-        checked = replace(make_intake("flow_alerts", alert), nulls={"price": 1}, findings=())
-        store.store(checked)
+        store.store(replace(make_intake("flow_alerts", alert), nulls={"price": 1}, findings=()))
         store.record(cycle)
     with closing(sqlite3.connect(tmp_path / "facts.db", isolation_level=None)) as database:
         assert database.execute(f"UPDATE {table} SET {change}").rowcount == 1  # noqa: S608 - constants of this test
@@ -278,8 +277,7 @@ def test_sent_returns_the_candidates_with_orders(facts: SqliteFacts) -> None:
     for minute in range(3):
         cycle = make_cycle(f"cycle-{minute}", minutes(minute), symbols=3)
         first, second, third = (replace(record, client_order_id=None) for record in cycle.candidates)
-        sent = replace(second, client_order_id=f"order-{minute}")
-        facts.record(replace(cycle, candidates=(first, sent, third)))
+        facts.record(replace(cycle, candidates=(first, replace(second, client_order_id=f"order-{minute}"), third)))
     facts.record(make_cycle("exits", minutes(1), Job.EVALUATE_EXITS, symbols=2))
     records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE, since=minutes(1)) for record in cycle.candidates]
     assert list(facts.sent(Job.TRADE_ONCE, minutes(1))) == [record for record in records if record.client_order_id]

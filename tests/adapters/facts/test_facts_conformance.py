@@ -66,8 +66,7 @@ def test_each_fact_is_new_once(facts: Facts) -> None:
 
 def test_store_keeps_the_first_version_of_an_alert(facts: Facts) -> None:
     facts.store(make_intake("flow_alerts", make_alert("1")))
-    changed = replace(make_alert("1"), volume=9)
-    assert facts.store(make_intake("flow_alerts", changed, at=minutes(5))) == 0
+    assert facts.store(make_intake("flow_alerts", replace(make_alert("1"), volume=9), at=minutes(5))) == 0
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == (make_alert("1"),)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.rows import DAY, NOW, make_cycle
-from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT
+from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, there
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
@@ -94,8 +94,7 @@ def test_last_pass_that_read_the_account_is_found_behind_refused_ones_of_its_job
     assert facts.last_read(Job.EVALUATE_EXITS) is None
     for one in (seen(0, 1, 7, 7), seen(1, 1, 8, 8), seen(1, 2, 9, None, Job.TRADE_ONCE), seen(1, 3, None, None)):
         facts.record(one)
-    found = facts.last_read(Job.EVALUATE_EXITS)
-    assert found is not None
+    found = there(facts.last_read(Job.EVALUATE_EXITS))
     assert (found.equity, [mark.price for mark in found.marks]) == (Decimal(8), [Decimal(8)])
 
 

@@ -65,8 +65,7 @@ def test_each_endpoint_is_asked_by_its_own_names_with_the_bearer_token(
         assert (asked.path, asked.query) == (path, query)
     assert asked.path.startswith("/api/")
     assert ".." not in asked.path
-    assert asked.headers["Authorization"] == "Bearer token"
-    assert asked.headers["Accept"] == "application/json"
+    assert (asked.headers["Authorization"], asked.headers["Accept"]) == ("Bearer token", "application/json")
 
 
 def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
@@ -213,8 +212,7 @@ def test_captured_answers_are_pages_of_objects_with_every_row() -> None:
         pytest.skip("no ../shared/data/uw to read")
     for path in recorded("live"):
         captured = json.loads(path.read_text())
-        answer = Answer(200, {}, json.dumps(captured["response"]).encode())
-        rows = rows_of(captured["endpoint"], answer)
+        rows = rows_of(captured["endpoint"], Answer(200, {}, json.dumps(captured["response"]).encode()))
         assert len(rows) == len(captured["response"]["data"])
         assert all(isinstance(row, dict) for row in rows)
 

@@ -117,8 +117,7 @@ def test_figures_count_once_they_have_come_whatever_warning_comes_first(messages
 )
 def test_whoever_is_not_told_a_whole_answer_knows_no_margin(messages: list[Message]) -> None:
     with scripted(answering(*messages)) as gateway, desk(gateway.port) as one:
-        listed = one.reader.listings([ES])[ES]
-        assert listed.margin_levels == ()
+        assert one.reader.listings([ES])[ES].margin_levels == ()
         assert one.findings
 
 

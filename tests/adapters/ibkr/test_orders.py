@@ -101,8 +101,7 @@ def test_a_refusal_has_the_venues_number_and_leaves_nothing(
 
 def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exchange) -> None:
     with desk(there.port, client_id=77) as other:
-        asked = intent()
-        order = made(other.orders.submit(asked))
+        order = made(other.orders.submit(intent()))
         for reply in (one.orders.cancel(cancel(order.venue_id)), one.orders.replace(cancel(order.venue_id))):
             assert (reply.outcome, reply.code) == (Outcome.REJECTED, "another_client")
         assert other.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED

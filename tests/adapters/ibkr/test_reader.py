@@ -23,8 +23,7 @@ LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
 
 def trades(one: Connection, there: Exchange, side: Side, quantity: int = 2) -> str:
     """Trade at the market, and return our mark."""
-    size = Decimal(quantity)
-    asked = intent(side, order_type=OrderType.MARKET, limit_price=None, quantity=size, at=there.now)
+    asked = intent(side, order_type=OrderType.MARKET, limit_price=None, quantity=Decimal(quantity), at=there.now)
     made(one.orders.submit(asked))
     there.passes(120)
     return asked.client_order_id
@@ -50,8 +49,7 @@ def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apa
     assert held.market_value == held.value_at(held.current_price or Decimal(0))
     assert (view.unreadable, view.steady, view.orders) == (0, True, ())
     assert view.account.cash + 2 * 50 * ((held.current_price or 0) - held.average_price) == view.account.equity
-    order = one.reader.order(name)
-    assert order is not None
+    order = known(one.reader.order(name))
     assert (order.status, order.filled_quantity, order.filled_average_price) == (
         OrderStatus.FILLED,
         Decimal(2),
@@ -93,9 +91,7 @@ def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Conne
     asked = intent()
     first, second = made(one.orders.submit(asked)), made(one.orders.submit(asked))
     assert first.venue_id != second.venue_id
-    found = one.reader.order(asked.client_order_id)
-    assert found is not None
-    assert found.venue_id == second.venue_id
+    assert known(one.reader.order(asked.client_order_id)).venue_id == second.venue_id
     assert [text for text in one.findings if "orderRef" in text and second.venue_id in text]
     for order in (first, second):
         one.orders.cancel(cancel(order.venue_id))

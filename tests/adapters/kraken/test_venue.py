@@ -280,8 +280,7 @@ def test_a_row_of_the_log_moves_usd_of_this_account_once_or_nothing(
     change: dict[str, object], moved: list[tuple[str, str]]
 ) -> None:
     row = {"id": 8, "date": "2026-11-20T15:30:00.000Z", "old_balance": 100, "new_balance": 152, "contract": None}
-    found = activities(row | change, DriftTally())
-    assert [(one.meaning.name, f"{one.net_amount:f}") for one in found] == moved
+    assert [(one.meaning.name, f"{one.net_amount:f}") for one in activities(row | change, DriftTally())] == moved
 
 
 def test_a_fee_that_is_told_in_two_ways_is_not_known(wire: Wire) -> None:

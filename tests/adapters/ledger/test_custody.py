@@ -183,8 +183,7 @@ def test_books_changed_between_two_checks_of_an_open_ledger_are_read_through(fol
 def test_note_is_written_only_when_its_time_proves_it(folder: Path) -> None:
     write(folder, "open+90m")
     note = json.loads((folder / NOTE).read_text())
-    changed = max(note["ledger"][-1], note["journal"][-1])
-    assert changed + custody.COARSE_NS < note["at_ns"] <= time.time_ns()
+    assert max(note["ledger"][-1], note["journal"][-1]) + custody.COARSE_NS < note["at_ns"] <= time.time_ns()
 
 
 def test_two_processes_with_large_books_take_turns_without_reading_them_through(

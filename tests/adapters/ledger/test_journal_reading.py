@@ -24,8 +24,7 @@ def test_read_finds_no_break_in_a_whole_chain_even_if_its_last_line_is_torn(path
 
 
 def test_read_names_a_changed_line_and_returns_the_others(path: Path) -> None:
-    whole = path.read_bytes()
-    lines = whole.splitlines(keepends=True)
+    lines = path.read_bytes().splitlines(keepends=True)
     lines[4] = lines[4].replace(b'"kind":"', b'"kind":"x')
     path.write_bytes(b"".join(lines))
     found = journal_reading.read(path)
@@ -49,8 +48,7 @@ def test_read_names_a_changed_line_and_returns_the_others(path: Path) -> None:
 def test_each_break_says_what_is_wrong(path: Path, change: object, said: str) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(change(lines)))  # type: ignore[operator]
-    found = journal_reading.read(path)
-    assert said in str(found.breaks[0].problem)
+    assert said in str(journal_reading.read(path).breaks[0].problem)
 
 
 def test_read_refuses_a_missing_journal(path: Path) -> None:

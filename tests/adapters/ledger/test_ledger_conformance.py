@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.kit.values import best_price, cash_movement, instrument, listing
+from tests.kit.values import best_price, cash_movement, instrument, listing, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import switch
@@ -225,9 +225,7 @@ def test_abandoned_intent_is_acknowledged_when_its_order_appears(ledger: Ledger)
     ledger.promise(make_intent(), ())
     ledger.abandon(make_intent().client_order_id, "not found", NOW)
     ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), minutes(1))
-    record = ledger.intent(make_intent().client_order_id)
-    assert record is not None
-    assert record.state is IntentState.ACKED
+    assert there(ledger.intent(make_intent().client_order_id)).state is IntentState.ACKED
 
 
 def test_latest_report_of_an_order_wins_and_an_ended_order_stays_ended(ledger: Ledger) -> None:

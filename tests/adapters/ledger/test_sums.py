@@ -86,8 +86,7 @@ def test_every_flipped_bit_of_a_written_text_is_found(ledger: Path) -> None:
 
 
 def test_text_made_invalid_by_a_flipped_bit_is_reported_as_damage(ledger: Path) -> None:
-    whole = ledger.read_bytes()
-    ledger.write_bytes(whole.replace(b"187.25", b"\xb187.25"))
+    ledger.write_bytes(ledger.read_bytes().replace(b"187.25", b"\xb187.25"))
     books = SqliteLedger.open(ledger.parent, read_only=True)
     with pytest.raises(DamagedBooksError):
         books.intents()

@@ -100,8 +100,7 @@ def checkpoint(books: SqliteLedger) -> tuple[int, str] | None:
 def agree(books: SqliteLedger) -> None:
     """Require what was added up from the checkpoint to be what all fills add up to, in the same order."""
     found, whole = books.totals(), Totals.of(books.fills())
-    assert found == whole
-    assert list(found.positions) == list(whole.positions)
+    assert (found, list(found.positions)) == (whole, list(whole.positions))
 
 
 def test_checkpoint_leaves_out_the_newest_fills(books: SqliteLedger) -> None:
@@ -185,8 +184,7 @@ class Kept:
     def correct(self, seconds: int, owner: str) -> None:
         """Replace a trade by one at another price."""
         trade = traded(MANY + self._number, seconds, owner=owner)
-        back = self._unreported(owner, seconds, -trade.fill.signed_quantity, Origin.PLAN)
-        self._apply(trade, back)
+        self._apply(trade, self._unreported(owner, seconds, -trade.fill.signed_quantity, Origin.PLAN))
 
     def split(self, seconds: int, owner: str) -> None:
         """Book an activity that moves shares and cash, at the time at which it happened."""
@@ -204,8 +202,7 @@ class Kept:
     def adopt(self, seconds: int) -> None:
         """Take somebody's shares over, and put back what they had cost."""
         away = self._unreported(FOREIGN, seconds, Decimal(-2), Origin.ADOPTION)
-        here = self._unreported("adopted", seconds, Decimal(2), Origin.ADOPTION)
-        self._apply(away, here)
+        self._apply(away, self._unreported("adopted", seconds, Decimal(2), Origin.ADOPTION))
         self.cash(200)
 
     def cash(self, amount: int) -> None:
@@ -369,8 +366,7 @@ def test_check_finds_a_lost_fill_that_the_checkpoint_counts(books: SqliteLedger)
 
 
 def test_totals_include_an_activity_dated_before_the_checkpoint(books: SqliteLedger) -> None:
-    split = replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")
-    books.apply_fills([split], NOW)
+    books.apply_fills([replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")], NOW)
     agree(books)
 
 

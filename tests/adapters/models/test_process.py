@@ -222,8 +222,7 @@ def test_note_that_can_not_be_read_names_no_good_model(tmp_path: Path, text: str
 
 
 def test_process_that_is_watched_never_reads_models_and_the_bot_loads_no_runtime(signed: Signed) -> None:
-    name = signed.write(constant([0.75]))
-    model = read_model(signed.folder, name, signed.public)
+    model = read_model(signed.folder, signed.write(constant([0.75])), signed.public)
     found = settings_of([model], Acting(Mode.INFERENCE, Combine.WEIGHTED, 20, {}))
     assert {type(each) for _, files in found["models"] for each in files.values()} == {bytes}
     assert isinstance(found["acting"], str)

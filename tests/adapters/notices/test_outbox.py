@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.values import there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.notices.outbox import KEPT, Outbox, Sending, unsent
 from tradebot.adapters.state.events import Place
@@ -49,20 +50,16 @@ def test_notice_takes_the_place_of_the_happenings_that_it_tells(outbox: Outbox) 
     outbox.note(PLACE, SEEN, [("phone", AT, told("one")), ("phone", AT, told("two"))])
     outbox.make("phone", NOTICE, [id_ for id_, _, _ in outbox.due("phone", AT)], AT)
     assert outbox.due("phone", AT) == []
-    kept = outbox.next_of("phone", AT)
-    assert kept is not None
+    kept = there(outbox.next_of("phone", AT))
     assert (kept.notice, kept.sending, kept.attempts) == (NOTICE, Sending.WAITING, 0)
     assert outbox.next_of("desk", AT) is None
 
 
 def test_failed_notice_waits_for_its_next_attempt_and_a_sent_one_is_over(outbox: Outbox) -> None:
     outbox.make("phone", NOTICE, (), AT)
-    kept = outbox.next_of("phone", AT)
-    assert kept is not None
-    outbox.failed(kept.id, "no answer in 30 s", HOUR, AT)
+    outbox.failed(there(outbox.next_of("phone", AT)).id, "no answer in 30 s", HOUR, AT)
     assert outbox.next_of("phone", AT) is None
-    again = outbox.next_of("phone", AT + HOUR)
-    assert again is not None
+    again = there(outbox.next_of("phone", AT + HOUR))
     assert (again.attempts, again.problem) == (1, "no answer in 30 s")
     outbox.sent(again.id)
     assert outbox.next_of("phone", AT + 2 * HOUR) is None

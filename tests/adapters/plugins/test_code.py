@@ -98,6 +98,5 @@ def test_code_of_a_module_that_is_not_installed_is_empty() -> None:
 
 
 def test_built_in_strategies_share_the_code_of_their_rooms() -> None:
-    files = built_in_code().files
-    assert {"strategies/rotation.py", "signals/normalize.py", "legacy/strategy.py"} <= files.keys()
+    assert {"strategies/rotation.py", "signals/normalize.py", "legacy/strategy.py"} <= built_in_code().files.keys()
     assert all(code.OURS & set(installed()[name].module.split(".")) for name in ("flow", "rotation"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.values import NOW
+from tests.kit.values import NOW, there
 from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
 from tradebot.errors import ConfigurationError, OperatorError
@@ -99,8 +99,7 @@ def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tm
     )
     import subprocess
 
-    done = subprocess.run([sys.executable, "-c", program], timeout=120, check=False)
-    assert done.returncode == -signal.SIGALRM
+    assert subprocess.run([sys.executable, "-c", program], timeout=120, check=False).returncode == -signal.SIGALRM
 
 
 def test_plug_in_changes_and_output_stay_in_its_process(ask: Ask) -> None:
@@ -167,8 +166,7 @@ def test_plug_in_may_decline_and_its_process_stays(ask: Ask) -> None:
     assert found == Decision(Gate.STRATEGY, Verdict.UNKNOWN, Reason.RANKED_TOO_FEW, 8, 11)
     with closing(PluginStrategy(EntryPoint("odd", "odd_plugin:Odd", GROUP), {}, SURROUNDINGS)) as plugin:
         assert plugin.propose(VIEW) == found
-        process = plugin._process
-        assert process is not None
+        process = there(plugin._process)
         assert plugin.propose(VIEW) == found
         assert plugin._process is process
 

@@ -192,8 +192,7 @@ def test_a_plug_in_declares_features_and_sees_their_values(make: Make) -> None:
 
 def test_one_process_declares_and_then_answers_each_view_with_one_strategy(make: Make) -> None:
     plugin = make("return told(view, asked=self.asked, pid=os.getpid(), now=view.now, own=os.listdir())")
-    assert plugin.needs == NEEDS
-    assert plugin.times == "every 5m"
+    assert (plugin.needs, plugin.times) == (NEEDS, "every 5m")
     first, later = told(plugin), [told(plugin, replace(VIEW, now=NOW.replace(minute=each))) for each in range(3)]
     assert {row["pid"] for row in (first, *later)} == {first["pid"]}
     assert [row["asked"] for row in (first, *later)] == ["1", "2", "3", "4"]
@@ -349,8 +348,7 @@ def test_plug_in_killed_between_answers_is_reported(make: Make, tmp_path: Path) 
 
 
 def test_a_process_ends_with_the_thread_that_first_asked_it(make: Make, tmp_path: Path) -> None:
-    plugin = make("return told(view)")
-    asking = threading.Thread(target=plugin.propose, args=(VIEW,))
+    asking = threading.Thread(target=make("return told(view)").propose, args=(VIEW,))
     asking.start()
     asking.join()
     deadline = time.monotonic() + 60

@@ -140,8 +140,7 @@ def test_each_push_reads_what_is_there_and_the_command_it_names_lets_the_next_on
     with pytest.raises(OperatorError, match=f"{damaged.name} in .* has other bytes than") as refused:
         archive.push(model, NAME, place)
     assert damaged.read_bytes().strip(b"Z") == b"", "it was left as it is"
-    command = refused.value.hint.partition("then push again: ")[2]
-    subprocess.run(shlex.split(command), check=True)
+    subprocess.run(shlex.split(refused.value.hint.partition("then push again: ")[2]), check=True)
     assert archive.push(model, NAME, place).sent == which.startswith("objects")
     assert contents(tmp_path / "place") == before
     archive.fetch(place, NAME, None, tmp_path / "back")
@@ -150,8 +149,7 @@ def test_each_push_reads_what_is_there_and_the_command_it_names_lets_the_next_on
 
 def test_lost_object_is_sent_again_though_the_version_is_there(place: Folder, model: Path, tmp_path: Path) -> None:
     archive.push(model, NAME, place)
-    lost = sorted((tmp_path / "place" / "objects").iterdir())[0]
-    lost.unlink()
+    sorted((tmp_path / "place" / "objects").iterdir())[0].unlink()
     assert archive.push(model, NAME, place).sent == 1
     archive.fetch(place, NAME, None, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(model)
@@ -210,8 +208,7 @@ def test_file_in_place_of_a_folder_is_told_as_one(named: str, tmp_path: Path) ->
 @pytest.mark.parametrize("path", ["../out", "/out", "a//b", "a/./b", ""])
 def test_manifest_that_leads_elsewhere_is_refused(path: str, place: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
-    stored = archive.Stored(1, "0" * 64)
-    encoded = msgspec.json.encode(archive.Manifest(archive.VERSION, NAME, {path: stored}))
+    encoded = msgspec.json.encode(archive.Manifest(archive.VERSION, NAME, {path: archive.Stored(1, "0" * 64)}))
     version = hashlib.sha256(encoded).hexdigest()
     (tmp_path / "place" / NAME).mkdir(parents=True)
     (tmp_path / "place" / NAME / f"{version}.json").write_bytes(encoded)

@@ -112,8 +112,7 @@ def test_ledger_is_read_when_no_second_process_starts(folder: StateFolder, monke
     monkeypatch.setattr(subprocess, "Popen", full)
     (folder.path / "journal.jsonl").unlink()
     change_a_row(folder.path / LEDGER)
-    made = rebuild.rebuild(folder, "damaged", NOW)
-    assert made.ledger == backups.places(folder.path)[0]
+    assert rebuild.rebuild(folder, "damaged", NOW).ledger == backups.places(folder.path)[0]
 
 
 def test_copy_of_a_killed_process_is_not_used(folder: StateFolder, tmp_path: Path) -> None:

@@ -149,8 +149,7 @@ def test_joining_two_moments_gives_the_books_of_the_later_one(
         folder = diary.between(end, cut) if journal_is_older else diary.between(cut, end)
         _damage(folder.path / JOURNAL, damaged, keep_from=diary.kept / f"{cut}.{JOURNAL}")
         rebuild.rebuild(folder, "a law", NOW)
-        found = owed(folder.path)
-        assert without_rolled_back(found, truth) == truth
+        assert without_rolled_back(owed(folder.path), truth) == truth
         with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
             books.file.check()
             assert books.armings.last() is None

@@ -14,7 +14,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part, verify, without_the_seal
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.kit.values import best_price
+from tests.kit.values import best_price, there
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -55,8 +55,7 @@ HARM: dict[str, Callable[[Path], object]] = {
 def test_rebuild_ignores_quarantined_books_without_files(folder: StateFolder) -> None:
     before = content(folder.path)
     backups.make(folder, "by-hand", NOW)
-    place = quarantine.move(folder.path, "damaged", NOW)
-    assert place is not None
+    place = there(quarantine.move(folder.path, "damaged", NOW))
     for name in ("ledger.db", "journal.jsonl"):
         (place / name).unlink()
     rebuild.rebuild(folder, "a test", NOW)
@@ -72,8 +71,7 @@ def test_rebuild_restores_all_money_from_the_journal_alone(folder: StateFolder, 
     made = rebuild.rebuild(folder, "damaged", NOW)
     after = content(folder.path)
     assert part(after, *MONEY) == part(before, *MONEY)
-    assert (made.intents, made.fills) == (5, 2)
-    assert {doubt.what for doubt in made.doubts} == {"ledger"}
+    assert (made.intents, made.fills, {doubt.what for doubt in made.doubts}) == (5, 2, {"ledger"})
     assert after["state"].state is TradingState.REDUCE_ONLY
 
 
@@ -202,8 +200,7 @@ def test_rebuild_uses_the_last_backup_when_both_files_are_lost(folder: StateFold
 def test_rebuild_makes_empty_books_when_nothing_is_left(folder: StateFolder) -> None:
     for name in quarantine.BOOKS:
         (folder.path / name).unlink(missing_ok=True)
-    made = rebuild.rebuild(folder, "damaged", NOW)
-    assert {doubt.what for doubt in made.doubts} == {"ledger", "journal"}
+    assert {doubt.what for doubt in rebuild.rebuild(folder, "damaged", NOW).doubts} == {"ledger", "journal"}
     books = SqliteLedger.open(folder.path, ACCOUNT)
     assert (books.intents(), books.fills(), books.books_opened_at()) == ((), (), None)
     books.close()
@@ -386,5 +383,4 @@ def test_rebuild_doubts_a_record_of_an_unknown_kind(folder: StateFolder) -> None
     chain.sync()
     chain.close()
     (folder.path / "ledger.db").unlink()
-    made = rebuild.rebuild(folder, "damaged", NOW)
-    assert any("teleported" in doubt.why for doubt in made.doubts)
+    assert any("teleported" in doubt.why for doubt in rebuild.rebuild(folder, "damaged", NOW).doubts)

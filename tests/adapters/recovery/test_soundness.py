@@ -38,8 +38,7 @@ def folder(tmp_path: Path) -> StateFolder:
 
 
 def flip(path: Path, text: bytes) -> None:
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(text, bytes([text[0] ^ 1]) + text[1:], 1))
+    path.write_bytes(path.read_bytes().replace(text, bytes([text[0] ^ 1]) + text[1:], 1))
 
 
 def older(path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.core.venue import FakeVenue
-from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote
+from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote, there
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.simulated.account import SimulatedAccount, read_account, write_account
 from tradebot.adapters.simulated.venue import Assumed, SimulatedVenue
@@ -141,10 +141,8 @@ def test_stop_fills_at_its_price_or_beyond_it_and_counts_before_a_target_of_the_
     stage.venue.submit(intent("stop", stop="98", **PROTECT))  # type: ignore[arg-type]
     stage.venue.submit(intent("target", limit="104", **PROTECT))  # type: ignore[arg-type]
     stage.passes(1, (100, 105, 97))
-    sold = stage.venue.fills(None)[-1]
-    assert (sold.price, stage.held()) == (Decimal(98), Decimal(0))
-    target = stage.venue.order("target")
-    assert target is not None
+    assert (stage.venue.fills(None)[-1].price, stage.held()) == (Decimal(98), Decimal(0))
+    target = there(stage.venue.order("target"))
     # It may only reduce, and there was nothing left to reduce.
     assert target.status is OrderStatus.CANCELED
     stage.venue.submit(intent("again"))
@@ -167,8 +165,7 @@ def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(st
     first, second = stage.venue.submit(intent()), stage.opened().submit(intent())
     assert first == second
     assert len(stage.opened().fills(None)) == 1
-    pair = replace(intent("pair"), order_class=OrderClass.OCO)
-    assert stage.venue.submit(pair).outcome is Outcome.REJECTED
+    assert stage.venue.submit(replace(intent("pair"), order_class=OrderClass.OCO)).outcome is Outcome.REJECTED
     dear = stage.venue.submit(intent("dear", quantity="10000"))
     assert (dear.outcome, dear.code) == (Outcome.REJECTED, "insufficient_buying_power")
     stage.real.prices.clear()
@@ -176,20 +173,15 @@ def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(st
 
 
 def test_order_is_changed_in_its_place_and_canceled_once(stage: SimulatedMarket) -> None:
-    placed = stage.venue.submit(intent(limit="95")).order
-    assert placed is not None
+    placed = there(stage.venue.submit(intent(limit="95")).order)
     moved = replace(intent("move", limit="100"), operation=Operation.REPLACE, target_venue_id=placed.venue_id)
-    changed = stage.venue.replace(moved).order
-    assert changed is not None
+    changed = there(stage.venue.replace(moved).order)
     assert (changed.venue_id, changed.client_order_id, changed.status) == (placed.venue_id, "entry", OrderStatus.FILLED)
     assert stage.venue.replace(moved).outcome is Outcome.REJECTED
     assert stage.venue.cancel(moved).order == changed
-    unknown = replace(moved, target_venue_id="nothing")
-    assert stage.venue.cancel(unknown).outcome is Outcome.REJECTED
-    other = stage.venue.submit(intent("other", limit="95")).order
-    assert other is not None
-    ended = stage.venue.cancel(replace(moved, target_venue_id=other.venue_id)).order
-    assert ended is not None
+    assert stage.venue.cancel(replace(moved, target_venue_id="nothing")).outcome is Outcome.REJECTED
+    other = there(stage.venue.submit(intent("other", limit="95")).order)
+    ended = there(stage.venue.cancel(replace(moved, target_venue_id=other.venue_id)).order)
     assert ended.status is OrderStatus.CANCELED
     assert stage.venue.view().orders == ()
 
@@ -223,9 +215,7 @@ def test_split_and_dividend_change_what_is_held_but_not_what_it_is_worth(stage: 
         ("SPLIT", 2, 0),
         ("SPLIT", None, Decimal("33.3333")),
     ]
-    stop = stage.venue.order("stop")
-    assert stop is not None
-    assert stop.status is OrderStatus.CANCELED
+    assert there(stage.venue.order("stop")).status is OrderStatus.CANCELED
 
 
 def test_minutes_that_cannot_be_read_are_followed_later(stage: SimulatedMarket) -> None:

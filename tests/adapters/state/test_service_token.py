@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.values import there
 from tradebot.adapters.state.service_token import draw, kept
 from tradebot.adapters.state.state_folder import MCP_TOKEN
 from tradebot.errors import OperatorError
@@ -16,8 +17,7 @@ NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     assert kept(tmp_path, MCP_TOKEN) is None
     first = draw(tmp_path, MCP_TOKEN, NOW)
-    stored = kept(tmp_path, MCP_TOKEN)
-    assert stored is not None
+    stored = there(kept(tmp_path, MCP_TOKEN))
     assert stored.at == NOW
     assert stored.fits(first)
     assert not stored.fits("")
@@ -25,8 +25,7 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
     assert not stored.fits("\udcff")
     assert first not in (tmp_path / MCP_TOKEN).read_text()
     second = draw(tmp_path, MCP_TOKEN, NOW)
-    again = kept(tmp_path, MCP_TOKEN)
-    assert again is not None
+    again = there(kept(tmp_path, MCP_TOKEN))
     assert again.fits(second)
     assert not again.fits(first)
 

@@ -36,5 +36,4 @@ def test_stamp_is_trading_time_where_the_sandbox_says_so(
 
 
 def test_stamp_of_a_folder_without_an_exchange_is_this_machines_time(tmp_path: Path) -> None:
-    before = datetime.now(UTC)
-    assert before <= stamp_time(tmp_path, "sandbox") <= datetime.now(UTC)
+    assert datetime.now(UTC) <= stamp_time(tmp_path, "sandbox") <= datetime.now(UTC)

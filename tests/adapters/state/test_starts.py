@@ -19,8 +19,7 @@ def test_each_start_counts_for_ten_minutes(tmp_path: Path) -> None:
 
 
 def test_many_starts_keep_a_small_file(tmp_path: Path) -> None:
-    counts = [note_start(tmp_path, NOON + number * SECOND) for number in range(50)]
-    assert counts[MOST:] == [MOST + 1] * 45
+    assert [note_start(tmp_path, NOON + number * SECOND) for number in range(50)][MOST:] == [MOST + 1] * 45
     assert (tmp_path / STARTS).stat().st_size < 300
 
 
@@ -32,8 +31,7 @@ def test_a_start_that_ended_well_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_note_start_counts_starts_when_the_clock_was_set_back(tmp_path: Path) -> None:
-    counts = [note_start(tmp_path, NOON - number * MINUTE) for number in range(7)]
-    assert counts[-1] == MOST + 1
+    assert [note_start(tmp_path, NOON - number * MINUTE) for number in range(7)][-1] == MOST + 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '["yesterday"]', '["2026-11-16T12:00:00"]', "7"])

@@ -87,8 +87,7 @@ def test_full_disk_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_rows_that_come_late_are_written_and_older_ones_left_out(tmp_path: Path) -> None:
     path, (first, late, last) = tmp_path / "rows", rows(3)
     old = {"at": time_text(NOW - BACK - timedelta(seconds=1)), "id": "old"}
-    file = tail(path)
-    add(file, [old, first, last])
+    add(tail(path), [old, first, last])
     add(tail(path), [old, first, late, last])
     assert read(path) == [first, last, late]
 
@@ -96,8 +95,7 @@ def test_rows_that_come_late_are_written_and_older_ones_left_out(tmp_path: Path)
 def test_row_that_is_late_by_a_whole_file_is_written_once_and_those_of_full_files_are_known(tmp_path: Path) -> None:
     path, some = tmp_path / "rows", rows(9)
     add(tail(path, max_bytes=150), [*some[:1], *some[2:]])
-    files = [path.with_name(f"rows.{number}") for number in (1, 2)]
-    assert all(file.is_file() for file in files)
+    assert all(file.is_file() for file in [path.with_name(f"rows.{number}") for number in (1, 2)])
     assert add(tail(path, max_bytes=10_000), some) == 1
     assert read(path)[-1] == some[1]
     assert add(tail(path, max_bytes=10_000), some) == 0

@@ -38,13 +38,11 @@ def test_each_mistake_is_said_with_its_place_and_what_to_type(
 ) -> None:
     text, place = MISTAKES[start]
     error = said(tmp_path, text)
-    assert error.message == f"{tmp_path / 'mine.yaml'}: {place}: {wrong}"
-    assert error.hint == cure
+    assert (error.message, error.hint) == (f"{tmp_path / 'mine.yaml'}: {place}: {wrong}", cure)
 
 
 def test_unknown_yaml_mistake_is_described_in_our_words(tmp_path: Path) -> None:
-    error = said(tmp_path, "%YAML 9.9\n---\na: 1\n")
-    assert error.message.endswith(f": line 1, column 1: {PLAIN_MISTAKE[0]}")
+    assert said(tmp_path, "%YAML 9.9\n---\na: 1\n").message.endswith(f": line 1, column 1: {PLAIN_MISTAKE[0]}")
 
 
 def test_number_with_thousands_of_digits_is_refused_in_our_words(tmp_path: Path) -> None:

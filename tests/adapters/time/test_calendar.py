@@ -51,8 +51,7 @@ THANKSGIVING = {
 def test_each_group_of_products_closes_at_its_own_time_around_thanksgiving(name: str) -> None:
     sessions = {one.date: one for one in exchange_sessions(date(2026, 11, 23), date(2026, 11, 27), name)}
     monday, thursday, friday = (sessions[date(2026, 11, day)] for day in (23, 26, 27))
-    closes = tuple(f"{one.close:%Y-%m-%dT%H:%M}" for one in (thursday, friday))
-    assert closes == THANKSGIVING[name]
+    assert tuple(f"{one.close:%Y-%m-%dT%H:%M}" for one in (thursday, friday)) == THANKSGIVING[name]
     assert (monday.open, monday.close) == (utc(22, 23), utc(23, 22)), "it opens on Sunday evening"
     assert not monday.contains(utc(23, 22, 30)), "the break"
     assert sessions[date(2026, 11, 24)].contains(utc(23, 23, 30)), "an evening belongs to the next day"

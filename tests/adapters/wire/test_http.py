@@ -157,8 +157,7 @@ def test_exchange_does_not_follow_redirects(wire: Wire, status: int, connect: Co
         wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
         keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
         for method, body in (("GET", None), ("POST", {"symbol": "AAPL"}), ("DELETE", None)):
-            answer = exchange(connect(QUICK), QUICK, method, wire.url, headers=keys, body=body)
-            assert answer.status == status
+            assert exchange(connect(QUICK), QUICK, method, wire.url, headers=keys, body=body).status == status
         assert elsewhere.asked == []
 
 
@@ -210,8 +209,7 @@ def test_exchange_never_sends_an_address_with_a_line_break(wire: Wire, connect: 
 def test_session_keeps_connections_and_replaces_closed_ones(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[1]"), Scripted(200, b"[2]", {"Connection": "close"}), Scripted(200, b"[3]"))
     session = connect(QUICK)
-    bodies = [exchange(session, QUICK, "GET", wire.url).body for _ in range(4)]
-    assert bodies == [b"[1]", b"[2]", b"[3]", b"[3]"]
+    assert [exchange(session, QUICK, "GET", wire.url).body for _ in range(4)] == [b"[1]", b"[2]", b"[3]", b"[3]"]
     assert wire.connections == 2
 
 

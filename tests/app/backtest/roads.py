@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tests.kit.exchange.app import World
 from tests.kit.exchange.wire import URL, lead
-from tests.kit.values import VENUE_DAY
+from tests.kit.values import VENUE_DAY, there
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.alpaca.reader import AlpacaReader
@@ -121,8 +121,7 @@ def _ways_to(reader: BrokerReader, order: Order) -> object:
 
 
 def _lives(reader: BrokerReader, order: Order) -> list[str]:
-    sent = order.submitted_at
-    assert sent is not None
+    sent = there(order.submitted_at)
     sessions = reader.calendar(sent.date(), sent.date() + timedelta(days=4))
     return [reader.has_outlived(order, sessions, sent + timedelta(hours=hours)) for hours in (1, 10, 96)]
 

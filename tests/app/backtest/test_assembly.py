@@ -61,8 +61,7 @@ def test_assembled_bot_has_open_books_that_know_the_calendar() -> None:
 def test_assembled_bot_runs_passes_and_time_moves_only_on_request() -> None:
     made = assembled()
     made.advance(made.sessions[0].open + timedelta(minutes=31))
-    call = Call(Job.EVALUATE_EXITS, made.sessions[0].date, "open+31m", "test")
-    record = evaluate_exits(made.world, call)
+    record = evaluate_exits(made.world, Call(Job.EVALUATE_EXITS, made.sessions[0].date, "open+31m", "test"))
     assert (record.at, record.candidates, made.now()) == (made.now(), (), made.sessions[0].open + timedelta(minutes=31))
     assert made.facts.cycles(job=Job.EVALUATE_EXITS) == (record,)
     assert propose(made.world, made.now()).candidates == ()
@@ -120,8 +119,7 @@ def test_features_of_a_session_are_computed_once_and_are_those_of_each_moment(mo
                 Sights(world, made.now(), [strategy]).of(strategy).view.features
                 for world in (made.world, replace(made.world, features=None))
             ]
-            assert rows[0] == rows[1]
-            assert {symbol for symbol, _ in rows[0]} == {*SPEC.symbols}
+            assert (rows[0], {symbol for symbol, _ in rows[0]}) == (rows[1], {*SPEC.symbols})
             assert minute < 30 or "from_vwap" in rows[0]["AAPL", "5Min"].values
     # Two symbols, and besides each session as a whole the moment before its first bar had closed.
     assert len(counted) == 2 * 2 * len(made.sessions)

@@ -35,8 +35,7 @@ def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
     dear = said(replace(PLAN, spec=replace(SPEC, costs=costs)))
     assert dear["commission"].value == "10 bps and at least 1 USD an order"
     assert dear["margin_interest"].value == "the federal funds rate of each day +1.50 points"
-    assert dear["cash_interest"].value == "2% a year"
-    assert dear["borrow_fee"].value == "0.3% a year"
+    assert (dear["cash_interest"].value, dear["borrow_fee"].value) == ("2% a year", "0.3% a year")
     assert "interest_posted" not in free
     assert dear["interest_posted"].remark == "that of the last night isn't in the result"
     monthly = said(replace(PLAN, spec=replace(SPEC, costs=costs._replace(posted="month"))))

@@ -126,13 +126,11 @@ def test_daily_bars_are_the_same_from_engine_and_api(
                 assert told(straight) == told(road.bars.closed(need, ["ETF", "OTHER"], now)), (now, need)
             symbols = ("ETF", "OTHER")
             assert seen(venue, venue, symbols) == seen(road.reader, road.reader, symbols), now
-    assert len(straight["ETF"]) == 5
-    assert len(straight["OTHER"]) == 2
+    assert (len(straight["ETF"]), len(straight["OTHER"])) == (5, 2)
 
 
 def test_bars_are_adjusted_for_what_has_happened_and_nothing_else() -> None:
-    engine = engine_of(opened(), SPEC)
-    bars, (before, after) = EngineBars(engine), (MOMENTS[3], MOMENTS[5])
+    bars, (before, after) = EngineBars(engine_of(opened(), SPEC)), (MOMENTS[3], MOMENTS[5])
     adjusted, raw = BarNeed("1Day", 3), BarNeed("1Day", 3, adjusted=False)
     assert bars.closed(adjusted, ["NFLX"], before)["NFLX"].close == bars.closed(raw, ["NFLX"], before)["NFLX"].close
     once, then = (bars.closed(need, ["NFLX"], after)["NFLX"] for need in (raw, adjusted))
@@ -157,8 +155,7 @@ def test_bar_is_shown_only_when_complete_and_never_changes_later() -> None:
 
 
 def test_returned_bars_are_a_copy() -> None:
-    engine = engine_of(opened(), SPEC)
-    bars, need = EngineBars(engine), BarNeed("1Day", 3)
+    bars, need = EngineBars(engine_of(opened(), SPEC)), BarNeed("1Day", 3)
     first = bars.closed(need, ["SPY"], MOMENTS[1])["SPY"]
     kept = first.close[0]
     first.close[0] = 1.0

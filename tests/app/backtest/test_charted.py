@@ -76,6 +76,5 @@ def test_charts_give_the_bars_that_the_adapter_reads_and_answers_are_those_of_th
             assert found.keys() == set(COINS)
     said = reader.clock(), reader.view(), reader.quotes(COINS), reader.depth(COINS[0]), reader.listings(COINS)
     del here
-    server = OverHttp(place)
-    other, _ = reader_of(server)
+    other, _ = reader_of(OverHttp(place))
     assert said == (other.clock(), other.view(), other.quotes(COINS), other.depth(COINS[0]), other.listings(COINS))

@@ -98,8 +98,7 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Way
     for name in ("far", "near"):
         create(tmp_path / name, spec)
         exchanges.append(open_exchange(tmp_path / name))
-    cable = lay_cable(monkeypatch.setattr)
-    cable.connect(exchanges[0], lambda fields: None)
+    lay_cable(monkeypatch.setattr).connect(exchanges[0], lambda fields: None)
     link = Link("127.0.0.1", PORT, TRADING_ID, AT_ONCE, Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
     far = IbkrVenue(Mode.SANDBOX, link)
     near = EngineLink(exchanges[1].engine)
@@ -269,8 +268,7 @@ def test_a_position_is_moved_into_the_next_contract_and_its_profit_is_of_raw_pri
     paid = sum((-fill.notional for fill in (opened, closed)), Decimal(0))
     fees = sum((one.amount_usd for one in books.cash_movements()), Decimal(0))
     assert run.ends[-1].equity is not None
-    last = run.ends[-1].marks["MESH7"]
-    assert run.ends[-1].equity == 1_000_000 + paid + (last - again.price) * 5 + fees
+    assert run.ends[-1].equity == 1_000_000 + paid + (run.ends[-1].marks["MESH7"] - again.price) * 5 + fees
     # The position goes on in the next contract, so no trade is closed yet.
     result = result_of(run)
     assert (result.trades, result.still_open, result.fills) == (0, 1, 3)

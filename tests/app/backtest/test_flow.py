@@ -34,8 +34,7 @@ def test_every_kind_of_facts_equals_that_from_the_api(
 ) -> None:
     world, pages = new_world(SPEC), 0
     flow = EngineFlow(world.engine, SPEC)
-    opens = world.engine.market.calendar.market[0]
-    world.tick(to=rfc3339(opens.open_us + minutes * 60_000_000))
+    world.tick(to=rfc3339(world.engine.market.calendar.market[0].open_us + minutes * 60_000_000))
     with road_to(world, tmp_path) as road:
         for kind in KINDS:
             about = ("Energy",) if kind.scope.name == "SECTOR" else ABOUT[kind.market_wide]

@@ -52,8 +52,7 @@ def test_identity_depends_on_the_content_of_files_not_on_their_place(tmp_path: P
         identity_of(replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(path))))
         for path in (file, moved)
     ]
-    assert found[0].fingerprint == found[1].fingerprint
-    assert [one.name for one in found[0].data] == ["bars.csv"]
+    assert (found[0].fingerprint, [one.name for one in found[0].data]) == (found[1].fingerprint, ["bars.csv"])
     file.write_text("two")
     again = identity_of(replace(PLAN, spec=replace(SPEC, source="csv", bar_stamp="start", path=str(file))))
     assert again.fingerprint != found[0].fingerprint

@@ -121,8 +121,7 @@ def decided(made: Assembled) -> list[str]:
 def test_later_prices_change_no_bar_decision_size_or_fill(tmp_path: Path) -> None:
     runs = []
     for later in ("plain", "dividends", "split", "end"):
-        made = assemble(SETTINGS.settings, spec_of(tmp_path, later), [Momentum()], MemoryFacts())
-        runs.append(decided(made))
+        runs.append(decided(assemble(SETTINGS.settings, spec_of(tmp_path, later), [Momentum()], MemoryFacts())))
     assert "quantity" in runs[0][-1]
     assert [len(run) for run in runs] == [len(runs[0])] * 4
     for other in runs[1:]:

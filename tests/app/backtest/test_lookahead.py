@@ -111,8 +111,7 @@ def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec 
         yield [strategy()]
 
     opened = market() if spec is SPEC else open_market_in_memory(spec)
-    run = played(strategy(), opened)
-    return check(run, opened, loaded, cuts, lambda done, total: None)
+    return check(played(strategy(), opened), opened, loaded, cuts, lambda done, total: None)
 
 
 def played(strategy: Strategy, opened: OpenedMarket) -> Run:
@@ -130,8 +129,7 @@ def honest(view: StrategyView) -> bool:
 def test_honest_strategy_has_no_finding_at_any_cut() -> None:
     for strategy in (lambda: TRADER, lambda: Trader(honest)):
         found = checked(strategy)
-        assert found.peeks == ()
-        assert found.cuts == found.of_cuts
+        assert (found.peeks, found.cuts) == ((), found.of_cuts)
         assert found.compared > 10
 
 
@@ -219,6 +217,5 @@ def test_moments_are_decisions_and_last_slots_and_some_of_them_are_spread_evenly
     assert found == tuple(sorted(set(found)))
     assert {at.date() for at in found} == {date(2025, 3, 3), date(2025, 3, 4)}
     some = spread(found, 3)
-    assert len(some) == 3
-    assert some[-1] == found[-1]
+    assert (len(some), some[-1]) == (3, found[-1])
     assert spread(found, 1000) == found

@@ -76,8 +76,7 @@ def test_run_that_renames_a_company_leaves_the_opened_market_unchanged() -> None
 def test_bad_rows_are_reported_but_not_those_of_other_days(recorded: MarketSpec, daily: MarketSpec) -> None:
     assert open_market_in_memory(recorded).unused == "1 not a number (first in line 6)"
     assert open_market_in_memory(daily).unused == ""
-    file = Path(str(daily.path))
-    file.write_text(DAYS + "2025-03-04,AAPL,101,103,101,102,6000,0,0\n")
+    Path(str(daily.path)).write_text(DAYS + "2025-03-04,AAPL,101,103,101,102,6000,0,0\n")
     assert open_market_in_memory(daily).unused == "1 duplicate (first in line 6)"
 
 
@@ -97,8 +96,7 @@ FRONT = ("MESZ6", "GCG7", "6EZ6")
 def contracts(tmp_path: Path) -> MarketSpec:
     """Return a market of contracts that was written down with the session before it, and is read."""
     market = open_market_in_memory(CONTRACTS).market()
-    path = written(tmp_path / "bars.csv", lines_of(market, FRONT, (-1, 0, 1)))
-    return opened_from(path, CONTRACTS).spec
+    return opened_from(written(tmp_path / "bars.csv", lines_of(market, FRONT, (-1, 0, 1))), CONTRACTS).spec
 
 
 def test_generated_contracts_have_the_bars_of_the_exchanges_folder(new_world: Callable[[MarketSpec], World]) -> None:

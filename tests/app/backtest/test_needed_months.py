@@ -79,5 +79,4 @@ def test_profile_is_played_with_those_of_its_roots_that_a_file_has() -> None:
         roots_in(settings, {"GCZ6"})
     with pytest.raises(OperatorError, match="no contract, such as MESZ6"):
         roots_in(settings, ())
-    shares = load(None, {}, {"universe": ["AAPL"]}).settings
-    assert roots_in(shares, ()) == ["AAPL"]
+    assert roots_in(load(None, {}, {"universe": ["AAPL"]}).settings, ()) == ["AAPL"]

@@ -71,8 +71,7 @@ def test_run_at_a_venue_without_a_fund_is_compared_with_holding_its_universe() -
     settings = load(None, {}, {"universe": [COIN], "costs": {
         "taker_bps": 5, "maker_bps": 2, "slippage_bps": 5, "funding_day_bps": 10, "hold_s": 86_400,
     }}).settings  # fmt: skip
-    rules = SimpleNamespace(universe=[COIN])
-    made = SimpleNamespace(now=lambda: until, world=SimpleNamespace(rules=rules))
+    made = SimpleNamespace(now=lambda: until, world=SimpleNamespace(rules=SimpleNamespace(universe=[COIN])))
     run: Any = SimpleNamespace(plan=SimpleNamespace(settings=settings, spec=market().spec), market=market(), made=made)
     kept, prices = benchmark_of(run), daily_prices(market(), until, [COIN])[COIN]
     grown = [0.999 * close / prices.opens[FIRST] for close in prices.closes.values()]

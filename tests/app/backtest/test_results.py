@@ -43,8 +43,7 @@ def test_benchmark_prices_come_from_the_file_even_if_the_symbol_was_not_played(
     tmp_path: Path, symbols: tuple[str, ...]
 ) -> None:
     found = benchmark_of(played(days(tmp_path, *symbols), 5))
-    assert found.problem == ""
-    assert [price.day for price in found.prices] == DAYS
+    assert (found.problem, [price.day for price in found.prices]) == ("", DAYS)
     # The file is adjusted for all of its dividends, as SPY is at its end; raw prices are on ticks in between.
     assert [price.close for price in found.prices] == pytest.approx(CLOSES, rel=1e-4)
 

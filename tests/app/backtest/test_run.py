@@ -43,8 +43,7 @@ def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> Ru
         "strategies": {"flow": None, "swaying": {"exits": [], "times": "first session of week at open+15m"}},
         "backtest": {"unhalt_after_sessions": lasting},
     }
-    settings = load(None, {}, changes).settings
-    run = begin(Plan(settings, spec, every_pass=every_pass), [Swaying("swaying")])
+    run = begin(Plan(load(None, {}, changes).settings, spec, every_pass=every_pass), [Swaying("swaying")])
     while not run.is_complete:
         run.step()
     return run

@@ -102,8 +102,7 @@ def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
         opens = {bar.start_us: bar.open for bar in engine.market.day("MESZ6", 0).bars}
         for fill in fills:
             ahead = Decimal("0.25") * (1 if fill.side is Side.BUY else -1)
-            opened = opens[from_datetime(fill.at) - MINUTE]
-            assert fill.price == engine.market.grids["MESZ6"].usd(opened) + ahead
+            assert fill.price == engine.market.grids["MESZ6"].usd(opens[from_datetime(fill.at) - MINUTE]) + ahead
         paid = sum(one.amount_usd for one in run.made.ledger.cash_movements())
         assert paid == Decimal("-0.62") * sum(fill.quantity for fill in fills) != 0
     assert len(SLOTS) == len(rows) - 1
@@ -174,10 +173,8 @@ def test_a_change_of_sides_is_closed_and_opened_within_its_step() -> None:
 def test_what_a_limit_refuses_leaves_the_position_as_it_is_and_is_told() -> None:
     most = 10
     told = steps(Terms(plan(5), SCALING), [1, 0] * (most + 2))
-    entered = [one["position"] for one in told[1::2]]
-    assert entered == [1] * most + [0] * 2
-    refused = [one["refused"] for one in told[1::2]]
-    assert refused == [{}] * most + [{"MAX_SYMBOL_ENTRIES": 1}] * 2
+    assert [one["position"] for one in told[1::2]] == [1] * most + [0] * 2
+    assert [one["refused"] for one in told[1::2]] == [{}] * most + [{"MAX_SYMBOL_ENTRIES": 1}] * 2
 
 
 def test_an_episode_is_cut_off_at_its_floor_and_the_reward_is_only_what_was_earned(
@@ -218,8 +215,7 @@ def test_rewards_add_up_to_what_the_account_has_gained_whatever_is_done(actions:
 
 def test_an_episode_that_is_flat_overnight_ends_with_its_session() -> None:
     venue = futures_venue(START, 2, ("MES",))
-    symbols = tuple(one.symbol for one in venue.instruments)
-    two = plan(venue=venue, symbols=symbols, sessions=2)
+    two = plan(venue=venue, symbols=tuple(one.symbol for one in venue.instruments), sessions=2)
     ends = [played(Terms(two, SCALING, flat_overnight=each)) for each in (True, False)]
     assert [rows[-1][3:] for rows in ends] == [(True, False)] * 2
     assert len(ends[0]) < len(ends[1])
@@ -311,8 +307,7 @@ def test_clock_that_is_put_back_repeats_no_moment() -> None:
     """Chicago's clock is put back on Sunday, November 1, at 2:00. It is closed from Friday 16:00 to Sunday 17:00."""
     friday = date(2026, 10, 30)
     venue = futures_venue(friday, 2, ("MES",))
-    symbols = tuple(one.symbol for one in venue.instruments)
-    of = plan(60, start=friday, sessions=2, venue=venue, symbols=symbols)
+    of = plan(60, start=friday, sessions=2, venue=venue, symbols=tuple(one.symbol for one in venue.instruments))
     times = [one["at"] for one in steps(Terms(of, CLOCK), [0] * 60)]
     assert times == sorted(set(times))
     summer, winter = (

@@ -160,8 +160,7 @@ def test_only_an_address_of_a_database_is_reachable_from_everywhere(tmp_path: Pa
 
 
 def test_generated_market_is_generated_again_elsewhere() -> None:
-    calendar = build_calendar(date(2026, 1, 5), 3, ALPACA.calendar)
-    source = GeneratedBars(7, calendar, trends=False)
+    source = GeneratedBars(7, build_calendar(date(2026, 1, 5), 3, ALPACA.calendar), trends=False)
     again = pickle.loads(packed((source, MappingProxyType({"a": 1}))))  # noqa: S301 - packed here
     assert again[0].bars("AAPL", 1) == source.bars("AAPL", 1)
     assert again[0].bars("AAPL", 1)

@@ -106,8 +106,7 @@ def test_seed_chooses_the_values_and_what_was_learned_the_later_ones(tmp_path: P
 
 def test_trial_that_was_left_out_says_why_and_keeps_its_place(tmp_path: Path) -> None:
     place = tmp_path / "study"
-    space = Space.model_validate({"settings": {"c": [1, 10, 2], "size": [1]}, "sampler": "grid"})
-    found = played(place, space)
+    found = played(place, Space.model_validate({"settings": {"c": [1, 10, 2], "size": [1]}, "sampler": "grid"}))
     assert [(one.place, one.values["c"], one.why) for one in found] == [
         (1, 1, ""), (2, 10, "c is too large"), (3, 2, "")
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from optuna.trial import TrialState
 
+from tests.kit.values import there
 from tradebot.app.search import study as studies
 from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Space
@@ -53,8 +54,7 @@ def test_workers_share_trials_and_each_is_played_once(tmp_path: Path, sampler: s
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path, sampler: str) -> None:
     study = made(tmp_path / "study.journal", space_of(sampler, 3))
-    lost = study.ask()
-    assert lost is not None
+    lost = there(study.ask())
     with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
         assert study.put_back() == 1
         assert study.put_back() == 0
@@ -77,16 +77,13 @@ def test_last_trial_is_played_after_it_was_put_back(tmp_path: Path, sampler: str
     assert last is not None
     study.tell(first, result(1), [1.0])
     assert study.put_back(worker_of(os.getpid()), died=False) == 1
-    again = study.ask()
-    assert again is not None
-    assert study.values_of(again) == study.values_of(last)
+    assert study.values_of(there(study.ask())) == study.values_of(last)
     assert study.ask() is None
 
 
 def test_trial_that_was_ended_but_not_put_back_is_put_back_later(tmp_path: Path) -> None:
     study = made(tmp_path / "study.journal", space_of(trials=2))
-    lost = study.ask()
-    assert lost is not None
+    lost = there(study.ask())
     lost.set_user_attr(studies.SPARE, True)
     study._study.tell(lost, state=TrialState.FAIL)
     assert study.put_back() == 0, "whoever ended it may be about to put it back"
@@ -112,8 +109,7 @@ def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
 
 def test_silent_worker_of_another_machine_has_died_after_a_while(tmp_path: Path) -> None:
     study = made(tmp_path / "study.journal", space_of())
-    trial = study.ask()
-    assert trial is not None
+    trial = there(study.ask())
     trial.set_user_attr(studies.WORKER, ["elsewhere", "", 7])
     assert study.put_back() == 0
     trial.set_user_attr(studies.BEAT, time.time() - 2 * studies.LOST_S)
@@ -132,8 +128,7 @@ def test_process_that_has_ended_is_known_to_have(tmp_path: Path) -> None:
 def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) -> None:
     study = made(tmp_path / "study.journal", space_of(trials=3, objectives=["sharpe", "calmar"]))
     for why, values in (("", [1.0, None]), ("fewer than 30 closed trades", [1.0, 2.0]), ("", [1.0, 2.0])):
-        trial = study.ask()
-        assert trial is not None
+        trial = there(study.ask())
         study.tell(trial, result(trial.number), values, why)
     assert study.counts() == Counts(3, 0, 0, 2, 0)
     assert (len(study.tried()), len(study.results())) == (1, 3)
@@ -142,9 +137,7 @@ def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) 
 def test_equal_settings_are_one_trial(tmp_path: Path) -> None:
     study = made(tmp_path / "study.journal", space_of(trials=2))
     for _ in range(2):
-        trial = study.ask()
-        assert trial is not None
-        study.tell(trial, result(5), [1.0])
+        study.tell(there(study.ask()), result(5), [1.0])
     assert len(study.results()) == 1
 
 
@@ -153,17 +146,14 @@ def test_half_a_line_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
     study = made(place, space_of())
     with place.open("ab") as file:
         file.write(b'{"op_code": 4, "stu')
-    trial = study.ask()
-    assert trial is not None
-    study.tell(trial, result(1), [1.0])
+    study.tell(there(study.ask()), result(1), [1.0])
     assert Study(str(place), "one", space_of()).counts().played == 1
 
 
 def test_study_whose_maker_died_is_made_anew_and_a_whole_one_is_not(tmp_path: Path) -> None:
     place = str(tmp_path / "study.journal")
     Study(place, "one", space_of(), new=True)
-    study = Study(place, "one", space_of(), new=True)
-    study.begin({})
+    Study(place, "one", space_of(), new=True).begin({})
     with pytest.raises(OperatorError, match="there is a study one already") as raised:
         Study(place, "one", space_of(), new=True)
     assert "--resume" in raised.value.hint

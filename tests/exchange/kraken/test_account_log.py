@@ -43,8 +43,7 @@ def test_trade_has_a_row_of_cash_and_one_of_the_position(desk: KrakenExchange) -
     desk.send(side="sell", size="0.2")
     cash, position = rows(desk)[2:]
     assert (position["old_average_entry_price"], position["new_average_entry_price"]) == (price, price)
-    sold = Decimal(desk.v3("fills")["fills"][0]["price"])
-    assert cash["realized_pnl"] == (sold - price) * D("0.2")
+    assert cash["realized_pnl"] == (Decimal(desk.v3("fills")["fills"][0]["price"]) - price) * D("0.2")
     assert cash["new_balance"] - cash["old_balance"] == cash["realized_pnl"] - cash["fee"]
 
 
@@ -152,8 +151,7 @@ def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: 
     desk.world.tick(seconds=60)
     side, away = ("buy", 50_000) if falls else ("sell", 150_000)
     desk.send(side=side, size="1.5")
-    adds = desk.send("lmt", side, "0.01", limitPrice=away)
-    assert adds["status"] == "placed"
+    assert desk.send("lmt", side, "0.01", limitPrice=away)["status"] == "placed"
     desk.world.tick(seconds=4 * 86_400)
     liquidated = [row for row in rows(desk, info="futures liquidation") if row["asset"] == "usd"]
     assert len(liquidated) > 1
@@ -163,8 +161,7 @@ def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: 
         assert (fill["fillType"], row["fee"]) == ("liquidation", 0)
         assert row["liquidation_fee"] == Decimal(str(fill["size"])) * row["trade_price"] * D("0.005")
         assert row["trade_price"] == row["mark_price"]
-    first = Decimal(str(fills[liquidated[0]["execution"]]["size"]))
-    assert first == D("0.375")
+    assert Decimal(str(fills[liquidated[0]["execution"]]["size"])) == D("0.375")
     reasons = [told["reason"] for name, told in desk.events("orders") if name == "OrderCancelled"]
     assert reasons == ["not_enough_margin"]
     check_law(desk, began=Decimal(3_300))
@@ -189,8 +186,7 @@ def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: KrakenExchange) -> Non
     desk.world.tick(seconds=3600)
     began_ms = desk.engine.now_us // 1000
     desk.send(symbol=PEPE, size=1_000_000)
-    every = rows(desk)
-    assert [row["id"] for row in every] == [1, 2, 3, 4, 5]
+    assert [row["id"] for row in rows(desk)] == [1, 2, 3, 4, 5]
     assert [row["id"] for row in rows(desk, since=began_ms)] == [3, 4, 5]
     assert [row["id"] for row in rows(desk, before=began_ms - 1)] == [1, 2]
     assert len(rows(desk, before=began_ms)) == 5
@@ -212,8 +208,7 @@ def test_rows_add_up_to_the_account_over_drawn_days(desk: KrakenExchange, seed: 
         more = {name: f"{value:.11f}" if symbol == PEPE else value for name, value in more.items()}
         desk.send(kind, chance.choice(("buy", "sell")), size, symbol, **more)
         if chance.random() < 0.3:
-            rate = str(chance.randint(-400, 400) / 100)
-            desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": rate})
+            desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": str(chance.randint(-400, 400) / 100)})
         desk.world.tick(seconds=chance.randint(1, 6_000))
     check_law(desk)
 

@@ -41,8 +41,7 @@ def test_fifty_six_coins_are_listed_as_a_market_takes_them() -> None:
         tick, lot = one.ticks[0].tick, one.lot
         assert Decimal("0.000001") <= tick / one.level <= Decimal("0.001"), one.symbol
         assert lot * one.level < 10, one.symbol
-        quantities = [level.quantity for level in one.margin_levels]
-        assert all(quantity % lot == 0 for quantity in quantities)
+        assert all(quantity % lot == 0 for quantity in [level.quantity for level in one.margin_levels])
         assert abs(one.funding / one.level) < Decimal("0.0001")
 
 
@@ -94,8 +93,7 @@ def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calen
     """A trend is days in a row whose moves have something in common: their sums are larger than those of chance."""
 
     def spread(listed: Instrument, seed: int, *, trends: bool = True) -> float:
-        bars = bars_of(calendar, listed, seed=seed, trends=trends)
-        closes = bars._closes(listed.symbol)
+        closes = bars_of(calendar, listed, seed=seed, trends=trends)._closes(listed.symbol)
         moves = [after / before - 1 for before, after in pairwise(closes)]
         tens = [sum(moves[place : place + 10]) for place in range(0, len(moves) - 9, 10)]
         return mean(one * one for one in tens) / (10 * mean(one * one for one in moves))

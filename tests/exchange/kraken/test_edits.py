@@ -70,8 +70,7 @@ def test_order_that_cannot_be_changed_like_this_stays_as_it_is(
 
 def test_order_may_always_be_made_smaller(desk: KrakenExchange) -> None:
     desk.send(side="sell", size="1")
-    order = rests(desk, size="18.9")
-    assert edit(desk, order, size="1.1")["status"] == "edited"
+    assert edit(desk, rests(desk, size="18.9"), size="1.1")["status"] == "edited"
 
 
 def test_venue_without_edits_refuses_them() -> None:

@@ -98,8 +98,7 @@ def test_stop_that_is_suspended_looks_as_before_in_every_answer(desk: KrakenExch
 
 def test_order_may_come_to_the_market_late_or_twice(desk: KrakenExchange) -> None:
     desk.world.arm({"late_acknowledgement": "30s"}, request="submit", nth=1)
-    status = desk.send(cliOrdId="slow")
-    assert [event["type"] for event in status["orderEvents"]] == ["PLACE"]
+    assert [event["type"] for event in desk.send(cliOrdId="slow")["orderEvents"]] == ["PLACE"]
     assert desk.events("orders") == []
     desk.world.tick(seconds=31)
     assert [name for name, _ in desk.events("orders")] == ["OrderPlaced", "OrderUpdated"]
@@ -167,8 +166,7 @@ def test_position_is_told_twice_and_a_fee_differs(desk: KrakenExchange) -> None:
     assert first == second
     desk.world.arm({"repeated_rows": "fee", "symbol": XBT}, request="activities")
     rows = [row for row in desk.history("account-log")["logs"] if row["asset"] == "usd"]
-    assert rows[1]["fee"] == rows[0]["fee"] + 1
-    assert rows[1]["id"] == rows[0]["id"]
+    assert (rows[1]["fee"], rows[1]["id"]) == (rows[0]["fee"] + 1, rows[0]["id"])
 
 
 def test_filled_order_seems_canceled_with_nothing_filled_but_its_executions_stay(desk: KrakenExchange) -> None:

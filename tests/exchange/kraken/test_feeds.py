@@ -99,8 +99,7 @@ def test_feed_of_an_account_needs_a_challenge_of_its_own_connection(place: Serve
 def test_scripts_of_streams_hold_back_what_the_feeds_tell(place: Served) -> None:
     with place.connect(FEEDS) as client:
         client.get()
-        signed = challenged(client)
-        client.ask({"event": "subscribe", "feed": "fills", **signed})
+        client.ask({"event": "subscribe", "feed": "fills", **challenged(client)})
         client.get()
         rule = {"name": "mute", "when": {"stream": "trade_updates", "client_order_id": "mute*"}, "what": "mute_stream"}
         assert place.ask("POST", "/exchange/v1/faults", [rule]).status_code == 200

@@ -24,8 +24,7 @@ def test_order_that_fills_at_once_is_never_open_but_in_the_history(desk: KrakenE
     assert (name, execution["uid"], execution["order"]["uid"]) == ("Execution", fill["fill_id"], order)
     assert (float(execution["price"]), execution["quantity"]) == (fill["price"], "0.5")
     assert (execution["orderData"]["positionSize"], execution["orderData"]["fillType"]) == ("0.5", "taker")
-    fee = float(execution["orderData"]["fee"])
-    assert fee == pytest.approx(fill["price"] * 0.5 * 0.0005)
+    assert float(execution["orderData"]["fee"]) == pytest.approx(fill["price"] * 0.5 * 0.0005)
 
 
 def test_statuses_forget_an_order_five_seconds_after_its_end(desk: KrakenExchange) -> None:
@@ -122,8 +121,7 @@ def test_pages_go_on_where_the_last_one_ended_in_both_directions(desk: KrakenExc
             assert page["len"] == len(page["elements"]) <= 3
             seen += [one["uid"] for one in page["elements"]]
         whole = desk.history("orders", sort=sort)
-        assert seen == [one["uid"] for one in whole["elements"]]
-        assert len(set(seen)) == 10
+        assert (seen, len(set(seen))) == ([one["uid"] for one in whole["elements"]], 10)
         times = [one["timestamp"] for one in whole["elements"]]
         assert all((early <= late) == (sort == "asc") or early == late for early, late in pairwise(times))
 
@@ -142,8 +140,7 @@ def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: KrakenExch
         {"tradeable": PEPE},
     )
     for name, each in (("executions", 1), ("orders", 2)):
-        counts = [desk.history(name, **span)["len"] for span in spans]
-        assert counts == [2 * each, each, each, 0, each]
+        assert [desk.history(name, **span)["len"] for span in spans] == [2 * each, each, each, 0, each]
 
 
 @pytest.mark.parametrize("asked", [{"since": "soon"}, {"sort": "up"}, {"count": 0}, {"continuation_token": "%"}])
@@ -169,8 +166,7 @@ def test_order_of_the_market_itself_is_told_like_any_other(desk: KrakenExchange)
     desk.engine.advance(desk.engine.now_us + SECOND)
     assert desk.engine.main.updates.blocks
     counted = desk.history("orders", count=1000)
-    assert counted["len"] == 800
-    assert len({one["uid"] for one in counted["elements"]}) == 800
+    assert (counted["len"], len({one["uid"] for one in counted["elements"]})) == (800, 800)
 
 
 def test_fills_come_in_pages_of_a_hundred_older_than_a_time(desk: KrakenExchange) -> None:

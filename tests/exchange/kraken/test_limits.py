@@ -70,8 +70,7 @@ def test_requests_cost_what_the_documentation_says(desk: KrakenExchange) -> None
 def test_over_its_budget_trading_says_so_inside_success_and_the_history_with_429(desk: KrakenExchange) -> None:
     desk.world.exchange.set_pace(read_pace("real"))
     try:
-        orders = [desk.send("lmt", limitPrice=80_000)["status"] for _ in range(50)]
-        assert orders == ["placed"] * 50
+        assert [desk.send("lmt", limitPrice=80_000)["status"] for _ in range(50)] == ["placed"] * 50
         told = desk.post("sendorder", orderType="mkt", symbol="PF_XBTUSD", side="buy", size="0.1")
         assert (told["result"], told["error"]) == ("error", "apiLimitExceeded")
         assert desk.v3("accounts")["error"] == "apiLimitExceeded"

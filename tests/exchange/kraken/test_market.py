@@ -112,8 +112,7 @@ def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_t
     assert [int(one["time"]) for one in days] == [1000 * (first + 86_400 * place) for place in range(600)]
     for place in (0, 599):
         fours = candles(desk, "spot", "4h", first + place * 86_400, first + (place + 1) * 86_400 - 1)
-        assert len(fours) == 6
-        assert (fours[0]["open"], fours[-1]["close"]) == (days[place]["open"], days[place]["close"])
+        assert (len(fours), fours[0]["open"], fours[-1]["close"]) == (6, days[place]["open"], days[place]["close"])
         assert max(float(one["high"]) for one in fours) == float(days[place]["high"])
         assert min(float(one["low"]) for one in fours) == float(days[place]["low"])
 

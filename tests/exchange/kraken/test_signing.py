@@ -60,8 +60,7 @@ def test_refused_signature_uses_no_nonce_up(desk: KrakenExchange) -> None:
 def test_nonce_may_be_left_out_and_parameters_may_be_in_the_query(desk: KrakenExchange) -> None:
     path, sent = f"{V3}/sendorder", f"orderType=mkt&symbol={XBT}&side=buy&size=0.1"
     headers = {"APIKey": KEY, "Authent": signature(SECRET, path.removeprefix("/derivatives"), sent, "")}
-    answer = desk.world.ask("POST", f"{path}?{sent}", None, headers)
-    assert answer.json["sendStatus"]["status"] == "placed"
+    assert desk.world.ask("POST", f"{path}?{sent}", None, headers).json["sendStatus"]["status"] == "placed"
     assert desk.engine.main.qty(XBT) > 0
 
 

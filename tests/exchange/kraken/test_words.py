@@ -151,8 +151,7 @@ def test_all_orders_or_those_of_a_symbol_are_cancelled_stops_too(desk: KrakenExc
 def test_request_that_comes_too_late_is_refused(desk: KrakenExchange) -> None:
     now = to_datetime(desk.engine.now_us)
     late = {"processBefore": (now - timedelta(seconds=1)).isoformat()}
-    order = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"}
-    told = desk.post("sendorder", **order, **late)
+    told = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1", **late)
     assert (told["result"], told["error"].partition(":")[0]) == ("error", "requestTimeout")
     assert not desk.engine.main.orders
     assert desk.send(processBefore=(now + timedelta(seconds=1)).isoformat())["status"] == "placed"

@@ -78,8 +78,7 @@ def test_refused_and_rejected_orders_are_shown_with_their_reasons(opened: World)
     opened.ask("POST", "/v2/orders", b"{]")
     opened.ask("POST", "/v2/orders", {"symbol": "SPY", "qty": {"a": 1}, "side": ["buy"]})
     opened.tick(seconds=1)
-    rejected = opened.order("SPY", "buy", 2, limit_price="1").json
-    reject(opened.engine, opened.engine.main.order(rejected["id"]))
+    reject(opened.engine, opened.engine.main.order(opened.order("SPY", "buy", 2, limit_price="1").json["id"]))
     page = opened.get(DATA)
     rows = [(row["status"], row["symbol"], row["qty"], row["limit"]) for row in page["ended_orders"]]
     assert rows == [
@@ -137,8 +136,7 @@ def test_page_document_stays_small_with_many_orders(opened: World) -> None:
     assert (len(page["open_orders"]), page["open_total"]) == (MOST_ORDERS, MOST_ORDERS + 20)
     assert len(page["log"]) == MOST_LINES
     assert page["log_total"] > MOST_ORDERS
-    newest = opened.get("/v2/orders?status=all&limit=1")[0]
-    assert page["open_orders"][0]["id"] == newest["id"]
+    assert page["open_orders"][0]["id"] == opened.get("/v2/orders?status=all&limit=1")[0]["id"]
     opened.ask("DELETE", "/v2/orders")
     page = opened.get(DATA)
     assert (len(page["ended_orders"]), page["ended_total"], page["open_orders"]) == (MOST_ORDERS, MOST_ORDERS + 20, [])

@@ -22,8 +22,7 @@ def executions(client: Client) -> list[list[str]]:
 def test_a_half_armed_gateway_takes_the_connection_and_says_nothing(desk: TwsExchange) -> None:
     desk.arm(when={"request": "GET /v1/tws/session"}, what={"hang": "1h"})
     client = desk.client()
-    assert client.greeting[0][0] == "178"
-    assert client.welcome == []
+    assert (client.greeting[0][0], client.welcome) == ("178", [])
     assert client.say(61, 1) == []
     assert fired(desk) == 1
     ((seconds, end),) = client.line.due
@@ -80,8 +79,7 @@ def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: TwsExch
     desk.arm(when=SUBMIT, what="delivered_twice")
     client.place(1, "BUY", 1, "LMT", limit="3000", ref="twice")
     rows = [one for one in client.read(16) if one[0] == "5"]
-    assert [one[23] for one in rows] == ["twice", "twice"]
-    assert len({one[25] for one in rows}) == 2
+    assert ([one[23] for one in rows], len({one[25] for one in rows})) == (["twice", "twice"], 2)
     assert sorted(int(one[1]) for one in rows) == [0, 1], "an id is of one order for ever"
     client.say(4, 1, 1)
     assert [one.status for one in desk.engine.main.orders.values()] == ["canceled", "new"]
@@ -89,8 +87,7 @@ def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: TwsExch
 
 def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="corrected_execution")
-    told = client.place(1, qty=2)
-    (first,) = [one for one in told if one[0] == "11"]
+    (first,) = [one for one in client.place(1, qty=2) if one[0] == "11"]
     cost = desk.engine.main.positions["ESZ6"].average * 100
     desk.tick(60)
     (second,) = [one for one in client.line.taken() if one[0] == "11"]

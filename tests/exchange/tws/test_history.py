@@ -19,30 +19,26 @@ def test_a_day_is_made_of_its_minutes(desk: TwsExchange, client: Client) -> None
     (day,) = bars(client, "1 day", "1 D")
     for size in ("1 min", "5 mins", "1 hour"):
         rows = bars(client, size, "1 D")
-        assert (rows[0][1], rows[-1][4]) == (day[1], day[4])
-        assert max(float(row[2]) for row in rows) == float(day[2])
+        assert (rows[0][1], rows[-1][4], max(float(row[2]) for row in rows)) == (day[1], day[4], float(day[2]))
         assert sum(int(row[5]) for row in rows) == int(day[5])
     assert day[0] == "20261123"
 
 
 def test_the_bars_end_where_they_are_asked_to(client: Client) -> None:
     rows = bars(client, "1 min", "600 S", end="20261123-00:30:00")
-    assert len(rows) == 10
-    assert rows[-1][0] == "20261122 18:29:00 US/Central"
+    assert (len(rows), rows[-1][0]) == (10, "20261122 18:29:00 US/Central")
 
 
 def test_thanksgiving_belongs_to_the_day_after(desk: TwsExchange, client: Client) -> None:
     desk.tick(4 * 24 * 3600)
     days = bars(client, "1 day", "3 D")
     assert [day[0] for day in days] == ["20261124", "20261125", "20261127"]
-    minutes = bars(client, "1 hour", "2 D")
-    assert sum(int(row[5]) for row in minutes) == int(days[-1][5])
+    assert sum(int(row[5]) for row in bars(client, "1 hour", "2 D")) == int(days[-1][5])
 
 
 def test_an_ended_month_is_there_for_who_asks_for_it(client: Client) -> None:
     assert client.say(9, 8, 1, *contract("ESU6"), 0, "", "", "")[0][3] == "200"
-    details = client.say(9, 8, 1, *contract("ESU6"), 1, "", "", "")
-    assert details[0][0] == "10"
+    assert client.say(9, 8, 1, *contract("ESU6"), 1, "", "", "")[0][0] == "10"
     assert client.say(20, 61, *contract("ESU6"), 0, "", "1 day", "1 Y", 0, "TRADES", 1, 0, "")[0][3] == "200"
     assert bars(client, "1 day", "1 Y", "ESU6", expired="1")[-1][0] == "20260918"
 

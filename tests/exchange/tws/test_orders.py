@@ -22,8 +22,7 @@ def test_a_bracket_works_once_its_last_order_has_come(desk: TwsExchange, client:
     parent, target, stop = client.bracket(2, ref="r")
     assert client.say(*parent) == client.say(*target) == []
     assert not desk.engine.main.orders
-    told = client.say(*stop)
-    assert [one[2] for one in told if one[0] == "3" and one[1] == "1"][-1] == "Filled"
+    assert [one[2] for one in client.say(*stop) if one[0] == "3" and one[1] == "1"][-1] == "Filled"
     assert client.open_orders() == {"rb": "Submitted", "rc": "PreSubmitted"}
     groups = {one[19] for one in client.read(5) if one[0] == "5"}
     assert len(groups) == 1
@@ -46,8 +45,7 @@ def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: TwsEx
     for message in (parent, target):
         client.say(*message)
     told = client.say(*order(3, "SELL", 1, "STP", stop="5000.1", parent=1))
-    assert told[0][2:4] == ["3", "110"]
-    assert {one[2] for one in told if one[0] == "3"} == {"Inactive"}
+    assert (told[0][2:4], {one[2] for one in told if one[0] == "3"}) == (["3", "110"], {"Inactive"})
     assert not desk.engine.main.orders
 
 
@@ -83,8 +81,7 @@ def test_legs_end_with_a_parent_that_ends_unfilled(desk: TwsExchange, client: Cl
     ):
         client.say(*message)
     assert working(desk) == {"p": "new", "s": "held"}
-    told = client.say(4, 1, 1, "")
-    assert [one[2:4] for one in told if one[0] == "4"] == [["1", "202"], ["2", "202"]]
+    assert [one[2:4] for one in client.say(4, 1, 1, "") if one[0] == "4"] == [["1", "202"], ["2", "202"]]
     assert not working(desk)
 
 
@@ -178,8 +175,7 @@ def test_every_type_of_order_that_is_taken_is_shown_as_it_was_sent(client: Clien
     kinds = {"LMT": ("3000", ""), "STP": ("", "9000"), "STP LMT": ("9001", "9000")}
     for number, ((kind, (limit, stop)), tif) in enumerate(product(kinds.items(), ("DAY", "GTC")), 1):
         told = client.place(number, "BUY", 1, kind, limit=limit, stop=stop, tif=tif)
-        shown = next(one for one in told if one[0] == "5")
-        assert shown[15:19] == [kind, limit or "0", stop or "0", tif]
+        assert next(one for one in told if one[0] == "5")[15:19] == [kind, limit or "0", stop or "0", tif]
         client.say(4, 1, number, "")
 
 

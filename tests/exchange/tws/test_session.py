@@ -10,8 +10,7 @@ def numbers(messages: list[list[str]]) -> list[str]:
 
 
 def test_a_client_is_greeted_with_the_version_and_told_account_and_ids(desk: TwsExchange, client: Client) -> None:
-    assert client.greeting[0][0] == "178"
-    assert client.welcome[0] == ["15", "1", desk.engine.main.number]
+    assert (client.greeting[0][0], client.welcome[0]) == ("178", ["15", "1", desk.engine.main.number])
     assert client.welcome[1] == ["9", "1", "1"]
     assert [one[3] for one in client.welcome[2:]] == ["2104", "2106", "2158"]
 

@@ -216,8 +216,7 @@ class ScriptedGateway:
         head = stream.read(4)
         if len(head) < 4:
             raise EOFError
-        text = stream.read(struct.unpack(">I", head)[0]).decode()
-        return str(text).removesuffix("\0").split("\0")
+        return str(stream.read(struct.unpack(">I", head)[0]).decode()).removesuffix("\0").split("\0")
 
     def _send(self, client: socket.socket, messages: Sequence[Message]) -> None:
         client.sendall(b"".join(framed(one) for one in messages))

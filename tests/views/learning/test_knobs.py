@@ -35,8 +35,7 @@ def test_nearer_stop_fills_as_far_beyond_its_price_as_the_stops_that_were_hit() 
     saved = trade(3, 5, worst=-0.012, reasons=("time_exit(4h)",))
     found = values(stop("", ExitAt("exits.stop_loss_fraction", D("0.02")), outcomes(*hit, saved)))
     # Stops at 20 USD lost 21 and 23, so one at 10 loses 12.
-    assert found["0.01"] == [9, 11, -17]
-    assert found["0.018"] == [1, 3, 0]
+    assert (found["0.01"], found["0.018"]) == ([9, 11, -17], [1, 3, 0])
 
 
 def test_nearer_target_takes_what_was_seen_with_the_fees_that_were_paid() -> None:
@@ -87,8 +86,7 @@ def test_later_and_earlier_entries_leave_out_the_trades_at_the_ends_of_sessions(
 
 @pytest.mark.parametrize("text", ["at close-10m", "every 5m until close-60m, at close-10m", "every 5m from close-60m"])
 def test_other_kinds_of_times_are_left_alone(text: str) -> None:
-    entries = parse(text, DAY)
-    assert (found := times("timetable.trade-once", entries, outcomes(trade(1, 1)))).others == ()
+    assert (found := times("timetable.trade-once", parse(text, DAY), outcomes(trade(1, 1)))).others == ()
     assert found.untold
 
 

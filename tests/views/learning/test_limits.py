@@ -31,8 +31,7 @@ def left_out(knob: Knob) -> dict[str, list[str]]:
 def test_trades_with_a_score_below_a_higher_limit_are_left_out() -> None:
     made = [trade(number, 1, entry_score=(-1) ** number * score) for number, score in enumerate(SCORES)]
     found = left_out(knobs(*made, min_score=0.2)["min_score"])
-    assert found["0.21"] == ["t00000"]
-    assert found["0.25"] == ["t00000", "t00001", "t00002", "t00003", "t00004"]
+    assert (found["0.21"], found["0.25"]) == (["t00000"], ["t00000", "t00001", "t00002", "t00003", "t00004"])
     assert "0.2" not in found
 
 
@@ -51,8 +50,7 @@ def test_open_position_takes_room_and_is_no_outcome() -> None:
 
 def test_entries_of_a_session_and_of_a_symbol_are_counted_in_their_order() -> None:
     made = [trade(number, 1, minutes=number, symbol=symbol) for number, symbol in enumerate("ABAA")]
-    other = trade(9, 1, in_session=1, symbol="A")
-    found = knobs(*made, other, max_session_entries=50, max_symbol_entries=5)
+    found = knobs(*made, trade(9, 1, in_session=1, symbol="A"), max_session_entries=50, max_symbol_entries=5)
     assert left_out(found["max_session_entries"]) == {
         "3": ["t00003"],
         "2": ["t00002", "t00003"],

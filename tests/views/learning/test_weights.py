@@ -102,8 +102,7 @@ def test_multiplier_stays_within_its_bounds_whatever_the_order_of_calls_of_one_m
     found = standing(made)
     assert LOWEST <= stepped(before, found) <= HIGHEST
     chance.shuffle(made)  # type: ignore[attr-defined]
-    again = standing(made)
-    assert again == found
+    assert standing(made) == found
 
 
 def test_component_is_right_if_it_agreed_with_a_gain_or_warned_of_a_loss() -> None:

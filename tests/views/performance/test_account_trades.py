@@ -106,8 +106,7 @@ def test_given_back_fill_counts_once_for_its_owner() -> None:
 def test_shares_from_before_the_books_have_no_date_and_no_cost() -> None:
     scene = scene_of(before=7)
     take_over(scene)
-    found = account_trades(history(scene))
-    assert of(found, "trades", "held_before") == ((), {"AAPL": 7})
+    assert of(account_trades(history(scene)), "trades", "held_before") == ((), {"AAPL": 7})
     scene.ledger.apply_fills([fill(9, "AAPL", Side.SELL, "7", "120", strategy="adopted", at=NOW)], NOW)
     (row,) = rows(history(scene))
     assert of(row, "acquired", "basis_usd", "gain_usd", "term", "proceeds_usd") == (

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.kit.values import there
 from tradebot.model.costs import CostModel
 from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
 from tradebot.views.performance.curve import Benchmark
@@ -19,8 +20,7 @@ def coin(opened: float, *closes: float | None, since: date = FIRST) -> Benchmark
 
 def test_each_coin_takes_an_equal_part_and_is_never_bought_or_sold_again() -> None:
     prices = {"A": coin(100, 110, 200, 50), "B": coin(0.0001, 0.0001, 0.0001, 0.00015)}
-    held = held_in_equal_parts(prices, FIRST, 0.01)
-    assert held is not None
+    held = there(held_in_equal_parts(prices, FIRST, 0.01))
     assert held.opens == {FIRST: 1.0}
     assert held.closes == pytest.approx({DAYS[0]: 0.99 * 1.05, DAYS[1]: 0.99 * 1.5, DAYS[2]: 0.99 * 1.0})
     assert held.symbol == "2 coins"
@@ -29,8 +29,7 @@ def test_each_coin_takes_an_equal_part_and_is_never_bought_or_sold_again() -> No
 
 def test_coin_that_was_not_there_yet_is_left_out_and_one_that_ends_keeps_its_last_price() -> None:
     prices = {"A": coin(10, 11, None, 12), "B": coin(10, 20, 20, 20, since=DAYS[1]), "C": coin(10, 10, 12)}
-    held = held_in_equal_parts(prices, FIRST, 0.0)
-    assert held is not None
+    held = there(held_in_equal_parts(prices, FIRST, 0.0))
     assert held.closes == pytest.approx({DAYS[0]: 1.05, DAYS[1]: 1.15, DAYS[2]: 1.2})
     assert held.symbol == "2 coins"
     assert held.how.endswith("1 other had no price that day.")

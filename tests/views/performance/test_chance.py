@@ -188,8 +188,7 @@ def test_chance_skips_benchmarks_without_name_or_prices() -> None:
     alone = there(found(A_YEAR, names=("", "")))
     assert [each.name for each in alone.figures] == ["cagr", "sharpe", "max_drawdown", *OF_A_YEAR]
     prices = spy(2, A_YEAR)
-    few = replace(prices, closes=dict(list(prices.closes.items())[:50]))
-    assert found(A_YEAR, few) == alone
+    assert found(A_YEAR, replace(prices, closes=dict(list(prices.closes.items())[:50]))) == alone
 
 
 def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
@@ -252,8 +251,7 @@ def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
     )
     assert wide.best_by_chance.value == pytest.approx(best_by_chance(10, 1.0))
     assert (narrow.deflated.value or 0) > (wide.deflated.value or 1)
-    by_error = best_by_chance(10, sqrt(252 / 299) * sqrt(1))
-    assert unknown.best_by_chance.value == pytest.approx(by_error, rel=0.05)
+    assert unknown.best_by_chance.value == pytest.approx(best_by_chance(10, sqrt(252 / 299) * sqrt(1)), rel=0.05)
     assert (narrow.trials, narrow.known, unknown.known) == (10, 3, 2)
     assert narrow.deflated.note == "the best of 10 trials"
 
@@ -289,6 +287,5 @@ def test_ends_of_many_ratios_at_once_are_those_of_each_by_itself() -> None:
     how = Resampling(resamples=400, mean_block=10)
     low, high = sharpe_spans(returns, 252, how)
     for place, column in enumerate(returns.T):
-        spans = intervals(Series(column.tolist(), 252, 0.0, year=252), how)
-        assert spans is not None
+        spans = there(intervals(Series(column.tolist(), 252, 0.0, year=252), how))
         assert (low[place], high[place]) == pytest.approx(tuple(spans["sharpe"]))

@@ -89,8 +89,7 @@ def test_a_drawdown_has_its_dates() -> None:
     long = way(300)
     curve = points(long, frame(long, Benchmark("SPY"), Rates()))
     found = drawdowns(curve, 3)
-    assert len(found) == 3
-    assert found[0].depth == min(point.drawdown for point in curve)
+    assert (len(found), found[0].depth) == (3, min(point.drawdown for point in curve))
     index = {point.session: point.index for point in curve}
     for fall in found:
         assert index[fall.trough] / index[fall.from_session] - 1 == pytest.approx(fall.depth)

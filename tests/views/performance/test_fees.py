@@ -82,8 +82,7 @@ def test_day_fees_are_shared_by_sale_value_and_purchases_pay_none() -> None:
 
 
 def test_fee_shares_in_thirds_of_a_cent_sum_exactly() -> None:
-    fills = [fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))]
-    lots = lots_of(fills)
+    lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))])
     found = shares_by_symbol(allotted([fee("-0.01")], lots, {}, VENUE_DAY), lots)
     assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
 
@@ -92,8 +91,7 @@ def test_late_fee_belongs_to_the_last_sales_before_it() -> None:
     lots = lots_of(two_sold())
     booked = [fee("-0.04", NOW + timedelta(days=days)) for days in (-1, 1, 4, 5)]
     found = allotted(booked, lots, {}, VENUE_DAY)
-    assert found.left == (booked[0], booked[3])
-    assert {share.fee for share in found.shares} == set(booked[1:3])
+    assert (found.left, {share.fee for share in found.shares}) == ((booked[0], booked[3]), set(booked[1:3]))
     assert shares_by_symbol(found, lots)["AAPL"] == D("-0.02")
 
 
@@ -108,8 +106,7 @@ def test_fee_days_are_new_york_days() -> None:
 
 def test_fee_remainders_below_nine_places_are_kept() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    found = allotted([fee("-0.0100000000012")], lots, {}, VENUE_DAY)
-    assert sum(map(found.of, lots)) == D("-0.0100000000012")
+    assert sum(map(allotted([fee("-0.0100000000012")], lots, {}, VENUE_DAY).of, lots)) == D("-0.0100000000012")
 
 
 def test_equal_pieces_each_pay_their_share() -> None:

@@ -65,8 +65,7 @@ def test_dated_rates_are_what_cash_earns() -> None:
     assert "from 0.10% to 5.00% per year in this span" in " ".join(found.assumptions[Block.CURVE])
     assert "costs what cash earns and 1.50% a year." in " ".join(found.assumptions[Block.CURVE])
     assert "above what cash earned meanwhile" in " ".join(found.assumptions[Block.RETURNS])
-    days = [point.session for point in found.curve]
-    changed = days.index(evidence.cash_rates[1].day)
+    changed = [point.session for point in found.curve].index(evidence.cash_rates[1].day)
     assert found.curve[changed - 1].cash == pytest.approx(1.001 ** ((changed - 1) / 252))
 
 
@@ -92,8 +91,7 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
     ],
 )
 def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
-    of = Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ())
-    found = further_assumptions(of)
+    found = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ()))
     assert found.keys() == {Block.CHANCE}
     (only,) = found[Block.CHANCE]
     assert words in only
@@ -158,8 +156,7 @@ def test_caution_counts_few_trades() -> None:
     many = [first] * 99
     assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), many, None))
     assert "one stretch of history" in next(cautions([0.0] * A_YEAR, (), [*many, first], None))
-    still = replace(first, closed_at=None)
-    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), [*many, still], None))
+    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), [*many, replace(first, closed_at=None)], None))
 
 
 def test_caution_counts_benchmark_falls_from_their_peaks() -> None:

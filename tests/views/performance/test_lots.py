@@ -42,8 +42,7 @@ def adds_up(fills: Sequence[OwnedFill], within: str = "0") -> None:
     closed, held, trips, _ = lots_of(fills)
     for trade, gone, left in trips:
         lots = either(gone, left)
-        assert {lot.trade for lot in lots} == {trade.key}
-        assert {lot.side for lot in lots} == {trade.side}
+        assert ({lot.trade for lot in lots}, {lot.side for lot in lots}) == ({trade.key}, {trade.side})
         assert abs(sum((lot.gross_usd for lot in gone), D(0)) - trade.realized_before_fees_usd) <= D(within)
         assert sum((lot.quantity for lot in left), D(0)) * trade.side.sign == trade.open_quantity
         assert tuple(dict.fromkeys(lot.exit_order for lot in gone if lot.exit_order)) == trade.exit_orders

@@ -46,8 +46,7 @@ def test_half_years_without_prices_or_spread_have_no_beta_and_no_ratio() -> None
     assert {each.beta for each in found} == {None}
     assert found[-1].sharpe is not None
     of = measured(past(1, COUNT), COUNT)
-    still = there(of.rows).assign(value=0.001)
-    assert {each.sharpe for each in over_time(of, still)} == {None}
+    assert {each.sharpe for each in over_time(of, there(of.rows).assign(value=0.001))} == {None}
 
 
 def test_windows_are_said_from_a_year_of_returns_on() -> None:
@@ -76,8 +75,7 @@ def test_holdings_are_averages_over_the_sessions_that_held_them() -> None:
         shares = [row.held[symbol] for row in of if symbol in row.held]
         assert each.sessions == len(shares)
         assert each.average == pytest.approx(np.mean(shares))
-        assert each.furthest == max(shares, key=abs)
-        assert each.last == of[-1].held.get(symbol)
+        assert (each.furthest, each.last) == (max(shares, key=abs), of[-1].held.get(symbol))
     assert found.keys() == {symbol for row in of for symbol in row.held}
     assert holdings(of[:20]) == ()
 

@@ -46,8 +46,7 @@ def test_year_is_measured_like_an_account_of_that_year() -> None:
     for year, found in zip((2025, 2026), year_figures(WHOLE, HISTORY.fills, cost_kinds(HISTORY)), strict=False):
         part = dict(path_by_year(WHOLE.way))[year]
         assert there(part.start).session.year == year - 1 or year == 2025
-        volatility = there(statistics.volatility(part.returns, 252))
-        assert found.volatility == volatility.value
+        assert found.volatility == there(statistics.volatility(part.returns, 252)).value
         assert found.max_drawdown == statistics.max_drawdown(part.returns)
         assert found.exposure == pytest.approx(1.25, abs=0.03)
         # Each of about 12 rebalances sells and buys 125% of equity.

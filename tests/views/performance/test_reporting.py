@@ -109,8 +109,7 @@ def test_every_part_of_the_report_shows_the_same_profit() -> None:
         ("strategy", "symbol", "reason", "component", "hour"), made
     )
     for cut in found.cuts:
-        assert sum(row.total_usd for row in cut.rows) == made
-        assert sum(row.trades for row in cut.rows) == COUNT
+        assert (sum(row.total_usd for row in cut.rows), sum(row.trades for row in cut.rows)) == (made, COUNT)
     assert (found.sessions, found.missing, found.benchmark) == (COUNT, (), "SPY")
     assert found.returns[0].value == pytest.approx(float(made / CASH))
 
@@ -129,8 +128,7 @@ def test_deposit_changes_no_profit_and_no_return() -> None:
     known = [(end, end.equity) for end in plain.ends if end.equity]
     ends = [replace(end, equity=equity + CASH * (end.session >= at.date())) for end, equity in known]
     found, before = reported(replace(plain, cash=(deposit,), ends=tuple(ends))), reported(plain)
-    assert found.earned.profit_usd == before.earned.profit_usd
-    assert found.earned.transfers_usd == CASH
+    assert (found.earned.profit_usd, found.earned.transfers_usd) == (before.earned.profit_usd, CASH)
     assert [point.index for point in found.curve][:11] == pytest.approx([point.index for point in before.curve][:11])
     moved = [point for point in found.curve if point.transfers_usd]
     assert [(point.session, point.transfers_usd) for point in moved] == [(at.date(), CASH)]

@@ -35,8 +35,7 @@ def test_variant_needs_a_year_for_growth_and_a_quarter_for_its_ratio() -> None:
 
 
 def test_played_account_is_measured_like_its_variants() -> None:
-    history = past(1, A_YEAR)
-    way = path(history, [], sessions(A_YEAR))
+    way = path(past(1, A_YEAR), [], sessions(A_YEAR))
     equities = [float(step.before.equity_usd) for step in way.steps] + [float(way.steps[-1].after.equity_usd)]
     found, expected = played_as(way, 7), variant_of(VariantKind.OTHER, "as played", equities, 7)
     assert (found.name, found.sessions, found.trades) == (expected.name, A_YEAR, 7)
@@ -68,5 +67,4 @@ def test_too_few_rebalance_days_have_no_band() -> None:
     few = [day(number, 0.1) for number in range(FEWEST - 1)]
     found = there(sensitivity(PLAYED, [*few, day(9, None)]))
     assert (found.band, found.needed_days, len(found.rebalance_days)) == (None, FEWEST, FEWEST)
-    enough = there(sensitivity(replace(PLAYED, cagr=None), [*few, day(9, 0.2)]))
-    assert there(enough.band).below_played is None
+    assert there(there(sensitivity(replace(PLAYED, cagr=None), [*few, day(9, 0.2)])).band).below_played is None

@@ -108,8 +108,7 @@ def test_statistics_match_a_case_worked_by_hand() -> None:
     assert figures.calmar(returns, 1) == pytest.approx(1.88)
     found = figures.shape(returns)
     assert found == pytest.approx((4, 0.05, sqrt(0.05 / 3), 0.0, (0.0025**2 + 0.0225**2) / 2 / 0.0125**2))
-    ratio = there(figures.sharpe(returns, 4))
-    assert ratio.value == pytest.approx(2 * 0.05 / sqrt(0.05 / 3))
+    assert there(figures.sharpe(returns, 4)).value == pytest.approx(2 * 0.05 / sqrt(0.05 / 3))
     assert figures.sortino(returns, 4) == pytest.approx(2.0)
     (fall,) = figures.falls(figures.growth(returns))
     assert fall.depth == pytest.approx(-0.1)
@@ -125,16 +124,14 @@ def test_probabilistic_sharpe_matches_its_paper() -> None:
 def test_minimum_track_record_matches_its_paper() -> None:
     # The paper: to be above 1 at 95% with a Sharpe ratio of 2 and normal daily returns takes 2.73 years.
     daily = figures.Shape(1000, 2 / sqrt(252), 1.0, 0.0, 3.0)
-    years = there(figures.minimum_track_record(daily, 1 / sqrt(252)))
-    assert years / 252 == pytest.approx(2.73, abs=5e-3)
+    assert there(figures.minimum_track_record(daily, 1 / sqrt(252))) / 252 == pytest.approx(2.73, abs=5e-3)
     assert figures.minimum_track_record(figures.Shape(100, -0.01, 1.0, 0.0, 3.0)) is None
 
 
 def test_sharpe_error_of_normal_returns_matches_lo() -> None:
     # Lo, table 1: with 60 returns and a Sharpe ratio of 1.50 per return it is 0.188, with 0.50 it is 0.137.
     for ratio, error in ((1.5, 0.188), (0.5, 0.137)):
-        found = figures.sharpe_error(figures.Shape(61, ratio, 1.0, 0.0, 3.0))
-        assert found == pytest.approx(error, abs=6e-4)
+        assert figures.sharpe_error(figures.Shape(61, ratio, 1.0, 0.0, 3.0)) == pytest.approx(error, abs=6e-4)
 
 
 def test_sharpe_ratio_of_daily_returns_uses_252_returns_per_year() -> None:
@@ -241,8 +238,7 @@ def test_line_needs_four_pairs_and_others_that_vary() -> None:
     flat = there(figures.line([0.1] * 4, [1, 2, 3, 4]))
     assert flat.slope.value == pytest.approx(0)
     assert flat.correlation is None
-    exact = there(figures.line([1, 2, 3, 4], [2, 4, 6, 8])).correlation
-    assert exact == (1, 1, 1)
+    assert there(figures.line([1, 2, 3, 4], [2, 4, 6, 8])).correlation == (1, 1, 1)
 
 
 @given(RETURNS, st.floats(0, 1))

@@ -61,8 +61,7 @@ def test_what_is_opened_on_another_day_or_side_goes_on_with_nothing() -> None:
         replace(f, fill=replace(f.fill, side=Side.SELL if f.fill.side is Side.BUY else Side.BUY)) for f in FILLS[2:]
     )
     for fills in (tomorrow, (*FILLS[:2], *other)):
-        rows = rows_of(moved(fills), MarketTime(())).trades
-        assert links(rows, VENUE_DAY) == {}
+        assert links(rows_of(moved(fills), MarketTime(())).trades, VENUE_DAY) == {}
 
 
 def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:

@@ -77,8 +77,7 @@ def test_close_that_the_venue_ended_half_filled_is_told_with_what_is_held_and_wh
     other = gave_way(observed="its close ended", limit=None, displaced_by="JPM", at=ago(75))
 
     def told(fills: list[OwnedFill], *records: GaveWay, working: str = "") -> tuple[object, ...]:
-        rows = rows_of(past(fills), MARKET).trades
-        (row,) = swaps_of(records, rows, {}, timedelta(hours=1), {working})
+        (row,) = swaps_of(records, rows_of(past(fills), MARKET).trades, {}, timedelta(hours=1), {working})
         return row.quantity, row.closes, row.held, row.works
 
     quantity = first.intent.quantity

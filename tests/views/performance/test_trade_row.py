@@ -124,5 +124,4 @@ def test_totals_count_unpriced_trades_that_they_leave_out() -> None:
     assert (found.won, found.lost, found.even) == (1, 0, 1)
     assert (found.gross_usd, found.fees_usd, found.net_usd) == (D(60), D(0), D(60))
     assert (found.open_usd, found.unpriced) == (D(-30), 1)
-    lost = replace(ROWS.trades[0], net_usd=D("-0.01"))
-    assert totals_of([lost]).lost == 1
+    assert totals_of([replace(ROWS.trades[0], net_usd=D("-0.01"))]).lost == 1

@@ -95,8 +95,7 @@ def test_closed_trade_shows_everything_that_is_recorded() -> None:
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
     assert row.worst == Excursion(D(98), D("-0.02"), D(-20), D(-1))
     assert (row.entry_score, row.components, row.tags, row.note) == (0.42, (flow,), ("swing",), "the open")
-    assert (row.held_s, row.market_s, len(row.id)) == (602, 602, LETTERS)
-    assert row.key == KEY
+    assert (row.held_s, row.market_s, len(row.id), row.key) == (602, 602, LETTERS, KEY)
 
 
 def test_unknown_values_of_a_trade_are_none() -> None:
@@ -125,8 +124,7 @@ def test_fee_that_is_not_known_yet_is_counted_and_leaves_its_lots_without_one() 
 
 
 def test_fees_of_a_position_that_is_wholly_open_are_in_no_sum_of_what_is_closed() -> None:
-    held = row_of([replace(BOUGHT, fill=replace(BOUGHT.fill, fee=Fee(D("11.52"))))])
-    totals = totals_of([held])
+    totals = totals_of([row_of([replace(BOUGHT, fill=replace(BOUGHT.fill, fee=Fee(D("11.52"))))])])
     assert (totals.closed, totals.fees_usd, totals.net_usd, totals.open_fees_usd) == (0, D(0), D(0), D("-11.52"))
 
 
@@ -162,8 +160,7 @@ def test_best_and_worst_price_include_the_exits() -> None:
     stopped = replace(SOLD, fill=replace(SOLD.fill, price=D(94)))
     row = row_of([BOUGHT, stopped], kept={KEY: Kept(best=D(101), worst=D(97))})
     assert (row.best and row.best.price, row.worst and row.worst.price) == (D(101), D(94))
-    turned = [mirrored(BOUGHT), mirrored(SOLD)]
-    short = row_of(turned, kept={KEY: Kept(best=D(99), worst=None)})
+    short = row_of([mirrored(BOUGHT), mirrored(SOLD)], kept={KEY: Kept(best=D(99), worst=None)})
     assert (short.side, short.best and short.best.price, short.worst) == ("short", D(99), None)
 
 
@@ -190,10 +187,8 @@ def test_resting_exit_has_no_slippage() -> None:
 
 def test_fill_that_reverses_a_position_is_divided_between_both_trades() -> None:
     turn = fill(2, side=Side.SELL, quantity="25", price="103")
-    rows = rows_of(past([BOUGHT, turn], sent=sent("venue-2", decision_mid=D(104))), MARKET)
-    long, short = rows.trades
-    costs = [row.slippage[0].total and row.slippage[0].total.usd for row in (long, short)]
-    assert costs == [D(10), D(15)]
+    long, short = rows_of(past([BOUGHT, turn], sent=sent("venue-2", decision_mid=D(104))), MARKET).trades
+    assert [row.slippage[0].total and row.slippage[0].total.usd for row in (long, short)] == [D(10), D(15)]
     assert (short.quantity, short.side, long.r) == (D(15), "short", None)
 
 

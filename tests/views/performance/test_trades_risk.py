@@ -90,8 +90,7 @@ def test_excursion_has_fraction_usd_and_r(side: Side, fraction: str, usd: str) -
 
 
 def test_risk_of_an_average_price_has_limited_digits() -> None:
-    third = trade(quantity="3", entry=str(D(301) / 3))
-    risk = initial_risk(third, [BOUGHT], None, D("0.01"))
+    risk = initial_risk(trade(quantity="3", entry=str(D(301) / 3)), [BOUGHT], None, D("0.01"))
     assert risk == Risk(D("3.01"), RiskFrom.ENTRY)
     assert str(risk.usd) == "3.01"
     assert in_risks(D(1), risk) == D("0.33")

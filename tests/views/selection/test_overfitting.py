@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.kit.trades import returns_of
+from tests.kit.values import there
 from tradebot.views.selection.overfitting import overfitting
 
 
@@ -26,8 +27,7 @@ def by_definition(returns: np.ndarray, blocks: int) -> float:
 @pytest.mark.parametrize("seed", range(3))
 def test_probability_is_that_of_the_papers_definition(seed: int) -> None:
     returns = returns_of(seed, 0.5, sessions=48, trials=7)
-    found = overfitting(returns, 6)
-    assert found is not None
+    found = there(overfitting(returns, 6))
     assert found.halves == 20
     assert found.probability == pytest.approx(by_definition(returns, 6))
 
@@ -35,8 +35,7 @@ def test_probability_is_that_of_the_papers_definition(seed: int) -> None:
 def test_trial_that_is_best_everywhere_is_never_overfitted() -> None:
     returns = returns_of(1, 0.0, trials=5)
     returns[:, 3] += 0.02
-    found = overfitting(returns, 8)
-    assert found is not None
+    found = there(overfitting(returns, 8))
     assert (found.probability, found.loss) == (0.0, 0.0)
 
 
@@ -45,9 +44,7 @@ def test_trials_that_take_turns_are_always_overfitted() -> None:
     returns = 0.001 * np.random.default_rng(1).normal(size=(80, 4))
     for place in range(4):
         returns[20 * place : 20 * place + 20, place] += 0.05
-    found = overfitting(returns, 4)
-    assert found is not None
-    assert found.probability == 1.0
+    assert there(overfitting(returns, 4)).probability == 1.0
 
 
 def test_probability_is_unknown_of_one_trial_or_of_few_sessions() -> None:

@@ -139,8 +139,7 @@ def test_every_trial_counts_in_the_deflated_ratio_and_in_each_p() -> None:
 
 def test_benchmark_that_is_as_good_fails_its_own_comparison_alone() -> None:
     """At equal volatility: a benchmark with the same ratio isn't beaten by taking more risk."""
-    best = max(good().runs, key=lambda run: ratio_of(run.returns))
-    half = tuple(0.5 * one for one in best.returns)
+    half = tuple(0.5 * one for one in max(good().runs, key=lambda run: ratio_of(run.returns)).returns)
     assert unmet(replace(good(), benchmarks={**good().benchmarks, "rule": half})) == {"policy_spa_rule"}
 
 
@@ -198,8 +197,7 @@ def crossed() -> PolicyResults:
 def test_cross_validation_needs_a_run_of_each_seed_along_each_path() -> None:
     found = crossed()
     assert unmet(found) == set()
-    one_less = replace(found, runs=found.runs[1:])
-    assert Measured(one_less, 20, RULES.splits).whole_seeds == SEEDS - 1
+    assert Measured(replace(found, runs=found.runs[1:]), 20, RULES.splits).whole_seeds == SEEDS - 1
     sharp = replace(found, splits=(replace(found.splits[0], trained=(Span(*found.sessions[:: SESSIONS - 1]),)),))
     assert seen_of(sharp) == SESSIONS
 

@@ -16,6 +16,7 @@ from benchmarks.promotion import (
     shipped_rules,
     with_edge,
 )
+from tests.kit.values import there
 from tradebot.model.promotion import Rung, Traded
 from tradebot.model.values import replace
 from tradebot.views.performance.statistics import max_drawdown, sharpe
@@ -52,8 +53,7 @@ def test_large_edge_meets_every_condition_that_is_asked() -> None:
     rows = of(SHOWN)
     assert all(one.met for one in rows.values())
     asked_for = (name for name, bound in RULES.live if bound is not None and name not in {"traded", "policy"})
-    assert list(rows) == ["traded", *asked_for]
-    assert rows["sessions"].number == 400
+    assert (list(rows), rows["sessions"].number) == (["traded", *asked_for], 400)
     assert rows["mean_above"].number == pytest.approx(interval(SHOWN, ERROR).low)  # type: ignore[union-attr]
 
 
@@ -143,15 +143,12 @@ def test_effect_size_is_a_distance_in_standard_deviations() -> None:
 
 
 def test_results_contradict_a_promotion_only_if_their_mean_is_clearly_below() -> None:
-    based_on = interval(SHOWN, ERROR)
-    assert based_on is not None
-    least = least_since(based_on, GOOD[:200], ERROR)
-    assert least is not None
+    based_on = there(interval(SHOWN, ERROR))
+    least = there(least_since(based_on, GOOD[:200], ERROR))
     assert least < fmean(GOOD[:200])
     assert least_since(based_on, GOOD[:19], ERROR) is None
     lost = tuple(each - fmean(GOOD) for each in GOOD)
-    gone = least_since(based_on, lost, ERROR)
-    assert gone is not None
+    gone = there(least_since(based_on, lost, ERROR))
     assert gone > fmean(lost)
     # The more there is of both, the closer they have to be.
     assert least < gone < (based_on.low + based_on.high) / 2

@@ -107,5 +107,4 @@ def test_each_path_judges_each_group_once_and_all_paths_use_each_split_as_often_
     assert len(found) == comb(groups - 1, judged - 1)
     for path in found:
         assert all(40 * group in cut[place].outside for group, place in enumerate(path))
-    used = np.bincount([place for path in found for place in path], minlength=len(cut))
-    assert set(used.tolist()) == {judged}
+    assert set(np.bincount([place for path in found for place in path], minlength=len(cut)).tolist()) == {judged}

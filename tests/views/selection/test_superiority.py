@@ -58,5 +58,4 @@ def test_p_is_even_without_an_edge() -> None:
     found = [
         superiority(returns_of(seed, 0.0, 250, 1), Resampling(resamples=200, mean_block=10)) for seed in range(150)
     ]
-    below = sum(one is not None and one.reality_check <= 0.2 for one in found)
-    assert 18 <= below <= 45
+    assert 18 <= sum(one is not None and one.reality_check <= 0.2 for one in found) <= 45

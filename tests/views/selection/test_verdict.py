@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kit.trades import ASKED, returns_of, tried
+from tests.kit.values import there
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
 from tradebot.views.performance.statistics import total_return
@@ -16,9 +17,7 @@ MANY = 100
 
 
 def judged(seed: int, sharpe: float, asked: Question = ASKED, *variants: Variant) -> Verdict:
-    found = verdict(tried(returns_of(seed, sharpe)), asked, variants)
-    assert found is not None
-    return found
+    return there(verdict(tried(returns_of(seed, sharpe)), asked, variants))
 
 
 def test_edge_is_found_and_noise_is_not() -> None:
@@ -50,8 +49,7 @@ def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
     returns = returns_of(3, 0.0)
     returns[:250] += 0.01
     asked = replace(ASKED, learns=True)
-    found = verdict(tried(returns), asked)
-    assert found is not None
+    found = there(verdict(tried(returns), asked))
     assert (found.tested, found.found) == (250, Found.NOTHING)
 
 
@@ -60,8 +58,7 @@ def test_choice_is_made_inside_and_judged_outside() -> None:
     returns = 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
     returns[:100, 0] += 0.01
     returns[150:, 1] += 0.02
-    found = verdict(tried(returns), replace(ASKED, cut=Cut(parts=2)))
-    assert found is not None
+    found = there(verdict(tried(returns), replace(ASKED, cut=Cut(parts=2))))
     assert found.outside_return == pytest.approx(total_return(returns[100:, 0].tolist()))
     assert {one.number: (one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
 
@@ -70,8 +67,7 @@ def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
     returns = returns_of(1, 0.0, trials=6)
     returns[:250] += 0.01
     returns[250:] -= 0.001
-    found = verdict(tried(returns), ASKED)
-    assert found is not None
+    found = there(verdict(tried(returns), ASKED))
     assert found.p < 0.02
     assert found.found is Found.NOTHING
     assert "whatever the best trial earned in hindsight" in found.sentence
@@ -93,20 +89,16 @@ def test_edge_that_costs_or_a_day_take_away_is_fragile(variant: Variant, said: s
 def test_edge_that_holding_has_too_is_fragile() -> None:
     returns = returns_of(1, 3.0)
     held = (returns.mean(axis=1) + 1e-4).tolist()
-    found = verdict(tried(returns), replace(ASKED, held=held))
-    assert found is not None
+    found = there(verdict(tried(returns), replace(ASKED, held=held)))
     assert found.p < 0.02 < (found.p_held or 0.0)
     assert found.found is Found.FRAGILE
     assert "better than holding the universe may be luck" in found.sentence
-    idle = verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns)))
-    assert idle is not None
+    idle = there(verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
     assert (idle.p_held, idle.found) == (idle.p, Found.EDGE)
 
 
 def test_edge_of_five_trades_is_fragile() -> None:
-    few = [replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))]
-    found = verdict(few, ASKED)
-    assert found is not None
+    found = there(verdict([replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))], ASKED))
     assert found.found is Found.FRAGILE
     assert "without its five best trades" in found.sentence
 
@@ -126,7 +118,6 @@ def test_long_holding_leaves_too_few_sessions_to_judge() -> None:
 def test_trial_without_the_objective_is_never_the_best() -> None:
     returns = returns_of(1, 3.0, trials=6)
     returns[:, 2] = 0.0
-    found = verdict(tried(returns), ASKED)
-    assert found is not None
+    found = there(verdict(tried(returns), ASKED))
     assert found.kept[-1].number == 2
     assert found.kept[-1].inside is None

@@ -45,10 +45,8 @@ def test_drawn_actions_do_the_same_on_both(monkeypatch: pytest.MonkeyPatch) -> N
     assert differs(tape, actions) is None
     assert refused(tape, actions) == {Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES}
     # A commission that is forgotten, and a limit that isn't asked, are found.
-    dear = tape._replace(fee=tape.fee - 1)
-    assert str(differs(dear, actions)).startswith("equity, reward, observation after ")
-    loose = tape._replace(rules=tape.rules._replace(symbol_entries=7))
-    assert "refused" in str(differs(loose, actions))
+    assert str(differs(tape._replace(fee=tape.fee - 1), actions)).startswith("equity, reward, observation after ")
+    assert "refused" in str(differs(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
     monkeypatch.setattr(Account, "see", lambda account, place: None)
     assert str(differs(tape, actions)).startswith("observation after ")
 

@@ -39,8 +39,7 @@ def test_planted_skill_is_found_and_a_strong_penalty_leaves_little_of_it() -> No
 
 def test_separable_rows_have_finite_weights() -> None:
     shown = np.linspace(-1, 1, 100)[:, None]
-    line = regression(shown, shown[:, 0] > 0, 0.5)
-    assert 0 < line.weights[0] < 50
+    assert 0 < regression(shown, shown[:, 0] > 0, 0.5).weights[0] < 50
 
 
 def test_bars_that_went_one_way_are_refused() -> None:

@@ -66,8 +66,7 @@ def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(a
         member = member_of(model)
         assert not isinstance(member, Decision), member
         assert self_test(member, model) is None
-    assert models[0].graph == models[1].graph
-    assert models[0].card.recurrent == (agent == "recurrent_ppo")
+    assert (models[0].graph, models[0].card.recurrent) == (models[1].graph, agent == "recurrent_ppo")
 
 
 @torch_here
@@ -130,8 +129,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
     from tradebot.app.learning.gymnasium_env import gymnasium_env
 
     venue = futures_venue(START, 3, ("MES",))
-    symbols = tuple(one.symbol for one in venue.instruments)
-    of = plan(5, venue=venue, symbols=symbols, sessions=3)
+    of = plan(5, venue=venue, symbols=tuple(one.symbol for one in venue.instruments), sessions=3)
     days = [START, START + timedelta(days=2)]
     env = gymnasium_env(*(Terms(of, SCALING, first=day, last=day) for day in days))
     seen: list[list[datetime]] = []
@@ -146,8 +144,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
             seen.append(times)
     finally:
         env.close()
-    assert seen[0] == seen[2]
-    assert [times[-1].date() for times in seen] == [days[0], days[1], days[0]]
+    assert (seen[0], [times[-1].date() for times in seen]) == (seen[2], [days[0], days[1], days[0]])
     assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
     found = span_of(of, "policy", NAMES, [Within(day, day) for day in days])
     card = draft_of(train(job("ppo"), found, tmp_path / "draft", Told((3,), 1)).place).card
@@ -163,8 +160,7 @@ def test_what_is_trained_on_arrays_is_what_the_road_trains(tmp_path: Path, monke
     there = train(job("ppo"), found, tmp_path / "road", Told((3,), 1))
     assert (here.on_arrays, here.why) == (True, "")
     one, other = draft_of(here.place), draft_of(there.place)
-    assert one.graph == other.graph
-    assert one.probe == other.probe
+    assert (one.graph, one.probe) == (other.graph, other.probe)
 
 
 def test_list_of_agents_is_whole() -> None:

@@ -21,8 +21,7 @@ def keys(place: Path) -> tuple[Keys, Signed]:
 def test_model_that_holds_earns_what_holding_does(tmp_path: Path) -> None:
     made, signed = keys(tmp_path)
     found = judged_model(plan(), "policy", signed, made.write(constant([0.5])), EVERY)
-    assert found.sessions == (date(2026, 11, 16),)
-    assert found.trades == 0
+    assert (found.sessions, found.trades) == ((date(2026, 11, 16),), 0)
     # A commission and a tick, once more.
     assert found.returns[0] - found.doubled[0] == pytest.approx((0.62 + 1.25) / 100_000, abs=1e-9)
     assert found.returns[0] != 0

@@ -59,8 +59,7 @@ def units(of: Walk) -> dict[str, str]:
 
 def test_cluster_plays_all_of_a_walk_as_local_processes_do_though_workers_die(tmp_path: Path) -> None:
     there, here = (walk_in(tmp_path / name) for name in ("there", "here"))
-    said = walked(there, Ray(deaths=2, actor=Actor))
-    assert said == [*range(9)]
+    assert walked(there, Ray(deaths=2, actor=Actor)) == [*range(9)]
     with patch("tradebot.app.learning.walking.walk.play", made_up):
         walk(here, 1, 1)
     assert units(there) == units(here)

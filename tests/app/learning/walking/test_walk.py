@@ -158,8 +158,7 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     # The policy is the logistic baseline here, so both are the same.
     assert results.benchmarks["logistic"] == results.runs[0].returns
     assert results.runs[0].later != results.runs[0].returns
-    again = walk(of, 3, 1, player=one_by_one)
-    assert (again, len(made)) == (results, len(set(made)) + 1)
+    assert (walk(of, 3, 1, player=one_by_one), len(made)) == (results, len(set(made)) + 1)
 
 
 def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,8 +315,7 @@ def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_eac
 
 
 def test_folder_of_a_walk_that_is_split_otherwise_is_refused(tmp_path: Path) -> None:
-    forward = walk_in(tmp_path)
-    walking._begin(forward)
+    walking._begin(walk_in(tmp_path))
     with pytest.raises(OperatorError, match=r"another walk: .*splits"):
         walking._begin(across_groups(tmp_path))
 
