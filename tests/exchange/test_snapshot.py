@@ -1,4 +1,4 @@
-"""A snapshot is used only with the log, market and program it was made from; otherwise the log is replayed."""
+"""A snapshot is used only with the log, market and program it was made from, and changes no state."""
 
 import os
 import shutil
@@ -7,20 +7,24 @@ from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from tests.kit.exchange.app import World, open_world
+from tests.kit.exchange.app import SPEC, World, open_world
 from tests.kit.exchange.random_commands import Commands
-from tests.kit.exchange.ring import keep, replayed, state_of
+from tests.kit.exchange.ring import keep, replayed, snapshot_of, state_of, without_snapshot
 from tradebot.exchange import private_files
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.market.spec import NEXT_BAR, PAPER, MarketError
+from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.keeper import taken
-from tradebot.exchange.snapshot.state import forget_drafts, read_snapshot, write_snapshot
+from tradebot.exchange.snapshot.state import Snapshot, forget_drafts, read_snapshot, write_snapshot
 from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
+from tradebot.model.values import replace
 
 NewFolder = Callable[[], Path]
 
@@ -246,8 +250,7 @@ def test_start_replays_the_log_when_another_program_made_the_snapshot(
 
 
 def test_start_ignores_a_link_or_a_folder_in_place_of_the_snapshot(folder: Path, tmp_path: Path) -> None:
-    real = (folder / SNAPSHOT_FILE).rename(tmp_path / "elsewhere")
-    (folder / SNAPSHOT_FILE).symlink_to(real)
+    (folder / SNAPSHOT_FILE).symlink_to((folder / SNAPSHOT_FILE).rename(tmp_path / "elsewhere"))
     assert open_exchange(folder).log.known_lines == 0
     (folder / SNAPSHOT_FILE).unlink()
     (folder / SNAPSHOT_FILE).mkdir()
@@ -296,8 +299,7 @@ def test_kill_while_a_snapshot_is_written_leaves_the_previous_one(folder: Path, 
         keep(world.exchange, folder)
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    drafts = [*folder.glob(f"{SNAPSHOT_FILE}.*")]
-    assert len(drafts) == (step != "before it is opened")
+    assert len([*folder.glob(f"{SNAPSHOT_FILE}.*")]) == (step != "before it is opened")
     exchange = open_exchange(folder)
     assert exchange.log.known_lines == believed
     forget_drafts(folder)
@@ -316,3 +318,82 @@ def test_start_replays_the_log_when_the_snapshot_state_is_wrong(folder: Path, st
         state = taken(world.exchange)
     write_snapshot(folder, snapshot._replace(state=state))
     assert open_exchange(folder).log.known_lines == 0
+
+
+FILLS = {"next-bar": NEXT_BAR, "paper": PAPER, "slow": NEXT_BAR._replace(latency_s=40)}
+
+
+@pytest.fixture(scope="module")
+def markets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a fresh exchange by fill model."""
+    folder = tmp_path_factory.mktemp("markets")
+    for name, fill in FILLS.items():
+        create(folder / name, replace(SPEC, fill=fill))
+    return {name: folder / name for name in FILLS}
+
+
+class Cut(NamedTuple):
+    """A snapshot that was taken on the way, and how many commands came before it."""
+
+    after: int
+    snapshot: Snapshot
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(
+    seed=st.integers(0, 10**9),
+    model=st.sampled_from(sorted(FILLS)),
+    cuts=st.sets(st.integers(0, 60), min_size=1, max_size=3),
+)
+def test_start_from_a_snapshot_reaches_the_state_of_the_whole_log(
+    markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, cuts: set[int]
+) -> None:
+    place = tmp_path_factory.mktemp("law")
+    shutil.copytree(markets[model], place / "live")
+    world = open_world(place / "live")
+    commands, snapshots = Commands(world, seed), list[Cut]()
+    world.tick(to="open")
+    for number in range(61):
+        if number in cuts:
+            snapshots.append(Cut(number, snapshot_of(world.exchange, place / "live")))
+        commands.step()
+    log = world.exchange.log.path.read_bytes()
+    expected = state_of(open_exchange(without_snapshot(place / "live", place / "whole")))
+    assert state_of(world.exchange) == expected
+    for after, snapshot in snapshots:
+        folder = without_snapshot(place / "live", place / f"cut-{after}")
+        write_snapshot(folder, snapshot)
+        again = open_exchange(folder)
+        assert again.log.known_lines == snapshot.log.lines
+        assert again.log.path.read_bytes() == log
+        assert state_of(again) == expected
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(
+    seed=st.integers(0, 10**9),
+    model=st.sampled_from(sorted(FILLS)),
+    stops=st.sets(st.integers(0, 60), min_size=2, max_size=8),
+)
+@example(seed=272519, model="next-bar", stops={0, 39, 42})  # an account is reset between two stops
+def test_restarts_change_neither_log_nor_state(
+    markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, stops: set[int]
+) -> None:
+    place = tmp_path_factory.mktemp("law")
+    logs, states = [], []
+    for name, at in (("once", set[int]()), ("again", stops)):
+        shutil.copytree(markets[model], place / name)
+        world = open_world(place / name)
+        commands = Commands(world, seed)
+        world.tick(to="open")
+        for number in range(61):
+            if number in at:
+                keep(world.exchange, place / name)
+                commands.world = open_world(place / name)
+                assert commands.world.exchange.log.known_lines == world.exchange.log.count
+                world = commands.world
+            commands.step()
+        logs.append(world.exchange.log.path.read_bytes())
+        states.append(state_of(world.exchange))
+    assert logs[0] == logs[1]
+    assert states[0] == states[1]

@@ -1,4 +1,4 @@
-"""What only a ledger on disk can show: durability, damage, two processes, and the journal beside it."""
+"""What only a ledger on disk can show: durability, damage, two processes, the journal, and what was accepted."""
 
 import json
 import os
@@ -19,18 +19,20 @@ from hypothesis import given, settings
 from tests.kit.bot import forked
 from tests.kit.ledgers import edit, verify
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
-from tests.kit.values import INTENTS, OWNED_FILLS, listing
+from tests.kit.values import INTENTS, OWNED_FILLS, listing, there
 from tradebot.adapters.ledger import journal, sums
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
-from tradebot.adapters.state.state_folder import LEDGER_VERSION
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER_VERSION
+from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Marks, Origin, OwnedFill
-from tradebot.model.trading import SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.promotion import Interval, Promotion, Rung
+from tradebot.model.trading import Arming, Baseline, SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.values import replace
 
 ROOT = Path(__file__).parents[3]
 PREFACE = (
@@ -121,8 +123,7 @@ def test_every_commit_is_synced_in_full(folder: Path, make: Callable[[Path], Sql
     (folder / "new").mkdir()
     books = make(folder)
     asked = ("synchronous", "journal_mode", "foreign_keys")
-    found = [books.file.database.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
-    assert found == [2, "truncate", 1]
+    assert [books.file.database.execute(f"PRAGMA {name}").fetchone()[0] for name in asked] == [2, "truncate", 1]
     books.close()
 
 
@@ -131,9 +132,7 @@ def test_two_processes_never_win_the_same_slot(folder: Path) -> None:
         "name = str(os.getpid())\n"
         "print(sum(books.claim_slot('score', DAY, f'slot{n}', name, NOW).won for n in range(25)))"
     )
-    processes = [start(code, folder) for _ in range(2)]
-    won = [int(process.communicate()[0]) for process in processes]
-    assert sum(won) == 25
+    assert sum([int(process.communicate()[0]) for process in [start(code, folder) for _ in range(2)]]) == 25
 
 
 @settings(max_examples=15)
@@ -143,9 +142,7 @@ def test_ledger_returns_any_intent_and_fill_unchanged(intent: Intent, owned: Own
         books = SqliteLedger.create(Path(name), ACCOUNT, NOW)
         assert books.promise(intent, (PASSED, FAILED))
         assert books.apply_fills((owned,), NOW) == 1
-        record = books.intent(intent.client_order_id)
-        assert record is not None
-        assert record.intent == intent
+        assert there(books.intent(intent.client_order_id)).intent == intent
         assert books.fills() == (owned,)
         books.close()
 
@@ -274,8 +271,7 @@ def test_first_reader_rolls_back_a_commit_that_was_killed(folder: Path) -> None:
         " [(ACCOUNT, 'x' * 900, 'd', str(n), 'h', 'a') for n in range(200)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    process = start(code, folder)
-    process.communicate()
+    start(code, folder).communicate()
     assert (folder / "ledger.db-journal").stat().st_size > 0
     quick = SqliteLedger.open(folder, read_only=True)
     assert [record.intent for record in quick.intents()] == [make_intent("kept")]
@@ -464,3 +460,101 @@ def test_check_ignores_what_another_process_writes_meanwhile(
         books.file.check_pages()
         books.file.check_journal()
     assert refused
+
+
+ARMING = Arming(2, DAY, DAY + timedelta(days=1), NOW + timedelta(days=1, hours=3), "ann/1", NOW)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    yield books
+    books.close()
+
+
+def test_live_trading_is_not_armed_in_new_books(ledger: SqliteLedger) -> None:
+    assert ledger.armings.last() is None
+
+
+def test_last_arming_counts_and_the_journal_has_each_of_them(ledger: SqliteLedger, tmp_path: Path) -> None:
+    later = replace(ARMING, sessions=1, last=DAY, until=NOW + timedelta(hours=3), at=NOW + timedelta(minutes=1))
+    ledger.armings.append(ARMING)
+    assert ledger.armings.last() == ARMING
+    ledger.armings.append(later)
+    assert ledger.armings.last() == later
+    assert [record.kind for record in journal.records(tmp_path / JOURNAL)].count("live_armed") == 2
+    ledger.file.check_whole()
+
+
+def test_arming_is_read_by_a_later_process_that_cannot_write(ledger: SqliteLedger, tmp_path: Path) -> None:
+    ledger.armings.append(ARMING)
+    reader = SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)
+    assert reader.armings.last() == ARMING
+    reader.close()
+
+
+BASELINE = Baseline({"shadow": False, "universe": ["AAPL"], "limits": {"min_score": 0.2}}, "ann/1", NOW)
+
+
+def test_last_accepted_configuration_counts_and_the_journal_has_each_of_them(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        assert books.baselines.last() is None
+        later = replace(BASELINE, values={"shadow": True}, at=minutes(1))
+        for baseline in (BASELINE, later):
+            books.baselines.approve(baseline)
+            assert books.baselines.last() == baseline
+            assert books.file.sealed() == books.file.check_journal(), "the journal was synced before the commit"
+        kinds = [record.kind for record in journal.records(tmp_path / JOURNAL)]
+        assert kinds == ["created", "approved", "approved"]
+        books.file.check_whole()
+    assert BASELINE.fingerprint != later.fingerprint
+
+
+def test_newest_configuration_stays_the_last_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        books.baselines.approve(BASELINE)
+        books.baselines.approve(replace(BASELINE, values={"shadow": True}, at=minutes(-60)))
+        found = books.baselines.last()
+    assert found is not None
+    assert (found.values, found.at) == ({"shadow": True}, NOW)
+
+
+def test_configuration_too_large_for_a_record_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        with pytest.raises(OperatorError, match="more than the 240000"):
+            books.baselines.approve(replace(BASELINE, values={"universe": ["AAPL"] * 40_000}))
+        assert books.baselines.last() is None
+        books.file.check_whole()
+
+
+PAPER = Promotion("flow", Rung.PAPER, "abc", "ann/1", NOW, Interval(0.0001, 0.001, 120, 0.005), {"sessions": 120.0})
+OVERRIDDEN = Promotion("flow", Rung.LIVE, "abc", "ann/1", minutes(1), sentence="flow trades, and I know it")
+
+
+def test_each_promotion_is_read_again_as_it_was_and_the_journal_has_it(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        assert books.promotions.every() == ()
+        for promotion in (PAPER, OVERRIDDEN):
+            books.promotions.append(promotion)
+            assert books.file.sealed() == books.file.check_journal(), "the journal was synced before the commit"
+        assert books.promotions.every() == (PAPER, OVERRIDDEN)
+        assert [record.kind for record in journal.records(tmp_path / JOURNAL)] == ["created", "promoted", "promoted"]
+        books.file.check_whole()
+
+
+def test_last_promotion_stays_the_last_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        books.promotions.append(OVERRIDDEN)
+        books.promotions.append(replace(PAPER, at=minutes(-60)))
+        assert books.promotions.every() == (OVERRIDDEN, replace(PAPER, at=minutes(1)))
+
+
+def test_promotion_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
+        books.promotions.append(PAPER)
+    edit(tmp_path / "ledger.db", """UPDATE promotions SET body = replace(body, '"paper"', '"heaven"')""")
+    with (
+        closing(SqliteLedger.open(tmp_path, ACCOUNT)) as books,
+        pytest.raises(DamagedBooksError, match="heaven"),
+    ):
+        books.promotions.every()

@@ -14,6 +14,7 @@ from commands.exchange.place import exchange_of
 from commands.exchange.tick import seconds_of
 from commands.shared.times import when
 from tests.kit.bot import folder as real
+from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import PROGRAM, Bot, typed
 from tests.kit.bot.forked import start
 from tests.kit.elsewhere import place as elsewhere
@@ -152,11 +153,6 @@ def test_what_cannot_be_served_is_a_usage_error(
     assert "next:" in capsys.readouterr().err
 
 
-def test_a_folder_with_another_market_is_refused(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = typed(capsys, *serve(market, "--symbols", "MSFT"))
-    assert (said.code, "another market" in said.err) == (2, True)
-
-
 def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, market: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = bot.url.rpartition(":")[2]
     said = typed(capsys, *serve(market, "--port", port))
@@ -225,11 +221,6 @@ def test_an_exchange_shows_the_times_of_its_own_market(
     assert shown == ["2026-11-16 12:00:00 UTC", "2026-11-16 07:00:00 ET"]
 
 
-def test_the_status_of_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
-    said = bot.says("exchange", "status", "--state-dir", str(tmp_path))
-    assert (said.code, "no exchange in" in said.err) == (2, True)
-
-
 def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
     url = bot.url
     requests.post(f"{url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
@@ -242,15 +233,13 @@ def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
     assert "5,000.00 USD of equity, 0 positions, 1 open order and 1 order in total are removed" in unsaid.err
     assert len(requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json()) == 1
 
-    done = bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice")
-    assert (done.code, "7,000.00 USD, key alice" in done.out) == (0, True)
+    shows(bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice"), 0, "7,000.00 USD, key alice")
     assert requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json() == []
     assert requests.get(f"{url}/v2/account", headers=keys, timeout=60).json()["cash"] == "7000"
 
 
 def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> None:
-    said = bot.says("exchange", "reset", "--confirm", "main")
-    assert (said.code, "its books are tied to account main" in said.err) == (3, True)
+    refuses(bot.says("exchange", "reset", "--confirm", "main"), 3, "its books are tied to account main")
     assert bot.says("exchange", "reset", "nobody", "--confirm", "nobody").code == 2
     assert bot.says("exchange", "reset", "nobody", "--cash", "x", "--confirm", "nobody").code == 2
 
