@@ -27,6 +27,9 @@ from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import EXIT_HELD, create, ensure, running, stop
 
+EXCHANGES_ARE_PROCESSES = True
+"""They are what is tested."""
+
 
 def test_forked_exchange_outlives_its_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.kit.exchange.app import SPEC, World, open_world
 from tests.kit.exchange.random_commands import Commands
@@ -24,7 +25,6 @@ from tradebot.exchange.process import create
 from tradebot.exchange.snapshot.keeper import taken
 from tradebot.exchange.snapshot.state import Snapshot, forget_drafts, read_snapshot, write_snapshot
 from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
-from tradebot.model.values import replace
 
 NewFolder = Callable[[], Path]
 
@@ -328,7 +328,7 @@ def markets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a fresh exchange by fill model."""
     folder = tmp_path_factory.mktemp("markets")
     for name, fill in FILLS.items():
-        create(folder / name, replace(SPEC, fill=fill))
+        create(folder / name, structs.replace(SPEC, fill=fill))
     return {name: folder / name for name in FILLS}
 
 

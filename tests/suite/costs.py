@@ -21,10 +21,10 @@ from tests.suite.meter import cpu
 FILE = Path(__file__).resolve().parents[1] / "costs.txt"
 HEAD = """\
 # CPU-seconds of each test that takes at least 0.05, in seconds of the machine that the budgets are stated for.
-# Tests over 0.3 run in one of four commits; the second column says in which. Recorded by a run of all tests:
-#   make test ARGS="--all --record"
+# Tests over 0.2, and files whose tests share more, run in one of four commits; the second column says in which.
+# A run of all tests writes this: make test ARGS="--all --record"
 """
-DEAR, LISTED, BUDGET = 0.3, 0.05, 290.0
+DEAR, LISTED, BUDGET = 0.2, 0.05, 290.0
 TURNS = 4
 CHEAP, BESIDE = "tests that are not listed", "beside the tests"
 """Rows of the file that are no tests: the sum of the cheap ones, and what workers take before and between tests."""
@@ -48,20 +48,28 @@ def rows() -> Mapping[str, Row]:
 
 
 def recorded() -> Mapping[str, float]:
-    """Return the recorded cost of each test that is listed."""
-    return {name: row.cost for name, row in rows().items() if "::" in name}
+    """Return the recorded cost of each test that is listed, and under a file's name what its tests share."""
+    return {name: row.cost for name, row in rows().items() if name.startswith("tests/")}
 
 
 def expected() -> float:
     """Return what the dearest of four runs in a row costs by the file, in CPU-seconds."""
-    turns = [sum(row.cost for row in rows().values() if row.turn == turn) for turn in range(TURNS + 1)]
+    turns = [0.0] * (TURNS + 1)
+    for name, row in rows().items():
+        if not name.startswith("campaign "):
+            turns[_turn(name)] += row.cost
     return turns[0] + max(turns[1:])
 
 
 def is_due(test: str, turn: int) -> bool:
     """Return whether a test runs in commits of this turn."""
-    row = rows().get(test)
-    return row is None or row.turn in (0, turn)
+    return _turn(test) in (0, turn)
+
+
+def _turn(test: str) -> int:
+    """Return the turn of a test; where the tests of a file share something dear, that of the file."""
+    shared, own = rows().get(test.partition("::")[0]), rows().get(test)
+    return (shared.turn if shared else 0) or (own.turn if own else 0)
 
 
 def turn_of_commit(root: Path) -> int:
@@ -85,17 +93,24 @@ def _git(root: Path, *words: str) -> str:
 
 
 def with_costs(before: Mapping[str, Row], spent: Mapping[str, float], beside: float) -> Mapping[str, Row]:
-    """Return the rows after a run of all tests: a dear test keeps its turn, and a new one gets the lightest."""
-    listed = {test: cost for test, cost in spent.items() if cost >= LISTED}
-    turns = {test: row.turn for test, row in before.items() if row.turn and listed.get(test, 0.0) > DEAR}
-    loads = {turn: sum(listed[test] for test in turns if turns[test] == turn) for turn in range(1, TURNS + 1)}
-    for test in sorted(listed, key=lambda test: (-listed[test], test)):
-        if listed[test] > DEAR and test not in turns and "::" in test:
-            turns[test] = min(loads, key=lambda turn: (loads[turn], turn))
-            loads[turns[test]] += listed[test]
-    cheap = sum(cost for test, cost in spent.items() if test not in listed)
-    found = {test: Row(round(cost, 2), turns.get(test, 0)) for test, cost in sorted(listed.items())}
-    return {CHEAP: Row(round(cheap, 1)), BESIDE: Row(round(beside, 1)), **found}
+    """Return the rows after a run of all tests: what is dear keeps its turn, and what is new gets the lightest.
+
+    Tests that share something dear are one thing: their file's row has the turn.
+    """
+    listed = {name: cost for name, cost in spent.items() if cost >= LISTED}
+    together = {name for name, cost in listed.items() if "::" not in name and cost > DEAR}
+    units = {name: cost for name, cost in listed.items() if cost > DEAR and name.partition("::")[0] not in together}
+    for file in together:
+        units[file] = sum(cost for name, cost in spent.items() if name.partition("::")[0] == file)
+    turns = {name: row.turn for name, row in before.items() if row.turn and name in units}
+    loads = {turn: sum(units[name] for name in turns if turns[name] == turn) for turn in range(1, TURNS + 1)}
+    for name in sorted(units.keys() - turns.keys(), key=lambda name: (-units[name], name)):
+        turns[name] = min(loads, key=lambda turn: (loads[turn], turn))
+        loads[turns[name]] += units[name]
+    cheap = sum(cost for name, cost in spent.items() if name not in listed)
+    found = {name: Row(round(cost, 2), turns.get(name, 0)) for name, cost in sorted(listed.items())}
+    campaigns = {name: row for name, row in before.items() if name.startswith("campaign ")}
+    return {CHEAP: Row(round(cheap, 1)), BESIDE: Row(round(beside, 1)), **found, **campaigns}
 
 
 def write(written: Mapping[str, Row]) -> None:

@@ -29,6 +29,9 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 
+EXCHANGES_ARE_PROCESSES = True
+"""What fails here is below HTTP, which threads of this process would do without."""
+
 ROOT = Path(__file__).resolve().parents[3]
 CODE = [
     path
