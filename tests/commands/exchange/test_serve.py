@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_leaves_no_market_and_changes_none(place: Path, bot
 def test_another_market_is_refused_with_what_differs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(place)
     assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "MSFT", "--seed", "8"]) == 2
-    assert "its symbols is AAPL, not MSFT; its seed is 7, not 8\n" in capsys.readouterr().err
+    assert "of another market: its symbols is AAPL, not MSFT; its seed is 7, not 8\n" in capsys.readouterr().err
 
 
 def test_an_account_that_is_there_keeps_its_cash_and_says_so(place: Path) -> None:
@@ -191,10 +191,9 @@ def test_where_there_is_no_exchange_its_verbs_name_the_one_that_makes_it(
     tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["exchange", verb, "--state-dir", str(tmp_path / "none")]) == 2
-    assert (
-        f"next: create one: tradebot exchange serve --state-dir {tmp_path / 'none'}"
-        in capsys.readouterr().err.replace(str(PROGRAM), "tradebot")
-    )
+    said = capsys.readouterr().err.replace(str(PROGRAM), "tradebot")
+    assert f"no exchange in {tmp_path / 'none' / 'exchange'}\n" in said
+    assert f"next: create one: tradebot exchange serve --state-dir {tmp_path / 'none'}" in said
 
 
 def test_a_script_that_cannot_be_armed_names_the_command_that_helps(bot: Bot, tmp_path: Path) -> None:
