@@ -5,6 +5,7 @@ file says in which one. Costs are CPU-seconds of the machine that the budgets ar
 measures is scaled by the tests that the file knows already.
 """
 
+import re
 import statistics
 import subprocess
 import time
@@ -30,6 +31,9 @@ CHEAP, BESIDE = "tests that are not listed", "beside the tests"
 """Rows of the file that are no tests: the sum of the cheap ones, and what workers take before and between tests."""
 ENOUGH = 50
 """How many known tests a run must hold before their costs say how fast its machine is."""
+
+
+_SHARED = re.compile(r'scope="(?:module|session)"|def test_[^(]*\([^)]*\b(?:bot|folder|reader|shared_trader): ')
 
 
 class Row(NamedTuple):
@@ -92,13 +96,21 @@ def _git(root: Path, *words: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def shares(file: str) -> bool:
+    """Return whether the tests of a file share what one of them may have changed, such as a bot of their module."""
+    path = FILE.parents[1] / file
+    return path.is_file() and _SHARED.search(path.read_text()) is not None
+
+
 def with_costs(before: Mapping[str, Row], spent: Mapping[str, float], beside: float) -> Mapping[str, Row]:
     """Return the rows after a run of all tests: what is dear keeps its turn, and what is new gets the lightest.
 
-    Tests that share something dear are one thing: their file's row has the turn.
+    Tests that share something dear, or continue what a dear one began, are one thing: their file's row has the turn.
     """
     listed = {name: cost for name, cost in spent.items() if cost >= LISTED}
-    together = {name for name, cost in listed.items() if "::" not in name and cost > DEAR}
+    dear = {name.partition("::")[0] for name, cost in listed.items() if cost > DEAR}
+    together = {file for file in dear if listed.get(file, 0.0) > DEAR or shares(file)}
+    listed |= {file: spent.get(file, 0.0) for file in together}
     units = {name: cost for name, cost in listed.items() if cost > DEAR and name.partition("::")[0] not in together}
     for file in together:
         units[file] = sum(cost for name, cost in spent.items() if name.partition("::")[0] == file)
