@@ -28,7 +28,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 
 test: $(VENV)/.dev  ## run the fast tests, and a quarter of the dear ones in turn (ARGS=--all, ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) $(TESTS)
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
 quick: $(VENV)/.dev  ## run the tests near to what you changed, in ten CPU-seconds (ARGS="tradebot/gates/book.py")
 	$(BIN)/python -m tests.suite.quick $(ARGS)

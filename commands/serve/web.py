@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -177,8 +177,10 @@ def _answering(pages: Any, listeners: Sequence[socket.socket]) -> Iterator[None]
         yield
     finally:
         server.task_dispatcher.shutdown(timeout=LAST_ANSWERS_S)
-        # What the loop polls is closed in its own thread, which thereby ends.
-        server.trigger.pull_trigger(partial(wasyncore.close_all, channels))
+        # What the loop polls is closed in its own thread, which thereby ends. A loop that a last client has just woken
+        # may do so before this wakes it, and then there is nothing left to be woken by.
+        with suppress(OSError):
+            server.trigger.pull_trigger(partial(wasyncore.close_all, channels))
         thread.join(LAST_ANSWERS_S)
 
 

@@ -81,7 +81,7 @@ def test_an_entry_that_the_venue_makes_twice_keeps_a_stop_for_all_that_is_held_a
     assert day.run(compares) == ExitCode.FINDINGS
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(share=20)
 @pytest.mark.parametrize("row", ["missing", "unread"])
 def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
     traded: Pit, row: str, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +155,7 @@ def test_pass_that_is_lied_to_by_a_gateway_breaks_no_law(
     record_property("lies that a bot of futures was told", lies)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(share=40)
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.__name__)
 def test_bot_that_is_broken_on_purpose_is_caught(traded: Pit, control: Callable[[], None]) -> None:
     name, troubles, words = CONTROLS[control]

@@ -21,7 +21,7 @@ def test_twenty_four_hours_keep_every_promise(seed: int, record_property: Callab
     record_property("troubles that befell them", sum(found["befell"].values()))
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(share=40)
 @pytest.mark.parametrize("control", ["retry-on-post", "gaps-untold", "fate-not-asked"])
 def test_a_bot_that_is_broken_on_purpose_is_seen_within_an_hour(control: str) -> None:
     assert played("hours", "--seed", "7", "--minutes", "60", "--control", control, venue=KRAKEN)["problems"] != []

@@ -35,7 +35,7 @@ def test_pass_ends_clearly_and_recovers_whichever_call_fails(
     assert set(found["hit"]) >= sized(FREQUENT, KINDS - RARE)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(share=50)
 @pytest.mark.parametrize(("line", "flags"), drawn("verbs", VERBS, VERBS))
 def test_verb_ends_clearly_and_recovers_whichever_call_fails(
     line: str, flags: tuple[str, ...], record_property: Callable[[str, object], None]

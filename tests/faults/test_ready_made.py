@@ -16,7 +16,7 @@ def test_every_script_of_kraken_futures_is_met_and_breaks_no_promise() -> None:
     assert {name for name, days in found["met"].items() if sum(days.values())} == set(SCRIPTS)
 
 
-@pytest.mark.campaign
+@pytest.mark.campaign(share=20)
 @pytest.mark.parametrize(
     ("control", "script"),
     [("retry-on-post", "kraken-errors-inside-success"), ("fate-not-asked", "kraken-errors-inside-success")],

@@ -118,7 +118,7 @@ def compared(app: App, log: Path, plan: str | None = None) -> Any:
     return data
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(share=50)
 @pytest.mark.parametrize("market", range(MARKETS), indirect=True)
 def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_settles_it(
     market: int, folder: Path

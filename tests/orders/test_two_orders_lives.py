@@ -340,7 +340,7 @@ def _left(line: Line) -> Decimal:
 QUIET = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(share=60, proof=True)
 @pytest.mark.parametrize(("edit", "reduce_only"), list(product(Edit, (True, False))))
 def test_no_drawn_life_breaks_a_promise(edit: Edit, reduce_only: bool) -> None:
     @settings(QUIET, max_examples=sized(10, 200))
@@ -470,7 +470,7 @@ CONTROLS: list[tuple[Callable[[pytest.MonkeyPatch], None], Edit, bool, Life]] = 
 """Bots broken on purpose, each at a venue where it breaks a promise, with a life that shows it."""
 
 
-@pytest.mark.sampled
+@pytest.mark.sampled(share=60, proof=True)
 @pytest.mark.parametrize(("control", "edit", "reduce_only", "life"), CONTROLS)
 def test_bot_that_breaks_a_promise_is_caught(
     control: Callable[[pytest.MonkeyPatch], None],

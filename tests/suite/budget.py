@@ -29,8 +29,8 @@ SHARE = 6.0
 """CPU-seconds of a campaign that doesn't say how many it should have."""
 CAMPAIGN, PROPERTIES = "campaign", "property tests"
 """How the rows of campaigns begin in the file of costs; and what all property tests together are called."""
-SLOWEST = 4.0
-"""How many times as long as recorded a part is expected to take at most."""
+FIRST_GUESS, SLOWEST = 2.0, 6.0
+"""How many seconds a part takes for each CPU-second that is recorded, beside others: at first, and at most."""
 CLOSING_S = 10
 """Seconds that a run takes after its last test."""
 
@@ -133,21 +133,22 @@ class Budget:
         self.account = Account(Path(told["file"]))
         self._until, self._times = told["until"], told["times"]
         self.passed: int | None = told["passed"]
-        self._slowness = 1.0
+        self._slowness = FIRST_GUESS
         self._test = self._campaign = ""
-        self._before = 0.0
+        self._before = self._began = 0.0
         Budget.current = self
 
     def may_begin(self, item: pytest.Item) -> bool:
         """Return whether there is time for a test, and begin it."""
         campaign = PROPERTIES if is_property(item) else campaign_of(item.nodeid)
-        longest = recorded(campaign) * self._slowness
-        if time.time() + longest > self._until:
+        longest = recorded(campaign)
+        if time.time() + longest * self._slowness > self._until:
             return False
         share = math.inf if campaign == PROPERTIES else marked(item).get("share", SHARE) * self._times
         if not self.account.begin(campaign, item.nodeid, share, longest):
             return False
-        self._test, self._campaign, self._before = item.nodeid, campaign, cpu() + METER.exchanges()
+        self._test, self._campaign = item.nodeid, campaign
+        self._before, self._began = cpu() + METER.exchanges(), time.time()
         return True
 
     def end(self) -> None:
@@ -156,7 +157,7 @@ class Budget:
         self.account.end(self._campaign, self._test, cost)
         known = recorded(self._campaign)
         if known > 1:
-            self._slowness = min(max(cost / known, 1.0), SLOWEST)
+            self._slowness = min(max((time.time() - self._began) / known, 1.0), SLOWEST)
 
 
 def recorded(campaign: str) -> float:
