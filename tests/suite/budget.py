@@ -197,10 +197,13 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    """Leave a test out that there is no time for."""
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Leave a test out that there is no time for, and with it what the test before it has kept for it."""
     budget = item.config.stash.get(_BUDGET, None)
-    return True if budget is not None and not budget.may_begin(item) else None
+    if budget is None or budget.may_begin(item):
+        return None
+    item.session._setupstate.teardown_exact(nextitem)
+    return True
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -39,6 +39,10 @@ def test_parts_begin_until_those_that_began_will_use_the_share_and_the_first_alw
 MADE = """
 import pytest, time
 
+@pytest.fixture(scope="module", autouse=True)
+def kept():
+    yield
+
 @pytest.mark.campaign(share=0.25)
 @pytest.mark.parametrize("part", range(40))
 def test_of_a_rest(part):
@@ -55,11 +59,25 @@ def test_that_follows_a_document():
     pass
 """
 
+SECOND = """
+import pytest
+
+@pytest.fixture(scope="module")
+def shared():
+    yield
+
+@pytest.mark.campaign
+def test_of_another_file(shared):
+    pass
+"""
+"""What a file before it keeps for a part that is left out must be gone by then."""
+
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("minutes", "played"), [(12, 3), (24, 5), (0.01, 0)])
 def test_a_run_plays_the_share_of_its_time_and_says_how_much(tmp_path: Path, minutes: float, played: int) -> None:
     (tmp_path / "test_made.py").write_text(MADE)
+    (tmp_path / "test_second.py").write_text(SECOND)
     plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-o", "testpaths=.")
     words = ("-n", "1", "--campaigns", "--seed", "3", "--minutes", str(minutes), "-v", *plugins, "--rootdir", ".")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
@@ -75,7 +93,9 @@ def test_a_run_plays_the_share_of_its_time_and_says_how_much(tmp_path: Path, min
     for name in ("proof", "rest"):
         parts = [line for line in done.stdout.splitlines() if "PASSED" in line and f"test_of_a_{name}" in line]
         assert len(parts) == pytest.approx(played, abs=1 if played else 0), done.stdout
+    assert "ERROR" not in done.stdout
     if played:
+        assert "PASSED test_second.py" in done.stdout
         assert done.stdout.index("test_of_a_proof") < done.stdout.index("test_of_a_rest")
         assert "what was played" in done.stdout
 
