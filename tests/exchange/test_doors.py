@@ -181,7 +181,7 @@ def test_nothing_listens_beyond_this_machine() -> None:
     # The pages may be asked for elsewhere, with a certificate alone (tests/commands/web/test_verb.py).
     bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
     of_pages = "listener.bind((host, port))"
-    assert sorted(found) == [*bound, of_pages, "loop.create_server(partial(Line, host, open_line), HOST, 0)"]
+    assert sorted(found) == [*bound, of_pages, "loop.create_server(made, HOST, 0)"]
     assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web.py").read_text()
     for file in (
         "tradebot/exchange/server.py",

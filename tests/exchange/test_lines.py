@@ -1,39 +1,50 @@
-"""Faces that speak over sockets of their own let in programs of this user and of root alone."""
+"""Sockets of faces beside HTTP: when an exchange ends, nobody stays connected to it."""
 
-import os
+import asyncio
+import gc
 import socket
-import sys
-from pathlib import Path
+import warnings
+from typing import Any
 
-import pytest
-
-from tests.kit.exchange.served import served
-from tests.kit.exchange.tws import CLIENT, framed, spec
-from tradebot.exchange.faces import callers
-from tradebot.exchange.process import create
+from tradebot.exchange.lines import HOST, Lines
 
 
-def written(port: int) -> str:
-    address = int.from_bytes(socket.inet_aton("127.0.0.1"), sys.byteorder)
-    return f"{address:08X}:{port:04X}"
+class Quiet:
+    """A host and a conversation that do nothing, and know how many are there."""
+
+    def __init__(self) -> None:
+        self.there = 0
+
+    def begin(self) -> None:
+        self.there += 1
+
+    def end(self) -> None:
+        self.there -= 1
+
+    def catch_up(self) -> None: ...
+    def record(self) -> None: ...
+    def closed(self) -> None: ...
+    def received(self, data: bytes) -> None: ...
 
 
-@pytest.mark.parametrize(("owner", "welcome"), [(0, True), (os.geteuid(), True), (54321, False)])
-def test_a_line_is_for_this_users_programs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, welcome: bool
-) -> None:
-    create(tmp_path, spec())
-    table = tmp_path / "tcp"
-    monkeypatch.setattr(callers, "_CONNECTIONS", (table,))
-    with served(tmp_path) as there, socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        ends = written(line.getsockname()[1]), written(there.ports["tws"])
-        row = f"0: {ends[0]} {ends[1]} 01 00000000:00000000 00:00000000 00000000 {owner} 0 4711 1"
-        table.write_text(f"heading\n{row}\n", encoding="ascii")
-        line.settimeout(20)
-        line.connect(("127.0.0.1", there.ports["tws"]))
-        try:
-            line.sendall(b"API\0" + framed("v157..178") + framed(f"71\0002\0{CLIENT}\0\0"))
-            assert bool(line.recv(65536)) is welcome
-        except ConnectionResetError:
-            assert not welcome
+def test_whoever_is_connected_when_an_exchange_ends_is_hung_up_on() -> None:
+    quiet = Quiet()
+
+    def greet(line: Any) -> Quiet:
+        line.send(b"hello")
+        return quiet
+
+    async def play() -> bytes:
+        lines = Lines()
+        await lines.listen(quiet, {"one": greet})
+        with socket.create_connection((HOST, lines.ports()["one"])) as client:
+            while not quiet.there:
+                await asyncio.sleep(0)
+            await lines.close()
+            assert quiet.there == 0
+            return client.recv(5) + client.recv(1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        assert asyncio.run(play()) == b"hello"
+        gc.collect()

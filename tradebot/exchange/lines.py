@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from tradebot.exchange.faces.callers import owner_of
 
 HOST = "127.0.0.1"
 _ROOT = 0
+_LAST_WORDS_S = 1.0
+_LOOK_S = 0.01
 
 
 class Conversation(Protocol):
@@ -37,9 +40,10 @@ class Host(Protocol):
 class Line(asyncio.Protocol):
     """One client's connection, for programs of this user and of root, unless the kernel doesn't tell whose it is."""
 
-    def __init__(self, host: Host, open_line: Callable[[Any], Conversation]) -> None:
+    def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[Line]) -> None:
         self._host = host
         self._open_line = open_line
+        self._connected = connected
         self._conversation: Conversation | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -50,6 +54,7 @@ class Line(asyncio.Protocol):
             transport.close()
             return
         self._transport = transport
+        self._connected.add(self)
         self._host.begin()
         self._conversation = self._open_line(self)
 
@@ -64,6 +69,7 @@ class Line(asyncio.Protocol):
             self._conversation.closed()
             self._host.end()
             self._conversation = None
+            self._connected.discard(self)
 
     def send(self, data: bytes) -> None:
         assert self._transport is not None
@@ -73,6 +79,10 @@ class Line(asyncio.Protocol):
         assert self._transport is not None
         self._transport.close()
 
+    def abort(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+
     def record(self) -> None:
         self._host.record()
 
@@ -80,14 +90,33 @@ class Line(asyncio.Protocol):
         asyncio.get_running_loop().call_later(seconds, do)
 
 
-async def listen(host: Host, lines: Mapping[str, Callable[[Any], Conversation]]) -> dict[str, asyncio.Server]:
-    """Listen on a free port for each face that has a socket of its own; return the servers by name."""
-    loop, made = asyncio.get_running_loop(), {}
-    for name, open_line in lines.items():
-        made[name] = await loop.create_server(partial(Line, host, open_line), HOST, 0)
-    return made
+class Lines:
+    """The sockets of an exchange's faces, by name, and who is connected to them."""
 
+    def __init__(self) -> None:
+        self._servers: dict[str, asyncio.Server] = {}
+        self._connected: set[Line] = set()
 
-def ports_of(servers: Mapping[str, asyncio.Server]) -> dict[str, int]:
-    """Return the port of each server."""
-    return {name: server.sockets[0].getsockname()[1] for name, server in servers.items()}
+    async def listen(self, host: Host, faces: Mapping[str, Callable[[Any], Conversation]]) -> None:
+        """Listen on a free port for each face."""
+        loop = asyncio.get_running_loop()
+        for name, open_line in faces.items():
+            made = partial(Line, host, open_line, self._connected)
+            self._servers[name] = await loop.create_server(made, HOST, 0)
+
+    def ports(self) -> dict[str, int]:
+        """Return the port of each face."""
+        return {name: server.sockets[0].getsockname()[1] for name, server in self._servers.items()}
+
+    async def close(self) -> None:
+        """Stop listening, and hang up on everybody once what was written to them is sent, or is not taken in time."""
+        for server in self._servers.values():
+            server.close()
+        for line in tuple(self._connected):
+            line.close()
+        ends_s = time.monotonic() + _LAST_WORDS_S
+        while self._connected and time.monotonic() < ends_s:
+            await asyncio.sleep(_LOOK_S)
+        for line in tuple(self._connected):
+            line.abort()
+        await asyncio.sleep(0)

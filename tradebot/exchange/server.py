@@ -38,7 +38,7 @@ from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.flow.captured import CapturedFlow
 from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.jsontext import decode_object, encode
-from tradebot.exchange.lines import Conversation, listen, ports_of
+from tradebot.exchange.lines import Conversation, Lines
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.page.face import PageFace
@@ -296,9 +296,10 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
-    servers = await listen(application, application.lines)
+    lines = Lines()
+    await lines.listen(application, application.lines)
     found_by = {"url": url, "pid": os.getpid(), "instance": instance, "detached": idle_exit_s is not None}
-    found_by["ports"] = ports_of(servers)
+    found_by["ports"] = lines.ports()
     write_atomically(state_dir / PORT_FILE, encode(found_by).decode())
     exchange.set_pace(terms.pace)
     exchange.commit()
@@ -308,8 +309,7 @@ async def _run(
         asyncio.create_task(application.keep_time(keeper.consider)),
     )
     await server.serve(sockets=[listener])
-    for line in servers.values():
-        line.close()
+    await lines.close()
     for task in tasks:
         task.cancel()
     _stand_still(exchange)

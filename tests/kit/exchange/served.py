@@ -24,7 +24,7 @@ from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.lines import listen, ports_of
+from tradebot.exchange.lines import Lines
 
 # An exchange served to other clients, started as its user starts it, and its log as the judge.
 
@@ -190,12 +190,12 @@ def served(
     ready = threading.Event()
 
     async def run() -> None:
-        lines = await listen(application, application.lines)
-        ports.update(ports_of(lines))
+        lines = Lines()
+        await lines.listen(application, application.lines)
+        ports.update(lines.ports())
         ready.set()
         await running.serve(sockets=[listener])
-        for line in lines.values():
-            line.close()
+        await lines.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()

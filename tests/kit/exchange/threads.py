@@ -22,7 +22,7 @@ from tests.kit.exchange.wire import Call, Whole, scope_of
 from tradebot.exchange import process, server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.lines import listen, ports_of
+from tradebot.exchange.lines import Lines
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.private_files import issue, write_atomically
 from tradebot.exchange.snapshot.keeper import Keeper
@@ -84,9 +84,10 @@ class ThreadExchange:
         )
         keeper = Keeper(self.exchange, folder)
         self._server = server.Server(server.configuration(self.application))
-        lines = await listen(self.application, self.application.lines)
+        lines = Lines()
+        await lines.listen(self.application, self.application.lines)
         found_by = {"url": f"http://{self.address}", "pid": os.getpid(), "instance": instance, "detached": True}
-        write_atomically(folder / PORT_FILE, encode({**found_by, "ports": ports_of(lines)}).decode())
+        write_atomically(folder / PORT_FILE, encode({**found_by, "ports": lines.ports()}).decode())
         self.exchange.commit()
         tasks = [
             asyncio.create_task(
@@ -96,8 +97,7 @@ class ThreadExchange:
         ]
         self._ready.set()
         await self._server.serve(sockets=[self._listener])
-        for line in lines.values():
-            line.close()
+        await lines.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
