@@ -45,12 +45,15 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
+    from tradebot.reconciliation.read_books import fills_awaited
+
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})
     orders = [order for order in working if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
-    held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
+    lacking = fills_awaited(ledger, app.now(), app.day)
+    held = {p.symbol for p in positions} | {order.symbol for order in (*orders, *(o.order for o in lacking))} | unsure
     if symbol is not None and symbol not in held:
         raise OperatorError(
             f"the bot has no position and no order in {word(symbol)}",
@@ -60,6 +63,7 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     closing = [p for p in positions if symbol in (None, p.symbol)]
     several = len({p.strategy for p in closing}) > 1
     words = [f"{p.quantity:f} {p.symbol}{f' of {p.strategy}' if several else ''}" for p in closing]
+    words += [one.words for one in lacking if symbol in (None, one.order.symbol)]
     words += orders_named([(o, ours[o.client_order_id]) for o in orders if symbol in (None, o.symbol)])
     return words + [
         f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)

@@ -60,7 +60,9 @@ def run(app: "App") -> Report:
     unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
     margin = account_margin(passes)
     funding = funding_so_far(rows, app.ledger_view.past.cash_movements()) if margin else ()
-    data = Positions(now, rows, unrealized, totals.count, notes(app, left), trades, acts_from, left, margin, funding)
+    data = Positions(
+        now, rows, unrealized, totals.count, notes(app, left, now), trades, acts_from, left, margin, funding
+    )
     return Report("positions", data, _render)
 
 
@@ -201,6 +203,7 @@ WHY = {
     "arriving": "a stop is on its way to the broker",
     "not_placed": "",
     "exiting": "an exit has taken its place",
+    "doubted": "the broker's answers about it disagree",
 }
 """Why no stop rests at the broker, if it isn't the state of the last one."""
 NAMED = 3

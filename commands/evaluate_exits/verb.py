@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.surface import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
+from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +25,13 @@ def run(
     entries_first: bool = False,
     noted: bool = False,
 ) -> Report:
-    """Run one pass of exits; exit 3 if permission was closed.
+    """Run one pass of exits; exit 3 if permission was closed, 10 if the books lack what an order has filled.
 
     With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
     also says what exits ignore or handle differently than configured, which takes another look at the books.
     """
     from commands.shared.not_run import refused_report
-    from commands.shared.notes import left_by_earlier_orders, notes
+    from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
     from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from commands.shared.recording import left
     from jobs.claims import Refused
@@ -53,8 +54,9 @@ def run(
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clocks.now, dry_run=dry_run):
             data = pass_data(app, left(app, world, call, for_exits(world, clocks), ended))
-        data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now))) if noted else data
-    code = pass_exit_code(data)
+        lacking = noted and any(not_in_books(app, clocks.now))
+        data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now), clocks.now)) if noted else data
+    code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)
 
 

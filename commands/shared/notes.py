@@ -11,12 +11,12 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
 
 
-def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
+def notes(app: "App", left: "Sequence[str]", now: "datetime | None") -> tuple[str, ...]:
     """Return one line, with a command, for each thing that exits ignore or handle differently than configured.
 
     `left` are the symbols that are `left_by_earlier_orders`.
     """
-    return (*map(clean, _rules(app)), *_unwatched(left))
+    return (*map(clean, _rules(app)), *_unwatched(left), *map(clean, not_in_books(app, now)))
 
 
 def _rules(app: "App") -> "Iterator[str]":
@@ -38,6 +38,16 @@ def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
     return tuple(forgotten_symbols(read_books(app.ledger_view, now, app.day)))
+
+
+def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
+    """Yield a line about each order that has filled more than the books show."""
+    if now is None:
+        return
+    from tradebot.reconciliation.read_books import fills_awaited
+
+    for one in fills_awaited(app.ledger_view, now, app.day):
+        yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
 
 
 def _unwatched(left: "Sequence[str]") -> "Iterator[str]":

@@ -216,7 +216,7 @@ def _asked(
     app: "App", evidence: Evidence, ledger: SqliteLedger | None, place: Place
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
-    said = notes(app, left_by_earlier_orders(app, place.now)) if ledger else ()
+    said = notes(app, left_by_earlier_orders(app, place.now), place.now) if ledger else ()
     return (*judged(evidence), permission(app.permission, evidence.at)), said
 
 

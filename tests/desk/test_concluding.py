@@ -9,7 +9,7 @@ import pytest
 from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
 from tests.kit.core.venue import LOST, REJECTED, Wanting
-from tests.kit.values import DAY, ago, fill
+from tests.kit.values import DAY, Killed, ago, fill
 from tests.orders.test_protecting import (
     entered,
     exits,
@@ -20,6 +20,7 @@ from tests.orders.test_protecting import (
     without_legs,
     working,
 )
+from tradebot import cycle
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
@@ -72,6 +73,7 @@ def test_a_fill_is_reported_with_its_gap_if_its_own_pass_slept_too_long_before_i
 
     def asleep(intent: Intent) -> Reply:
         watch[0] += slept_s
+        found.venue.now += timedelta(seconds=slept_s)
         return submit(intent)
 
     found.venue.submit = asleep  # type: ignore[method-assign]
@@ -345,6 +347,39 @@ def test_a_gap_is_over_once_its_stop_rests_although_another_stop_is_on_its_way_t
     bot.venue.fates = [SLOW]
     bot.exits()
     assert [stop.status for stop in bot.venue.stops()] == [OrderStatus.NEW, OrderStatus.PENDING_NEW]
-    assert ended(bot.scene)["lasted_s"] == "120.000"
+    assert ended(bot.scene)["lasted_s"] == "60.000"
     bot.exits()
     assert [len(bot.scene.told(kind)) for kind in (BEGAN, ENDED)] == [1, 1]
+
+
+@pytest.mark.parametrize(("waited_s", "told"), [(1_000, ["1000.000"]), (170, [])])
+def test_a_gap_whose_pass_was_killed_after_it_sent_the_stop_is_told_by_the_next_one(
+    waited_s: int, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = scene()
+    entered(found)
+    found.later(waited_s - 60)
+
+    def killed(*given: object) -> CycleRecord:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cycle, "conclude_exits", killed)
+        with pytest.raises(Killed):
+            exits(found)
+    for minute in range(3):
+        found.later(60)
+        exits(found, f"open+{40 + minute}m")
+    assert [gap["lasted_s"] for gap in found.told("protection_gap_ended")] == told
+
+
+def test_a_gap_ends_when_its_stop_came_and_not_with_the_look_that_sees_it() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = LOST
+    found.later(240)
+    exits(found)
+    found.later(60)
+    exits(found, "open+37m")
+    (ended,) = found.told("protection_gap_ended")
+    assert ended["lasted_s"] == "300.000"

@@ -133,5 +133,5 @@ def test_a_fill_that_no_list_shows_yet_is_held_by_who_sent_the_order() -> None:
     scene = played([("AAPL", Side.BUY)], {"AAPL": "fill"})
     scene.venue.executions.clear()
     found = seen(scene)
-    assert found.stakes == (Stake("flow", "AAPL", Side.BUY, 49 * Decimal("100.20"), held=True),)
+    assert found.stakes == (Stake("flow", "AAPL", Side.BUY, 49 * Decimal("99.99"), held=True),)
     assert found.own("flow", CASH, SECTORS).gross <= found.gross

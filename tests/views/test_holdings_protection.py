@@ -16,7 +16,7 @@ from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Kept, Lot, Position
-from tradebot.model.record import EXITING, Gap
+from tradebot.model.record import DOUBTED, EXITING, Gap
 from tradebot.model.values import replace
 from tradebot.views.holdings import Holding, Protection, Uncovered, holdings, protection_of
 
@@ -108,7 +108,7 @@ def test_refusal_older_than_the_position_is_ignored() -> None:
 
 
 def test_every_protection_reason_has_its_own_words() -> None:
-    assert set(positions.WHY) == {EXITING, *(why.value for why in Uncovered)}
+    assert set(positions.WHY) == {EXITING, DOUBTED, *(why.value for why in Uncovered)}
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
+from tradebot.reconciliation.doubts import with_doubts
 from tradebot.reconciliation.findings import position_findings
-from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills
+from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills, proven_fills
 from tradebot.reconciliation.read_books import explain_ratios, position_ratios, read_books, require_account
 
 
@@ -41,7 +42,8 @@ class Reading(Struct, frozen=True):
     venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
     `differences` are positions that no fill on its way explains. `ratios` are the broker's shares as multiples of ours,
     where they differ. `unproven` are symbols we hold that the venue did not confirm when asked directly. `missing` are
-    our orders that have filled more than the fill lists show so far. `untraced_fills` counts fills that aren't ours
+    our orders that have filled more than the fill lists show so far, unless the positions prove it: then `books` has it
+    as `pending`. `untraced_fills` counts fills that aren't ours
     and whose order the venue did not return.
     """
 
@@ -100,9 +102,13 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
     if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
         books = read_books(ledger, now, reader.capabilities.day)
         ratios = position_ratios(books, view)
+    if proven := proven_fills(books, view.positions):
+        books = books.with_pending(proven)
+        ratios = position_ratios(books, view)
     books = with_ends(reader, books, clocks.passed)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
     omitted = tuple(o for o in omitted_orders(may_fill(books), view.orders) if o.venue_id not in ended)
+    books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)
     missing = missing_fills(books)
     return Reading(
         view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,

@@ -13,16 +13,28 @@ from tradebot.desk.proposals import Proposals
 from tradebot.exits.kind import exit_price
 from tradebot.gates.book import closed_by
 from tradebot.model.books import Books
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
-from tradebot.model.record import EXITING, NOT_PLACED, CandidateRecord, CycleRecord, Gap, Job, Mark, StrategyRefusal
+from tradebot.model.record import (
+    DOUBTED,
+    EXITING,
+    NOT_PLACED,
+    CandidateRecord,
+    CycleRecord,
+    Gap,
+    Job,
+    Mark,
+    StrategyRefusal,
+)
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
+from tradebot.reconciliation.new_fills import reported_fills
 from tradebot.reconciliation.protection import closed_by_others, gaps
 from tradebot.reconciliation.read_books import read_books
 
@@ -94,11 +106,14 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
 
 def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
-    opened, known = _opened(world, desk, cycle), _before(world, desk, cycle)
-    met = _found(world, desk, desk.books, desk.resting)
-    books, left, resting = desk.books, met, desk.resting
+    last = _last(world, cycle)
+    opened, known = _opened(world, desk, cycle), _before(world, desk, last)
+    books, resting = _as_filled(desk.books), desk.resting
+    met = {whose: _since(gap, last, books) for whose, gap in _found(world, desk, books, resting).items()}
+    left: Found = met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
-        books = read_books(world.ledger, desk.now, world.venue.day)
+        books = read_books(world.ledger, desk.now, world.venue.day).with_pending(desk.books.pending)
+        books = _as_filled(replace(books, doubted=desk.books.doubted))
         resting = resting_among(books, books.working)
         left = _found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.
@@ -115,10 +130,12 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     on = {whose for whose in told if whose in left and whose in lasting}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passed = [gap for whose, gap in passing.items() if whose not in left]
+    # Whoever ended it may have been killed before it told.
+    passed += [gap for gap in _missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}]
     for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
         world.events.emit(gap_began(gap, desk.now))
     for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
-        world.events.emit(_ended(gap, books, desk, at))
+        world.events.emit(_ended(gap, books, desk, at, resting))
     return replace(cycle, gaps=now)
 
 
@@ -133,18 +150,49 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, why) for one, why in freed)
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
     found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
-    met = _found(world, desk, desk.books, desk.resting) if found else {}
+    met = _found(world, desk, _as_filled(desk.books), desk.resting) if found else {}
     return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
 
 
-def _before(world: World, desk: Desk, cycle: CycleRecord) -> Found:
-    """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
+def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
+    """Return the last pass of exits before this one that looked for gaps."""
     searched = (world.facts.last_passes(cycle.job, most) for most in LOOKED_BACK)
     looked = ([one for one in found if one.gaps is not None and one.id != cycle.id] for found in searched)
-    last = next(filter(None, looked), [])[-1:]
-    since = last[0].at if last else desk.now - DAY
+    return next((found[-1] for found in looked if found), None)
+
+
+def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
+    """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
+    since = last.at if last else desk.now - DAY
     entries = (one for one in world.facts.passes(since) if one.job is Job.TRADE_ONCE)
-    return {(gap.strategy, gap.symbol): gap for one in (*last, *entries) for gap in one.gaps or ()}
+    return {(gap.strategy, gap.symbol): gap for one in (*((last,) if last else ()), *entries) for gap in one.gaps or ()}
+
+
+def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
+    """Return a gap, since the last look at the latest if nobody can say when the stop went."""
+    if gap.why != DOUBTED or last is None:
+        return gap
+    position = books.totals.positions[gap.strategy, gap.symbol]
+    return replace(gap, since=max(min(last.at, gap.since), position.opened_at))
+
+
+def _missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
+    """Yield the gaps of positions that no recorded pass has seen yet, though their first stops came late."""
+    for position in desk.positions:
+        rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
+        placed = min((at for rest in rests if (at := _placed_at(rest))), default=None)
+        if placed is None or (last and position.opened_at <= last.at):
+            continue
+        shares = sum((rest.quantity for rest in rests), NOTHING)
+        gap = Gap(position.strategy, position.symbol, shares, position.opened_at, NOT_PLACED)
+        if _is_told(world, gap, placed):
+            yield gap
+
+
+def _placed_at(rest: Resting) -> datetime | None:
+    """Return since when a stop works at the latest, as it may have been on its way; one of an entry came with that."""
+    hangs = rest.record.intent.purpose is Purpose.OPEN
+    return None if hangs or rest.stop is None else rest.stop.updated_at
 
 
 def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
@@ -153,6 +201,11 @@ def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Seque
     closed = closed_by_others(books, desk.net)
     found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
     return {(gap.strategy, gap.symbol): gap for gap in found}
+
+
+def _as_filled(books: Books) -> Books:
+    """Return the books as if all that our orders are said to have filled were in them: that needs a stop."""
+    return books.with_pending(reported_fills(books))
 
 
 def _is_told(world: World, gap: Gap, ended: datetime) -> bool:
@@ -172,10 +225,17 @@ def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
     return bool(own) and closed_by_others(books, desk.net)[gap.symbol] >= own
 
 
-def _ended(gap: Gap, books: Books, desk: Desk, now: datetime) -> SystemEvent:
-    """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests."""
+def _ended(
+    gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
+) -> SystemEvent:
+    """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.
+
+    That is when the last of its stops came to the venue, if the venue says so, and else at this look.
+    """
     position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
-    at = position.closed_at if position and position.closed_at else now
+    rests = resting.get((gap.strategy, gap.symbol), ())
+    came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
+    at = position.closed_at if position and position.closed_at else now if closed else max(came, default=now)
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}
     return EventKind.PROTECTION_GAP_ENDED.at(now, {**details, "ended": "closed" if closed else "stop"}, gap.symbol)

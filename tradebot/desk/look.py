@@ -87,7 +87,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
     if not filled:
         return desk
     kept = world.ledger.kept([position.key for position in desk.positions])
-    return replace(desk, books=replace(desk.books, kept=kept))
+    return replace(desk, books=replace(desk.books, kept={**desk.books.kept, **kept}))
 
 
 def _first_filled(desk: Desk) -> Iterator[Order]:

@@ -138,7 +138,8 @@ class Replays(Struct, frozen=True):
 class Orders(Struct, frozen=True):
     """How many records of the books were looked through, and the orders whose outcome is unknown.
 
-    `unfinished` says for each close that ended too early whose and which it is, in words.
+    `unfinished` says for each close that ended too early whose and which it is, in words; `unbooked` what orders have
+    filled that the books don't show.
     """
 
     records: int
@@ -146,6 +147,7 @@ class Orders(Struct, frozen=True):
     oldest_at: datetime | None
     oldest: str = ""
     unfinished: tuple[str, ...] = ()
+    unbooked: tuple[str, ...] = ()
 
 
 class Ledger(Struct, frozen=True):

@@ -188,6 +188,9 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
 def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
+    if seen.unbooked and not seen.unresolved:
+        found = f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills lacks it, so the books wait"
+        return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
     if not seen.unresolved and going_on:
         found = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
         return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot evaluate-exits")

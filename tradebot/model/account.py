@@ -84,7 +84,8 @@ class EquityPeak(Struct, frozen=True, array_like=True):
 class BrokerPosition(Struct, frozen=True):
     """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them.
 
-    `market_value` is the whole position's in USD, also in an account that pays only a margin for it.
+    `market_value` is the whole position's in USD, also in an account that pays only a margin for it. `free` is how many
+    of its units no working order claims, unsigned; None if the venue doesn't tell.
     """
 
     symbol: str
@@ -94,6 +95,7 @@ class BrokerPosition(Struct, frozen=True):
     market_value: Decimal | None
     current_price: Decimal | None = None
     multiplier: Decimal = ONE
+    free: Decimal | None = None
 
     @property
     def value(self) -> Decimal:

@@ -11,8 +11,9 @@ from msgspec import Struct, field
 
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import IntentRecord, IntentState, Operation, behind_leg
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Key, OwnedFill, Position, complete
@@ -53,6 +54,9 @@ class Books(Struct, frozen=True, dict=True):
     Of the orders that carry our mark but were never promised here, `sent_by_another_copy` are those that were sent
     while these books were in use, and `noted_too_early` those that were reported after a person had noted their symbol
     as someone else's; both hold the venue's order ids.
+
+    `pending` are the fills that count already although the ledger doesn't hold them yet. `doubted` are the venue's ids
+    of orders that may work by one source and don't by another; what they protect counts as unprotected.
     """
 
     at: datetime
@@ -74,6 +78,8 @@ class Books(Struct, frozen=True, dict=True):
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
     over: frozenset[str] = frozenset()
+    pending: tuple[OwnedFill, ...] = ()
+    doubted: frozenset[str] = frozenset()
 
     @property
     def cash(self) -> Decimal:
@@ -197,15 +203,37 @@ class Books(Struct, frozen=True, dict=True):
         return sum((self.filled.get(one.venue_id, Decimal(0)) for one in same), Decimal(0))
 
     def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
-        """Return the books as if fills that the venue has reported were in them."""
+        """Return the books as if fills that the venue has reported, or that are proven otherwise, were in them."""
         if not fills:
             return self
-        filled = dict(self.filled)
+        filled, behind = dict(self.filled), {order.venue_id: self.intent_behind(order) for order in self.orders}
+        opened = dict[Key, Kept]()
         for owned in fills:
-            order = owned.fill.venue_order_id
-            filled[order] = filled.get(order, Decimal(0)) + owned.fill.quantity
-        return replace(self, totals=self.totals.after(fills), filled=filled)
+            fill, record = owned.fill, behind.get(owned.fill.venue_order_id)
+            filled[fill.venue_order_id] = filled.get(fill.venue_order_id, Decimal(0)) + fill.quantity
+            if record and record.intent.purpose is Purpose.OPEN:
+                opened[owned.strategy, fill.symbol, fill.at] = kept_of_entry(record.intent)
+        totals = self.totals.after(fills)
+        held = {position.key for position in totals.own_positions()}
+        kept = {**{key: one for key, one in opened.items() if key in held}, **self.kept}
+        return replace(self, totals=totals, filled=filled, kept=kept, pending=(*self.pending, *fills))
 
     def _names(self, order: Order) -> Iterator[str]:
         yield order.client_order_id
         yield from (one.client_order_id for one in self.chains.get(order.venue_id, ()))
+
+
+def kept_of_entry(intent: Intent) -> Kept:
+    """Return what an entry says of the position that it opens."""
+    return Kept(
+        stop_loss_fraction=intent.stop_loss_fraction,
+        profit_target_fraction=intent.profit_target_fraction,
+        entry_score=intent.score,
+        components=intent.components,
+        targets=intent.targets,
+        instrument=intent.instrument,
+        atr_fraction=intent.atr_fraction,
+        invalid_fraction=intent.invalid_fraction,
+        cluster=intent.cluster,
+        worst_price=intent.worst_price,
+    )

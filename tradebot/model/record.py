@@ -165,14 +165,16 @@ class SessionEnd(Struct, frozen=True):
     last_close: Decimal | None = None
 
 
-EXITING, REFUSED, NOT_PLACED = "exiting", "refused", "not_placed"
-"""Why no stop rests: an exit has taken its place, the venue refused it, or it was never sent. Else a stop's state."""
+EXITING, REFUSED, NOT_PLACED, DOUBTED = "exiting", "refused", "not_placed", "doubted"
+"""Why no stop rests: an exit has taken its place, the venue refused it, it was never sent, or the venue's sources
+disagree about whether it works. Else a stop's state."""
 
 
 class Gap(Struct, frozen=True):
     """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
 
-    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", or the state of the last stop.
+    `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", "doubted" if the broker's sources
+    disagree about the stop, or the state of the last stop.
     """
 
     strategy: str

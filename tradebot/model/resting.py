@@ -24,13 +24,15 @@ class Resting(Struct, frozen=True):
 
     `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and once
     it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
-    an exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone.
+    an exit has taken over the limit, the pair is `exiting`, and its stop stays in place until the shares are gone. It
+    is `doubted` while the venue's sources disagree about whether it works: then its stop doesn't count.
     """
 
     record: IntentRecord
     limit: Order | None
     stop: Order | None
     can_trigger: bool
+    doubted: bool = False
 
     @property
     def is_target(self) -> bool:
@@ -52,7 +54,7 @@ class Resting(Struct, frozen=True):
     @property
     def is_lapsed(self) -> bool:
         """Return True if its stop can't trigger, and waiting won't change that."""
-        waits = self.is_target or (self.stop is not None and self.stop.status in _WAITS)
+        waits = self.doubted or self.is_target or (self.stop is not None and self.stop.status in _WAITS)
         return not (self.exiting or self.ending or self.can_trigger or waits)
 
     @property
@@ -101,7 +103,9 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         stops = [(can_trigger(order, record.intent), order) for order, record in group if order not in limits]
         works, stop = max(stops, key=lambda one: (one[0], -one[1].open_quantity), default=(False, None))
         record = next((record for order, record in group if order is limit), group[0][1])
-        groups[record.intent.key.strategy, record.intent.key.symbol].append(Resting(record, limit, stop, works))
+        doubted = any(order.venue_id in books.doubted for order, _ in group)
+        rest = Resting(record, limit, stop, works and not doubted, doubted)
+        groups[record.intent.key.strategy, record.intent.key.symbol].append(rest)
     return {whose: tuple(rests) for whose, rests in groups.items()}
 
 

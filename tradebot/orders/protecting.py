@@ -67,7 +67,10 @@ def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...])
     symbol = pairs[0].first.symbol
     if symbol in desk.unproven or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1):
         return
-    left = sum((pair.quantity for pair in pairs), Decimal(0)) - protectable(desk, position, pairs[0].first.side)
+    if position:
+        pairs = tuple(pair for pair in pairs if not pair.doubted)
+    left = sum((pair.quantity for pair in pairs), Decimal(0))
+    left -= protectable(desk, position, pairs[0].first.side) if pairs else 0
     for pair in reversed(pairs):
         if left > 0 and not (pair.exiting or pair.ending):
             left -= pair.quantity
@@ -106,7 +109,8 @@ def _protect_one(
             moved = edit_intent(call, desk, promised, pair.stop, shares, stop, levels.word)
             yield send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
-        taken += pair.quantity - (free or 0)
+        # A second one does no harm: if this one works after all, the venue has no shares left for it.
+        taken += 0 if pair.doubted else pair.quantity - (free or 0)
     shares = listing.whole_lots(protectable(desk, position, side) - taken)
     if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return

@@ -49,6 +49,8 @@ SOON = timedelta(minutes=2)
 """How long a venue that refused a position's stops twice isn't asked again for one."""
 REFUSALS = 2
 """How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
+TOGETHER = 2
+"""How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
@@ -127,14 +129,18 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
     held = {position.whose: position for position in desk.positions}
     for whose in dict.fromkeys((*desk.resting, *wanted)):
         position, rests = held.get(whose), desk.resting.get(whose, ())
-        if whose[1] in desk.unproven or desk.position_ratios.get(whose[1], Decimal(1)) != 1:
+        # Where a list of positions is behind, what can only reduce them does no harm.
+        agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
+        if not (agreed or (position and world.venue.reduce_only)):
             continue
         listing = desk.listing_of(position) if position else None
         closing = closing_side(position.quantity) if position else None
         for side in dict.fromkeys((*(rest.first.side for rest in rests), *((closing,) if closing else ()))):
             own = [rest for rest in rests if rest.first.side is side]
             stops, targets = ([rest for rest in own if rest.is_target is apart] for apart in (False, True))
-            closes = position if side is closing else None
+            closes, doubted = position if side is closing else None, [stop for stop in stops if stop.doubted]
+            if closes and world.venue.reduce_only and len(doubted) < TOGETHER:
+                stops = [stop for stop in stops if not stop.doubted]
             yield Cover(
                 whose,
                 side,
@@ -160,7 +166,8 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     """Return how many whole shares what rests should be for."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
     left = protectable(desk, position, side)
-    if left and world.venue.reduce_only and any(one.symbol == position.symbol for one in desk.differences):
+    unsure = position.symbol in desk.unproven or any(one.symbol == position.symbol for one in desk.differences)
+    if unsure and world.venue.reduce_only:
         # Too few shares may be a lie, and what only reduces a position can't do more than the venue holds.
         left = abs(position.quantity)
     if not world.venue.reduce_only:

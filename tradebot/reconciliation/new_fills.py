@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.errors import TradebotError
+from tradebot.model.account import BrokerPosition
 from tradebot.model.books import Books
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
@@ -35,6 +36,12 @@ class MissingFill(NamedTuple):
     booked: Decimal
 
     @property
+    def words(self) -> str:
+        """Return what was traded, for a person."""
+        name, traded = self.order.client_order_id or self.order.venue_id, "bought" if self.signed > 0 else "sold"
+        return f"{abs(self.signed):f} {self.order.symbol} {traded} by order {name}"
+
+    @property
     def signed(self) -> Decimal:
         """Return how far the order changed the position beyond its booked fills, signed."""
         return (self.order.filled_quantity - self.booked) * self.order.side.sign
@@ -51,6 +58,49 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
     young = (o for o in filled if (o.updated_at or o.submitted_at or books.at) > books.at - WATCHED)
     ours = (MissingFill(order, books.booked_of_chain(order)) for order in young if books.intent_behind(order))
     return tuple(missing for missing in ours if missing.order.filled_quantity > missing.booked)
+
+
+def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[OwnedFill, ...]:
+    """Return what our orders filled beyond the booked fills, as far as the venue's positions prove it too.
+
+    It counts as held until the venue lists the fills themselves, which alone tell the exact prices and times.
+    """
+    held, booked, found = {one.symbol: one for one in positions}, books.quantities(), list[OwnedFill]()
+    for symbol, group in groupby(sorted(missing_fills(books), key=_symbol_of), _symbol_of):
+        missing, position = tuple(group), held.get(symbol)
+        shown = (position.quantity if position else Decimal(0)) - booked.get(symbol, Decimal(0))
+        is_sum = shown == sum(one.signed for one in missing)
+        for one in missing:
+            # As much of it as the positions show. Together, fills on both sides must add up to that.
+            proven = one.signed if is_sum else min(shown, one.signed, key=abs) if _agree(shown, missing) else Decimal(0)
+            shown -= proven
+            found += _as_fill(books, one, proven, position.average_price if position else None)
+    return tuple(sorted(found, key=lambda owned: owned.fill.at))
+
+
+def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
+    """Return what our orders filled beyond the booked fills, whatever the venue's positions show."""
+    fills = (fill for one in missing_fills(books) for fill in _as_fill(books, one, one.signed, None))
+    return tuple(sorted(fills, key=lambda owned: owned.fill.at))
+
+
+def _symbol_of(one: MissingFill) -> str:
+    return one.order.symbol
+
+
+def _agree(shown: Decimal, missing: Iterable[MissingFill]) -> bool:
+    """Return True if missing fills all change a position in the direction that is shown."""
+    return all(one.signed * shown > 0 for one in missing)
+
+
+def _as_fill(books: Books, one: MissingFill, change: Decimal, average: Decimal | None) -> Iterator[OwnedFill]:
+    order, record = one.order, books.intent_behind(one.order)
+    price = order.filled_average_price or average or order.limit_price
+    if change and record and price is not None:
+        at = min(order.updated_at or order.submitted_at or books.at, books.at)
+        of, name = record.intent.instrument, f"of {order.venue_id}"
+        fill = Fill(name, order.venue_id, order.symbol, order.side, abs(change), price, at, of.multiplier)
+        yield OwnedFill(record.intent.key.strategy, fill)
 
 
 LEEWAY = timedelta(days=1)

@@ -28,7 +28,7 @@ from tradebot.model.lifecycle import can_trigger, waits_for_entry
 from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Position
-from tradebot.model.record import EXITING, NOT_PLACED, REFUSED, Gap, Job
+from tradebot.model.record import DOUBTED, EXITING, NOT_PLACED, REFUSED, Gap, Job
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import Market
@@ -77,7 +77,8 @@ def gaps(
         whole = _whole(books, listings, position, _need(position, protected, left))
         bare = whole - protected
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
-            yield _gap(books, position, bare, whole)
+            doubted = any(rest.doubted for rest in resting.get(position.whose, ()))
+            yield _gap(books, position, bare, whole, doubted=doubted)
 
 
 def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
@@ -134,7 +135,9 @@ def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]
     return levels(held, in_force(exits_of(position.strategy), kept)).stop is not None
 
 
-def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal) -> Gap:
+def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, doubted: bool) -> Gap:
+    if doubted:
+        return Gap(position.strategy, position.symbol, bare, books.at, DOUBTED)
     bought, stops = _bought(position, bare, whole), tuple(_stops(books, position))
     found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
     lapses = sorted(found, key=itemgetter(0), reverse=True)

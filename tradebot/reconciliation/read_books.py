@@ -22,7 +22,7 @@ from tradebot.ports.stores import Ledger, Money
 from tradebot.reconciliation.activities import Booked, book_all
 from tradebot.reconciliation.before import BooksBefore
 from tradebot.reconciliation.catch_up import omitted_orders
-from tradebot.reconciliation.new_fills import WATCHED
+from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fills
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of
 
 LISTED_LATE = timedelta(days=31)
@@ -153,6 +153,16 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
     )
+
+
+def fills_awaited(ledger: Ledger, now: datetime, day: VenueDay) -> tuple[MissingFill, ...]:
+    """Return our orders that have filled more than the ledger's books show, at the venue's time `now`."""
+    # Nearly always there are none, and then nothing else is read.
+    orders = [order for order in ledger.recent_orders(now - WATCHED) if order.filled_quantity]
+    booked = ledger.filled_quantities({order.venue_id for order in orders})
+    if all(order.filled_quantity <= booked.get(order.venue_id, 0) for order in orders):
+        return ()
+    return missing_fills(read_books(ledger, now, day))
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:

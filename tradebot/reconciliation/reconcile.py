@@ -28,6 +28,7 @@ from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
+from tradebot.reconciliation.doubts import with_doubts
 from tradebot.reconciliation.findings import (
     CHANGES_A_POSITION,
     booked_behind,
@@ -98,6 +99,8 @@ def reconcile(
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
     view = replace(view, unreadable=unreadable)
     books = with_ends(reader, books, passed)
+    omitted = omitted_orders(may_fill(books), view.orders)
+    books = with_doubts(reader, books, view, omitted, reader.capabilities.tells_ends_after)
     findings = tuple(_check_directly(reader, compare(books, booked_behind(ledger, books), view, doubtful)))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))

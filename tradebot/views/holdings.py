@@ -17,7 +17,7 @@ from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_o
 from tradebot.model.margin import Liquidation
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Gap, Job
+from tradebot.model.record import DOUBTED, CycleRecord, Gap, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 
@@ -80,6 +80,8 @@ def protection_of(
     """
     position = held.position
     covered, quantity = work.covered(position.quantity), abs(position.quantity) - closed
+    if gap is not None and gap.why == DOUBTED:
+        covered = min(covered, quantity - gap.shares)
     if covered >= quantity:
         return Protection(covered, work.resting, None, None, None)
     rule, since = _nearest_stop(held, rules), None
@@ -258,6 +260,8 @@ def holdings(
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
+        if state is State.PROTECTED and protection.why == DOUBTED:
+            state = State.OPEN
         row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
         row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)
         if shares:

@@ -31,6 +31,8 @@ from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
+from tradebot.model.venue_day import VenueDay
+from tradebot.reconciliation.read_books import fills_awaited
 from tradebot.reconciliation.unfinished import words
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import ENDED, ENDS, Line
@@ -82,7 +84,9 @@ def _regime(app: "App", now: datetime) -> str | None:
     return regime(state) if state else None
 
 
-def books_of(ledger: "SqliteLedger", now: datetime | None, *, thorough: bool) -> Mapping[str, Callable[[], Any]]:
+def books_of(
+    ledger: "SqliteLedger", now: datetime | None, day: VenueDay, *, thorough: bool
+) -> Mapping[str, Callable[[], Any]]:
     """Return how to look at each part of the books, by its name; each may raise TradebotError.
 
     Ledger and journal are read through if anything but tradebot has changed them, and in any case if `thorough`.
@@ -101,7 +105,7 @@ def books_of(ledger: "SqliteLedger", now: datetime | None, *, thorough: bool) ->
     return {
         "ledger": pages,
         "journal": found,
-        "orders": lambda: _orders(ledger, now),
+        "orders": lambda: _orders(ledger, now, day),
         "books": ledger.last_reconcile,
         "halts": lambda: _halts(ledger),
     }
@@ -126,13 +130,14 @@ def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> records.Ch
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
 
 
-def _orders(ledger: "SqliteLedger", now: datetime | None) -> records.Orders:
+def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> records.Orders:
     unresolved = ledger.intents(unresolved=True)
     count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
     going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
+    lacking = tuple(one.words for one in fills_awaited(ledger, now, day)) if now else ()
     if oldest is None:
-        return records.Orders(count, 0, None, unfinished=going_on)
+        return records.Orders(count, 0, None, unfinished=going_on, unbooked=lacking)
     return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
 
 
@@ -220,7 +225,7 @@ def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Ma
         # Without the ledger, two files still say which state is in force.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     now = past.now if isinstance(past, Past) else None
-    found = {name: attempt(read) for name, read in books_of(ledger, now, thorough=thorough).items()}
+    found = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
         "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),

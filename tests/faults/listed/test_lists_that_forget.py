@@ -120,3 +120,20 @@ def test_a_position_that_list_and_direct_question_deny_may_be_given_up_by_a_pers
     trader.trouble("not_found", request=POSITION)
     assert planned(trader) != [None]
     assert kinds(trader) == {"AAPL": "phantom"}
+
+
+def test_a_fill_that_the_activities_lack_is_protected_told_and_closed_like_any_other(trader: Trader) -> None:
+    trader.trouble(MISSING, request="activities")
+    trader.buys("AAPL")
+    trader.stage.tick(seconds=60)
+    trader.exits()
+    (bought,) = [Decimal(fill["position"]) for fill in trader.told().fills]
+    (pair,) = [record.intent for record in trader.intents() if record.intent.protects]
+    assert (pair.quantity, trader.held()) == (bought, {}), "the books wait for the row"
+    assert kinds(trader)["AAPL"] in ("missing_fill", "orphan")
+    assert trader.flattens().code == 0
+    trader.calm()
+    trader.stage.tick(seconds=60)
+    assert trader.reconciles().code == 0
+    assert (trader.held(), trader.told().fills[-1]["position"]) == ({}, "0")
+    trader.is_whole()

@@ -173,7 +173,7 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
     quantity = row.number("qty")
     if quantity < 0 and row.value("side") == "long":
         raise RowError("qty", f"is negative, but the side is long: {quantity}")
-    asset_class = row.enum("asset_class", AssetClass)
+    asset_class, free = row.enum("asset_class", AssetClass), row.number_or_none("qty_available")
     return BrokerPosition(
         symbol=row.symbol(),
         asset_class=asset_class,
@@ -182,6 +182,7 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
         market_value=row.number_or_none("market_value"),
         current_price=row.number_or_none("current_price"),
         multiplier=OPTION_MULTIPLIER if asset_class is AssetClass.US_OPTION else ONE,
+        free=None if free is None else abs(free),
     )
 
 

@@ -20,9 +20,9 @@ from tradebot.adapters.ledger.tables import Tables
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
-from tradebot.model.books import Standing
+from tradebot.model.books import Standing, kept_of_entry
 from tradebot.model.candidate import Purpose
-from tradebot.model.intent import Intent, Operation
+from tradebot.model.intent import Operation
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.values import replace
@@ -247,7 +247,7 @@ class Money(Foreign):
                 row = records.get((order.client_order_id,)) if order else None
                 if order and row and row.record.intent.purpose is Purpose.OPEN:
                     gain = order.first_gain if kept is None else kept.first_gain
-                    kept = replace(_kept_of(row.record.intent), first_gain=gain)
+                    kept = replace(kept_of_entry(row.record.intent), first_gain=gain)
                     first = row.record.intent.operation is Operation.SUBMIT and gain is not None
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
             if kept and first and not self.tables.books.is_writing:
@@ -311,21 +311,6 @@ class Money(Foreign):
                 before = self.tables.fills.numbered(number - 1)
                 if before and before.owned.about == owned.about:
                     yield from self._opened(strategy, before.owned.fill.symbol, rows, seen)
-
-
-def _kept_of(intent: Intent) -> Kept:
-    return Kept(
-        stop_loss_fraction=intent.stop_loss_fraction,
-        profit_target_fraction=intent.profit_target_fraction,
-        entry_score=intent.score,
-        components=intent.components,
-        targets=intent.targets,
-        instrument=intent.instrument,
-        atr_fraction=intent.atr_fraction,
-        invalid_fraction=intent.invalid_fraction,
-        cluster=intent.cluster,
-        worst_price=intent.worst_price,
-    )
 
 
 def _is_reported(row: FillRow) -> bool:

@@ -1,0 +1,114 @@
+"""A stop of which the venue's sources disagree protects nothing, and what can only reduce is sent once more."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.desk.test_agreement import lying, no_positions
+from tests.kit.core.apart import BotApart, capabilities
+from tests.kit.core.scene import Scene
+from tests.orders.test_protecting import exits, protected, protecting
+from tradebot.model.account import BrokerView
+from tradebot.model.candidate import Purpose
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.record import DOUBTED, CycleRecord
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit
+
+D = Decimal
+ONLY_REDUCE, PLAIN = (capabilities(Edit.IN_PLACE, reduce_only=reduce_only) for reduce_only in (True, False))
+
+
+def without_first_pair(view: BrokerView, free: int | None) -> BrokerView:
+    """Return a view whose list lacks the first pair, with how many shares no order claims."""
+    first = {order.venue_id for order in view.orders} - {"venue-2", "venue-3"}
+    positions = tuple(replace(one, free=None if free is None else D(free)) for one in view.positions)
+    return replace(view, positions=positions, orders=tuple(o for o in view.orders if o.venue_id in first))
+
+
+def gaps(record: CycleRecord | None) -> list[tuple[str, Decimal]]:
+    assert record is not None
+    return [(gap.why, gap.shares) for gap in record.gaps or ()]
+
+
+def canceled_and_told_late(found: Scene) -> None:
+    """Let the venue cancel the pair that rests, and answer about its orders by id as if it hadn't."""
+    old = dict(found.venue.book)
+    for name, order in old.items():
+        if order.venue_id in ("venue-2", "venue-3"):
+            found.venue.book[name] = replace(order, status=OrderStatus.CANCELED)
+    now = found.venue.order
+
+    def stale(client_order_id: str) -> Order | None:
+        return old.get(client_order_id) or now(client_order_id)
+
+    found.venue.order = stale  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("free", [49, None], ids=["positions deny it too", "nobody else knows"])
+def test_a_stop_that_the_list_lacks_is_sent_again_though_an_old_answer_says_that_it_works(free: int | None) -> None:
+    found, _ = protected(later_s=60)
+    canceled_and_told_late(found)
+    lying(found, lambda view: without_first_pair(view, free if len(protecting(found)) == 1 else 0))
+    record = exits(found, "open+32m")
+    first, second = protecting(found)
+    assert (second.quantity, second.stop_price) == (first.quantity, first.stop_price)
+    (began,), (ended,) = found.told("protection_gap"), found.told("protection_gap_ended")
+    assert (began["why"], ended["lasted_s"]) == (DOUBTED, "60.000"), "from the last look at which it was listed"
+    found.later(60)
+    assert (gaps(record), gaps(exits(found, "open+33m")), len(protecting(found))) == ([], [], 2)
+
+
+def test_a_stop_that_only_the_list_lacks_works_if_the_positions_show_it() -> None:
+    found, _ = protected(later_s=60)
+    lying(found, lambda view: without_first_pair(view, 0))
+    assert (gaps(exits(found, "open+32m")), len(protecting(found))) == ([], 1)
+
+
+def test_a_stop_that_only_the_positions_deny_works_if_the_venue_says_so_of_itself() -> None:
+    found, _ = protected(later_s=60)
+    view = found.venue.view
+    lying(found, lambda told: replace(view(), positions=tuple(replace(p, free=D(49)) for p in told.positions)))
+    assert (gaps(exits(found, "open+32m")), len(protecting(found))) == ([], 1)
+    canceled_and_told_late(found)
+    found.venue.order = lambda client_order_id: None  # type: ignore[method-assign]
+    found.later(60)
+    assert (gaps(exits(found, "open+33m")), len(protecting(found))) == ([], 2)
+    assert [gap["why"] for gap in found.told("protection_gap")] == [DOUBTED]
+
+
+def test_two_stops_at_most_are_sent_for_the_same_units_and_the_spare_one_goes_once_the_list_is_whole() -> None:
+    bot = BotApart(ONLY_REDUCE).held()
+    listed, hidden = bot.venue.view, True
+    bot.venue.view = lambda: replace(listed(), orders=() if hidden else listed().orders)  # type: ignore[method-assign]
+    assert (gaps(bot.exits()), len(bot.venue.stops())) == ([], 2), "the second one was acknowledged"
+    for _ in range(5):
+        assert (gaps(bot.exits()), len(bot.venue.stops())) == ([(DOUBTED, D(10))], 2)
+    hidden = False
+    bot.exits()
+    bot.exits()
+    assert [stop.open_quantity for stop in bot.venue.stops()] == [10]
+    assert gaps(bot.exits()) == []
+
+
+def test_where_a_second_stop_could_turn_the_position_the_gap_is_told_and_the_bot_watches() -> None:
+    bot = BotApart(PLAIN).held()
+    listed = bot.venue.view
+    bot.venue.view = lambda: replace(listed(), orders=())  # type: ignore[method-assign]
+    assert gaps(bot.exits()) == [(DOUBTED, D(10))]
+    assert len(bot.venue.stops()) == 1
+    bot.scene.price("AAPL", "97.90")
+    bot.exits()
+    assert bot.venue.asked[-1].purpose is Purpose.CLOSE, "the bot's own rule closes it"
+
+
+def test_positions_that_lag_keep_no_stop_back_that_can_only_reduce() -> None:
+    bot = BotApart(ONLY_REDUCE)
+    entry = bot.enter()
+    assert entry is not None
+    bot.venue.fill(entry.client_order_id, "100")
+    lying(bot.scene, no_positions)
+    bot.venue.position = lambda symbol: None  # type: ignore[method-assign]
+    bot.exits()
+    assert [stop.open_quantity for stop in bot.venue.stops()] == [10]
+    assert gaps(bot.exits()) == []

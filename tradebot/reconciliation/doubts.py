@@ -1,0 +1,89 @@
+"""Find the stops of ours that one of the venue's sources shows at work while another one doesn't.
+
+A list that lacks a row, and an old answer about an order, look alike: nobody can tell which of them is right. So such a
+stop protects nothing until the sources agree again, unless a third one shows that it works.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.errors import TemporaryError
+from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.books import Books
+from tradebot.model.order import Order
+from tradebot.model.resting import Resting, resting_among
+from tradebot.model.values import replace
+from tradebot.ports.broker import BrokerReader
+
+
+def with_doubts(
+    reader: BrokerReader, books: Books, view: BrokerView, omitted: Sequence[Order], told_after: timedelta
+) -> Books:
+    """Return the books with the stops that may be gone: the venue's list lacks them, or its positions deny them.
+
+    `omitted` are our working orders that the list lacks; for `told_after` after the last word of an order, that says
+    nothing. If positions tell how many units no order claims, two sources of three decide.
+    """
+    positions, orders = {one.symbol: one for one in view.positions}, (*view.orders, *omitted)
+    unlisted = {order.venue_id for order in omitted if _is_old(order, books, told_after)}
+    found = frozenset(
+        order.venue_id
+        for symbol, stops in _stops(books, orders).items()
+        for stop in _doubted(reader, _claimed(positions.get(symbol), orders, stops), stops, unlisted)
+        for order in (stop.limit, stop.stop)
+        if order
+    )
+    return replace(books, doubted=found) if found else books
+
+
+def _is_old(order: Order, books: Books, told_after: timedelta) -> bool:
+    heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
+    return heard is None or books.at - heard >= told_after
+
+
+def _stops(books: Books, orders: Sequence[Order]) -> Mapping[str, list[Resting]]:
+    """Return what protects positions, by symbol, the newest first: that is the likeliest to work."""
+    found = dict[str, list[Resting]]()
+    for (_, symbol), rests in resting_among(books, orders).items():
+        stops = (rest for rest in rests if not (rest.is_target or rest.arrives or rest.exiting or rest.ending))
+        found.setdefault(symbol, []).extend(stops)
+    return {symbol: sorted(stops, key=_sent_at, reverse=True) for symbol, stops in found.items()}
+
+
+def _sent_at(stop: Resting) -> datetime:
+    return stop.record.intent.at
+
+
+def _claimed(position: BrokerPosition | None, orders: Sequence[Order], stops: Sequence[Resting]) -> Decimal | None:
+    """Return how many units of a position stops claim, by the position; None if the venue doesn't tell."""
+    if position is None or position.free is None:
+        return None
+    own = {order.venue_id for stop in stops for order in (stop.limit, stop.stop) if order}
+    others = (one for one in orders if one.symbol == position.symbol and not (one.parent or one.venue_id in own))
+    closing = (one.open_quantity for one in others if one.side.sign * position.quantity < 0)
+    return abs(position.quantity) - position.free - sum(closing, Decimal(0))
+
+
+def _doubted(
+    reader: BrokerReader, claimed: Decimal | None, stops: Sequence[Resting], unlisted: Collection[str]
+) -> Iterator[Resting]:
+    for stop in stops:
+        is_unlisted = (stop.stop or stop.first).venue_id in unlisted
+        if claimed is None:
+            doubted = is_unlisted
+        else:
+            denied = claimed < stop.quantity
+            doubted = denied and (is_unlisted or not _works(reader, stop.first))
+            claimed -= 0 if denied else stop.quantity
+        if doubted:
+            yield stop
+
+
+def _works(reader: BrokerReader, order: Order) -> bool:
+    """Return True if the venue, asked about an order that it lists, says that it works."""
+    try:
+        latest = reader.order(order.client_order_id)
+    except TemporaryError:
+        return False
+    return latest is not None and not latest.status.terminal
