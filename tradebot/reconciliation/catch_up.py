@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.errors import TemporaryError
+from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
 from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
@@ -179,10 +179,13 @@ def _in_time(order: Order, now: datetime) -> Order:
 
 
 def _looked_up(reader: BrokerReader, order: Order) -> Order | None:
-    """Return an order as the venue knows it by our id; None, which proves no end, if it doesn't or has another one."""
+    """Return an order as the venue knows it by our id; None, which proves no end, if it doesn't or has another one.
+
+    Where it refuses to say, what the other sources say goes on counting.
+    """
     try:
         latest = reader.order(order.client_order_id)
-    except TemporaryError:
+    except TradebotError:
         return None
     return latest if latest and latest.venue_id == order.venue_id else None
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.errors import TemporaryError
+from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.order import Order
@@ -46,7 +46,7 @@ def _stops(books: Books, orders: Sequence[Order]) -> Mapping[str, list[Resting]]
     """Return what protects positions, by symbol, the newest first: that is the likeliest to work."""
     found = dict[str, list[Resting]]()
     for (_, symbol), rests in resting_among(books, orders).items():
-        stops = (rest for rest in rests if not (rest.is_target or rest.arrives or rest.exiting or rest.ending))
+        stops = (rest for rest in rests if not (rest.is_target or rest.exiting or rest.ending))
         found.setdefault(symbol, []).extend(stops)
     return {symbol: sorted(stops, key=_sent_at, reverse=True) for symbol, stops in found.items()}
 
@@ -74,7 +74,7 @@ def _doubted(
             doubted = is_unlisted
         else:
             denied = claimed < stop.quantity
-            doubted = denied and (is_unlisted or not _works(reader, stop.first))
+            doubted = denied and (is_unlisted or not (stop.arrives or _works(reader, stop.first)))
             claimed -= 0 if denied else stop.quantity
         if doubted:
             yield stop
@@ -84,6 +84,6 @@ def _works(reader: BrokerReader, order: Order) -> bool:
     """Return True if the venue, asked about an order that it lists, says that it works."""
     try:
         latest = reader.order(order.client_order_id)
-    except TemporaryError:
+    except TradebotError:
         return False
     return latest is not None and not latest.status.terminal
