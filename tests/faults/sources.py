@@ -20,7 +20,7 @@ from itertools import product
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.kit.bot.stage import NearStage, set_up
+from tests.kit.bot.stage import NearStage, Stage, set_up
 from tests.kit.bot.trader import Trader
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
@@ -34,7 +34,7 @@ from tradebot.model.order import Order
 SYMBOL = AT.symbols[0]
 MISSING, LATE, OLD, TWICE = "missing", "a minute late", "a quarter of an hour old", "twice"
 _LATE, _OLD = {"stale_account": "70s"}, {"stale_account": "15m"}
-_ROWS: Mapping[str, Any] = {MISSING: "missing_rows", LATE: _LATE, OLD: _OLD}
+_ROWS: dict[str, Any] = {MISSING: "missing_rows", LATE: _LATE, OLD: _OLD}
 SOURCES: Mapping[str, Mapping[str, Any]] = {
     "orders": _ROWS | {TWICE: {"repeated_rows": "qty"}},
     # Where the history tells of an order, an old one doesn't know it.
@@ -83,7 +83,7 @@ class Found(NamedTuple):
 class Play:
     """A case as it is played: its bot, and what was seen of it on the way."""
 
-    def __init__(self, stage: NearStage, case: Case, number: int) -> None:
+    def __init__(self, stage: Stage, case: Case, number: int) -> None:
         self.case, self.stage = case, stage
         self.trader = Trader(stage, stage.bot(f"source-{number}"))
         self.problems = list[str]()
@@ -140,7 +140,7 @@ class Play:
         gaps = protection.told_by(trader.folder)
         sessions = protection.sessions_of(self.stage.exchange)
         law = protection.Law(lots, sessions, gaps, protection.passes_of(trader.folder)).judge()
-        spans = sum(((one.until or lots.now) - one.since for one in gaps), timedelta())
+        spans = sum(((one.until or lots.now or one.at) - one.since for one in gaps), timedelta())
         bare = max(law.longest_s.values(), default=0.0)
         return Found(self.case, bare, spans.total_seconds(), (*self.problems, *found, *law.problems))
 
