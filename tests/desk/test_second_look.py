@@ -1,6 +1,7 @@
 """One wrong read closes nothing: what jumped, or would close a position, is asked for once more."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from itertools import accumulate
 
@@ -10,12 +11,15 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
-from tests.kit.values import LISTED, NOW, fill, quote
+from tests.kit.values import EXITS, LISTED, NOW, fill, quote
+from tradebot.desk.second_look import UNCONFIRMED
 from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, parse
+from tradebot.gates.common import unquoted
 from tradebot.model.bar import Quote
-from tradebot.model.candidate import Side
-from tradebot.model.decision import Decision
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.limits import Protection
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -56,6 +60,14 @@ def exits(scene: Scene, minute: int, rules: Exits = LISTED) -> CycleRecord:
     world = scene.world()
     world = replace(world, rules=replace(world.rules, own_exits={"flow": rules}))
     return evaluate_exits(world, call(Job.EVALUATE_EXITS, f"open+{minute}m"))
+
+
+def rest(scene: Scene) -> None:
+    """Let a stop rest at the venue for what is held."""
+    scene.exits = EXITS.model_copy(update={"protection": Protection.VENUE})
+    exits(scene, 32)
+    assert [sent.purpose for sent in scene.venue.submitted] == [Purpose.PROTECT]
+    scene.later(60)
 
 
 def told(scene: Scene, symbol: str, bid: str, ask: str | None = None, last: str = "100") -> None:
@@ -149,6 +161,48 @@ def test_without_a_second_answer_the_last_trade_decides(last: str, price: str | 
     assert [sent.limit_price for sent in scene.venue.submitted] == ([D(price)] if price else [])
 
 
+@pytest.mark.parametrize(
+    ("traded_ago_s", "repeated", "rests", "sold"),
+    [
+        (1, True, True, 0),
+        (1, False, True, 0),
+        (600, True, True, 0),
+        (600, False, True, 1),
+        (1, True, False, 0),
+        (1, False, False, 1),
+        (600, True, False, 1),
+    ],
+)
+def test_a_quote_that_a_trade_contradicts_sells_nothing_unless_it_is_seen_at_two_times_or_nothing_rests(
+    traded_ago_s: int, repeated: bool, rests: bool, sold: int
+) -> None:
+    scene = holding()
+    if rests:
+        rest(scene)
+    at, before = scene.venue.now, len(scene.venue.submitted)
+    lie = replace(
+        quote(at=at), bid=D("23.35"), ask=D("23.36"), last=D(100), last_at=at - timedelta(seconds=traded_ago_s)
+    )
+    scene.venue.prices = {"AAPL": lie}
+    scene.venue.second_prices = {"AAPL": lie if repeated else replace(lie, at=at - timedelta(seconds=1))}
+    record = exits(scene, 33)
+    assert len(scene.venue.submitted) - before == sold
+    if not sold:
+        assert ended(record) == [Reason.QUOTE_MISSING]
+        assert scene.venue.cancelled == []
+    elif traded_ago_s == 1:
+        assert scene.venue.submitted[-1].limit_price == D(90), "no farther from a recent trade than the collar"
+
+
+def test_an_old_quote_leaves_a_position_to_the_stop_that_rests() -> None:
+    scene = holding()
+    rest(scene)
+    old = replace(quote(at=scene.venue.now - timedelta(hours=2)), bid=D(90), ask=D(90), last=D(90))
+    scene.venue.prices = scene.venue.second_prices = {"AAPL": old}
+    assert ended(exits(scene, 33)) == [Reason.QUOTE_STALE]
+    assert (len(scene.venue.submitted), scene.venue.cancelled) == (1, [])
+
+
 def test_all_quotes_that_jumped_are_asked_for_again_together_and_only_once() -> None:
     scene = holding("AAPL", "MSFT", "JPM")
     for symbol in ("AAPL", "MSFT"):
@@ -182,10 +236,12 @@ def test_an_exit_waits_for_one_request_at_most_and_one_second_answer_does_not_de
     price: Decimal, last: Decimal, second: tuple[Decimal, Decimal] | None, side: Side
 ) -> None:
     scene = holding(side=side)
-    first = replace(quote(at=scene.venue.now), bid=price, ask=price, last=last)
+    first = replace(quote(at=scene.venue.now - timedelta(seconds=1)), bid=price, ask=price, last=last)
     scene.venue.prices = {"AAPL": first}
     scene.venue.second_prices = (
-        {} if second is None else {"AAPL": replace(first, bid=second[0], ask=second[0], last=second[1])}
+        {}
+        if second is None
+        else {"AAPL": replace(first, at=scene.venue.now, bid=second[0], ask=second[0], last=second[1])}
     )
     (record,) = exits(scene, 32).candidates
     asked = len(scene.venue.asked_again)
@@ -206,6 +262,8 @@ def test_an_exit_waits_for_one_request_at_most_and_one_second_answer_does_not_de
     trade = replace(stands, bid=stands.last, ask=stands.last)
     alone = asked and decision(stands).passed not in (decision(first).passed, decision(trade).passed)
     decided = decision(trade if alone else stands)
+    if second is None and asked and not decided.passed:
+        decided = unquoted(Gate.EXIT, UNCONFIRMED)
     assert decided in record.decisions
     assert bool(scene.venue.submitted) is decided.passed
 

@@ -38,7 +38,12 @@ strategies:
   `trail_stop(-1.2%)+signal_decay(0.65)`. `tradebot/exits/why.py` writes it and reads it back.
 - A price at which a rule would close a position is asked for again first, once a pass, so one wrong quote closes
   nothing. The second answer counts, unless both the first quote and the latest trade contradict it; then that trade
-  counts. If no second answer comes, the last trade decides. The best price moves no farther than the last trade.
+  counts. If no second answer comes, or one with the same time that the last trade contradicts (it is farther away than
+  `max_spread_fraction`), that trade decides. The best price moves no farther than the last trade.
+- While a stop rests at the broker for the whole position, no rule of price closes it at a quote that is older than
+  `max_quote_age_s`, nor at one that a trade of that time contradicts: the decision is UNKNOWN, and the stop stays.
+- An exit's limit is no farther from a recent trade than `price_collar_fraction`. `flatten`, halts and exits by time
+  never wait for a quote: without one they are market orders, where the broker takes them.
 - A rule that lacks something it needs is UNKNOWN. It never fires on a made-up value, and it keeps no other rule from
   closing the position. Without a quote, or while the clocks disagree, the whole decision is UNKNOWN unless another
   rule closes the position. If anything else is missing, the decision is UNKNOWN only if no rule could tell; otherwise

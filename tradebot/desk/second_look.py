@@ -1,13 +1,14 @@
 """Look twice at any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
 
-Both are asked for together, once, so an exit is delayed by one request at most and never vetoed.
+Both are asked for together, once, so an exit is delayed by one request at most. Two answers that carry the same time
+are one witness. While a stop rests at the venue, a position is left to it if the last trade contradicts the quote.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.watching import closed_by_price, look, nearest_stops
+from tradebot.desk.watching import closed_by_price, look, nearest_stops, stop_rests
 from tradebot.errors import TradebotError
 from tradebot.exits.kind import exit_price
 from tradebot.gates.coherence import doubted_move
@@ -23,7 +24,7 @@ from tradebot.ports.world import World
 LOOKED_BACK = timedelta(minutes=30)
 """How old an earlier pass may be for its prices to be compared with this pass's: twice the longest wait for exits."""
 
-UNCONFIRMED = "the price jumped, and the broker did not confirm it"
+UNCONFIRMED = "nothing confirms the broker's price"
 
 Quotes = Mapping[str, Quote]
 
@@ -31,34 +32,51 @@ Quotes = Mapping[str, Quote]
 def second_look(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
     """Return the desk after asking again about prices that jumped and, if exit rules watch, that they would close at.
 
-    If no second answer comes, exits use the last trade, and nothing is bought.
+    If nothing confirms a price, exits use the last trade, and nothing is bought.
     """
     desk = look(world, desk) if watching else desk
     doubtful = _doubtful(world, desk, closed_by_price(world, desk) if watching else {})
     if not doubtful:
         return desk
     second = _ask_again(world.market, doubtful)
-    quotes = {**desk.quotes, **second} if entering else _standing(world, desk, doubtful, second)
-    _tell(world, desk, doubtful, second, quotes)
-    rejected = {symbol: UNCONFIRMED for symbol in doubtful if entering and symbol not in second}
-    kept = {symbol: quote for symbol, quote in quotes.items() if symbol not in rejected}
-    again = replace(desk, quotes=kept, rejected_quotes={**desk.rejected_quotes, **rejected})
+    latest = {**desk.quotes, **second}
+    doubted = {symbol: UNCONFIRMED for symbol in doubtful if _is_doubted(world, desk, symbol, second.get(symbol))}
+    standing = latest if entering else _standing(world, desk, doubtful, latest, doubted)
+    _tell(world, desk, doubtful, second, standing)
+    quotes = {symbol: quote for symbol, quote in standing.items() if not (entering and symbol in doubted)}
+    again = replace(desk, quotes=quotes, rejected_quotes={**desk.rejected_quotes, **doubted})
     return look(world, again) if watching else again
 
 
-def _standing(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes) -> Quotes:
-    """Return the quotes for exits. The second answer counts, unless it is missing or stands alone; then a trade does.
+def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> bool:
+    """Return True if nothing confirms a quote: no second answer, or a trade says otherwise.
+
+    A trade that is known to be old doesn't, and one whose age isn't known only doubts an answer that was repeated. Two
+    different answers outweigh any trade, unless a stop rests at the venue, which acts by trades.
+    """
+    if again is None:
+        return True
+    held, limits = [one for one in desk.positions if one.symbol == symbol], world.rules.limits
+    price = exit_price(held[0], again) if held else again.middle
+    if abs(price / again.last - 1) <= limits.max_spread_fraction:
+        return False
+    rests = bool(held) and all(stop_rests(desk, position) for position in held)
+    recent = None if again.last_at is None else (desk.now - again.last_at).total_seconds() <= limits.max_quote_age_s
+    return (rests or recent is not False) if again.at == desk.quotes[symbol].at else (rests and recent is True)
+
+
+def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes, doubted: Collection[str]) -> Quotes:
+    """Return the quotes for exits: the latest answer, or the last trade if that is doubted or stands alone.
 
     It stands alone if both the first quote and the trade shown with the second one say otherwise about what to close.
     """
-    latest = {**desk.quotes, **second}
     trades = {symbol: replace(latest[symbol], bid=latest[symbol].last, ask=latest[symbol].last) for symbol in doubtful}
     first, again, traded = (
         closed_by_price(world, look(world, replace(desk, quotes={**latest, **quotes})))
         for quotes in (desk.quotes, {}, trades)
     )
     alone = [s for s in doubtful if again.get(s) not in (first.get(s), traded.get(s))]
-    return {**latest, **{symbol: trades[symbol] for symbol in doubtful if symbol not in second or symbol in alone}}
+    return {**latest, **{symbol: trades[symbol] for symbol in doubtful if symbol in doubted or symbol in alone}}
 
 
 def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, standing: Quotes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from tradebot.exits.kind import Held, best_price, exit_price, worst_price
 from tradebot.exits.lists import Exits, nearest_stop
 from tradebot.exits.rules import judge
+from tradebot.gates.common import closable
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
@@ -54,6 +55,14 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
         if fraction is not None:
             stops[position.symbol] = min(fraction, stops.get(position.symbol, fraction))
     return stops
+
+
+def stop_rests(desk: Desk, position: Position) -> bool:
+    """Return True if stops that rest at the venue close all whole lots of a position, whatever the bot does."""
+    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    stops = (rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger and not rest.ending)
+    covered = sum((rest.quantity for rest in stops), Decimal(0))
+    return 0 < (listing.whole_lots(shares) if listing else shares) <= covered
 
 
 def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decimal | None]]:

@@ -53,7 +53,7 @@ class Quote(Struct, frozen=True, array_like=True):
     traded in the last 24 hours. A perpetual future also has the `mark` by which its venue values and liquidates
     positions, and the `index`, the price of the coin itself, both in USD. Its `funding_rate` is what a long position
     pays for each unit and hour in USD, negative if it is paid; `funding_next` is what the venue expects for the next
-    period. Each is None where the venue has or says none.
+    period. `last_at` is the time of the last trade. Each is None where the venue has or says none.
     """
 
     symbol: str
@@ -70,6 +70,7 @@ class Quote(Struct, frozen=True, array_like=True):
     index: Decimal | None = None
     funding_rate: Decimal | None = None
     funding_next: Decimal | None = None
+    last_at: datetime | None = None
 
     @property
     def middle(self) -> Decimal:

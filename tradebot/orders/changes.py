@@ -131,10 +131,21 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
 
 
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
-    """Return a limit price in USD at which an exit fills now; None without a quote."""
-    quote, offset = desk.quotes.get(candidate.symbol), world.rules.exits.limit_offset_fraction
+    """Return a limit price in USD at which an exit fills now; None without a quote.
+
+    It is no farther from a recent trade than an entry's may be from the previous close.
+    """
+    quote, limits, side = desk.quotes.get(candidate.symbol), world.rules.limits, candidate.side
+    if quote is None:
+        return None
     listing = desk.listing_for(candidate.instrument)
-    return marketable_limit(listing, candidate.side, quote, offset) if quote else None
+    price = marketable_limit(listing, side, quote, world.rules.exits.limit_offset_fraction)
+    if quote.last_at is None or (desk.now - quote.last_at).total_seconds() > limits.max_quote_age_s:
+        return price
+    # From where the trade was, the collar is an offset like any other.
+    traded = replace(quote, bid=quote.last, ask=quote.last)
+    farthest = marketable_limit(listing, side, traded, limits.price_collar_fraction)
+    return max(price, farthest, key=lambda one: one * -side.sign)
 
 
 def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:

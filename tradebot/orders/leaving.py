@@ -5,10 +5,12 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.desk.rolling import LEAVING, due, into
+from tradebot.desk.second_look import UNCONFIRMED
+from tradebot.desk.watching import stop_rests
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
-from tradebot.gates.common import clocks_agree
+from tradebot.gates.common import clocks_agree, unquoted
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -36,7 +38,7 @@ def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, H
 
 
 def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
-    """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
+    """Decide on one position and send its exit. A stale quote only leaves it to a stop that rests at the venue."""
     held, quote = watched[position.key], desk.quotes.get(position.symbol)
     if held.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
@@ -54,7 +56,24 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     if not why.decision.passed and (move := due(desk, position)):
         rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
         return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
-    return close(world, call, desk, position, _left_to_venue(world, desk, position, why), "exit")
+    why = _left_to_venue(world, desk, position, _not_by_doubt(world, desk, position, why))
+    return close(world, call, desk, position, why, "exit")
+
+
+def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
+    """Return UNKNOWN instead of HOLD at a price that nothing confirms.
+
+    While a stop rests, such a price closes nothing, nor does an old one.
+    """
+    quote, limit = desk.quotes.get(position.symbol), world.rules.limits.max_quote_age_s
+    age_s, closes = quote.age_s(desk.now) if quote else 0.0, why.decision.passed
+    doubted = desk.rejected_quotes.get(position.symbol) == UNCONFIRMED
+    if (closes and not why.by_price) or not (doubted or (closes and age_s > limit)):
+        return why
+    if closes and not stop_rests(desk, position):
+        return why
+    stale = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age_s, limit, age_s)
+    return ExitCall(unquoted(Gate.EXIT, UNCONFIRMED) if doubted else stale, unknown=why.unknown)
 
 
 def _suspended(decision: Decision) -> Decision:

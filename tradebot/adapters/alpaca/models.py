@@ -277,8 +277,18 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     if bid > ask:
         raise RowError("bp", f"is above the ask: {bid} > {ask}")
     previous = _previous_close(symbol, snapshot.value("prevDailyBar"), tally)
-    sizes = (_size(quote, name, tally) for name in ("bs", "as"))
-    return Quote(symbol, quote.time("t"), bid, ask, trade.positive("p"), previous, feed, *sizes)
+    at, last_at = quote.time("t"), _trade_time(trade, tally)
+    bid_size, ask_size = _size(quote, "bs", tally), _size(quote, "as", tally)
+    last = trade.positive("p")
+    return Quote(symbol, at, bid, ask, last, previous, feed, bid_size, ask_size, last_at=last_at)
+
+
+def _trade_time(trade: Row, tally: DriftTally) -> datetime | None:
+    try:
+        return trade.time_or_none("t")
+    except RowError as error:
+        tally.note("latestTrade", "t", f"is ignored: {error.problem}")
+        return None
 
 
 def _size(quote: Row, name: str, tally: DriftTally) -> Decimal | None:

@@ -23,6 +23,7 @@ from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class IbkrReader:
     def __init__(self, venue: IbkrVenue, tally: DriftTally) -> None:
         self._venue, self._tally = venue, tally
         self.rejected_quotes: Mapping[str, str] = {}
+        self._heard: dict[str, tuple[float, datetime]] = {}
         self.unreadable_fills = 0
 
     def _read(self, ask: Callable[[Line], Awaitable[T]]) -> T:
@@ -281,14 +283,16 @@ class IbkrReader:
             except RowError as error:
                 rejected[symbol] = str(error)
         self.rejected_quotes = rejected
+        self._heard.update((symbol, (told[symbol].seen, quote.at)) for symbol, quote in found.items())
         return found
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the quotes as they are now."""
-        rejected = self.rejected_quotes
+        """Return the quotes as they are now; one to which nothing has been added keeps its time."""
+        rejected, before = self.rejected_quotes, dict(self._heard)
         found = self.quotes(symbols)
         self.rejected_quotes = rejected
-        return found
+        same = [s for s in found if s in before and self._heard[s][0] == before[s][0]]
+        return {**found, **{symbol: replace(found[symbol], at=before[symbol][1]) for symbol in same}}
 
     def depth(self, symbol: str) -> Depth | None:
         """Return nothing: what rests isn't asked for."""

@@ -231,7 +231,16 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
         index=_beside(row, "indexPrice", tally, above=ZERO),
         funding_rate=_beside(row, "fundingRate", tally),
         funding_next=_beside(row, "fundingRatePrediction", tally),
+        last_at=_traded_at(row, tally),
     )
+
+
+def _traded_at(row: Row, tally: DriftTally) -> datetime | None:
+    try:
+        return row.time_or_none("lastTime")
+    except RowError as error:
+        tally.note("ticker", "lastTime", f"is ignored: {error.problem}")
+        return None
 
 
 def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.app.backtest.translating import moment, shown_price, shown_size
 from tradebot.exchange.faces.data.rows import listing
 from tradebot.exchange.market.bars import Bar, Day
-from tradebot.exchange.market.ticks import last_quote
+from tradebot.exchange.market.ticks import last_quote, last_trade
 from tradebot.model.bar import Quote
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class EngineQuotes:
             self._feed,
             shown_size(quote.bid_size),
             shown_size(quote.ask_size),
+            last_at=moment(last_trade(bar).at_us),
         )
 
     def _newest(self, symbol: str, now_us: int) -> Bar | None:
