@@ -1,22 +1,12 @@
-"""Call what `serve` runs every second, in this thread or in one for each lane. APScheduler does no more than that.
+"""Call what `serve` runs every second, in this thread or in one for each lane, by a clock that nobody can set."""
 
-`serve` imports this when it is ready: importing APScheduler takes as long as comparing books and broker.
-"""
-
-import logging
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_REMOVED, JobExecutionEvent
-from apscheduler.executors.debug import DebugExecutor
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.schedulers.blocking import BlockingScheduler
-from apscheduler.triggers.interval import IntervalTrigger
-
 from jobs.runner import TICK_S
+from tradebot.adapters.time.stopwatch import beats
 
 
 class Lane(Protocol):
@@ -34,72 +24,34 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
 
     Ticks that fall due during a long tick are skipped. An exception in a tick is raised here.
     """
-    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
-    scheduler = BlockingScheduler(timezone=UTC, executors={"default": DebugExecutor()})
-    trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
-    raised: list[BaseException] = []
-
-    def once() -> None:
+    for _ in beats(every_s):
         tick()
         if over():
-            end()
-
-    def end() -> None:
-        """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
-        trigger.end_date = trigger.start_date
-
-    def failed(event: JobExecutionEvent) -> None:
-        raised.append(event.exception)
-        end()
-
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    scheduler.add_listener(lambda event: scheduler.shutdown(wait=False), EVENT_JOB_REMOVED)
-    scheduler.add_job(once, trigger, coalesce=True, misfire_grace_time=None)
-    scheduler.start()
-    if raised:
-        raise raised[0]
+            return
 
 
 def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
     """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
-    This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
-    tick is raised here.
+    This thread only waits, so that it hears signals. Passes that are running then are finished, each thread closes
+    what only it may close, and an exception in a tick is raised here.
     """
-    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
-    pools = {name: ThreadPoolExecutor(1) for name in lanes}
-    scheduler = BackgroundScheduler(timezone=UTC, executors=pools)
-    ended, closed = threading.Event(), threading.Semaphore(0)
-    raised: list[BaseException] = []
+    ended = threading.Event()
 
-    def once(lane: Lane) -> None:
-        if not ended.is_set():
-            lane.tick()
-        if over():
-            ended.set()
-
-    def failed(event: JobExecutionEvent) -> None:
-        raised.append(event.exception)
-        ended.set()
-
-    def close(lane: Lane) -> None:
+    def run(lane: Lane) -> None:
         try:
-            lane.close()
+            for _ in beats(every_s, ended.wait):
+                if ended.is_set():
+                    return
+                lane.tick()
+                if over():
+                    return
         finally:
-            closed.release()
+            ended.set()
+            lane.close()
 
-    scheduler.add_listener(failed, EVENT_JOB_ERROR)
-    for name, lane in lanes.items():
-        trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
-        scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)
-    scheduler.start()
-    ended.wait()
-    scheduler.remove_all_jobs()
-    for name, lane in lanes.items():
-        # Each thread ends its pass before it closes what only it may close.
-        scheduler.add_job(close, None, [lane], executor=name, misfire_grace_time=None)
-    for _ in lanes:
-        closed.acquire()
-    scheduler.shutdown()
-    if raised:
-        raise raised[0]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        running = [pool.submit(run, lane) for lane in lanes.values()]
+        ended.wait()
+    for lane in running:
+        lane.result()

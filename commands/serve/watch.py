@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -118,12 +118,11 @@ SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
 
 
 class Progress(Struct):
-    """A lane's last progress, for how long it has made none, and whether that was told.
+    """For how long a lane has made no progress, and whether that was told. No clock that can be set counts.
 
     `held_s` is how long one pass has kept the others waiting, whether or not it makes progress.
     """
 
-    at: datetime
     still_s: float = 0.0
     held_s: float = 0.0
     stalled: bool = False
@@ -204,7 +203,7 @@ class Watch:
     @contextmanager
     def lanes(self, *names: str) -> Iterator[None]:
         """Look at lanes of these names inside the block."""
-        self._lanes = {name: Progress(datetime.now(UTC)) for name in names}
+        self._lanes = {name: Progress() for name in names}
         try:
             yield
         finally:
@@ -224,7 +223,7 @@ class Watch:
         """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
         lane = self._lanes.get(getattr(self._here, "lane", ""))
         if lane is not None:
-            lane.at, lane.still_s = datetime.now(UTC), 0.0
+            lane.still_s = 0.0
             lane.held_s = lane.held_s if within_pass else 0.0
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
@@ -287,7 +286,7 @@ class Watch:
         stalled = lane.still_s > self.settings.stall_s
         if stalled and not lane.stalled:
             self._trace()
-            self._tell_of(EventKind.LANE_STALLED, name, f"no progress since {lane.at:%H:%M:%S} UTC")
+            self._tell_of(EventKind.LANE_STALLED, name, f"no progress since {_ago(lane.still_s):%H:%M:%S} UTC")
             self.trouble(f"lane {name}", f"no progress for {lane.still_s:.0f} s")
         elif lane.stalled and not stalled:
             self._tell_of(EventKind.LANE_RECOVERED, name, "it goes on")
@@ -311,7 +310,7 @@ class Watch:
         noted = Serving(
             pid=os.getpid(),
             since=self._since,
-            lanes={name: lane.at for name, lane in self._lanes.items()},
+            lanes={name: _ago(lane.still_s) for name, lane in self._lanes.items()},
             at=datetime.now(UTC),
             version=__version__,
             started_ticks=resources.started_ticks(),
@@ -355,3 +354,7 @@ class Watch:
         slowest_s = max((lane.still_s for lane in self._lanes.values()), default=0.0)
         lanes = f"{counted(len(self._lanes), 'lane')}, the slowest made progress {slowest_s:.0f} s ago"
         return "; ".join([lanes, *troubles])
+
+
+def _ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import EXITS, LISTED, NOW, fill, quote
-from tradebot.desk.second_look import UNCONFIRMED
 from tradebot.exits.kind import Held, best_price
 from tradebot.exits.lists import Exits, parse
 from tradebot.gates.common import unquoted
-from tradebot.model.bar import Quote
+from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.limits import Protection

@@ -1,18 +1,28 @@
-"""The ticks: one each second and none made up, and habits of APScheduler that can't hurt because it only ticks."""
+"""The ticks: one each second and none made up, whatever becomes of the machine's clock."""
 
-import re
 import time
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from apscheduler.triggers.cron import CronTrigger
 
-from jobs import ticker
-from jobs.ticker import tick_until
+from jobs.ticker import tick_lanes, tick_until
 from tests.kit.values import VENUE_DAY
 from tradebot.errors import TemporaryError
 from tradebot.timetable.chore_times import parse_cron
+
+
+class Counting:
+    """A lane that counts its ticks, does something at each, and knows whether it was closed."""
+
+    def __init__(self, at_tick: Callable[[], None] = lambda: None) -> None:
+        self.ticks, self.closed, self._at_tick = 0, False, at_tick
+
+    def tick(self) -> None:
+        self.ticks += 1
+        self._at_tick()
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
@@ -21,22 +31,21 @@ def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
     assert ticked == [1, 1]
 
 
-def test_of_the_scheduler_only_an_interval_is_used_so_its_weekdays_and_its_clock_changes_cant_hurt() -> None:
-    """APScheduler counts weekdays from Monday as 0, and runs 01:30 twice in fall; we ask it for neither."""
-    taken = {
-        name: member
-        for name, member in vars(ticker).items()
-        if getattr(member, "__module__", "").startswith("apscheduler")
-    }
-    assert sorted(taken) == [
-        "BackgroundScheduler", "BlockingScheduler", "DebugExecutor", "IntervalTrigger", "JobExecutionEvent",
-        "ThreadPoolExecutor",
-    ]  # fmt: skip
-    source = Path(ticker.__file__).read_text()
-    added = re.findall(r"scheduler\.add_job\(.*", source)
-    assert added
-    for call in added:
-        assert "misfire_grace_time=None" in call, "a tick is never dropped because it is late"
+def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lanes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began, back = time.time(), [0.0]
+    monkeypatch.setattr(time, "time", lambda: began - back[0])
+
+    def set_back() -> None:
+        back[0] += 600
+
+    ticked = Counting(set_back)
+    tick_until(ticked.tick, lambda: ticked.ticks == 3, every_s=0.01)
+    exits, flow = Counting(set_back), Counting()
+    tick_lanes({"exits": exits, "flow": flow}, lambda: min(exits.ticks, flow.ticks) >= 3, every_s=0.01)
+    assert exits.closed
+    assert flow.closed
 
 
 def test_a_tick_that_took_long_is_followed_by_one_tick_and_not_by_all_that_it_missed() -> None:
@@ -51,37 +60,19 @@ def test_a_tick_that_took_long_is_followed_by_one_tick_and_not_by_all_that_it_mi
     assert ticked[2] - ticked[1] > 0.005, "the nine ticks of the long one aren't made up"
 
 
-def test_what_a_tick_raises_is_raised_to_the_caller() -> None:
-    def tick() -> None:
+def test_what_a_tick_raises_is_raised_to_the_caller_after_every_lane_has_closed() -> None:
+    def fail() -> None:
         raise TemporaryError("the engine is gone")
 
     with pytest.raises(TemporaryError, match="the engine is gone"):
-        tick_until(tick, lambda: False)
+        tick_until(fail, lambda: False, every_s=0.01)
+    broken, well = Counting(fail), Counting()
+    with pytest.raises(TemporaryError, match="the engine is gone"):
+        tick_lanes({"broken": broken, "well": well}, lambda: False, every_s=0.01)
+    assert broken.closed
+    assert well.closed
 
 
-def test_the_scheduler_below_numbers_weekdays_from_monday_so_that_a_crontab_would_skip_mondays_and_we_do_not() -> None:
-    """The habit that costs a session: APScheduler takes 1-5 for Tuesday to Saturday. Our lines take names only."""
-    theirs = CronTrigger.from_crontab("35 9 * * 1-5", timezone=UTC)
-    sunday = datetime(2026, 11, 15, tzinfo=UTC)
-    first = theirs.get_next_fire_time(None, sunday)
-    assert first is not None
-    assert f"{first:%a}" == "Tue"
+def test_weekdays_of_a_cron_line_are_named_because_their_numbers_differ_between_schedulers() -> None:
     with pytest.raises(ValueError, match="write weekdays by name"):
         parse_cron("35 9 * * 1-5", VENUE_DAY)
-    named = parse_cron("35 9 * * Mon-Fri", VENUE_DAY)
-    days = [sunday.date() + timedelta(days=count) for count in range(7)]
-    assert [f"{day:%a}" for day in days if list(named.starts(day))] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
-
-
-def test_ticks_that_a_long_pass_covers_are_one_tick_after_it_and_none_is_dropped_as_a_misfire() -> None:
-    """The other habit: by default a job that is a second late is dropped, and what piled up is run at once."""
-    began, ticked = time.monotonic(), list[float]()
-
-    def tick() -> None:
-        ticked.append(time.monotonic() - began)
-        if len(ticked) == 1:
-            time.sleep(1.6)
-
-    tick_until(tick, lambda: len(ticked) == 3, every_s=0.05)
-    assert ticked[1] - ticked[0] >= 1.6
-    assert len(ticked) == 3

@@ -91,6 +91,7 @@ def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:
 
 def test_prices_are_those_of_the_last_pass_of_exits_that_read_the_account() -> None:
     priced, seen = cycle(at=ago(60), equity=Decimal(1)), {ago(60): ["MSFT"]}.__getitem__
+    assert prices_of([replace(priced, quoted_at=ago(3660))], [], seen) == Prices(1, ago(60), 0, age_s=3600)
     assert prices_of([cycle(at=ago(30))], [], seen) is None
     assert prices_of([priced], [], seen) == Prices(1, ago(60), 0)
     older = replace(held(age_s=600).position, symbol="AAPL")

@@ -87,7 +87,8 @@ def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRec
 
 
 def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
-    quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
+    priced = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
+    quoted = [(position, quote) for position, quote in priced if quote]
     return CycleRecord(
         call.cycle_id,
         call.job,
@@ -97,10 +98,11 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         world.mode_name,
         dry_run=world.dry_run,
         equity=desk.account.equity,
-        marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote),
+        marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
         # After the close, some venues already tell what the account was worth at it.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
         margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
+        quoted_at=min((quote.at for _, quote in quoted), default=None),
     )
 
 

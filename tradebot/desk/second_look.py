@@ -12,7 +12,7 @@ from tradebot.desk.watching import closed_by_price, look, nearest_stops, stop_re
 from tradebot.errors import TradebotError
 from tradebot.exits.kind import exit_price
 from tradebot.gates.coherence import doubted_move
-from tradebot.model.bar import Quote
+from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -23,8 +23,6 @@ from tradebot.ports.world import World
 
 LOOKED_BACK = timedelta(minutes=30)
 """How old an earlier pass may be for its prices to be compared with this pass's: twice the longest wait for exits."""
-
-UNCONFIRMED = "nothing confirms the broker's price"
 
 Quotes = Mapping[str, Quote]
 

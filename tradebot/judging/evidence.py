@@ -103,12 +103,16 @@ class Past(Struct, frozen=True):
 
 
 class Prices(Struct, frozen=True):
-    """How many passes read prices and when the last did, and which positions it had no price for."""
+    """How many passes read prices and when the last did, and which positions it had no price for.
+
+    `age_s` is how old its oldest quote was then.
+    """
 
     passes: int
     at: datetime
     positions: int
     without: tuple[str, ...] = ()
+    age_s: float | None = None
 
 
 class Parities(Struct, frozen=True):
@@ -282,7 +286,10 @@ class Signals(Struct, frozen=True):
 
 
 class Budgets(Struct, frozen=True):
-    """How late each part may be, in seconds; `skew_s` is how far two clocks may be apart."""
+    """How late each part may be, in seconds; `skew_s` is how far two clocks may be apart.
+
+    `quote_s` is how old a quote may be for an entry.
+    """
 
     slot_s: Mapping[Job, int]
     note_s: int
@@ -290,6 +297,7 @@ class Budgets(Struct, frozen=True):
     backup_s: int
     calendar_days: int
     skew_s: int
+    quote_s: int
 
 
 class Evidence(Struct, frozen=True):

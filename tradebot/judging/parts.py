@@ -16,7 +16,7 @@ from tradebot.judging.evidence import Evidence
 from tradebot.judging.judgment import State
 from tradebot.model.record import Job
 from tradebot.model.serving import ENDED
-from tradebot.model.text import counted, noun
+from tradebot.model.text import counted, noun, span
 from tradebot.model.trading import ReconcileMark, TradingState
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -50,7 +50,10 @@ def by_slots(evidence: Evidence, at: datetime | None, job: Job) -> Freshness:
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)
     age_s = max((evidence.now - at).total_seconds(), 0.0) if at else None
-    return Freshness(at, age_s, late_s(at or NEVER, evidence.due.get(job, ()), evidence.now), budget_s)
+    # What is dated later than now says nothing about now.
+    ahead = at is not None and at > evidence.now + timedelta(seconds=evidence.budgets.skew_s)
+    known = NEVER if at is None or ahead else at
+    return Freshness(at, age_s, late_s(known, evidence.due.get(job, ()), evidence.now), budget_s)
 
 
 def due_by(evidence: Evidence, job: Job) -> datetime | None:
@@ -60,8 +63,8 @@ def due_by(evidence: Evidence, job: Job) -> datetime | None:
 
 
 def by_clock(evidence: Evidence, at: datetime, budget_s: int | None = None) -> Freshness:
-    """Return the freshness of what is renewed all the time, by this machine's clock."""
-    age_s = max((evidence.at - at).total_seconds(), 0.0)
+    """Return the freshness of what is renewed all the time, by this machine's clock, which may have been set back."""
+    age_s = abs((evidence.at - at).total_seconds())
     return Freshness(at, age_s, age_s, budget_s)
 
 
@@ -118,9 +121,10 @@ def _running(evidence: Evidence, seen: records.Serve) -> Verdict:
         return Verdict(FAILED, f"{who}; it hangs or is stopped", 1, wrote, RESTART)
     if not note.lanes:
         return Verdict(DEGRADED, f"{who}; it is starting or ending", 1, wrote, "tradebot events")
-    slowest = min(note.lanes, key=lambda name: note.lanes[name])
+    slowest = max(note.lanes, key=lambda name: abs(evidence.at - note.lanes[name]))
     fresh, count = by_clock(evidence, note.lanes[slowest], budgets.lane_s), len(note.lanes)
     lanes = f"{who}; {counted(count, 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
+    lanes += ", or the clock was set back" if note.lanes[slowest] > evidence.at else ""
     if note.troubles:
         troubles = "; ".join(f"{name}: {trouble}" for name, trouble in note.troubles.items())
         return Verdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
@@ -149,12 +153,14 @@ def signals(evidence: Evidence, seen: records.Signals) -> Verdict:
 
 
 def prices(evidence: Evidence, seen: records.Prices) -> Verdict:
-    """Judge prices by whether the last pass of exits had one for each position."""
-    missing = seen.without
+    """Judge prices by whether the last pass of exits had one for each position, and by how old they were."""
+    missing, age_s, limit_s = seen.without, seen.age_s, evidence.budgets.quote_s
+    stale = age_s is not None and age_s > limit_s
     found = f"{seen.positions - len(missing):,} of {counted(seen.positions, 'position')} priced in the last pass"
     found += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
+    found += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    return Verdict(DEGRADED if missing else OK, found, seen.passes, fresh)
+    return Verdict(DEGRADED if missing or stale else OK, found, seen.passes, fresh)
 
 
 def parity(evidence: Evidence, seen: records.Parities) -> Verdict:

@@ -130,7 +130,8 @@ def prices_of(
     if last is None:
         return None
     held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
-    return Prices(len(read), last.at, len(held), tuple(sorted(held - set(priced_at(last.at)))))
+    age_s = (last.at - last.quoted_at).total_seconds() if last.quoted_at else None
+    return Prices(len(read), last.at, len(held), tuple(sorted(held - set(priced_at(last.at)))), age_s)
 
 
 def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:

@@ -193,6 +193,7 @@ class CycleRecord(Struct, frozen=True):
     each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
     account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
     buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
+    `quoted_at` is when the oldest quote among its marks was given.
     """
 
     id: str
@@ -214,6 +215,7 @@ class CycleRecord(Struct, frozen=True):
     last_close: Decimal | None = None
     margin: MarginSeen | None = None
     closed: tuple[Decision, ...] = ()
+    quoted_at: datetime | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
         """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.

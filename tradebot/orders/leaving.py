@@ -5,13 +5,12 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.desk.rolling import LEAVING, due, into
-from tradebot.desk.second_look import UNCONFIRMED
 from tradebot.desk.watching import stop_rests
 from tradebot.exits.kind import Held, exit_price
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import Part
 from tradebot.gates.common import clocks_agree, unquoted
-from tradebot.model.bar import SUSPENDED
+from tradebot.model.bar import SUSPENDED, UNCONFIRMED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk

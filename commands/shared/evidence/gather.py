@@ -340,9 +340,16 @@ def _calendar(ledger: "SqliteLedger", past: Past, venue: "Capabilities") -> Any:
 
 def budgets_of(settings: "Settings") -> records.Budgets:
     """Return how late each part may be."""
-    health = settings.health
-    skew_s = settings.limits.max_clock_skew_s
-    return records.Budgets(health.slot_s, health.note_s, settings.serve.stall_s, health.backup_s, NEAR_END_DAYS, skew_s)
+    health, limits = settings.health, settings.limits
+    return records.Budgets(
+        health.slot_s,
+        health.note_s,
+        settings.serve.stall_s,
+        health.backup_s,
+        NEAR_END_DAYS,
+        limits.max_clock_skew_s,
+        limits.max_quote_age_s,
+    )
 
 
 def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:

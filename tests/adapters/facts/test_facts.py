@@ -86,14 +86,15 @@ def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: Sqli
     paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)
     fallen = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.12"), Decimal("0.1"))
     shut = replace(make_cycle("c3", minutes(2)), closed=(fallen,))
-    for one in (paid, with_margin, shut):
+    priced = replace(make_cycle("c4", minutes(3)), quoted_at=minutes(2))
+    for one in (paid, with_margin, shut, priced):
         facts.record(one)
-    assert facts.cycles(job="trade-once") == (paid, with_margin, shut)
+    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced)
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
     names = CycleRecord.__struct_fields__
-    assert names[-2:] == ("margin", "closed")
-    assert [len(body) for body in bodies] == [len(names) - 2, len(names) - 1, len(names)]
+    assert names[-3:] == ("margin", "closed", "quoted_at")
+    assert [len(body) for body in bodies] == [len(names) - 3, len(names) - 2, len(names) - 1, len(names)]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:

@@ -25,7 +25,7 @@ EVERY_S = {
     Job.RECONCILE: 900,
 }
 HEALTH = SHIPPED.health
-BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7, 5)
+BUDGETS = seen.Budgets(HEALTH.slot_s, HEALTH.note_s, SHIPPED.serve.stall_s, HEALTH.backup_s, 7, 5, 120)
 MB = 1_000_000
 OF_PASSES = ("exits", "entries", "flow", "scores", "broker", "facts", "clock", "strategies", "schedule")
 """The parts whose evidence is all that was recorded of the last session."""

@@ -14,6 +14,9 @@ from tradebot.adapters.text.codec import pack
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 
+ALWAYS = CycleRecord.__struct_fields__.index("margin")
+"""How many fields of a pass are always written; most passes have none of the others."""
+
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
     """Start a folder's file of facts with these passes, each of which has its own id."""
@@ -31,9 +34,9 @@ def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
     """Insert a pass with its candidates, in the caller's transaction."""
     whole = replace(cycle, candidates=()) if cycle.candidates else cycle
     fields: list[object] = pack(whole)
-    # The last fields are margin, which most accounts don't have, and what closed entries, which is rare.
-    unset = 0 if cycle.closed else 1 if cycle.margin else 2
-    head, at = json_text(fields[: len(fields) - unset]), time_text(cycle.at)
+    while len(fields) > ALWAYS and fields[-1] in (None, []):
+        fields.pop()
+    head, at = json_text(fields), time_text(cycle.at)
     row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
     rows = [
         (row, position, record.candidate.symbol, at, json_text(pack(record)))
