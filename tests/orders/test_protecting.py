@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED, FakeReader
-from tests.kit.values import EXITS, VENUE_DAY, listing
+from tests.kit.values import EXITS, VENUE_DAY, fill, listing
 from tests.orders.test_sending import end_of
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
@@ -255,17 +255,32 @@ def test_a_refused_pair_is_followed_by_a_plain_stop_and_then_by_patience() -> No
     found = scene()
     entered(found)
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
-    for minute in range(31, 40):
-        exits(found, f"open+{minute}m")
+    exits(found, "open+31m")
+    assert [intent.order_class for intent in protecting(found)] == [OrderClass.OCO, OrderClass.SIMPLE], "in one pass"
+    for minute in range(32, 41):
         found.later(60)
-    assert [intent.order_class for intent in protecting(found)] == [OrderClass.OCO, OrderClass.SIMPLE]
+        exits(found, f"open+{minute}m")
+    assert len(protecting(found)) == 2
     assert found.ledger.trading_state().state is TradingState.ACTIVE, "a refused stop halts nothing"
-    # The plain stop was refused eight minutes ago.
-    for wait, asked in ((419, 2), (1, 3)):
+    # Both were refused nine minutes ago.
+    for wait, asked in ((359, 2), (1, 4)):
         found.later(wait)
         exits(found, f"open+{58 + asked}m")
         assert len(protecting(found)) == asked
-    assert protecting(found)[-1].order_class is OrderClass.OCO
+    assert [one.order_class for one in protecting(found)[2:]] == [OrderClass.OCO, OrderClass.SIMPLE]
+
+
+@pytest.mark.parametrize(("bought", "kinds"), [("0.40", ["simple"]), ("0.60", ["oco"])])
+def test_a_share_whose_stop_is_too_near_for_a_pair_gets_a_plain_stop_at_once(bought: str, kinds: list[str]) -> None:
+    found = scene()
+    price = D(bought)
+    found.venue.prices["AAPL"] = replace(found.venue.prices["AAPL"], bid=price, ask=price, last=price)
+    found.ledger.apply_fills([fill(1, price=bought)], found.venue.now)
+    found.venue.held["AAPL"] = D(10)
+    found.later(60)
+    exits(found)
+    assert [intent.order_class for intent in protecting(found)] == kinds
+    assert protecting(found)[0].stop_price == price * D("0.98")
 
 
 def test_a_lost_pair_is_not_doubled_and_is_no_obstacle_to_an_exit() -> None:

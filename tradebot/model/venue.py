@@ -69,7 +69,8 @@ class Capabilities(Struct, frozen=True):
     only. `bar_prices` are the prices that its bars can be made of. With `hours_win`, its own hours are what counts, and
     where they differ from a published calendar people are told; elsewhere nothing is opened until both agree. With
     `exits_join`, an exit can be sent into the group of the stop that rests for the same shares: what one of them fills
-    makes the other smaller, or ends it, and both together never fill more than one of them is for.
+    makes the other smaller, or ends it, and both together never fill more than one of them is for. The stop of a pair
+    has to be `pair_distance` (USD) away from its limit and from the market.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Capabilities(Struct, frozen=True):
     bar_prices: frozenset[PriceKind] = frozenset({PriceKind.TRADE})
     hours_win: bool = False
     exits_join: bool = False
+    pair_distance: Decimal = Decimal(0)
 
     @property
     def passing_life(self) -> TimeInForce:

@@ -157,10 +157,12 @@ def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting)
     if price is None:
         return None
     stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
-    if stop is None or (price - stop) * away > 0:
+    if stop is None:
         return price
-    tick, quote = desk.listing_for(candidate.instrument).tick_at(stop), desk.quotes[candidate.symbol]
-    nearest = stop + tick * away
+    least = max(desk.listing_for(candidate.instrument).tick_at(stop), world.venue.pair_distance)
+    if (price - stop) * away >= least:
+        return price
+    quote, nearest = desk.quotes[candidate.symbol], stop + least * away
     best = quote.bid if away > 0 else quote.ask
     return nearest if (best - nearest) * away >= 0 else None
 

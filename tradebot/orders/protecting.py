@@ -103,7 +103,7 @@ def _protect_one(
         if pair.is_lapsed and kind is not None and position.symbol not in desk.unproven:
             record, free = release(world, call, desk, pair, Reason.STOP_LAPSED)
             yield record
-        elif is_looser and pair.stop:
+        elif is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
             promised = pair.record.intent
             shares = pair.stop.quantity or promised.quantity
             moved = edit_intent(call, desk, promised, pair.stop, shares, stop, levels.word)
@@ -114,13 +114,32 @@ def _protect_one(
     shares = listing.whole_lots(protectable(desk, position, side) - taken)
     if shares <= 0 or kind is None or position.symbol in desk.unproven:
         return
+    if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
+        kind = OrderClass.SIMPLE
     alone = ((stop, shares, ""),)
     parts = _parts(desk, position, listing, levels, rests, shares) if kind is OrderClass.OCO else alone
-    for price, part, word in parts:
+
+    def rest(kind: OrderClass, price: Decimal, part: Decimal, word: str) -> CandidateRecord:
         names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
         asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
         intent = resting_intent(world, call, desk, asked, kind, price, stop)
-        yield send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
+        return send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
+
+    for price, part, word in parts:
+        record = rest(kind, price, part, word)
+        yield record
+        if kind is OrderClass.OCO and record.decisions[-1].reason is Reason.VENUE_REJECTED:
+            # Whatever the venue has against this pair, one stop protects all that is left.
+            yield rest(OrderClass.SIMPLE, stop, shares, "")
+            return
+        shares -= part
+
+
+def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decimal) -> bool:
+    """Return True if the venue would refuse a pair with this stop, because the market is too near to it."""
+    quote, away = desk.quotes.get(position.symbol), 1 if position.quantity > 0 else -1
+    prices = (quote.bid, quote.ask, quote.last) if quote else ()
+    return any((price - stop) * away < world.venue.pair_distance for price in prices)
 
 
 def _lost(desk: Desk, position: Position) -> Intent | None:

@@ -29,4 +29,5 @@ ALPACA = Capabilities(
     short_reserve=Decimal("1.03"),
     reduce_only=False,
     unit="share",
+    pair_distance=Decimal("0.01"),
 )
