@@ -326,8 +326,8 @@ def test_a_lost_exit_that_no_rule_asks_for_is_sent_again_by_the_next_pass_and_no
     found.price("AAPL", "100.5")
     exits(found, "open+32m")
     first, again = [intent for intent in found.venue.submitted if intent.purpose is Purpose.CLOSE]
-    assert (again, protecting(found)) == (first, [])
-    assert [intent.limit_price for intent in found.venue.replaced] == [Decimal("99.99")], "at the price of this moment"
+    assert (again.client_order_id, protecting(found)) == (first.client_order_id, [])
+    assert (again.limit_price, found.venue.replaced) == (Decimal("99.99"), []), "at the price of this moment"
 
 
 def test_a_lost_pair_is_no_exit_that_is_sent_again() -> None:

@@ -327,22 +327,29 @@ def lost_exit(*, swallows: bool) -> Scene:
     return scene
 
 
-def test_a_lost_exit_is_sent_again_unchanged_and_repriced_in_the_same_pass() -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_lost_exit_is_sent_again_under_its_id_at_the_price_of_this_moment(answered: bool) -> None:
     scene = lost_exit(swallows=True)
     submit = scene.venue.submit
 
     def taken_in(intent: Intent) -> Reply:
         reply = submit(intent)
+        if not answered:
+            return LOST
         assert reply.order is not None
         return replace(reply, order=replace(reply.order, status=OrderStatus.PENDING_NEW))
 
     scene.venue.submit = taken_in  # type: ignore[method-assign]
     scene.later(300)
     scene.price("AAPL", "90")
-    assert sent(exits(scene, "open+36m")) == [("replace", Reason.SENT)]
-    first, again = (intent for intent in scene.venue.submitted if intent.side is Side.SELL)
-    assert again == first
+    lost = next(intent for intent in scene.venue.submitted if intent.side is Side.SELL)
+    exits(scene, "open+36m")
+    scene.later(1)
+    exits(scene, "open+37m")
+    again = [intent for intent in scene.venue.submitted if intent.side is Side.SELL][1:]
+    assert [(one.client_order_id, one.limit_price) for one in again] == [(lost.client_order_id, Decimal("89.55"))]
     assert working(scene).limit_price == Decimal("89.55")
+    assert scene.ledger.trading_state().state is TradingState.ACTIVE
 
 
 def test_a_dry_run_shows_the_new_price_and_changes_nothing() -> None:

@@ -49,7 +49,7 @@ def second_look(world: World, desk: Desk, *, entering: bool, watching: bool) -> 
 def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> bool:
     """Return True if nothing confirms a quote: no second answer, or a trade says otherwise.
 
-    A trade that is known to be old doesn't, and one whose age isn't known only doubts an answer that was repeated, about
+    A trade that is known to be old doesn't, and one whose age isn't known only doubts a repeated answer about
     what is held. Two different answers outweigh any trade, unless a stop rests at the venue, which acts by trades.
     """
     if again is None:
@@ -59,7 +59,7 @@ def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> b
     if abs(price / again.last - 1) <= limits.max_spread_fraction:
         return False
     rests = bool(held) and all(stop_rests(desk, position) for position in held)
-    recent = None if again.last_at is None else (desk.now - again.last_at).total_seconds() <= limits.max_quote_age_s
+    recent = again.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s)
     if again.at != desk.quotes[symbol].at:
         return rests and recent is True
     return rests or recent is True or (bool(held) and recent is None)

@@ -88,6 +88,13 @@ class Quote(Struct, frozen=True, array_like=True):
         """Return the quote's age in seconds at `now`; negative if it is stamped later."""
         return (now - self.at).total_seconds()
 
+    def traded_lately(self, now: datetime, within_s: float, ahead_s: float) -> bool | None:
+        """Return True if the last trade is at most `within_s` old, and dated no more than `ahead_s` later than `now`.
+
+        None if its time isn't known.
+        """
+        return None if self.last_at is None else -ahead_s <= (now - self.last_at).total_seconds() <= within_s
+
 
 class Level(NamedTuple):
     """What rests at one price: the price in USD, and how many contracts or shares."""

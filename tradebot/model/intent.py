@@ -198,7 +198,8 @@ class Intent(Struct, frozen=True):
 
         After a replace, the order may be smaller, since the venue may or may not count what had filled before; so may
         one that closes, which a venue fits to what is left of the position. An order type we don't know, a limit price
-        the venue leaves out, and the size of an order that has ended, aren't held against it.
+        the venue leaves out, and the size of an order that has ended, aren't held against it. Nor is the limit of an
+        exit, which may have been sent more than once, each time at the price of its moment.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side):
@@ -208,7 +209,8 @@ class Intent(Struct, frozen=True):
         both_stop = {self.order_type, order.order_type} <= _STOPS
         if order.order_type not in (self.order_type, OrderType.UNKNOWN) and not both_stop:
             return False
-        if not self.has_prices_of(order):
+        exits = self.operation is Operation.SUBMIT and self.purpose in (Purpose.CLOSE, Purpose.REDUCE)
+        if not (exits or self.has_prices_of(order)):
             return False
         smaller = self.operation is Operation.REPLACE or self.purpose is not Purpose.OPEN
         told = order.filled_quantity if order.quantity is None else order.quantity

@@ -140,7 +140,7 @@ def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None
         return None
     listing = desk.listing_for(candidate.instrument)
     price = marketable_limit(listing, side, quote, world.rules.exits.limit_offset_fraction)
-    if quote.last_at is None or (desk.now - quote.last_at).total_seconds() > limits.max_quote_age_s:
+    if not quote.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s):
         return price
     # From where the trade was, the collar is an offset like any other.
     traded = replace(quote, bid=quote.last, ask=quote.last)

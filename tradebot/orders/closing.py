@@ -56,6 +56,7 @@ from tradebot.orders.sending import (
     may_send_again,
     send,
     send_again,
+    sent_at,
     submit_intent,
     submit_key,
     wanted_key,
@@ -168,8 +169,9 @@ def _send_closing(
     )
     if lost and not first_failure(decisions):
         again = replace(candidate, quantity=lost.quantity)
-        sent = send_again(world, desk, lost)
-        return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price),)
+        repriced = _at_this_price(world, desk, again, lost)
+        sent = send_again(world, desk, repriced)
+        return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, repriced.limit_price),)
     if first_failure(decisions):
         return (CandidateRecord(candidate, decisions),)
     return tuple(_exits(world, call, desk, candidate, decisions))
@@ -342,6 +344,14 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
         if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
             return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
     return None
+
+
+def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent) -> Intent:
+    """Return a lost exit with the limit of this moment; one that was to change an order stays as it is."""
+    price = exit_price(world, desk, candidate)
+    if price in (None, lost.limit_price) or lost.limit_price is None or lost.operation is not Operation.SUBMIT:
+        return lost
+    return sent_at(replace(lost, limit_price=price), desk)
 
 
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:

@@ -55,17 +55,17 @@ def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: 
     if not why.decision.passed and (move := due(desk, position)):
         rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
         return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
-    why = _left_to_venue(world, desk, position, _not_by_doubt(world, desk, position, why))
+    why = _left_to_venue(world, desk, position, _not_by_doubt(world, desk, position, why, clocks))
     return close(world, call, desk, position, why, "exit")
 
 
-def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall) -> ExitCall:
+def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall, clocks: Decision) -> ExitCall:
     """Return UNKNOWN instead of HOLD at a price that nothing confirms.
 
-    While a stop rests, such a price closes nothing, nor does an old one.
+    While a stop rests, such a price closes nothing, nor does one that is old by clocks that agree.
     """
     quote, limit = desk.quotes.get(position.symbol), world.rules.limits.max_quote_age_s
-    age_s, closes = quote.age_s(desk.now) if quote else 0.0, why.decision.passed
+    age_s, closes = quote.age_s(desk.now) if quote and clocks.passed else 0.0, why.decision.passed
     doubted = desk.rejected_quotes.get(position.symbol) == UNCONFIRMED
     if (closes and not why.by_price) or not (doubted or (closes and age_s > limit)):
         return why

@@ -321,10 +321,11 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
-    """Resend, unchanged and under its own id, a request the venue doesn't know or may not have carried out.
+    """Resend under its own id a request that the venue doesn't know or may not have carried out.
 
-    If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
-    order, and an order is canceled or replaced only once. A venue that doesn't promise so never gets a second request.
+    It is unchanged but for the limit of an exit, which may have the price of this moment. If the first request arrives
+    after all, the venue refuses the second, so there are never two orders: an id makes one order, and an order is
+    canceled or replaced only once. A venue that doesn't promise so never gets a second request.
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
@@ -342,7 +343,8 @@ def _retried(world: World, desk: Desk, intent: Intent) -> Decision | None:
     record = world.ledger.intent(intent.client_order_id)
     if record is not None and not record.state.unresolved:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-    world.ledger.retry(intent.client_order_id, desk.now)
+    moved = record is not None and record.intent.limit_price != intent.limit_price
+    world.ledger.retry(intent.client_order_id, desk.now, intent.limit_price if moved else None)
     return None
 
 

@@ -44,8 +44,8 @@ class Orders(Protocol):
     def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
         """Write the result of a request, and the order if the venue returned one."""
 
-    def retry(self, client_order_id: str, at: datetime) -> None:
-        """Write that an unresolved intent is about to be sent once more under its own id."""
+    def retry(self, client_order_id: str, at: datetime, limit_price: Decimal | None = None) -> None:
+        """Write that an unresolved intent is about to be sent once more under its own id, perhaps at another limit."""
 
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False

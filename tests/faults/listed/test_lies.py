@@ -55,14 +55,14 @@ def test_an_equity_that_nothing_explains_halts_nobody_and_is_forgotten(trader: T
     assert (state(trader), exits(trader)) == (TradingState.ACTIVE, [])
 
 
-def test_one_absurd_quote_sells_nothing_and_one_that_stays_is_the_market(trader: Trader, lies: Lies) -> None:
+def test_an_absurd_quote_sells_nothing_while_trades_contradict_it_even_if_it_stays(trader: Trader, lies: Lies) -> None:
     trader.holds("AAPL")
     lies.tell("/stocks/snapshots", _bid_of_a_cent, times=1)
     assert trader.exits().code == 0
     assert (ends(trader.last(Job.EVALUATE_EXITS)), exits(trader)) == ([Reason.HOLD], [])
     lies.tell("/stocks/snapshots", _bid_of_a_cent)
     assert trader.exits().code == 0
-    assert exits(trader) == [Decimal("0.0099")]
+    assert (ends(trader.last(Job.EVALUATE_EXITS)), exits(trader)) == ([Reason.QUOTE_MISSING], [])
 
 
 def _bid_of_a_cent(snapshots: dict[str, Any]) -> dict[str, Any]:

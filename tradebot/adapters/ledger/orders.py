@@ -6,12 +6,14 @@ because the venue can be asked again.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from tradebot.adapters.ledger.rows import IntentRow, OrderRow, Promise
 from tradebot.adapters.ledger.table import in_order
 from tradebot.adapters.ledger.tables import Tables
+from tradebot.adapters.text.canonical import decimal_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
@@ -68,11 +70,12 @@ class Orders:
             books.seal()
             self._move(row, IntentState.ABANDONED, None, why, at)
 
-    def retry(self, client_order_id: str, at: datetime) -> None:
+    def retry(self, client_order_id: str, at: datetime, limit_price: Decimal | None = None) -> None:
         books = self.tables.books
+        price = {} if limit_price is None else {"limit_price": decimal_text(limit_price)}
         with books.write():
             row = self._unresolved(client_order_id)
-            books.note("retried", {"client_order_id": client_order_id}, at)
+            books.note("retried", {"client_order_id": client_order_id, **price}, at)
             books.seal()
             self._move(row, IntentState.SENT, None, None, at)
 

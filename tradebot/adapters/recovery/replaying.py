@@ -89,7 +89,9 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
     ),
     "settled": _settled,
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
-    "retried": lambda books, payload, at: books.retry(payload["client_order_id"], at),
+    "retried": lambda books, payload, at: books.retry(
+        payload["client_order_id"], at, Decimal(payload["limit_price"]) if "limit_price" in payload else None
+    ),
     "cash_adjusted": _moved_cash,
     "acknowledged": lambda books, payload, at: books.acknowledge(
         payload["symbol"],
