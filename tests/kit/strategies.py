@@ -72,6 +72,10 @@ def rows(seed: int, timeframe: str) -> Sequence[Row]:
         price = opened + drift + chance.randint(-700, 700) + (MIDDLE - opened) // 60
         above, below = chance.randint(0, 400), chance.randint(0, 400)
         found.append((opened, max(opened, price) + above, min(opened, price) - below, price))
+    if timeframe == "15Min":
+        # The newest price is the one at which the structure's last bar closed.
+        shift = rows(seed, "4Hour")[-1][3] - found[-1][3]
+        found = [tuple(price + shift for price in bar) for bar in found]  # type: ignore[misc]
     return found
 
 

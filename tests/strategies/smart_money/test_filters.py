@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 
 from rich.console import Console
@@ -13,9 +14,14 @@ from tests.kit.values import NOW
 from tests.strategies.smart_money.test_sides import RULES
 from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit
-from tradebot.strategies.smart_money.filters import FILTERS, decisions
+from tradebot.model.values import replace
+from tradebot.signals.structures.comparing import exact
+from tradebot.signals.structures.fibonacci import fibonacci_range
+from tradebot.signals.structures.reading import Direction
+from tradebot.strategies.smart_money.filters import FILTERS, Side, decisions
+from tradebot.strategies.smart_money.levels import stop_multiple
 from tradebot.strategies.smart_money.reading import Readings, coin_of
-from tradebot.strategies.smart_money.settings import Regime
+from tradebot.strategies.smart_money.settings import Regime, SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 from tradebot.views.why_no_orders import SymbolWhy
 
@@ -80,12 +86,50 @@ def test_numbers_of_filters_that_pass_are_shown_with_their_units() -> None:
         assert re.search(rf"strategy: {about} PASS {numbers}", shown), shown
 
 
-def test_as_shipped_nothing_asks_how_far_the_price_is_from_the_zone_of_a_setup() -> None:
-    found, readings = view(range(8)), Readings(RULES)
+def placed(rules: SmartMoneySettings) -> list[Side]:
+    """Return the sides of some coins that have a tight setup and are in place."""
+    found, readings = view(range(40)), Readings(rules)
     coins = [coin_of(found, symbol, readings) for symbol in found.universe]
-    both = [side_of(coin, sign, RULES) for coin in coins for sign in (1, -1)]
+    both = [side_of(coin, sign, rules) for coin in coins for sign in (1, -1)]
     tight = [side for side in both if side.setup and side.setup.regime is Regime.TIGHT]
-    away = [abs(float(side.entry) / side.coin.price - 1) for side in tight]
-    assert max(away) > 0.02
-    asked = {decision.about for side in tight for decision in decisions(side, RULES)}
-    assert "structure change" not in asked, "the page says so"
+    return [side for side in tight if all(one.passed for one in decisions(side, rules) if one.about == "place")]
+
+
+def test_a_tight_entry_is_in_place_only_if_the_order_itself_goes_out_in_the_zone_or_at_a_level() -> None:
+    """An entry that chases goes out far from the zone that it was judged by."""
+    chasing = SmartMoneySettings.model_validate({"place": {"judges": "zone"}})
+    away = {rules.place.judges: [_away(side) for side in placed(rules)] for rules in (RULES, chasing)}
+    assert away["price"]
+    assert max(away["price"]) <= RULES.fib.near_fraction
+    assert max(away["zone"]) > 0.02
+
+
+def _away(side: Side) -> Decimal:
+    """Return how far the price of the quote is from the zone of the range, or from its nearest level."""
+    assert side.coin.quote is not None
+    price, fib = side.coin.quote.last, fibonacci_range(side.coin.bars, RULES.fib.bars)
+    assert fib is not None
+    direction = Direction.LONG if side.sign > 0 else Direction.SHORT
+    levels = [fib.level(ratio, direction) for ratio in RULES.fib.levels]
+    low, high = sorted(fib.level(ratio, direction) for ratio in RULES.fib.zone)
+    return Decimal(0) if low <= price <= high else min(abs(price - level) for level in levels) / price
+
+
+def test_stop_and_target_belong_to_the_structure_wherever_the_order_goes_out() -> None:
+    for side in placed(RULES):
+        assert side.setup is not None
+        if side.levels is None:
+            continue
+        assert side.coin.quote is not None
+        assert side.levels.entry == side.entry == side.coin.quote.last
+        assert side.levels.invalid == exact(side.setup.invalid)
+        beyond = stop_multiple(RULES.tight, RULES.stop_outs, 0) * exact(side.coin.atr)
+        assert side.levels.stop == side.levels.invalid - side.sign * beyond
+
+
+def test_the_price_of_an_order_is_the_perpetuals_touch_without_its_premium() -> None:
+    (symbol,) = (seen := view([1])).universe
+    quote = replace(seen.quotes[symbol], bid=Decimal(99), ask=Decimal(101), mark=Decimal("110"), index=Decimal(100))
+    coin = coin_of(replace(seen, quotes={symbol: quote}), symbol, Readings(RULES))
+    assert (coin.order_price(1), coin.order_price(-1)) == (Decimal(101) / Decimal("1.1"), Decimal(90))
+    assert replace(coin, quote=None).order_price(1) == exact(coin.price)

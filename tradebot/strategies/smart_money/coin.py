@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import groupby
 
 from msgspec import Struct
@@ -65,6 +66,17 @@ class Coin(Struct, frozen=True):
     quote: Quote | None
     costs: CostModel | None
     past: Past
+
+    def order_price(self, sign: int) -> Decimal:
+        """Return the price at which an order on a side would go out now, in the spot pair's prices.
+
+        That is the perpetual's ask or bid without its premium, or the newest close without a quote.
+        """
+        quote = self.quote
+        if quote is None:
+            return exact(self.price)
+        touch = quote.ask if sign > 0 else quote.bid
+        return touch if quote.premium is None else touch / (1 + quote.premium)
 
 
 def bias(closes: Sequence[float], rules: BiasSettings) -> Bias:

@@ -44,11 +44,11 @@ FILTERS: Mapping[str, Filter] = {
 class Side(Struct, frozen=True):
     """What the filters judge: one side of a coin, with its setup and levels if there are any, and its points.
 
-    `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is where
-    the setup is entered, or the newest price without one. `position` is the level of the last bars' range that this is
-    at, and `near` how far it is from the nearest of the listed levels; both are None if the range has no width or too
-    few bars. `change` is how far the price is from a confirmed change of structure, or None if there is none. These are
-    fractions of a price. `weekly` is the level of the last weeks' range, or None if that isn't asked for.
+    `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is the
+    price that is judged: the order's, or that of the setup's zone. `position` is the level of the last bars' range that
+    it is at, and `near` how far it is from the nearest of the listed levels; both are None if the range has no width or
+    too few bars. `change` is how far the price is from a confirmed change of structure, or None if there is none. These
+    are fractions of a price. `weekly` is the level of the last weeks' range, or None if that isn't asked for.
     `costs` are those of a round trip, None if they aren't known.
     """
 
@@ -126,7 +126,7 @@ def _regime(side: Side, rules: SmartMoneySettings) -> Decision:
 
 
 def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
-    """Ask a tight setup whether its entry is in the zone, or else how far it is from the nearest level."""
+    """Ask a tight setup whether the price is in the zone of the range, or else how far from the nearest level."""
     if regime_of(side.setup) is not Regime.TIGHT:
         return
     if side.evidence.place is Place.ZONE:

@@ -93,6 +93,12 @@ class FibSettings(Frozen):
     near_fraction: Part = Decimal("0.002")
 
 
+class PlaceSettings(Frozen):
+    """What has to be in place, and what stop and target are measured from: the order's price, or the setup's zone."""
+
+    judges: Literal["price", "zone"] = "price"
+
+
 class ChangeSettings(Frozen):
     """Whether a confirmed change of structure is asked for, and how far from its level an entry may be."""
 
@@ -210,6 +216,7 @@ class SmartMoneySettings(Frozen):
     bias: BiasSettings = BiasSettings()
     structure: StructureSettings = StructureSettings()
     fib: FibSettings = FibSettings()
+    place: PlaceSettings = PlaceSettings()
     change: ChangeSettings = ChangeSettings()
     weekly: WeeklySettings = WeeklySettings()
     points: PointsSettings = PointsSettings()

@@ -6,6 +6,7 @@ from decimal import Decimal
 from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, Input
 from tradebot.model.costs import BASIS_POINTS, Costs, round_trip
+from tradebot.model.values import replace
 from tradebot.signals.structures.comparing import exact
 from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
 from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
@@ -26,10 +27,15 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
     newest = {kind: coin.structures.newest(kind, direction) for kind in ReadingKind}
     found = {kind: reading for kind, reading in newest.items() if reading is not None}
     setup = _setup(coin, sign, found, rules)
-    entry = exact(coin.price if setup is None else setup.entry)
+    if rules.place.judges == "price":
+        price = entry = coin.order_price(sign)
+        setup = setup and replace(setup, entry=float(price))
+    else:
+        price = exact(coin.price)
+        entry = price if setup is None else exact(setup.entry)
     fib, regime = fibonacci_range(coin.bars, rules.fib.bars), regime_of(setup)
     costs = _costs(coin, sign, regime, rules)
-    change, change_limit = _from_change(coin, found.get(ReadingKind.CHANGE), rules)
+    change, change_limit = _from_change(coin, price, found.get(ReadingKind.CHANGE), rules)
     weekly = coin.weeks and position_in(coin.weeks, direction, entry)
     outside = rules.weekly.rule == "points" and not is_within(weekly, rules.weekly.zone)
     evidence = Evidence(
@@ -113,9 +119,11 @@ def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: Fib
     return Place.NOWHERE
 
 
-def _from_change(coin: Coin, change: Reading | None, rules: SmartMoneySettings) -> tuple[Decimal | None, Decimal]:
+def _from_change(
+    coin: Coin, price: Decimal, change: Reading | None, rules: SmartMoneySettings
+) -> tuple[Decimal | None, Decimal]:
     """Return how far the price is from the zone of a change of structure, and how far it may be, as fractions."""
-    of, price = rules.change, exact(coin.price)
+    of = rules.change
     limit = min(of.tolerance_fraction + of.atr_multiple * exact(coin.atr) / price, of.max_tolerance_fraction)
     if change is None:
         return None, limit
