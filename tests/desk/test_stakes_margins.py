@@ -42,7 +42,7 @@ class Margined(Scene):
         self.venue.listed = {symbol: leveled(symbol) for symbol in NAMES}
 
     def world(self, *candidates: object, dry_run: bool = False) -> World:
-        """Return the world, with the maintenance margin at which the bot halts."""
+        """Return the world, with the initial margin at which the bot halts."""
         made = super().world(*candidates, dry_run=dry_run)  # type: ignore[arg-type]
         halts = HALTS.model_copy(update={"margin_fraction": D(self.halt_at) if self.halt_at else None})
         return replace(made, rules=replace(made.rules, halts=halts))
@@ -196,11 +196,11 @@ def test_a_book_past_its_limit_on_margin_closes_entries_and_halts_nothing(
 
 
 def test_without_figures_or_levels_nothing_is_entered_and_nothing_halts() -> None:
-    scene = Margined(limits=WIDE, halt_at="0.5")
+    scene = Margined(limits=WIDE, halt_at="0.95")
     assert isinstance(scene.venue, VenueOnMargin)
     scene.venue.tells_margin = False
     assert ends(trade_once(scene.world(wanted("AAPL")), call())) == [Reason.MARGIN_UNKNOWN]
-    scene = Margined(limits=WIDE, halt_at="0.5")
+    scene = Margined(limits=WIDE, halt_at="0.95")
     scene.venue.listed["AAPL"] = leveled("AAPL", levels=())
     unlisted = trade_once(scene.world(wanted("AAPL"), wanted("MSFT")), call(slot="open+35m"))
     assert ends(unlisted) == [Reason.MARGIN_LEVELS_UNKNOWN, None]
@@ -220,8 +220,8 @@ def test_margin_near_the_equity_halts_once_and_leaves_stops_in_place() -> None:
     scene.hold("JPM", "5000")
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))
     account = scene.venue.account()
-    assert account.maintenance_margin is not None
-    part = account.maintenance_margin / account.equity
+    assert account.initial_margin is not None
+    part = account.initial_margin / account.equity
     assert why(scene) == f"MARGIN_HALT: {float(part):.4g} against 0.5"
     assert scene.ledger.trading_state().state is TradingState.REDUCE_ONLY
     halts = [event for event in scene.events.emitted if event.event_type == EventKind.HALTED_ITSELF.event_type]
@@ -232,7 +232,7 @@ def test_margin_near_the_equity_halts_once_and_leaves_stops_in_place() -> None:
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+33m"))
     assert len(scene.told(EventKind.HALTED_ITSELF.event_type)) == 1
     assert "MARGIN_HALT" in (left := remaining_causes(scene.world(dry_run=True)))
-    assert "which clears when maintenance margin is a share of equity below halts.margin_fraction again" in left
+    assert "which clears when initial margin is a share of equity below halts.margin_fraction again" in left
     scene.hold("JPM", "0")
     assert remaining_causes(scene.world(dry_run=True)) == ""
 
@@ -240,7 +240,7 @@ def test_margin_near_the_equity_halts_once_and_leaves_stops_in_place() -> None:
 def test_an_open_order_that_would_tie_up_too_much_halts_nobody() -> None:
     scene = Margined(limits=WIDE, halt_at="0.35")
     assert ends(trade_once(scene.world(wanted("AAPL")), call())) == [Reason.MARGIN_HALT]
-    roomy = Margined(limits=WIDE, halt_at="0.5")
+    roomy = Margined(limits=WIDE, halt_at="0.95")
     assert ends(trade_once(roomy.world(wanted("AAPL")), call())) == [None]
     roomy.halt_at = "0.35"
     evaluate_exits(roomy.world(), EXITS)

@@ -113,7 +113,8 @@ HALT_RULES: dict[str, Listed] = {
     "min_equity_usd": Listed(Gate.EQUITY_FLOOR, "equity above it or a lower floor, then unhalt"),
     "positions": Listed(Gate.POSITIONS_HELD, f"{CLOSING}, then unhalt"),
     "symbol_fraction": Listed(Gate.LARGEST_POSITION, f"{CLOSING}, then unhalt"),
-    "margin_fraction": Listed(Gate.MAINTENANCE_MARGIN, f"{CLOSING} or a deposit, then unhalt"),
+    "margin_fraction": Listed(Gate.HELD_MARGIN, f"{CLOSING} or a deposit, then unhalt"),
+    "maintenance_fraction": Listed(Gate.MAINTENANCE_MARGIN, f"{CLOSING} or a deposit, then unhalt"),
 }
 
 

@@ -364,14 +364,25 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
         (
             {"min_free_margin_fraction": None},
             {"margin_fraction": "0.9"},
-            "a book may tie up 0.9 of equity (max_margin_fraction 0.90), and be asked to keep as much as that. This is "
-            "not less than halts.margin_fraction 0.9: filling its own budget would halt the bot",
+            "a book may tie up 0.9 of equity (max_margin_fraction 0.90), not less than halts.margin_fraction 0.9: "
+            "filling its own budget would halt the bot",
         ),
         (
             {},
             {"margin_fraction": "0.85"},
+            "a book may tie up 0.85 of equity (min_free_margin_fraction 0.15), not less than halts.margin_fraction "
+            "0.85: filling its own budget would halt the bot",
+        ),
+        (
+            {},
+            {"maintenance_fraction": "0.85"},
             "a book may tie up 0.85 of equity (min_free_margin_fraction 0.15), and be asked to keep as much as that. "
-            "This is not less than halts.margin_fraction 0.85: filling its own budget would halt the bot",
+            "This is not less than halts.maintenance_fraction 0.85: filling its own budget would halt the bot",
+        ),
+        (
+            {},
+            {"maintenance_fraction": 1},
+            "halts.maintenance_fraction 1 is not below 1, where the broker liquidates: it would act before the bot",
         ),
         (
             {"max_margin_fraction": "0.92"},

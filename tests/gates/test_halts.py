@@ -26,7 +26,8 @@ from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
 ROUND = Decimal(CASH)
-SET = {"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92"), "positions": 27,
+SET = {"min_equity_usd": Decimal(70_000), "margin_fraction": Decimal("0.92"),
+       "maintenance_fraction": Decimal("0.92"), "positions": 27,
        "symbol_fraction": Decimal("0.5")}  # fmt: skip
 HALTS = SHIPPED.model_copy(update=SET)
 """The shipped rules, with those that are off."""
@@ -39,7 +40,7 @@ TROUBLED: dict[Reason, Desk] = {
     Reason.DAILY_LOSS_HALT: desk(book=book(equity=Decimal(96_000), day_loss=Decimal(4_000))),
     Reason.DRAWDOWN_REACHED: desk(book=book(equity=Decimal(90_000), peak_equity=ROUND)),
     Reason.EQUITY_FLOOR_HALT: desk(book=book(equity=Decimal(69_999))),
-    Reason.MARGIN_HALT: desk(book=margined({"MSFT": "9200"})),
+    Reason.MARGIN_HALT: desk(book=margined({"MSFT": "4000", "JPM": "1200"})),
     Reason.POSITIONS_HALT: desk(book=book(held=frozenset(map(str, range(26))), foreign=frozenset({"MSFT"}))),
     Reason.SYMBOL_HALT: desk(book=book(stakes=(staked(30_000), staked(20_000, strategy="other")))),
 }

@@ -41,7 +41,7 @@ from tradebot.model.values import replace
 FAIL, UNKNOWN, PASS = Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS
 SET = LIMITS.model_copy(update={name: OPTIONS[name] for name in OF_MARGIN})
 """The shipped limits with those on margin."""
-LATCHES = HALTS.model_copy(update={"margin_fraction": D("0.92")})
+LATCHES = HALTS.model_copy(update={"margin_fraction": D("0.92"), "maintenance_fraction": D("0.92")})
 TEN = sized(10)
 """An order of 1,000 USD, which ties up 100 and keeps 50."""
 
@@ -79,30 +79,32 @@ REFUSALS: list[Row] = [
      FAIL, D("0.34995"), D("0.35")),
     (Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR, on(margined({"MSFT": "-2000"}, equity=D("97039"))),
      FAIL, D("0.34995"), D("0.35")),
-    (Gate.MAINTENANCE_MARGIN, Reason.MARGIN_HALT, on(margined({"MSFT": "9195"})), FAIL, D("0.92"), D("0.92")),
+    (Gate.HELD_MARGIN, Reason.MARGIN_HALT, on(margined({"MSFT": "4000", "JPM": "1190"})), FAIL, D("0.92"), D("0.92")),
+    (Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT, on(margined({"MSFT": "9195"})), FAIL, D("0.92"), D("0.92")),
     *((gate, Reason.MARGIN_UNKNOWN, on(without(initial=None)), UNKNOWN, None, limit) for gate, limit in (
         (Gate.INITIAL_MARGIN, D("0.90")), (Gate.FREE_MARGIN, D("0.15")), (Gate.LIQUIDATION, D("0.35")),
-        (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
+        (Gate.HELD_MARGIN, D("0.92")), (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
     )),
     (Gate.FREE_MARGIN, Reason.MARGIN_UNKNOWN, on(without(available=None)), UNKNOWN, None, D("0.15")),
     (Gate.LIQUIDATION, Reason.MARGIN_UNKNOWN, on(without(maintenance=None)), UNKNOWN, None, D("0.35")),
     *((gate, Reason.MARGIN_LEVELS_UNKNOWN, on(without(listings=UNLISTED)), UNKNOWN, "AAPL", limit) for gate, limit in (
         (Gate.INITIAL_MARGIN, D("0.90")), (Gate.FREE_MARGIN, D("0.15")), (Gate.LIQUIDATION, D("0.35")),
-        (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
+        (Gate.HELD_MARGIN, D("0.92")), (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
     )),
     *((gate, Reason.MARK_UNKNOWN, on(without(marks=UNMARKED)), UNKNOWN, "AAPL", limit) for gate, limit in (
         (Gate.INITIAL_MARGIN, D("0.90")), (Gate.FREE_MARGIN, D("0.15")), (Gate.LIQUIDATION, D("0.35")),
-        (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
+        (Gate.HELD_MARGIN, D("0.92")), (Gate.MAINTENANCE_MARGIN, D("0.92")), (Gate.BUYING_POWER, None),
     )),
     *((gate, Reason.EQUITY_UNKNOWN, on(margined(equity=D("0"))), UNKNOWN, D("0"), limit) for gate, limit in (
         (Gate.INITIAL_MARGIN, D("0.90")), (Gate.FREE_MARGIN, D("0.15")), (Gate.LIQUIDATION, D("0.35")),
-        (Gate.MAINTENANCE_MARGIN, D("0.92")),
+        (Gate.HELD_MARGIN, D("0.92")), (Gate.MAINTENANCE_MARGIN, D("0.92")),
     )),
     *((gate, reason, on(LOST), FAIL, "no equity left", limit) for gate, reason, limit in (
         (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, D("0.90")),
         (Gate.FREE_MARGIN, Reason.FREE_MARGIN_BELOW_MIN, D("0.15")),
         (Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR, D("0.35")),
-        (Gate.MAINTENANCE_MARGIN, Reason.MARGIN_HALT, D("0.92")),
+        (Gate.HELD_MARGIN, Reason.MARGIN_HALT, D("0.92")),
+        (Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT, D("0.92")),
     )),
     (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, dear(margined({"MSFT": "4000", "JPM": "892"})),
      FAIL, D("89020") / D("98900"), D("0.90")),
@@ -117,6 +119,7 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.LIQUIDATION, on(margined({"MSFT": "2000"}, equity=D("83050")))),
     (Gate.LIQUIDATION, on(margined({"MSFT": "-2000"}, equity=D("97050")))),
     (Gate.LIQUIDATION, dear(margined({"MSFT": "2000"}, equity=D("84150")))),
+    (Gate.HELD_MARGIN, on(margined({"MSFT": "4000", "JPM": "1189"}))),
     (Gate.MAINTENANCE_MARGIN, on(margined({"MSFT": "9194"}))),
     (Gate.BUYING_POWER, on(margined(buying_power=D("100")))),
 ]
@@ -145,12 +148,12 @@ def test_an_account_that_pays_for_what_it_buys_is_asked_nothing() -> None:
 
 
 def test_each_limit_is_asked_alone_if_it_alone_is_set() -> None:
-    asked = zip(
-        GATES, ("max_margin_fraction", "min_free_margin_fraction", None, "min_liquidation_fraction"), strict=True
-    )
-    for gate, name in asked:
-        rules = LIMITS.model_copy(update={name: OPTIONS[name]}) if name else LIMITS
-        seen = said(on(margined(), rules, HALTS if name else LATCHES))
+    limited = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
+    for gate, name in zip((each for each in GATES if each not in margin_of.HALTING), limited, strict=True):
+        seen = said(on(margined(), LIMITS.model_copy(update={name: OPTIONS[name]}), HALTS))
+        assert set(seen) & set(GATES) == {gate}
+    for gate, name in ((Gate.HELD_MARGIN, "margin_fraction"), (Gate.MAINTENANCE_MARGIN, "maintenance_fraction")):
+        seen = said(on(margined(), LIMITS, HALTS.model_copy(update={name: D("0.92")})))
         assert set(seen) & set(GATES) == {gate}
     assert not set(said(on(margined(), LIMITS, HALTS))) & set(GATES)
 
@@ -199,10 +202,10 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(
     watched = {decision.gate: decision for _, decision in margin_of.monitors(after, WIDE, LATCHES)}
     assert after.margin is not None
     filled = replace(after, margin=replace(after.margin, held=after.margin.reaches))
-    halt = margin_of.margin_halt(filled, LATCHES)
-    for gate in GATES:
-        # What halts the bot is judged by what is held, so once everything has filled.
-        assert gates[gate] == (halt if gate is Gate.MAINTENANCE_MARGIN else watched[gate])
+    # What halts the bot is judged by what is held, so once everything has filled.
+    halts = (rule(filled, LATCHES) for rule in (margin_of.margin_halt, margin_of.maintenance_halt))
+    watched |= {halt.gate: halt for halt in halts if halt}
+    assert {gate: gates[gate] for gate in GATES} == watched
 
 
 wishes = st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(1, 4000)), min_size=1, max_size=6)
@@ -235,10 +238,17 @@ def test_an_open_order_closes_entries_and_halts_nobody() -> None:
     seen = margined({"MSFT": "10"}, margin=of)
     watched = {decision.gate: decision.verdict for _, decision in margin_of.monitors(seen, SET, LATCHES)}
     assert watched == {
-        Gate.INITIAL_MARGIN: FAIL, Gate.FREE_MARGIN: FAIL, Gate.LIQUIDATION: FAIL, Gate.MAINTENANCE_MARGIN: PASS
+        Gate.INITIAL_MARGIN: FAIL, Gate.FREE_MARGIN: FAIL, Gate.LIQUIDATION: FAIL,
+        Gate.HELD_MARGIN: PASS, Gate.MAINTENANCE_MARGIN: PASS,
     }  # fmt: skip
     assert failing_rules(desk(book=seen), LATCHES) == ()
-    assert said(on(seen))[Gate.MAINTENANCE_MARGIN].verdict is FAIL
+    assert {said(on(seen))[gate].verdict for gate in margin_of.HALTING} == {FAIL}
+
+
+def test_initial_margin_that_the_auction_may_not_plan_halts_although_maintenance_is_half_of_it() -> None:
+    seen = margined({"MSFT": "4000", "JPM": "1280"})
+    (halt,) = failing_rules(desk(book=seen), LATCHES)
+    assert (halt.reason, halt.observed, halt.limit) == (Reason.MARGIN_HALT, D("0.928"), D("0.92"))
 
 
 def test_a_monitor_names_the_position_that_is_nearest_to_liquidation() -> None:
@@ -252,7 +262,7 @@ def test_a_loss_of_all_the_equity_and_more_halts_by_every_rule_that_is_set() -> 
     rules = LATCHES.model_copy(update={"min_equity_usd": D("50")})
     lost = replace(LOST, peak_equity=D("100000"), day_loss=D("100005"))
     reasons = {decision.reason for decision in failing_rules(desk(book=lost), rules)}
-    assert reasons >= {Reason.MARGIN_HALT, Reason.DAILY_LOSS_HALT, Reason.EQUITY_FLOOR_HALT}
+    assert reasons >= {Reason.MARGIN_HALT, Reason.MAINTENANCE_HALT, Reason.DAILY_LOSS_HALT, Reason.EQUITY_FLOOR_HALT}
     untrue = replace(lost, worth=Worth(D("100000"), D("0")))
     assert failing_rules(desk(book=untrue), rules) == (), "what the books don't explain halts nobody at once"
 

@@ -253,23 +253,31 @@ def margin_contradictions(
     bound = _bound_on_margin(account)
     if bound and halted is not None and bound[1] >= halted:
         yield (
-            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), and be asked to keep as much as that. This "
-            f"is not less than halts.margin_fraction {halted}: filling its own budget would halt the bot"
+            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), not less than halts.margin_fraction "
+            f"{halted}: filling its own budget would halt the bot"
         )
     elif most is not None and halted is not None and most >= halted:
         yield (
             f"max_margin_fraction {most} is not below halts.margin_fraction {halted}: the bot could halt before this "
             "limit closes entries"
         )
-    if halted is not None and halted >= 1:
-        yield f"halts.margin_fraction {halted} is not below 1, where the broker liquidates: it would act before the bot"
+    kept = halts.maintenance_fraction
+    if bound and kept is not None and bound[1] >= kept:
+        yield (
+            f"a book may tie up {_plain(bound[1])} of equity ({bound[0]}), and be asked to keep as much as that. This "
+            f"is not less than halts.maintenance_fraction {kept}: filling its own budget would halt the bot"
+        )
+    for name, value in (("margin_fraction", halted), ("maintenance_fraction", kept)):
+        if value is not None and value >= 1:
+            yield f"halts.{name} {value} is not below 1, where the broker liquidates: it would act before the bot"
     yield from _liquidated_first(traders, account)
 
 
 def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
     """Check the limits of an account that pays for what it buys."""
     limits = {f"limits.{name}": getattr(account, name) for name in OF_MARGIN}
-    for name, value in {**limits, "halts.margin_fraction": halts.margin_fraction}.items():
+    latches = {f"halts.{name}": getattr(halts, name) for name in ("margin_fraction", "maintenance_fraction")}
+    for name, value in {**limits, **latches}.items():
         if value is not None:
             yield (
                 f"{name} {value} can't be held: this venue's accounts pay for what they buy, so nothing ties up margin "

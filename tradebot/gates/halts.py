@@ -13,7 +13,7 @@ from decimal import Decimal
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
 from tradebot.gates.common import answer
 from tradebot.gates.expiry import none_overdue
-from tradebot.gates.margin import margin_halt
+from tradebot.gates.margin import maintenance_halt, margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import HaltRules
@@ -29,7 +29,8 @@ CLEARED_BY = {
     Reason.DAILY_LOSS_HALT: "which clears in the next session",
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
     Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or that is lowered",
-    Reason.MARGIN_HALT: "which clears when maintenance margin is a share of equity below halts.margin_fraction again",
+    Reason.MARGIN_HALT: "which clears when initial margin is a share of equity below halts.margin_fraction again",
+    Reason.MAINTENANCE_HALT: "which clears when maintenance margin is below halts.maintenance_fraction of equity again",
     Reason.CONTRACT_OVERDUE: "which clears when the contract isn't held any more",
     Reason.POSITIONS_HALT: "which clears when fewer positions than halts.positions are open, or that is raised",
     Reason.SYMBOL_HALT: "which clears when each position is worth less of the equity than halts.symbol_fraction",
@@ -97,7 +98,7 @@ def symbol_halt(book: Book, halts: HaltRules) -> Decision | None:
 
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    of_book = (equity_floor_halt, margin_halt, positions_halt, symbol_halt)
+    of_book = (equity_floor_halt, margin_halt, maintenance_halt, positions_halt, symbol_halt)
     optional = (none_overdue(desk), *(rule(desk.book, halts) for rule in of_book))
     return (
         second_writer(desk),

@@ -17,6 +17,8 @@ from tradebot.model.margin import Margin
 from tradebot.model.reasons import Reason
 
 Predicate = Callable[[Book, Margin, Decimal], Decision]
+HALTING = frozenset({Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN})
+"""The gates whose limits halt the bot."""
 NOTHING_LEFT = "no equity left"
 """What is seen where nothing can be a share of the equity any more: no margin is enough then."""
 
@@ -37,9 +39,15 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     return _judged(book, margin, limit, gate, reason, ge, lambda equity: min(have, equity - used) / equity)
 
 
+def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
+    """Compare the initial margin with the share of equity at which the bot halts."""
+    gate, reason = Gate.HELD_MARGIN, Reason.MARGIN_HALT
+    return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
+
+
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the maintenance margin with the share of equity at which the bot halts; at all of it, the venue acts."""
-    gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MARGIN_HALT
+    gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
     return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
 
@@ -56,7 +64,8 @@ def watched(limits: Limits, halts: HaltRules) -> Iterator[tuple[Gate, Decimal, P
         (Gate.INITIAL_MARGIN, limits.max_margin_fraction, initial_margin),
         (Gate.FREE_MARGIN, limits.min_free_margin_fraction, free_margin),
         (Gate.LIQUIDATION, limits.min_liquidation_fraction, liquidation),
-        (Gate.MAINTENANCE_MARGIN, halts.margin_fraction, maintenance_margin),
+        (Gate.HELD_MARGIN, halts.margin_fraction, held_margin),
+        (Gate.MAINTENANCE_MARGIN, halts.maintenance_fraction, maintenance_margin),
     ):
         if limit is not None:
             yield gate, limit, predicate
@@ -68,15 +77,20 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
         return
     nearest = next((one.symbol for one in book.margin.liquidations(book.equity)), "")
     for gate, limit, predicate in watched(limits, halts):
-        margin = book.margin.as_held if gate is Gate.MAINTENANCE_MARGIN else book.margin
+        margin = book.margin.as_held if gate in HALTING else book.margin
         yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
 
 
 def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
+    """Compare the initial margin of what is held with the share of equity at which the bot halts."""
+    limit = halts.margin_fraction
+    return None if book.margin is None or limit is None else held_margin(book, book.margin.as_held, limit)
+
+
+def maintenance_halt(book: Book, halts: HaltRules) -> Decision | None:
     """Compare the maintenance margin of what is held with the share of equity at which the bot halts."""
-    if book.margin is None or halts.margin_fraction is None:
-        return None
-    return maintenance_margin(book, book.margin.as_held, halts.margin_fraction)
+    limit = halts.maintenance_fraction
+    return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.as_held, limit)
 
 
 def _judged(

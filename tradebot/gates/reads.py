@@ -113,6 +113,7 @@ READS: Mapping[Gate, Reads] = MappingProxyType({
     Gate.BUYING_POWER: Reads(sized=SMALLER),
     Gate.INITIAL_MARGIN: Reads(("max_margin_fraction",), sized=SMALLER),
     Gate.FREE_MARGIN: Reads(("min_free_margin_fraction",), sized=SMALLER),
+    Gate.HELD_MARGIN: Reads(sized=SMALLER),
     Gate.MAINTENANCE_MARGIN: Reads(sized=SMALLER),
     Gate.LIQUIDATION: Reads(("min_liquidation_fraction",), sized=SMALLER),
     Gate.MAX_DRAWDOWN: Reads(("max_drawdown_fraction",)),

@@ -116,6 +116,7 @@ class Gate(StrEnum):
     BUYING_POWER = "buying_power", Unit.USD
     INITIAL_MARGIN = "initial_margin", Unit.SHARE_OF_WHOLE
     FREE_MARGIN = "free_margin", Unit.SHARE_OF_WHOLE
+    HELD_MARGIN = "held_margin", Unit.SHARE_OF_WHOLE
     MAINTENANCE_MARGIN = "maintenance_margin", Unit.SHARE_OF_WHOLE
     LIQUIDATION = "liquidation", Unit.SHARE_OF_WHOLE
     DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE

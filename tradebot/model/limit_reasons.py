@@ -312,6 +312,11 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
         "Wait for positions to close or to recover, or add money.",
     ),
     Reason.MARGIN_HALT: blocked(
+        "The initial margin of what is held came too near to the equity.",
+        "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
+        "meanwhile.",
+    ),
+    Reason.MAINTENANCE_HALT: blocked(
         "The maintenance margin came too near to the equity, at which the broker liquidates.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
         "meanwhile.",

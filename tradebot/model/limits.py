@@ -335,8 +335,9 @@ class HaltRules(Frozen):
 
     daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
     capped at five, so that no configuration lets a runaway strategy bother the venue more often than that.
-    `min_equity_usd` is None if no level of the equity halts the bot, `margin_fraction` if no maintenance margin does.
-    The latter is a share of equity, and only an account with margin has it. So many `positions` halt, and one of ours
+    `min_equity_usd` is None if no level of the equity halts the bot, `margin_fraction` if no initial margin does, and
+    `maintenance_fraction` if no maintenance margin does. The latter two are of what is held, as shares of equity, and
+    only an account with margin has them. So many `positions` halt, and one of ours
     that is worth `symbol_fraction` of the equity; None if no number and no size does.
     """
 
@@ -348,6 +349,7 @@ class HaltRules(Frozen):
     unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     min_equity_usd: Annotated[Usd | None, Tighter.HIGHER]
     margin_fraction: Annotated[Fraction | None, Tighter.LOWER]
+    maintenance_fraction: Annotated[Fraction | None, Tighter.LOWER]
     positions: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, Tighter.LOWER]
     symbol_fraction: Annotated[Exposure | None, Tighter.LOWER]
 

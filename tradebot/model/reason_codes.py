@@ -277,6 +277,7 @@ class Reason(StrEnum):
     FREE_MARGIN_BELOW_MIN = auto()
     LIQUIDATION_TOO_NEAR = auto()
     MARGIN_HALT = auto()
+    MAINTENANCE_HALT = auto()
     POSITIONS_HALT = auto()
     SYMBOL_HALT = auto()
     EQUITY_UNKNOWN = auto()

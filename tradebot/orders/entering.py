@@ -55,7 +55,10 @@ _ROOM = (
     Gate.OPEN_POSITIONS, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.THEME_NOTIONAL,
     Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OPEN_RISK,
 )  # fmt: skip
-_MARGIN = (Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION)
+_MARGIN = (
+    *(Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN),
+    *(Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION),
+)
 ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
 """The gates that a sale may open for an entry."""
 

@@ -23,7 +23,7 @@ OFF = (
     *("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction"),
 )
 """Limits that arrays don't know, so that they have to be off."""
-HALTS_OFF = ("min_equity_usd", "margin_fraction", "positions", "symbol_fraction")
+HALTS_OFF = ("min_equity_usd", "margin_fraction", "maintenance_fraction", "positions", "symbol_fraction")
 MINUTE_S, CENTS = 60, 100
 MARGIN_SPARE = Decimal("0.9")
 """The largest part of the equity that margin may take where it never refuses what other limits allow."""
