@@ -15,6 +15,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
+from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, reassign, with_ends
@@ -201,6 +202,26 @@ def test_an_order_that_ended_unseen_is_asked_for_by_its_id() -> None:
     scene.venue.book[intent.client_order_id] = replace(told, status=OrderStatus.EXPIRED, updated_at=LATER)
     assert caught(scene).orders == 1
     assert scene.ledger.orders(working=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("forgets", "compared_days_ago", "status"),
+    [(True, 1, OrderStatus.ENDED), (True, 0, OrderStatus.NEW), (False, 1, OrderStatus.NEW)],
+)
+def test_order_that_its_venue_has_forgotten_since_an_earlier_day_is_over(
+    forgets: bool, compared_days_ago: int, status: OrderStatus
+) -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.venue.capabilities = replace(scene.venue.capabilities, forgets=forgets)
+    scene.later(86400)
+    scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now - timedelta(days=compared_days_ago), 0, 0))
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it is listed as open"
+    scene.venue.book.clear()
+    told = caught(scene)
+    assert [(one.client_order_id, one.status) for one in scene.ledger.orders()] == [(intent.client_order_id, status)]
+    assert told.unfilled == (), "nobody knows whether it has filled"
 
 
 class NoReadingInside(MemoryLedger):

@@ -56,7 +56,8 @@ class OrderStatus(VenueWord):
     until it has answered), STOPPED (its fill is certain, and not yet reported). At rest, neither working nor over:
     SUSPENDED (it can't trade now), CALCULATED (its final figures are being made), DONE_FOR_DAY (it can't trade again
     today). Over: FILLED (all of it), CANCELED, EXPIRED (its own life ended), REJECTED (the venue refused it), REPLACED
-    (another order took its place). UNKNOWN is any word that we don't know: neither working nor over.
+    (another order took its place), ENDED (the venue has forgotten it, so nobody knows how it ended). UNKNOWN is any
+    word that we don't know: neither working nor over.
     """
 
     PENDING_NEW = "pending_new"
@@ -75,6 +76,7 @@ class OrderStatus(VenueWord):
     EXPIRED = "expired"
     REJECTED = "rejected"
     REPLACED = "replaced"
+    ENDED = "ended"
     UNKNOWN = "unknown"
 
     @property
@@ -93,7 +95,14 @@ class OrderStatus(VenueWord):
 
 
 _TERMINAL = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.REPLACED}
+    {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELED,
+        OrderStatus.EXPIRED,
+        OrderStatus.REJECTED,
+        OrderStatus.REPLACED,
+        OrderStatus.ENDED,
+    }
 )
 _CAN_TRIGGER = frozenset(
     {

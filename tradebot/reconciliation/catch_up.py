@@ -1,6 +1,7 @@
 """Catch up: write into the ledger what the venue has done to our orders, before anyone makes a decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
 from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
-from tradebot.model.order import Fill, Order
+from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
@@ -99,7 +100,8 @@ def catch_up(
     """
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
-    news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
+    latest = (*latest_orders(reader, working, open_orders), *_forgotten(reader, ledger, working, open_orders, now))
+    news = _news((_in_time(order, now) for order in latest), working)
     changed = _apply(ledger, news, now)
     unsettled = look_up(reader, ledger, now, passed)
     fills, unreadable = new_fills(reader, ledger, now)
@@ -121,7 +123,8 @@ def catch_up(
         ledger.apply_fills(found, now)
     ledger.keep_totals()
     unresolved = tuple(record for record in unsettled if record.state.unresolved)
-    unfilled = tuple(order for order in news if order.status.terminal and order.quantity != order.filled_quantity)
+    known_ends = (order for order in news if order.status.terminal and order.status is not OrderStatus.ENDED)
+    unfilled = tuple(order for order in known_ends if order.quantity != order.filled_quantity)
     moved = tuple(_moved(news, working))
     told = tuple(liquidated(fills, given))
     return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved, told)
@@ -170,6 +173,25 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
             yield latest
             yield from _followers(reader, latest, listed)
             yield from legs
+
+
+def _forgotten(
+    reader: BrokerReader, ledger: Ledger, working: Sequence[Order], open_orders: Sequence[Order], now: datetime
+) -> Iterator[Order]:
+    """Yield as ended the working orders that a venue, which tells ended ones of today only, knows nothing of any more.
+
+    While books and broker were compared today, an order that ended since is among those of today, so that its absence
+    proves nothing.
+    """
+    mark, day = ledger.last_reconcile(), reader.capabilities.day
+    if not reader.capabilities.forgets or mark is None or day.date_of(mark.at) >= day.date_of(now):
+        return
+    for order in omitted_orders(working, open_orders):
+        sent = order.submitted_at
+        if sent is None or day.date_of(sent) < day.date_of(now):
+            with suppress(TemporaryError):
+                if reader.follower(order.venue_id) is None:
+                    yield replace(order, status=OrderStatus.ENDED)
 
 
 def _in_time(order: Order, now: datetime) -> Order:
