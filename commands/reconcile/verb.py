@@ -6,6 +6,7 @@ Nothing here can send an order, because no OrderPort is ever created.
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,19 +16,20 @@ from commands.shared.completing import plans
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, caller, on_bot
 from commands.shared.times import when
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
     from tradebot.app.wiring import App
     from tradebot.model.finding import Finding, Plan
+    from tradebot.model.order import Executed
     from tradebot.model.venue import Settlement
     from tradebot.reconciliation.reconcile import Reconciled
+    from tradebot.reconciliation.statements import FromStatement
 
 
 class FindingRow(Struct, frozen=True):
@@ -57,7 +59,8 @@ class Unstopped(Struct, frozen=True):
 class Compared(Struct, frozen=True):
     """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
 
-    `applied` names the plan that was applied to the books first.
+    `applied` names the plan that was applied to the books first. `from_statement` are the executions that a statement
+    proved, and `doubtful_in_statement` those of our orders with which the books wouldn't be what the broker holds.
     """
 
     at: datetime
@@ -70,25 +73,33 @@ class Compared(Struct, frozen=True):
     plan: str | None
     plan_file: str | None
     applied: str | None
+    from_statement: int
+    doubtful_in_statement: int
     without_stop: tuple[Unstopped, ...]
 
 
-def run(app: "App", *, by: str, apply: str | None = None) -> Report:
-    """Compare, or apply an accepted plan and compare again; exit 10 while anything differs.
+def run(app: "App", *, by: str, apply: str | None = None, statement: Path | None = None) -> Report:
+    """Compare, or book a statement or an accepted plan and compare again; exit 10 while anything differs.
 
     Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
     has changed since the plan was made.
     """
     from commands.shared.asking import in_turn
     from tradebot.adapters.state import plans
+    from tradebot.reconciliation.statements import FromStatement, book_statement
 
     plan = plans.read(app.folder, apply) if apply else None
+    executed = _executed(app, statement) if statement else ()
 
-    def work() -> "tuple[Reconciled, Path | None]":
-        result = compare(app, by, plan)
-        return result, plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
+    def work() -> "tuple[Reconciled, FromStatement, Path | None]":
+        result, booked = compare(app, by, plan), FromStatement()
+        if executed:
+            booked = book_statement(app.ledger, executed, result.view, result.at, app.day)
+            result = compare(app, by)
+        kept = plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
+        return result, booked, kept
 
-    result, kept = in_turn(app, "reconcile", work)
+    result, booked, kept = in_turn(app, "reconcile", work)
     data = Compared(
         at=result.at,
         positions=len(result.view.positions),
@@ -100,10 +111,22 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         plan=result.plan.id if result.plan else None,
         plan_file=str(kept) if kept else None,
         applied=plan.id if plan else None,
+        from_statement=booked.booked,
+        doubtful_in_statement=booked.doubtful,
         without_stop=tuple(Unstopped(position.symbol, position.strategy) for position in result.without_stop),
     )
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
     return Report("reconcile", data, partial(_render, kinds_booked(app.settings.capabilities.settlement)), code)
+
+
+def _executed(app: "App", path: "Path") -> "Sequence[Executed]":
+    """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
+    if app.door.statement is None:
+        raise OperatorError(f"{app.settings.capabilities.title} tells everything by itself: no statement is needed")
+    try:
+        return app.door.statement(path.read_bytes(), app.ledger.account_number)
+    except OSError as error:
+        raise OperatorError(f"{path} can't be read: {error.strerror}", "tradebot reconcile --statement FILE") from error
 
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
@@ -153,6 +176,11 @@ def _render(kinds: str, console: "Console", data: Compared) -> None:
     changed, fills = counted(data.orders_changed, "changed order"), counted(data.fills_added, "new fill")
     console.print(f"  the broker has {positions} and {orders}")
     console.print(f"  recorded {changed} and {fills}")
+    if data.from_statement:
+        console.print(f"  recorded {counted(data.from_statement, 'execution')} of the statement")
+    if data.doubtful_in_statement:
+        rows = counted(data.doubtful_in_statement, "execution")
+        console.print(f"  left out {rows} of the statement: with them, the books wouldn't hold what the broker does")
     if data.activities_booked:
         booked = counted(data.activities_booked, "activity", "activities")
         console.print(f"  recorded {booked} of the account: {kinds}")
@@ -232,9 +260,15 @@ def reconcile(
             autocompletion=plans,
         ),
     ] = None,
+    statement: Annotated[
+        Path | None,
+        typer.Option(
+            "--statement", metavar="FILE", help="Book what a statement of the broker proves (IB: Flex query)."
+        ),
+    ] = None,
 ) -> Report:
     """Compare the bot's books with the broker's.
 
     Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
     """
-    return run(bot, by=caller(), apply=apply)
+    return run(bot, by=caller(), apply=apply, statement=statement)

@@ -85,6 +85,10 @@ def test_foreign_order_is_found_without_a_plan(bot: Bot) -> None:
     assert (said.code, kinds) == (10, {"foreign_order": False, "foreign_position": True})
 
 
+def test_statement_is_refused_where_the_broker_forgets_nothing(bot: Bot) -> None:
+    refuses(bot.says("reconcile", "--statement", "any"), 2, "no statement is needed")
+
+
 def test_outdated_plan_is_refused(bot: Bot) -> None:
     plan = bot.json("reconcile")["plan"]
     bot.says("exchange", "tick", "2m")

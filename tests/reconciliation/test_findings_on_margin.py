@@ -7,39 +7,16 @@ import pytest
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import FakeReader, MarginedVenue
 from tests.kit.rows import make_intent
-from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, ago, fill
-from tests.reconciliation.comparing import accepted, compared, kinds
-from tradebot.adapters.memory.ledger import MemoryLedger
+from tests.kit.values import CASH, NOW, VENUE_DAY, fill
+from tests.reconciliation.comparing import accepted, compared, kinds, margined, trade
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
-from tradebot.model.order import Fee, Outcome, Reply, fee_id
+from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN
-from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.adoption import acknowledge
 from tradebot.reconciliation.read_books import position_ratios, read_books
-
-
-def margined() -> tuple[Scene, MarginedVenue]:
-    """Return a scene at a venue of contracts, with the books of a margined account."""
-    venue, ledger = MarginedVenue(SESSION, NOW, CASH), MemoryLedger(ACCOUNT)
-    scene = Scene(venue=venue)
-    scene.ledger = ledger
-    ledger.open_books(CASH, ago(600), Settlement.MARGINED)
-    ledger.put_sessions([SESSION])
-    ledger.mark_reconciled(ReconcileMark(ago(60), 0, 0))
-    return scene, venue
-
-
-def trade(scene: Scene, venue: MarginedVenue, name: str, side: Side, quantity: int, price: str) -> None:
-    """Let an order of a strategy fill, as the venue reports it."""
-    made = make_intent(name)
-    intent = replace(made, side=side, quantity=Decimal(quantity), key=replace(made.key, side=side))
-    scene.ledger.promise(intent, ())
-    order = venue.rest(intent.client_order_id, "AAPL", intent)
-    scene.ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
-    venue.fill(intent.client_order_id, price)
 
 
 def test_cash_of_a_margined_account_differs_by_fees_until_they_are_told() -> None:

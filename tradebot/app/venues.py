@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
     from tradebot.model.instrument import Month
+    from tradebot.model.order import Executed
     from tradebot.ports.broker import Bell, BrokerReader, Market, OrderPort
 
     class Reader(BrokerReader, Market, Protocol):
@@ -159,7 +160,8 @@ class Door(Struct, frozen=True):
     as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns which one
     a symbol has, or nothing for the venue's own. `contracts` asks for the symbols of all contracts that the venue
     lists; without it, there is no discovery. `months` returns the contracts of a root that are left from one date to
-    another, in order, and the one after them; without it, no contract here ends. An adapter that is `in_process` sends
+    another, in order, and the one after them; without it, no contract here ends. `statement` reads the executions of an
+    account from a file of the venue's; it raises OperatorError. An adapter that is `in_process` sends
     its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed
     only once a bot on paper has shown that much.
     """
@@ -178,6 +180,7 @@ class Door(Struct, frozen=True):
     calendar: Callable[[str], str] = lambda symbol: ""
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
     months: Callable[[str, date, date], Sequence[Month]] | None = None
+    statement: Callable[[bytes, str], Sequence[Executed]] | None = None
     in_process: bool = False
     rehearsal: Rehearsal | None = None
 

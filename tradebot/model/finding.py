@@ -74,6 +74,13 @@ class FindingKind(StrEnum):
         True,
         "removes it from the books, closed at cost",
     )
+    CLOSED_UNSEEN = (
+        "closed_unseen",
+        "a position of ours is gone, and so are the orders that rested to close it; the broker doesn't tell any more"
+        " which of them did, and at what price: a statement does (reconcile --statement)",
+        True,
+        "closes it at the price of the order named, as assumed until a statement proves another",
+    )
     ORPHAN = (
         "orphan",
         "the broker holds shares that the books have closed, and no fill says whose they are",

@@ -292,6 +292,13 @@ class Fill(Struct, frozen=True, omit_defaults=True):
         return notional(self.signed_quantity, self.price, self.multiplier)
 
 
+class Executed(NamedTuple):
+    """An execution as a statement tells it, and the client order id of its order, if that had one."""
+
+    fill: Fill
+    order_ref: str
+
+
 class Style(StrEnum):
     """How an entry looks for its price.
 

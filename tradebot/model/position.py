@@ -24,7 +24,9 @@ class Origin(StrEnum):
 
     VENUE is an execution. PLAN is an accepted plan (its id). ADOPTION takes a position over or leaves it alone (its
     symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds
-    what one of our orders bought or sold before the books began (the order's venue id).
+    what one of our orders bought or sold before the books began (the order's venue id). ASSUMED is how a position ended
+    that nobody saw, at the price of the order that rested for it (its venue id), and STATEMENT what a statement proves
+    in its place (the assumed fill's id).
     """
 
     VENUE = "venue"
@@ -33,6 +35,8 @@ class Origin(StrEnum):
     ACTIVITY = "activity"
     GIVEN_BACK = "given_back"
     TAKEN_OVER = "taken_over"
+    ASSUMED = "assumed"
+    STATEMENT = "statement"
     UNKNOWN = "unknown"
 
 

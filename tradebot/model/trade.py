@@ -79,11 +79,23 @@ class Trade(Struct, frozen=True, omit_defaults=True):
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
-    """Return our fills by strategy and symbol, those of a renamed position as if it had always had its last symbol."""
+    """Return our fills by strategy and symbol, those of a renamed position as if it had always had its last symbol.
+
+    What a statement proved takes the place of what had been assumed.
+    """
     positions: dict[tuple[str, str], list[OwnedFill]] = {}
-    for owned in _under_last_name([owned for owned in fills if owned.strategy != FOREIGN]):
+    for owned in _under_last_name(_as_proven([owned for owned in fills if owned.strategy != FOREIGN])):
         positions.setdefault((owned.strategy, owned.fill.symbol), []).append(owned)
     return positions
+
+
+def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
+    """Return the fills without those that a statement disproved, and without those that took them back."""
+    disproved = {owned.about for owned in fills if owned.origin is Origin.STATEMENT}
+    if not disproved:
+        return fills
+    left = (owned for owned in fills if owned.fill.activity_id not in disproved)
+    return [owned for owned in left if owned.origin is not Origin.STATEMENT or owned.fill.venue_order_id]
 
 
 def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:

@@ -11,12 +11,14 @@ from tradebot.model.books import Books
 from tradebot.model.finding import Finding, FindingKind, Plan
 from tradebot.model.intent import is_marked, stop_of
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, Origin, Position
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position
+from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Money
 from tradebot.reconciliation.catch_up import may_fill, omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, is_waiting, missing_fills
 from tradebot.reconciliation.unknown_orders import UnknownOrders, unknown_orders
+from tradebot.reconciliation.unseen_ends import assumed_exits
 
 Both = Mapping[str, tuple[Decimal, Decimal]]
 """What we hold by symbol, without other people's shares, and what the broker holds, both signed."""
@@ -56,6 +58,7 @@ CENT = Decimal("0.01")
 CHANGES_A_POSITION = frozenset(
     {
         FindingKind.PHANTOM,
+        FindingKind.CLOSED_UNSEEN,
         FindingKind.ORPHAN,
         FindingKind.QUANTITY,
         FindingKind.SIDE,
@@ -81,7 +84,8 @@ def compare(
     `doubtful` are the broker's activities that are not booked because they prove nothing by themselves.
     """
     missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
-    positions = position_findings(books, missing, broker.positions, doubtful)
+    assumed = unseen_exits(books, broker)
+    positions = (_unseen(one, assumed) for one in position_findings(books, missing, broker.positions, doubtful))
     # Our earlier orders may explain these; whatever is left shows up afterwards.
     explained = {order.symbol for order in unknown.forgotten}
     rows = (f"rows left out: {broker.unreadable}",)
@@ -95,6 +99,20 @@ def compare(
         *(one for one in (*_others(books, booked, unknown, both), *positions) if one.subject not in explained),
         *_cash(books, broker, both, doubtful),
     )
+
+
+def unseen_exits(books: Books, broker: BrokerView) -> Mapping[str, OwnedFill]:
+    """Return by symbol the fill by which a position of ours must have closed, if its venue has forgotten that."""
+    return assumed_exits(books, broker, cash_as_booked(books, broker)[0])
+
+
+def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
+    """Return the finding, with how it must have come about if a forgotten order of ours explains it."""
+    if finding.kind is not FindingKind.PHANTOM or finding.subject not in assumed:
+        return finding
+    fill = assumed[finding.subject].fill
+    words = f"{fill.side.value} {fill.quantity:f} at {fill.price:f}, by order {fill.venue_order_id}"
+    return replace(finding, kind=FindingKind.CLOSED_UNSEEN, evidence=(words,))
 
 
 def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:

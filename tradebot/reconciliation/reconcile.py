@@ -3,7 +3,7 @@
 It only gets readers and the ledger. There is no way to send an order from here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ from tradebot.reconciliation.findings import (
     compare,
     fingerprint,
     plan_of,
+    unseen_exits,
 )
 from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
@@ -191,6 +192,7 @@ def apply_plan(
             code=ExitCode.REFUSED,
         )
     why = f"{plan.id} accepted by {who}"
+    assumed = unseen_exits(read_books(ledger, current.at, day), current.view)
     for finding in plan.findings:
         # This id says which plan wrote the fill and when, because the same plan may be accepted again.
         name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
@@ -203,7 +205,7 @@ def apply_plan(
         if finding.kind is FindingKind.UNKNOWN_PAIR:
             _take_over_pair(reader, ledger, finding.subject, plan, current)
             continue
-        _write(ledger, finding, accepted)
+        _write(ledger, finding, accepted, assumed)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
         totals, none = ledger.totals(), Decimal(0)
         others = totals.foreign_quantities(ledger.acknowledged()).get(finding.subject, none)
@@ -298,9 +300,12 @@ def _close_doubts(ledger: Money, plan: Plan, current: Reconciled) -> None:
             ledger.book(Booking((entry,)), current.at)
 
 
-def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
+def _write(ledger: Ledger, finding: Finding, accepted: _Accepted, assumed: Mapping[str, OwnedFill]) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
+        return
+    if finding.kind is FindingKind.CLOSED_UNSEEN:
+        ledger.apply_fills([assumed[finding.subject]], accepted.at)
         return
     if finding.kind is FindingKind.NOTE_CLOSED:
         _close_note(ledger, ledger.totals().positions[FOREIGN, finding.subject], accepted)

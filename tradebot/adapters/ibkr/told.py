@@ -98,7 +98,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
         if told.acctNumber != account:
             continue
         try:
-            name, part = _parts(str(told.execId))
+            name, part = parts_of(str(told.execId))
             by_name[name][part] = fill_of(name, contract, told), str(told.orderRef or "")
         except RowError as error:
             tally.note("execution", error.field_name, f"row refused: {error.problem}")
@@ -112,7 +112,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
     return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
 
 
-def _parts(exec_id: str) -> tuple[str, str]:
+def parts_of(exec_id: str) -> tuple[str, str]:
     """Return an execution's id without its last part, and that: a correction has a higher one."""
     name, dot, part = exec_id.rpartition(".")
     if not dot or not part.isdecimal() or not name:

@@ -46,6 +46,7 @@ WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
     Origin.ACTIVITY: WithoutOrder("corporate_action", Source.ACTIVITY),
     Origin.GIVEN_BACK: WithoutOrder("given_back", Source.GIVEN_BACK),
     Origin.TAKEN_OVER: WithoutOrder("taken_over", Source.TAKEN_OVER),
+    Origin.ASSUMED: WithoutOrder("assumed", Source.PLAN),
 }
 """By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
 
@@ -66,12 +67,14 @@ def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
     """Return why a piece of a position was closed; `unknown` if nothing was recorded.
 
     `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
-    own words.
+    own words. A price that is only assumed says so.
     """
     if lot.by_venue:
         return lot.by_venue
     behind = sent.get(lot.exit_order)
     known = exit_reason(behind.order, behind.intents) if behind else None
+    if known and lot.origin is Origin.ASSUMED:
+        return f"{known}+{WITHOUT_ORDER[lot.origin].closed}"
     return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
 
 

@@ -1,0 +1,122 @@
+"""Book what a statement of the broker proves about our orders, where the broker's lists have forgotten it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+
+from msgspec import Struct
+
+from tradebot.model.account import BrokerView
+from tradebot.model.activity import ActivityKind, Booking, Entry
+from tradebot.model.instrument import ONE, notional
+from tradebot.model.order import Executed, Fill, Order, OrderStatus, fee_id
+from tradebot.model.position import Origin, OwnedFill, unreported_fill
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.findings import cash_as_booked
+from tradebot.reconciliation.new_fills import orders_and_intents
+from tradebot.reconciliation.read_books import read_books
+
+
+class FromStatement(Struct, frozen=True):
+    """How many executions of our orders were booked, and how many weren't: with them, the books wouldn't agree."""
+
+    booked: int = 0
+    doubtful: int = 0
+
+
+def book_statement(
+    ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay
+) -> FromStatement:
+    """Write the executions that the books don't have, if they then hold what the broker does; others' are left out.
+
+    They take the place of what was assumed, with its cash: a plan has booked whatever that was off by.
+    """
+    opened = ledger.books_opened_at()
+    orders = {order.client_order_id: order for order in ledger.orders()}
+    known = ledger.known_fills({one.fill.activity_id for one in executed})
+    new = [
+        replace(one.fill, venue_order_id=orders[one.order_ref].venue_id)
+        for one in executed
+        if one.order_ref in orders and one.fill.activity_id not in known and (opened is None or one.fill.at >= opened)
+    ]
+    behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
+    owned = sorted(
+        (OwnedFill(owner, fill) for fill in new if (owner := behind.owner(fill.venue_order_id))),
+        key=lambda one: (one.strategy, one.fill.symbol),
+    )
+    booked = 0
+    for _, group in groupby(owned, key=lambda one: (one.strategy, one.fill.symbol)):
+        booked += _book(ledger, tuple(group), view, now)
+    if booked:
+        every = {order.venue_id: order for order in orders.values()}
+        filled = tuple(_filled([one.fill for one in owned], every))
+        ledger.apply_orders(filled, now)
+    _book_fees(ledger, executed, view, now, day)
+    return FromStatement(booked, len(owned) - booked)
+
+
+def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: datetime) -> int:
+    """Write the executions of one strategy in one symbol; return how many."""
+    strategy, symbol = owned[0].strategy, owned[0].fill.symbol
+    change = sum((one.fill.signed_quantity for one in owned), Decimal(0))
+    kept = ledger.fills(symbol)
+    proven = {one.about for one in kept if one.origin is Origin.STATEMENT}
+    assumed = next(
+        (
+            one
+            for one in kept
+            if one.origin is Origin.ASSUMED
+            and (one.strategy, one.fill.signed_quantity) == (strategy, change)
+            and one.fill.activity_id not in proven
+        ),
+        None,
+    )
+    if assumed is not None:
+        of, about = assumed.fill, (Origin.STATEMENT, assumed.fill.activity_id)
+        undone = unreported_fill(
+            strategy, f"undone:{of.activity_id}", symbol, -change, of.price, of.multiplier, of.at, *about
+        )
+        told = [replace(one, origin=about[0], about=about[1]) for one in owned]
+        ledger.apply_fills([undone, *told], now)
+        off = sum((one.fill.notional + (one.fill.fee.usd if one.fill.fee else 0) for one in owned), -of.notional)
+        if off:
+            ledger.adjust_cash(off, "a plan had booked it", now, origin=about[0], about=about[1])
+        return len(owned)
+    held = ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
+    there = next((one.quantity for one in view.positions if one.symbol == symbol), Decimal(0))
+    if held + change != there:
+        return 0
+    ledger.apply_fills(owned, now)
+    return len(owned)
+
+
+def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, now: datetime, day: VenueDay) -> None:
+    """Book the fees that fills in the books still wait for; if a plan has booked their cash already, put that back."""
+    awaited = ledger.fees_awaited({one.fill.activity_id for one in executed})
+    known = ledger.known_fills(awaited) if awaited else ()
+    told = [one.fill for one in executed if one.fill.activity_id in known and one.fill.fee and one.fill.fee.usd]
+    booked = ledger.booked({fee_id(fill.activity_id) for fill in told}) if told else {}
+    kind, total = ActivityKind.COMMISSION, Decimal(0)
+    books = read_books(ledger, now, day)
+    missing = cash_as_booked(books, view)[0] - books.cash
+    for fill in told:
+        name, amount = fee_id(fill.activity_id), -fill.fee.usd if fill.fee else Decimal(0)
+        if name not in booked:
+            entry = Entry(name, kind.value, amount, "told by a statement", fill.at, fill.symbol, kind.value, kind)
+            ledger.book(Booking((entry,)), now)
+            total += amount
+    if total and abs(missing - total) > abs(missing):
+        ledger.adjust_cash(-total, "a plan had booked fees", now, origin=Origin.STATEMENT)
+
+
+def _filled(fills: Sequence[Fill], orders: dict[str, Order]) -> Iterator[Order]:
+    """Yield the orders that these executions filled whole."""
+    for venue_id in dict.fromkeys(fill.venue_order_id for fill in fills):
+        order, of = orders[venue_id], [fill for fill in fills if fill.venue_order_id == venue_id]
+        quantity = sum((fill.quantity for fill in of), Decimal(0))
+        if order.status is OrderStatus.ENDED and quantity == order.quantity:
+            paid = abs(sum((fill.notional for fill in of), Decimal(0))) / notional(quantity, ONE, of[0].multiplier)
+            yield replace(order, status=OrderStatus.FILLED, filled_quantity=quantity, filled_average_price=paid)
