@@ -1,9 +1,19 @@
 """Bars over the embedded exchange's TWS."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from tests.kit.adapters.ibkr import ES, Connection, Exchange, intent
-from tradebot.adapters.ibkr.capabilities import IBKR
+from tradebot.adapters.ibkr.bars import IbkrBars
+from tradebot.adapters.ibkr.capabilities import HISTORY_ERROR, IBKR
+from tradebot.adapters.ibkr.ears import VenueError
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.errors import TemporaryError
 from tradebot.model.order import Outcome
 from tradebot.model.values import replace
 
@@ -40,3 +50,50 @@ def test_a_contract_that_has_ended_has_bars_and_cannot_be_traded(one: Connection
     assert one.bars.refused == frozenset()
     assert one.reader.listings(["ESU6"]) == {}
     assert one.orders.submit(intent(instrument=replace(ES, symbol="ESU6"))).outcome is not Outcome.ACCEPTED
+
+
+HISTORY = "Historical Market Data Service error message:"
+
+
+class RefusingLine(SimpleNamespace):
+    """A connection on which each question about bars gets the same error."""
+
+    async def time(self) -> int:
+        return 1_800_000_000
+
+    async def numbered(self, ask: object) -> None:
+        raise VenueError(HISTORY_ERROR, HISTORY + self.words)
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, words: str) -> list[Any]:
+    """Return the bars that a source makes of an error."""
+
+    async def contract(line: object, symbol: str) -> object:
+        return symbol
+
+    def read(ask: Callable[[RefusingLine], Awaitable[object]]) -> object:
+        return asyncio.run(ask(RefusingLine(words=words)))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tradebot.adapters.ibkr.bars.contract_with_bars", contract)
+    venue: Any = SimpleNamespace(before_read=lambda: None, link=SimpleNamespace(read=read))
+    end = datetime.fromtimestamp(1_700_000_000, UTC)
+    return list(IbkrBars(venue, DriftTally()).pages(["ESZ6"], "1Min", end - timedelta(minutes=9), end))
+
+
+def test_only_the_error_that_says_so_means_that_there_are_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusing(monkeypatch, "HMDS query returned no data: ESZ6@CME Trades") == [{"ESZ6": []}]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("No market data permissions for CME FUT", "subscribe"),
+        ("Trading TWS session is connected from a different IP address", "end the other session"),
+        ("Pacing violation", "in ten minutes"),
+        ("API historical data query cancelled", ""),
+    ],
+)
+def test_any_other_error_of_the_history_is_told(monkeypatch: pytest.MonkeyPatch, words: str, hint: str) -> None:
+    with pytest.raises(TemporaryError, match=words) as told:
+        refusing(monkeypatch, words)
+    assert hint in told.value.hint

@@ -5,13 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.ibkr.capabilities import IBKR, NO_DATA
+from tradebot.adapters.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, WITHOUT_BARS
 from tradebot.adapters.ibkr.ears import VenueError
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.prices import contract_with_bars
 from tradebot.adapters.ibkr.venue import IbkrVenue
+from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind, width_of
 
 SIZES: Mapping[str, tuple[str, timedelta]] = {
@@ -77,9 +79,13 @@ class IbkrBars:
                     )
                 )
             except VenueError as error:
-                if error.code != NO_DATA:
+                if error.code != HISTORY_ERROR:
                     raise
-                return []
+                if NO_BARS in error.words.lower():
+                    return []
+                told = printable(error.words)
+                hint = next((what for words, what in WITHOUT_BARS.items() if words in told.lower()), "")
+                raise TemporaryError(f"{IBKR.title} tells no bars of {symbol}: {told}", hint) from error
 
         self._venue.before_read()
         return self._venue.link.read(ask)

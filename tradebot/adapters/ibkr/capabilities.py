@@ -78,6 +78,14 @@ NOTICES = frozenset(
     {399, 404, 2100, 2103, 2104, 2105, 2106, 2107, 2108, 2109, 2110, 2119, 2150, 2158, 2168, 2169, 10167}
 )
 """What is told and refuses nothing."""
-NO_DATA, NO_CONTRACT = 162, 200
+HISTORY_ERROR, NO_CONTRACT = 162, 200
+NO_BARS = "hmds query returned no data"
+"""The one error of the history that says that there are no bars."""
+WITHOUT_BARS: Mapping[str, str] = {
+    "permission": "subscribe this user name to the market's data, and share it with the paper login",
+    "different ip": "end the other session of this user name: only one of them gets market data",
+    "pacing": "ask again in ten minutes: the venue limits how often bars are asked for",
+}
+"""What to do about others, by what their words contain."""
 ARRIVES_WITHIN = timedelta(minutes=2)
 """How long after it was written an order may still show up. Then the connection it was written to has told of it."""

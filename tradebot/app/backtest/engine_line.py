@@ -12,7 +12,7 @@ from itertools import takewhile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.ibkr.capabilities import IBKR, NO_DATA, TRADING_ID
+from tradebot.adapters.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
 from tradebot.adapters.ibkr.ears import Ears, Ticks, VenueError
 from tradebot.app.backtest.told_rows import Commission, Contract, completed, executed, opened, status
 from tradebot.exchange.commands.command import Command, Commands
@@ -273,7 +273,7 @@ class _Client:
         try:
             rows = self._history.answer("", str(contract.localSymbol), asked).fields["bars"]
         except HistoryError as error:
-            raise VenueError(NO_DATA, str(error)) from error
+            raise VenueError(HISTORY_ERROR, str(error)) from error
         self.told = [SimpleNamespace(**row) for row in rows]
 
     def _run(self, method: str, path: str, wanted: Sequence[dict[str, Any]]) -> None:
