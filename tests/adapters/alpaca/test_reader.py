@@ -193,14 +193,17 @@ def test_a_position_that_cannot_be_read_is_never_taken_for_absent(wire: Wire, an
         reader(wire).position("AAPL")
 
 
-def test_orders_of_a_symbol_of_any_age_are_read_newest_first_and_page_by_page(wire: Wire) -> None:
-    """Some of a page may share an instant, so the next one begins just after its last row."""
-    rows = [order_row(id=f"o{n}", submitted_at=f"2026-11-{20 - n // 300:02d}T15:00:00Z") for n in range(700)]
+@pytest.mark.parametrize("of_one_moment", [300, 700])
+def test_orders_of_a_symbol_of_any_age_are_read_newest_first_and_page_by_page(wire: Wire, of_one_moment: int) -> None:
+    """All of a page may share an instant, so the next one begins just after its last row, or else after its id."""
+    moments = (f"2026-11-{20 - n // of_one_moment:02d}T15:00:00Z" for n in range(700))
+    rows = [order_row(id=f"o{n}", submitted_at=moment) for n, moment in enumerate(moments)]
 
     def venue(asked: Asked) -> Scripted:
         until = datetime.fromisoformat(asked.query.get("until", "2027-01-01T00:00:00Z"))
+        after = int(asked.query.get("before_order_id", "o-1")[1:])
         before = [row for row in rows if datetime.fromisoformat(str(row["submitted_at"])) < until]
-        return Scripted(200, before[:500])
+        return Scripted(200, [row for row in before if int(str(row["id"])[1:]) > after][:500])
 
     wire.script = venue
     found = reader(wire).orders_of(["AAPL", "MSFT"])

@@ -155,8 +155,7 @@ class AlpacaReader:
             raws += page
             if len(page) < _ORDERS_PAGE:
                 break
-            # Other orders may share the last row's timestamp, so the next page includes that instant.
-            bound = _until(page[-1])
+            bound = _page_after(page[-1], bound, _until, "before_order_id")
         orders = self._readable("order", raws, read_order)
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
@@ -284,7 +283,7 @@ class AlpacaReader:
             yield page
             if len(page) < _ORDERS_PAGE:
                 return
-            bound = _page_after(page[-1], bound)
+            bound = _page_after(page[-1], bound, _since, "after_order_id")
         raise TemporaryError(f"the broker's list of {status} orders has more than {_MOST_PAGES} pages")
 
     def _activity_rows(self, path: str, which: Mapping[str, str], after: datetime | None) -> Iterator[object]:
@@ -341,24 +340,25 @@ def _page_text(raw: object, name: str) -> str:
     return value
 
 
-def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:
-    """Return where the page after this last row starts, given where the current page started."""
-    by_time = _page_from_time(last)
-    by_id = {"after_order_id": _page_text(last, "id")}
-    if by_id == bound:
-        raise TemporaryError("the broker's list of orders repeats a page")
-    return by_id if by_time == bound or "after_order_id" in bound else by_time
+def _page_after(
+    last: object, bound: Mapping[str, str], by: Callable[[datetime], dict[str, str]], by_id: str
+) -> dict[str, str]:
+    """Return where the page after this last row starts, given where the current page started.
 
-
-def _page_from_time(raw: object) -> dict[str, str]:
+    It includes the last row's moment, which other orders may share, and is bound by the row's id if that leads nowhere.
+    """
     try:
-        return _since(utc("submitted_at", _page_text(raw, "submitted_at")))
+        by_time = by(utc("submitted_at", _page_text(last, "submitted_at")))
     except RowError as error:
         raise TemporaryError(f"can't page through the list of orders: {error}") from error
+    of_id = {by_id: _page_text(last, "id")}
+    if of_id == bound:
+        raise TemporaryError("the broker's list of orders repeats a page")
+    return of_id if by_time == bound or by_id in bound else by_time
 
 
-def _until(raw: object) -> dict[str, str]:
-    at = utc("submitted_at", _page_text(raw, "submitted_at"))
+def _until(at: datetime) -> dict[str, str]:
+    """Return the query for orders submitted at this time or earlier."""
     return {"until": _rfc3339(at + timedelta(milliseconds=1))}
 
 

@@ -63,9 +63,12 @@ class KrakenBars:
                     raise TemporaryError(f"the chart of {symbol} holds no list")
                 bars = keep_readable("bar", candles, partial(_bar, width_s, tally=self._tally), self._tally)
                 yield {symbol: [bar for bar in bars if start <= bar.start_s <= end]}
-                if answer.get("more_candles") is not True or not bars:
+                if answer.get("more_candles") is not True:
                     break
-                start = max(bar.start_s for bar in bars) + 1
+                newest = max((bar.start_s for bar in bars), default=start - 1)
+                if newest < start:
+                    raise TemporaryError(f"the chart of {symbol} repeats a page")
+                start = newest + 1
             else:
                 raise TemporaryError(f"the chart of {symbol} has more than {MOST_PAGES} pages")
 

@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Struct
 
 from tradebot.adapters.kraken.capabilities import SETTLED_AFTER
-from tradebot.adapters.kraken.rows import milliseconds, moment, side_of, type_of
+from tradebot.adapters.kraken.rows import LIQUIDATION, SETTLED, milliseconds, moment, side_of, type_of
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
-from tradebot.model.instrument import AssetClass
-from tradebot.model.order import Order, OrderStatus, OrderType, TimeInForce
+from tradebot.model.instrument import ONE, AssetClass
+from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.values import replace
 
 CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), frozenset({"OrderRejected"})
@@ -169,7 +169,8 @@ def _counted(
     counted, seen, unread = dict[str, Executed](), set[str](), list[Decimal]()
     for raw in executions:
         try:
-            for uid, row in _executed(raw, account, tally):
+            for order, row, _ in _executed(raw, account, tally):
+                uid = order.text("uid")
                 # A page may repeat the last row of the one before it.
                 key = f"{row.text('uid')} {uid}"
                 if key not in seen:
@@ -183,8 +184,37 @@ def _counted(
     return counted, unread
 
 
-def _executed(raw: object, account: str, tally: DriftTally) -> Iterator[tuple[str, Row]]:
-    """Yield the venue's id of each order of ours in an execution, with its row. Both sides may be named."""
+def fills_of(executions: Sequence[object], account: str, tally: DriftTally) -> tuple[list[Fill], int]:
+    """Return the fills that executions of the history are, and how many rows can't be read."""
+    found, unread = list[Fill](), 0
+    for raw in executions:
+        try:
+            found += [_fill(*sides) for sides in _executed(raw, account, tally)]
+        except RowError as error:
+            tally.note("execution", error.field_name, f"row refused: {error.problem}")
+            unread += 1
+    return found, unread
+
+
+def _fill(order: Row, row: Row, about: Mapping[str, Any]) -> Fill:
+    kind = about.get("fillType")
+    return Fill(
+        activity_id=row.text("uid"),
+        venue_order_id=order.text("uid"),
+        symbol=order.text("tradeable"),
+        side=side_of(order, "direction"),
+        quantity=row.positive("quantity"),
+        price=row.positive("price"),
+        at=moment(row, "timestamp"),
+        multiplier=ONE,
+        fee=Fee(None),
+        liquidation=kind == LIQUIDATION,
+        settlement=kind in SETTLED,
+    )
+
+
+def _executed(raw: object, account: str, tally: DriftTally) -> Iterator[tuple[Row, Row, Mapping[str, Any]]]:
+    """Yield each order of ours in an execution, its row, and what else it says of that. Both sides may be named."""
     event: Any = Row("execution", raw, tally).value("event")
     told = (event.get("Execution") or event.get("execution")) if isinstance(event, Mapping) else None
     inner = told.get("execution") if isinstance(told, Mapping) else None
@@ -194,7 +224,8 @@ def _executed(raw: object, account: str, tally: DriftTally) -> Iterator[tuple[st
     for name in ("order", "takerOrder", "makerOrder"):
         order = inner.get(name)
         if isinstance(order, Mapping) and order.get("accountUid") in (account, None):
-            yield Row("execution", order, tally).text("uid"), row
+            about = inner.get(f"{name}Data")
+            yield Row("execution", order, tally), row, about if isinstance(about, Mapping) else {}
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:

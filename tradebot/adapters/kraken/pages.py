@@ -4,7 +4,7 @@ A key may ask for a hundred pages in ten minutes, so the questions of one moment
 orders costs no more than what is asked about one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import is_not
@@ -84,10 +84,13 @@ class Pages:
         self._sizes = known
         return {venue_id: size for (venue_id, _), size in known.items()}
 
-    def log(self, after: datetime, before: str) -> list[object]:
-        """Return rows of the account log after one time and until another, the newest first."""
-        asked = {"since": milliseconds(after), "count": str(ROWS), **({"before": before} if before else {})}
-        answer = self._client.read(f"{HISTORY}/account-log", **asked)
+    def executions(self, since: datetime) -> Sequence[object]:
+        """Return the executions of the history since a time, and some older ones."""
+        return self._told("executions", since, None).elements
+
+    def log(self, after: datetime, **until: str) -> list[object]:
+        """Return rows of the account log after a time, the newest first, `before` a time or `to` an id if given."""
+        answer = self._client.read(f"{HISTORY}/account-log", since=milliseconds(after), count=str(ROWS), **until)
         self._keep_number(answer)
         rows = answer.get("logs")
         if not isinstance(rows, list):
@@ -108,6 +111,8 @@ class Pages:
 
     def _longer(self, what: str, told: _Told) -> _Told:
         answer = self._page(what, count=str(ROWS), continuation_token=told.token)
+        if _token(answer) == told.token:
+            raise TemporaryError(f"the history of {what} repeats a page")
         longer = self._lists[what] = _Told([*told.elements, *answer["elements"]], _token(answer), told.told_at)
         return longer
 

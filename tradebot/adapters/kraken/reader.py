@@ -1,6 +1,6 @@
 """Read account, prices, orders and history from Kraken Futures; nothing here can send an order."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -11,7 +11,7 @@ from urllib.parse import quote as quoted
 from tradebot.adapters.kraken import rows
 from tradebot.adapters.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
 from tradebot.adapters.kraken.client import V3, Client, KrakenVenue
-from tradebot.adapters.kraken.history import left_open
+from tradebot.adapters.kraken.history import fills_of, left_open
 from tradebot.adapters.kraken.opening import Since, midnight, worth_at_midnight
 from tradebot.adapters.kraken.pages import MOST_PAGES, ROWS, Pages, told_at
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable, utc
@@ -272,7 +272,12 @@ class KrakenReader:
             self.unreadable_fills += len(raws) - len(read)
             new = [one for one in read if one.activity_id not in found]
             found.update((one.activity_id, one) for one in new)
-            if not new or len(raws) < FILLS_A_PAGE or (after is not None and min(one.at for one in read) <= after):
+            whole = len(raws) < FILLS_A_PAGE or (after is not None and min(one.at for one in read) <= after)
+            if not new and not whole:
+                # All that a page holds is of one moment, of which there may be more.
+                found.update((one.activity_id, one) for one in self._fills_of_history(after, found))
+                whole = True
+            if whole:
                 wanted = (one for one in found.values() if after is None or one.at > after)
                 return sorted(wanted, key=lambda one: (one.at, one.activity_id))
             # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
@@ -280,11 +285,20 @@ class KrakenReader:
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
         raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
 
+    def _fills_of_history(self, after: datetime | None, known: Container[str]) -> Sequence[Fill]:
+        """Return the executions later than a time as the history tells them, under the ids that are known."""
+        elements = self._pages.executions(after or datetime.fromtimestamp(0, UTC))
+        found, unread = fills_of(elements, self._pages.account(), self._tally)
+        self.unreadable_fills += unread
+        if not any(one.activity_id in known for one in found):
+            raise TemporaryError("the list of fills repeats a page, and the history has none of its fills")
+        return found
+
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, each once."""
-        found, doubtful, before = dict[str, Activity](), set[str](), ""
+        found, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
         for _ in range(MOST_PAGES):
-            raws = self._pages.log(after, before)
+            raws = self._pages.log(after, **until)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
             for one in (one for row in read for one in row):
                 if found.setdefault(one.id, one).net_amount != one.net_amount:
@@ -294,8 +308,7 @@ class KrakenReader:
             if len(raws) < ROWS:
                 sure = (one for one in found.values() if one.at > after and one.id not in doubtful)
                 return sorted(sure, key=lambda one: (one.at, one.id))
-            oldest = min(str(raw["date"]) for raw in raws if isinstance(raw, dict) and raw.get("date"))
-            before = rows.milliseconds(utc("date", oldest) + timedelta(milliseconds=1))
+            until, seen = _further(raws, until, seen)
         raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
@@ -346,6 +359,21 @@ class KrakenReader:
         found = self.quotes(symbols)
         self.rejected_quotes = rejected
         return found
+
+
+def _further(raws: Sequence[object], until: Mapping[str, str], seen: set[int]) -> tuple[dict[str, str], set[int]]:
+    """Return how to ask for the rows of the account log after a page, and the ids of all rows so far.
+
+    Rows of one moment may fill a page and more: then they are told apart by their ids.
+    """
+    named = [raw for raw in raws if isinstance(raw, dict) and raw.get("date") and isinstance(raw.get("id"), int)]
+    every = seen | {raw["id"] for raw in named}
+    if every == seen and (until.get("to") or not every):
+        raise TemporaryError("the account log repeats a page")
+    if until.get("to") or every == seen:
+        return {"to": str(min(every) - 1)}, every
+    oldest = utc("date", min(str(raw["date"]) for raw in named))
+    return {"before": rows.milliseconds(oldest + timedelta(milliseconds=1))}, every
 
 
 def _time_or_none(answer: Mapping[str, Any]) -> datetime | None:

@@ -20,8 +20,8 @@ ZERO, ONE = Decimal(0), Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARGINED = "flex"
 """The account whose collateral all positions share, in the venue's words."""
-_LIQUIDATION = "liquidation"
-_SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
+LIQUIDATION = "liquidation"
+SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
 """The other types of fills that the venue makes by itself."""
 _MOST_PLACES = 12
 _MOST_LEVELS = 10_000
@@ -118,8 +118,8 @@ def fill(raw: object, tally: DriftTally) -> Fill:
         at=row.time("fillTime"),
         multiplier=ONE,
         fee=Fee(None),
-        liquidation=row.value("fillType") == _LIQUIDATION,
-        settlement=row.value("fillType") in _SETTLED,
+        liquidation=row.value("fillType") == LIQUIDATION,
+        settlement=row.value("fillType") in SETTLED,
     )
 
 
