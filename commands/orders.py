@@ -96,23 +96,28 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
     intent = record.intent
     ends = order is not None and order.venue_id in ending and not order.status.terminal
     words = " ".join(part for part in (record.code, record.message) if part)
-    # A venue may make a resting order smaller by itself.
-    is_other = order is not None and order.quantity not in (None, intent.quantity)
+    # A venue may change a resting order by itself: it makes it smaller, or a split or a dividend moves its prices.
+    limit = _as_told(order.limit_price if order else None, intent.limit_price)
     return OrderRow(
         at=intent.at,
         symbol=intent.instrument.symbol,
         side=intent.side.value,
         purpose=intent.purpose.value,
         strategy=intent.key.strategy,
-        quantity=order.quantity if order and is_other else intent.quantity,
+        quantity=_as_told(order.quantity if order else None, intent.quantity),
         filled=order.filled_quantity if order else Decimal(0),
         average_price=order.filled_average_price if order else None,
-        limit_price=intent.limit_price,
+        limit_price=limit,
         status="cancel sent" if ends else order.status.value if order else record.state.value,
         note=clean(words),
         client_order_id=intent.client_order_id,
-        stop_price=None if intent.limit_price else intent.stop_price,
+        stop_price=None if limit else _as_told(order.stop_price if order else None, intent.stop_price),
     )
+
+
+def _as_told(told: Decimal | None, sent: Decimal | None) -> Decimal | None:
+    """Return what the venue tells of an order, or what was sent if that is the same or nothing is told."""
+    return sent if told in (None, sent) else told
 
 
 def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:
