@@ -208,6 +208,20 @@ def test_the_fraction_that_a_reverse_split_leaves_is_closed_at_what_the_broker_p
     assert (position.quantity, position.average_price, position.realized_pnl) == (D(2), D(200), D("0.5") * (190 - 200))
 
 
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("quantity", [1, 9, 10, 14, 27])
+def test_a_reverse_split_books_whatever_it_leaves_with_its_profit_in_the_same_way(quantity: int, side: int) -> None:
+    scene = holding(str(side * quantity), "100")
+    whole, rest = divmod(quantity, 10)
+    paid = side * D(rest) / 10 * 1100
+    rows = [activity("SPLIT", quantity=str(side * (whole - quantity)), sub="RSPLIT")]
+    rows += [activity("SPLIT", net=str(paid), sub="RSPLIT", number=2)] if rest else []
+    found = happens(scene, *rows, averages={"AAPL": "1000"} if whole else {})
+    assert (kinds(found), found.plan) == ([], None)
+    left = own(scene)
+    assert (left.quantity, left.realized_pnl) == (D(side * whole), D(side * rest * 10))
+
+
 def test_a_fraction_that_is_paid_later_stands_at_cost_until_then() -> None:
     scene = holding("5", "100")
     assert happens(scene, activity("SPLIT", quantity="-3"), averages={"AAPL": "200"}).findings == ()

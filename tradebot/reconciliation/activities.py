@@ -175,10 +175,14 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     """Book a split of our shares: adjust quantity, lots and best price by a ratio that the broker's data proves."""
     first, positions = rows[0], held.positions(str(rows[0].symbol), rows[0].at)
     symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
-    if theirs is None or len({position.quantity > 0 for position in positions}) != 1:
+    if len({position.quantity > 0 for position in positions}) != 1:
         return None
     before = sum((position.quantity for position in positions), _ZERO)
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
+    if not after:
+        return _if_agreed(held, broker, _moved(rows, first, [*_paid_out(positions, rows)]), symbol)
+    if theirs is None:
+        return None
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
     ratio = ratio_of(before, after, average, theirs.average_price)
     if ratio is None:
@@ -247,6 +251,15 @@ def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequen
     whole, multiplier = shares(Fraction(position.quantity) * ratio), position.multiplier
     price = abs((paid / rest if paid else position.cost / whole) / multiplier)
     return [unreported_fill(position.strategy, "", position.symbol, -rest, price, multiplier, rows[0].at)]
+
+
+def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterator[OwnedFill]:
+    """Yield the fills that close all shares, of which a split left no whole one, at what was paid, or else at cost."""
+    paid = sum((row.net_amount for row in rows), _ZERO)
+    price = abs(paid / sum((position.value_at(ONE) for position in positions), _ZERO))
+    for one in positions:
+        closed = one.strategy, "", one.symbol, -one.quantity, price or one.average_price, one.multiplier
+        yield unreported_fill(*closed, rows[0].at)
 
 
 def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
