@@ -11,6 +11,7 @@ from commands.bars.shared import (
     bar_time,
     by_calendar,
     now_of,
+    odd_at,
     series_name,
     sessions_between,
     spans_of,
@@ -40,6 +41,8 @@ REMEDIES: "Mapping[str, str]" = {
     "end_stamp": "import the files again with --stamp end",
     "unadjusted_split": "look it up: a split that isn't on record is not adjusted for, and signals see it as a jump",
     "already_adjusted": "import raw prices; adjusted ones would be adjusted twice",
+    "scale": "look it up; import the bars again in the unit of the others, or leave those before it out",
+    "not_its_contract": "import what is this contract's own: raw prices, and no other decade's contract of this code",
     "not_closed": "fetch or import these bars again once they are complete",
     "bad_price": "tradebot bars fetch, or import corrected files",
     "spike": "compare with another source; tradebot bars fetch, or import corrected files",
@@ -71,9 +74,8 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
     for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in held), *symbols))).items():
         its = {of: span for of, span in held.items() if of[0] in own}
         stored = _stored(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
-        result = check(
-            _counted(stored, done, len(held), progress), sessions_between(app, first, last, calendar), now, app.day
-        )
+        counted_up, sessions = _counted(stored, done, len(held), progress), sessions_between(app, first, last, calendar)
+        result = check(counted_up, sessions, now, app.day, odd_at(app, now))
         looked_at += result.looked_at
         findings += result.findings
         done += len(its)

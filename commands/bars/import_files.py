@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.bars.shared import bar_time, by_calendar, now_of, sessions_between, timeframe_of, timeframes, zones
+from commands.bars.shared import (
+    bar_time,
+    by_calendar,
+    now_of,
+    odd_at,
+    sessions_between,
+    timeframe_of,
+    timeframes,
+    zones,
+)
 from commands.shared.plain import clean
 from commands.shared.surface import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
@@ -66,6 +75,11 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
     from tradebot.adapters.bars.importing import read_files
 
     read = read_files(files, how)
+    odd = odd_at(app, how.now)
+    for symbol, bars in read.bars.items():
+        for bar in [*bars.values()]:
+            if reason := odd(symbol, bar):
+                read.drop(symbol, bar.start_s, reason)
     refused = _placed(app, read, how)
     symbols = tuple(_stored(app, read, how.timeframe, dry_run=dry_run or bool(refused), progress=progress))
     data = BarsImported(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.bars.store import Span
     from tradebot.app.wiring import App
+    from tradebot.auditing.bar_findings import RawBar
+    from tradebot.auditing.bars import Odd
     from tradebot.model.bar import Session
 
 TIMEFRAMES = ("1Day", "1Min")
@@ -91,6 +93,20 @@ def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[
     for symbol in symbols:
         found.setdefault(_calendar_of(app, symbol), []).append(symbol)
     return found
+
+
+def odd_at(app: "App", now: datetime) -> "Odd":
+    """Return what says why a bar can't be a symbol's own, as the venue's symbols are meant at a moment."""
+    oddity, today = app.door.oddity, app.day.date_of(now)
+
+    if oddity is None:
+        return lambda symbol, bar: ""
+
+    def odd(symbol: str, bar: "RawBar") -> str:
+        day = app.day.date_of(datetime.fromtimestamp(bar.start_s, UTC))
+        return oddity(symbol, day, (bar.open, bar.high, bar.low, bar.close), today)
+
+    return odd
 
 
 def _calendar_of(app: "App", symbol: str) -> str:

@@ -227,6 +227,27 @@ def test_a_split_is_found_in_minutes_too() -> None:
     assert flaws(replace(of_minutes(bars), splits=(KnownSplit(VENUE_DAY.begins_s(SESSIONS[2].date), 7.0),))) == []
 
 
+@pytest.mark.parametrize("of", [of_days, of_minutes])
+@pytest.mark.parametrize("factor", [100, 0.01, 11.3])
+def test_change_of_scale_that_no_action_explains_is_found(of: Callable[..., Stored], factor: float) -> None:
+    every = DAYS if of is of_days else MINUTES
+    place = len(every) // 2 + 1
+    bars = [*every[:place], *(_times(bar, factor) for bar in every[place:])]
+    findings = [one for one in found(of(bars)) if one.flaw is not Flaw.UNADJUSTED_SPLIT]
+    assert [(one.flaw, one.at) for one in findings] == [(Flaw.SCALE, datetime.fromtimestamp(bars[place].start_s, UTC))]
+    known = (KnownSplit(bars[place].start_s, 1 / factor),)
+    assert Flaw.SCALE not in flaws(replace(of(bars), splits=known))
+
+
+def test_bars_that_can_not_be_the_symbols_own_are_one_finding_for_each_reason() -> None:
+    reasons = {DAYS[2].start_s: "late", DAYS[4].start_s: "late", DAYS[5].start_s: "odd"}
+    result = check([of_days(DAYS)], SESSIONS, LATER, VENUE_DAY, lambda symbol, bar: reasons.get(bar.start_s, ""))
+    assert [(one.flaw, one.count, one.found) for one in result.findings] == [
+        (Flaw.NOT_ITS_CONTRACT, 2, "2 bars: late"),
+        (Flaw.NOT_ITS_CONTRACT, 1, "1 bar: odd"),
+    ]
+
+
 def test_a_price_that_halves_on_many_times_the_volume_is_news_and_no_split() -> None:
     crash = [*DAYS[:5], *(_split(bar, 2)._replace(volume=bar.volume * 30) for bar in DAYS[5:])]
     assert flaws(of_days(crash)) == []

@@ -145,6 +145,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
         "negative volume": good.replace("6000", "-1"),
         "volume out of range": good.replace("6000", "1e13"),
         "symbol not requested": good.replace("AAPL", "SPY"),
+        "too many fields": good.replace(",103,", ",1,003,"),
         "bad symbol": good.replace("AAPL", "a b"),
         "bad dividends": good.replace(",0,0", ",much,0"),
         "bad stock_splits": good.replace(",0,0", ",0,-2"),
@@ -154,7 +155,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=7)}
     (told,) = remarks(tmp_path / "state").sentences
-    assert told.startswith("skipped 14 rows of the recorded bars: ")
+    assert told.startswith("skipped 15 rows of the recorded bars: ")
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,9 @@ def test_the_last_quote_alone_is_the_last_of_all(bar: Bar) -> None:
         return bid(price), ask(price)
 
     assert last_quote(bar, around) == quotes(bar, around)[-1]
+
+
+def test_turnover_of_a_session_counts_beyond_64_bits() -> None:
+    one = Bar(0, 7_123_455_000, 7_123_455_000, 7_123_455_000, 7_123_455_000, 5_000_000)
+    bars = tuple(one._replace(start_us=minute * MINUTE) for minute in range(390))
+    assert Totals(Day(bars)).until(390)[1] == 390 * 7_123_455_000 * 5_000_000 > 2**63

@@ -143,13 +143,14 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         "symbol not requested": GOOD.replace("AAPL", "SPY"),
         "bad symbol": GOOD.replace("AAPL", "a b"),
         "too few fields": "2025-03-03 09:32:00,AAPL,100",
+        "too many fields": GOOD.replace("1000", "1,000"),
     }
     create(tmp_path / "state", make("\n".join([HEADER, GOOD, *rows.values(), GOOD.replace("09:31", "09:40"), ""])))
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
     (told,) = remarks(tmp_path / "state").sentences
-    assert told.startswith("skipped 14 rows of the recorded bars: ")
+    assert told.startswith("skipped 15 rows of the recorded bars: ")
     assert "1 not a number (first in line 6)" in told
     bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars
     assert [rfc3339(bar.start_us) for bar in bars] == ["2025-03-03T14:30:00Z", "2025-03-03T14:39:00Z"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.ibkr import statement
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import CLIENT_ID, IBKR, PORT
-from tradebot.adapters.ibkr.contracts import months_of, root_of, symbol_of
+from tradebot.adapters.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
 from tradebot.adapters.ibkr.link import Line
 from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
@@ -44,6 +44,7 @@ def door() -> Door:
         calendar=lambda symbol: root_of(symbol).calendar,
         rehearsal=Rehearsal(hours=24, unbroken_s=3_600, trades=10),
         months=months_of,
+        oddity=oddity_of,
         statement=statement.read,
     )
 

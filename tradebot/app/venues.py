@@ -160,7 +160,9 @@ class Door(Struct, frozen=True):
     as BTC: limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns which one
     a symbol has, or nothing for the venue's own. `contracts` asks for the symbols of all contracts that the venue
     lists; without it, there is no discovery. `months` returns the contracts of a root that are left from one date to
-    another, in order, and the one after them; without it, no contract here ends. `statement` reads the executions of an
+    another, in order, and the one after them; without it, no contract here ends. `oddity` returns why a bar with these
+    prices can't be the symbol's own: of which day it is, and what day is today; without
+    it, every bar can be. `statement` reads the executions of an
     account from a file of the venue's; it raises OperatorError. An adapter that is `in_process` sends
     its requests over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed
     only once a bot on paper has shown that much.
@@ -180,6 +182,7 @@ class Door(Struct, frozen=True):
     calendar: Callable[[str], str] = lambda symbol: ""
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
     months: Callable[[str, date, date], Sequence[Month]] | None = None
+    oddity: Callable[[str, date, Sequence[float], date], str] | None = None
     statement: Callable[[bytes, str], Sequence[Executed]] | None = None
     in_process: bool = False
     rehearsal: Rehearsal | None = None

@@ -18,6 +18,8 @@ class Flaw(StrEnum):
     END_STAMP = "end_stamp"
     UNADJUSTED_SPLIT = "unadjusted_split"
     ALREADY_ADJUSTED = "already_adjusted"
+    SCALE = "scale"
+    NOT_ITS_CONTRACT = "not_its_contract"
     NOT_CLOSED = "not_closed"
     BAD_PRICE = "bad_price"
     SPIKE = "spike"

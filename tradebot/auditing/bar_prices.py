@@ -1,7 +1,7 @@
 """Judge the prices of bars: impossible ones, jumps that reverse, and splits that aren't on record or don't show."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import median
 
@@ -19,6 +19,8 @@ VOLUME_SLACK = 2.5
 VOLUME_SESSIONS = 5
 LONGEST_PAUSE_S = 7 * DAY_S
 """Closes that are farther apart than this say nothing about a split."""
+SCALE_FACTOR, SCALE_BARS = 5.0, 3
+"""Prices that change by this factor from one bar to the next, and stay there, are told in another unit from then on."""
 _LOG_TOLERANCE = math.log(1 + SPLIT_TOLERANCE)
 
 
@@ -103,6 +105,22 @@ def unadjusted_splits(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[Ba
             traded = "" if volume is None else f", with {volume:.2g} times the volume"
             words = f"close {before.close:g}, then open {after.open:g}{traded}: a split of {_named(ratio)}?"
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
+
+
+def scales(stored: Stored, bars: Sequence[RawBar], told: Iterable[BarFinding]) -> Iterator[BarFinding]:
+    """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
+    limit, starts = math.log(SCALE_FACTOR), {one.at for one in told}
+    for place, (before, after) in enumerate(pairwise(bars), start=1):
+        if abs(math.log(after.open / before.close)) < limit:
+            continue
+        later = median(bar.close for bar in bars[place : place + SCALE_BARS])
+        earlier = median(bar.close for bar in bars[max(place - SCALE_BARS, 0) : place])
+        split = _known(stored.splits, before, after)
+        ratio = later / earlier * (split.ratio if split else 1)
+        words = f"close {before.close:g}, then open {after.open:g}, and no action on record says why"
+        found = finding(stored, Flaw.SCALE, after.start_s, words, 1, after.open, before.close)
+        if abs(math.log(ratio)) >= limit and found.at not in starts:
+            yield found
 
 
 def already_adjusted(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:

@@ -1,15 +1,15 @@
 """Check stored bars: which of them can't be right, and what is missing."""
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from msgspec import Struct
 
 from tradebot.auditing import bar_frames, bar_prices, bar_times
-from tradebot.auditing.bar_findings import BarFinding, Flaw, Stored, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
 from tradebot.auditing.bar_times import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind
@@ -116,7 +116,17 @@ class Checked(Struct, frozen=True):
     findings: tuple[BarFinding, ...]
 
 
-def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime, venue: VenueDay) -> Checked:
+Odd = Callable[[str, RawBar], str]
+"""Says why a bar can't be the symbol's own; empty if it can."""
+
+
+def check(
+    every: Iterable[Stored],
+    sessions: Sequence[Session],
+    now: datetime,
+    venue: VenueDay,
+    odd: Odd = lambda symbol, bar: "",
+) -> Checked:
     """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
     Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; what is
@@ -125,7 +135,7 @@ def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime, v
     hours = hours_of(sessions, venue)
     looked, found, liquid = [], [], []
     for stored in every:
-        looked_at, findings, sessions_of = _judged(stored, hours, now, venue)
+        looked_at, findings, sessions_of = _judged(stored, hours, now, venue, odd)
         looked.append(looked_at)
         found += findings
         if sessions_of:
@@ -157,7 +167,7 @@ def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
 
 
 def _judged(
-    stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay
+    stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay, odd: Odd
 ) -> tuple[LookedAt, list[BarFinding], tuple[Day, ...]]:
     """Judge one symbol's bars; its sessions are returned too if it is a liquid symbol with believable times."""
     if not stored.bars:
@@ -172,7 +182,8 @@ def _judged(
     found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
     found += [*bar_prices.bad_prices(stored), *bar_prices.spikes(stored, usable)]
     short = usable if by_minute is None else bar_prices.session_bars(by_minute)
-    found += [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
+    splits = [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
+    found += [*splits, *bar_prices.scales(stored, usable, splits), *_of_others(stored, odd)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
@@ -184,6 +195,17 @@ def _judged(
     # The bars of all symbols would fill the memory.
     slim = tuple(replace(day, bars=()) for day in by_minute or ()) if believed and looked.liquid else ()
     return looked, found, slim
+
+
+def _of_others(stored: Stored, odd: Odd) -> Iterator[BarFinding]:
+    """Yield one finding for each reason why bars can't be the symbol's own."""
+    reasons = defaultdict[str, list[RawBar]](list)
+    for bar in stored.bars:
+        if why := odd(stored.symbol, bar):
+            reasons[why].append(bar)
+    for why, bars in reasons.items():
+        words = f"{counted(len(bars), 'bar')}: {why}"
+        yield finding(stored, Flaw.NOT_ITS_CONTRACT, (bars[0].start_s, bars[-1].start_s), words, len(bars))
 
 
 def _placing(

@@ -110,6 +110,8 @@ def test_date_is_read_the_same_in_every_notation(day: date) -> None:
     ("row", "reason"),
     [
         ("2026-11-16 09:30", "too few fields"),
+        # A comma between thousands moves each value after it into another column.
+        ("2026-11-16 09:30,AAPL,100,101,99,100.5,1,000", "too many fields"),
         (f"yesterday,{REST}", "unreadable time"),
         (f"2026-02-30 09:30,{REST}", "unreadable time"),
         (f"20261116,{REST}", "unreadable time"),
@@ -139,6 +141,14 @@ def test_bad_row_is_skipped_and_reported_with_its_line(make: Make, row: str, rea
 def test_a_day_that_is_not_over_is_not_read(make: Make) -> None:
     found = read(make(f"{HEADER}\n2026-11-19,{REST}\n2026-11-20,{REST}\n2026-11-18 16:00,{REST}\n"), DAYS)
     assert found.reasons == {"not complete yet": 1, "not a date: its time isn't midnight": 1}
+
+
+def test_minutes_are_never_read_as_days(make: Make) -> None:
+    times = [f"2026-11-{day}T00:0{minute}:00Z" for day in (17, 18) for minute in range(3)]
+    days = (f"2026-11-{day},{REST.replace('AAPL', 'MSFT')}" for day in (16, 17))
+    found = read(make("\n".join([HEADER, *(f"{at},{REST}" for at in times), *days, ""])), DAYS)
+    assert (found.of("AAPL"), len(found.of("MSFT"))) == ([], 2)
+    assert sorted(found.reasons.values()) == [2, 4]
 
 
 def test_first_of_two_rows_for_one_bar_counts_across_files(make: Make, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of, symbol_of
+from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, months_of, oddity_of, rolling_of, root_of, symbol_of
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.exchange.market import futures
 
@@ -80,3 +80,24 @@ def test_a_short_session_of_the_stock_indexes_is_a_holidays_where_shares_dont_tr
     assert belonging == [one.date for one in own if one.date not in shares]
     assert knows.trade_date(date(2026, 11, 26)) == date(2026, 11, 27)
     assert knows.trade_date(date(2026, 4, 3)) == date(2026, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "price", "why"),
+    [
+        ("ESZ6", date(2026, 12, 18), 6000.25, ""),
+        ("ESZ6", date(2026, 12, 19), 6000.25, "outside of its contract's life, which ends on 2026-12-18"),
+        ("ESZ6", date(2016, 12, 1), 2200.25, "outside of its contract's life"),
+        ("ESZ5", date(2025, 12, 1), 6000.25, ""),
+        ("ESH8", date(2026, 12, 1), 6000.25, ""),
+        ("ESZ6", date(2026, 12, 1), 6000.1, "price between two ticks"),
+        ("6EZ6", date(2026, 12, 1), 1.08505, ""),
+        ("6EZ6", date(2026, 12, 1), 1.08507, "price between two ticks"),
+        ("AAPL", date(1999, 12, 1), 0.333, ""),
+        ("ESF6", date(1999, 12, 1), 0.333, ""),
+    ],
+)
+def test_bar_that_can_not_be_a_contracts_own_says_why(symbol: str, day: date, price: float, why: str) -> None:
+    told = oddity_of(symbol, day, (price,), date(2026, 12, 1))
+    assert told.startswith(why)
+    assert bool(told) == bool(why)

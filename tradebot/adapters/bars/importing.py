@@ -41,7 +41,8 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 class Fields(NamedTuple):
     """One row: its CSV line or Parquet row, its time as text or seconds since 1970 UTC, and the other columns.
 
-    `values` are in the order of COLUMNS, and empty if the row is too short.
+    `values` are in the order of COLUMNS; they are empty if the row has fewer fields than the header, and all that there
+    is if it has more.
     """
 
     number: int
@@ -84,7 +85,10 @@ def _whole_rows(path: Path, file: TextIO) -> Iterator[Fields]:
     is_short = False
     for fields in filter(None, reader):
         is_short = len(fields) < len(header)
-        yield Fields(reader.line_num, *(("", ()) if is_short else (fields[time], [fields[each] for each in places])))
+        if len(fields) == len(header):
+            yield Fields(reader.line_num, fields[time], [fields[each] for each in places])
+        else:
+            yield Fields(reader.line_num, "", () if is_short else fields)
     if is_short:
         raise OperatorError(f"{path} ends in the middle of line {reader.line_num}", "get the whole file again")
 
@@ -145,6 +149,9 @@ HIGHEST_PRICE, MOST_SHARES = 1e7, 1e12
 _FILE = 1 << 40
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
+
+
+NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class How(Struct, frozen=True):
@@ -232,12 +239,21 @@ def read_files(paths: Iterable[Path], how: How) -> Read:
                 read.add(*_bar(fields, how, start_of), fields.number)
             except _BadRowError as error:
                 read.bad.append(BadRow(str(path), fields.number, error.symbol, error.at, str(error)))
+    _drop_minutes(read)
     return read
 
 
+def _drop_minutes(read: Read) -> None:
+    """Drop the days of symbols of which more rows have another time than midnight: all are minutes."""
+    timed = Counter(row.symbol for row in read.bad if row.reason == NOT_MIDNIGHT)
+    for symbol in [symbol for symbol, bars in read.bars.items() if timed[symbol] > len(bars)]:
+        for start_s in sorted(read.bars[symbol]):
+            read.drop(symbol, start_s, "a minute at midnight, among others of no date")
+
+
 def _bar(fields: Fields, how: How, start_of: Callable[[object], int]) -> tuple[str, RawBar]:
-    if not fields.values:
-        raise _BadRowError("too few fields")
+    if len(fields.values) != len(COLUMNS):
+        raise _BadRowError("too many fields" if fields.values else "too few fields")
     symbol = _symbol(fields.values[0])
     try:
         start_s = start_of(fields.at)
@@ -304,7 +320,7 @@ def _day_of(at: object, how: How) -> int:
         moment = datetime.fromtimestamp(_instant(at, None, how.venue), UTC)
         day = _date_at_midnight(how.venue.local(moment)) or _date_at_midnight(moment)
     if day is None:
-        raise _BadRowError("not a date: its time isn't midnight")
+        raise _BadRowError(NOT_MIDNIGHT)
     if day < FIRST_DAY:
         raise _BadRowError("time out of range")
     return how.venue.begins_s(day)

@@ -5,7 +5,7 @@ The venue's contract details decide. What they say otherwise than this table is 
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -31,6 +31,10 @@ _MOST_BEFORE = 20
 _FRIDAY, _WEDNESDAY = 4, 2
 _AHEAD_YEARS = 2
 """How many years after the last one asked for its following month may be."""
+
+
+_LISTED_YEARS, _NEARLY = 6, 1e-4
+"""For how long a contract is listed at most, and how far from a tick a price is written at most, in ticks."""
 
 
 class Root(NamedTuple):
@@ -173,6 +177,26 @@ def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
     raise AssertionError(f"{root.name} has no month after {last}")
 
 
+def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> str:
+    """Return why a bar of a day can't be that of a contract, as its code means it today; empty if it can.
+
+    Codes come back after ten years: one means the last contract that has ended or will within some years.
+    """
+    named = _SYMBOL.fullmatch(symbol)
+    root = ROOTS.get(named[1]) if named else None
+    if named is None or root is None or named[2] not in root.months:
+        return ""
+    month, newest = LETTERS.index(named[2]) + 1, today.year + _AHEAD_YEARS
+    year = next(year for year in range(newest, newest - 10, -1) if year % 10 == int(named[3]))
+    last = _last_day(root, year, month)
+    if not last - timedelta(days=366 * _LISTED_YEARS) <= day <= last:
+        return f"outside of its contract's life, which ends on {last}"
+    tick = float(root.tick)
+    off = any(abs(price / tick - round(price / tick)) > _NEARLY for price in prices)
+    return "price between two ticks" if off else ""
+
+
+@lru_cache(maxsize=4096)
 def _last_day(root: Root, year: int, month: int) -> date:
     """Return when a month is traded last, by the rules of its exchange."""
     if root.calendar == METALS:

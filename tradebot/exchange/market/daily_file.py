@@ -129,7 +129,8 @@ _PRICES = COLUMNS[2:6]
 _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
-_LONGEST_LINE = 10_000
+_MORE = "\0more"
+"""How many fields a row has more than the header: with another number, each value may be another column's."""
 _EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 
@@ -218,7 +219,7 @@ def _csv_frame(path: Path) -> Any:
 
     try:
         names = _csv_names(path)
-        wanted = _checked(path, names)
+        wanted, more = _checked(path, names), dict(_of_other_lengths(path, len(names)))
         frame = pd.read_csv(
             path,
             names=names,
@@ -234,16 +235,20 @@ def _csv_frame(path: Path) -> Any:
         hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
         raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
     frame.index += 2
-    if len(frame) and len(_last_fields(path)) < len(names):
-        raise MarketError(f"{path}: truncated in line {frame.index[-1]}", "fetch the file again")
-    return frame[frame["symbol"].notna() & (frame["symbol"] != "")]
+    if more:
+        frame[_MORE] = frame.index.map(lambda row: more.get(row, 0))
+    kept, last = frame[frame["symbol"].notna() & (frame["symbol"] != "")], max(more, default=0)
+    if more.get(last, 0) < 0 and last >= max(kept.index, default=0):
+        raise MarketError(f"{path}: truncated in line {last}", "fetch the file again")
+    return kept
 
 
-def _last_fields(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
-        lines = file.read().decode(errors="replace").splitlines()
-    return next(csv.reader([line for line in lines if line.strip()][-1:]), [])
+def _of_other_lengths(path: Path, usual: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows with another number of fields than usual, and how many more they have."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row, fields in enumerate(csv.reader(file, strict=True), start=1):
+            if fields and len(fields) != usual:
+                yield row, len(fields) - usual
 
 
 def _parquet_names(path: Path) -> list[str]:
@@ -296,6 +301,9 @@ def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped:
 
 def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
     sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
+    if _MORE in frame.columns:
+        yield "too few fields", frame[_MORE] < 0
+        yield "too many fields", frame[_MORE] > 0
     yield "bad symbol", ~symbols.isin([s for s in symbols.cat.categories if TICKER.fullmatch(str(s))])
     if requested:
         yield NOT_REQUESTED, ~symbols.isin(requested)

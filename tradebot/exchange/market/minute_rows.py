@@ -7,7 +7,7 @@ defines what is accepted; both give the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -50,13 +50,13 @@ def share_or_contract(symbol: str) -> Grid | None:
     return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
 
 
-def bar_of(fields: tuple[object, ...], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
+def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
     """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
 
     `grid_of` says what a symbol's prices are counted in, or None for what is no symbol.
     """
     if len(fields) != len(COLUMNS):
-        raise BadRowError("too few fields")
+        raise BadRowError("too many fields" if len(fields) > len(COLUMNS) else "too few fields")
     ts, symbol, *prices, volume = fields
     grid = grid_of(symbol) if isinstance(symbol, str) else None
     if grid is None or not isinstance(symbol, str):

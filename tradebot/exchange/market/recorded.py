@@ -71,9 +71,9 @@ _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 
 _DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
 
-Raw = tuple[int, tuple[object, ...]]
+Raw = tuple[int, Sequence[object]]
 """A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
-are missing.
+are missing, and all of them if there are more than in the header.
 """
 _QUERIES = {
     True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
@@ -246,7 +246,7 @@ def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
     chosen, last_is_short = itemgetter(*places), False
     for fields in filter(None, reader):
         last_is_short = len(fields) < len(header)
-        yield reader.line_num, () if last_is_short else chosen(fields)
+        yield reader.line_num, chosen(fields) if len(fields) == len(header) else (() if last_is_short else fields)
     if last_is_short:
         raise MarketError(f"{path}: truncated in line {reader.line_num}", "fetch the file again")
 

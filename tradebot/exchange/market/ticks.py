@@ -109,7 +109,8 @@ class Totals:
 
     def __init__(self, day: Day) -> None:
         self._counts = array("q", accumulate(map(trade_count, day.bars), initial=0))
-        self._turnovers = array("q", accumulate(map(turnover, day.bars), initial=0))
+        # A day of a large bar overflows 64 bits.
+        self._turnovers = [*accumulate(map(turnover, day.bars), initial=0)]
 
     def until(self, bars: int) -> tuple[int, int]:
         return self._counts[bars], self._turnovers[bars]
