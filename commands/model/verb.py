@@ -37,7 +37,10 @@ class ModelKey(Struct, frozen=True):
 
 
 class ModelSigned(Struct, frozen=True):
-    """A signed model: its id, its folder, whose key signed it, and how long its answers take in milliseconds."""
+    """A signed model: its id, its folder, whose key signed it, and how long its answers take in milliseconds.
+
+    It was `sealed` if the run that made the draft has listed its files; otherwise the card is as told by a file.
+    """
 
     id: str
     folder: str
@@ -45,6 +48,7 @@ class ModelSigned(Struct, frozen=True):
     public: str
     usual_ms: float
     longest_ms: float
+    sealed: bool
 
 
 class ModelRow(Struct, frozen=True):
@@ -84,7 +88,7 @@ def key(file: Path) -> Report:
 def sign(draft: Path, key_file: Path, to: Path) -> Report:
     """Try a draft, sign it, and write it to a folder of models; OperatorError if it can't be used."""
     from tradebot.adapters.models.folder import Parts
-    from tradebot.adapters.models.reading import draft_of
+    from tradebot.adapters.models.reading import draft_of, is_sealed
     from tradebot.adapters.models.refusing import RefusedDraftError
     from tradebot.adapters.models.signing import public_of, read_key, require_extra
     from tradebot.adapters.models.trying import tried
@@ -98,7 +102,10 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
     if isinstance(took, Decision):
         raise RefusedDraftError(draft, took.reason or Reason.MODEL_FAILED, str(took.observed))
     name = write_model(to, Parts(model.card, model.scaling, model.probe, model.graph), private)
-    data = ModelSigned(name, str(to / name), model.card.name, public_of(private), *map(_ms, took))
+    usual_ms, longest_ms = map(_ms, took)
+    data = ModelSigned(
+        name, str(to / name), model.card.name, public_of(private), usual_ms, longest_ms, is_sealed(draft)
+    )
     return Report("model-sign", data, _render_signed)
 
 
@@ -177,6 +184,8 @@ def _render_key(console: "Console", data: ModelKey) -> None:
 
 def _render_signed(console: "Console", data: ModelSigned) -> None:
     console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
+    if not data.sealed:
+        console.print("How it was made is as told by its files: no run has sealed them")
     console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
     console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
 

@@ -12,7 +12,7 @@ from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.surface import Report
 from tradebot.adapters.state.evidence import read_trials
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.policy_results import read_sealed
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import PolicyResults
@@ -38,12 +38,14 @@ class PolicyRow(Struct, frozen=True):
 
     `features` are versions by feature, and `data` the SHA-256 of each file of market data.
     `trials` are all configurations that were ever trained, of which so many are `compared` by their returns.
+    It is `sealed` if the run that made the file has said what it holds; otherwise all is as told by a file.
     `some_pass` is the chance that one of so many without skill passes a test with an error of 5%.
     """
 
     name: str
     configuration: str
     program: str
+    sealed: bool
     features: Mapping[str, str]
     data: Mapping[str, str]
     from_date: date
@@ -68,15 +70,15 @@ class PoliciesJudged(Struct, frozen=True):
 
 def judge(app: "App", files: Sequence[Path]) -> Report:
     """Judge policies by the files of their results; exit 10 if none passes."""
-    found = map(read_policy_results, files)
-    data = judged_by(app.settings.promotion, [(one, _trials(app, one)) for one in found])
+    found = map(read_sealed, files)
+    data = judged_by(app.settings.promotion, [(one, _trials(app, one), sealed) for one, sealed in found])
     passes = any(row.passes for row in data.policies)
     return Report("promote", data, render, ExitCode.DONE if passes else ExitCode.FINDINGS)
 
 
-def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int]]) -> PoliciesJudged:
-    """Return policies beside the conditions of paper, each given with how many trials were counted."""
-    rows = tuple(_judged(rules, results, trials) for results, trials in found)
+def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
+    """Return policies beside the conditions of paper, each given with its counted trials, and whether it is sealed."""
+    rows = tuple(_judged(rules, *one) for one in found)
     lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
     return PoliciesJudged(Rung.PAPER, rows, sentence(lacking))
 
@@ -86,7 +88,7 @@ def _trials(app: "App", results: PolicyResults) -> int:
     return max(results.trials, counted_here.count if counted_here else 0)
 
 
-def _judged(rules: PromotionRules, results: PolicyResults, trials: int) -> PolicyRow:
+def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
     measured = Measured(results, trials, rules.splits)
     found = (one.answer() for one in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
@@ -96,6 +98,7 @@ def _judged(rules: PromotionRules, results: PolicyResults, trials: int) -> Polic
         results.name,
         results.configuration,
         results.program,
+        sealed,
         results.features,
         results.data,
         results.sessions[0],
@@ -119,6 +122,8 @@ def render(out: "Console", data: PoliciesJudged) -> None:
         )
         tried = f"{counted(row.trials, 'configuration')} trained, {row.compared} compared"
         out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
+        if not row.sealed:
+            out.print("  as told by a file: no run has sealed it", markup=False)
         made_from = f"{counted(len(row.features), 'feature')}, and {counted(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(

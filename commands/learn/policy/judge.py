@@ -11,9 +11,10 @@ from commands.learn.policy.plan import planned_for
 from commands.shared.plain import Identity, clean
 from commands.shared.surface import Report, progress_bar
 from tradebot.errors import OperatorError
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -65,14 +66,13 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
         raise OperatorError(
             "it isn't said where results are kept", f"set strategies.{strategy}.results, or add --write FILE"
         )
-    days = [session_of(session).date for session in planned.market.calendar.market]
+    calendar = planned.market.calendar
+    days = [session_of(session).date for session in calendar.market]
+    before = [day for day in (date.fromisoformat(one.date) for one in calendar.all) if day < days[0]]
+    embargo = planned.plan.settings.promotion.splits.embargo_sessions
     cards = {model: read_model(place.folder, model, place.public).card for model in own.models}
     for model, card in cards.items():
-        if seen := [span for span in card.data if span.last >= days[0]]:
-            raise OperatorError(
-                f"model {model} was trained on sessions up to {(last := max(span.last for span in seen))}",
-                f"judge it later: --from {last + timedelta(days=1)}",
-            )
+        require_embargo(model, max((span.last for span in card.data), default=date.min), days, before, embargo)
     known, signed = _known(file), Signed(place.folder, place.public)
     rows = list[ModelEarned]()
     with progress_bar("playing models") as said:
@@ -86,6 +86,19 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
     write_durably(file, json.dumps(known, indent=1) + "\n")
     data = PolicyJudged(strategy, days[0], days[-1], tuple(rows), str(file))
     return Report("learn-policy-judge", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+
+
+def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Sequence[date]", embargo: int) -> None:
+    """Raise OperatorError unless as many sessions as the embargo lie between what a model was trained on and `days`."""
+    between = [day for day in before if day > last]
+    if last < days[0] and (len(between) >= embargo or last < min(before, default=date.min)):
+        return
+    later = [*between, *(day for day in days if day > last)][embargo:]
+    raise OperatorError(
+        f"model {model} was trained on sessions up to {last}, and {counted(embargo, 'session')} after it count for "
+        "nothing (promotion.splits.embargo_sessions)",
+        f"judge it later: --from {later[0] if later else last + timedelta(days=1 + embargo)}",
+    )
 
 
 def _require_same(model: str, known: "Mapping[str, float]", earned: "Mapping[str, float]") -> None:

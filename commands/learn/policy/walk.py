@@ -115,7 +115,7 @@ def run(asked: Asked, how: How, wish: "Wish") -> Report:
     trials = len(results.trials(asked.strategy))
     with progress_bar(f"{TITLES[how.by]}, {counted(len(of.splits), 'split')}") as said:
         found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
-    judged = judged_by(plan.settings.promotion, [(found, trials)])
+    judged = judged_by(plan.settings.promotion, [(found, trials, True)])
     rows = tuple(SplitRow(_rows(one.trained), _rows(one.judged)) for one in of.splits)
     paths = len(paths_of(of.splits))
     data = PolicyWalked(job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged)

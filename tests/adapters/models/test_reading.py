@@ -26,9 +26,10 @@ from tradebot.adapters.models.folder import (
     id_of,
     sums_of,
 )
-from tradebot.adapters.models.reading import draft_of, read_model
+from tradebot.adapters.models.reading import draft_of, is_sealed, read_model
 from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.signing import make_key, read_key, sign
+from tradebot.adapters.models.writing import write_draft
 from tradebot.learning.card import FeatureUsed
 from tradebot.model.policy_reasons import CHECK, POLICY_REASONS
 from tradebot.model.reasons import REASONS, Reason
@@ -231,6 +232,17 @@ def test_draft_is_read_without_a_signature_and_needs_its_four_files(tmp_path: Pa
     with pytest.raises(RefusedDraftError) as refused:
         draft_of(tmp_path)
     assert refused.value.reason is Reason.MODEL_FILES_DIFFER
+
+
+@pytest.mark.parametrize("name", [CARD, SCALING, PROBE])
+def test_draft_that_was_changed_since_its_run_sealed_it_is_not_signed(tmp_path: Path, name: str) -> None:
+    draft = tmp_path / "draft"
+    write_draft(draft, PARTS)
+    assert (is_sealed(draft), draft_of(draft).card) == (True, PARTS.card)
+    file = draft / name
+    file.write_text(file.read_text().replace("0", "1", 1))
+    with pytest.raises(RefusedDraftError, match=f"{name} isn't what was sealed by the run that made it"):
+        draft_of(draft)
 
 
 def test_draft_that_is_missing_or_damaged_is_told_as_a_draft(tmp_path: Path) -> None:

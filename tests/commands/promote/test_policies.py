@@ -10,12 +10,14 @@ from benchmarks.support.policies import Study, study
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.state import accept, configure
+from tradebot.adapters.state.policy_results import write_policy_results
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import ExitCode
 from tradebot.model.policy_results import PolicyResults
 from tradebot.model.values import replace
 
 GOOD = replace(study(3, Study(5.0)), name="ppo")
+AS_TOLD = "as told by a file: no run has sealed it"
 NOISE = replace(study(1, Study()), name="sac")
 
 
@@ -56,6 +58,17 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
     assert all(run["low"] < run["sharpe"] < run["high"] for run in ppo["runs"])
     assert [one["name"] for one in ppo["benchmarks"]] == ["flat", "buy_and_hold", "rule", "logistic"]
     assert "policy_deflated_sharpe" in [row["name"] for row in sac["conditions"] if not row["met"]]
+
+
+def test_results_that_were_edited_are_refused_and_unsealed_ones_are_told_as_such(bot: Bot, tmp_path: Path) -> None:
+    file = tmp_path / "sealed.json"
+    write_policy_results(file, GOOD)
+    sealed, unsealed = (bot.shown("promote", "--results", str(one)) for one in (file, written(tmp_path, GOOD)))
+    assert [AS_TOLD in shown for shown in (sealed, unsealed)] == [False, True]
+    told = json.loads(file.read_text())
+    told["runs"][0]["returns"][0] += 0.01
+    file.write_text(json.dumps(told))
+    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} was changed since the run")
 
 
 def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:

@@ -42,12 +42,21 @@ def read_model(folder: Path, name: str, public: str) -> Model:
 
 
 def draft_of(path: Path) -> Model:
-    """Return the model in a folder that nobody has signed; RefusedDraftError if it can't be used."""
+    """Return the model in a folder that nobody has signed; RefusedDraftError if it can't be used, or was changed."""
     try:
-        _require_files(path, path.name, frozenset(LARGEST))
-        return _checked(path.name, {each: _content(path / each, path.name) for each in LARGEST})
+        sealed = is_sealed(path)
+        _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
+        files = {each: _content(path / each, path.name) for each in LARGEST}
+        if sealed:
+            _require_listed(path.name, _content(path / SUMS, path.name), files, "sealed by the run that made it")
+        return _checked(path.name, files)
     except RefusedModelError as refused:
         raise RefusedDraftError(path, refused.reason, refused.observed) from refused
+
+
+def is_sealed(draft: Path) -> bool:
+    """Return True if a draft has the list of its files that the run that made it wrote."""
+    return (draft / SUMS).is_file()
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -91,7 +100,7 @@ def _content(path: Path, name: str) -> bytes:
     return content
 
 
-def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes]) -> None:
+def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes], was: str = "signed") -> None:
     """Raise RefusedModelError unless each file is the listed one."""
     refused = partial(RefusedModelError, what=name)
     try:
@@ -103,7 +112,7 @@ def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes]) -> None:
         if len(content) < size:
             raise refused(Reason.MODEL_TRUNCATED, observed=f"{file} has {len(content):,} of {size:,} bytes")
         if sha256(content).hexdigest() != digest:
-            raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't what was signed")
+            raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't what was {was}")
 
 
 def _checked(name: str, files: Mapping[str, bytes]) -> Model:

@@ -48,7 +48,7 @@ def write_model(folder: Path, parts: Parts, key: "Ed25519PrivateKey") -> str:
 
 
 def write_draft(place: Path, parts: Parts) -> None:
-    """Write a model that nobody has signed yet, as a folder that is there as a whole or not at all.
+    """Write a model that nobody has signed yet, sealed with a list of its files, as a whole or not at all.
 
     OperatorError if there is something of that name, or it can't be written.
     """
@@ -59,7 +59,8 @@ def write_draft(place: Path, parts: Parts) -> None:
             make_folder(place.parent)
         _remove_leftovers(place.parent)
         draft = place.parent / f".{place.name}.{os.urandom(8).hex()}{DRAFT}"
-        _write_draft(draft, parts.files())
+        files = parts.files()
+        _write_draft(draft, {**files, SUMS: sums_of(files)})
         with around("models.name_draft"):
             draft.rename(place)
         sync_folder(place.parent)

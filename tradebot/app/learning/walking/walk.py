@@ -34,7 +34,7 @@ from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.models.writing import write_model
 from tradebot.adapters.plugins.kernel import end_with_parent
 from tradebot.adapters.state.plain_files import read_plain
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.policy_results import read_policy_results, write_policy_results
 from tradebot.adapters.state.state_folder import make_folder, write_durably
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
@@ -174,7 +174,7 @@ def walk(
     if left:
         player(of, left, trials, workers, lambda done: said(len(wanted) - len(left) + done, len(wanted)))
     results = _put_together(of, trials)
-    write_durably(of.folder / RESULTS, json_text(encode(results)))
+    write_policy_results(of.folder / RESULTS, results)
     return results
 
 
