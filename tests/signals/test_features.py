@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kit.signals.series import ENOUGH, HOUR_S, BarRow, bare, full, hourly_series, hours, walked
+from tests.kit.signals.series import ENOUGH, HOUR_S, BarRow, bare, full, hourly_series, hours, ticks, walked
 from tradebot.model.values import replace
 from tradebot.signals.features import OBSERVED, Feature, absence, bars_before, columns, feature_of, features, frame_of
 from tradebot.signals.features.feature import Absence, Reads
@@ -215,6 +215,17 @@ def test_golden_figures() -> None:
 @given(SEEDS, st.integers(1, ENOUGH - 1))
 def test_no_value_changes_when_bars_are_added(seed: int, cut: int) -> None:
     assert changed_later(full(seed), cut, features().values()) == set()
+
+
+@pytest.mark.parametrize("tick", [100, 20_000])
+def test_what_rounding_makes_of_equal_numbers_is_no_move(tick: int) -> None:
+    """Whole ticks add up exactly; as fractions of a dollar, equal sums of them differ in their last digit."""
+    rows = [(*prices, float(10 * (place % 3))) for place, prices in enumerate(ticks(5, ENOUGH))]
+    names = [name for name, one in features().items() if not one.of_the_moment]
+    whole = columns(bare([tuple(map(float, row)) for row in rows]), names)  # type: ignore[misc]
+    written = columns(bare([tuple(one / tick for one in row) for row in rows]), names)  # type: ignore[misc]
+    for name in names:
+        assert np.allclose(whole[name], written[name], rtol=1e-6, atol=1e-6, equal_nan=True), name
 
 
 def test_features_that_know_the_future_are_found() -> None:

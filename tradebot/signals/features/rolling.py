@@ -112,6 +112,11 @@ def since(values: Column, length: int, sign: int) -> Column:
     return found
 
 
+def above(values: Column, than: Column) -> NDArray[np.bool_]:
+    """Return where a value is above another one, and not by what rounding made of two equal ones."""
+    return values - than > NOISE * np.abs(than)
+
+
 def over(values: Column, by: Column) -> Column:
     """Return a quotient, NaN where it isn't a finite number."""
     found = values / by

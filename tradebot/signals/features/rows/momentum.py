@@ -10,6 +10,7 @@ from tradebot.signals.features.rolling import (
     NOISE,
     Column,
     about_mean,
+    above,
     highest,
     lowest,
     mean,
@@ -42,7 +43,8 @@ def _mfi(of: Measures) -> Column:
     typical, flow = of.typical, of.typical * of.volume
     before = shifted(typical, 1)
     known = np.where(np.isnan(before), np.nan, 1.0)
-    up, down = (total(known * np.where(sign * (typical - before) > 0, flow, 0.0), 14) for sign in (1, -1))
+    rose, fell = above(typical, before), above(before, typical)
+    up, down = (total(known * np.where(moved, flow, 0.0), 14) for moved in (rose, fell))
     return 2 * over(up, up + down) - 1
 
 
@@ -84,6 +86,7 @@ FEATURES = (
         "no volume moved a price in that time",
         -1,
         1,
+        version=2,
     ),
     Feature(
         26,

@@ -4,7 +4,7 @@ import numpy as np
 
 from tradebot.signals.features.feature import Feature, Reads
 from tradebot.signals.features.measures import Measures
-from tradebot.signals.features.rolling import Column, filled, mean, over, total
+from tradebot.signals.features.rolling import Column, above, filled, mean, over, total
 
 SESSIONS = 20
 _NO_VOLUME = "nothing was traded"
@@ -26,7 +26,7 @@ def _usual(of: Measures) -> Column:
 
 def _against_mean(of: Measures) -> Column:
     usual = mean(of.volume, 20)
-    return np.where(np.isnan(usual), np.nan, of.volume > 1.5 * usual)
+    return np.where(np.isnan(usual), np.nan, above(of.volume, 1.5 * usual))
 
 
 def _on_balance(of: Measures) -> Column:
@@ -44,7 +44,18 @@ FEATURES = (
         "the bar, or the same one of all those sessions, has no volume",
         sessions=SESSIONS,
     ),
-    Feature(37, "volume_high", "1 if v > 1.5 SMA(20) of v, else 0", (Reads.VOLUME,), 20, _against_mean, "never", 0, 1),
+    Feature(
+        37,
+        "volume_high",
+        "1 if v > 1.5 SMA(20) of v, else 0",
+        (Reads.VOLUME,),
+        20,
+        _against_mean,
+        "never",
+        0,
+        1,
+        version=2,
+    ),
     Feature(
         38,
         "obv_20",
