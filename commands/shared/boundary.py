@@ -24,6 +24,7 @@ from commands.shared.plain import (
 from tradebot.adapters.ledger import interruption
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.model import variables
 
 WHAT_IS_KEPT = "everything done so far is recorded; see tradebot status"
 GOES_ON = "what is finished is kept, and the same command goes on"
@@ -117,7 +118,7 @@ def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
         return _cut_short(signalled, arguments)
     if damaged := _damage(arguments):
         return damaged
-    if "--debug" in arguments or os.environ.get("TRADEBOT_DEBUG"):
+    if "--debug" in arguments or os.environ.get(variables.DEBUG):
         import traceback
 
         complain("".join(traceback.format_exception(fault)).rstrip())

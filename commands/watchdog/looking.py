@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from commands.watchdog.settings import watched_folder
 from tradebot.judging.judgment import State
+from tradebot.model import variables
 
 LIMIT_S = 60.0
 """How long a bot's health may take to tell."""
@@ -48,7 +49,7 @@ def _by_folder(folder: Path) -> Found:
             capture_output=True,
             timeout=LIMIT_S,
             check=False,
-            env={**os.environ, "TRADEBOT_STATE": str(folder)},
+            env={**os.environ, variables.STATE: str(folder)},
         )
         told = json.loads(done.stdout)
     except subprocess.TimeoutExpired:

@@ -9,10 +9,11 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.model import variables
 from tradebot.model.limits import Frozen, Seconds
 from tradebot.model.text import LABEL_PATTERN, expected
 
-VARIABLE, DEFAULT = "TRADEBOT_WATCHDOG", "~/.tradebot-watchdog"
+DEFAULT = "~/.tradebot-watchdog"
 FILE, KEYS = "watchdog.yaml", ".env"
 EXAMPLE = """channels: [phone]                  # the address of each is NOTIFY_PHONE in the .env beside this file
 bots:
@@ -36,7 +37,7 @@ class WatchSettings(Frozen):
 
 def folder_of(named: str | None, environ: Mapping[str, str]) -> Path:
     """Return the watch's folder: the one that was named, or the environment's, or the usual one."""
-    return Path(named or environ.get(VARIABLE) or DEFAULT).expanduser()
+    return Path(named or environ.get(variables.WATCHDOG) or DEFAULT).expanduser()
 
 
 def load(folder: Path) -> WatchSettings:

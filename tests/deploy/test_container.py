@@ -1,5 +1,6 @@
 """The container: confined, with what it needs and little else, and checked by the bot's own health."""
 
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import yaml
 
 from tradebot.app.settings import load
+from tradebot.model import variables
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "container"
@@ -49,6 +51,13 @@ def test_bot_runs_without_rights_on_what_it_cannot_change() -> None:
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert "no-new-privileges:true" in service["security_opt"]
         assert service["logging"]["options"]["max-size"]
+
+
+def test_bot_and_watch_load_their_settings_in_the_environment_that_image_and_compose_set() -> None:
+    image = dict(re.findall(r"(\w+)=(\S+)", instructions("ENV")[0]))
+    assert {variables.STATE, variables.WATCHDOG} < image.keys()
+    for name in ("bot", "watch"):
+        load(None, {**image, **COMPOSE["services"][name]["environment"]})
 
 
 def test_what_is_copied_is_there_and_nothing_secret_is(tmp_path: Path) -> None:

@@ -208,6 +208,11 @@ def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -
     assert all(command.startswith(f"{INSTALLED}/tradebot ") for command in commands(path))
 
 
+@pytest.mark.parametrize("path", BOTS, ids=lambda path: str(path.name))
+def test_each_service_sets_no_variable_that_the_settings_refuse(path: Path) -> None:
+    load(None, dict(each.split("=", 1) for each in unit(path)["Service"]["Environment"].split()))
+
+
 def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
     service = unit(DEPLOY / "systemd" / "tradebot@.service")["Service"]
     assert service["Restart"] == "on-failure"

@@ -103,6 +103,7 @@ def test_help_of_the_program_loads_only_words_of_the_vocabulary(state: Path) -> 
     assert {name for name in loaded if name.startswith("tradebot.model.")} == {
         "tradebot.model.text",
         "tradebot.model.values",
+        "tradebot.model.variables",
     }
 
 

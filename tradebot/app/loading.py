@@ -14,11 +14,12 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
-from tradebot.app.settings import PLANNING, PREFIX, Loaded, accepted, load, mode_said, modes_said
+from tradebot.app.settings import PLANNING, Loaded, accepted, load, mode_said, modes_said
 from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
 from tradebot.model.trading import Arming, Baseline, Mode
+from tradebot.model.variables import CONFIG, PREFIX
 
 ENV_FILE = Path(".env")
 MB = 1_000_000
@@ -69,7 +70,6 @@ def permission_inputs_of(
     return PermissionInputs(*said, free_mb, least, lost)
 
 
-CONFIG = "TRADEBOT_CONFIG"
 USER_FILE = "tradebot.yaml"
 DEMO_OPTIONS = "demo.yaml"
 """What the options of a demo set, apart from the user's own file."""

@@ -32,16 +32,14 @@ from tradebot.app.candidates import (
 from tradebot.app.sections import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
-from tradebot.gates import permission
 from tradebot.model.limits import Frozen
 from tradebot.model.text import expected
 from tradebot.model.trading import Mode
+from tradebot.model.variables import NOT_SETTINGS, PREFIX
 from tradebot.strategies.flow_settings import EARLIER_NAMES
 
-PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
 ENVIRONMENT = "environment"
-NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 USER_LAYER = 2
 """The place of the user's file among the layers, if the venue has none of its own."""

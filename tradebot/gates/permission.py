@@ -9,6 +9,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from tradebot.model import variables
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.text import in_yaml
@@ -24,12 +25,11 @@ NAMED = 5
 LONGEST = 80
 """How many characters of a value a message shows."""
 ENVIRONMENT = "environment"
-ACCOUNT_TAIL = "TRADEBOT_LIVE"
 ACKNOWLEDGEMENT = "LIVE_TRADING_ACK"
 UNDERSTOOD = "YES_I_UNDERSTAND"
 ORDER_GATES: Mapping[str, bool] = {"ALLOW_ORDERS": True, "ENABLE_ORDER_EXEC": True, "DRY_RUN": False}
 """The order gates of earlier bots, with the value each must have for orders to be sent."""
-NAMES = (ACCOUNT_TAIL, *ORDER_GATES, ACKNOWLEDGEMENT)
+NAMES = (variables.LIVE, *ORDER_GATES, ACKNOWLEDGEMENT)
 """The environment variables that permission reads."""
 SPELLINGS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -196,12 +196,12 @@ def _file_mode(inputs: PermissionInputs) -> Door:
 
 def _account_tail(inputs: PermissionInputs) -> Door:
     """Compare the value with the account's last four characters. It may be a full account number, so don't show it."""
-    value, tail = inputs.environment.get(ACCOUNT_TAIL), inputs.account_number[-4:]
+    value, tail = inputs.environment.get(variables.LIVE), inputs.account_number[-4:]
     if value is None:
-        return Door(ACCOUNT_TAIL, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{ACCOUNT_TAIL} is not set")
+        return Door(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{variables.LIVE} is not set")
     fits = value == tail
-    found = f"{ACCOUNT_TAIL} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
-    return Door(ACCOUNT_TAIL, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
+    found = f"{variables.LIVE} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
+    return Door(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
 
 
 def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> Door:

@@ -13,6 +13,7 @@ from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import one_shots
 from tradebot.adapters.state.one_shots import KEPT, OneShots
 from tradebot.errors import ExitCode
+from tradebot.model.variables import HANDED_OVER
 
 TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
 HANGS = "import time; print('begun', flush=True); time.sleep(60)"
@@ -103,7 +104,7 @@ def test_one_shot_ends_when_its_starter_is_killed(runs: OneShots) -> None:
 def test_take_over_exits_when_the_starter_is_gone() -> None:
     ours, theirs = os.pipe()
     with pytest.raises(SystemExit) as ended:
-        one_shots.take_over({one_shots.HANDED_OVER: f"{ours} 999999999"}, lambda number: None)
+        one_shots.take_over({HANDED_OVER: f"{ours} 999999999"}, lambda number: None)
     assert ended.value.code == ExitCode.TERMINATED
     os.close(ours)
     os.close(theirs)

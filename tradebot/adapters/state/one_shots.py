@@ -16,10 +16,8 @@ from msgspec import Struct
 from tradebot.errors import ExitCode
 from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.text import counted
+from tradebot.model.variables import HANDED_OVER
 
-HANDED_OVER = "TRADEBOT_HANDED_OVER"
-"""Names the pipe in which a one-shot finds its environment, because no process is started with a key in its own, and
-the process that started it."""
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 """What a process needs from its very start; names that begin with PYTHON too."""
 LOOK_AGAIN_S = 0.2

@@ -17,6 +17,7 @@ from tradebot.adapters.state import doors
 from tradebot.adapters.state.marker_text import FIRST_VENUE, NAMES, SCHEMA, marker_content, marker_text, put_back
 from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
 from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerError, OperatorError
+from tradebot.model import variables
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 LEDGER = "ledger.db"
@@ -41,7 +42,7 @@ FLOW_QUOTA, VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT = "flow.quota", "venue.nonce",
 """What is left of the flow source's quota, and what a venue's adapter remembers."""
 SIMULATED, SHADOWS = "venue.json", "shadow"
 """What a simulated venue keeps of its account, and the folder of the strategies in shadow, each a state folder."""
-ENVIRONMENT, DEFAULT, MOST_NAMED = "TRADEBOT_STATE", Path("state"), 10
+DEFAULT, MOST_NAMED = Path("state"), 10
 OWN_FILES = (
     *(MARKER, MARKER_COPY, LEDGER, f"{LEDGER}-journal"),
     *(f"{name}{ending}" for name in STORES for ending in ("", "-wal", "-shm")),
@@ -105,7 +106,7 @@ class StateFolder(NamedTuple):
 
 def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
     """Return the folder to use: the flag, else TRADEBOT_STATE, else ./state."""
-    return Path(flag or environ.get(ENVIRONMENT) or DEFAULT)
+    return Path(flag or environ.get(variables.STATE) or DEFAULT)
 
 
 def option(path: Path) -> str:
@@ -237,8 +238,8 @@ def read_marker(
 def known_states(environ: Mapping[str, str]) -> list[Path]:
     """Return the marked folders in the usual places: ./state, ./state/*, here, in here, and TRADEBOT_STATE."""
     places = [DEFAULT, *_within(DEFAULT), Path(), *_within(Path())]
-    if environ.get(ENVIRONMENT):
-        places.append(Path(environ[ENVIRONMENT]))
+    if environ.get(variables.STATE):
+        places.append(Path(environ[variables.STATE]))
     return list({place.resolve(): place for place in places if os.path.isfile(place / MARKER)}.values())
 
 
