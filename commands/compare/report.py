@@ -49,7 +49,10 @@ PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"
 
 
 class Run(Struct, frozen=True):
-    """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed."""
+    """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed.
+
+    A backtest that was stopped before its last session is `interrupted`.
+    """
 
     folder: str
     kind: str
@@ -57,6 +60,7 @@ class Run(Struct, frozen=True):
     last: date | None
     sessions: int
     closed_trades: int
+    interrupted: bool = False
 
 
 class Row(Struct, frozen=True):
@@ -110,7 +114,15 @@ def _read(letter: str, folder: str) -> Read:
     with opened(folder, None) as bot:
         account, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
         closed = sum(trade.closed_at is not None for trade in account.trades)
-        run = Run(folder, bot.folder.kind, account.from_session, account.to_session, account.sessions, closed)
+        run = Run(
+            folder,
+            bot.folder.kind,
+            account.from_session,
+            account.to_session,
+            account.sessions,
+            closed,
+            account.interrupted,
+        )
         label = f"{letter} {clean(Path(folder).resolve().name)}"
         return Read(run, dict(_settings(bot)), replace(account, label=label))
 
@@ -137,6 +149,9 @@ def _rows(reports: "Sequence[AccountReport]") -> "Iterator[Row]":
 
 
 def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
+    if stopped := [letter for letter, run in zip(letters(runs), runs, strict=True) if run.interrupted]:
+        verb = "was" if len(stopped) == 1 else "were"
+        yield f"{' and '.join(stopped)} {verb} interrupted before the last session."
     spans = {(run.first, run.last) for run in runs}
     if len(spans) > 1:
         yield "They cover different days, so they saw different markets."
@@ -179,7 +194,8 @@ def render(out: "Console", data: "Comparison") -> None:
 def run_words(run: "Run") -> str:
     """Return what kind a run is, its span, and how many trades it closed."""
     span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
-    return f"({run.kind}): {span}, {counted(run.closed_trades, 'closed trade')}"
+    kind = f"{run.kind}, interrupted" if run.interrupted else run.kind
+    return f"({kind}): {span}, {counted(run.closed_trades, 'closed trade')}"
 
 
 def page(data: "Comparison", accounts: "Sequence[AccountReport]") -> str:

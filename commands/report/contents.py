@@ -224,6 +224,14 @@ def span(account: "AccountReport") -> str:
     return f"{account.from_session} to {account.to_session}"
 
 
+def interruption(account: "AccountReport") -> str:
+    """Return in a sentence that a backtest was stopped early, and how to go on; empty if it wasn't."""
+    if not account.interrupted:
+        return ""
+    until = f"ends with {account.to_session}" if account.to_session else "played no session to its end"
+    return f"This backtest was interrupted and {until}. To play the rest: the same tradebot backtest with --resume."
+
+
 def headline(account: "AccountReport", name: str, yet: str) -> str:
     """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
     if not is_recorded(account):

@@ -96,6 +96,7 @@ def _filters() -> Mapping[str, Any]:
         "headline": headline,
         "is_recorded": contents.is_recorded,
         "lede": lede,
+        "interruption": contents.interruption,
         "belief": belief,
         "leveled": contents.leveled,
         "labeled": lambda figures: [(each.label, (each,)) for each in figures],

@@ -10,6 +10,7 @@ from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.app import calendar
+from tradebot.app.backtest.results import read_result
 from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
@@ -68,7 +69,8 @@ def read(
     )
     found = account_report(material)
     cautions = *found.further.cautions, *unproven(app)
-    return replace(found, further=replace(found.further, cautions=cautions)), history.at
+    interrupted = (read_result(app.folder.path) or {}).get("complete") is False
+    return replace(found, further=replace(found.further, cautions=cautions), interrupted=interrupted), history.at
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":

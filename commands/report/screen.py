@@ -14,6 +14,7 @@ from commands.report.contents import (
     belief,
     beside,
     figures_of,
+    interruption,
     interval_of,
     is_recorded,
     leveled,
@@ -135,6 +136,8 @@ SHOWN_ROWS = 12
 def render(out: "Console", data: "Report") -> None:
     """Print a report of one account, or of two side by side."""
     for account in data.accounts:
+        if account.interrupted:
+            out.print(f"{_name(data, account)}{interruption(account)}", markup=False, style="yellow")
         _render_head(out, data, account)
     if not any(is_recorded(account) for account in data.accounts):
         return
@@ -147,12 +150,15 @@ def render(out: "Console", data: "Report") -> None:
         _render_rest(out, account, alone=len(data.accounts) == 1)
 
 
+def _name(data: "Report", account: "AccountReport") -> str:
+    return "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
+
+
 def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
     span = f"no session {yet(data)}"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
-    name = "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
-    out.print(f"{name}{account.mode} account …{account.account}: {span}", markup=False)
+    out.print(f"{_name(data, account)}{account.mode} account …{account.account}: {span}", markup=False)
     if is_recorded(account):
         _render_earned(out, data, account)
     else:

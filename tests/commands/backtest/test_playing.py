@@ -69,6 +69,7 @@ def test_an_interrupt_keeps_what_is_done_and_resume_ends_as_if_there_had_been_no
     assert "the same command with --resume" in said.err
     report = typed(capsys, "report", "--state-dir", str(tmp_path / "state" / "backtests" / "run"))
     assert "2025-03-03 to 2025-03-04, 2 sessions" in report.out
+    assert report.out.startswith("This backtest was interrupted and ends with 2025-03-04.")
     with traded_by():
         assert "holds a run that was stopped" in play(tmp_path, capsys).err
         assert play(tmp_path, capsys, "--seed", "6", "--resume").code == ExitCode.USAGE, "it is of another market"

@@ -4,7 +4,24 @@ from decimal import Decimal
 
 import pytest
 
-from commands.report.contents import assumed, belief, beside, headline, lede, leveled, outer, part, parts, ranked, span
+from commands.compare.report import Read, Run, compared, run_words
+from commands.report.contents import (
+    assumed,
+    belief,
+    beside,
+    headline,
+    interruption,
+    lede,
+    leveled,
+    outer,
+    part,
+    parts,
+    ranked,
+    span,
+)
+from commands.report.page import page
+from commands.report.screen import render
+from commands.shared.surface import console
 from tests.kit.trades import account, new_account, report, without_exposure
 from tradebot.model.values import replace
 from tradebot.views.performance.report import AccountReport, Block, Figure
@@ -25,6 +42,22 @@ def test_chosen_part_has_a_name() -> None:
     whole = report(account(3))
     asked = (whole, replace(whole, symbol="AAPL"), replace(whole, strategy="fl\x1bow", symbol="AAPL"))
     assert list(map(part, asked)) == ["", "AAPL", "fl ow in AAPL"]
+
+
+def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
+    whole, part_of_it = account(3), replace(account(3), interrupted=True)
+    sentence = f"This backtest was interrupted and ends with {whole.to_session}."
+    assert (interruption(whole), interruption(part_of_it).startswith(sentence)) == ("", True)
+    assert interruption(replace(part_of_it, to_session=None)).startswith("This backtest was interrupted and played no")
+    out = console()
+    with out.capture() as captured:
+        render(out, report(part_of_it))
+    assert captured.get().startswith(sentence)
+    assert (sentence in page(report(part_of_it)), sentence in page(report(whole))) == (True, False)
+    runs = [Run(name, "backtest", None, None, 3, 40, interrupted=name == "b") for name in "ab"]
+    assert [run_words(run).split(":")[0] for run in runs] == ["(backtest)", "(backtest, interrupted)"]
+    data = compared([Read(run, {}, account(3)) for run in runs])
+    assert data.cautions == ("B was interrupted before the last session.",)
 
 
 def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:

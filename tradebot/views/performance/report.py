@@ -356,7 +356,7 @@ class AccountReport(Struct, frozen=True):
     then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading; the
     `comparisons` set some of them beside the benchmark and cash. `unknown` says in sentences what isn't known, and how
     much it takes. `luck` says in sentences whether the result can be told from luck. `assumptions` stand under each
-    block.
+    block. `interrupted` is True of a backtest that was stopped before its last session.
     """
 
     label: str
@@ -382,6 +382,7 @@ class AccountReport(Struct, frozen=True):
     unknown: tuple[str, ...]
     assumptions: Mapping[Block, tuple[str, ...]]
     luck: tuple[str, ...] = ()
+    interrupted: bool = False
 
 
 class Report(Struct, frozen=True):
