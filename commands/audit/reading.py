@@ -15,7 +15,7 @@ from tradebot.desk.snapshot import book, tying_up
 from tradebot.judging.evidence import Broker, Evidence, Moment, Passes, Past, Rows, Trading, Unread, Watched, leaps
 from tradebot.model.activity import Booking
 from tradebot.model.books import Books
-from tradebot.model.event import Severity
+from tradebot.model.event import NEED_NOBODY, Severity
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
@@ -171,7 +171,9 @@ def _events(app: "App", moment: Moment) -> Watched:
     """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
     today = datetime.now(UTC)
     spans = ((moment.since, moment.now), (today - DAY, today))
-    lines, found = worth_seeing(app.folder.path / EVENTS, spans)
+    lines, seen = worth_seeing(app.folder.path / EVENTS, spans)
+    nothing_to_do = {(kind.subsystem, kind.event_type) for kind in NEED_NOBODY}
+    found = [event for event in seen if (event.subsystem, event.event_type) not in nothing_to_do]
     counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
     errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
     return Watched(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)

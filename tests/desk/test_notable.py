@@ -12,7 +12,7 @@ from tests.kit.core.venue import REJECTED, FixedStrategy
 from tests.kit.values import NOW, SESSION, exit_rules, limits
 from tradebot.adapters.state.events import JsonlEvents, last_events
 from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderStatus
 from tradebot.model.record import Job
@@ -24,8 +24,8 @@ from tradebot.ports.world import World
 PROTECTING = exit_rules(protection=Protection.VENUE)
 
 
-def told(scene: Scene, kind: EventKind) -> list[SystemEvent]:
-    named = (kind.subsystem, kind.event_type, kind.severity)
+def told(scene: Scene, kind: EventKind, severity: Severity | None = None) -> list[SystemEvent]:
+    named = (kind.subsystem, kind.event_type, severity or kind.severity)
     return [one for one in scene.events.emitted if (one.subsystem, one.event_type, one.severity) == named]
 
 
@@ -84,7 +84,7 @@ def test_an_entry_that_the_broker_refuses_is_missed() -> None:
     scene = Scene()
     scene.venue.script["AAPL"] = REJECTED
     enter(scene, "open", wanted("AAPL"), wanted("MSFT", 0.01))
-    (event,) = told(scene, EventKind.MISSED_CANDIDATE)
+    (event,) = told(scene, EventKind.MISSED_CANDIDATE, Severity.WARN)
     assert (event.symbol, event.details["order"]) == ("AAPL", scene.venue.submitted[-1].client_order_id)
     assert "insufficient buying power" in event.details["cause"]
 
@@ -135,6 +135,7 @@ def test_a_candidate_that_only_lacks_room_is_missed_once_until_it_has_room() -> 
         enter(scene, slot, wanted("MSFT"), wanted("JPM", 0.01))
         scene.later(60)
     (event,) = told(scene, EventKind.MISSED_CANDIDATE)
+    assert event.severity is Severity.INFO, "a full book is no trouble"
     assert (event.symbol, event.details["cause"]) == ("MSFT", "only room was missing: MAX_OPEN_POSITIONS")
 
 

@@ -15,7 +15,7 @@ from tradebot.gates.displacement import CAPACITY
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
-from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus
@@ -109,7 +109,8 @@ def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) ->
     cause, unfilled = f"the order ended {order.status.value}", intent.quantity - order.filled_quantity
     details = _unfilled(intent, cause, order.client_order_id, unfilled)
     if intent.purpose is Purpose.OPEN and not order.filled_quantity:
-        yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol)
+        severity = Severity.WARN if order.status is OrderStatus.REJECTED else None
+        yield EventKind.MISSED_CANDIDATE.at(now, details, order.symbol, severity=severity)
     # A venue cancels an exit that is a half of a pair once the stop has filled.
     stop_filled = intent.order_class is OrderClass.OCO and order.status is OrderStatus.CANCELED
     if intent.purpose in CLOSES and not expected and not stop_filled:
@@ -147,7 +148,7 @@ def _refused(desk: Desk, record: CandidateRecord) -> Iterator[SystemEvent]:
         return
     details = _details(candidate, f"the broker refused the order: {end.observed}", record.client_order_id)
     if candidate.purpose is Purpose.OPEN:
-        yield EventKind.MISSED_CANDIDATE.at(desk.now, details, candidate.symbol)
+        yield EventKind.MISSED_CANDIDATE.at(desk.now, details, candidate.symbol, severity=Severity.WARN)
     elif candidate.purpose in CLOSES:
         yield from _close_failed(desk, candidate.strategy, candidate.symbol, details)
 

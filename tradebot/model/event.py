@@ -48,11 +48,14 @@ class EventKind(Enum):
         "signals.counter_signal_detected",
         "A strategy proposes the opposite side of a position that it holds, with a score that would be enough for an "
         "entry. It is told once, until a pass in which the signal is gone.",
+        Severity.INFO,
     )
     MISSED_CANDIDATE = (
         "decision.missed_candidate",
-        "An entry passed every gate, but the broker refused its order or the order ended without a fill; or nothing "
-        "but the limits on open positions refused it. The latter is told once, until a pass in which it isn't so.",
+        "An entry passed every gate, but the broker refused its order, which is a warning, or the order ended without "
+        "a fill; or nothing but the limits on open positions refused it. The last is told once, until a pass in which "
+        "it isn't so.",
+        Severity.INFO,
     )
     GATE_BLOCKED = (
         "gate.blocked",
@@ -393,3 +396,16 @@ HEALINGS = frozenset(
 )
 """The events by which the bot tells that it repaired something by itself: it connected again, asked again, put a full
 file away, or started over a store that can be filled again. Everything else waits for a person."""
+NEED_NOBODY = frozenset(
+    {
+        EventKind.PROTECTION_GAP_ENDED,
+        EventKind.HALTED_BY_FILE,
+        EventKind.CONFIG_RELOADED,
+        EventKind.CONFIG_ACCEPTED,
+        EventKind.LIVE_ARMED,
+        EventKind.PROMOTED,
+        EventKind.BOOKS_ACCEPTED,
+        EventKind.CHAT_PAIRED,
+    }
+)
+"""The warnings that tell what a person did, or what has ended. Notices carry them, but nobody has to act."""

@@ -3,13 +3,17 @@
 import json
 import os
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.kit import ledgers
 from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.exchange import process
+from tradebot.model.event import NEED_NOBODY, EventKind
 
 
 def item(data: Any, name: str) -> Any:
@@ -38,6 +42,16 @@ def test_audit_screen_lists_commands_most_urgent_first(bot: Bot) -> None:
     ranks = [line.split(". ")[1] for line in shown if re.match(r"^ \d+\. ", line)]
     assert ranks[0] == "tradebot reconcile"
     assert "tradebot fetch-flow" in ranks
+
+
+def test_what_a_person_did_and_what_has_ended_need_nobody(copy: Bot) -> None:
+    events = JsonlEvents(copy.folder / EVENTS)
+    for kind in (*NEED_NOBODY, EventKind.MISSED_CANDIDATE, EventKind.COUNTER_SIGNAL):
+        events.emit(kind.at(datetime.now(UTC), {}))
+    assert item(copy.says("audit", "--offline", "--json").data, "recent events")["state"] == "OK"
+    events.emit(EventKind.PROTECTION_GAP.at(datetime.now(UTC), {}))
+    found = item(copy.says("audit", "--offline", "--json").data, "recent events")
+    assert (found["state"], found["found"]) == ("DEGRADED", "orders protection_gap (1 time)")
 
 
 def test_audit_judges_a_trading_bot_by_books_and_broker(bot: Bot) -> None:
