@@ -244,7 +244,20 @@ def _render(console: "Console", data: Set) -> None:
             console.print(f"  {described(difference)}", markup=False)
         console.print("Next: tradebot config accept, or set it back", markup=False)
     elif data.changes and not data.dry_run:
-        console.print("  A running serve takes it over when it is reloaded (kill -HUP).", style="dim", markup=False)
+        console.print(f"  {_counting(data)}", style="dim", markup=False)
+
+
+def _counting(data: Set) -> str:
+    """Return from when on a running `serve` goes by the changes."""
+    from tradebot.app.baseline import counts_at_start
+    from tradebot.app.settings import Settings
+
+    late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
+    restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
+    if len(late) == len(data.changes):
+        return f"{restarted}; a reload isn't enough."
+    reloaded = "when it is reloaded (kill -HUP)."
+    return f"{restarted}, and the rest {reloaded}" if late else f"A running serve takes it over {reloaded}"
 
 
 @app.command(

@@ -24,7 +24,7 @@ from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import starts
 from tradebot.adapters.time.pace import EngineTime, RealTime
 from tradebot.adapters.wire.supervisor import Supervisor
-from tradebot.app.baseline import values_of
+from tradebot.app.baseline import counts_at_start, values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
 from tradebot.desk.halting import halt_for
@@ -37,8 +37,6 @@ from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
 
 SUBSYSTEM = "config"
-AT_START = ("mode", "serve.log", "health")
-"""Settings that a running `serve` can't change; each lane reads the others again."""
 LONGEST = 80
 MOST = 20
 """How many changed settings are named."""
@@ -104,7 +102,7 @@ def described(changed: tuple[tuple[str, str, str], ...]) -> str:
         return "the configuration was read again, and nothing in it changed"
     named = [f"{name} from {was} to {now}" for name, was, now in changed[:MOST]]
     more = f" and {len(changed) - MOST} more" if len(changed) > MOST else ""
-    restart = [name for name, *_ in changed if name.startswith(AT_START)]
+    restart = [name for name, *_ in changed if counts_at_start(Settings, name)]
     later = f"; restart serve for {', '.join(restart)}" if restart else ""
     return f"the configuration was reloaded: {', '.join(named)}{more}{later}"
 

@@ -56,6 +56,7 @@ EXCEPTIONS = {
     "tradebot/model/text.py": "the first words of a message of the validator, which people shall not read",
     "tradebot/strategies/settings.py": "which names a strategy may have",
     "tradebot/app/baseline.py:origin_of": "the dotted name of a setting",
+    "tradebot/app/baseline.py:counts_at_start": "the dotted name of a setting",
     "tradebot/model/worth.py:read_value": "what a position that gives way is worth, written and read in this one place",
     "tradebot/exits/why.py": "the grammar of composed exit reasons, which is written and read in this one place",
     "tradebot/gates/permission.py": "the dotted name of a setting",

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from tradebot.app.venues import EARLIER
 from tradebot.exits.lists import Exits, parse
-from tradebot.model.limits import ExitRules, Frozen, Tighter
+from tradebot.model.limits import Counts, ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Difference
 
@@ -102,19 +102,27 @@ def declared(model: type[Frozen], path: Keys) -> Tighter | None:
     """
     if path[:1] == ("timetable",) and path[1:2] and path[1] not in set(Job):
         return Tighter.ALWAYS
-    direction, section = _declaration(model, path[0]) if path else (None, None)
-    if direction is None and isinstance(section, type) and issubclass(section, Frozen):
-        return declared(section, path[1:])
-    return direction
+    return next((mark for mark in _marks(model, path) if isinstance(mark, Tighter)), None)
 
 
-def _declaration(model: type[Frozen], name: str) -> tuple[Tighter | None, object]:
-    """Return the direction that a setting declares, or None, and its type; a section with any names has one for all."""
-    field = model.model_fields.get(name)
-    if field is not None:
-        return next((mark for mark in field.metadata if isinstance(mark, Tighter)), None), section_of(field.annotation)
-    extra = get_type_hints(model).get("__pydantic_extra__")
-    return None, section_of(get_args(extra)[1]) if get_args(extra) else None
+def counts_at_start(model: type[Frozen], name: str) -> bool:
+    """Return True if a change of a setting counts only from the next start of `serve` on."""
+    return Counts.AT_START in _marks(model, tuple(name.split(".")))
+
+
+def _marks(model: type[Frozen], path: Keys) -> Iterator[object]:
+    """Yield what a setting's sections and itself declare, the outermost first; a section of any names has one type."""
+    section: object = model
+    for name in path:
+        if not (isinstance(section, type) and issubclass(section, Frozen)):
+            return
+        field = section.model_fields.get(name)
+        if field is None:
+            extra = get_type_hints(section).get("__pydantic_extra__")
+            section = section_of(get_args(extra)[1]) if get_args(extra) else None
+        else:
+            yield from field.metadata
+            section = section_of(field.annotation)
 
 
 def section_of(annotation: object) -> object:

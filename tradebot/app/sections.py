@@ -16,6 +16,7 @@ from tradebot.model.costs import CostModel
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.limits import (
     ApprovalRules,
+    Counts,
     DisplacementRules,
     ExitRules,
     Frozen,
@@ -115,8 +116,8 @@ class ServeSettings(Frozen):
     max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
     retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
     retry_most_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
-    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS]
-    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS]
+    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS, Counts.AT_START]
+    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS, Counts.AT_START]
 
 
 class StorageSettings(Frozen):
@@ -267,7 +268,7 @@ class BacktestSettings(Frozen):
 class Sections(Frozen):
     """The complete configuration, with each value checked by itself only."""
 
-    mode: Annotated[Mode, Tighter.SAME]
+    mode: Annotated[Mode, Tighter.SAME, Counts.AT_START]
     venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]
     shadow: Annotated[bool, Tighter.HIGHER]
     alpaca: AlpacaSettings
@@ -293,7 +294,7 @@ class Sections(Frozen):
     timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
     # It changes what is said about the bot, and nothing that it does.
-    health: Annotated[HealthSettings, Tighter.ALWAYS]
+    health: Annotated[HealthSettings, Tighter.ALWAYS, Counts.AT_START]
     notify: Annotated[NotifySettings, Tighter.ALWAYS]
     chat: ChatSettings
     storage: StorageSettings

@@ -44,6 +44,13 @@ class Tighter(Enum):
     """The setting doesn't affect what is sent, so no change has to be accepted."""
 
 
+class Counts(Enum):
+    """When a change counts. A setting, or a section for all of its own, declares it where a reload is not enough."""
+
+    AT_START = auto()
+    """From the next start of `serve` on."""
+
+
 class Frozen(BaseModel):
     """Base model for settings: it refuses unknown keys and can't be changed.
 

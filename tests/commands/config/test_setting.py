@@ -93,6 +93,23 @@ def test_value_that_a_variable_says_too_is_written_and_the_one_that_counts_is_na
     assert f"limits.max_open_positions stays 7: {variable} says so, and that counts before the file" in said.out
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("limits.cooldown_s", "90"), "A running serve takes it over when it is reloaded (kill -HUP)."),
+        (("health.ports", "[8081]"), "takes over health.ports when it is restarted; a reload isn't enough."),
+        (
+            ("health.ports", "[8081]", "limits.cooldown_s", "90"),
+            "takes over health.ports when it is restarted, and the rest when it is reloaded (kill -HUP).",
+        ),
+    ],
+)
+def test_setting_says_whether_serve_takes_it_over_by_a_reload_or_a_restart(
+    mine: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in " ".join(set_to(capsys, *words).out.split())
+
+
 def test_file_that_doesnt_load_can_be_cured(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mine.write_text(MINE + "shadow: perhaps\n")
     assert set_to(capsys, "limits.cooldown_s", "90").code == 2
