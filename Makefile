@@ -17,7 +17,7 @@ TESTS = tests -x '/test_[^/]*$$'
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo demo-learning test quick test-exchange campaigns cluster mutants check bench browser clients lock clean
+.PHONY: help demo demo-learning extras test quick test-exchange campaigns cluster mutants check bench browser clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ campaigns: $(VENV)/.dev  ## play kills, power losses, schedules, venues that err
 
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
 	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/app/search/test_cluster.py tests/app/learning/walking/test_nodes.py
+
+extras: $(VENV)/.core  ## add what an extra of pyproject.toml needs to .venv (NAME=top, NAME=search,ray)
+	deploy/extras $(VENV) "$(NAME)"
 
 demo-learning: .venv-rl/.dev  ## train a small policy and judge it, in ten minutes (TORCH=WHEEL, or TORCH=torch for 3 GB)
 	$(COMPILED) $(CODE)

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if find_spec("duckdb") is None:
         print(
-            "The prices are in a Parquet file. To read it, install the data extra: pip install 'tradebot[data]'",
+            "The prices are in a Parquet file. To read it, install the data extra: make extras NAME=data",
             file=sys.stderr,
         )
         return 2

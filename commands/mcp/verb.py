@@ -9,6 +9,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def mcp(
     Needs the extra mcp.
     """
     if find_spec("mcp") is None:
-        raise OperatorError("tradebot mcp needs the extra mcp", "pip install 'tradebot[mcp]'")
+        raise OperatorError("tradebot mcp needs the extra mcp", install("mcp"))
     if http is None and (new_token or as_json):
         raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
     from commands.mcp.asking import Asking

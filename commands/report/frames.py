@@ -7,6 +7,7 @@ from commands.report.reading import read
 from commands.shared.files import replacing
 from commands.shared.history import read_history
 from commands.shared.surface import opened
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.model.record import Job
 from tradebot.views.frames import Frames
@@ -56,6 +57,6 @@ def _write(table: "pd.DataFrame", place: Path, kind: str) -> None:
     try:
         import duckdb
     except ImportError as error:
-        raise OperatorError("writing Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+        raise OperatorError("writing Parquet needs the data extra", install("data")) from error
     with duckdb.connect() as connection:
         connection.from_df(table).to_parquet(str(place))

@@ -14,6 +14,7 @@ from commands.search.how import How, On
 from commands.shared.days import From, To, days_of
 from commands.shared.plain import Identity
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
 def require_extras(on: On) -> None:
     """Raise OperatorError if a library that a search there needs isn't installed."""
     if find_spec("optuna") is None:
-        raise OperatorError("a search needs the extra search", "pip install 'tradebot[search]'")
+        raise OperatorError("a search needs the extra search", install("search"))
     if on is On.RAY and find_spec("ray") is None:
-        raise OperatorError("--on ray needs the extra ray", "pip install 'tradebot[search,ray]'")
+        raise OperatorError("--on ray needs the extra ray", install("search,ray"))
 
 
 @VERBS.command("search", epilog=EXAMPLES)

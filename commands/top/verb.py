@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def run(app: "App") -> Report:
 def require_screen() -> None:
     """Raise OperatorError if there is no terminal to draw on, or nothing to draw with."""
     if find_spec("textual") is None:
-        raise OperatorError("tradebot top needs the extra top", "pip install 'tradebot[top]'; or tradebot status")
+        raise OperatorError("tradebot top needs the extra top", f"{install('top')}; or tradebot status")
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise OperatorError("top needs a terminal to draw on", "tradebot status, or tradebot top --json")
 

@@ -11,6 +11,7 @@ from tests.learning.test_acting import view
 from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, close, code_in_force, strategies
+from tradebot.adapters.text.extras import install
 from tradebot.app.policy import PolicyStrategy, place_of
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.decision import Decision
@@ -50,7 +51,7 @@ def test_without_the_extra_the_bot_says_what_to_install(signed: Signed, monkeypa
     monkeypatch.setattr(signing, "NEEDED", ("no_such_package",))
     with pytest.raises(OperatorError, match=r"strategies\.policy needs the extra policy") as missing:
         strategies({"policy": signed.settings("0" * 16)}, SURROUNDINGS)
-    assert (missing.value.code, missing.value.hint) == (ExitCode.USAGE, "pip install 'tradebot[policy]'")
+    assert (missing.value.code, missing.value.hint) == (ExitCode.USAGE, install("policy"))
 
 
 def test_policy_in_training_trades_nothing_and_starts_no_process(signed: Signed) -> None:

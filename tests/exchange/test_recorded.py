@@ -214,7 +214,7 @@ def test_create_from_parquet_names_the_data_extra_when_it_is_missing(
     spec = MarketSpec(source="parquet", path=str(path), bar_stamp="end", start=date(2025, 3, 3))
     with pytest.raises(MarketError, match="needs the data extra") as raised:
         create(tmp_path / "state", spec)
-    assert raised.value.hint == "pip install 'tradebot[data]'"
+    assert raised.value.hint == "make extras NAME=data, or: pip install duckdb"
 
 
 def test_create_refuses_a_truncated_parquet_file(tmp_path: Path) -> None:

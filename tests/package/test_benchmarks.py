@@ -26,7 +26,7 @@ def test_rotation_without_the_data_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     assert rotation.main(["--data", str(tmp_path)]) == 2
     said = capsys.readouterr()
-    extra = "install the data extra: pip install 'tradebot[data]'"
+    extra = "install the data extra: make extras NAME=data"
     assert (said.out, said.err) == ("", f"The prices are in a Parquet file. To read it, {extra}\n")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
 from tradebot.adapters.ibkr.link import Line, Patience
+from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 
@@ -166,7 +167,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "ib_async", None)
     with desk(9) as one, pytest.raises(OperatorError, match="the extra ibkr") as refused:
         one.reader.account()
-    assert (refused.value.code, refused.value.hint) == (ExitCode.USAGE, "pip install 'tradebot[ibkr]'")
+    assert (refused.value.code, refused.value.hint) == (ExitCode.USAGE, install("ibkr"))
 
 
 def test_answers_that_never_come_are_not_waited_for_long() -> None:

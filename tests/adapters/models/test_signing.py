@@ -12,6 +12,7 @@ from tradebot.adapters.models import signing
 from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.models.signing import make_key, name_of, public_of, read_key, require_extra, require_signed, sign
 from tradebot.adapters.state.state_folder import MARKER
+from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.reasons import Reason
 
@@ -119,4 +120,4 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signing, "NEEDED", ("cryptography", "no_such_package"))
     with pytest.raises(OperatorError, match="a policy needs the extra policy") as missing:
         require_extra("a policy")
-    assert (missing.value.hint, missing.value.code) == ("pip install 'tradebot[policy]'", ExitCode.USAGE)
+    assert (missing.value.hint, missing.value.code) == (install("policy"), ExitCode.USAGE)

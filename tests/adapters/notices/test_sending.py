@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.kit.fakes.receivers import Answer, hang, receiving, says
-from tradebot.adapters.notices import sending
 from tradebot.adapters.notices.sending import LIMIT_S, Attempt, deliver
+from tradebot.adapters.text.extras import install
 from tradebot.adapters.text.redaction import learn
 from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
@@ -136,4 +136,4 @@ def test_address_that_apprise_refuses_is_not_shown(monkeypatch: pytest.MonkeyPat
 
 def test_without_apprise_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
-    assert deliver("tgram://x/1", NOTICE) == sending.NO_APPRISE
+    assert deliver("tgram://x/1", NOTICE) == f"Apprise isn't installed: {install('notify')}"

@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
+from tradebot.adapters.text.extras import install
 
 
 def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:
@@ -11,7 +12,7 @@ def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:
         said = copy.says("mcp")
     assert (said.code, said.out) == (2, "")
     assert "needs the extra mcp" in said.err
-    assert "next: pip install 'tradebot[mcp]'" in said.err
+    assert f"next: {install('mcp')}" in said.err
 
 
 def test_options_of_http_need_it_and_its_state(copy: Bot) -> None:

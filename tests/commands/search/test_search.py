@@ -18,6 +18,7 @@ from tests.kit.backtest.playing import FEW, FUND_CONFIGURATION, bars, bot
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Said
 from tradebot.__main__ import main
+from tradebot.adapters.text.extras import install
 from tradebot.app.backtest.results import Results
 from tradebot.app.search import workers
 from tradebot.app.search.trial import play
@@ -162,10 +163,10 @@ def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
     place = bot(tmp_path, 50)
     with patch("commands.search.verb.find_spec", return_value=None):
         found = said_by("search", *place)
-    assert (found.code, "pip install 'tradebot[search]'" in found.err) == (2, True)
+    assert (found.code, install("search") in found.err) == (2, True)
     with patch("commands.search.verb.find_spec", lambda name: None if name == "ray" else name):
         found = said_by("search", *place, "--on", "ray")
-    assert (found.code, "pip install 'tradebot[search,ray]'" in found.err) == (2, True)
+    assert (found.code, install("search,ray") in found.err) == (2, True)
     assert not (tmp_path / "state").exists()
 
 

@@ -22,6 +22,7 @@ import pytest
 from commands.top import verb
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
+from tradebot.adapters.text.extras import install
 
 LONGEST_S = 30
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -122,5 +123,5 @@ def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monke
         return None if name == "textual" else importlib.util.find_spec(name)
 
     monkeypatch.setattr(verb, "find_spec", lacking)
-    refuses(bot.says("top"), 2, "pip install 'tradebot[top]'")
+    refuses(bot.says("top"), 2, install("top"))
     assert bot.says("top", "--json").code == 0

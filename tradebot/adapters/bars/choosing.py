@@ -7,6 +7,7 @@ from pathlib import Path
 from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.ports.stores import Events
 
@@ -23,7 +24,7 @@ def open_bars(folder: Path, events: Events, at: datetime) -> SqliteBars:
     if kept_as_files and not installed:
         raise OperatorError(
             f"The bars in {folder / BARS_FOLDER} are Parquet files, but {LIBRARY} isn't installed.",
-            "Install it: pip install 'tradebot[data]'. Or fetch the bars again: "
+            f"Install it: {install('data')}. Or fetch the bars again: "
             f"mv {folder / BARS_FOLDER} {folder / BARS_FOLDER}.aside",
         )
     if kept_as_files or (installed and not (folder / BARS).exists()):

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from tradebot.adapters.bars.store import DAYS
+from tradebot.adapters.text.extras import install
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_prices import bad_price
 from tradebot.auditing.bar_times import MINUTE_S, day_over_s
@@ -111,7 +112,7 @@ def _parquet_rows(path: Path) -> Iterator[Fields]:
     try:
         import duckdb
     except ImportError as error:
-        raise OperatorError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+        raise OperatorError(f"{path}: reading Parquet needs the data extra", install("data")) from error
     try:
         with duckdb.connect(config=_OFFLINE) as connection:
             named = [_without_wildcards(path)]

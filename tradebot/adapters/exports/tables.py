@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
 
 from msgspec import Struct
 
+from tradebot.adapters.text.extras import install
 from tradebot.adapters.text.redaction import learn
 from tradebot.errors import OperatorError, TemporaryError
 
@@ -91,9 +92,7 @@ def _server(address: str) -> Iterator[Cursor]:
     try:
         import psycopg
     except ImportError as error:
-        raise OperatorError(
-            "an export to PostgreSQL needs the extra postgres", "pip install 'tradebot[postgres]'"
-        ) from error
+        raise OperatorError("an export to PostgreSQL needs the extra postgres", install("postgres")) from error
     secret = address.partition("://")[2].partition("@")[0].partition(":")[2]
     if secret:
         learn(secret)

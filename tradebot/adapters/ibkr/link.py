@@ -18,6 +18,7 @@ from tradebot.adapters.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT
 from tradebot.adapters.ibkr.ears import COUNTED, Ears, GoneError, InUseError, VenueError
 from tradebot.adapters.ibkr.tap import LibraryErrors, Tap
 from tradebot.adapters.state.venue_turn import VenueTurn
+from tradebot.adapters.text.extras import install
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.hours import Hours
@@ -378,7 +379,7 @@ class Link:
             try:
                 import ib_async  # noqa: F401
             except ImportError as error:
-                lacks, cure = f"{IBKR.title} needs the extra ibkr", "pip install 'tradebot[ibkr]'"
+                lacks, cure = f"{IBKR.title} needs the extra ibkr", install("ibkr")
                 raise OperatorError(lacks, cure, code=ExitCode.USAGE) from error
             self._errors.listen()
             self._loop = asyncio.new_event_loop()

@@ -17,6 +17,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.state.plain_files import NotPlainError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import MARKER, make_folder, sync_folder
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.model.reasons import Reason
 
@@ -45,7 +46,7 @@ class Signature(NamedTuple):
 def require_extra(what: str) -> None:
     """Raise OperatorError unless the packages that read and run models are installed."""
     if any(find_spec(name) is None for name in NEEDED):
-        raise OperatorError(f"{what} needs the extra policy", "pip install 'tradebot[policy]'")
+        raise OperatorError(f"{what} needs the extra policy", install("policy"))
 
 
 def name_of(public: str) -> str:

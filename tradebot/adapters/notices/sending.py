@@ -13,6 +13,7 @@ import time
 from io import StringIO
 
 from tradebot.adapters.state.one_shots import TO_START
+from tradebot.adapters.text.extras import install
 from tradebot.adapters.text.redaction import hide
 from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
@@ -26,7 +27,6 @@ WAIT_S = (5.0, 10.0)
 LONGEST = 200
 OURS = ("http://", "https://")
 """Addresses that get plain JSON from us; Apprise knows all others."""
-NO_APPRISE = "Apprise isn't installed: pip install 'tradebot[notify]'"
 KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure", Severity.CRITICAL: "failure"}
 
 
@@ -97,7 +97,7 @@ def _by_apprise(address: str, notice: Notice) -> str:
     try:
         import apprise
     except ImportError:
-        return NO_APPRISE
+        return f"Apprise isn't installed: {install('notify')}"
     said, channel = StringIO(), apprise.Apprise()
     heard = logging.StreamHandler(said)
     apprise.logger.addHandler(heard)

@@ -14,6 +14,7 @@ from typing import IO, Any
 from tradebot.adapters.recovery.away import Content, require_whole
 from tradebot.adapters.recovery.quarantine import MANIFEST
 from tradebot.adapters.state.plain_files import opened_plain
+from tradebot.adapters.text.extras import install
 from tradebot.adapters.text.redaction import learn
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 
@@ -41,7 +42,7 @@ class Bucket:
         try:
             import boto3  # noqa: F401
         except ImportError as error:
-            raise OperatorError("copies to S3 need the extra s3", "pip install 'tradebot[s3]'") from error
+            raise OperatorError("copies to S3 need the extra s3", install("s3")) from error
         with self._reached():
             self._client = _client(keys)
 

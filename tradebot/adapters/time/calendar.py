@@ -13,6 +13,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.model.bar import Session
 
@@ -29,7 +30,7 @@ BY_PRODUCT = frozenset({"CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"})
 def require_library(name: str) -> None:
     """Raise OperatorError if the library of a product's calendar isn't installed."""
     if find_spec("pandas_market_calendars") is None:
-        raise OperatorError(f"the calendar {name} needs the extra ibkr", "pip install 'tradebot[ibkr]'")
+        raise OperatorError(f"the calendar {name} needs the extra ibkr", install("ibkr"))
 
 
 @lru_cache(maxsize=8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tradebot.adapters.text.extras import install
 from tradebot.app.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, on_the_road
 from tradebot.errors import OperatorError
 from tradebot.signals.features.state import STATE
@@ -79,7 +80,7 @@ def gymnasium_env(
     try:
         import gymnasium
     except ImportError:
-        raise OperatorError("gymnasium isn't installed", "pip install 'tradebot[rl]'") from None
+        raise OperatorError("gymnasium isn't installed", install("rl")) from None
     many = len(spans[0].scaling.names) + len(STATE)
     box, discrete = gymnasium.spaces.Box, gymnasium.spaces.Discrete
 

@@ -57,7 +57,9 @@ def opened_parquet(path: Path, expected: str) -> Iterator[tuple[DuckDBPyConnecti
     try:
         import duckdb
     except ImportError as error:
-        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+        raise MarketError(
+            f"{path}: reading Parquet needs the data extra", "make extras NAME=data, or: pip install duckdb"
+        ) from error
     try:
         with duckdb.connect() as connection:
             described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()

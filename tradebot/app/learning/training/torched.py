@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tradebot.adapters.text.extras import install
 from tradebot.app.learning.gymnasium_env import gymnasium_env
 from tradebot.app.learning.training.graphs import Layer, Remembering, remembering, stacked
 from tradebot.app.learning.training.job import DivergedError
@@ -42,9 +43,7 @@ class Trained(NamedTuple):
 def require_torch(agent: str) -> None:
     """Raise OperatorError unless what trains networks is installed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise OperatorError(
-            f"training {agent} needs {', '.join(missing)}", "pip install 'tradebot[rl]'; docs/LEARN_POLICIES.md"
-        )
+        raise OperatorError(f"training {agent} needs {', '.join(missing)}", f"{install('rl')}; docs/LEARN_POLICIES.md")
 
 
 def trained(job: Job, episodes: Chosen, said: Callable[[int], None]) -> Trained:
