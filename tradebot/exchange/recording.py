@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.jsontext import encode
 from tradebot.exchange.log import LogError
 
 _BATCH_S = 0.005
@@ -30,19 +31,27 @@ class Recording:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def send_recorded(message: Message) -> None:
-            self.record()
+            try:
+                self._write()
+            except LogError as error:
+                if message.get("type") == "http.response.start":
+                    await _tell(error, send)
+                self._fail(error)
             await send(message)
 
         await self._application(scope, receive, send_recorded)
 
     def record(self) -> None:
         """Write everything done so far; call this in the event loop."""
-        if not self._exchange.unrecorded:
-            return
         try:
-            self._exchange.record()
+            self._write()
         except LogError as error:
             self._fail(error)
+
+    def _write(self) -> None:
+        if not self._exchange.unrecorded:
+            return
+        self._exchange.record()
         if not self._syncing:
             self._syncing = True
             loop = asyncio.get_running_loop()
@@ -59,3 +68,11 @@ class Recording:
         if self._exchange.log.unsynced:
             self._syncing = True
             self._sync(done.get_loop())
+
+
+async def _tell(error: LogError, send: Send) -> None:
+    """Say why the answer that was due doesn't come, before this process ends."""
+    body = encode({"message": str(error)})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 507, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -10,7 +10,7 @@ from tests.kit.values import SESSION
 from tradebot.adapters.time import stopwatch
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.pace import EngineTime, RealTime
-from tradebot.errors import TemporaryError
+from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.values import replace
 
 NEXT = SESSION.open + timedelta(days=1)
@@ -60,6 +60,24 @@ def test_the_engine_is_looked_at_where_it_stands_and_then_at_each_due_moment_of_
 @pytest.mark.parametrize(("ahead_s", "believed"), [(0, True), (50, True), (86_400, False), (-86_400, False)])
 def test_venue_time_is_believed_if_this_machines_clock_agrees(ahead_s: int, believed: bool) -> None:
     assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).believed is believed
+
+
+class RunningEngine(FakeEngine):
+    """An exchange whose clock runs by itself."""
+
+    def status(self) -> EngineStatus:
+        return replace(super().status(), pace="60x")
+
+
+def test_clock_that_runs_by_itself_is_refused_at_the_start_and_later() -> None:
+    with pytest.raises(OperatorError, match=r"runs by itself \(60x\)") as refused:
+        pace(RunningEngine(SESSION.open), share_s=60)
+    assert "--speed 60" in str(refused.value.hint)
+    engine = FakeEngine(SESSION.open)
+    times, _ = pace(engine, share_s=60)
+    engine.__class__ = RunningEngine
+    with pytest.raises(OperatorError):
+        list(times.moments())
 
 
 def test_night_costs_no_engine_time_and_is_reported() -> None:

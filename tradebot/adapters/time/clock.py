@@ -12,12 +12,17 @@ from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
 SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"
 REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
+STEP = "step"
+FULL = 507
 _STEP_S = 1.0
 _TICK_S = 300.0
 
 
 class EngineStatus(Struct, frozen=True):
-    """The embedded exchange's status; `session` is None on days without a session."""
+    """The embedded exchange's status; `session` is None on days without a session.
+
+    `pace` is STEP while time stands still until it is moved, as after each tick.
+    """
 
     now: datetime
     session: date | None
@@ -26,6 +31,7 @@ class EngineStatus(Struct, frozen=True):
     is_open: bool
     account_number: str
     finished: bool
+    pace: str = STEP
 
 
 class LockStepClock:
@@ -86,6 +92,8 @@ class LockStepClock:
             raise http.RetryableError(f"the embedded exchange does not answer: {error}", SEE) from error
         if 400 <= answer.status < 500:
             raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
+        if answer.status == FULL:
+            raise OperatorError(f"the embedded exchange has ended: {answer.excerpt}", "free some space, then try again")
         if answer.status != 200:
             raise http.RetryableError(
                 f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}", SEE
@@ -105,6 +113,7 @@ def _read_status(answer: http.Answer) -> EngineStatus:
             is_open=row.value("is_open") is True,
             account_number=row.text("account_number"),
             finished=row.value("finished") is True,
+            pace=row.text_or_none("pace") or STEP,
         )
     except (http.BodyError, RowError, ValueError) as error:
         raise TemporaryError(f"the embedded exchange's status can't be read: {error}") from error

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from tradebot.adapters.time.clock import EngineStatus
+from tradebot.adapters.time.clock import STEP, EngineStatus
 from tradebot.adapters.time.stopwatch import awake, stopwatch, wall
-from tradebot.errors import TemporaryError
+from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.serving import Pause
 
 BEHIND = timedelta(seconds=1)
@@ -114,7 +114,8 @@ class Engine(Protocol):
 class EngineTime:
     """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is running.
 
-    `share_s` is how much engine time each tick lets pass.
+    `share_s` is how much engine time each tick lets pass. Raises OperatorError while the exchange's clock runs by
+    itself: nobody else may move it then.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class EngineTime:
         self._share_s = share_s
         self._next_due = next_due
         self._report = report
-        self._status = engine.status()
+        self._status = _standing(engine.status())
         self._started_looking = False
         self.finished = False
         self.believed = True
@@ -146,7 +147,7 @@ class EngineTime:
 
     def moments(self) -> Iterator[datetime]:
         """Yield each moment at which something is due within one tick's share of engine time."""
-        self._status, left_s = self._engine.status(), self._share_s
+        self._status, left_s = _standing(self._engine.status()), self._share_s
         if not self._started_looking:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
             self._started_looking = True
@@ -188,3 +189,12 @@ class EngineTime:
         if status.next_open is not None:
             self._report(status.now, f"the session is closed; the next one opens {status.next_open:%Y-%m-%d %H:%M} UTC")
         return self._engine.tick_to("next_open")
+
+
+def _standing(status: EngineStatus) -> EngineStatus:
+    if status.pace == STEP:
+        return status
+    raise OperatorError(
+        f"the embedded exchange's clock runs by itself ({status.pace}), and serve moves it from slot to slot",
+        "end tradebot exchange serve, or run it without --time; tradebot serve --speed 60 is as fast as 60x",
+    )
