@@ -1,16 +1,43 @@
 """Helpers shared by the verbs of the embedded exchange: find its folder, and report when a verb started it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
 
 from commands.shared.plain import note
 from commands.shared.times import show_venue
 from tradebot.errors import OperatorError
 
+BEARER = "bearer"
 MAKE_ONE = "tradebot exchange serve"
 ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
 """What to run once a market has ended, because a market can't be extended."""
+
+
+class Api(Struct, frozen=True):
+    """What clients can speak with the exchange: its name, the same in words, and the port if it has its own.
+
+    Clients log in by key and `secret`, by key alone (`bearer`), or by `none`.
+    """
+
+    name: str
+    title: str
+    login: str
+    port: int | None
+
+    @property
+    def place(self) -> str:
+        """Return where else than at the exchange's address it is spoken; empty if there."""
+        return f": 127.0.0.1, port {self.port}" if self.port else ""
+
+
+def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
+    """Return what an exchange speaks, by its status."""
+    ports = status["ports"]
+    return tuple(Api(one["name"], one["title"], one["login"], ports.get(one["name"])) for one in status["apis"])
 
 
 def exchange_of(path: Path) -> Path:

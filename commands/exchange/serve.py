@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct, convert
 
 from commands.exchange.faults import script_of
-from commands.exchange.place import ANOTHER
+from commands.exchange.place import ANOTHER, BEARER, Api, apis_of
 from commands.init.symbols import WELL_KNOWN
 from commands.init.verb import (
     Actions,
@@ -53,12 +53,12 @@ FILLS = {
 
 
 class Opened(Struct, frozen=True):
-    """An account of the exchange: its key, its secret, and its cash in USD."""
+    """An account of the exchange: its cash in USD, its key, and the secret of clients; None if they give neither."""
 
     name: str
     account_number: str
     key: str
-    secret: str
+    secret: str | None
     cash: Decimal
 
 
@@ -74,8 +74,9 @@ class Serving(Struct, frozen=True):
     page: str
     folder: str
     key: str
-    secret: str
-    flow_key: str
+    secret: str | None
+    flow_key: str | None
+    apis: tuple[Api, ...]
     accounts: tuple[Opened, ...]
     now: datetime
     is_open: bool
@@ -159,14 +160,17 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Ser
     model = status["market"]["fill"]["model"]
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
+    apis = apis_of(status)
+    secrets = {name: secret for one in status["apis"] for name, secret in one["secrets"].items()}
     return Serving(
         url=url,
         page=f"{url}/",
         folder=str(path / EXCHANGE),
         key=SANDBOX_KEY,
-        secret=SANDBOX_KEY,
-        flow_key=SANDBOX_KEY,
-        accounts=tuple(convert(row, Opened) for row in status["accounts"]),
+        secret=secrets.get("main"),
+        flow_key=next((SANDBOX_KEY for one in apis if one.login == BEARER), None),
+        apis=apis,
+        accounts=tuple(convert({**row, "secret": secrets.get(row["name"])}, Opened) for row in status["accounts"]),
         is_open=status["is_open"],
         pace=status["pace"],
         fill=model,
@@ -186,9 +190,7 @@ def _render(out: "Console", data: Serving) -> None:
     limit = "no request limit" if data.rate_limit is None else f"{data.rate_limit} requests per minute for each key"
     lines = (
         f"The embedded exchange of {data.folder} answers at {data.url} until Ctrl-C",
-        "  orders and prices (Alpaca's API), trading and data at the same address:",
-        *(f"    key {row.key}, secret {row.secret}: account {row.name}, {row.cash:,.2f} USD" for row in data.accounts),
-        f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}{_flow_limits(data)}",
+        *(line for api in sorted(data.apis, key=lambda api: api.login == BEARER) for line in _api_lines(data, api)),
         f"  in a browser: {data.page}",
         f"  orders fill {FILLS[data.fill]}; {limit}",
         f"  optimistic: {data.optimistic}",
@@ -198,6 +200,16 @@ def _render(out: "Console", data: Serving) -> None:
     )
     for line in lines:
         out.print(line, markup=False)
+
+
+def _api_lines(data: Serving, api: Api) -> Iterator[str]:
+    if api.login == BEARER:
+        yield f"  {api.title}: Authorization: Bearer {data.flow_key}{_flow_limits(data)}"
+        return
+    yield f"  {api.title}{api.place or ':'}"
+    for row in data.accounts:
+        login = f"key {row.key}, secret {row.secret}: " if row.secret else ""
+        yield f"    {login}account {row.name}, {row.cash:,.2f} USD"
 
 
 def _flow_limits(data: Serving) -> str:
@@ -359,7 +371,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Serve the embedded exchange to any Alpaca client.
+        """Serve the embedded exchange to any client of the venue that it plays.
 
         Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
         """

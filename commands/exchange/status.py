@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct, convert
 
-from commands.exchange.place import ANOTHER, exchange_of
+from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
 from commands.shared.plain import Identity
 from commands.shared.surface import Json, Report, StateDir, finish
 from commands.shared.times import MINUTE, when
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AccountRow(Struct, frozen=True):
-    """One account: its key (also its secret), its balances in USD, and how many positions and orders it has."""
+    """One account: its key, its balances in USD, and how many positions and orders it has."""
 
     name: str
     account_number: str
@@ -64,6 +64,7 @@ class ExchangeStatus(Struct, frozen=True):
     market: MarketRow
     time: Time | None
     accounts: tuple[AccountRow, ...]
+    apis: tuple[Api, ...]
     faults: tuple[str, ...]
     log_lines: int | None
 
@@ -77,12 +78,13 @@ def run(path: Path) -> Report:
     market = convert({**settings, "fill": settings["fill"]["model"]}, MarketRow)
     url = sandbox.running(folder)
     if url is None:
-        data = ExchangeStatus(str(folder), None, market, None, (), (), None)
+        data = ExchangeStatus(str(folder), None, market, None, (), (), (), None)
     else:
         reply = sandbox.ask(folder, "GET", "/exchange/v1/status")
         accounts = tuple(convert(row, AccountRow) for row in reply["accounts"])
         armed = tuple(reply.get("faults", ()))
-        data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, armed, reply["log_lines"])
+        apis, lines = apis_of(reply), reply["log_lines"]
+        data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, apis, armed, lines)
     return Report("exchange-status", data, _render, whose=Identity("sandbox"))
 
 
@@ -92,6 +94,8 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
         out.print(f"No process serves the exchange in {data.folder}", markup=False)
     else:
         out.print(f"The exchange in {data.folder} answers at {data.url}", markup=False)
+        for api in (one for one in data.apis if one.port):
+            out.print(f"  {api.title}{api.place}", markup=False)
         out.print(_time_line(data.time), markup=False)
     out.print(
         f"  market: {market.source}, {counted(len(market.symbols), 'symbol')}, "

@@ -27,7 +27,7 @@ from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, find
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
-from tradebot.exchange.faces.face import Serving
+from tradebot.exchange.faces.face import Login, Serving
 from tradebot.exchange.faces.flow import FlowLimits, FlowSource
 from tradebot.exchange.faces.guard import Credentials, Framing, Guard
 from tradebot.exchange.faces.web import Endpoint, Handler, Paths, Reply, Route
@@ -300,6 +300,7 @@ async def _run(
     await lines.listen(application, application.lines)
     found_by = {"url": url, "pid": os.getpid(), "instance": instance, "detached": idle_exit_s is not None}
     found_by["ports"] = lines.ports()
+    exchange.status_parts["ports"] = lines.ports
     write_atomically(state_dir / PORT_FILE, encode(found_by).decode())
     exchange.set_pace(terms.pace)
     exchange.commit()
@@ -348,11 +349,20 @@ def build_application(
     may = Credentials(secrets.token_hex(16), token)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange, may.page_key).routes()]
     delivery = StreamFaults(exchange.engine, exchange.faults.book)
+    exchange.status_parts |= {"apis": lambda: list(_apis(exchange)), "ports": dict}
     parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
     routes = [*(one for part in parts for one in part.routes), *own]
     streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
     lines = {name: opened for part in parts for name, opened in part.lines.items()}
     return Application(exchange, routes, streams, rate_limit, may, lines)
+
+
+def _apis(exchange: Exchange) -> Iterator[dict[str, Any]]:
+    """Yield what people are told of each face: how its clients log in, with the secrets by the accounts' names."""
+    accounts = exchange.engine.accounts.values()
+    for name, face in zip(exchange.stored.spec.venue.faces, exchange.faces, strict=True):
+        secrets = {one.name: face.secret(one.secret) for one in accounts if face.login is Login.SECRET}
+        yield {"name": name, "title": face.title or name, "login": face.login.value, "secrets": secrets}
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:

@@ -11,13 +11,17 @@ import pytest
 import requests
 
 from commands.exchange.place import exchange_of
+from commands.exchange.serve import Wish, _render, _serving
 from commands.exchange.tick import seconds_of
+from commands.shared.surface import console
 from commands.shared.times import when
 from tests.kit.bot import folder as real
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import PROGRAM, Bot, typed
 from tests.kit.bot.forked import start
 from tests.kit.elsewhere import place as elsewhere
+from tests.kit.exchange import kraken, tws
+from tests.kit.exchange.app import open_world
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -92,6 +96,40 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
     assert told[7] == "  optimistic: any size fills at once at the quote, and doesn't move it"
     assert told[8].endswith("ET; the market is closed until 11-16 09:30 ET")
     assert told[9].startswith("  its clock stands still until you run: ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "lines"),
+    [
+        (
+            kraken.spec(),
+            [
+                "  orders and prices (Kraken Futures' API), websockets at the same address:",
+                f"    key sandbox, secret {kraken.SECRET}: account main, 100,000.00 USD",
+            ],
+        ),
+        (
+            tws.spec(),
+            [
+                "  orders and prices (the TWS API of Interactive Brokers), with any client id: 127.0.0.1, port 4711",
+                "    account main, 100,000.00 USD",
+            ],
+        ),
+    ],
+)
+def test_exchange_of_another_venue_is_shown_as_that_with_what_its_clients_need(
+    spec: MarketSpec, lines: list[str], tmp_path: Path
+) -> None:
+    process.create(tmp_path, spec)
+    exchange = open_world(tmp_path).exchange
+    exchange.status_parts["ports"] = lambda: {"tws": 4711}
+    data = _serving(tmp_path, "http://127.0.0.1:1", exchange.status(), Wish(None, False, 0, "step", None, ()))
+    shown = console()
+    shown.width = 200
+    with shown.capture() as captured:
+        _render(shown, data)
+    assert captured.get().splitlines()[1:3] == lines
+    assert (data.flow_key, "Bearer" in captured.get()) == (None, False)
 
 
 def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:

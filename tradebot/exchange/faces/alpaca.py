@@ -22,4 +22,10 @@ def _serve(serving: Serving) -> Parts:
     return Parts(routes, {PATH: updates, **dict.fromkeys(FEEDS, market)})
 
 
-FACE = Face("alpaca", (*orders.ENTRIES, *owner.ENTRIES), _serve, orders="/v2/orders")
+FACE = Face(
+    "alpaca",
+    (*orders.ENTRIES, *owner.ENTRIES),
+    _serve,
+    orders="/v2/orders",
+    title="orders and prices (Alpaca's API), trading and data at the same address",
+)

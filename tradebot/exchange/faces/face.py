@@ -7,6 +7,7 @@ holds only its name, so that no file of an exchange's folder can name code that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,12 +58,24 @@ class Parts(NamedTuple):
     lines: Mapping[str, Callable[[Any], Conversation]] = {}
 
 
+class Login(StrEnum):
+    """How a client says whose account it asks about."""
+
+    SECRET = "secret"
+    """By a key and its secret."""
+    BEARER = "bearer"
+    """By a key alone."""
+    NONE = "none"
+    """Not at all: there is one account."""
+
+
 class Face(NamedTuple):
     """An API of a venue that speaks a dialect.
 
     `entries` are the commands that it runs: requests that change something, which a restart runs again. Orders are sent
     to the path `orders`. `kinds` are patterns of requests, such as `POST /v1/orders`, by the names that rules of faults
-    have for kinds. `serve` returns what it answers once an exchange is served.
+    have for kinds. `serve` returns what it answers once an exchange is served. People are told its `title`. Clients log
+    in with an account's key, and with what `secret` makes of the account's secret.
     """
 
     dialect: str
@@ -70,6 +83,9 @@ class Face(NamedTuple):
     serve: Callable[[Serving], Parts]
     orders: str = ""
     kinds: Mapping[str, str] = {}
+    title: str = ""
+    login: Login = Login.SECRET
+    secret: Callable[[str], str] = str
 
 
 def faces_of(venue: Venue) -> tuple[Face, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradebot.exchange.faces.face import Face, Parts, Serving
+from tradebot.exchange.faces.face import Face, Login, Parts, Serving
 from tradebot.exchange.faces.flow import FlowFace
 from tradebot.exchange.streams.flow_alerts import PATH, FlowAlertStream
 
@@ -15,4 +15,4 @@ def _serve(serving: Serving) -> Parts:
     return Parts(FlowFace(exchange.engine, feed, serving.flow_limits).routes(), {PATH: alerts})
 
 
-FACE = Face("alpaca", (), _serve)
+FACE = Face("alpaca", (), _serve, title="options flow (Unusual Whales' API)", login=Login.BEARER)

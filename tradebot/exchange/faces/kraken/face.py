@@ -18,7 +18,7 @@ from tradebot.exchange.faces.kraken.history import HistoryReads
 from tradebot.exchange.faces.kraken.limits import COSTS, FILLS_SINCE, HISTORY, TRADING, Budget, Limits, log_cost
 from tradebot.exchange.faces.kraken.orders import V3
 from tradebot.exchange.faces.kraken.reads import Reads
-from tradebot.exchange.faces.kraken.signing import Keys
+from tradebot.exchange.faces.kraken.signing import Keys, client_secret
 from tradebot.exchange.faces.kraken.words import error, iso
 from tradebot.exchange.faces.web import Call, Handler, Reply, Route, ok, route
 from tradebot.exchange.refusal import Refusal
@@ -199,4 +199,6 @@ FACE = Face(
     lambda serving: Api(serving).parts(),
     orders=orders.SEND,
     kinds=KINDS,
+    title="orders and prices (Kraken Futures' API), websockets at the same address",
+    secret=client_secret,
 )

@@ -15,6 +15,11 @@ PREFIX = "/derivatives"
 """What isn't signed of a path."""
 
 
+def client_secret(secret: str) -> str:
+    """Return the secret that a client signs with, which it expects in base64."""
+    return base64.b64encode(secret.encode()).decode()
+
+
 class Keys:
     """The keys of an exchange's accounts: an account's secret, in base64, is the secret of its key.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradebot.exchange.faces.face import Face, Parts, Serving
+from tradebot.exchange.faces.face import Face, Login, Parts, Serving
 from tradebot.exchange.faces.tws import orders
 from tradebot.exchange.faces.tws.gateway import Gateway, Line
 from tradebot.exchange.faces.tws.requests import KINDS, REQUESTS
@@ -18,4 +18,12 @@ def _parts(serving: Serving) -> Parts:
     return Parts((), lines={"tws": opened})
 
 
-FACE = Face("plain", orders.ENTRIES, _parts, orders=orders.PLACE, kinds=KINDS)
+FACE = Face(
+    "plain",
+    orders.ENTRIES,
+    _parts,
+    orders=orders.PLACE,
+    kinds=KINDS,
+    title="orders and prices (the TWS API of Interactive Brokers), with any client id",
+    login=Login.NONE,
+)
