@@ -11,6 +11,7 @@ from tradebot.views.performance.assumptions import listed
 from tradebot.views.performance.pnl import PARTS
 from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
 from tradebot.views.performance.sensitivity import Sensitivity, VariantRow
+from tradebot.views.performance.statistics import CONFIDENCE
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -275,35 +276,33 @@ def belief(account: "AccountReport") -> list[str]:
             f"a Sharpe ratio takes {sharpe.needed:,}.",
             *account.luck,
         ]
-    return [*_sharpe(sharpe), *_track(psr, track), *account.luck]
+    if sharpe.value is None or psr.value is None:
+        notes = (sharpe.note and f"There is no Sharpe ratio: {sharpe.note}.", _sentence(track.note))
+        return [*filter(None, notes), *account.luck]
+    return [*_side(sharpe, psr.value, track), *account.luck]
 
 
-def _sharpe(sharpe: "Figure") -> Iterator[str]:
-    if sharpe.value is None:
-        yield f"There is no Sharpe ratio: {sharpe.note}."
-        return
+def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]:
+    """Yield on which side of the usual 95% the ratio is, and how many sessions it takes to be on the other."""
     interval = interval_of(sharpe)
-    within = f", and its 95% interval is {interval}" if interval else ""
-    verdict = ""
-    if sharpe.low is not None and sharpe.high is not None:
-        spans = sharpe.low <= 0 <= sharpe.high
-        verdict = " Zero is within it, so all of this could be luck." if spans else " Zero is not within it."
-    yield f"The Sharpe ratio is {value_of(sharpe)}{within}.{verdict}"
-
-
-def _track(psr: "Figure", track: "Figure") -> Iterator[str]:
-    if psr.value is not None:
-        yield f"The chance that the true ratio is above 0 is {value_of(psr)}, if the future is like the past."
-    if track.value is None:
-        if track.note:
-            yield f"{track.note[0].upper()}{track.note[1:]}."
-        return
-    needed = counted(round(track.value), "session")
-    enough = "that is enough" if track.observations >= track.value else "that is not enough yet"
+    within = f", with a 95% interval of {interval}" if interval else ""
+    sure = above_zero >= CONFIDENCE
+    verdict = "luck alone would hardly do that" if sure else "less than 95%, so all of this could be luck"
     yield (
-        f"To be 95% sure of that takes {needed} like these. There are {counted_kind(track.observations, track.of)}; "
-        f"{enough}."
+        f"The Sharpe ratio is {value_of(sharpe)}{within}. If the future is like the past, the chance that the true one "
+        f"is above 0 is {above_zero:.1%}: {verdict}."
     )
+    if sure:
+        return
+    if track.value is None:
+        yield from filter(None, [_sentence(track.note)])
+        return
+    needed, there = counted(round(track.value), "session"), counted_kind(track.observations, track.of)
+    yield f"To be 95% sure takes {needed} like these, and there are {there}."
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}." if note else ""
 
 
 def drawdown_words(account: "AccountReport") -> str:

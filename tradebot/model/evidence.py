@@ -79,7 +79,8 @@ class Unrecorded(Struct, frozen=True):
 class Evidence(Struct, frozen=True):
     """What is known about a backtest besides its books.
 
-    `cash_rates` are sorted by date. `borrowing_spread` is what borrowed cash costs above them, as a fraction per year.
+    `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, `borrowing_spread` more
+    than they say; both are fractions per year.
     `benchmark` are the prices of SPY in the market that was played, because nothing serves that market afterwards;
     without any, `no_benchmark` says why in a sentence. Where it isn't SPY, `benchmark_name` says what it is and
     `benchmark_how` how that is held. `last_prices` are those of all symbols at the end, in USD, if somebody asks for
@@ -90,6 +91,7 @@ class Evidence(Struct, frozen=True):
     variants: tuple[Variant, ...] = ()
     cash_rates: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
+    borrowing_yearly: float | None = None
     benchmark: tuple[DayPrice, ...] = ()
     no_benchmark: str = ""
     benchmark_name: str = ""

@@ -48,6 +48,8 @@ def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     constant = Rates(0.03, (), 0.02)
     assert constant.earned(DAYS[:2], 0.02) == pytest.approx(1.05 ** (2 / 252) - 1)
     assert rates.earned(()) == constant.earned(()) == 0
+    fixed = rates._replace(borrowing_yearly=0.07)
+    assert fixed.borrowed(DAYS[:2]) == pytest.approx(1.07 ** (2 / 252) - 1), "an account with a fixed rate pays that"
 
 
 def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:

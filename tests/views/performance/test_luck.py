@@ -15,25 +15,9 @@ def figure(name: str, low: float | None, high: float | None) -> Figure:
     return Figure(name, "", Unit.FRACTION, 0.002, 10, 8, "session returns", low, high)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (-0.001, 0.005, "within that, so it can't be told from luck"),
-        (0.001, 0.003, "outside of that"),
-        (None, None, ""),
-    ],
-)
-def test_mean_return_is_told_from_luck_by_whether_zero_is_within_its_interval(
-    low: float | None, high: float | None, words: str
-) -> None:
-    found = " ".join(luck([figure("mean_return", low, high)], (), None, NAMES))
-    assert words in found
-    assert bool(found) == bool(words)
-
-
 def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
     against = [figure("mean_difference", -0.01, 0.01), figure("mean_leveled", 0.001, 0.01), figure("beta", 0.0, 1.0)]
-    told = list(luck([figure("mean_return", None, None)], against, None, NAMES))
+    told = list(luck(against, None, NAMES))
     assert told[0].startswith("Its mean difference from 6 coins is +0.200%")
     assert told[0].endswith("zero is within that, so which is better can't be told from luck.")
     assert "6 coins at 12%" in told[1]
@@ -45,6 +29,6 @@ def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
 @pytest.mark.parametrize(("gain", "words"), [(0.0001, "not enough"), (0.01, ": enough")])
 def test_selected_ratio_is_enough_from_the_usual_confidence_on(gain: float, words: str) -> None:
     returns = Returns([0.01 + gain, -0.01 + gain] * 50, 365, 0.0)
-    (only,) = luck([figure("mean_return", None, None)], (), selected(returns, Trials(3)), NAMES)
+    (only,) = luck((), selected(returns, Trials(3)), NAMES)
     assert "the best of 3 trials has by luck" in only
     assert words in only

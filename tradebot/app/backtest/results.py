@@ -233,6 +233,7 @@ class Results:
             trials=Trials(len(tried), sharpes) if tried else None,
             cash_rates=tuple(DatedRate(date.fromisoformat(day), float(rate)) for day, rate in dated),
             borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
+            borrowing_yearly=None if costs.margin_rate == FUNDS else float(costs.margin_rate),
             benchmark=benchmark.prices,
             no_benchmark=benchmark.problem,
             benchmark_name=benchmark.name,

@@ -58,8 +58,13 @@ def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure 
         yield _of_benchmark(benchmark, exposed)
     yield _of_cash(path, rates)
     if benchmark.closes and exposed and exposed.gross > 1:
-        spread = f" and {rates.borrowing_spread:.2%} a year" if rates.borrowing_spread else ""
-        yield f"What {benchmark.symbol} at equal leverage borrows costs what cash earns{spread}."
+        yield f"What {benchmark.symbol} at equal leverage borrows costs {_borrowing(rates)}."
+
+
+def _borrowing(rates: Rates) -> str:
+    if rates.borrowing_yearly is not None:
+        return f"what the account pays, {rates.borrowing_yearly:.2%} a year"
+    return f"what cash earns{f' and {rates.borrowing_spread:.2%} a year' if rates.borrowing_spread else ''}"
 
 
 def _of_benchmark(of: Benchmark, exposed: Exposure | None) -> str:

@@ -44,20 +44,27 @@ class Benchmark(Struct, frozen=True):
 class Rates(NamedTuple):
     """What money earns besides the account, as fractions per `year` of so many sessions.
 
-    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs the same and
-    `borrowing_spread`.
+    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs
+    `borrowing_yearly`, or if that is None, the same as cash earns and `borrowing_spread`.
     """
 
     cash_yearly: float = 0.0
     dated: tuple[DatedRate, ...] = ()
     borrowing_spread: float = 0.0
     year: int = SESSIONS_PER_YEAR
+    borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
         """Return the rate per year on a day; before the first one that is known, it is that one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
+
+    def borrowed(self, days: Sequence[date]) -> float:
+        """Return what borrowed money costs over some sessions, as a fraction."""
+        if self.borrowing_yearly is None:
+            return self.earned(days, self.borrowing_spread)
+        return float((1 + self.borrowing_yearly) ** (len(days) / self.year)) - 1
 
     def earned(self, days: Sequence[date], above: float = 0.0) -> float:
         """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
@@ -89,7 +96,7 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[flo
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
     rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
-    borrowed = column([None, *(rates.earned(days, rates.borrowing_spread) for days in passed)])
+    borrowed = column([None, *map(rates.borrowed, passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows

@@ -8,17 +8,11 @@ from tradebot.views.performance.return_figures import DIFFERENCES
 from tradebot.views.performance.statistics import CONFIDENCE
 
 
-def luck(
-    returns: Sequence[Figure], against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]
-) -> Iterator[str]:
-    """Yield whether the mean return, its differences from benchmarks, and the selected ratio can be told from luck.
+def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield whether differences from benchmarks, and the selected ratio, can be told from luck.
 
     `names` are what the benchmarks are called, by the names of their differences. What has no interval is left out.
     """
-    mean = next(each for each in returns if each.name == "mean_return")
-    if (within := _within(mean)) is not None:
-        ends = "so it can't be told from luck" if within else "so luck alone would hardly make it"
-        yield f"The mean return of a session is {_interval(mean)}: zero is {_inside(within)}, {ends}."
     for each in against:
         within = _within(each) if each.name in names else None
         if within is not None:

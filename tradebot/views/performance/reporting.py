@@ -120,9 +120,14 @@ def transfers(history: History) -> list[CashMovement]:
     return [each for each in moved if each.origin is not Origin.ADOPTION]
 
 
+def _rates(of: Material, year: int) -> Rates:
+    known = of.evidence
+    return Rates(of.cash_yearly, known.cash_rates, known.borrowing_spread, year, known.borrowing_yearly)
+
+
 def account_report(of: Material) -> report.AccountReport:
     way = path(of.history, transfers(of.history), of.sessions, of.days)
-    rates = Rates(of.cash_yearly, of.evidence.cash_rates, of.evidence.borrowing_spread, way.year)
+    rates = _rates(of, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
     choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
@@ -168,7 +173,7 @@ def account_report(of: Material) -> report.AccountReport:
             **assumptions(way, of.benchmark, rates, measured.exposed, of.history.settlement),
             **further_assumptions(more, way.year),
         },
-        luck=tuple(luck(returns, more.against, more.selected, names_of(*benchmark_names(benchmark, measured)))),
+        luck=tuple(luck(more.against, more.selected, names_of(*benchmark_names(benchmark, measured)))),
     )
 
 
