@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.errors import TradebotError
+from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
 from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
