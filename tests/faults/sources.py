@@ -12,7 +12,7 @@ is right again, so are the books.
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -149,11 +149,11 @@ def cancel_stops(app: App) -> int:
     """Cancel the stops of the bot's account, as the venue may by itself."""
     for order in app.ledger.orders(working=True):
         if order.leads_pair or order.stop_price is not None:
-            app.world(proposing=False).orders.cancel(_Ended(order))  # type: ignore[union-attr]
+            app.world(proposing=False).orders.cancel(Ended(order))  # type: ignore[union-attr]
     return 0
 
 
-class _Ended:
+class Ended:
     """What an adapter needs to know to cancel an order."""
 
     def __init__(self, order: Order) -> None:
@@ -205,7 +205,7 @@ def believe_lists() -> None:
     vars(concluding)["reported_fills"] = lambda *given: ()
 
 
-def main() -> int:
+def told(venue: str, every: Sequence[Case], plays: Callable[[Sequence[Case]], Sequence[Found]]) -> int:
     """Play what the arguments say, and tell what became of each case."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("words", nargs="*", help="play only the cases with these words in their names")
@@ -214,19 +214,19 @@ def main() -> int:
     asked, found = parser.parse_args(), list[Found]()
     if asked.control:
         believe_lists()
-    cases = [case for case in CASES if all(word in case.name for word in asked.words)]
+    cases = [case for case in every if all(word in case.name for word in asked.words)]
     for moment in MOMENTS:
-        found += play([case for case in cases if case.moment == moment])
+        found += plays([case for case in cases if case.moment == moment])
     wrong = {one.case.name: one.problems for one in found if one.problems}
     if asked.table:
         for one in found:
-            told = f"bare {one.bare_s:4.0f} s, told {one.told_s:4.0f} s"
-            print(f"{one.case.name:60} {told}  {'; '.join(one.problems)}")
+            spans = f"bare {one.bare_s:4.0f} s, told {one.told_s:4.0f} s"
+            print(f"{one.case.name:60} {spans}  {'; '.join(one.problems)}")
     else:
         longest = max((one.bare_s for one in found), default=0)
-        print(json.dumps({"venue": AT.name, "cases": len(found), "longest_s": longest, "wrong": wrong}))
+        print(json.dumps({"venue": venue, "cases": len(found), "longest_s": longest, "wrong": wrong}))
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told(AT.name, CASES, play))

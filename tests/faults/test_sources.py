@@ -53,3 +53,12 @@ def test_every_source_that_is_wrong_leaves_nothing_bare_untold(
     assert told["cases"] >= 0.9 * len(CASES)
     assert played("sources", "--control", "activities", MISSING, ENTERING, venue=venue)["wrong"]
     record_property("cases of sources that were wrong", told["cases"])
+
+
+@pytest.mark.campaign(proof=True)
+def test_every_source_of_futures_that_is_wrong_leaves_nothing_bare_untold(
+    record_property: Callable[[str, object], None],
+) -> None:
+    told = played("pit_sources")
+    assert told["wrong"] == {}
+    record_property("cases of sources of futures that were wrong", told["cases"])

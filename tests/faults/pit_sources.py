@@ -1,0 +1,87 @@
+"""One of the sources that a bot of futures reads is behind, empty or repeats itself, as in `tests.faults.sources`.
+
+python -m tests.faults.pit_sources --table
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from commands import flatten
+from tests.faults.pit_lives import laid
+from tests.faults.sources import CANCELED, CLOSING, ENTERING, MOMENTS, SOURCES, Case, Found, cancel_stops, told
+from tests.kit.bot.futures import LEFT, FuturesDay, Pit, wants
+from tests.kit.bot.near import compares, exits
+from tests.kit.judge import protection
+from tests.kit.judge.gaps import Lots
+from tradebot.app.wiring import App
+
+ROUNDS, CALM = 6, 4
+SEEN = ("orders", "positions", "activities", "account")
+"""What an order is, the venue tells in its lists alone."""
+CASES = tuple(Case(source, wrong, moment) for moment in MOMENTS for source in SEEN for wrong in SOURCES[source])
+
+
+def closes(app: App) -> int:
+    """Close everything, as a person does."""
+    return int(flatten.run(app, None, by="test", confirmed="ALL").exit_code)
+
+
+def play(pit: Pit, case: Case) -> Found:
+    """Play a case, and return what became of it."""
+    day, ended_well = pit.day("flat" if case.moment == ENTERING else "held"), False
+    lie = [{"name": "lie", "when": {"request": case.source}, "what": SOURCES[case.source][case.wrong]}]
+    if case.moment == ENTERING:
+        day.arm(lie)
+        day.run(wants(pit.root, {LEFT: "buy"}))
+        day.tick(seconds=122)
+    else:
+        day.run(exits)
+        day.arm(lie)
+        day.tick(seconds=5)
+    if case.moment == CANCELED:
+        day.run(cancel_stops)
+    elif case.moment == CLOSING:
+        ended_well = day.run(closes) == 0
+    for _ in range(ROUNDS):
+        day.tick(seconds=61)
+        day.run(exits)
+    day.calm()
+    for _ in range(CALM):
+        day.tick(seconds=61)
+        day.run(exits)
+        code = day.run(compares)
+    problems = [*day.problems, *([f"once the source was right, a comparison ended with {code}"] if code else [])]
+    return judged(pit, day, case, problems, ended_well=ended_well)
+
+
+def judged(pit: Pit, day: FuturesDay, case: Case, problems: Sequence[str], *, ended_well: bool) -> Found:
+    """Return what the exchange's log says of a case."""
+    lots, events = Lots(pit.number), day.events()
+    for event in events:
+        if event.get("account") in (None, "", pit.number):
+            lots.add(event)
+    if case.source != "orders":
+        lots.lied.clear()
+    fills = [event for event in events if event["event"] == "fill"]
+    found = list(problems) if fills else [*problems, "nothing was bought"]
+    if ended_well and fills and fills[-1]["position"] != "0":
+        found.append(f"flatten ended well, and {fills[-1]['position']} are held")
+    gaps, sessions = protection.told_by(day.folder), protection.sessions_of(pit.root / "first")
+    law = protection.Law(lots, sessions, gaps, protection.passes_of(day.folder)).judge()
+    spans = sum(((one.until or day.now) - one.since for one in gaps), timedelta())
+    return Found(case, max(law.longest_s.values(), default=0.0), spans.total_seconds(), (*found, *law.problems))
+
+
+def main() -> int:
+    """Play what the arguments say, and tell what became of each case."""
+    with tempfile.TemporaryDirectory(prefix="pit-sources-") as root:
+        pit = Pit(Path(root), laid())
+        pit.trades()
+        return told("ibkr", CASES, lambda cases: [play(pit, case) for case in cases])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
