@@ -218,10 +218,13 @@ def test_order_that_its_venue_has_forgotten_since_an_earlier_day_is_over(
     scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now - timedelta(days=compared_days_ago), 0, 0))
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it is listed as open"
-    scene.venue.book.clear()
+    listed = scene.venue.book.pop(intent.client_order_id)
     told = caught(scene)
     assert [(one.client_order_id, one.status) for one in scene.ledger.orders()] == [(intent.client_order_id, status)]
     assert told.unfilled == (), "nobody knows whether it has filled"
+    scene.venue.book[intent.client_order_id] = listed
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
 
 
 class NoReadingInside(MemoryLedger):

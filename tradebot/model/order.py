@@ -189,7 +189,10 @@ class Order(Struct, frozen=True):
 
         Usually the later time wins. But an order never returns from its end, so a report of the end wins whatever its
         time (the other one may come from a server whose clock is ahead), unless it lacks shares that have filled.
+        That an order has ENDED is only concluded, so whatever the venue says of it after all replaces that.
         """
+        if OrderStatus.ENDED in (self.status, known.status):
+            return not known.status.terminal or (known.status is OrderStatus.ENDED and self.status is not known.status)
         is_older = bool(self.updated_at and known.updated_at and self.updated_at < known.updated_at)
         if self.status.terminal != known.status.terminal:
             return self.status.terminal and (not is_older or self.filled_quantity >= known.filled_quantity)
