@@ -1,12 +1,31 @@
-"""Call what `serve` runs every second, in this thread or in one for each lane, by a clock that nobody can set."""
+"""Call what `serve` runs every second, in this thread or in one for each lane. APScheduler does no more than that.
 
+It plans by the wall clock, so one that is set back would stop every lane, exits too, until it has caught up. A look at
+a clock that nobody can set makes every tick due again. `serve` imports this when it is ready: importing APScheduler
+takes as long as comparing books and broker.
+"""
+
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Protocol
 
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_REMOVED, JobExecutionEvent
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import BaseScheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
 from jobs.runner import TICK_S
-from tradebot.adapters.time.stopwatch import beats
+from tradebot.adapters.time.stopwatch import stopwatch
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lane(Protocol):
@@ -24,34 +43,89 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
 
     Ticks that fall due during a long tick are skipped. An exception in a tick is raised here.
     """
-    for _ in beats(every_s):
+    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
+    scheduler = BlockingScheduler(timezone=UTC, executors={"default": DebugExecutor()})
+    trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
+    raised: list[BaseException] = []
+
+    def once() -> None:
         tick()
         if over():
-            return
+            end()
+
+    def end() -> None:
+        """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
+        trigger.end_date = LONG_AGO
+
+    def failed(event: JobExecutionEvent) -> None:
+        raised.append(event.exception)
+        end()
+
+    scheduler.add_listener(failed, EVENT_JOB_ERROR)
+    scheduler.add_listener(lambda event: scheduler.shutdown(wait=False), EVENT_JOB_REMOVED)
+    scheduler.add_job(once, trigger, coalesce=True, misfire_grace_time=None)
+    ended = threading.Event()
+    guard = threading.Thread(target=_keep_due, args=(scheduler, ended, every_s), daemon=True)
+    guard.start()
+    scheduler.start()
+    ended.set()
+    guard.join()
+    if raised:
+        raise raised[0]
 
 
 def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
     """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
-    This thread only waits, so that it hears signals. Passes that are running then are finished, each thread closes
-    what only it may close, and an exception in a tick is raised here.
+    This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
+    tick is raised here.
     """
-    ended = threading.Event()
+    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
+    pools = {name: ThreadPoolExecutor(1) for name in lanes}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=pools)
+    ended, closed = threading.Event(), threading.Semaphore(0)
+    raised: list[BaseException] = []
 
-    def run(lane: Lane) -> None:
-        try:
-            for _ in beats(every_s, ended.wait):
-                if ended.is_set():
-                    return
-                lane.tick()
-                if over():
-                    return
-        finally:
+    def once(lane: Lane) -> None:
+        if not ended.is_set():
+            lane.tick()
+        if over():
             ended.set()
-            lane.close()
 
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        running = [pool.submit(run, lane) for lane in lanes.values()]
-        ended.wait()
-    for lane in running:
-        lane.result()
+    def failed(event: JobExecutionEvent) -> None:
+        raised.append(event.exception)
+        ended.set()
+
+    def close(lane: Lane) -> None:
+        try:
+            lane.close()
+        finally:
+            closed.release()
+
+    scheduler.add_listener(failed, EVENT_JOB_ERROR)
+    for name, lane in lanes.items():
+        trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
+        scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)
+    scheduler.start()
+    _keep_due(scheduler, ended, every_s)
+    scheduler.remove_all_jobs()
+    for name, lane in lanes.items():
+        # Each thread ends its pass before it closes what only it may close.
+        scheduler.add_job(close, "date", [lane], run_date=LONG_AGO, executor=name, misfire_grace_time=None)
+    for _ in lanes:
+        closed.acquire()
+    scheduler.shutdown()
+    if raised:
+        raise raised[0]
+
+
+def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) -> None:
+    """Until it has ended, make what is planned due at once whenever the wall clock was set."""
+    ahead_s = time.time() - stopwatch()
+    while not ended.wait(every_s):
+        before_s, ahead_s = ahead_s, time.time() - stopwatch()
+        if abs(ahead_s - before_s) > every_s:
+            for job in scheduler.get_jobs():
+                # It may have been removed by now.
+                with suppress(JobLookupError):
+                    job.modify(next_run_time=datetime.now(UTC))

@@ -371,7 +371,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Serve the embedded exchange to any client of the venue that it plays.
+        """Serve the embedded exchange to any client of its venue.
 
         Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
         """

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 
 import pytest
+from apscheduler.schedulers import base
 
+from jobs import ticker
 from jobs.ticker import tick_lanes, tick_until
 from tests.kit.values import VENUE_DAY
 from tradebot.errors import TemporaryError
@@ -34,15 +37,23 @@ def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
 def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lanes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    began, back = time.time(), [0.0]
-    monkeypatch.setattr(time, "time", lambda: began - back[0])
+    true, back = time.time, [0.0]
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(true() - back[0], tz)
+
+    monkeypatch.setattr(time, "time", lambda: true() - back[0])
+    for module in (base, ticker):
+        monkeypatch.setattr(module, "datetime", SetBack)
 
     def set_back() -> None:
         back[0] += 600
 
     ticked = Counting(set_back)
     tick_until(ticked.tick, lambda: ticked.ticks == 3, every_s=0.01)
-    exits, flow = Counting(set_back), Counting()
+    back[0], exits, flow = 0.0, Counting(set_back), Counting()
     tick_lanes({"exits": exits, "flow": flow}, lambda: min(exits.ticks, flow.ticks) >= 3, every_s=0.01)
     assert exits.closed
     assert flow.closed

@@ -65,7 +65,8 @@ def test_record_of_the_first_form_is_still_read_and_decided_as_it_was() -> None:
     body, parts = msgpack.decode(zlib.decompress(FIRST_FORM.read_bytes()))
     (taken,) = entries(Scene())
     assert (msgpack.decode(body)[0], msgpack.decode(taken.written.body)[0]) == (1, 2)
-    assert glance(body, parts).outcome == taken.record.outcome
+    then, now = (msgpack.decode(outcome) for outcome in (glance(body, parts).outcome, taken.record.outcome))
+    assert then == {name: value for name, value in now.items() if name != "quoted_at"}
     recorded = read_record(body, parts, {})
     assert recorded.given == taken.record.given
     assert replay(recorded, taken.rules).difference is None

@@ -144,7 +144,7 @@ def dearer(spent: Mapping[str, float], known: Mapping[str, float]) -> Iterable[s
         if before is None and cost > 2 * DEAR:
             yield f"{cost:.2f} CPU-s, not recorded: {test}"
         elif before is not None and cost > 2 * before and cost > before + DEAR / 2:
-            yield f"{cost:.2f} CPU-s, {cost / before:.1f} times what is recorded: {test}"
+            yield f"{cost:.2f} CPU-s, {cost / max(before, LISTED):.1f} times what is recorded: {test}"
 
 
 class Spending:

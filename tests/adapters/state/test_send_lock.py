@@ -105,7 +105,7 @@ def test_send_lock_is_not_inherited_by_started_programs(tmp_path: Path) -> None:
 
 
 def test_send_lock_imports_only_cheap_standard_modules() -> None:
-    code = f"{LOOK}print(*({{'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model'}} & sys.modules.keys()))"
+    code = f"{LOOK}print(*({{'sqlite3', 'msgspec', 'requests', 'typer', 'tradebot.model.order'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == []
 

@@ -1,7 +1,6 @@
 """Count seconds that no one can set; where the system allows, they also count while the machine sleeps."""
 
 import time
-from collections.abc import Callable, Iterator
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -19,13 +18,3 @@ def wall() -> float:
 def awake() -> float:
     """Return seconds from an arbitrary start that don't count while the machine sleeps, where the system can tell."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-def beats(every_s: float, wait: Callable[[float], object] = time.sleep) -> Iterator[None]:
-    """Yield every `every_s` seconds of a clock that nobody can set; what falls due in a longer time is skipped."""
-    due = stopwatch()
-    while True:
-        now = stopwatch()
-        due += every_s * (1 + max(now - due, 0) // every_s)
-        wait(due - now)
-        yield

@@ -90,7 +90,8 @@ def asset_class(symbol: str) -> AssetClass:
     return AssetClass.US_EQUITY if contract_of(symbol) is None else AssetClass.US_OPTION
 
 
-def position_of(held: engine_account.Position, units: int) -> BrokerPosition:
+def position_of(held: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
+    """Return a position at a price, of which working orders claim some units."""
     price, multiplier = usd(units), Decimal(shares_of(held.symbol))
     return BrokerPosition(
         symbol=held.symbol,
@@ -100,6 +101,7 @@ def position_of(held: engine_account.Position, units: int) -> BrokerPosition:
         market_value=exact(notional(held.qty, price, multiplier)),
         current_price=price_of(units),
         multiplier=multiplier,
+        free=exact(max(abs(held.qty) - claimed, Decimal(0))),
     )
 
 

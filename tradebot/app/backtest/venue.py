@@ -258,9 +258,10 @@ class EngineVenue:
         return tuple(position for _, position in positions.values())
 
     def _position(self, held: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
-        price = self._engine.price(held.symbol)
-        stamp, known = (held.qty, held.average, price), self._held.get(held.symbol)
-        return known if known and known[0] == stamp else (stamp, position_of(held, price))
+        price, symbol = self._engine.price(held.symbol), held.symbol
+        claimed = self._account.held(symbol) + self._account.kept_back(symbol)
+        stamp, known = (held.qty, held.average, price, claimed), self._held.get(symbol)
+        return known if known and known[0] == stamp else (stamp, position_of(held, price, claimed))
 
     def _open_orders(self) -> tuple[Order, ...]:
         """Return the open orders, oldest first; each one's open legs follow it and name it."""

@@ -53,7 +53,7 @@ def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("tradebot.app.learning.training.torched.find_spec", lambda name: None)
     with pytest.raises(OperatorError, match="training ppo needs torch") as told:
         train(Job("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", Told((1,), 1))
-    assert "pip install" in told.value.hint
+    assert "make extras NAME=rl" in told.value.hint
     assert not (tmp_path / "never").exists()
 
 
