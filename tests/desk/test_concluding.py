@@ -278,7 +278,7 @@ def test_an_exit_of_a_part_leaves_a_gap_of_that_part() -> None:
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     found.later(60)
     (gap,) = gaps(found, "open+32m") or ()
-    assert (gap.shares, len(protecting(found))) == (Decimal(4), 2)
+    assert (gap.shares, len(protecting(found))) == (Decimal(4), 3), "a pair, and a plain stop at once"
 
 
 def test_a_stop_that_was_accepted_and_then_rejected_never_rested_so_the_gap_began_with_the_fill() -> None:

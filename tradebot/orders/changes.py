@@ -114,20 +114,23 @@ def exit_is_refused(books: Books) -> bool:
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
 
-    None if it refused a plain stop too, a short while ago.
+    None if it refused a plain stop twice in a row, the last one a short while ago: the first one went out with the pair.
     """
+    refused_alone = None
     for record in reversed(books.intents):
         intent = record.intent
         if not (intent.protects and intent.operation is Operation.SUBMIT):
             continue
         if intent.whose != whose or record.state is IntentState.ABANDONED:
             continue
-        if record.state is not IntentState.REJECTED:
+        if refused_alone is None and record.state is not IntentState.REJECTED:
             return intent.order_class
-        if intent.order_class is OrderClass.OCO:
+        if intent.order_class is OrderClass.OCO or record.state is not IntentState.REJECTED:
             return OrderClass.SIMPLE
-        return OrderClass.OCO if books.at - record.updated_at >= RETRY else None
-    return OrderClass.OCO
+        if refused_alone is not None:
+            return OrderClass.OCO if books.at - refused_alone >= RETRY else None
+        refused_alone = record.updated_at
+    return OrderClass.OCO if refused_alone is None else OrderClass.SIMPLE
 
 
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
