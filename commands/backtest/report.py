@@ -20,6 +20,7 @@ from tradebot.app.backtest.identity import DataFile
 from tradebot.app.backtest.lookahead import Checked, Peek
 from tradebot.app.backtest.ready import Waits
 from tradebot.app.backtest.run import Run, bars_in
+from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
 from tradebot.ports.strategy import Strategy
 from tradebot.views.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
@@ -45,6 +46,14 @@ class Played(Struct, frozen=True):
     strategies: tuple[str, ...]
     configuration: str
     data: "tuple[DataFile, ...]"
+
+
+class PassedOver(Struct, frozen=True):
+    """Why a strategy, or a symbol of it, was left out of passes of entries, and of how many."""
+
+    strategy: str
+    reason: str
+    passes: int
 
 
 class Speed(Struct, frozen=True):
@@ -76,6 +85,7 @@ class BacktestData(Struct, frozen=True):
     waits: "tuple[Waits, ...]"
     result: "BacktestResult"
     ended: dict[str, int]
+    passed_over: tuple[PassedOver, ...]
     differences: int
     cannot_know: tuple[str, ...]
     trials: dict[str, int]
@@ -100,6 +110,7 @@ def data_of(
         waits=finished.waits,
         result=result,
         ended=_ended(run),
+        passed_over=_passed_over(run),
         differences=run.closing or 0,
         cannot_know=what_it_cannot_know(result),
         trials=trials,
@@ -118,6 +129,11 @@ def _ended(run: "Run") -> dict[str, int]:
     for of_session in run.made.facts.ended_for().values():
         counts.update({str(reason or SENT): count for reason, count in of_session.items()})
     return dict(counts.most_common())
+
+
+def _passed_over(run: "Run") -> tuple[PassedOver, ...]:
+    counts = sorted(run.made.facts.passed_over().items(), key=lambda one: (-one[1], one[0]))
+    return tuple(PassedOver(strategy, str(reason), passes) for (strategy, reason), passes in counts)
 
 
 def _played(finished: "Finished") -> Played:
@@ -148,7 +164,7 @@ def render(out: "Console", data: "BacktestData") -> None:
         table.row(f"  {one.name.replace('_', ' ')}", one.value, remark)
     out.print(table)
     out.print("\nResult")
-    for line in (*_result(data.result), *_entries(data.ended)):
+    for line in (*_result(data), *_entries(data.ended)):
         out.print(f"  {line}", markup=False)
     out.print(f"  Books     {_books(data.differences)}")
     _sensitivity(out, data)
@@ -199,13 +215,32 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
         yield f"{strategy} needs {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
-def _result(result: "BacktestResult") -> "Iterator[str]":
+def untraded(data: "BacktestData") -> "Iterator[str]":
+    """Yield why no order was filled, the most frequent reasons first, and when what is needed is there."""
+    if data.result.fills:
+        return
+    yield "Nothing was traded:"
+    found = [
+        *((one.reason, f"{one.strategy}, {counted(one.passes, 'pass', 'passes')}") for one in data.passed_over),
+        *((reason, counted(count, "candidate")) for reason, count in data.ended.items()),
+    ]
+    for reason, what in found[:SHOWN_REASONS]:
+        yield f"  {reason} ({what}): {REASONS[Reason(reason)].meaning if reason != SENT else 'no order was filled.'}"
+    for late in data.waits[:SHOWN_WAITS]:
+        who = late.symbol or f"The first symbol of {late.strategy}"
+        since = f"from {late.since} on" if late.since else "in none of these sessions"
+        yield f"  {who} has the {late.depth:,} bars of {late.timeframe} that {late.strategy} needs {since}."
+
+
+def _result(data: "BacktestData") -> "Iterator[str]":
+    result = data.result
     if result.targets:
         yield from map(" ".join, zip(chain(["Targets  "], repeat(9 * " ")), result.targets.said, strict=False))
     for one in result.refused[:SHOWN_REASONS]:
         why = clean(one.why)[:LONGEST]
         yield f"Refused   answers of {one.strategy}, the first on {when(one.at)}: {one.reason}: {why}"
     yield from _halted(result.halts)
+    yield from untraded(data)
     yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
     change = f"{signed(100 * result.total_return, 2)}%{yearly}"
     yield f"Return    {change}: from {result.start_usd:,.2f} to {result.end_usd:,.2f} USD"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tradebot.app.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
-tradebot backtest --profile rotation --bars etfs.parquet --from 2015-01-02 --cost slippage_bps=5
+tradebot backtest --profile rotation --bars etfs.parquet --from 2019-01-02 --cost slippage_bps=5
 tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-lookahead"""
 
 

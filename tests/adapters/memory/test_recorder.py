@@ -13,7 +13,7 @@ from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_cycle
 from tradebot.adapters.memory.recorder import Level, Recorder
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark, StrategyRefusal
 from tradebot.model.values import replace
 
 JOBS = (Job.TRADE_ONCE, Job.EVALUATE_EXITS, Job.SCORE)
@@ -112,6 +112,17 @@ def test_counts_and_saved_passes_are_those_of_the_last_records(made: list[CycleR
         for cycle in recorders[level].to_save():
             recorder.record(cycle)
         assert recorder.session_ends(date.min, date.max) == recorders[Level.FULL].session_ends(date.min, date.max)
+
+
+def test_each_pass_that_left_a_strategy_out_counts_once_for_each_reason() -> None:
+    missing = Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 0, 127)
+    late = [StrategyRefusal("rotation", missing, symbol) for symbol in ("XLC", "XLRE")]
+    recorder, silent = Recorder(Level.COUNTS), Recorder(Level.NONE)
+    for name in ("one", "one", "two"):
+        for each in (recorder, silent):
+            each.record(replace(make_cycle(name, NOW), refused_strategies=tuple(late)))
+    assert recorder.passed_over() == {("rotation", Reason.BARS_MISSING): 2}
+    assert silent.passed_over() == {}
 
 
 def test_kept_passes_do_not_grow_with_the_sessions() -> None:

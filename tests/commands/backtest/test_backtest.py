@@ -3,18 +3,22 @@
 import json
 import re
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from commands.backtest.report import PassedOver, untraded
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.app.backtest.ready import Waits
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
@@ -74,11 +78,30 @@ def test_backtest_says_first_whose_answers_were_refused_and_why(player: Player) 
         said = player.plays("--name", "refused", "--recorder", "counts")
     first = " ".join(said.out.partition("\nResult\n")[2].partition("Return")[0].split())
     assert first.startswith("Refused answers of momentum, the first on 2025-03-03 09:32:00 ET: STRATEGY_INVALID: ")
-    assert first.endswith("'AAPL': its weight is not a Decimal between -10 and 10")
+    assert "'AAPL': its weight is not a Decimal between -10 and 10 Nothing was traded:" in first
     (kept,) = json.loads(player.result("refused"))["result"]["refused"]
     assert (kept["strategy"], kept["reason"]) == ("momentum", "STRATEGY_INVALID")
     with traded_by(lambda: [Declining()]):
         assert "Refused" not in player.plays("--name", "declined").out
+
+
+def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> None:
+    data = SimpleNamespace(
+        result=SimpleNamespace(fills=0),
+        passed_over=[PassedOver("rotation", "RANKED_TOO_FEW", 672)],
+        ended={"SENT": 2},
+        waits=[Waits("rotation", "XLC", 127, "1Day", date(2018, 12, 18)), Waits("rotation", None, 127, "1Day", None)],
+    )
+    first, *lines = untraded(cast("Any", data))
+    assert first == "Nothing was traded:"
+    assert lines[0].startswith("  RANKED_TOO_FEW (rotation, 672 passes): The strategy compares symbols")
+    assert lines[1:] == [
+        "  SENT (2 candidates): no order was filled.",
+        "  XLC has the 127 bars of 1Day that rotation needs from 2018-12-18 on.",
+        "  The first symbol of rotation has the 127 bars of 1Day that rotation needs in none of these sessions.",
+    ]
+    data.result.fills = 1
+    assert list(untraded(cast("Any", data))) == []
 
 
 def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go_on(

@@ -79,6 +79,7 @@ class Recorder:
         self._ends: dict[date, _End] = {}
         self._own_slots: dict[str, dict[tuple[date, str], tuple[str, str]]] = defaultdict(dict)
         self._counts: dict[date, Counter[Reason | None]] = defaultdict(Counter)
+        self._passed_over: Counter[tuple[str, Reason]] = Counter()
         self._sent: dict[tuple[str, str], CycleRecord] = {}
         self._recent: list[date] = []
 
@@ -140,6 +141,10 @@ class Recorder:
         """Return by session how many entry candidates ended for each reason; None counts those that were sent."""
         return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
 
+    def passed_over(self) -> Mapping[tuple[str, Reason], int]:
+        """Return in how many passes of entries a strategy, or a symbol of it, was left out for a reason."""
+        return dict(+self._passed_over)
+
     def to_save(self) -> Iterator[CycleRecord]:
         """Yield the passes that a saved run holds, oldest first.
 
@@ -187,6 +192,9 @@ class Recorder:
         for record in cycle.candidates:
             end = record.terminal
             self._counts[cycle.session][end.reason if end else None] += sign
+        for strategy, reason in {(one.strategy, one.decision.reason) for one in cycle.refused_strategies}:
+            if reason is not None:
+                self._passed_over[strategy, reason] += sign
 
     def _keep_sent(self, cycle: CycleRecord) -> None:
         """Keep the candidates that led to orders, if not all are kept anyway."""
