@@ -19,12 +19,13 @@ from commands.shared.plain import note
 from commands.shared.surface import console, jsonable
 from tradebot.adapters.ledger.interruption import Holding
 from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.state.trials import Trial
 from tradebot.app.backtest.assembly import USUAL, loaded_strategies
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
 from tradebot.app.backtest.ready import Waits, waits
-from tradebot.app.backtest.results import Results, Trial
+from tradebot.app.backtest.results import Results
 from tradebot.app.backtest.run import Run, bars_in, begin
 from tradebot.app.baseline import plain
 from tradebot.desk.answers import OWN_REASONS

@@ -16,7 +16,7 @@ from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
-from tradebot.app.promoting import HIGHEST, digest_of, fixed_since, in_force, share_on, standing
+from tradebot.app.promoting import HIGHEST, code_of, digest_of, fixed_since, in_force, share_on, standing
 from tradebot.app.shadowing import values_of
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.parity import DayParity
@@ -192,7 +192,8 @@ def _source(app: "App", name: str, champion: str) -> Source:
 
     beside = results(champion) if champion in app.settings.strategies.sections() else None
     run = app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name
-    tried = read_trials(run, {name})
+    code = code_of(app.settings, name) if name in app.settings.strategies.sections() else None
+    tried = read_trials(run, {name}, {code} if code else ())
     first = app.day.date_of(since)
     parities = app.recorded.parities(MOST) if app.recorded else ()
     fixed = [one for one in parities if one.session > first]

@@ -74,11 +74,14 @@ def read(
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
-    trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
     try:
         evidence, why_not = read_evidence(app.folder.path), ""
     except TradebotError as error:
         evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {problem_of(app, error)}"
+    try:
+        trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
+    except TradebotError as error:
+        return replace(evidence, trials=None), f"No ratio is deflated: {problem_of(app, error)}"
     return replace(evidence, trials=trials or evidence.trials), why_not
 
 

@@ -21,10 +21,11 @@ from commands.shared.plain import clean
 from commands.shared.surface import console, progress_bar
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, make_folder
+from tradebot.adapters.state.trials import Trial
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.backtest.assembly import USUAL, loaded_strategies
 from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
-from tradebot.app.backtest.results import NAME, Results, Trial
+from tradebot.app.backtest.results import NAME, Results
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.backtest.variants import harder
 from tradebot.app.backtest.variants import play as play_variant
@@ -217,7 +218,8 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
 
 def _judged(made: Made, study: Study) -> Verdict | None:
     tried, space = study.tried(), made.bench.spaced.space
-    known = {one.digest for name in made.identity.code for one in made.results.trials(name)}
+    code = made.identity.code
+    known = {one.digest for name in code for one in made.results.trials(name, {code[name].digest})}
     per_year = sessions_per_year(made.bench.plan.settings.day)
     plan, market = made.bench.plan, made.bench.market
     holding = held(market, plan.settings.universe)

@@ -72,7 +72,8 @@ class Asked(Struct, frozen=True):
 
 def run(asked: Asked, wish: "Wish") -> Report:
     """Train with each seed; OperatorError naming what is wrong before anything is trained."""
-    from tradebot.app.backtest.results import Results, Trial
+    from tradebot.adapters.state.trials import Trial
+    from tradebot.app.backtest.results import Results
     from tradebot.app.learning.training.torched import require_torch
     from tradebot.app.learning.training.training import Told, span_of, train
 

@@ -102,7 +102,8 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
 
 def run(asked: Asked, how: How, wish: "Wish") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
-    from tradebot.app.backtest.results import Results, Trial
+    from tradebot.adapters.state.trials import Trial
+    from tradebot.app.backtest.results import Results
     from tradebot.app.learning.walking.splitting import paths_of
     from tradebot.app.learning.walking.walk import RESULTS, folder_of, walk
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import TRIALS, backtested_code, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.evidence import backtested_code, read_evidence, read_trials, write_evidence
 from tradebot.adapters.state.state_folder import EVIDENCE
+from tradebot.adapters.state.trials import TRIALS
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import (
     NO_EVIDENCE,
@@ -68,7 +69,7 @@ def test_trials_are_settings_of_a_strategy_and_count_once(tmp_path: Path) -> Non
         "{",
         "[]",
     )
-    (tmp_path / TRIALS).write_text("\n".join(lines))
+    (tmp_path / TRIALS).write_text("\n".join(lines) + "\n")
     folder = tmp_path / "x"
     assert read_trials(folder, {"rotation"}) == Trials(2, (0.7,))
     assert read_trials(folder, {"rotation", "flow"}) == Trials(3, (0.7, 1.5))
@@ -86,6 +87,6 @@ def test_tested_code_is_listed_by_strategy_with_the_last_run_of_each(tmp_path: P
         "[]",
     )
     (tmp_path / "backtests").mkdir()
-    (tmp_path / "backtests" / TRIALS).write_text("\n".join(lines))
+    (tmp_path / "backtests" / TRIALS).write_text("\n".join(lines) + "\n")
     assert [*backtested_code(tmp_path)["rotation"].items()] == [("c2", "y"), ("c1", "z")]
     assert backtested_code(tmp_path / "backtests") == {}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.app.backtest.roads import Stub
-from tradebot.app.backtest.results import Results, Trial, benchmark_of, read_result
+from tradebot.adapters.state.trials import Trial
+from tradebot.app.backtest.results import Results, benchmark_of, read_result
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -73,16 +74,18 @@ def test_benchmark_of_a_generated_market_is_its_own_symbol() -> None:
 
 def test_trial_counts_once_with_its_last_run(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    assert results.trials() == ()
+    assert results.trials("slow") == []
     one, again = Trial("slow", "a1", "first", 10, 0.5), Trial("slow", "a1", "second", 20, None)
     results.add_trials([one, Trial("slow", "b2", "third", 10, 1.0), Trial("fast", "a1", "fourth", 10, 1.0)])
     results.add_trials([again])
     results.add_trials([again])
-    assert results.trials("slow") == (again, Trial("slow", "b2", "third", 10, 1.0))
+    assert results.trials("slow") == [again, Trial("slow", "b2", "third", 10, 1.0)]
     assert len((results.folder / "trials.jsonl").read_text().splitlines()) == 4
     with (results.folder / "trials.jsonl").open("a") as file:
         file.write("torn{")
-    assert len(results.trials()) == 3
+    assert len(results.trials("slow")) == 2
+    results.add_trials([Trial("slow", "c3", "fifth", 10, 1.0)])
+    assert len(results.trials("slow")) == 3, "what was being written when its process died is written over"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ import pytest
 from tests.commands.search.test_search import said_by
 from tests.kit.backtest.playing import FEW, bot
 from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.app.backtest.results import Results, Trial
+from tradebot.adapters.state.trials import Trial
+from tradebot.app.backtest.results import Results
 from tradebot.app.search import cluster
 from tradebot.app.search.cluster import Seat, TrialSeat, Work, packed, program_here
 from tradebot.app.search.space import read_space

@@ -15,7 +15,7 @@ from tests.kit.bot.folder import UNIVERSE, Bot, log
 from tests.kit.bot.state import accept
 from tests.kit.strategies import WELL, install
 from tradebot.__main__ import main
-from tradebot.adapters.state.evidence import TRIALS
+from tradebot.adapters.state.trials import TRIALS
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed, Needs
 
@@ -199,7 +199,7 @@ def test_misbehaving_plugin_costs_only_its_own_passes(
     section = ", ".join(f"{name}: {{}}" for name in (*BAD, "well"))
     # Time enough for those that are well, on a machine that is busy.
     lines = (f"universe: [{UNIVERSE}]", "plugins: {timeout_s: 4}", f"strategies: {{{section}}}")
-    config.write_text("\n".join(lines))
+    config.write_text("\n".join(lines) + "\n")
     done = trading.json("trade-once", "--force-slot", "--config", str(config))
     refused = {r["strategy"]: r["decision"]["reason"] for r in done["refused_strategies"]}
     assert refused == {

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from tradebot.adapters.state import trials
 from tradebot.adapters.state.plain_files import read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, EVIDENCE, StateFolder, option, write_durably
 from tradebot.adapters.text.canonical import CodecError
@@ -29,10 +30,6 @@ def trading(folder: StateFolder) -> StateFolder:
         f"{folder.path} holds a finished backtest: it can be read, but nothing trades in it",
         f"tradebot report {option(folder.path)}; to trade: tradebot init --state-dir NEW",
     )
-
-
-TRIALS = "trials.jsonl"
-"""Beside the folders of backtests: a line for each run that ended, with strategy, digest of its settings, and ratio."""
 
 
 def write_evidence(folder: Path, evidence: Evidence) -> None:
@@ -60,17 +57,14 @@ def read_evidence(folder: Path) -> Evidence:
         ) from error
 
 
-def read_trials(folder: Path, strategies: Collection[str]) -> Trials | None:
+def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
     """Return how many settings of these strategies were tried in the backtests beside a folder; None without a list.
 
-    Runs with the same settings count once, with the ratio of the last. A line that can't be read is left out.
+    Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
+    are digests of code that counts too. Raises OperatorError if the list was edited.
     """
-    try:
-        lines = read_plain(folder.parent / TRIALS).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return None
-    found = dict(filter(None, (_trial(line, strategies) for line in lines)))
-    return Trials(len(found), tuple(ratio for ratio in found.values() if ratio is not None)) if found else None
+    found = trials.tried(trials.read(folder.parent) or (), strategies, codes)
+    return Trials(len(found), tuple(one.sharpe for one in found if one.sharpe is not None)) if found else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
@@ -78,25 +72,11 @@ def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
 
     It is a digest with the name of its last run. What can't be read is left out.
     """
-    try:
-        lines = read_plain(state / BACKTESTS / TRIALS).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return {}
     found: dict[str, dict[str, str]] = {}
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
-            fields = json.loads(line)
-            played = found.setdefault(str(fields["strategy"]), {})
-            played.pop(fields["code"], None)
-            played[fields["code"]] = str(fields["name"])
+    with suppress(OperatorError, OSError):
+        for one in trials.read(state / BACKTESTS) or ():
+            played = found.setdefault(one.strategy, {})
+            if one.code:
+                played.pop(one.code, None)
+                played[one.code] = one.name
     return found
-
-
-def _trial(line: str, strategies: Collection[str]) -> tuple[str, float | None] | None:
-    """Return the digest and the Sharpe ratio of a line about one of these strategies."""
-    try:
-        fields = json.loads(line)
-        digest, ratio = str(fields["digest"]), fields["sharpe"]
-        return (digest, None if ratio is None else float(ratio)) if fields["strategy"] in strategies else None
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -12,14 +12,12 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from msgspec import Struct
-
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state import lock, state_folder, trials
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
-from tradebot.adapters.state.plain_files import create_draft, open_plain, read_plain
+from tradebot.adapters.state.plain_files import create_draft, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
-from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.state.trials import LAST, TRIALS, Trial
 from tradebot.app.backtest import saving
 from tradebot.app.backtest.assembly import USUAL, engine_of
 from tradebot.app.backtest.bars import EngineBars
@@ -35,7 +33,7 @@ from tradebot.model.view import BarNeed
 from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tradebot.app.backtest.run import Run
     from tradebot.exchange.market.spec import MarketSpec
@@ -113,27 +111,11 @@ def _read(bars: Bars, run: Run) -> KeptBenchmark:
 
 
 RESULT = "result.json"
-TRIALS = "trials.jsonl"
 CHECKPOINT = ".checkpoint"
 DRAFT = ".draft"
 LOCK = ".lock"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 _BY = "backtest"
-
-
-class Trial(Struct, frozen=True):
-    """One set of settings and code that a strategy was tried with: the run's name, its length, and its Sharpe ratio.
-
-    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest` tells
-    trials apart, and `code` the strategy's code alone; it is empty for a trial that was kept without it.
-    """
-
-    strategy: str
-    digest: str
-    name: str
-    sessions: int
-    sharpe: float | None
-    code: str = ""
 
 
 class Results:
@@ -144,7 +126,7 @@ class Results:
 
     def place(self, name: str) -> Path:
         """Return the folder of a run; raise OperatorError if it can't be called that."""
-        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name == TRIALS:
+        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name in (TRIALS, LAST):
             raise OperatorError(
                 f"a run can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
             )
@@ -157,6 +139,8 @@ class Results:
     def alone(self, name: str) -> Iterator[None]:
         """Let nobody else play the run of this name meanwhile; raise TradebotError(ANOTHER_INSTANCE) if one does."""
         self.prepare()
+        # A list that was edited is told before hours are played, not after.
+        trials.read(self.folder)
         own = f"{name}{LOCK}"
         with lock.hold(self.folder, "backtest", 0.0, own):
             try:
@@ -260,30 +244,17 @@ class Results:
         except OSError as error:
             raise cannot_write(self.folder.parent, error) from error
 
-    def add_trials(self, trials: Sequence[Trial]) -> None:
+    def add_trials(self, added: Sequence[Trial]) -> None:
         """Remember what was tried, even if its folder is deleted one day."""
         self.prepare()
-        known = set(self.trials())
-        new = [trial for trial in trials if trial not in known]
-        if not new:
-            return
-        lines = "".join(json_text({name: getattr(one, name) for name in Trial.__struct_fields__}) + "\n" for one in new)
-        descriptor = open_plain(self.folder / TRIALS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(lines)
+        trials.add(self.folder, added)
 
-    def trials(self, strategy: str | None = None) -> Sequence[Trial]:
-        """Return the last run of each trial, of one strategy or of all; a line that can't be read is left out."""
-        found: dict[tuple[str, str], Trial] = {}
-        try:
-            lines = read_plain(self.folder / TRIALS).decode().splitlines()
-        except FileNotFoundError:
-            return ()
-        for line in lines:
-            trial = _trial(line)
-            if trial is not None and strategy in (None, trial.strategy):
-                found[trial.strategy, trial.digest] = trial
-        return tuple(found.values())
+    def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
+        """Return the last run of each trial of a strategy, under whatever name its code was tried.
+
+        Raises OperatorError if the list was edited.
+        """
+        return trials.tried(trials.read(self.folder) or (), {strategy}, codes)
 
 
 def _unrecorded(run: Run) -> Unrecorded | None:
@@ -303,14 +274,6 @@ def read_result(folder: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError) as error:
         raise OperatorError(f"{folder / RESULT} can't be read: {error}", "play the backtest again") from error
     return document if isinstance(document, dict) else None
-
-
-def _trial(line: str) -> Trial | None:
-    try:
-        fields = json.loads(line)
-        return Trial(**{name: fields[name] for name in Trial.__struct_fields__ if name in fields})
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _is_run(place: Path) -> bool:

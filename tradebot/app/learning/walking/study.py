@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct, structs
 
-from tradebot.app.backtest.results import Trial
+from tradebot.adapters.state.trials import Trial
 from tradebot.app.learning.training.job import DivergedError, Job, checked
 from tradebot.app.learning.walking.walk import Player, Walk, folder_of, walk
 from tradebot.app.search.space import rounded
