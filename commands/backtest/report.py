@@ -1,5 +1,6 @@
 """The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
 
+import re
 from collections import Counter
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -151,8 +152,8 @@ def _played(finished: "Finished") -> Played:
 SHOWN_HALTS = 3
 SHOWN_REASONS = 3
 SHOWN_WAITS = 5
-LONGEST = 400
-"""So many characters of a decision are shown."""
+LONGEST, SHORT, NEAR = 400, 120, 40
+"""So many characters of a decision are shown; shorter ones are shown whole, and so many before what differs."""
 
 
 def render(out: "Console", data: "BacktestData") -> None:
@@ -297,18 +298,43 @@ def _trials(trials: "dict[str, int]") -> "Iterator[str]":
 def _lookahead(out: "Console", checked: "Checked") -> None:
     out.print("\nLook-ahead")
     out.print(
-        f"  Played again without what came later at {checked.cuts:,} of {checked.of_cuts:,} moments; "
+        f"  Played again {checked.tried}, at {checked.cuts:,} of {checked.of_cuts:,} moments; "
         f"{checked.compared:,} decisions, orders, fills and ends of sessions compared.",
         markup=False,
     )
     for peek in checked.peeks:
         _peek(out, peek)
     if not checked.peeks:
-        out.print("  [green]Nothing differs: no decision knew what came later.[/]")
+        out.print("  [green]Nothing differs.[/] What a strategy's code or files hold of later days wasn't taken away.")
 
 
 def _peek(out: "Console", peek: "Peek") -> None:
+    known, unknown = apart(clean(peek.known), clean(peek.unknown))
     out.print(f"  [bold red]{peek.strategy} knows the future[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
-    out.print(f"    with the whole market: {clean(peek.known)[:LONGEST]}", markup=False)
-    out.print(f"    without the future{cut}: {clean(peek.unknown)[:LONGEST]}", markup=False)
+    out.print(f"    with the whole market: {known}", markup=False)
+    out.print(f"    without the future{cut}: {unknown}", markup=False)
+
+
+FIELD = re.compile(r"\w+=(?=[^=]*$)")
+
+
+def apart(known: str, unknown: str) -> tuple[str, str]:
+    """Return two texts, of long ones the first field that differs: `score=0.51` and `score=0.12`."""
+    if max(len(known), len(unknown)) <= SHORT:
+        return known, unknown
+    differing = (place for place, (one, other) in enumerate(zip(known, unknown, strict=False)) if one != other)
+    same = next(differing, min(len(known), len(unknown)))
+    field = FIELD.search(known[:same])
+    start = field.start() if field and same - field.start() <= SHORT else max(same - NEAR, 0)
+    return _field(known[start:], same - start), _field(unknown[start:], same - start)
+
+
+def _field(text: str, differs: int) -> str:
+    """Return a text up to the comma or the bracket that ends the value at a place."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if place >= differs and (depth < 0 or (depth == 0 and character == ",")):
+            return text[: min(place, LONGEST)]
+    return text[:LONGEST]

@@ -63,6 +63,7 @@ EXCEPTIONS = {
     "tradebot/app/sandbox.py": "addresses and file names",
     "tradebot/app/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/app/backtest/quotes.py:_last_known": "which names may be symbols, as the reader of the API has it",
+    "tradebot/app/backtest/declared.py:last_date": "dates in files that a person declares",
     "tradebot/app/backtest/lookahead.py:heard": "the paths of files that a strategy opens",
     "tradebot/app/search/cluster.py": "addresses that a person writes, and the first line of what Ray says, to show it",
     "tradebot/app/search/space.py": "dotted names of settings, and the places of mistakes in a person's file",

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.backtest.report import PassedOver, untraded
+from commands.backtest.report import PassedOver, apart, untraded
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
@@ -102,6 +102,18 @@ def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> N
     ]
     data.result.fills = 1
     assert list(untraded(cast("Any", data))) == []
+
+
+def test_what_differs_is_shown_by_the_field_and_not_by_two_halves_that_look_alike() -> None:
+    text = (
+        "CandidateRecord(candidate=Candidate(symbol='AAPL', score=0.5, at=(2025, 3, 3)), note='" + 300 * "x" + "', {})"
+    )
+    assert apart(text.format("price=1.5"), text.format("price=1.25")) == ("price=1.5", "price=1.25")
+    assert apart(text.replace("0.5", "0.51"), text.replace("0.5", "0.52")) == ("score=0.51", "score=0.52")
+    nested = text.replace("(2025, 3, 3)", "(2025, 3, 4)")
+    assert apart(text, nested) == ("at=(2025, 3, 3)", "at=(2025, 3, 4)")
+    assert apart("nothing", "5 USD") == ("nothing", "5 USD")
+    assert apart(text, "nothing")[1] == "nothing"
 
 
 def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go_on(

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 Elsewhere = Callable[["World", "datetime"], AbstractContextManager["World"]]
 """Yields a bot's world with bars and quotes from where the future after a moment is another."""
 NOTHING = "nothing"
+OTHERS = "with other bars and quotes from there on"
 
 
 class Asking(Struct):
@@ -187,4 +188,4 @@ def check_served(
     differs = [] if whole == part else [first_difference(whole, part, None)]
     compared = asking.compared + len(whole)
     peeks = (*asking.peeks, *differs, *files_opened(files, run))
-    return Checked(asking.done, len(possible), compared, peeks)
+    return Checked(asking.done, len(possible), compared, OTHERS, peeks)

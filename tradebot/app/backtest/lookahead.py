@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.plugins.plugin import PluginStrategy
+from tradebot.app.backtest.declared import reaching
 from tradebot.app.backtest.run import begin
 from tradebot.exchange.market.daily import DailyBars, Days
 from tradebot.exchange.market.rates import Rates
@@ -205,6 +206,8 @@ def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
 
 
 MARKET = "the market"
+WITHOUT = "without the bars, dividends, splits and rates that came later"
+UNCUT = "nothing cuts off what a file holds"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 """Yields newly made strategies, which remember nothing from another run."""
@@ -229,12 +232,13 @@ class Checked(Struct, frozen=True):
     """What a check for look-ahead found.
 
     The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of
-    sessions were compared.
+    sessions were compared. `tried` says in words what was different from there on.
     """
 
     cuts: int
     of_cuts: int
     compared: int
+    tried: str
     peeks: tuple[Peek, ...]
 
 
@@ -278,14 +282,16 @@ def check(
             if whole != part:
                 found.append(first_difference(whole, part, at))
                 break
-    return Checked(done, len(possible), compared, (*found, *files_opened(files, run)))
+    return Checked(done, len(possible), compared, WITHOUT, (*found, *files_opened(files, run)))
 
 
 def files_opened(files: OpenedFiles, run: Run) -> Iterator[Peek]:
-    """Yield the files that strategies opened in a run: they may hold anything."""
-    at = run.made.sessions[0].open
+    """Yield the files that strategies opened in a run, which may hold anything, and declared ones with later dates."""
+    first = run.made.sessions[0]
     for who, name in files.found:
-        yield Peek(who, f"file {name}", at, "it opens the file", "nothing cuts off what a file holds", None)
+        yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
+    for who, name, last in reaching(run.plan.settings, first.date):
+        yield Peek(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
 
 
 def _of_the_market(run: Run) -> Iterator[Peek]:
