@@ -4,6 +4,7 @@ An override, which needs a reason, ends the halt without that comparison (if the
 Nothing else changes: every gate still checks reconciliation, permission and limits.
 """
 
+import os
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from commands.shared.times import when
 from tradebot.adapters.state.starts import forget_starts
+from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -174,4 +176,5 @@ def unhalt(
 
     Requires books that agree with the broker's, and your confirmation.
     """
+    reason = without_keys(reason, os.environ)
     return run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)

@@ -47,6 +47,7 @@ from commands.shared.times import show_utc, when
 from tradebot.adapters.state import send_lock, state_folder, switch
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.state.stamps import stamp_time
+from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _set_latch(path: Path, request: Request, state: str) -> Latch:
     whose = _whose(path)
     # The clocks of another venue are known once its bot is opened, which a halt doesn't wait for.
     show_utc(request.in_utc or whose.venue not in (None, FIRST_VENUE))
-    who, why, at = caller(), request.reason, stamp_time(path, whose.mode)
+    who, why, at = caller(), without_keys(request.reason, os.environ), stamp_time(path, whose.mode)
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"

@@ -1,5 +1,6 @@
 """`trades note`: write down what a person thinks of a trade."""
 
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from commands.shared.plain import clean
 from commands.shared.surface import Report, caller, identity
 from commands.shared.times import MINUTE, when
 from commands.trades.report import all_rows
+from tradebot.adapters.text.redaction import without_keys
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.trade import TradeNote
@@ -56,7 +58,7 @@ def run(
 
     With `remove`, the text before is removed.
     """
-    added, removed, written = _tags(tags), _tags(untag), clean(text or "").strip()
+    added, removed, written = _tags(tags), _tags(untag), clean(without_keys(text or "", os.environ)).strip()
     if remove and written:
         raise OperatorError("--remove takes a note away, so it takes no text", f"tradebot trades note {name} --remove")
     if not written and not added and not removed and not remove:

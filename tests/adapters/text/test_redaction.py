@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.text import redaction
-from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide, hide_in, learn
+from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide, hide_in, learn, without_keys
 
 KEY = "/".join(("Ab+c", "9Zk_", "q~-4")) * 2
 TEXTS = st.text(st.characters(codec="ascii"), max_size=40)
@@ -87,3 +88,13 @@ def test_redaction_imports_nothing_in_a_process_without_keys() -> None:
 def test_every_form_of_a_key_is_hidden() -> None:
     assert len(forms(KEY)) == len(set(forms(KEY)))
     assert all(len(form) >= len(KEY) for form in forms(KEY))
+
+
+@pytest.mark.parametrize("line", ["ALPACA_SECRET=typed-by-mistake-1", "export UW_API_KEY='typed-by-mistake-1'"])
+def test_key_that_a_person_types_is_hidden_wherever_it_is_set(line: str, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"no line\n{line}\n")
+    name, _, value = line.removeprefix("export ").partition("=")
+    for environ, place in (({}, str(file)), ({name: value.strip("'")}, str(tmp_path / "gone"))):
+        assert without_keys("oops, typed-by-mistake-1 is my key", environ, place) == "oops, [hidden] is my key"
+    assert without_keys("the feed is down", {"ALPACA_KEY": "PK12345678"}, str(file)) == "the feed is down"

@@ -428,3 +428,12 @@ def test_halt_cancels_entries_before_it_reads_the_books(trader: Bot) -> None:
     # What needs the whole books was decided on none: they were read through after the cancels, and moved away.
     assert (halted.code, (trader.folder / "ledger.db").exists()) == (5, False)
     assert "rows of sessions are not as they were written" in halted.data["orders"]["problem"]
+
+
+def test_key_in_the_reason_of_a_halt_is_kept_nowhere(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPACA_SECRET", "s3cret-typed-by-mistake")
+    bot.says("halt", "--reason", "s3cret-typed-by-mistake")
+    assert "by mistake" not in bot.json("status")["trading_why"]
+    assert "[hidden]" in bot.json("status")["trading_why"]
+    kept = [path for path in bot.folder.rglob("*") if path.is_file() and b"s3cret-typed" in path.read_bytes()]
+    assert kept == []

@@ -2,12 +2,17 @@
 
 Our own code never writes a key anywhere. This guards against others: a proxy that echoes the headers it was sent, a
 plug-in that reads the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing
-until there is a key to hide.
+heavy until there is a key to hide.
 """
+
+from collections.abc import Mapping
 
 HIDDEN = "[hidden]"
 SHORTEST = 8
 """The shortest text treated as a key. No service uses shorter keys, and removing short words would garble texts."""
+
+SECRET_WORDS = ("KEY", "SECRET", "TOKEN", "PASS", "NOTIFY_", "PING")
+"""What the names of variables have in them whose values nobody may read."""
 
 _forms: dict[str, bytes] = {}
 """Every form of every key that this process was given, as text and as bytes."""
@@ -19,6 +24,26 @@ def learn(*keys: str | None) -> None:
     if new:
         _forms.update((form, form.encode()) for form in new)
         _dump_nothing()
+
+
+def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
+    """Return what a person typed without the keys of this environment and of an .env file, whoever they are for.
+
+    A line of the file that can't be read is left out: this must never hold up a halt.
+    """
+    pairs = list(environ.items())
+    try:
+        with open(file, encoding="utf-8", errors="replace") as lines:
+            pairs += [(name, value.strip().strip("\"'")) for name, _, value in (line.partition("=") for line in lines)]
+    except OSError:
+        pass
+    # Most texts have no key in them, and then nothing has to be learned.
+    learn(*(value for name, value in pairs if _is_secret(name) and len(value) >= SHORTEST and value in text))
+    return hide(text)
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.upper() for word in SECRET_WORDS)
 
 
 def hide(text: str) -> str:
