@@ -203,7 +203,8 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
     for number in range(whole):
         if number:
             app.engine.tick_to("next_open")
-        played.append(_play(app, minutes, partial(_shown, progress, number, whole)))
+        shown = partial(_shown, progress, number, whole)
+        played.append(_play(app, minutes, shown, is_last=number == whole - 1))
     return played
 
 
@@ -212,7 +213,7 @@ def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) 
     progress(before * most + done, whole * most)
 
 
-def _play(app: "App", minutes: int, progress: "Progress") -> Played:
+def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> Played:
     """Tick the engine minute by minute through a session that has just opened, and run what is due."""
     from commands.demo.day import Day
     from commands.reconcile import verb as reconcile
@@ -228,6 +229,9 @@ def _play(app: "App", minutes: int, progress: "Progress") -> Played:
     for minute in range(1, minutes + 1):
         day.run(now + timedelta(minutes=minute))
         progress(minute, minutes)
+    if is_last and (wait_s := app.settings.capabilities.tells_ends_after.total_seconds()):
+        # The venue tells a moment later what became of the last orders.
+        app.engine.sleep(wait_s)
     reconcile.run(app, by="demo")
     return Played(session, minutes, app.reader.view().account.equity)
 

@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from commands.init.verb import flags_of
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import run
+from tests.kit.values import SESSION
 from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import sandbox
@@ -244,3 +246,30 @@ def test_flags_of_a_demo_are_the_last_layer_of_its_configuration() -> None:
         "sandbox": {"seed": 9},
         "universe": ["AAPL"],
     }
+
+
+@pytest.mark.parametrize(("told_after_s", "waited"), [(30, ["sleep 30.0"]), (0, [])])
+def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orders(
+    told_after_s: int, waited: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+    app = SimpleNamespace(
+        engine=SimpleNamespace(
+            tick_to=lambda moment: done.append(moment), sleep=lambda seconds: done.append(f"sleep {seconds}")
+        ),
+        settings=SimpleNamespace(
+            sandbox=SimpleNamespace(sessions=5, source="generated"),
+            capabilities=SimpleNamespace(tells_ends_after=timedelta(seconds=told_after_s)),
+        ),
+        now=lambda: SESSION.open,
+        ensure_calendar=lambda now: None,
+        reader=SimpleNamespace(view=lambda: SimpleNamespace(account=SimpleNamespace(equity=1))),
+        ledger=None,
+        day=None,
+    )
+    played = SimpleNamespace(run=lambda minute: done.append("minute"), meanwhile=None)
+    monkeypatch.setattr("commands.demo.day.Day", lambda *_: played)
+    monkeypatch.setattr("commands.reconcile.verb.run", lambda *_, **__: done.append("compare"))
+    monkeypatch.setattr("tradebot.timetable.sessions.session_of", lambda *_: SESSION)
+    assert len(demo.play(app, 2, 1, lambda *_: None)) == 2  # type: ignore[arg-type]
+    assert done == ["open", "minute", "compare", "next_open", "minute", *waited, "compare"]
