@@ -16,6 +16,8 @@ from tradebot.ports.stores import Events, Ledger, Slots
 from tradebot.timetable.lines import ENDED, ENDS, FAILED, Line
 from tradebot.timetable.sessions import Slot
 
+MOST_BEGINNINGS = 3
+"""How often a chore is begun that is cut short each time."""
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 """The exit codes of a chore that did its work; findings are what some of them look for."""
 
@@ -44,18 +46,25 @@ class Chores(Struct, frozen=True):
 
         A slot that another process has claimed is run only if that one was cut short. With `again`, it is run in an
         extra slot otherwise. The caller holds the lock of chores, so nobody else is running one.
+
+        One that was cut short each time that it was begun has failed, so that a process which is started again and
+        again gets beyond it.
         """
         if now < slot.start:
             raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
-        if not claim.won and not unfinished(self.ledger, slot):
+        was_cut_short = not claim.won and unfinished(self.ledger, slot)
+        if not claim.won and not was_cut_short:
             if not again:
                 return Done(f"{slot.name} was run by {claim.by}", ExitCode.DONE)
             slot = replace(slot, name=claim_extra(self.ledger, slot.key, self.by, now))
         line = self.lines[slot.job]
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
-        ended = self.run(words, line.limit_s, self.stopping)
+        if was_cut_short and not again and not self._begins_again(slot, now):
+            ended = Ended(ExitCode.ERROR, f"cut short {MOST_BEGINNINGS} times", 0, "")
+        else:
+            ended = self.run(words, line.limit_s, self.stopping)
         if ended.why == STOPPED:
             # Without an end it counts as cut short, and is run again by the next process.
             raise TradebotError(f"tradebot {' '.join(words)} was stopped with serve; it is run again")
@@ -63,6 +72,11 @@ class Chores(Struct, frozen=True):
         said = f"{_outcome(ended)}, {ended.took_s:.1f} s"
         self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, said, now)
         return self._told(slot, words, ended, now)
+
+    def _begins_again(self, slot: Slot, now: datetime) -> bool:
+        """Claim one more beginning of a chore that was cut short; return False if it has had them all."""
+        names = (f"{slot.job} again {number}" for number in range(1, MOST_BEGINNINGS))
+        return any(self.ledger.claim_slot(name, slot.session, slot.name, self.by, now).won for name in names)
 
     def _told(self, slot: Slot, words: Sequence[str], ended: Ended, now: datetime) -> Done:
         code, outcome = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR, _outcome(ended)

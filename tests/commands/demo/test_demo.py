@@ -254,9 +254,7 @@ def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orde
 ) -> None:
     done = list[str]()
     app = SimpleNamespace(
-        engine=SimpleNamespace(
-            tick_to=lambda moment: done.append(moment), sleep=lambda seconds: done.append(f"sleep {seconds}")
-        ),
+        engine=SimpleNamespace(tick_to=done.append, sleep=lambda seconds: done.append(f"sleep {seconds}")),
         settings=SimpleNamespace(
             sandbox=SimpleNamespace(sessions=5, source="generated"),
             capabilities=SimpleNamespace(tells_ends_after=timedelta(seconds=told_after_s)),
