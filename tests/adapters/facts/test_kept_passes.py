@@ -65,6 +65,16 @@ def test_sessions_beyond_those_that_are_kept_are_deleted_with_their_parts(kept: 
     assert count(tmp_path, "parts") == 2
 
 
+def test_what_was_written_is_remembered_for_one_session_only(kept: KeptPasses) -> None:
+    for day in range(3):
+        kept.remembered.text(b"part of day %d" % day)
+        keep(kept, f"pass {day}", day=day)
+        assert kept.remembered.content == {}, "the parts of earlier sessions would only grow"
+        kept.remembered.text(b"part of day %d" % day)
+        keep(kept, f"later {day}", day=day)
+        assert len(kept.remembered.content) == 1
+
+
 def test_two_passes_cannot_take_each_others_record(kept: KeptPasses, tmp_path: Path) -> None:
     keep(kept, "a", b"one", body=b"first")
     keep(kept, "b", b"one", body=b"second")

@@ -143,9 +143,9 @@ class KeptPasses:
 
     def _keep(self, kept: KeptPass, written: Written) -> None:
         database = self._opened(kept.at)
-        session, at = kept.session.isoformat(), time_text(kept.at)
+        session, at, is_first = kept.session.isoformat(), time_text(kept.at), self._session != kept.session
         with FILE.translated(self._path), database.transaction():
-            if self._session != kept.session:
+            if is_first:
                 self._prune(database, session)
                 self._numbers.clear()
                 self._read_parts.clear()
@@ -156,6 +156,9 @@ class KeptPasses:
                 "INSERT OR REPLACE INTO passes (id, session, at, version, body, sum) VALUES (?, ?, ?, ?, ?, ?)",
                 (kept.id, session, at, kept.version, packed, told),
             )
+        if is_first:
+            # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
+            self.remembered.forget()
         self._session = kept.session
 
     def _numbers_of(self, database: CacheConnection, session: str, written: Written) -> list[int]:
