@@ -13,7 +13,7 @@ from commands.shared.plain import clean
 from tradebot.app.search.counts import Counts
 from tradebot.app.search.space import Checked
 from tradebot.model.text import counted
-from tradebot.views.selection.verdict import SIGNIFICANT, Found, Kept, Verdict
+from tradebot.views.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,8 +114,9 @@ def _evidence(of: Verdict, objective: str) -> Iterator[str]:
         yield (
             f"Luck         p {of.p:.3f} (small is good; at most {SIGNIFICANT:g} counts): reality check "
             f"{one.reality_check:.3f}, SPA {one.spa:.3f} ({one.spa_lower:.3f} to {one.spa_upper:.3f}), times "
-            f"{of.counted:,} trials counted over {of.trials:,} judged"
+            f"{of.counted:,} trials counted over {of.trials:,} judged; in blocks of {one.mean_block:,} sessions"
         )
+        yield f"Parts        p {of.p_parts:.3f} by six long parts of the sessions (at most {BY_PARTS:g} counts)"
     if of.held_return is not None and of.p_held is not None:
         beating = f"p {of.p_held:.3f} of beating that by luck"
         yield f"Holding      {of.held_return:+.2%} for the universe in equal parts; {beating}"

@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.text import counted
-from tradebot.views.performance.chance import best_by_chance
+from tradebot.views.performance.chance import Resampling, best_by_chance
 from tradebot.views.performance.statistics import probabilistic_sharpe, shape, total_return
+from tradebot.views.selection.dependence import block_length, by_parts
 from tradebot.views.selection.objectives import measured
 from tradebot.views.selection.overfitting import Overfitting, overfitting
 from tradebot.views.selection.plateau import Plateau, Range, Value, plateau
 from tradebot.views.selection.splits import By, Cut, Split, learned, splits
-from tradebot.views.selection.superiority import Superiority, superiority
+from tradebot.views.selection.superiority import DEFAULT, Superiority, superiority
 
 Numbers = NDArray[np.float64]
 SIGNIFICANT = 0.02
 """From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
+BY_PARTS = 0.05
+"""From this p of a few long parts on, nothing is found. It counts no trials: it only looks for slow dependence."""
+LEAST_BLOCK = 10
 LIKELY_OVERFITTED = 0.5
 
 
@@ -82,8 +86,9 @@ class Verdict(Struct, frozen=True):
     `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
     that were chosen inside have earned in the judged sessions together, and the most to expect. `p` is the larger
     one of the reality check and Hansen's test, times how often such a search was made, and `tested` the number of
-    sessions that it is about. `p_held` is the same against holding the universe in equal parts, which would have
-    returned `held_return`. `without_best_five` is what the best trial would have gained without these trades.
+    sessions that it is about; `p_parts` is that of the means of a few long parts. `p_held` is `p` against holding the
+    universe in equal parts, which would have returned `held_return`. `without_best_five` is what the best trial would
+    have gained without these trades.
     """
 
     found: Found
@@ -98,6 +103,7 @@ class Verdict(Struct, frozen=True):
     outside: float | None
     outside_return: float
     p: float
+    p_parts: float
     superiority: Superiority | None
     held_return: float | None
     p_held: float | None
@@ -140,7 +146,8 @@ def verdict(
     outside = _outside(objectives, cut)
     # What a sampler has learned from is no test of what it came up with.
     tested = returns[learned(sessions) :] if asked.learns else returns
-    test, known = superiority(tested), max(asked.counted, len(tried))
+    how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
+    test, known = superiority(tested, how), max(asked.counted, len(tried))
     kept = _kept(tried, objectives, cut, asked)
     draft = Verdict(
         Found.NOTHING,
@@ -155,9 +162,10 @@ def verdict(
         measured(asked.objective, outside[:, None], asked.per_year)[0],
         total_return(outside.tolist()),
         _p(test, known / len(tried)),
+        by_parts(tested),
         test,
         total_return(asked.held) if asked.held else None,
-        _against_holding(returns, asked, known / len(tried)),
+        _against_holding(returns, asked, known / len(tried), how),
         overfitting(returns),
         _deflated(returns, best, known),
         plateau(best, [one.values for one in tried], [*map(_known, objectives.whole)], asked.ranges),
@@ -174,12 +182,12 @@ def _p(test: Superiority | None, times: float) -> float:
     return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
 
 
-def _against_holding(returns: Numbers, asked: Question, times: float) -> float | None:
+def _against_holding(returns: Numbers, asked: Question, times: float, how: Resampling) -> float | None:
     """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
     if not asked.held:
         return None
     above = returns - np.asarray(asked.held)[:, None]
-    return _p(superiority(above[learned(len(above)) :] if asked.learns else above), times)
+    return _p(superiority(above[learned(len(above)) :] if asked.learns else above, how), times)
 
 
 def judgeable(tried: Sequence[Tried], asked: Question) -> bool:
@@ -259,6 +267,9 @@ def said(of: Verdict, objective: str) -> tuple[Found, str]:
         return Found.NOTHING, f"Nothing found: the best of these trials is what luck alone makes of so many ({luck})."
     if of.outside_return <= 0:
         return Found.NOTHING, f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck})."
+    if of.p_parts > BY_PARTS:
+        found = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
+        return Found.NOTHING, f"Nothing found: {found}, as where luck lasts for months."
     weak, choice = [*_weak(of)], [*_choice(of)]
     if weak:
         return Found.FRAGILE, f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}."
