@@ -1,10 +1,10 @@
 """`tradebot status --stores`: what the state folder holds, for how long, and how large it is."""
 
 import os
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 from rich.console import Console
@@ -14,7 +14,12 @@ from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
 from tradebot.judging.evidence import Stored
 
+if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
+    from tradebot.app.wiring import App
+
 MB = 1_000_000
+DAYS = 365
 ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in place"
 
 
@@ -23,7 +28,8 @@ class Store(Struct, frozen=True):
 
     `oldest` is when the file that hasn't been written for the longest time was last written, None if there is no file:
     of a store with one file that grows, that is its last change. `money` is True for records of money, which are never
-    deleted.
+    deleted. `year_bytes` is about how large it will be once the bot has run for a year as it did so far; None if that
+    doesn't follow from its sessions, or if it hasn't run for one.
     """
 
     name: str
@@ -33,6 +39,7 @@ class Store(Struct, frozen=True):
     files: int
     bytes: int
     oldest: datetime | None
+    year_bytes: int | None = None
 
 
 class Stores(Struct, frozen=True):
@@ -47,6 +54,7 @@ class Retention(NamedTuple):
     """A store's name, the patterns of its files, what it holds, how long that is kept, and whether it is money.
 
     `shrink` says how a person makes room, if nothing else bounds the store; `storage.tell_mb` says from when on.
+    `sessions` says of how many sessions of a year it holds something, if it grows with them.
     """
 
     name: str
@@ -55,11 +63,29 @@ class Retention(NamedTuple):
     kept: str
     money: bool = False
     shrink: str = ""
+    sessions: "Callable[[Settings, int], int] | None" = None
+
+
+def _all(settings: "Settings", year: int) -> int:
+    return year
+
+
+def _decided(settings: "Settings", year: int) -> int:
+    return settings.storage.decisions_days * year // DAYS
 
 
 RETENTIONS = (
-    Retention("ledger", ("ledger.db", "ledger.db-journal"), "orders, fills, cash, halts", ALWAYS, money=True),
-    Retention("journal", ("journal.jsonl", "journal.torn-*"), "a second copy of money records", ALWAYS, money=True),
+    Retention(
+        "ledger", ("ledger.db", "ledger.db-journal"), "orders, fills, cash, halts", ALWAYS, money=True, sessions=_all
+    ),
+    Retention(
+        "journal",
+        ("journal.jsonl", "journal.torn-*"),
+        "a second copy of money records",
+        ALWAYS,
+        money=True,
+        sessions=_all,
+    ),
     Retention(
         "earlier ledgers",
         ("ledger.db-version-?", "ledger.db-version-?.?"),
@@ -72,6 +98,7 @@ RETENTIONS = (
         ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes; sessions beside their backtests; the registry of coins",
         "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
+        sessions=_decided,
     ),
     Retention(
         "bars",
@@ -85,12 +112,14 @@ RETENTIONS = (
         ("replies.db", "replies.db-*"),
         "the flow source's replies as they came",
         "as many sessions as unusual_whales.keep_raw_sessions says",
+        sessions=lambda settings, year: settings.unusual_whales.keep_raw_sessions,
     ),
     Retention(
         "passes",
         ("passes.db", "passes.db-*"),
         "what each pass read and decided, so that `replay` can decide it again",
         "as many sessions as storage.replay_sessions says",
+        sessions=lambda settings, year: settings.storage.replay_sessions,
     ),
     Retention(
         "events",
@@ -216,9 +245,30 @@ RETENTIONS = (
 """Every store, with how long what it holds is kept; docs/internals/STORES.md shows the same table."""
 
 
-def stores_of(folder: Path) -> Stores:
+class Pace(NamedTuple):
+    """How fast stores grow: in how many sessions they became what they are, and how many sessions a year has."""
+
+    settings: "Settings"
+    sessions: int
+    year: int
+
+
+def pace_of(app: "App") -> Pace | None:
+    """Return how fast the stores of a bot grow; None before it has traded for a session."""
+    began, last = app.ledger_view.books_opened_at(), app.recorded.last_pass() if app.recorded else None
+    if began is None or last is None:
+        return None
+    day, ledger = app.settings.day, app.ledger_view
+    sessions = ledger.sessions(day.date_of(began), day.date_of(last))
+    known = ledger.sessions(day.date_of(last) - timedelta(days=DAYS), day.date_of(last) + timedelta(days=DAYS))
+    # Of a calendar that isn't known for a year, what is known says how dense it is.
+    span = (known[-1].date - known[0].date).days + 1 if known else 0
+    return Pace(app.settings, len(sessions), round(len(known) * DAYS / span)) if sessions and span else None
+
+
+def stores_of(folder: Path, pace: Pace | None = None) -> Stores:
     """Return every store of a folder that has files, and first of all the ledger."""
-    stores = tuple(store for store in (_store(folder, one) for one in RETENTIONS) if store.files)
+    stores = tuple(store for store in (_store(folder, one, pace) for one in RETENTIONS) if store.files)
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
 
 
@@ -228,17 +278,21 @@ def unbounded(folder: Path) -> Sequence[Stored]:
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 
-def _store(folder: Path, one: Retention) -> Store:
+def _store(folder: Path, one: Retention, pace: Pace | None = None) -> Store:
     found = list(_files(folder, one.patterns))
-    oldest = min((at for _, at in found), default=None)
+    oldest, size = min((at for _, at in found), default=None), sum(size for size, _ in found)
+    year_bytes = None
+    if pace and one.sessions and (most := one.sessions(pace.settings, pace.year)):
+        year_bytes = size * min(most, pace.year) // min(most, pace.sessions)
     return Store(
         name=one.name,
         holds=one.holds,
         kept=one.kept,
         money=one.money,
         files=len(found),
-        bytes=sum(size for size, _ in found),
+        bytes=size,
         oldest=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
+        year_bytes=year_bytes,
     )
 
 
@@ -255,9 +309,13 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[tuple[int, float
 
 def show(console: "Console", data: Stores) -> None:
     """Print a row per store, and the size of all."""
-    table = Table("store", number("MB"), sentence("holds"), sentence("kept"), f"oldest file written {zone()}")
+    written = f"oldest file written {zone()}"
+    table = Table("store", number("MB"), number("in a year"), sentence("holds"), sentence("kept"), written)
     for store in data.stores:
         oldest = stamp(store.oldest) if store.oldest else ""
-        table.row(store.name, f"{store.bytes / MB:,.1f}", store.holds, store.kept, oldest)
+        year = "" if store.year_bytes is None else f"{store.year_bytes / MB:,.0f}"
+        table.row(store.name, f"{store.bytes / MB:,.1f}", year, store.holds, store.kept, oldest)
     console.print(table)
-    console.print(f"{data.bytes / MB:,.1f} MB in {data.state_dir}", markup=False)
+    whole = sum(store.year_bytes or 0 for store in data.stores)
+    after = f"; about {whole / MB:,.0f} MB once it has run for a year as so far" if whole else ""
+    console.print(f"{data.bytes / MB:,.1f} MB in {data.state_dir}{after}", markup=False)

@@ -21,9 +21,9 @@ def run(app: "App") -> Report:
 
 def run_stores(app: "App") -> Report:
     """Report what each store in the state folder holds, for how long, and its size; always exit 0."""
-    from commands.status.stores import show, stores_of
+    from commands.status.stores import pace_of, show, stores_of
 
-    return Report("status", stores_of(app.folder.path), show, whose=identity(app))
+    return Report("status", stores_of(app.folder.path, pace_of(app)), show, whose=identity(app))
 
 
 @VERBS.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")

@@ -33,6 +33,8 @@ ROUNDS = {
     "tradebot/views/performance/further.py:_of_halts": "percents that people are shown",
     "tradebot/views/performance/return_figures.py:histogram": COUNT,
     "tradebot/views/performance/statistics.py:quantile": COUNT,
+    "tradebot/views/selection/dependence.py:block_length": COUNT,
+    "tradebot/views/selection/dependence.py:_optimal": COUNT,
     "tradebot/learning/answers.py:rounded": "targets in contracts, which the core rounds to the lot after that",
     "tradebot/replaying/scale.py:place": "settings as people type them",
 }

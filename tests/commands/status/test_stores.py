@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from commands.status.stores import show, stores_of
+from commands.status.stores import Pace, show, stores_of
 from tests.adapters.ledger.test_migration import upgrade
 from tests.kit import ledgers
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state import state_folder
+from tradebot.app.settings import load
 from tradebot.model.values import replace
 
 
@@ -27,6 +28,27 @@ def test_every_file_of_a_bot_that_has_traded_belongs_to_one_store(bot: Bot) -> N
     }
     assert all(store["oldest"] for store in found["stores"])
     assert {store["name"] for store in found["stores"] if store["money"]} == {"ledger", "journal"}
+
+
+def test_what_a_year_will_take_follows_from_the_sessions_so_far_and_from_how_many_are_kept(tmp_path: Path) -> None:
+    for name in ("ledger.db", "facts.db", "passes.db", "bars.db"):
+        (tmp_path / name).write_bytes(bytes(1_000))
+    settings = load(None, {}, {"mode": "sandbox"}).settings
+    kept = settings.storage
+    pace = Pace(settings, sessions=10, year=250)
+    found = {store.name: store.year_bytes for store in stores_of(tmp_path, pace).stores}
+    assert found == {
+        "ledger": 25_000,
+        "facts": 100 * (kept.decisions_days * 250 // 365),
+        "passes": 100 * kept.replay_sessions,
+        "bars": None,
+    }
+    later = {store.name: store.year_bytes for store in stores_of(tmp_path, pace._replace(sessions=240)).stores}
+    assert later["passes"] == 1_000, "it grows no more"
+    console = Console(width=120, file=StringIO())
+    show(console, stores_of(tmp_path, pace))
+    shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "once it has run for a year" in shown
 
 
 def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_of_a_hundred_searches_few_find_what_is_not_there_and_most_what_is() -> 
     noise = Counter(judged(seed, 0.0).found for seed in range(MANY))
     edge = Counter(judged(MANY + seed, 2.0).found for seed in range(MANY))
     assert noise[Found.NOTHING] >= 95, noise
-    assert edge[Found.EDGE] >= 80, edge
+    assert edge[Found.EDGE] >= 70, edge
 
 
 def test_trials_of_earlier_searches_count_too() -> None:

@@ -23,7 +23,7 @@ from tradebot.views.selection.superiority import DEFAULT, Superiority, superiori
 Numbers = NDArray[np.float64]
 SIGNIFICANT = 0.02
 """From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
-BY_PARTS = 0.05
+BY_PARTS = 0.04
 """From this p of a few long parts on, nothing is found. It counts no trials: it only looks for slow dependence."""
 LEAST_BLOCK = 10
 LIKELY_OVERFITTED = 0.5
