@@ -110,6 +110,8 @@ HELD_S = 1.5
 NOTE_S = 5.0
 """Seconds between two notes if there is no news; resources are looked at as often."""
 LONG_AGO_S = float("-inf")
+SETTLED_S = 3_600.0
+"""After how long everything that a session needs has been loaded, so that more memory than then is growth."""
 LOCK_STEP = "lock-step"
 """The one lane of a sandbox."""
 MB = 1_000_000
@@ -183,7 +185,8 @@ class Watch:
         """Whether memory is short, so that what trading doesn't need shouldn't begin."""
         self._clock_s = clock_s
         self._stamp_time = stamp_time
-        self._looked_s = self._noted_s = clock_s()
+        self._looked_s = self._noted_s = self._began_s = clock_s()
+        self._settled_bytes: int | None = None
         self._asked_s: float | None = None
 
     @contextmanager
@@ -307,6 +310,8 @@ class Watch:
     def _note(self) -> None:
         memory, descriptors = resources.memory_bytes(), resources.open_descriptors()
         self._weigh(memory, descriptors)
+        if self._settled_bytes is None and self._clock_s() - self._began_s >= SETTLED_S:
+            self._settled_bytes = memory
         noted = Serving(
             pid=os.getpid(),
             since=self._since,
@@ -319,6 +324,7 @@ class Watch:
             troubles=dict(self._troubles),
             memory_bytes=memory,
             descriptors=descriptors,
+            settled_bytes=self._settled_bytes,
         )
         write_serving(self._folder, noted)
         if self._ready_at is not None:

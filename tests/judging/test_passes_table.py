@@ -242,6 +242,13 @@ FAILURES: list[tuple[str, Any, State, str]] = [
         State.FAILED,
         "exits looked last 600 s ago, or the clock was set back",
     ),
+    (
+        "serve",
+        seen.Serve(True, note(memory_bytes=301_000_000, settled_bytes=200_000_000), 3, "", False),
+        State.DEGRADED,
+        "it takes 301 MB of memory, and took 200 an hour after its start",
+    ),
+    ("serve", seen.Serve(True, note(memory_bytes=300_000_000, settled_bytes=200_000_000), 3, "", False), State.OK, ""),
     ("serve", seen.Serve(True, note(ready_at=None), 30, "serve 7", True), State.DEGRADED, "aren't compared yet"),
     ("serve", seen.Serve(True, note(troubles={"config": "bad"}), 3, "", False), State.DEGRADED, "config: bad"),
     ("config", seen.Config(200, "line 3 is no YAML"), State.DEGRADED, "no entries are sent: line 3 is no YAML"),

@@ -72,6 +72,8 @@ MB = 1_000_000
 LEAST_INODES = 1_000
 """With fewer free inodes, a pass that writes a few files may find none."""
 SHOWN = 3
+GROWN = 1.5
+"""From so many times what `serve` took an hour after its start on, its memory grows without need."""
 RESTART = "tradebot events, then restart it"
 OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED, State.UNKNOWN, State.FAILED
 
@@ -128,6 +130,10 @@ def _running(evidence: Evidence, seen: records.Serve) -> Verdict:
     if note.troubles:
         troubles = "; ".join(f"{name}: {trouble}" for name, trouble in note.troubles.items())
         return Verdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
+    settled, memory = note.settled_bytes, note.memory_bytes
+    if settled and memory and memory > GROWN * settled:
+        grown = f"it takes {memory / MB:,.0f} MB of memory, and took {settled / MB:,.0f} an hour after its start"
+        return Verdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
     if note.ready_at is None:
         return Verdict(DEGRADED, f"{lanes}; books and broker aren't compared yet", count, fresh, "tradebot reconcile")
     return Verdict(OK, lanes, count, fresh, RESTART)

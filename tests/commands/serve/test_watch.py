@@ -207,6 +207,22 @@ def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
     assert (scene.types()[-2:], scene.stop.code) == (["memory_short", "ceiling_reached"], ExitCode.ERROR)
 
 
+def test_note_keeps_the_memory_of_when_everything_was_loaded(
+    scene: WatchScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commands.serve.watch.SETTLED_S", 20.0)
+    taken = {"mb": 100}
+    monkeypatch.setattr(resources, "memory_bytes", lambda: taken["mb"] * MB)
+    noted = list[tuple[int | None, int | None]]()
+    for taken["mb"] in (100, 150, 160, 170):
+        scene.pass_s(10)
+        found = there(read_serving(scene.folder))
+        noted.append((found.memory_bytes, found.settled_bytes))
+    assert noted[0] == (100 * MB, None)
+    assert noted[-1][0] == 170 * MB
+    assert noted[-1][1] in (150 * MB, 160 * MB)
+
+
 def test_serve_is_ready_once_after_the_books_are_compared(scene: WatchScene) -> None:
     compared = list[bool]()
     scene.watch.is_ready = lambda: bool(compared)
