@@ -114,7 +114,7 @@ def exit_is_refused(books: Books) -> bool:
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
 
-    None if it refused a plain stop twice in a row, the last one a short while ago: the first one went out with the pair.
+    None if it refused plain stops twice in a row, a short while ago: the first of them went out with the pair.
     """
     refused_alone = None
     for record in reversed(books.intents):

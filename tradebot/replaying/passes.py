@@ -144,13 +144,9 @@ def _methods(port: type) -> list[str]:
     return [name for name in dir(port) if not name.startswith("_")]
 
 
-COMPARED = tuple(name for name in CycleRecord.__struct_fields__ if name != "quoted_at")
-"""The fields of a pass by which its decisions are compared."""
-
-
 def bytes_of(outcome: CycleRecord) -> bytes:
     """Return the bytes by which decisions are compared: every field by its name, numbers as they were written."""
-    return written({name: getattr(outcome, name) for name in COMPARED})
+    return written(outcome)
 
 
 def read_record(
