@@ -7,7 +7,6 @@ takes as long as comparing books and broker.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.runner import TICK_S
-from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.adapters.time.stopwatch import stopwatch, wall
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -121,11 +120,11 @@ def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: flo
 
 def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) -> None:
     """Until it has ended, make what is planned due at once whenever the wall clock was set."""
-    ahead_s = time.time() - stopwatch()
+    ahead_s = wall() - stopwatch()
     while not ended.wait(every_s):
-        before_s, ahead_s = ahead_s, time.time() - stopwatch()
+        before_s, ahead_s = ahead_s, wall() - stopwatch()
         if abs(ahead_s - before_s) > every_s:
             for job in scheduler.get_jobs():
                 # It may have been removed by now.
                 with suppress(JobLookupError):
-                    job.modify(next_run_time=datetime.now(UTC))
+                    job.modify(next_run_time=datetime.fromtimestamp(wall(), UTC))
