@@ -64,10 +64,10 @@ def test_a_tick_that_took_long_is_followed_by_one_tick_and_not_by_all_that_it_mi
     def tick() -> None:
         ticked.append(time.monotonic())
         if len(ticked) == 1:
-            time.sleep(0.2)
+            time.sleep(0.5)
 
-    tick_until(tick, lambda: len(ticked) == 3, every_s=0.02)
-    assert ticked[2] - ticked[1] > 0.005, "the nine ticks of the long one aren't made up"
+    tick_until(tick, lambda: time.monotonic() > ticked[0] + 0.6, every_s=0.02)
+    assert len(ticked) < 20, "the two dozen ticks of the long one aren't made up"
 
 
 def test_what_a_tick_raises_is_raised_to_the_caller_after_every_lane_has_closed() -> None:
