@@ -27,6 +27,7 @@ from tradebot.model.values import replace
 from tradebot.views.happenings import Now, composed, due_at, of_event, seen_of, since, wants
 from tradebot.views.performance.lots import trades
 
+BEGINNING = events.Place(0, 0)
 LOOK_S = 5.0
 """Real seconds between two looks at the bot while no event is written."""
 HEALTH_S = 30.0
@@ -60,10 +61,16 @@ class Round:
         self._outbox.close()
 
     def look(self) -> None:
-        """Note what happened since the last look, for each channel whose rules choose it."""
+        """Note what happened since the last look, for each channel whose rules choose it.
+
+        Before the first look, only entries that still wait for a yes are news.
+        """
         path, remembered = self._app.folder.path / EVENTS, self._outbox.remembered()
         if remembered is None:
-            self._outbox.note(events.end_of(path), seen_of(self._now()), ())
+            written, after = events.news(path, BEGINNING)
+            now = self._now()
+            waiting = (of_event(event, self._app.settings.capabilities) for event in _waiting(written, now.at))
+            self._note(after, seen_of(now), [*filter(None, waiting)], now.at)
             return
         place, seen = remembered
         written, after = events.news(path, place)
@@ -200,3 +207,14 @@ def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator
             time.sleep(pause_s)
     finally:
         one.close()
+
+
+def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEvent]:
+    """Yield the requests for a yes that nobody has answered and that haven't expired."""
+    asked, answered = (
+        {event.details.get("id"): event for event in written if event.event_type == kind.event_type}
+        for kind in (EventKind.APPROVAL_ASKED, EventKind.APPROVAL_ANSWERED)
+    )
+    for name, event in asked.items():
+        if name not in answered and datetime.fromisoformat(event.details["until"]) > now:
+            yield event

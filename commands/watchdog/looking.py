@@ -14,6 +14,7 @@ import urllib3
 from msgspec import Struct
 
 from commands.watchdog.settings import watched_folder
+from tradebot.adapters.state import lock
 from tradebot.judging.judgment import State
 from tradebot.model import variables
 
@@ -22,7 +23,7 @@ LIMIT_S = 60.0
 WAIT_S = (5.0, 15.0)
 LONGEST = 1 << 20
 ALARMING = frozenset({State.FAILED.value})
-STOPPED = "serve"
+SERVE = "serve"
 """The part that says whether the daemon works."""
 
 
@@ -58,7 +59,11 @@ def _by_folder(folder: Path) -> Found:
         return Found({"health": f"its health couldn't be told: exit code {done.returncode}"})
     if "error" in told:
         return Found({"folder": str(told["error"]["message"])})
-    return _found(told["data"]["judgments"])
+    try:
+        runs = lock.holder(folder, lock.SERVE_LOCK) is not None
+    except OSError:
+        runs = True
+    return _found(told["data"]["judgments"], runs=runs)
 
 
 def _by_port(address: str) -> Found:
@@ -89,7 +94,11 @@ def _read(answer: requests.Response) -> bytes:
     return bytes(text)
 
 
-def _found(judgments: Iterable[Mapping[str, Any]]) -> Found:
+def _found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> Found:
+    """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
     found = {str(each["subject"]): each for each in judgments}
-    causes = {name: f"{name}: {each['found']}" for name, each in found.items() if each["state"] in ALARMING}
+    wrong = {name: each for name, each in found.items() if each["state"] in ALARMING}
+    if not runs and SERVE in found and found[SERVE]["state"] == State.DEGRADED.value:
+        wrong[SERVE] = found[SERVE]
+    causes = {name: f"{name}: {each['found']}" for name, each in wrong.items()}
     return Found(causes, str(found.get("chores", {}).get("at") or ""))

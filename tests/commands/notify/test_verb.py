@@ -107,6 +107,18 @@ def event(bot: Bot, kind: str, **details: str) -> None:
         file.write(json.dumps({**line, "severity": "ERROR", "symbol": "AAPL", "details": details}) + "\n")
 
 
+def test_first_look_tells_of_entries_that_still_wait_for_a_yes(copy: Bot, receiver: Receiver) -> None:
+    configured(copy)
+    request = {"strategy": "flow", "side": "buy", "quantity": "3", "price": "100", "worth": "300"}
+    for name, until in (("waits", "2099-01-01"), ("answered", "2099-01-01"), ("expired", "2020-01-01")):
+        event(copy, "approval.asked", id=name, until=f"{until}T00:00:00+00:00", **request)
+    event(copy, "approval.answered", id="answered", answer="yes")
+    assert copy.says("notify", "send").out.strip() == "1 sent"
+    ((_, body),) = receiver.got
+    assert json.loads(body)["text"].count("AAPL") == 1
+    assert copy.says("notify", "send").out.strip() == "0 sent"
+
+
 def test_session_is_told_in_a_few_sentences_once_its_chore_has_run(told: Bot, receiver: Receiver) -> None:
     for job in ("backup", "summary", "summary"):
         event(told, "serve.chore_ran", job=job, output="nothing to see")

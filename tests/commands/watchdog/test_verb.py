@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, typed
 from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
+from tradebot.adapters.state import lock
 from tradebot.adapters.state.serving import write_serving
 from tradebot.model.serving import Serving
 
@@ -296,3 +297,15 @@ def test_wrong_settings_name_what_is_wrong(
 ) -> None:
     (tmp_path / "watchdog.yaml").write_text(text)
     refuses(typed(capsys, "watchdog", "--once", "--folder", str(tmp_path)), 2, why)
+
+
+@pytest.mark.parametrize(("state", "runs", "causes"), [("DEGRADED", False, 1), ("DEGRADED", True, 0), ("OK", False, 0)])
+def test_serve_that_was_stopped_is_a_cause_where_no_slot_is_ever_late(
+    state: str, runs: bool, causes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = {"subject": "serve", "state": state, "found": "it was stopped, and nothing else runs what is due"}
+    said = json.dumps({"data": {"judgments": [judged]}}).encode()
+    ended = subprocess.CompletedProcess([], 0, said, b"")
+    monkeypatch.setattr(Copies, "run", staticmethod(lambda command, **_: ended))
+    with lock.hold(tmp_path, "serve", name=lock.SERVE_LOCK) if runs else nullcontext():
+        assert len(looking.look(str(tmp_path)).causes) == causes
