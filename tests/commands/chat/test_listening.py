@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -259,3 +260,9 @@ def test_message_of_ten_megabytes_is_passed_over(chat: Chat) -> None:
     began = time.monotonic()
     assert chat.types("help")
     assert time.monotonic() - began < 5
+
+
+def test_press_of_a_button_that_a_question_does_not_have_leaves_the_question_open(chat: Chat) -> None:
+    now, nonce = datetime.now(UTC), 32 * "a"
+    chat.store.show(nonce, 5, ["halt-now", "not-halt"], now + timedelta(minutes=2), once=True)
+    assert [chat.store.press(nonce, index, 5, now) for index in (7, 0, 0)] == [None, "halt-now", None]

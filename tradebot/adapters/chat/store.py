@@ -209,9 +209,11 @@ class ChatStore(CacheStore):
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
             actions = json.loads(row[0]) if row else []
-            if row and row[1]:
+            if index >= len(actions):
+                return None
+            if row[1]:
                 self._database.execute("DELETE FROM buttons WHERE nonce = ?", (nonce,))
-            return str(actions[index]) if index < len(actions) else None
+            return str(actions[index])
 
     def open_question(self, action: str, now: datetime) -> tuple[str, int] | None:
         """Return the newest question whose first button means this, by its nonce and message; None if none is open."""
