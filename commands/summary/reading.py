@@ -20,6 +20,7 @@ from tradebot.app import calendar, sandbox
 from tradebot.app.baseline import leaves
 from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, TradebotError, one_line, word
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.judgment import Judgment, permission
@@ -283,39 +284,51 @@ def _money(
     opened_on = calendar.knowing(ledger, app.day).date_of(first)
     start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
     base = start.last_close if start and start.session < day and not moved else None
-    return _beside(money, base, start, place, *_closes(app, place))
+    return _beside(money, base, start, place, *_spy(app, place))
 
 
 def _beside(
-    money: Money, base: Decimal | None, start: SessionEnd | None, place: Place, closes: Mapping[date, float], why: str
+    money: Money,
+    base: Decimal | None,
+    start: SessionEnd | None,
+    place: Place,
+    days: Mapping[date, RawBar],
+    why: str,
 ) -> Money:
-    day = place.session.date
-    change = _change(closes, day, day)
+    day, opened = place.session.date, start.session if start else None
+    change = _change(days, day, day, opened)
     if change is None:
         return replace(money, without=why or f"{BENCHMARK} has no price of this session and the one before.")
     if base is None or start is None:
         return replace(money, benchmark=change)
-    since = _change(closes, start.session, day)
+    since = _change(days, start.session, day, opened)
     return replace(money, benchmark=change, since=start.session, first_usd=base, benchmark_since=since)
 
 
-def _change(closes: Mapping[date, float], first: date, last: date) -> float | None:
-    """Return the change from the close before `first` to that of `last`; None if either isn't known."""
-    before = max((day for day in closes if day < first), default=None)
-    if before is None or last not in closes or first - before > REACH:
+def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date | None) -> float | None:
+    """Return the change from the close before `first` to that of `last`; None if either isn't known.
+
+    In the first session of the books, it begins at the open, as in a report.
+    """
+    if last not in days:
         return None
-    return closes[last] / closes[before] - 1
+    if first == opened:
+        return days[last].close / days[first].open - 1 if first in days else None
+    before = max((day for day in days if day < first), default=None)
+    if before is None or first - before > REACH:
+        return None
+    return days[last].close / days[before].close - 1
 
 
-def _closes(app: "App", place: Place) -> tuple[Mapping[date, float], str]:
-    """Return SPY's stored closes, and why there are none. Only a sandbox whose exchange runs is asked for more."""
+def _spy(app: "App", place: Place) -> tuple[Mapping[date, RawBar], str]:
+    """Return SPY's stored days, and why there are none. Only a sandbox whose exchange runs is asked for more."""
     day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
     try:
-        found = app.bars.closes(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
+        found = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
         if day not in found and asks:
             app.bars.fetch(DAY, [BENCHMARK], first, place.session.close)
-            found = app.bars.closes(BENCHMARK, first, day)
+            found = app.bars.daily(BENCHMARK, first, day)
     except TradebotError as error:
         return {}, f"{BENCHMARK} can't be compared: {one_line(error)}"
     nothing = f"There is no {BENCHMARK} to compare with: its price of this session isn't stored. "

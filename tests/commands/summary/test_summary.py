@@ -2,18 +2,19 @@
 
 import re
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands.summary.reading import accepted
+from commands.summary.reading import _change, accepted
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Baseline
@@ -126,6 +127,16 @@ def test_of_a_damaged_store_the_rest_is_told(trader: Bot, store: str, lost: str,
     assert section(data, kept)
     assert lost not in [one["title"] for one in data["sections"]]
     assert any(store.removesuffix(".db").capitalize() in need["what"] for need in data["needs"])
+
+
+def test_spy_is_compared_from_the_first_open_as_in_a_report_and_then_from_close_to_close() -> None:
+    days = {date(2026, 11, day): RawBar(0, float(day), 50.0, 1.0, day + 0.5, 1.0) for day in (13, 16, 17)}
+    monday, tuesday = date(2026, 11, 16), date(2026, 11, 17)
+    assert _change(days, monday, monday, monday) == pytest.approx(16.5 / 16 - 1)
+    assert _change(days, monday, tuesday, monday) == pytest.approx(17.5 / 16 - 1)
+    assert _change(days, tuesday, tuesday, monday) == pytest.approx(17.5 / 16.5 - 1)
+    assert _change(days, monday, monday, None) == pytest.approx(16.5 / 13.5 - 1)
+    assert _change({}, monday, monday, monday) is None
 
 
 def test_accepted_configurations_of_a_span_are_told_by_their_changed_settings(tmp_path: Path) -> None:

@@ -118,10 +118,14 @@ class StoredBars:
 
     def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
         """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
+        return {day: bar.close for day, bar in self.daily(symbol, first, last).items()}
+
+    def daily(self, symbol: str, first: date, last: date) -> Mapping[date, RawBar]:
+        """Return the adjusted daily bars from one date to another that are stored; nothing is fetched."""
         end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
         raw = self._tried(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
         steps = self._tried(lambda: self.store.actions(symbol))
-        return {self._date_of(bar): bar.close for bar in adjusted(raw, steps, end_s)}
+        return {self._date_of(bar): bar for bar in adjusted(raw, steps, end_s)}
 
     def _date_of(self, bar: RawBar) -> date:
         return self._venue.date_of(moment(bar.start_s))

@@ -54,7 +54,8 @@ class Held(Struct, frozen=True):
 class Money(Struct, frozen=True):
     """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
 
-    `benchmark` is SPY's change from close to close as a fraction, None if it isn't known, and `without` says why.
+    `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session;
+    None if it isn't known, and `without` says why.
     `since` is the date of the close before the bot's first session, if that is an earlier one; `first_usd` is what the
     account was worth then, and `benchmark_since` SPY's change since.
     """
