@@ -88,7 +88,7 @@ def test_numbers_of_filters_that_pass_are_shown_with_their_units() -> None:
 
 def placed(rules: SmartMoneySettings) -> list[Side]:
     """Return the sides of some coins that have a tight setup and are in place."""
-    found, readings = view(range(40)), Readings(rules)
+    found, readings = view(range(12)), Readings(rules)
     coins = [coin_of(found, symbol, readings) for symbol in found.universe]
     both = [side_of(coin, sign, rules) for coin in coins for sign in (1, -1)]
     tight = [side for side in both if side.setup and side.setup.regime is Regime.TIGHT]
