@@ -114,23 +114,25 @@ def exit_is_refused(books: Books) -> bool:
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
 
-    None if it refused plain stops twice in a row, a short while ago: the first of them went out with the pair.
+    None if it refused a plain stop too, a short while ago, other than in the pass in which it refused a pair: whatever
+    was in the way of both then may be over.
     """
-    refused_alone = None
-    for record in reversed(books.intents):
-        intent = record.intent
-        if not (intent.protects and intent.operation is Operation.SUBMIT):
-            continue
-        if intent.whose != whose or record.state is IntentState.ABANDONED:
-            continue
-        if refused_alone is None and record.state is not IntentState.REJECTED:
-            return intent.order_class
-        if intent.order_class is OrderClass.OCO or record.state is not IntentState.REJECTED:
-            return OrderClass.SIMPLE
-        if refused_alone is not None:
-            return OrderClass.OCO if books.at - refused_alone >= RETRY else None
-        refused_alone = record.updated_at
-    return OrderClass.OCO if refused_alone is None else OrderClass.SIMPLE
+    of_it = (record for record in reversed(books.intents) if _protects(record, whose))
+    last, before = next(of_it, None), next(of_it, None)
+    if last is None:
+        return OrderClass.OCO
+    if last.state is not IntentState.REJECTED:
+        return last.intent.order_class
+    if last.intent.order_class is OrderClass.OCO:
+        return OrderClass.SIMPLE
+    if before is not None and before.intent.cycle_id == last.intent.cycle_id:
+        return OrderClass.SIMPLE
+    return OrderClass.OCO if books.at - last.updated_at >= RETRY else None
+
+
+def _protects(record: IntentRecord, whose: Whose) -> bool:
+    intent, sent = record.intent, record.state is not IntentState.ABANDONED
+    return sent and intent.protects and intent.operation is Operation.SUBMIT and intent.whose == whose
 
 
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
