@@ -12,7 +12,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tradebot.model.intent import Intent, IntentRecord
     from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
+    from tradebot.reconciliation.new_fills import MissingFill
 
 ALL = "ALL"
 NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
@@ -41,18 +42,31 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     with app.exit_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
-    return Report("flatten", data, lambda console, _: _render(console, data, again), code)
+    at_work = {row.symbol for row in data.rows}
+    left = [one for one in _lacking(app, symbol) if one.order.symbol not in at_work]
+    if left and not code:
+        code = ExitCode.UNAVAILABLE
+    return Report("flatten", data, lambda console, _: _render(console, data, again, left), code)
+
+
+def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
+    """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
+    from tradebot.reconciliation.read_books import fills_awaited
+
+    found = fills_awaited(app.ledger_view, app.now(), app.day)
+    left = dict(app.ledger_view.totals().own_quantities()) if found else {}
+    for one in found:
+        left[one.order.symbol] = left.get(one.order.symbol, 0) + one.signed
+    return [one for one in found if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
-    from tradebot.reconciliation.read_books import fills_awaited
-
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})
     orders = [order for order in working if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
-    lacking = fills_awaited(ledger, app.now(), app.day)
+    lacking = _lacking(app, None)
     held = {p.symbol for p in positions} | {order.symbol for order in (*orders, *(o.order for o in lacking))} | unsure
     if symbol is not None and symbol not in held:
         raise OperatorError(
@@ -119,15 +133,21 @@ def _without_exit(data: "PassData") -> list[str]:
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
-def _render(console: "Console", data: "PassData", again: str) -> None:
+def _render(console: "Console", data: "PassData", again: str, left: "Sequence[MissingFill]") -> None:
     from commands.shared.not_run import render_not_run
     from commands.shared.passes import render_rows
 
     if data.not_run:
         render_not_run(console, data.not_run)
         return
+    for one in left:
+        console.print(
+            f"Not closed: {one.words}. The broker's positions don't show it. Next: tradebot reconcile, then {again}",
+            markup=False,
+        )
     if not data.rows:
-        console.print("The bot has no positions, so there is nothing to close.")
+        if not left:
+            console.print("The bot has no positions, so there is nothing to close.")
         return
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)

@@ -241,6 +241,6 @@ def test_a_difference_counts_unless_a_fill_that_is_on_its_way_adds_up_to_it(held
     there = BrokerPosition("AAPL", AssetClass.US_EQUITY, Decimal(held), Decimal(100), None)
     fills = (fill(1), fill(2, side=Side.SELL), fill(3, quantity=str(known)))
     scene.ledger.apply_fills(fills, NOW)
-    found = differences(read_books(scene.ledger, NOW, VENUE_DAY), (), (there,))
+    found = differences(read_books(scene.ledger, NOW, VENUE_DAY), (), (there,), ())
     told = [(int(one.books), int(one.broker)) for one in found]
     assert told == ([] if 0 <= held - known <= 49 else [(known, held)])

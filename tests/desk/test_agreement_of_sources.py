@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.desk.test_agreement import lying
 from tests.kit.core.scene import Scene, call
 from tests.orders.test_protecting import entered, exits, protecting, scene, working
 from tradebot.cycle import flatten
@@ -12,6 +13,7 @@ from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Fill
 from tradebot.model.record import Job
+from tradebot.model.values import replace
 
 D = Decimal
 
@@ -77,3 +79,31 @@ def test_flatten_closes_what_no_list_of_fills_shows_yet() -> None:
     flatten(found.world(), call(Job.EVALUATE_EXITS, "open+31m"), None)
     (close,) = [intent for intent in found.venue.submitted if intent.purpose is Purpose.CLOSE]
     assert (close.quantity, close.side) == (entry.quantity, Side.SELL)
+
+
+def test_a_list_of_positions_that_flaps_cancels_no_stop_of_what_no_list_of_fills_shows() -> None:
+    found = scene()
+    late_fills(found)
+    entered(found)
+    exits(found)
+    view = found.venue.view
+    lying(found, lambda told: replace(told, positions=()))
+    for minute in range(32, 36):
+        found.later(60)
+        exits(found, f"open+{minute}m")
+    found.venue.view = lambda: replace(view(), positions=())  # type: ignore[method-assign]
+    found.venue.position = lambda symbol: None  # type: ignore[method-assign]
+    for minute in range(36, 40):
+        found.later(60)
+        exits(found, f"open+{minute}m")
+    assert (len(protecting(found)), found.venue.cancelled) == (1, [])
+
+
+def test_a_position_that_an_entry_may_have_made_which_is_listed_no_more_is_told_and_has_a_gap() -> None:
+    found = scene()
+    late_fills(found)
+    entered(found)
+    found.venue.order = lambda client_order_id: None  # type: ignore[method-assign]
+    record = exits(found)
+    assert [(gap.symbol, gap.shares) for gap in record.gaps or ()] == [("AAPL", D(49))]
+    assert found.told("position_differs") == [{"books": "0", "broker": "49"}]

@@ -59,7 +59,7 @@ class Reading(Struct, frozen=True):
 
     @property
     def agrees(self) -> bool:
-        return self.view.steady and not (self.omitted_orders or self.differences or self.ratios)
+        return self.view.steady and not (self.omitted_orders or self.differences or self.ratios or self.missing)
 
 
 def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
@@ -73,7 +73,7 @@ def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
     if reading.agrees:
         return reading
     reading = _read_once(world, clocks, first=False)
-    if closing and reading.ratios:
+    if closing and (reading.ratios or reading.missing):
         reading = _ask_about_each_position(world, reading)
     if not world.dry_run:
         for event in _events(reading, clocks.now, world.venue.tells_ends_after):
@@ -115,7 +115,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
         books=books,
         orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
         omitted_orders=omitted,
-        differences=differences(books, missing, view.positions),
+        differences=differences(books, missing, view.positions, view.orders),
         ratios=ratios,
         missing=missing,
         untraced_fills=untraced_fills,
@@ -123,10 +123,13 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
 
 
 def differences(
-    books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition]
+    books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition], orders: Iterable[Order]
 ) -> tuple[PositionDifference, ...]:
     """Return the positions on which the broker and the books differ, unless fills on their way may explain it."""
-    found = (one for one in position_findings(books, (), positions) if one.blocking)
+    # A position in which an order of ours may have ended unseen isn't somebody else's.
+    listed = {order.venue_id for order in orders}
+    unseen = {order.symbol for order in may_fill(books) if order.venue_id not in listed and not books.protects(order)}
+    found = (one for one in position_findings(books, (), positions) if one.blocking or one.subject in unseen)
     differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
     return tuple(one for one in differing if not _on_its_way(one, books, missing))
 
@@ -141,13 +144,24 @@ def _on_its_way(one: PositionDifference, books: Books, missing: Iterable[Missing
 
 
 def _ask_about_each_position(world: World, reading: Reading) -> Reading:
-    """Return the reading with the venue's direct answer for each position on which its list and the books differ."""
-    confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in reading.ratios}
+    """Return the reading with the venue's direct answer for each position on which its list and the books differ.
+
+    So it is for what an order has filled that neither the list of fills nor that of positions shows.
+    """
+    asked = dict.fromkeys((*reading.ratios, *(one.order.symbol for one in reading.missing)))
+    confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in asked}
     others = (position for position in reading.view.positions if position.symbol not in confirmed_positions)
     view = replace(reading.view, positions=(*others, *filter(None, confirmed_positions.values())))
-    ratios = position_ratios(reading.books, view)
-    unproven = frozenset(symbol for symbol, position in confirmed_positions.items() if position is None)
-    return replace(reading, view=view, ratios=ratios, unproven=unproven)
+    books = reading.books.with_pending(proven_fills(reading.books, view.positions))
+    denied = {symbol for symbol, position in confirmed_positions.items() if position is None}
+    return replace(
+        reading,
+        view=view,
+        books=books,
+        ratios=position_ratios(books, view),
+        missing=missing_fills(books),
+        unproven=frozenset(denied.intersection(reading.ratios)),
+    )
 
 
 def confirmed(reading: Reading) -> Mapping[str, Decimal]:

@@ -34,7 +34,7 @@ from tradebot.model.record import (
 from tradebot.model.resting import Resting, Whose, resting_among
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.new_fills import reported_fills
+from tradebot.reconciliation.new_fills import reported_fills, seen_fills
 from tradebot.reconciliation.protection import closed_by_others, gaps
 from tradebot.reconciliation.read_books import read_books
 
@@ -110,12 +110,12 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
     last = _last(world, cycle)
     opened, known = _opened(world, desk, cycle), _before(world, desk, last)
-    books, resting = _as_filled(desk.books), desk.resting
+    books, resting = _as_filled(desk, desk.books), desk.resting
     met = {whose: _since(gap, last, books) for whose, gap in _found(world, desk, books, resting).items()}
     left: Found = met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
         books = read_books(world.ledger, desk.now, world.venue.day).with_pending(desk.books.pending)
-        books = _as_filled(replace(books, doubted=desk.books.doubted))
+        books = _as_filled(desk, replace(books, doubted=desk.books.doubted))
         resting = resting_among(books, books.working)
         left = _found(world, desk, books, resting)
         # What this pass did to close a gap is no other gap.
@@ -152,7 +152,7 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, why) for one, why in freed)
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
     found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
-    met = _found(world, desk, _as_filled(desk.books), desk.resting) if found else {}
+    met = _found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
     return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
 
 
@@ -205,9 +205,10 @@ def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Seque
     return {(gap.strategy, gap.symbol): gap for gap in found}
 
 
-def _as_filled(books: Books) -> Books:
-    """Return the books as if all that our orders are said to have filled were in them: that needs a stop."""
-    return books.with_pending(reported_fills(books))
+def _as_filled(desk: Desk, books: Books) -> Books:
+    """Return the books as if all that our orders are said, or seen, to have filled were in them: that needs a stop."""
+    books = books.with_pending(reported_fills(books))
+    return books.with_pending(seen_fills(books, desk.omitted_orders, desk.net))
 
 
 def _is_told(world: World, gap: Gap, ended: datetime) -> bool:

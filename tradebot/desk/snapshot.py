@@ -126,6 +126,7 @@ def _desk(
         canceled=books.cancels_accepted & {order.venue_id for order in reading.omitted_orders},
         differences=reading.differences,
         unproven=reading.unproven,
+        awaited=frozenset(one.order.symbol for one in reading.missing),
         steady=view.steady,
         untraced_fills=reading.untraced_fills,
         clock_ahead_s=clocks.ahead_s,

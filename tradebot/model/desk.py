@@ -246,7 +246,8 @@ class Desk(Struct, frozen=True):
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing, and `canceled` the venue's ids of those whose cancel it accepted.
     `differences` are positions on which the two contradict each other; `unproven` are symbols that the venue did not
-    confirm when asked directly. `steady` is False if our orders changed during each reading. `untraced_fills` counts
+    confirm when asked directly, and `awaited` those in which orders of ours filled what neither fills nor positions
+    show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts
     foreign fills whose order the venue did not return: they may be ours. `clock_ahead_s` is how far the venue's clock
     is ahead of a second one; None if there is none. `resting` is what protects positions at the venue. `core_drifts`
     are, by strategy, the worst difference between what the flow source sends and what it documents, in a core signal
@@ -285,6 +286,7 @@ class Desk(Struct, frozen=True):
     canceled: frozenset[str] = frozenset()
     differences: tuple[PositionDifference, ...] = ()
     unproven: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()
     steady: bool = True
     untraced_fills: int = 0
     clock_ahead_s: float | None = None

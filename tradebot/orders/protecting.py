@@ -65,7 +65,11 @@ def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Itera
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
     """Yield what protects shares that aren't there anymore, the newest first; nothing while that isn't proven."""
     symbol = pairs[0].first.symbol
-    if symbol in desk.unproven or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1):
+    if (
+        symbol in desk.unproven
+        or symbol in desk.awaited
+        or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1)
+    ):
         return
     if position:
         pairs = tuple(pair for pair in pairs if not pair.doubted)

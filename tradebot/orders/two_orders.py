@@ -131,7 +131,7 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterato
         position, rests = held.get(whose), desk.resting.get(whose, ())
         # Where a list of positions is behind, what can only reduce them does no harm.
         agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
-        if not (agreed or (position and world.venue.reduce_only)):
+        if not (agreed or (position and world.venue.reduce_only)) or (position is None and whose[1] in desk.awaited):
             continue
         listing = desk.listing_of(position) if position else None
         closing = closing_side(position.quantity) if position else None

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.books import Books
+from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
@@ -25,6 +26,7 @@ from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money, Orders
 
+NONE = Decimal(0)
 WATCHED = timedelta(days=4)
 """How long we keep looking up an abandoned order and waiting for its fills. Late arrivals are rare but allowed."""
 
@@ -82,6 +84,20 @@ def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
     """Return what our orders filled beyond the booked fills, whatever the venue's positions show."""
     fills = (fill for one in missing_fills(books) for fill in _as_fill(books, one, one.signed, None))
     return tuple(sorted(fills, key=lambda owned: owned.fill.at))
+
+
+def seen_fills(books: Books, omitted: Collection[str], net: Mapping[str, Decimal]) -> tuple[OwnedFill, ...]:
+    """Return what entries may have filled that the venue lists no more, as far as its positions show more than we have.
+
+    `omitted` are the symbols of orders that its list lacks, and `net` what it holds.
+    """
+    booked, found = books.quantities(), list[OwnedFill]()
+    for order in (order for order in books.working if order.symbol in omitted):
+        record, shown = books.intent_behind(order), net.get(order.symbol, NONE) - booked.get(order.symbol, NONE)
+        if record and record.intent.purpose is Purpose.OPEN and shown * order.side.sign > 0:
+            change = min(abs(shown), order.open_quantity) * order.side.sign
+            found += _as_fill(books, MissingFill(order, order.filled_quantity), change, None)
+    return tuple(found)
 
 
 def _symbol_of(one: MissingFill) -> str:

@@ -137,3 +137,18 @@ def test_a_fill_that_the_activities_lack_is_protected_told_and_closed_like_any_o
     assert trader.reconciles().code == 0
     assert (trader.held(), trader.told().fills[-1]["position"]) == ({}, "0")
     trader.is_whole()
+
+
+def test_a_close_of_what_only_its_order_shows_does_not_end_well(trader: Trader) -> None:
+    trader.trouble(MISSING, request="activities")
+    trader.buys("AAPL")
+    trader.stage.tick(seconds=60)
+    trader.trouble(MISSING, request="positions")
+    assert trader.exits().code == 10
+    assert trader.flattens().code == 5
+    assert len(trader.told().fills) == 1
+    trader.calm()
+    assert trader.flattens().code == 0
+    trader.stage.tick(seconds=60)
+    assert (trader.reconciles().code, trader.held()) == (0, {})
+    trader.is_whole()
