@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands import adopt
+from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
 from tests.faults.listed.test_lying_reads import closed, leave
@@ -143,8 +144,9 @@ def test_a_close_of_what_only_its_order_shows_does_not_end_well(trader: Trader) 
     trader.trouble(MISSING, request="activities")
     trader.buys("AAPL")
     trader.stage.tick(seconds=60)
-    trader.trouble(MISSING, request="positions")
-    assert trader.exits().code == 10
+    trader.trouble(MISSING, request=POSITIONS)
+    trader.trouble("not_found", request=POSITION)
+    assert trader.does(lambda app: int(evaluate_exits.run(app, by="a person", noted=True).exit_code)) == Said(10, "")
     assert trader.flattens().code == 5
     assert len(trader.told().fills) == 1
     trader.calm()
