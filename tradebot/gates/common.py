@@ -20,9 +20,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.resting import Whose
-from tradebot.model.trading import Override, TradingState
-
-STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
+from tradebot.model.trading import TradingState
 
 
 def answer(
@@ -46,32 +44,8 @@ def rested(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wai
 
 
 def permission(desk: Desk) -> Decision:
-    """Fail with the first closed door of permission, or if another copy of the bot writes to this account.
-
-    This gate applies to every order, exits and cancels included. Of two copies, the one that sees the other's orders
-    sends nothing: the other knows these positions too, and both would close them.
-    """
-    others = desk.halt_evidence.unknown_orders
-    if others and not overridden(desk, Reason.SECOND_WRITER):
-        return _first_closed((*desk.permission.closed, (Reason.SECOND_WRITER, ", ".join(others[:3]))))
+    """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
     return _first_closed(desk.permission.closed)
-
-
-def override_of(desk: Desk) -> Override | None:
-    """Return the override in force: None unless the state is ACTIVE and the override isn't dated in the future."""
-    found = desk.state.override if desk.state.state is TradingState.ACTIVE else None
-    return found if found is not None and found.at <= desk.now else None
-
-
-def overridden(desk: Desk, reason: Reason | None) -> bool:
-    """Return True if a person accepted this cause in this session.
-
-    A storm is never skipped: instead, its count starts again at the override.
-    """
-    override = override_of(desk)
-    if override is None or reason is None or reason in STORMS or desk.session is None:
-        return False
-    return reason in override.causes and desk.session.contains(override.at)
 
 
 def permission_to_enter(desk: Desk) -> Decision:

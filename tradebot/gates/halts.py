@@ -11,18 +11,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
-from tradebot.gates.common import answer, overridden, override_of
+from tradebot.gates.common import answer
 from tradebot.gates.expiry import none_overdue
 from tradebot.gates.margin import maintenance_halt, margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.limits import HaltRules
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Override, TradingStateRecord, own_halts
+from tradebot.model.trading import Override, TradingState, TradingStateRecord, own_halts
 from tradebot.model.values import replace
 
 BY_ITSELF = "tradebot"
 """The author on record of a halt that the bot set by itself."""
+STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
 
 CLEARED_BY = {
     Reason.DAILY_LOSS_HALT: "which clears in the next session",
@@ -114,7 +115,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
 def failing_rules(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     """Return the rules that fail now, except those a person has overridden in this session."""
     failed = (decision for decision in monitors(desk, halts) if decision.verdict is Verdict.FAIL)
-    return tuple(decision for decision in failed if not overridden(desk, decision.reason))
+    return tuple(decision for decision in failed if not _overridden(desk, decision.reason))
 
 
 def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
@@ -136,9 +137,26 @@ def _number(value: object) -> str:
     return str(value) if isinstance(value, str | int) else f"{float(str(value)):.4g}"
 
 
+def _override(desk: Desk) -> Override | None:
+    """Return the override in force: None unless the state is ACTIVE and the override isn't dated in the future."""
+    found = desk.state.override if desk.state.state is TradingState.ACTIVE else None
+    return found if found is not None and found.at <= desk.now else None
+
+
+def _overridden(desk: Desk, reason: Reason | None) -> bool:
+    """Return True if a person accepted this cause in this session.
+
+    A storm is never skipped: instead, its count starts again at the override.
+    """
+    override = _override(desk)
+    if override is None or reason is None or reason in STORMS or desk.session is None:
+        return False
+    return reason in override.causes and desk.session.contains(override.at)
+
+
 def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Reason) -> int:
     since = desk.now - timedelta(seconds=halts.storm_window_s)
-    override = override_of(desk)
+    override = _override(desk)
     if override is not None and reason in override.causes:
         since = max(since, override.at)
     return sum(at > since for at in times)

@@ -359,9 +359,9 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.SECOND_WRITER: broken(
         "While these books were in use, the account received an order that carries our mark but isn't in them, or a "
         "different order under one of our ids. Another copy of the bot is running, or an older copy of the folder was "
-        "put back. This copy sends nothing, exits included.",
-        "Stop the other copy, if there is one, then run tradebot unhalt --override. Take a position over with tradebot "
-        "adopt SYMBOL --manage.",
+        "put back.",
+        "Stop the other copy, if there is one. Take a position over with tradebot adopt SYMBOL --manage, then run "
+        "tradebot unhalt.",
         Unit.ORDERS,
     ),
     Reason.BOOKS_OLD: broken(
