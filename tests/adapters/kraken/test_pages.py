@@ -1,6 +1,8 @@
 """Lists of which more is of one moment than a page holds, as when a large position is liquidated, are read whole."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +56,13 @@ def test_executions_of_one_moment_are_told_whole_however_many(wire: Wire) -> Non
     assert len(fills) == MANY
     # What the list and the history tell of an execution is the same.
     assert len({replace(one, activity_id="any") for one in fills}) == 1
+
+
+def test_a_page_of_fills_of_which_no_row_can_be_read_ends_nothing(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.told_fill", lambda number: {"fill_id": f"e-{number}"})
+    wire.script = at_once([in_history(number) for number in range(MANY)])
+    with suppress(TemporaryError):
+        assert reader(wire).fills(AT - timedelta(hours=1))
 
 
 def test_fills_that_the_history_knows_under_no_id_are_no_end_of_the_list(wire: Wire) -> None:

@@ -272,7 +272,9 @@ class KrakenReader:
             self.unreadable_fills += len(raws) - len(read)
             new = [one for one in read if one.activity_id not in found]
             found.update((one.activity_id, one) for one in new)
-            whole = len(raws) < FILLS_A_PAGE or (after is not None and min(one.at for one in read) <= after)
+            # Of a page without a readable row, nobody can say how far back it goes.
+            reaches = after is not None and min((one.at for one in read), default=after + timedelta(1)) <= after
+            whole = len(raws) < FILLS_A_PAGE or reaches
             if not new and not whole:
                 # All that a page holds is of one moment, of which there may be more.
                 found.update((one.activity_id, one) for one in self._fills_of_history(after, found))
