@@ -21,7 +21,7 @@ import pytest
 
 from tests.kit.exchange.app import KEYS, SPEC, SYMBOLS
 from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
-from tradebot.exchange import process
+from tradebot.exchange import process, server
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import MarketError, MarketSpec
@@ -264,3 +264,20 @@ def test_server_answers_many_clients_a_half_open_one_and_a_megabyte(folder: Path
     assert ask(url, "/v2/orders") == []
     events = ask(url, "/exchange/v1/log?after=0&limit=10")["events"]
     assert [event["event"] for event in events] == ["created", "request", "order_rejected"]
+
+
+def test_lock_of_an_exchange_that_has_ended_is_free_although_a_fork_has_its_file_open(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with server._held(tmp_path):
+        child = os.fork()
+        if not child:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+    try:
+        with server._held(tmp_path):
+            pass
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)
