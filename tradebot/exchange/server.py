@@ -412,8 +412,10 @@ def _held(state_dir: Path) -> Iterator[None]:
         # The port file of a dead holder names a port that may belong to someone else by now.
         (state_dir / PORT_FILE).unlink(missing_ok=True)
         (state_dir / TOKEN_FILE).unlink(missing_ok=True)
+        holder = os.getpid()
         try:
             yield
         finally:
-            # Whoever was forked meanwhile has the file open too, and would go on holding it.
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            # Whoever was forked meanwhile has the file open too, and would go on holding it; or ends here itself.
+            if os.getpid() == holder:
+                fcntl.flock(lock, fcntl.LOCK_UN)
