@@ -338,7 +338,7 @@ WHY: Mapping[YearTrouble, set[Reason]] = {
 }
 KILLED = {Reason.NOT_RUNNING, Reason.SLOT_MISSED}
 TRADING = {Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE}
-EXTRA = (" ended", "times of ")
+EXTRA = (" ended", "times of ", " again ")
 
 
 def judge(year: Year) -> None:
