@@ -55,10 +55,12 @@ def run(
         with recorded(app, call, clocks.now, dry_run=dry_run):
             done = left(app, world, call, for_exits(world, clocks), ended)
             data = pass_data(app, done)
-        held = {position.symbol for position in app.ledger_view.totals().own_positions()}
-        bare = {gap.symbol for gap in done.gaps or ()} - held
-        lacking = noted and (any(not_in_books(app, clocks.now)) or bool(bare))
-        data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now), clocks.now)) if noted else data
+        lacking = False
+        if noted:
+            held = {position.symbol for position in app.ledger_view.totals().own_positions()}
+            unbooked = {gap.symbol for gap in done.gaps or ()} - held
+            lacking = bool(unbooked) or any(not_in_books(app, clocks.now))
+            data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now), clocks.now))
     code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)
 

@@ -44,9 +44,9 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
     """Yield a line about each order that has filled more than the books show."""
     if now is None:
         return
-    from tradebot.reconciliation.read_books import fills_awaited
+    from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 
-    for one in fills_awaited(app.ledger_view, now, app.day):
+    for one in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
         yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
 
 

@@ -21,6 +21,7 @@ from tests.orders.test_protecting import (
     working,
 )
 from tradebot import cycle
+from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
@@ -383,3 +384,15 @@ def test_a_gap_ends_when_its_stop_came_and_not_with_the_look_that_sees_it() -> N
     exits(found, "open+37m")
     (ended,) = found.told("protection_gap_ended")
     assert ended["lasted_s"] == "300.000"
+
+
+def test_a_stop_that_was_tightened_since_is_no_gap_when_the_records_of_passes_are_lost() -> None:
+    found, _ = protected()
+    found.later(3600)
+    for name, order in found.venue.book.items():
+        if not order.status.terminal:
+            found.venue.book[name] = replace(order, updated_at=found.venue.now)
+    found.facts = MemoryFacts()
+    found.later(60)
+    exits(found, "open+92m")
+    assert found.told(BEGAN, ENDED) == []

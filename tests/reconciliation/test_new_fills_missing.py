@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene, call, evaluate_exits
 from tests.kit.core.venue import FakeReader
-from tests.kit.values import CASH, NOW, books
+from tests.kit.values import CASH, NOW, VENUE_DAY, books
 from tests.reconciliation.comparing import compared, kinds
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
 from tradebot.cycle import flatten
@@ -25,6 +25,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.findings import plan_of
 from tradebot.reconciliation.new_fills import WATCHED, missing_fills
+from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
 
 
@@ -150,3 +151,14 @@ def test_a_working_exit_that_cannot_be_read_is_not_sent_a_second_time() -> None:
     assert scene.venue.cancelled == []
     assert [order.client_order_id for order in scene.venue.view().orders] == [first.client_order_id]
     assert scene.ledger.opening_cash() == CASH
+
+
+@pytest.mark.parametrize(("later_s", "told"), [(0, 0), (29, 0), (30, 1)])
+def test_a_fill_that_a_reply_told_just_now_is_not_said_to_lack_in_a_list_that_nobody_has_read(
+    later_s: int, told: int
+) -> None:
+    scene = unlisted()
+    caught(scene)
+    now = scene.venue.now + timedelta(seconds=later_s)
+    assert len(fills_awaited(scene.ledger, now, VENUE_DAY)) == 1
+    assert len(fills_awaited(scene.ledger, now, VENUE_DAY, READ_WITHIN)) == told

@@ -19,6 +19,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Operation
 from tradebot.model.order import OrderStatus
+from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import (
     DOUBTED,
@@ -183,12 +184,18 @@ def _missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]
     for position in desk.positions:
         rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
         placed = min((at for rest in rests if (at := _placed_at(rest))), default=None)
-        if placed is None or (last and position.opened_at <= last.at):
+        was_seen = position.opened_at <= last.at if last else not _is_recorded(world, position)
+        if placed is None or was_seen:
             continue
         shares = sum((rest.quantity for rest in rests), NOTHING)
         gap = Gap(position.strategy, position.symbol, shares, position.opened_at, NOT_PLACED)
         if _is_told(world, gap, placed):
             yield gap
+
+
+def _is_recorded(world: World, position: Position) -> bool:
+    """Return True if passes were recorded when a position was opened: otherwise its own may have been lost."""
+    return any(one.at <= position.opened_at for one in world.facts.passes(position.opened_at - DAY))
 
 
 def _placed_at(rest: Resting) -> datetime | None:

@@ -155,14 +155,24 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     )
 
 
-def fills_awaited(ledger: Ledger, now: datetime, day: VenueDay) -> tuple[MissingFill, ...]:
-    """Return our orders that have filled more than the ledger's books show, at the venue's time `now`."""
+READ_WITHIN = timedelta(seconds=30)
+"""For so long after a fill that a reply has told, the list of fills may just not have been read again."""
+
+
+def fills_awaited(
+    ledger: Ledger, now: datetime, day: VenueDay, late: timedelta = timedelta(0)
+) -> tuple[MissingFill, ...]:
+    """Return our orders that have filled more than the ledger's books show, at the venue's time `now`.
+
+    Those that have changed within the last `late` are left out.
+    """
     # Nearly always there are none, and then nothing else is read.
     orders = [order for order in ledger.recent_orders(now - WATCHED) if order.filled_quantity]
     booked = ledger.filled_quantities({order.venue_id for order in orders})
     if all(order.filled_quantity <= booked.get(order.venue_id, 0) for order in orders):
         return ()
-    return missing_fills(read_books(ledger, now, day))
+    missing = missing_fills(read_books(ledger, now, day))
+    return tuple(one for one in missing if now - (one.order.updated_at or one.order.submitted_at or now) >= late)
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:

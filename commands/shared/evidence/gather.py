@@ -32,7 +32,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
-from tradebot.reconciliation.read_books import fills_awaited
+from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.unfinished import words
 from tradebot.signals.contracts import broken, drifts
 from tradebot.timetable.lines import ENDED, ENDS, Line
@@ -135,7 +135,7 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
     count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
     going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
-    lacking = tuple(one.words for one in fills_awaited(ledger, now, day)) if now else ()
+    lacking = tuple(one.words for one in fills_awaited(ledger, now, day, READ_WITHIN)) if now else ()
     if oldest is None:
         return records.Orders(count, 0, None, unfinished=going_on, unbooked=lacking)
     return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
