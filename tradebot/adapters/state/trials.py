@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct, ValidationError, convert
 
+from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import open_plain, read_plain
 from tradebot.adapters.state.state_folder import write_durably
@@ -66,10 +67,12 @@ def add(folder: Path, trials: Iterable[Trial]) -> None:
             return
         descriptor = open_plain(folder / TRIALS, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.truncate(size)
+            with around("trials.cut"):
+                file.truncate(size)
             file.write("".join(lines))
             file.flush()
-            os.fsync(file.fileno())
+            with around("trials.sync"):
+                os.fsync(file.fileno())
         write_durably(folder / LAST, f"{last}\n")
 
 
