@@ -396,3 +396,16 @@ def test_a_stop_that_was_tightened_since_is_no_gap_when_the_records_of_passes_ar
     found.later(60)
     exits(found, "open+92m")
     assert found.told(BEGAN, ENDED) == []
+
+
+def test_a_gap_of_fills_that_no_list_shows_begins_when_their_order_was_sent() -> None:
+    found = scene()
+    sent = found.venue.now
+    entry = entered(found, filled="8")
+    found.venue.fills = lambda after: ()  # type: ignore[method-assign]
+    found.later(60)
+    found.venue.fill(entry.client_order_id, "100")
+    found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
+    found.later(60)
+    (gap,) = gaps(found, "open+33m") or ()
+    assert (gap.since, gap.shares) == (sent, entry.quantity)

@@ -352,6 +352,11 @@ def test_no_drawn_life_breaks_a_promise(edit: Edit, reduce_only: bool) -> None:
     holds()
 
 
+def test_a_gap_that_an_exit_closes_ends_with_its_fill_and_not_with_the_stop_that_came_before() -> None:
+    grown = [(("price", "102"), ("exits", (), 20)), (("fill", "entry", "all"), ("exits", (), 20))]
+    assert lived(capabilities(Edit.IN_PLACE, reduce_only=False), Side.BUY, "half", grown) == []
+
+
 def stop_ends_before_the_new_one_rests(patch: pytest.MonkeyPatch) -> None:
     """Cancel the old stop although the new one isn't acknowledged."""
     patch.setattr(two_orders, "_rests", lambda world, placed: placed.terminal is None)

@@ -172,10 +172,16 @@ def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
 
 
 def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
-    """Return a gap, since the last look at the latest if nobody can say when the stop went."""
+    """Return a gap, since the last look at the latest if nobody can say when the stop went.
+
+    The time of an order that the venue lists no fills of is that of its last fill; its first came after it was sent.
+    """
+    position = books.totals.positions[gap.strategy, gap.symbol]
+    reported = {one.fill.venue_order_id for one in books.pending if one.fill.at == gap.since == position.opened_at}
+    sent = [order.submitted_at for order in books.orders if order.venue_id in reported and order.submitted_at]
+    gap = replace(gap, since=min([gap.since, *sent]))
     if gap.why != DOUBTED or last is None:
         return gap
-    position = books.totals.positions[gap.strategy, gap.symbol]
     return replace(gap, since=max(min(last.at, gap.since), position.opened_at))
 
 
@@ -240,11 +246,14 @@ def _ended(
 ) -> SystemEvent:
     """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.
 
-    That is when the last of its stops came to the venue, if the venue says so, and else at this look.
+    That is when the last of its stops came to the venue, if the venue says so, and else at this look. An exit that
+    worked took its share of the shares with its last fill.
     """
     position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
     rests = resting.get((gap.strategy, gap.symbol), ())
     came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
+    left = position.traded_at if position and gap.why == EXITING else None
+    came += [left] if came and left and gap.since < left <= now else []
     at = position.closed_at if position and position.closed_at else now if closed else max(came, default=now)
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}

@@ -213,9 +213,9 @@ def differences(account: Account, reference: Account, ledger: SqliteLedger, prom
     """Yield what differs from the run that never crashed, field by field, and is not explained by a cut-short request.
 
     An order may be missing where one of its symbol was promised and never arrived: it is not sent a second time.
-    An order may have ended otherwise where its cancel was promised and never arrived, and an exit that went out late,
-    sent again at its old price, may have been cancelled and priced again. That pass also reprices it,
-    which is one price more than the spared run needed, so what takes its place has its own prices and end.
+    An order may have ended otherwise where its cancel was promised and never arrived. An exit that was sent again went
+    out late, at the price of then, and may have been cancelled and priced again, so it and what takes its place have
+    their own prices and ends.
     """
     silent = _silent(ledger, account)
     late, after_late = _late(account, promises)
@@ -226,7 +226,7 @@ def differences(account: Account, reference: Account, ledger: SqliteLedger, prom
                 yield f"{' '.join(map(str, place))} is missing, and nothing was cut short in {place[0]}"
             continue
         # Where a request isn't sent again, another one is decided on later, at the price of then.
-        follows = ours[place]["order_id"] in after_late or (place[0] in silent and not AT.repeats)
+        follows = ours[place]["order_id"] in late | after_late or (place[0] in silent and not AT.repeats)
         shown = (name for name in SHOWN if not (follows and name == "limit_price"))
         fields = [name for name in shown if ours[place][name] != order[name]]
         if fields:
