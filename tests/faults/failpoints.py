@@ -18,6 +18,8 @@ AT_IBKR = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
 """Points around what is sent to Interactive Brokers."""
 OFF_THE_ROAD = {
     "bulk.commit": "a backtest that is saved; a draft that is cut short is made again",
+    "trials.cut": "a list of trials, which a backtest or a search adds to",
+    "trials.sync": "a list of trials, which a backtest or a search adds to",
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
     "switch.put_back": "a second halt that comes while one is being ended",

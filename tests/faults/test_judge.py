@@ -54,6 +54,6 @@ def test_exit_sent_again_may_have_one_extra_price(found: Any) -> None:
     assert len(found(["242.80", "234.49", "234.19", "233.32"])) == 2
 
 
-def test_exit_sent_again_at_another_price_is_a_difference(found: Any) -> None:
-    assert len(found(["242.80", "234.50", "233.32"], "234.50")) == 1
-    assert len(found(["242.80", "234.49"], "234.49")) == 1
+def test_exit_that_was_sent_again_goes_out_at_the_price_of_then(found: Any) -> None:
+    assert found(["242.80", "234.50", "233.32"], "234.50") == []
+    assert len(found(["242.80", "234.50", "233.32"])) == 1, "what was sent once has the price of its time"
