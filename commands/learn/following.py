@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.report.reading import problem_of
 from commands.score.outcomes import judged_days
 from tradebot.adapters.state.evidence import BACKTEST
-from tradebot.app.searched import value_at
+from tradebot.app.thresholds import value_at
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.reads import READS

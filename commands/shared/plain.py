@@ -55,7 +55,7 @@ def _parts(line: str, width: int) -> Iterator[str]:
 
 
 VERSIONS: Mapping[str, int] = dict.fromkeys(
-    ("audit", "doctor", "health", "learn-policy-walk", "schedule-check", "signals", "status"), 2
+    ("audit", "doctor", "health", "learn-policy-walk", "schedule-check", "signals", "status", "top", "why-no-orders"), 2
 )
 """By verb; those without a row have version 1. Renaming or removing a field raises it."""
 

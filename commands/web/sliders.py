@@ -6,7 +6,7 @@ The pass is decided again with each value, through the same code as `why-no-orde
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from functools import cache
+from functools import cache, partial
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -15,20 +15,17 @@ from commands.shared.setting_words import values_of
 from commands.why_no_orders.changes import Changes
 from commands.why_no_orders.reading import known_symbol
 from commands.why_no_orders.what_if import Asked, Asking, asked_pass, not_kept, require_records
-from tradebot.app.advising import Advising, said_of
-from tradebot.app.searched import reads
+from tradebot.app.replays import settings_of
+from tradebot.app.thresholds import Path, Question, Setting, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision
 from tradebot.model.reason_codes import Unit
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.replaying.asking import Question
-from tradebot.replaying.nearest import Path, Setting
 from tradebot.replaying.passes import Recorded
-from tradebot.replaying.scale import Scale
+from tradebot.replaying.scale import typed
 from tradebot.replaying.supposed import Decided, decided
 from tradebot.replaying.writing import RecordError
-from tradebot.views.advised import text_of
 from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24
@@ -106,7 +103,7 @@ class _Trying:
     def __init__(self, asking: Asking, asked: Asked, symbol: str | None) -> None:
         self._asking, self._asked, self._symbol = asking, asked, symbol
         self._recorded: Recorded = asking.recorded(asked.head)
-        self._advising = Advising(self._recorded, None)
+        self._settings = settings_of(self._recorded.surroundings)
         self._then = decided(self._recorded, asking.supposition(self._recorded.surroundings).before)
         self._work = 0
 
@@ -120,21 +117,17 @@ class _Trying:
     def _thresholds(self) -> Mapping[Path, "_Threshold"]:
         """Return the settings that are the very limit of a question which was asked."""
         found: dict[Path, _Threshold] = {}
-        limit_of = cache(self._limit)
+        limit_of = cache(partial(threshold_of, self._settings))
         for record, decision in self._decisions(self._then.cycle):
             question = Question(decision.gate, decision.about)
             setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
             if setting is not None:
                 one = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
-                refused = one.question == question and question in said_of(record).failed
+                refused = one.question == question and any(
+                    question == (each.gate, each.about) for each in record.decisions if not each.passed
+                )
                 found[setting.path] = one._replace(refused=one.refused + refused)
         return found
-
-    def _limit(self, strategy: str, question: Question, limit: Decimal) -> Setting | None:
-        """Return the setting with this value that a question about a strategy's candidate compares with."""
-        filters = self._advising.filter_settings(strategy)
-        settings = reads(self._advising.settings, strategy, question, filters)
-        return next((one for one in settings if one.scale is not None and one.value == limit), None)
 
     def _decisions(
         self, cycle: CycleRecord, question: Question | None = None
@@ -148,7 +141,7 @@ class _Trying:
                         yield record, one
 
     def _slider(self, one: "_Threshold") -> Slider:
-        force = one.value
+        force = one.setting.value
         tried: dict[Decimal, Decided | None] = {force: self._then}
         left = [*self._values(one, self._then.cycle)]
         while left and len(tried) < MOST_STOPS:
@@ -163,25 +156,25 @@ class _Trying:
                 # What it lets through moves what the next one is compared with.
                 left += [each for each in self._values(one, again.cycle) if each not in tried]
         stops = [
-            Stop(text_of(value), one.text(value), None if (now := tried[value]) is None else _orders(self._then, now))
+            Stop(typed(value), one.text(value), None if (now := tried[value]) is None else _orders(self._then, now))
             for value in self._telling(tried, force)
         ]
-        return Slider(one.setting.key, one.name, one.refused, text_of(force), one.text(force), tuple(stops))
+        return Slider(one.setting.key, one.name, one.refused, typed(force), one.text(force), tuple(stops))
 
     def _values(self, one: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
         """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
         same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, one.question)}
-        seen = sorted(same, key=lambda each: abs(each - one.value))
+        seen = sorted(same, key=lambda each: abs(each - one.setting.value))
         ways = (one.setting.toward,) if one.setting.toward else (1, -1)
         for number in seen[:MOST_STOPS]:
             for way in ways:
-                place = one.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
-                yield one.scale.at(place)
-                if one.refused and one.scale.at(place) == number:
+                place = one.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
+                yield one.setting.scale.at(place)
+                if one.refused and one.setting.scale.at(place) == number:
                     # Some questions let equal numbers through, and some don't.
-                    yield one.scale.at(place + way)
+                    yield one.setting.scale.at(place + way)
         for way in ways if seen else ():
-            yield one.scale.at(one.scale.next_to(min(seen) if way > 0 else max(seen), -way))
+            yield one.setting.scale.at(one.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
 
     def _decided(self, one: "_Threshold", value: Decimal) -> Decided | None:
         """Return the pass with another value of a threshold that refused somebody, as long as there is time for it.
@@ -191,7 +184,7 @@ class _Trying:
         if not one.refused or self._work >= WORK:
             return None
         self._work += len(self._then.cycle.candidates)
-        asking = self._asking.instead(Changes(tuple(values_of([(one.setting.key, text_of(value))]))))
+        asking = self._asking.instead(Changes(tuple(values_of([(one.setting.key, typed(value))]))))
         supposed = asking.supposition(self._recorded.surroundings)
         return decided(asking.changed(self._recorded)[0], supposed.after)
 
@@ -240,16 +233,6 @@ class _Threshold(NamedTuple):
     question: Question
     unit: Unit
     refused: int = 0
-
-    @property
-    def value(self) -> Decimal:
-        assert isinstance(self.setting.value, Decimal), "a threshold is a number"
-        return self.setting.value
-
-    @property
-    def scale(self) -> Scale:
-        assert self.setting.scale is not None, "a number has a scale"
-        return self.setting.scale
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from commands.shared.times import when
 from commands.why_no_orders.asked import asked_for, nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.by_pass import show as show_span
 from commands.why_no_orders.reading import JOB, ends_of, known_symbol, only, outcomes_of
-from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in, with_advice
+from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.dry_run import read_dry_run
 from tradebot.app.wiring import App
@@ -87,10 +87,9 @@ def _one(
     """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
     if symbol is None:
         why = replace(explained(app, (cycle,)), dry=dry, asked=asked)
-        why = with_advice(app, why, (cycle,)) if dry is None else why
         return _answered(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
-    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,)), advise=dry is None), dry=dry, asked=asked)
+    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
     way = way if changed else replace(way, now=None)
     code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)

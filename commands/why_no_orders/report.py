@@ -13,12 +13,11 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
-from commands.why_no_orders.advice_screen import show_advice, show_advice_of_pass
-from commands.why_no_orders.advising import advice_in, advice_on
 from commands.why_no_orders.asked import nothing_of
 from commands.why_no_orders.reading import cycles_of, ended, was_found
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
+from tradebot.app.thresholds import Question, threshold_of
 from tradebot.app.wiring import App
 from tradebot.model import decision as gates
 from tradebot.model.candidate import Component
@@ -75,7 +74,7 @@ def show(console: "Console", data: "Why") -> None:
     style = VERDICT_STYLE[answer.verdict]
     console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
     left_out = data.left_out if data.left_out != answer.sentence else None
-    _advice(
+    _show_lines(
         console,
         {
             "Dry": data.dry,
@@ -97,10 +96,9 @@ def show(console: "Console", data: "Why") -> None:
     _show_missed(console, data)
     if answer.funnel.passes:
         show_funnel(console, answer.funnel)
-    show_advice_of_pass(console, data.advice)
 
 
-def _advice(console: "Console", lines: Mapping[str, str | None]) -> None:
+def _show_lines(console: "Console", lines: Mapping[str, str | None]) -> None:
     for heading, said in lines.items():
         if said:
             console.print(f"{heading}: {said}", markup=False)
@@ -158,19 +156,18 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     remedy = way.remedy.replace("NAME", way.strategy or "NAME")
     left_out = way.left_out if way.left_out != way.sentence else None
-    _advice(
+    _show_lines(
         console,
         {
             "Dry": way.dry,
             "Asked": way.asked,
             "Next": remedy,
             "Then": way.then,
+            "What if": way.what_if,
             "Since then": way.now,
             "Left out": left_out,
         },
     )
-    if way.advice:
-        show_advice(console, way.advice)
     for strategy, other in way.others.items():
         ended = f"ended at {other}" if other else "had its order sent"
         name = escape(way.symbol)
@@ -239,13 +236,6 @@ SEARCHED = 20
 def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
     """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
-
-
-def with_advice(app: "App", why: "Why", cycles: "Sequence[CycleRecord]") -> "Why":
-    """Return the answer about a single pass with what would have let its refused candidates through."""
-    if len(cycles) != 1 or why.left_out:
-        return why
-    return replace(why, advice=tuple(advice_in(app, cycles[0])))
 
 
 def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
@@ -346,10 +336,8 @@ def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "Symb
     return way_in(app, symbol, cycles, ways)
 
 
-def way_in(
-    app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]", *, advise: bool = True
-) -> "SymbolWhy":
-    """Return what happened to one symbol in these passes, by the last of its ways; with advice if asked."""
+def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]") -> "SymbolWhy":
+    """Return what happened to one symbol in these passes, by the last of its ways."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
@@ -358,6 +346,13 @@ def way_in(
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
     way = replace(seen(ways, halt, now), left_out=lacking)
-    if not advise or lacking or way.reason is None or way.strategy is None:
-        return way
-    return replace(way, advice=advice_on(app, ways[-1].id, way.strategy, symbol))
+    return way if lacking else replace(way, what_if=_what_if(app, way))
+
+
+def _what_if(app: "App", way: "SymbolWhy") -> str | None:
+    """Return the command that decides the pass again with another value of what a symbol failed at, if it has one."""
+    failed = next((one for one in way.decisions if not one.passed), None)
+    if failed is None or way.strategy is None:
+        return None
+    setting = threshold_of(app.settings, way.strategy, Question(failed.gate, failed.about), failed.limit)
+    return f"tradebot why-no-orders {way.symbol} --what-if {setting.key}=VALUE" if setting else None

@@ -108,7 +108,7 @@ def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None)
     from commands.why_no_orders.asked import nothing_of
     from commands.why_no_orders.others import dry_pass, run_all, run_dry, run_span
     from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
-    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol, with_advice
+    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol
     from tradebot.views.explain import Verdict
 
     only_dry = span == Span() and not has_passes(app) and dry_pass(app) is not None
@@ -118,7 +118,7 @@ def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None)
         return run_all(app, span, strategy) if symbol is None else run_span(app, symbol, span, strategy)
     if symbol is None:
         cycles = cycles_of(app, span, strategy)
-        data = with_advice(app, explained(app, cycles), cycles)
+        data = explained(app, cycles)
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, show, code)

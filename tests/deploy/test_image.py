@@ -2,17 +2,21 @@
 
 import json
 import shutil
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from tests.deploy.image import Container, Image, lacking, stop
 from tests.deploy.test_container import COMPOSE, FOLDER, ROOT
 
+COPIES = "/var/lib/tradebot/copies"
 PATIENCE_S = 180
 DEMO = ("env", "TRADEBOT_STATE=/tmp/demo", "tradebot", "demo", "--minutes", "20")
+PHONE = {"NOTIFY_PHONE": "http://127.0.0.1:9/nobody"}
 INIT = ("init", "--symbols", "AAPL,MSFT,NVDA,AMZN", "--sessions", "5")
 
 
@@ -25,11 +29,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     shutil.rmtree(place)
 
 
-def container(image: Image, service: str, **volumes: Path) -> Container:
-    """Return the container of a service, with folders as the volumes that compose mounts in it."""
+def container(image: Image, service: str, keys: Mapping[str, str] = MappingProxyType({}), **volumes: Path) -> Container:
+    """Return the container of a service, with folders as the volumes that compose mounts, and keys as in its file."""
     described = COMPOSE["services"][service]
     mounted = (each.split(":") for each in described["volumes"])
-    return Container(image, {inside: volumes[name] for name, inside in mounted}, described["environment"])
+    return Container(image, {inside: volumes[name] for name, inside in mounted}, {**described["environment"], **keys})
 
 
 def said(place: Container, *words: str) -> str:
@@ -48,7 +52,8 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
     image: Image, tmp_path: Path
 ) -> None:
     bot = container(image, "bot", bot=tmp_path / "bot")
-    watch = container(image, "watch", bot=tmp_path / "bot", watch=tmp_path / "watch")
+    watch = container(image, "watch", PHONE, bot=tmp_path / "bot", watch=tmp_path / "watch")
+    (tmp_path / "watch" / "watchdog.yaml").write_text("channels: [phone]\nbots: {main: /bot/state}\n")
     anew = container(image, "bot", bot=tmp_path / "anew")
     try:
         assert bot.says("touch", "/opt/x")[0], "its root can be written to"
@@ -66,10 +71,10 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
         assert (serve.returncode, "every order sent is recorded" in log.read_text().splitlines()[-1]) == (0, True)
         assert not is_healthy(image, bot), "its daemon has ended"
         assert watch.says("tradebot", "watchdog", "--once")[0] == 10, "its daemon has ended"
-        said(bot, "backup", "--to", "/var/lib/tradebot/copies")
-        shutil.copytree(tmp_path / "bot" / "copies", tmp_path / "anew" / "copies")
-        shutil.copytree(tmp_path / "bot" / "state" / "exchange", tmp_path / "anew" / "state" / "exchange")
-        told = said(anew, "restore", "--from", "/var/lib/tradebot/copies")
+        assert bot.says("mkdir", COPIES)[0] == 0
+        said(bot, "backup", "--to", COPIES)
+        subprocess.run(["/bin/cp", "-a", tmp_path / "bot" / "copies", tmp_path / "anew"], check=True)
+        told = said(anew, "restore", "--from", COPIES)
         assert "restored" in told.lower()
         held = [json.loads(said(place, "positions", "--json"))["positions"] for place in (bot, anew)]
         assert held[0] == held[1]

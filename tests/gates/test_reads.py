@@ -7,7 +7,7 @@ import pytest
 from tests.kit.values import ask
 from tradebot.gates import entry
 from tradebot.gates.book import OWN_GATES
-from tradebot.gates.reads import FIT, READS, SIZED
+from tradebot.gates.reads import READS, SIZED
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.model.values import replace
@@ -50,7 +50,7 @@ def test_gate_reads_only_limits_that_the_table_names(gate: Gate) -> None:
 def test_every_gate_stands_in_the_table_and_names_settings_that_there_are() -> None:
     assert set(READS) == set(Gate)
     named = {name for reads in READS.values() for name in (*reads.account, *reads.own)}
-    assert named | {name for group in FIT for name in group} <= set(Limits.model_fields)
+    assert named <= set(Limits.model_fields)
     assert {name for reads in READS.values() for name in reads.execution} <= set(ExecutionSettings.model_fields)
     read = named | set(SIZED.own)
     unread = {

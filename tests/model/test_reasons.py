@@ -103,10 +103,10 @@ def test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes() -> Non
 
 
 LOOSENED = {Reason.CONSOLIDATION, Reason.TREND_TOO_WEAK, Reason.ENTRY_OUT_OF_PLACE, Reason.POINTS_TOO_FEW}
-"""The filters of the smart-money strategy, which advice can't ask again."""
+"""The filters of the smart-money strategy, which no gate's threshold stands for."""
 
 
-def test_only_settings_that_advice_does_not_search_are_in_the_table_of_remedies() -> None:
+def test_only_settings_that_are_no_threshold_of_a_gate_are_in_the_table_of_remedies() -> None:
     loosening = {
         reason: row.remedy
         for reason, row in REASONS.items()

@@ -1,4 +1,4 @@
-"""Which settings each gate compares with: the one table of it, from which advice knows what to try.
+"""Which settings each gate compares with: the one table of it, for what-if and the sliders of its page.
 
 A gate that is left to a person has none: permission, halts, a registry, an auction, an approval. Nor has one that no
 number opens, such as a position that is held already.
@@ -124,21 +124,3 @@ READS: Mapping[Gate, Reads] = MappingProxyType({
     Gate.DUPLICATE: Reads(own=("duplicate_window_s",)),
 })  # fmt: skip
 """What each gate reads; a strategy's own filters say it themselves."""
-
-FIT: tuple[frozenset[str], ...] = tuple(map(frozenset, (
-    ("max_order_notional_usd", "min_order_notional_usd"),
-    ("max_order_contracts", "max_contracts"),
-    ("max_risk_fraction", "max_daily_loss_fraction"),
-    ("max_order_fraction", "max_concentration"),
-    ("max_loss_streak", "loss_streak_wait_s"),
-    ("max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
-     "shock_wait_s"),
-    ("loss_cooldown_s", "cooldown_s"),
-    ("max_funding_fraction", "max_cost_fraction"),
-    ("max_gross_fraction", "max_daily_loss_fraction", "max_spread_fraction", "limit_offset_fraction",
-     "max_drawdown_fraction"),
-    ("min_free_margin_fraction", "max_margin_fraction"),
-    ("max_gross_fraction", "min_free_margin_fraction", "max_margin_fraction"),
-    ("min_liquidation_fraction", "max_spread_fraction", "limit_offset_fraction"),
-)))  # fmt: skip
-"""Limits that have to fit together besides those that fit into each other (`model.limits.NESTED`)."""

@@ -83,19 +83,6 @@ class RefilteringStrategy(Protocol):
         """
 
 
-class SeparateStrategy(Protocol):
-    """A strategy that judges each symbol by itself: the others of its universe don't matter. This is optional."""
-
-    @property
-    def judges_each_alone(self) -> bool:
-        """Return True."""
-
-
-def is_separate(strategy: object) -> TypeGuard[SeparateStrategy]:
-    """Return True if a strategy judges each symbol by itself; advice asks thousands of times, so this is quick."""
-    return hasattr(strategy, "judges_each_alone")
-
-
 @runtime_checkable
 class ExplainedStrategy(Protocol):
     """A strategy that can also show what its scores are computed from. This is optional."""

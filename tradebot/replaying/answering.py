@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from tradebot.desk.proposals import Answer, Proposals, answered, sees, strongest_first
 from tradebot.desk.views import Seen, Sights
 from tradebot.model.bar import Session, StrategySlot
-from tradebot.model.candidate import Candidate
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.position import Kept, Key
@@ -25,7 +24,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars, Facts, Ledger
-from tradebot.ports.strategy import RefilteringStrategy, Strategy, is_separate
+from tradebot.ports.strategy import RefilteringStrategy, Strategy
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Recorded
 from tradebot.replaying.supposed import given_other, supposed_tape
@@ -171,15 +170,6 @@ class Answers:
         if same:
             stored.verified[name] = alike
         return same
-
-    def about(self, strategy: Strategy, name: str, rules: Rules, symbol: str) -> Candidate | None:
-        """Return what a strategy wants of one symbol that it judges by itself, if anything."""
-        look = self._look(strategy, name, rules)
-        seen = look.seen
-        if is_separate(strategy) and symbol in seen.view.universe:
-            seen = seen._replace(view=replace(seen.view, universe=(symbol,)), left_out=())
-        found = answered(rules, look.now, look.sights, seen, strategy, look.slot).candidates
-        return next((one for one in found if one.symbol == symbol), None)
 
     def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
         look = self._look(strategy, name, rules)

@@ -28,7 +28,6 @@ class FlowStrategy:
 
     name = "flow"
     times = ""
-    judges_each_alone = True
     filter_settings: Mapping[str, Sequence[str]] = MappingProxyType(
         {
             SIDE.name: ("long_only",),

@@ -15,7 +15,6 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
-from tradebot.views.advised import Advised
 from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of
 
 
@@ -57,8 +56,7 @@ class Why(Struct, frozen=True):
     `waiting` are the strategies that the last pass didn't ask, because they weren't due, each with its next slot.
     `left_out` says in a sentence what a backtest didn't record.
     `missed` are the slots that nobody ran in the sessions of these passes. `dry` says in a sentence that the pass was a
-    dry run, or one that only scored, and `asked` which passes are around a time that was asked for. `advice` says
-    which smallest change of settings would have let each candidate through that a single pass refused.
+    dry run, or one that only scored, and `asked` which passes are around a time that was asked for.
     """
 
     explanation: Explanation
@@ -71,7 +69,6 @@ class Why(Struct, frozen=True):
     missed: tuple[MissedSlots, ...] = ()
     dry: str | None = None
     asked: str | None = None
-    advice: tuple[Advised, ...] = ()
 
 
 class SymbolWhy(Struct, frozen=True, kw_only=True):
@@ -81,8 +78,8 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     `then` which gate would refuse it next. `others` are the other strategies that looked at it in the same pass, each
     with the reason for which it ended there, or None if its order was sent. `left_out` says in a sentence what a
     backtest didn't record, `dry` that the pass was a dry run, or one that only scored, and `asked` which
-    passes are around a time that was asked for. `advice` is the smallest change of settings that would have let it
-    through, if it was refused.
+    passes are around a time that was asked for. `what_if` is the
+    command that decides its pass again with another value of the setting that refused it, if one did.
     """
 
     symbol: str
@@ -105,7 +102,7 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     left_out: str | None = None
     dry: str | None = None
     asked: str | None = None
-    advice: Advised | None = None
+    what_if: str | None = None
 
 
 def unsent(cycle: CycleRecord) -> CycleRecord:

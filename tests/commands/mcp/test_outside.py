@@ -51,5 +51,5 @@ def test_a_long_text_is_cut_and_says_how_much_is_missing() -> None:
 
 def test_fixed_words_are_the_fields_and_choices_of_a_schema() -> None:
     words = fixed_words(answer_schema("why-no-orders"))
-    assert {"explanation", "idle by design", "tradebot.why-no-orders/1", "sandbox"} <= words
+    assert {"explanation", "idle by design", "tradebot.why-no-orders/2", "sandbox"} <= words
     assert "Why" not in words

@@ -43,12 +43,7 @@ CLUSTER_TOO_SMALL      2  ████████  AAPL          0 alerts     1
 within the cluster window.
 FAMILIES_TOO_FEW       1  ████      MSFT          1 family  2 families     50%  Too few independent kinds of data \
 agree with the score's direction.
-SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak.
-
-What would have let them through, the smallest change first:
-  AMZN: limits.max_drawdown_fraction 0.081 (it was 0.05), strategies.flow.limits.min_score 0.195 (it was 0.99)
-  No change of one or two settings that its gates read lets it through: 3 candidates
-tradebot why-no-orders SYMBOL tries its strategy's own settings too, and shows the command."""
+SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak."""
 SUMMED_UP = (
     f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
     "them, because too few alerts point the same way within the cluster window."
@@ -79,3 +74,12 @@ def test_each_verdict_is_blocked_by_the_limit_though_all_candidates_are_too_weak
     assert f"1 pass finished; e{IN_WORDS}. Next: {REMEDY}" in summary
     assert HEALTH in fallen.shown("health")
     assert f"entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%). Next: {REMEDY}" in fallen.shown("status")
+
+
+def test_symbol_that_a_threshold_refused_says_how_to_try_another(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    second_session(bot)
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__LIMITS__MIN_SCORE", "0.99")
+    bot.says("trade-once")
+    what_if = "tradebot why-no-orders AMZN --what-if strategies.flow.limits.min_score=VALUE"
+    assert bot.json("why-no-orders", "AMZN")["what_if"] == what_if
+    assert f"What if: {what_if}" in bot.shown("why-no-orders", "AMZN")

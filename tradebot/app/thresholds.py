@@ -1,27 +1,52 @@
-"""The settings that advice tries: which of them a question reads in a configuration, and what each may be set to."""
+"""The thresholds of a configuration: which settings a question reads, and the numbers that each may be set to."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
+from msgspec import Struct
 from pydantic.fields import FieldInfo
 
-from tradebot.adapters.text.yaml_edit import changed
+from tradebot.adapters.plugins.plugin import installed
 from tradebot.app.sections import Sections
-from tradebot.app.unsearched import is_searched
-from tradebot.gates.reads import FIT, NOTHING, READS, SIZED, SWITCH, Reads
+from tradebot.gates.reads import NOTHING, READS, SIZED, SWITCH, Reads
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
-from tradebot.replaying.asking import Changes, Question
-from tradebot.replaying.nearest import Path, Setting, Value
+from tradebot.ports.strategy import RefilteringStrategy
 from tradebot.replaying.scale import Scale
+from tradebot.strategies.settings import BUILT_IN
 
 LOOSER = 1
 PRICING = frozenset({"limit_offset_fraction"})
 """What makes an order's price, so that a tighter value may help as well."""
+Path = tuple[str, ...]
+"""The names of the sections that a setting is in, and its own."""
 SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
+
+
+class Question(NamedTuple):
+    """What was asked about a candidate: a gate, or one of the filters that its strategy asks by name."""
+
+    gate: Gate
+    about: str = ""
+
+
+class Setting(Struct, frozen=True):
+    """A number in the configuration: its path, its value, and the numbers that it may be set to.
+
+    `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell.
+    """
+
+    path: Path
+    value: Decimal
+    scale: Scale
+    toward: int = 0
+
+    @property
+    def key(self) -> str:
+        """Return its dotted name."""
+        return ".".join(self.path)
 
 
 def reads(settings: Sections, strategy: str, question: Question, filters: Mapping[str, Sequence[str]]) -> list[Setting]:
@@ -38,8 +63,15 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
     fits = settings.execution_of(strategy if strategy in settings.strategies.sections() else None).fit_to_room
     sizes = [path for path in _paths(settings, strategy, SIZED) if _sizes(path[-1], found.sized, fits=fits)]
     tried = [(path, LOOSER) for path in limits] + [(path, found.sized) for path in sizes if path not in limits]
-    settings_found = (setting_at(settings, path, way) for path, way in tried if is_searched(path))
+    settings_found = (setting_at(settings, path, way) for path, way in tried)
     return list({one.path: one for one in settings_found if one}.values())
+
+
+def threshold_of(settings: Sections, strategy: str, question: Question, limit: object) -> Setting | None:
+    """Return the setting with this value that a question about a strategy's candidate compares with, if there is one."""
+    number = number_of(limit)
+    found = reads(settings, strategy, question, filter_settings(settings, strategy)) if number is not None else ()
+    return next((one for one in found if one.value == number), None)
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:
@@ -47,18 +79,6 @@ def _sizes(name: str, way: int, *, fits: bool) -> bool:
     if name == "max_symbol_fraction":
         return fits and way != 0
     return way != 0 and (name != "fit_to_room" or fits is (way > 0))
-
-
-def related(settings: Sections, setting: Setting) -> list[Setting]:
-    """Return the limits that have to fit to a limit; none for another setting."""
-    *section, name = setting.path
-    if section[-1] != "limits":
-        return []
-    pairs = [{*pair} for pair in NESTED if name in pair] + [{*group} for group in FIT if name in group]
-    names = sorted({one for group in pairs for one in group} - {name})
-    own = (("strategies", one, "limits") for one in settings.strategies.sections())
-    paths = [(*where, one) for where in (("limits",), *own) for one in names]
-    return list(filter(None, (setting_at(settings, path) for path in paths)))
 
 
 def _paths(settings: Sections, strategy: str, found: Reads) -> Iterator[Path]:
@@ -104,7 +124,7 @@ def _larger(name: str) -> tuple[str, ...]:
 
 
 def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
-    """Return the setting at a path if it has a value, and one that can be searched: a number or a switch.
+    """Return the setting at a path if it has a number.
 
     `way` is LOOSER (1) if only looser values can help, and -1 if only tighter ones can.
     """
@@ -116,57 +136,23 @@ def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
         if not isinstance(model, Frozen):
             return None
     owner: type[Frozen] = type(model)
-    value, field = getattr(model, path[-1], None), owner.model_fields.get(path[-1])
-    if field is None:
+    value, field = number_of(getattr(model, path[-1], None)), owner.model_fields.get(path[-1])
+    if field is None or value is None:
         return None
-    if isinstance(value, StrEnum):
-        return Setting(path, value.value, choices=tuple(one for one in choices_of(kinds_of(field)) if one != value))
-    if not isinstance(value, int | float | Decimal):
-        return None
-    if isinstance(value, bool):
-        return Setting(path, value)
-    # What a strategy doesn't have for itself isn't off: then the account's counts.
-    may_be_off = path[0] != "strategies" and type(None) in kinds_of(field)
-    scale, toward = scale_of(owner, path[-1]), 0 if path[-1] in PRICING else way * _looser(field)
-    return Setting(path, Decimal(str(value)), scale, may_be_off, toward)
+    toward = 0 if path[-1] in PRICING else way * _looser(field)
+    return Setting(path, value, scale_of(owner, path[-1]), toward)
 
 
-def choices_of(kinds: frozenset[Any]) -> Iterator[Value]:
-    """Yield the words and switches that a field of these kinds may be set to."""
-    for kind in kinds:
-        if get_origin(kind) is Literal:
-            yield from get_args(kind)
-        elif isinstance(kind, type) and issubclass(kind, StrEnum):
-            yield from (one.value for one in kind)
-    if bool in kinds:
-        yield from (True, False)
-    if type(None) in kinds and (bool in kinds or any(get_origin(kind) is Literal for kind in kinds)):
-        yield None
+def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]]:
+    """Return the settings that each filter of a strategy reads, by the filter's name; none of one from outside."""
+    own, where = settings.strategies.in_use().get(name), settings.strategies.installed_as().get(name)
+    if own is None or where not in BUILT_IN:
+        return {}
+    strategy = installed()[where].load()(own)
+    return strategy.filter_settings if isinstance(strategy, RefilteringStrategy) else {}
 
 
-def with_values(settings: Sections, changes: Changes) -> Sections:
-    """Return settings with other values, each of which may be set by itself; whether they fit together isn't asked."""
-    for path, value in changes.items():
-        settings = with_value(settings, path, value)
-    return settings
-
-
-def with_value(values: Any, path: Path, value: Value) -> Any:
-    """Return a section, or a mapping in one, with a value changed or added."""
-    name, *rest = path
-    if not isinstance(values, Frozen):
-        return changed(values, path, plain_of(value))
-    if rest:
-        return values.model_copy(update={name: with_value(getattr(values, name, None), tuple(rest), value)})
-    if isinstance(value, Decimal) and (field := type(values).model_fields.get(name)):
-        kinds = kinds_of(field)
-        return values.model_copy(
-            update={name: int(value) if int in kinds else float(value) if float in kinds else value}
-        )
-    return values.model_copy(update={name: plain_of(value)})
-
-
-def value_at(settings: Sections, path: Path) -> Value:
+def value_at(settings: Sections, path: Path) -> Decimal | bool | str | None:
     """Return the value at a path as it is compared; None for what is off, and for what isn't there."""
     value: Any = (
         settings.strategies.sections().get(path[1]) if path[0] == "strategies" else getattr(settings, path[0], None)
@@ -175,13 +161,6 @@ def value_at(settings: Sections, path: Path) -> Value:
         value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
     number = number_of(value)
     return number if number is not None else value if isinstance(value, bool | str) else None
-
-
-def plain_of(value: Value) -> object:
-    """Return a value as a strategy gets it from its section."""
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value
 
 
 def number_of(value: object) -> Decimal | None:

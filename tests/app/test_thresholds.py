@@ -1,0 +1,68 @@
+"""Which settings of a configuration are a question's thresholds, and how far each may go."""
+
+from typing import Any
+
+import pytest
+
+from tradebot.app.settings import Settings, load
+from tradebot.app.thresholds import Question, reads, setting_at
+from tradebot.model.decision import Gate
+
+
+def settings(**own: Any) -> Settings:
+    return load(None, {}, own or None).settings
+
+
+def keys(gate: Gate, **own: Any) -> list[str]:
+    return [one.key for one in reads(settings(**own), "flow", Question(gate), {})]
+
+
+def test_limits_in_force_follow_from_the_strategys_and_the_accounts() -> None:
+    assert keys(Gate.SCORE) == ["strategies.flow.limits.min_score", "limits.min_score"]
+    assert keys(Gate.OPEN_POSITIONS) == ["limits.max_open_positions"]
+    assert keys(Gate.POSITIONED) == []
+    # Without an own limit on themes, the strategy's has to fit into its own gross limit.
+    themes = keys(Gate.OWN_THEME_NOTIONAL, limits={"max_theme_fraction": 0.3})
+    assert themes[:2] == ["limits.max_theme_fraction", "strategies.flow.limits.max_gross_fraction"]
+
+
+def test_only_what_can_help_is_a_threshold_and_in_the_direction_that_can() -> None:
+    def ways(gate: Gate, **own: Any) -> dict[str, int]:
+        return {one.key: one.toward for one in reads(settings(**own), "flow", Question(gate), {})}
+
+    assert ways(Gate.SCORE)["limits.min_score"] == -1
+    assert ways(Gate.SIZE)["limits.max_order_notional_usd"] == 1
+    assert ways(Gate.BUYING_POWER)["limits.max_order_notional_usd"] == -1
+    assert ways(Gate.PRICE_COLLAR)["limits.limit_offset_fraction"] == 0
+    fitted = ways(Gate.SIZE, execution={"fit_to_room": True})
+    assert fitted["limits.max_symbol_fraction"] == 1
+
+
+def test_a_strategys_filters_say_what_they_read() -> None:
+    question = Question(Gate.STRATEGY, "cluster")
+    found = reads(settings(), "flow", question, {"cluster": ("min_cluster",), "side": ("long_only",)})
+    assert [(one.key, one.toward) for one in found] == [("strategies.flow.min_cluster", -1)]
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "last"),
+    [
+        (("limits", "max_open_positions"), "1", "1000"),
+        (("limits", "min_score"), "3.0E-8", "1.00"),
+        (("limits", "limit_offset_fraction"), "0", "0.050"),
+        (("limits", "cooldown_s"), "1", "2592000"),
+        (("limits", "max_beta_fraction"), "3.0E-8", "10.0"),
+        (("strategies", "flow", "limits", "max_open_positions"), "1", "1000"),
+        (("strategies", "flow", "min_cluster"), "1", "1000"),
+    ],
+)
+def test_ends_are_those_of_the_loader(path: tuple[str, ...], first: str, last: str) -> None:
+    found = setting_at(settings(limits={"max_beta_fraction": 1}), path)
+    assert found is not None
+    ends = found.scale.at(found.scale.first), found.scale.at(found.scale.last)
+    assert [str(one) for one in ends] == [first, last]
+
+
+def test_what_has_no_value_or_is_no_number_is_no_threshold() -> None:
+    for path in (("limits", "max_beta_fraction"), ("execution", "room"), ("strategies", "rotation", "limits", "x")):
+        assert setting_at(settings(), path) is None
