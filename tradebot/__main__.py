@@ -62,7 +62,7 @@ def _explain(error: ImportError) -> int:
     name = (error.name or "").partition(".")[0]
     if name not in ("commands", "jobs", "tradebot"):
         raise error
-    owners = sorted(set(packages_distributions().get(name, [])) - {"tradebot"})
+    owners = sorted(set(packages_distributions().get(name, [])) - {"tradebot-cli"})
     cause = f"it is installed by {', '.join(owners)}" if owners else "it isn't installed, or a local folder hides it"
     print(f"error: tradebot's package {name!r} can't be imported ({error}): {cause}", file=sys.stderr)
     print("  next: install tradebot in its own environment: python3 -m venv .venv", file=sys.stderr)

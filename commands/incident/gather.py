@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from tradebot import __version__
+from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.errors import OperatorError, TradebotError, word
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _libraries() -> dict[str, str]:
 
     found = dict[str, str]()
     try:
-        needed = requires("tradebot") or []
+        needed = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return found
     for line in needed:

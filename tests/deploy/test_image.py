@@ -74,8 +74,8 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
         assert bot.says("mkdir", COPIES)[0] == 0
         said(bot, "backup", "--to", COPIES)
         subprocess.run(["/bin/cp", "-a", tmp_path / "bot" / "copies", tmp_path / "anew"], check=True)
-        told = said(anew, "restore", "--from", COPIES)
-        assert "restored" in told.lower()
+        _, asks = anew.says("tradebot", "restore", "--from", COPIES)
+        said(anew, "restore", "--from", COPIES, "--confirm", asks.split("--confirm ")[1].split()[0])
         held = [json.loads(said(place, "positions", "--json"))["positions"] for place in (bot, anew)]
         assert held[0] == held[1]
     finally:

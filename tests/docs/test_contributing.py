@@ -77,9 +77,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def install(root: Path) -> None:
     """Write what pip writes about the copy, so that its entry points are found before the installed ones."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    info = root / f"tradebot-{project['version']}.dist-info"
+    info = root / f"tradebot_cli-{project['version']}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tradebot\nVersion: {project['version']}\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tradebot-cli\nVersion: {project['version']}\n")
     points = (f"{name} = {place}" for name, place in project["entry-points"]["tradebot.strategies"].items())
     (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
 

@@ -26,7 +26,7 @@ for distribution in metadata.distributions():
 print(json.dumps({
     "owners": owners,
     "homes": [module.__path__[0] for module in (tradebot, commands, jobs)],
-    "files": [str(file) for file in metadata.files("tradebot")],
+    "files": [str(file) for file in metadata.files("tradebot-cli")],
 }))
 """
 
@@ -127,7 +127,7 @@ def test_wheel_holds_only_the_three_packages(found: dict[str, Any]) -> None:
 
 def test_the_license_is_in_the_wheel_and_named_by_its_metadata(installed: Installed) -> None:
     (site_packages,) = installed.environment.glob("lib/python*/site-packages")
-    (described,) = site_packages.glob("tradebot-*.dist-info")
+    (described,) = site_packages.glob("tradebot_cli-*.dist-info")
     assert (described / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert "\nLicense-Expression: MIT\n" in (described / "METADATA").read_text(encoding="utf-8")
 

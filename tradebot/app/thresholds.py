@@ -68,7 +68,7 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
 
 
 def threshold_of(settings: Sections, strategy: str, question: Question, limit: object) -> Setting | None:
-    """Return the setting with this value that a question about a strategy's candidate compares with, if there is one."""
+    """Return the setting with this value that a question about a candidate compares with, if there is one."""
     number = number_of(limit)
     found = reads(settings, strategy, question, filter_settings(settings, strategy)) if number is not None else ()
     return next((one for one in found if one.value == number), None)

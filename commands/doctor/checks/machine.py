@@ -17,6 +17,7 @@ from tradebot import __version__
 from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.adapters.wire.hosts import check_secret
 from tradebot.app.flow_plan import plan_of
 from tradebot.app.keys import FLOW_KEY
@@ -84,10 +85,10 @@ def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]
 
 def versions() -> Seen:
     """Check that Python, SQLite and each required package have a supported version."""
-    needed = [need for text in metadata.requires("tradebot") or () if (need := Requirement(text)).marker is None]
+    needed = [need for text in metadata.requires(DISTRIBUTION) or () if (need := Requirement(text)).marker is None]
     python, sqlite = platform.python_version(), sqlite3.sqlite_version
     wrong = [problem for need in needed if (problem := out_of_range(need))]
-    if not SpecifierSet(metadata.metadata("tradebot")["Requires-Python"]).contains(python, prereleases=True):
+    if not SpecifierSet(metadata.metadata(DISTRIBUTION)["Requires-Python"]).contains(python, prereleases=True):
         wrong.append(f"Python {python}")
     if Version(sqlite) < LEAST_SQLITE:
         wrong.append(f"SQLite {sqlite}")

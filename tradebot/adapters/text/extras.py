@@ -1,10 +1,10 @@
-"""How to install what an extra needs. Our name on the public index is somebody else's, so no command uses it."""
+"""How to install what an extra needs. `tradebot` on the public index is somebody else's."""
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-DISTRIBUTION = "tradebot"
+DISTRIBUTION = "tradebot-cli"
 
 
 def install(extras: str) -> str:
