@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.plain import clean, confirm
-from commands.shared.surface import Report, acts, caller, on_bot
+from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, on_bot
 from commands.shared.times import MINUTE, when
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.values import replace
@@ -74,6 +74,13 @@ class Armed(Struct, frozen=True):
     trading_state: str
 
 
+class TakenOver(Struct, frozen=True):
+    """What `live take-over` did: the folder that trades now, and the one that doesn't any more."""
+
+    folder: str
+    instead_of: str
+
+
 def status(app: "App", paper: Path | None = None) -> Report:
     """Check every condition, including the broker's; exit 0 if orders may be sent, 10 if a condition isn't open.
 
@@ -114,6 +121,24 @@ def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Rep
         app.ledger.trading_state().state.value,
     )
     return Report("live-arm", data, _render_armed)
+
+
+def take_over(app: "App", confirmed: str | None) -> Report:
+    """Let a copied folder trade in place of the one that it was copied from, once a person has typed a word.
+
+    Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
+    still runs in either folder.
+    """
+    from tradebot.adapters.state import home, lock
+
+    other = home.original(app.folder)
+    if other is None:
+        raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
+    what = f"Trading this account from here instead of {other}"
+    confirm_for(app, confirmed, what=what, command="tradebot live take-over")
+    with lock.hold_all(other, "live take-over", serve_wait_s=0.0), lock.hold_all(app.folder.path, "live take-over"):
+        home.take_over(app.folder, other)
+    return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 
 
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
@@ -303,6 +328,11 @@ def _render_armed(console: "Console", data: Armed) -> None:
         console.print(f"The trading state is {data.trading_state}, so no entries are sent. Next: tradebot unhalt")
 
 
+def _render_taken_over(console: "Console", data: TakenOver) -> None:
+    console.print(f"{data.folder} trades this account now; {data.instead_of} sends nothing any more.", markup=False)
+    console.print("Its books may have missed what the other has done since it was copied. Next: tradebot reconcile")
+
+
 @on_bot(app, "status", epilog="tradebot live status\ntradebot live status --paper ../paper")
 def _status(
     bot: "App",
@@ -335,3 +365,14 @@ def _arm(
     Asks for confirmation at a terminal; no option replaces that.
     """
     return arm(bot, sessions, by=caller(), paper=paper)
+
+
+@on_bot(app, "take-over", epilog="tradebot live take-over --state-dir state-moved")
+@acts
+def _take_over(bot: "App", confirmed: AccountTail = None) -> Report:
+    """Let a copied state folder trade instead of its original.
+
+    A copy sends nothing while the bot is still in the other folder, because both would close the same positions.
+    Stop the bot there first. A folder that was moved or restored doesn't need this.
+    """
+    return take_over(bot, confirmed)

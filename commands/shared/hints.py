@@ -27,8 +27,8 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
     "Operate": (
         "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "promote", "demote",
-        "live status", "live arm", "config show", "config check", "config diff", "config set", "config accept",
-        "backup", "archive push", "archive list", "archive fetch", "restore", "recover",
+        "live status", "live arm", "live take-over", "config show", "config check", "config diff", "config set",
+        "config accept", "backup", "archive push", "archive list", "archive fetch", "restore", "recover",
         "journal verify", "upgrade", "deploy verify",
     ),
     "Tell and rehearse": (

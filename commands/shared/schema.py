@@ -108,6 +108,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "config-set": ("commands.config.setting:Set",),
     "live-status": ("commands.live:LiveStatus",),
     "live-arm": ("commands.live:Armed",),
+    "live-take-over": ("commands.live:TakenOver",),
     "notify-list": ("commands.notify.verb:Channels",),
     "notify-test": ("commands.notify.verb:Tried",),
     "notify-send": ("commands.notify.verb:Sent",),

@@ -169,6 +169,7 @@ RETENTIONS = (
         (
             "state.id",
             "state.id.copy",
+            "state.home",
             "books.checked",
             "sending",
             "serve.json",

@@ -41,6 +41,7 @@ VERBS = (
     "strategy list",
     "live status",
     "live arm",
+    "live take-over",
     "approvals",
     "approve",
     "reject",
@@ -88,8 +89,8 @@ def test_without_a_state_every_verb_names_those_it_knows(
 def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bot: Bot) -> None:
     said = bot.says(*verb.split(), "--json")
     document = json.loads(said.out)
-    if verb in ("unhalt", "live arm"):
-        # Halted by the verb before it in the list, and no terminal to confirm at; and no real money to arm.
+    if verb in ("unhalt", "live arm", "live take-over"):
+        # Halted by the verb before it in the list, and no terminal to confirm at; no real money to arm; no copy.
         assert (document["schema"], document["error"]["code"]) == ("tradebot.error/1", 2)
         return
     name, _, version = document["schema"].rpartition("/")

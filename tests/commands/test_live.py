@@ -1,6 +1,7 @@
 """`tradebot live`: exactly what is documented sends to a real account, by the log of the exchange in its place."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
@@ -28,7 +29,8 @@ from tests.kit.bot.real_money import (
 from tests.kit.fakes.machine import mounted
 from tests.kit.values import us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import home, lock, switch
+from tradebot.adapters.state.state_folder import read_marker
 from tradebot.app.loading import Options
 from tradebot.app.promoting import unproven
 from tradebot.app.wiring import opened
@@ -388,6 +390,32 @@ def test_books_that_cannot_be_read_arm_nothing(real: Real) -> None:
     finally:
         ledger.write_bytes(kept)
     assert real.sent() == before
+
+
+def test_copied_folder_sends_nothing_until_a_person_lets_it_trade_instead_of_the_other(real: Real) -> None:
+    copy = real._replace(
+        bot=Bot(shutil.copytree(real.bot.folder, real.bot.folder.with_name("copy")), real.bot._capture)
+    )
+    before = real.sent()
+    said = copy.trades("MSFT")
+    assert (said.code, said.data["refused"]) == (3, {"FOLDER_COPIED": 1})
+    assert copy.bot.says("evaluate-exits", "--force-slot").code == 3
+    with at_a_terminal("ALL"):
+        assert copy.bot.says("flatten", "--all").code == 3
+    shown = copy.bot.says("live", "status")
+    assert (shown.code, f"a copy of {real.bot.folder}, where this bot still is" in shown.out) == (10, True)
+    assert "then run tradebot live take-over" in shown.out
+    assert real.sent() == before
+    assert real.bot.says("live", "take-over").code == 2
+    with at_a_terminal("another"):
+        assert copy.bot.says("live", "take-over").code == 3
+    with at_a_terminal(real.bot.tail()), lock.hold(real.bot.folder, "serve", name=lock.SERVE_LOCK):
+        assert copy.bot.says("live", "take-over").code == 6
+    for now, other in ((copy, real), (real, copy)):
+        with at_a_terminal(now.bot.tail()):
+            assert now.bot.says("live", "take-over").code == 0
+        folders = [read_marker(each.bot.folder) for each in (now, other)]
+        assert [home.original(folder) for folder in folders] == [None, now.bot.folder]
 
 
 def test_a_bot_of_paper_sends_nothing_from_a_network_either(

@@ -113,6 +113,7 @@ def test_real_money_takes_every_condition_and_an_arming_that_has_ended_closes_en
 def test_each_closed_door_alone_closes_everything_with_its_own_reason() -> None:
     alone: dict[str, Any] = {
         "STATE_ON_NETWORK": {"network": "9p"},
+        "FOLDER_COPIED": {"copied_from": "/srv/bot"},
         "LIVE_MODE_UNSAID": {"file_mode": ""},
         "LIVE_ACCOUNT_UNSAID": {"environment": {**ALL_SAID, "TRADEBOT_LIVE": "0000"}},
         "ORDER_GATE_CLOSED": {"environment": {**ALL_SAID, "DRY_RUN": "true"}},

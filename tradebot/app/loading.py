@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tradebot.adapters.state import home
 from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.adapters.state.file_systems import network_kind, passing
 from tradebot.adapters.state.resources import free_bytes
@@ -67,7 +68,8 @@ def permission_inputs_of(
     free_mb = None if free is None else free // MB
     said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
     lost = passing(folder.path, environ) if mode is Mode.LIVE else None
-    return PermissionInputs(*said, free_mb, least, lost)
+    original = None if (found := home.original(folder)) is None else str(found)
+    return PermissionInputs(*said, free_mb, least, lost, copied_from=original)
 
 
 USER_FILE = "tradebot.yaml"

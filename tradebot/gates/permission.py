@@ -67,6 +67,8 @@ class PermissionInputs(Struct, frozen=True):
     """The strategies whose entries are only simulated, as their sections say."""
     climbed: Mapping[str, Climbed] | None = None
     """Whether each strategy was promoted to real money; None if none is at stake."""
+    copied_from: str | None = None
+    """The folder that the state folder is a copy of, where the same bot still is; None if it is no copy."""
 
 
 class Door(Struct, frozen=True):
@@ -160,7 +162,7 @@ def doors(inputs: PermissionInputs) -> Iterator[Door]:
     if found is not None:
         yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)
     if inputs.mode is not Mode.SANDBOX:
-        yield _place(inputs.network)
+        yield _place(inputs.network, inputs.copied_from)
     live = inputs.mode is Mode.LIVE
     if live:
         yield _file_mode(inputs)
@@ -173,8 +175,11 @@ def doors(inputs: PermissionInputs) -> Iterator[Door]:
         yield _armed(inputs.arming)
 
 
-def _place(network: str | None) -> Door:
-    """Check the state folder's file system: its locks must work, because they keep a second bot off the account."""
+def _place(network: str | None, copied_from: str | None) -> Door:
+    """Check that the state folder is no copy, and that its locks work: both keep a second bot off the account."""
+    if copied_from is not None:
+        found = f"the state folder is a copy of {copied_from}, where this bot still is"
+        return Door(PLACE, Reason.FOLDER_COPIED, open=False, found=found)
     found = "it isn't on any known network file system"
     if network is not None:
         found = f"the state folder is on a network file system: {network}"

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     CALENDAR_DISAGREES = auto()
     CLOCKS_DISAGREE = auto()
     STATE_ON_NETWORK = auto()
+    FOLDER_COPIED = auto()
     ORDER_GATE_CLOSED = auto()
     LIVE_MODE_UNSAID = auto()
     LIVE_ACCOUNT_UNSAID = auto()

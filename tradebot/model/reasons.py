@@ -94,6 +94,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "machine out.",
         "Stop tradebot, move the folder to a local disk, then run tradebot live status --state-dir NEW.",
     ),
+    Reason.FOLDER_COPIED: blocked(
+        "The state folder is a copy, and the bot is still in the folder that it was copied from: two would close the "
+        "same positions.",
+        "Use the other folder; tradebot live status names it. If this one is to trade instead, stop the bot in the "
+        "other, then run tradebot live take-over.",
+    ),
     Reason.ORDER_GATE_CLOSED: blocked(
         "ALLOW_ORDERS, ENABLE_ORDER_EXEC, DRY_RUN or LIVE_TRADING_ACK blocks every order, including exits.",
         "Run tradebot live status to see which one; set or unset it in the environment or in .env.",

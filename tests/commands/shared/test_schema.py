@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -375,6 +376,10 @@ def real_money(bot: Keeper, folder: Path) -> None:
                 real.all_say("live status", "live arm")
         with environment({"DRY_RUN": "yes"}):
             real.all_say("live status", "status")
+        copy = Keeper(shutil.copytree(real.folder, folder.with_name("copy")), bot.kept)
+        for typed in ("another", real.tail()):
+            with at_a_terminal(typed):
+                copy.all_say("live take-over")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
-from tradebot.adapters.state import lock, marker_copies, state_folder, switch
+from tradebot.adapters.state import home, lock, marker_copies, state_folder, switch
 from tradebot.adapters.state.evidence import trading
 from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
@@ -50,6 +50,7 @@ def hold(
     """
     with lock.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
+        home.note_place(folder)
         with suppress(DamagedBooksError):
             first()
         require_sound(folder, events, books())

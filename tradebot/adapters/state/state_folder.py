@@ -4,6 +4,7 @@ Quick commands import this module, so it uses only the cheap part of the standar
 """
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,8 @@ from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerEr
 from tradebot.model import variables
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
+HOME = "state.home"
+"""Where the folder of an account is, by its own note: what is copied brings along where it was copied from."""
 LEDGER = "ledger.db"
 STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db", "passes.db"
 FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
@@ -44,7 +47,7 @@ SIMULATED, SHADOWS = "venue.json", "shadow"
 """What a simulated venue keeps of its account, and the folder of the strategies in shadow, each a state folder."""
 DEFAULT, MOST_NAMED = Path("state"), 10
 OWN_FILES = (
-    *(MARKER, MARKER_COPY, LEDGER, f"{LEDGER}-journal"),
+    *(MARKER, MARKER_COPY, HOME, LEDGER, f"{LEDGER}-journal"),
     *(f"{name}{ending}" for name in STORES for ending in ("", "-wal", "-shm")),
     JOURNAL,
     *(CHECKED, MODELS, MCP_TOKEN, WEB_TOKEN),
@@ -94,6 +97,11 @@ class StateFolder(NamedTuple):
         return self.account_number[-4:]
 
     @property
+    def sends_orders(self) -> bool:
+        """Return True if the bot trades an account that other folders could trade too; a sandbox has its own."""
+        return self.kind == "user" and self.mode != "sandbox"
+
+    @property
     def exchange(self) -> Path:
         """Return where the embedded exchange keeps its own state."""
         return self.path / EXCHANGE
@@ -123,6 +131,8 @@ def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: s
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)
     prepare(path)
     try:
+        if state.sends_orders:
+            write_durably(path / HOME, place_text(path))
         for name in (MARKER_COPY, MARKER):
             write_durably(path / name, _marker_text(state))
     except OSError as error:
@@ -343,6 +353,11 @@ def _cannot_read(path: Path, error: OSError) -> OperatorError:
         f"The state folder {path} can't be read: {error.strerror or error}.",
         f"become its owner, or make it readable: chmod u+rwx {path}",
     )
+
+
+def place_text(path: Path) -> str:
+    """Return a folder's place as it is noted."""
+    return json.dumps(str(path.resolve())) + "\n"
 
 
 def _marker_text(state: StateFolder) -> str:
