@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.plugins.test_plugin import install
-from tradebot.adapters.plugins import code
+from tradebot.adapters.plugins import code, code_tree
 from tradebot.adapters.plugins.code import built_in_code, code_of
 from tradebot.adapters.plugins.messages import GROUP
 from tradebot.adapters.plugins.plugin import installed
@@ -97,6 +97,28 @@ def test_code_of_a_module_that_is_not_installed_is_empty() -> None:
     assert code_of(EntryPoint("gone", "no_such_module_here:It", GROUP)).files == {}
 
 
-def test_built_in_strategies_share_the_code_of_their_rooms() -> None:
-    assert {"strategies/rotation.py", "signals/normalize.py", "legacy/strategy.py"} <= built_in_code().files.keys()
+def test_built_in_strategies_share_one_code() -> None:
+    assert [*built_in_code().files] == [code.BUILT_IN]
     assert all(code.OURS & set(installed()[name].module.split(".")) for name in ("flow", "rotation"))
+
+
+def test_trees_are_read_once_for_as_long_as_no_byte_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, remembered = tmp_path / "lean.py", tmp_path / "remembered.pyc"
+    module.write_text("up = 1\n")
+    monkeypatch.setattr(code, "cache_from_source", lambda path: str(remembered))
+    monkeypatch.setattr(code_tree, "__file__", str(module))
+
+    def read() -> str:
+        return code._remembered_tree(tmp_path, [module])
+
+    first = read()
+    with monkeypatch.context() as patch:
+        patch.setattr(code_tree, "tree_digest", None)
+        assert read() == first
+    module.write_text("up = 2\n")
+    assert read() != first
+    for content in (b"", b"one two three", b"\xff"):
+        remembered.with_suffix(".digest").write_bytes(content)
+        assert read() != first
+    remembered = tmp_path / "no" / "folder.pyc"
+    assert read() != first, "what can't be remembered is read each time"

@@ -2,6 +2,7 @@
 
 A plug-in's own package counts by content, and so do the files that its section declares and whatever it imports from
 outside of Python's folders of installed packages. Installed packages count by version, with those that they require.
+Built-in strategies count by what decides, as `code_tree` says, so that moving or rewording code ends no promotion.
 """
 
 import ast
@@ -13,12 +14,14 @@ from contextlib import suppress
 from functools import cache
 from hashlib import file_digest, sha256
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, packages_distributions
-from importlib.util import find_spec
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 from msgspec import Struct, field
 
 import tradebot
+from tradebot.adapters.plugins import code_tree
+from tradebot.adapters.plugins.on_record import ON_RECORD
 from tradebot.adapters.plugins.reach import PACKAGE_FOLDERS
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.adapters.text.canonical import json_text
@@ -27,6 +30,8 @@ OURS = frozenset({"tradebot", "commands", "jobs"})
 """Packages that count by this program's version."""
 OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
 """The folders of this package that hold what a built-in strategy computes."""
+BUILT_IN = "built-in strategies"
+"""Stands for all modules of the built-in strategies, which count as one."""
 CHARACTERS = 12
 """The length of a digest as it is recorded and shown."""
 REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -45,6 +50,12 @@ class Code(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Return what tells this code from any other, wherever it is installed."""
+        found = self.own_digest
+        return ON_RECORD.get(found, found)
+
+    @property
+    def own_digest(self) -> str:
+        """Return it without regard to code on record that decides the same."""
         found = [sorted(self.files.items()), sorted(self.versions.items())]
         return sha256(json_text(found).encode()).hexdigest()[:CHARACTERS]
 
@@ -78,9 +89,31 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> Code:
 @cache
 def built_in_code() -> Code:
     """Return the code of the built-in strategies, as it was when this process first asked."""
-    folder = Path(tradebot.__file__).parent
-    sources = _sources([folder / name for name in OF_BUILT_INS])
-    return Code({shown: _hash(path) for path, shown in sources})
+    root = Path(tradebot.__file__).parent
+    sources = list(_sources([root / name for name in OF_BUILT_INS]))
+    others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}
+    return Code({BUILT_IN: _remembered_tree(root, [path for path, _ in sources if path.suffix == ".py"]), **others})
+
+
+def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
+    """Return the digest of these modules by their trees.
+
+    Reading them takes as long as a pass, so it is remembered beside what Python itself remembers of them, for as long
+    as no byte of theirs changes.
+    """
+    contents = [(str(path.relative_to(root)), _hash(path)) for path in (*files, Path(code_tree.__file__))]
+    key = sha256(json_text(contents).encode()).hexdigest()
+    place = Path(cache_from_source(code_tree.__file__)).with_suffix(".digest")
+    with suppress(OSError, ValueError):
+        known, tree = place.read_text(encoding="utf-8").split()
+        if known == key:
+            return tree
+    tree = code_tree.tree_digest(root, files)
+    with suppress(OSError):
+        draft = place.with_suffix(f".{os.getpid()}")
+        draft.write_text(f"{key} {tree}\n", encoding="utf-8")
+        draft.replace(place)
+    return tree
 
 
 @cache
@@ -164,3 +197,8 @@ def _add_versions(versions: dict[str, str], found: Iterator[Distribution]) -> No
         if one.name not in versions and one.name not in OURS:
             versions[one.name] = one.version
             _add_versions(versions, _required(one))
+
+
+if __name__ == "__main__":
+    # An installation runs this once, so that nobody else has to read all modules.
+    built_in_code()

@@ -7,10 +7,10 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from msgspec import to_builtins
 from pydantic import ValidationError
 
 from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.plugins.code import Code
 from tradebot.adapters.state.plain_files import read_plain
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.app.backtest.assembly import loaded_strategies
@@ -113,5 +113,6 @@ def _other_code(kept: Mapping[str, Any], now: Identity) -> Iterator[str]:
         if then != version:
             yield f"{name}: {then[:FINGERPRINT_CHARACTERS]} then, {version[:FINGERPRINT_CHARACTERS]} now"
     for name, code in now.code.items():
-        if kept["code"].get(name) != to_builtins(code):
+        then = kept["code"].get(name)
+        if then is None or Code(then["files"], then["versions"]).digest != code.digest:
             yield f"the code of {name} has changed"

@@ -1,0 +1,143 @@
+"""Tell code by what decides, and not by how it is written: by its syntax trees, wherever their modules are.
+
+Docstrings, comments, the names of modules and import lines don't count. What a module imports does: anything from the
+same folders by the tree of the module that has it, anything else of this program by its name, and the rest by its full
+name. So a module can be renamed, and nothing can be put in the place of what is imported without being noticed.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+MODULE = re.compile(r"tradebot(?:\.\w+)+(:\w+)?")
+"""A text that is the name of a module of ours, perhaps with that of something in it, which counts."""
+OURS = "tradebot"
+ROUNDS = 2
+"""How often imports are told by what they import: twice, so that it shows what a module only passes on."""
+
+
+class Origin(NamedTuple):
+    """Where an imported name comes from: a module, and what of it; the module itself if that is empty."""
+
+    module: str
+    attribute: str
+
+
+class Module(NamedTuple):
+    """A module's tree without its imports, hashed, and what it imports: in the order of its use, and what it passes on.
+
+    What is passed on, or only named in quoted types, is by its name here, if that isn't the name of a module.
+    """
+
+    own: str
+    used: tuple[Origin, ...]
+    passed_on: tuple[tuple[str, Origin], ...]
+
+
+def tree_digest(root: Path, files: Iterable[Path]) -> str:
+    """Return the digest of Python files by their trees; `root` is the folder of the package that they belong to.
+
+    Raises OSError if a file can't be read, and SyntaxError or ValueError if it isn't Python.
+    """
+    modules = {_dotted(root, path): _module(root, path) for path in files}
+    known = {name: module.own for name, module in modules.items()}
+    for _ in range(ROUNDS):
+        known = {name: _with_imports(module, known) for name, module in modules.items()}
+    return _hash(*sorted(known[name] for name, module in modules.items() if module != EMPTY))
+
+
+def _with_imports(module: Module, known: Mapping[str, str]) -> str:
+    used = (_whose(origin, known) for origin in module.used)
+    passed_on = (f"{name if origin.attribute else ''}={_whose(origin, known)}" for name, origin in module.passed_on)
+    return _hash(module.own, *used, "", *sorted(passed_on))
+
+
+def _whose(origin: Origin, known: Mapping[str, str]) -> str:
+    """Return what an imported name is, whatever the modules of this program are called."""
+    is_ours = origin.module.partition(".")[0] == OURS
+    place = known.get(origin.module, OURS if is_ours else origin.module)
+    return f"{place}:{origin.attribute}"
+
+
+def _module(root: Path, path: Path) -> Module:
+    tree = ast.parse(path.read_bytes())
+    nodes = list(ast.walk(tree))
+    origins = dict(_imported(root, path, nodes))
+    used = dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name) and node.id in origins)
+    out = list[str]()
+    _write(tree, {name: number for number, name in enumerate(used)}, out)
+    passed_on = tuple((name, origin) for name, origin in origins.items() if name not in used)
+    return Module(_hash(*out), tuple([origins[name] for name in used]), passed_on)
+
+
+def _imported(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Origin]]:
+    """Yield the names that a module imports, wherever in it, with their origins."""
+    package = _dotted(root, path if path.name == "__init__.py" else path.with_name("__init__.py"))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                name = one.name if one.asname else one.name.partition(".")[0]
+                yield one.asname or name, Origin(name, "")
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(filter(None, (above, node.module)))
+            for one in node.names:
+                inner = f"{base}.{one.name}"
+                origin = Origin(inner, "") if _is_module(root, inner) else Origin(base, one.name)
+                yield one.asname or one.name, origin
+
+
+def _is_module(root: Path, name: str) -> bool:
+    place = root.parent.joinpath(*name.split("."))
+    return name.startswith(f"{OURS}.") and (place.is_dir() or place.with_suffix(".py").is_file())
+
+
+def _dotted(root: Path, path: Path) -> str:
+    parts = path.relative_to(root.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _write(node: ast.AST, numbers: Mapping[str, int], out: list[str]) -> None:
+    """Write a tree without what is absent, so that it is the same in every version of Python that knows its nodes."""
+    out.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            value = [one for one in value if not _is_left_out(one)]
+        if value is None or value == []:
+            continue
+        out.append(name)
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, ast.AST):
+                _write(one, numbers, out)
+            elif isinstance(node, ast.Name):
+                out.append(f"@{numbers[one]}" if one in numbers else one)
+            else:
+                out.append(_plain(one))
+    out.append(")")
+
+
+def _is_left_out(node: object) -> bool:
+    """Return True for an import line, for a text that stands alone, and for a block that holds nothing else."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
+        return all(map(_is_left_out, (*node.body, *node.orelse)))
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _plain(value: object) -> str:
+    """Return a name, a number or a text of a tree; of the name of a module, only what it names in there."""
+    found = MODULE.fullmatch(value) if isinstance(value, str) else None
+    return repr(value) if found is None else f"{OURS}{found[1] or ''}"
+
+
+def _hash(*parts: str) -> str:
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+EMPTY = Module(_hash("Module", ")"), (), ())
+"""A module with nothing in it, such as that of a new folder."""
