@@ -76,7 +76,7 @@ EXCEPTIONS = {
     "tradebot/views/performance/account_trades.py": "the venue's symbols of options and of crypto currencies",
     "tradebot/adapters/facts/going_on.py:going_on": "the names of a class's methods",
     "tradebot/replaying/hints.py": "the names of classes, of ports and of their methods",
-    "tradebot/replaying/passes.py:_methods": "the names of methods",
+    "tradebot/replaying/passes.py:questions": "the names of methods",
     "tradebot/replaying/tape.py:_is_port": "the names of ports and of their methods",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",

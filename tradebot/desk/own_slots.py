@@ -45,7 +45,7 @@ TARGET_DONE = frozenset({Reason.TARGET_REACHED, Reason.APPROVAL_REFUSED, Reason.
 would have been sent is all there is to do."""
 
 
-class Plan(NamedTuple):
+class SlotPlan(NamedTuple):
     """Which strategies a pass asks, each with its slot unless it has no clock of its own, and which ones it doesn't.
 
     `missed` are the slots that ended without being done, oldest first. `new` are the strategies whose clock was never
@@ -66,31 +66,31 @@ def times_of(strategy: Strategy, rules: Rules) -> str:
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
-def plan(world: World, entries: JobTimes | None, now: datetime) -> Plan:
+def plan(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
     """Return which strategies to ask at `now`; without the times of entries, everyone is asked. Nothing is claimed."""
     texts = [times_of(strategy, world.rules) for strategy in world.strategies]
     if entries is None or not any(texts):
-        return Plan(tuple([(strategy, None) for strategy in world.strategies]))
-    claims, plans = Claims(world.ledger), list[Plan]()
+        return SlotPlan(tuple([(strategy, None) for strategy in world.strategies]))
+    claims, plans = Claims(world.ledger), list[SlotPlan]()
     for strategy, text in zip(world.strategies, texts, strict=True):
-        plans.append(_plan(world, claims, strategy, text, entries, now) if text else Plan(((strategy, None),)))
-    return Plan(*(tuple(chain.from_iterable(parts)) for parts in zip(*plans, strict=True)))
+        plans.append(_plan(world, claims, strategy, text, entries, now) if text else SlotPlan(((strategy, None),)))
+    return SlotPlan(*(tuple(chain.from_iterable(parts)) for parts in zip(*plans, strict=True)))
 
 
-def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> Plan:
+def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries: JobTimes, now: datetime) -> SlotPlan:
     try:
         times = usable(text, entries, world.venue.day)
     except ValueError as error:
         decision = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, f"its times: {error}")
-        return Plan((), refused=(StrategyRefusal(strategy.name, decision),))
+        return SlotPlan((), refused=(StrategyRefusal(strategy.name, decision),))
     stands = standing(strategy.name, times, world.ledger, entries, now)
     since = claims.first_seen(strategy.name)
     new, seen_from = (() if since else (strategy.name,)), since or now
     known = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
     missed = tuple(reversed(list(known)))
     if stands.current is None or claims.ended(stands.current):
-        return Plan((), (Waiting(strategy.name, stands.next),), missed, new)
-    return Plan(((strategy, stands.current),), (), missed, new)
+        return SlotPlan((), (Waiting(strategy.name, stands.next),), missed, new)
+    return SlotPlan(((strategy, stands.current),), (), missed, new)
 
 
 class Claims(Struct):
@@ -110,7 +110,7 @@ class Claims(Struct):
         return claim.at if claim else None
 
 
-def begin(world: World, call: Call, own: Plan, now: datetime) -> tuple[Plan, tuple[StrategyRefusal, ...]]:
+def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
     """Claim the slots whose candidates are judged now; return them, and what is to be recorded of the others.
 
     The caller holds the pass lock. A slot that another pass has done since the strategy was asked is left out, and so

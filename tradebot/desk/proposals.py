@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.discovery import look_for_coins
 from tradebot.desk.listing import NOT_LISTED
-from tradebot.desk.own_slots import Plan, begin, plan
+from tradebot.desk.own_slots import SlotPlan, begin, plan
 from tradebot.desk.registry import look_at_coins
 from tradebot.desk.shocks import Moves, moves_before
 from tradebot.desk.views import Seen, Sights
@@ -45,7 +45,7 @@ class Proposals(Struct, frozen=True):
 
     candidates: tuple[Candidate, ...]
     refused: tuple[StrategyRefusal, ...]
-    own: Plan = Plan()
+    own: SlotPlan = SlotPlan()
     reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     moves: Moves | None = None

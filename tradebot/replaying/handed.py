@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tradebot.ports.world import Rules
+from tradebot.replaying.former_names import name_now
 from tradebot.replaying.passes import Recorded, bytes_of, decide_again, read_record
 from tradebot.replaying.reading import untyped
 from tradebot.replaying.tape import InOrder, OffTapeError
@@ -87,7 +88,7 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[Recorded], Rules]) -> b
         return None
     found = untyped(body)
     told = found[TOLD][0]
-    if [one.name for one in tape.asked] != [one[0] for one in told] or not _equal(outcome, recorded.outcome):
+    if [one.name for one in tape.asked] != [name_now(one[0]) for one in told] or not _equal(outcome, recorded.outcome):
         return None
     found[OUTCOME] = outcome
     for one, asked in zip(told, tape.asked, strict=True):

@@ -136,12 +136,12 @@ class Taking:
 
 @cache
 def _shapes() -> bytes:
-    hints = [reply_hint(f"{port}.{name}") for port in PORTS for name in _methods(PORTS[port])]
-    return msgpack.encode(shapes(Given, *hints))
+    return msgpack.encode(shapes(Given, *map(reply_hint, questions())))
 
 
-def _methods(port: type) -> list[str]:
-    return [name for name in dir(port) if not name.startswith("_")]
+def questions() -> list[str]:
+    """Return everything that a pass may ask of a port, as records name it."""
+    return [f"{port}.{name}" for port, kind in PORTS.items() for name in dir(kind) if not name.startswith("_")]
 
 
 def bytes_of(outcome: CycleRecord) -> bytes:

@@ -1,7 +1,8 @@
 """Read what was written of a pass. A record may come from anyone: only declared types are made, of bounded size.
 
 A record says which fields each class had when it was written. So a program that has more of them reads it too, with
-their defaults, and one that has fewer leaves out what it doesn't know.
+their defaults, and one that has fewer leaves out what it doesn't know. A class that lacks one and has an unknown one is
+refused unless `former_names` says what became of it: a field that was renamed must not be read as its default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import NODEFAULT, Raw, msgpack
 from msgspec.structs import fields
 
+from tradebot.replaying.former_names import field_now, name_now
 from tradebot.replaying.hints import (
     APART,
     GIVEN,
@@ -50,7 +52,7 @@ Read = Callable[[Any, "Source"], Any]
 
 
 class Shapes:
-    """The fields that each class had when a record was written, by the class's name."""
+    """The fields that each class had when a record was written, by the class's name; all names are those of today."""
 
     def __init__(self, names: Mapping[str, tuple[str, ...]]) -> None:
         self.names = names
@@ -70,7 +72,8 @@ def shapes_of(content: bytes) -> Shapes:
     found = untyped(content)
     if not isinstance(found, dict) or not all(_are_names(one) for one in found.values()):
         raise RecordError("it doesn't say which fields its values have")
-    return Shapes({name: tuple(one) for name, one in found.items()})
+    kinds = {name_now(name): names for name, names in found.items()}
+    return Shapes({kind: tuple([field_now(kind, name) for name in names]) for kind, names in kinds.items()})
 
 
 def _are_names(value: object) -> bool:
@@ -167,13 +170,17 @@ def _optional(read: Read) -> Read:
 def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
     now, then = names_of(kind), shapes.names.get(name_of(kind))
     if then is None:
-        return _unknown(kind)
+        return _refused(f"it doesn't say which fields {name_of(kind)} has")
     hints = hints_of(kind)
     readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
     if not inline:
         readers |= {name: _apart(hints[name], readers[name]) for name in APART.get(kind, ())}
     steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
-    lacking = sorted(_required(kind) - set(then))
+    lacking, unknown = sorted(_required(kind) - set(then)), sorted({*then} - {*now, ""})
+    if unknown and (absent := sorted({*now} - {*then})):
+        return _refused(
+            f"{name_of(kind)} has {', '.join(unknown)}, which this program doesn't know, and lacks {', '.join(absent)}"
+        )
     in_order = now == then and getattr(kind, "__match_args__", now) == now
     # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
     known = dict[tuple[type, ...], list[tuple[int, Read]]]()
@@ -215,9 +222,9 @@ def _left_out(value: Any, source: Source) -> None:
     """Read nothing of a field that this program doesn't have."""
 
 
-def _unknown(kind: Any) -> Read:
+def _refused(why: str) -> Read:
     def read(value: Any, source: Source) -> Any:
-        raise RecordError(f"it doesn't say which fields {name_of(kind)} has")
+        raise RecordError(why)
 
     return read
 

@@ -16,6 +16,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
+from tradebot.replaying.former_names import name_now
 from tradebot.replaying.hints import CLOCKS, PORTS, reply_hint
 from tradebot.replaying.reading import Source, untyped
 from tradebot.replaying.writing import Parts, RecordError, asked_digest, plain, step_for
@@ -251,9 +252,11 @@ def told_in(written: Raw) -> Told:
         [one if place == REPLY else untyped(one) for place, one in enumerate(reply)]
         for reply in untyped(found[0], list[list[Raw]])
     ]
+    for reply in replies:
+        reply[:1] = [name_now(one) if isinstance(one, str) else one for one in reply[:1]]
     if not all(map(_is_reply, replies)):
         raise RecordError("its tape can't be read")
-    return Told(replies, constants)
+    return Told(replies, {name_now(name): value for name, value in constants.items()})
 
 
 def tape_of(told: Told, source: Source, kind: type[Tape] = Tape) -> Tape:

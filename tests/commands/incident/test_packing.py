@@ -31,7 +31,6 @@ from tradebot.replaying.handed import OUTCOME, TOLD, record_of, tree_of
 from tradebot.replaying.hints import (
     GIVEN,
     NEVER,
-    PORTS,
     hints_of,
     is_mapping,
     is_named_tuple,
@@ -43,7 +42,7 @@ from tradebot.replaying.hints import (
     present,
     reply_hint,
 )
-from tradebot.replaying.passes import SCHEMA, Given, _methods, _shapes, bytes_of, decide_again, read_record
+from tradebot.replaying.passes import SCHEMA, Given, _shapes, bytes_of, decide_again, questions, read_record
 from tradebot.replaying.tape import InOrder, Tape
 from tradebot.replaying.writing import Parts, RecordError, Remembered, step_for, written
 
@@ -62,7 +61,7 @@ CANARY = " | ".join(PRIVATE.values())
 
 def _replies() -> Iterator[tuple[str, Any]]:
     """Yield what a pass can ask, with the type of the reply; no pass asks a port for what no record can have."""
-    for name in (f"{port}.{method}" for port in PORTS for method in _methods(PORTS[port])):
+    for name in questions():
         with suppress(TypeError):
             step_for(reply_hint(name))
             yield name, reply_hint(name)

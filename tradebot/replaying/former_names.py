@@ -1,0 +1,27 @@
+"""What records call by names that the code has given up since.
+
+A record of a pass has the names of classes, of their fields, and of the ports' methods. So one of these is renamed
+together with a row here, which stays for as long as anybody may have such a record. Of a class, the name of its module
+is part of its name.
+"""
+
+from collections.abc import Mapping
+
+FORMER: Mapping[str, str] = {
+    "own_slots.Plan": "own_slots.SlotPlan",
+}
+"""The name of today by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`.
+
+A field has the name that its class has today, and is followed by its own name alone, which is empty if nothing took its
+place.
+"""
+
+
+def name_now(former: str) -> str:
+    """Return what a class or a port's method is called today."""
+    return FORMER.get(former, former)
+
+
+def field_now(kind: str, former: str) -> str:
+    """Return what a field of a class of today is called today; empty if it is gone."""
+    return FORMER.get(f"{kind}.{former}", former)
