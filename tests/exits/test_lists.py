@@ -1,8 +1,10 @@
 """Lists of exit rules: how they are written, what watches a position, and the loss at which a list closes it."""
 
 import re
+import sys
 from decimal import Decimal
 from itertools import accumulate
+from pkgutil import ModuleInfo, iter_modules
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
 from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
+from tradebot.exits import kinds as folder
 from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kinds import stale
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
@@ -39,11 +43,25 @@ def decided(of: Held, price: Decimal | None, rules: Exits, state: TradingState =
     return evaluate(of, at, NOW, rules, state)
 
 
-def test_every_kind_has_a_file_a_column_and_a_reason_of_its_own() -> None:
+def test_every_kind_has_a_column_and_a_reason_of_its_own() -> None:
     assert {"stop_loss", "profit_target", "time_exit", "trailing_stop"} <= kinds().keys()
     assert len({kind.reason for kind in kinds().values()}) == len(kinds())
     assert len({kind.column for kind in kinds().values()}) == len(kinds())
     assert {REASONS[kind.reason].cause for kind in kinds().values()} == {Cause.IDLE}
+
+
+def test_module_of_a_rule_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [replaced(one) for one in iter_modules(folder.__path__)]
+    monkeypatch.setitem(sys.modules, f"{folder.__name__}.motionless", stale)
+    monkeypatch.setattr("tradebot.exits.lists.iter_modules", lambda path: found)
+    assert [one.name for one in found if one.name == "motionless"]
+    assert kinds.__wrapped__() == kinds()
+    assert kinds()["stale"] is stale.Stale
+    assert [*kinds()] == sorted(kinds())
+
+
+def replaced(module: ModuleInfo) -> ModuleInfo:
+    return module._replace(name="motionless") if module.name == "stale" else module
 
 
 def test_the_accounts_rules_are_asked_in_their_order() -> None:

@@ -111,12 +111,14 @@ PATH = "/api/shorts/{}/volume-and-ratio"
 
 @pytest.fixture
 def signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the two files of the recipe in CONTRIBUTING.md into folders that are searched too."""
-    for change, package in zip(recipe("Add a signal"), (kinds, components), strict=False):
+    """Put the two files of the recipe in CONTRIBUTING.md into folders that are searched too, and add their rows."""
+    files = [change for change in recipe("Add a signal") if not change.anchor]
+    for change, package in zip(files, (kinds, components), strict=False):
         folder = tmp_path / Path(change.path).parent.name
         folder.mkdir()
         (folder / Path(change.path).name).write_text(change.block)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+        monkeypatch.setattr(package, "MODULES", {**package.MODULES, NAME: NAME})
     _forget()
     yield
     for package in (kinds, components):

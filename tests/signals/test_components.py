@@ -1,8 +1,10 @@
 """The value of each component that is computed from alerts or from one kind of facts; the laws hold for all of them."""
 
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from math import exp
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,8 @@ from tests.kit.values import DAY, NOW, ago, alert, known, known_of
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.components import component_of
+from tradebot.signals import components
+from tradebot.signals.components import burst, component_of
 from tradebot.signals.kinds import dark_pool, kind_of
 from tradebot.signals.kinds.earnings import EarningsFacts
 from tradebot.signals.kinds.greek_exposure import GammaFacts
@@ -238,3 +241,20 @@ def test_whale_persistence_needs_three_large_alerts_over_half_an_hour(
     small = [alert(n, premium=Decimal(100)) for n in range(100, 109)]
     facts = SymbolFacts("AAPL", {"flow_alerts": (*small, *given)})
     assert component_of("whale_persistence").value(known(facts, flow=flow)) == expected
+
+
+def test_every_module_of_components_has_a_row_with_the_name_that_it_declares() -> None:
+    modules = {path.stem for path in Path(components.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {*components.MODULES.values()} == modules
+    assert [components.component_of(name).name for name in components.MODULES] == [*components.MODULES]
+
+
+def test_module_of_a_component_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = components.component_names()
+    monkeypatch.setitem(sys.modules, f"{components.__name__}.spurts", burst)
+    monkeypatch.setattr(components, "MODULES", {**components.MODULES, "burst": "spurts"})
+    components.component_names.cache_clear()
+    assert components.component_names() == before
+    assert components.component_of.__wrapped__("burst") is burst.COMPONENT
+    with pytest.raises(ValueError, match="spurts"):
+        components.component_of("spurts")

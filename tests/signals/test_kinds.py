@@ -1,8 +1,10 @@
 """Kinds of facts beyond alerts, prints and tides: rows in the source's shapes, what they say, and from when on."""
 
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,8 @@ from tests.kit.signals.source_rows import GOOD, JUNK, asked, captured, days, sum
 from tests.kit.values import DAY, NOW, ago, dark_print
 from tradebot.model.instrument import Right
 from tradebot.model.kind import Scope
-from tradebot.signals.kinds import kind_of
+from tradebot.signals import kinds
+from tradebot.signals.kinds import congress, kind_of
 from tradebot.signals.kinds.congress import CongressFacts
 from tradebot.signals.kinds.dark_pool import Prints
 from tradebot.signals.kinds.earnings import EarningsFacts
@@ -369,3 +372,26 @@ def test_next_report_is_the_first_coming_one_of_the_last_reply() -> None:
 @pytest.mark.parametrize(("when", "known"), [(None, "unknown"), ("unknown", "unknown"), ("Premarket", "premarket")])
 def test_report_at_an_unknown_time_of_day_is_read(when: object, known: str) -> None:
     assert summed_up("earnings", report(0, when=when)) == EarningsFacts(DAY, known)
+
+
+def test_every_module_of_kinds_has_a_row_with_the_name_that_it_declares() -> None:
+    modules = {path.stem for path in Path(kinds.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {*kinds.MODULES.values()} == modules
+    assert {name: kind.name for name, kind in kinds.kinds().items()} == {name: name for name in kinds.MODULES}
+
+
+def test_module_of_a_kind_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kinds.kind_names()
+    monkeypatch.setitem(sys.modules, f"{kinds.__name__}.lawmakers", congress)
+    monkeypatch.setattr(kinds, "MODULES", {**kinds.MODULES, "congress": "lawmakers"})
+    kinds.kind_names.cache_clear()
+    assert kinds.kind_names() == before
+    assert kind_of.__wrapped__("congress") is congress.KIND
+    assert kinds.checked_kind("congress") == "congress"
+    with pytest.raises(ValueError, match="lawmakers"):
+        kinds.checked_kind("lawmakers")
+    with pytest.raises(KeyError):
+        kind_of("lawmakers")
+    monkeypatch.setattr(kinds, "MODULES", {**kinds.MODULES, "trades": "lawmakers"})
+    with pytest.raises(AssertionError, match=r"lawmakers\.py has the kind congress, not trades"):
+        kind_of("trades")

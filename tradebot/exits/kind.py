@@ -1,7 +1,7 @@
 """A position as exit rules see it, and what a kind of exit rule has: settings, a reason, when it closes, its level.
 
-Each kind is the class `RULE` of its own file in `kinds`, whose name is the rule's name in the configuration. A gain is
-positive on either side.
+Each kind is a class in a file in `kinds`, whose `RULES` has it by its name in the configuration. A gain is positive on
+either side.
 """
 
 from abc import abstractmethod

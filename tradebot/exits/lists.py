@@ -44,9 +44,9 @@ class ExitRulesError(ValueError):
 
 @cache
 def kinds() -> Mapping[str, type[ExitRule]]:
-    """Return every kind of exit rule by its name, which is the name of its file."""
-    names = sorted(module.name for module in iter_modules(folder.__path__))
-    return {name: import_module(f"{folder.__name__}.{name}").RULE for name in names}
+    """Return every kind of exit rule by its name in the configuration, which its module declares."""
+    modules = (import_module(f"{folder.__name__}.{module.name}") for module in iter_modules(folder.__path__))
+    return dict(sorted(item for module in modules for item in module.RULES.items()))
 
 
 @lru_cache(maxsize=8)

@@ -70,4 +70,4 @@ class AtrTrail(PriceRule):
         return min((self.multiple, *reached))
 
 
-RULE = AtrTrail
+RULES = {"atr_trail": AtrTrail}

@@ -64,4 +64,4 @@ class BreakEven(PriceRule):
         return original - abs(position.quantity) - position.lost_quantity >= self.after_share * original
 
 
-RULE = BreakEven
+RULES = {"break_even": BreakEven}

@@ -36,4 +36,4 @@ class Drawdown(PriceRule):
         return max(held.gain(held.best), Decimal(0))
 
 
-RULE = Drawdown
+RULES = {"drawdown": Drawdown}

@@ -22,4 +22,4 @@ class EndOfDay(ExitRule):
         return Measure(left <= timedelta(seconds=self.before_close_s), left.total_seconds(), self.before_close_s)
 
 
-RULE = EndOfDay
+RULES = {"end_of_day": EndOfDay}

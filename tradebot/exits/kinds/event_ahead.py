@@ -21,4 +21,4 @@ class EventAhead(ExitRule):
         return Measure(0 <= left_s <= self.before_s, left_s, self.before_s)
 
 
-RULE = EventAhead
+RULES = {"event_ahead": EventAhead}

@@ -23,4 +23,4 @@ class FlowReversal(ExitRule):
         return Measure(favor <= -self.min_flow, favor, -self.min_flow)
 
 
-RULE = FlowReversal
+RULES = {"flow_reversal": FlowReversal}

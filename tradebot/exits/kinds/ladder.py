@@ -115,4 +115,4 @@ class Ladder(PriceRule):
         return held.whole_lots(max(abs(held.position.quantity) - (original - step.done), Decimal(0)))
 
 
-RULE = Ladder
+RULES = {"ladder": Ladder}

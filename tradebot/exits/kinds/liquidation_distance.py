@@ -40,4 +40,4 @@ class LiquidationDistance(ExitRule):
         return Measure(distance < self.trim_below and shares > 0, distance, self.trim_below, shares)
 
 
-RULE = LiquidationDistance
+RULES = {"liquidation_distance": LiquidationDistance}

@@ -28,4 +28,4 @@ class LowMovement(ExitRule):
         return too_late("low_movement's after_s", self.after_s, others)
 
 
-RULE = LowMovement
+RULES = {"low_movement": LowMovement}

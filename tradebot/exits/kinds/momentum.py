@@ -22,4 +22,4 @@ class Momentum(ExitRule):
         return Measure(favor <= -self.adverse_fraction, favor, -self.adverse_fraction)
 
 
-RULE = Momentum
+RULES = {"momentum": Momentum}

@@ -27,4 +27,4 @@ class OpenInterestGone(ExitRule):
         return Measure(kept < self.min_kept_fraction, kept, self.min_kept_fraction)
 
 
-RULE = OpenInterestGone
+RULES = {"open_interest_gone": OpenInterestGone}

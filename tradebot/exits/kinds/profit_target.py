@@ -29,4 +29,4 @@ class ProfitTarget(PriceRule):
         return Stop(self.reason, held.price_at(self.fraction), None, ahead=True)
 
 
-RULE = ProfitTarget
+RULES = {"profit_target": ProfitTarget}

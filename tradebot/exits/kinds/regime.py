@@ -49,4 +49,4 @@ class Regime(ExitRule):
         )
 
 
-RULE = Regime
+RULES = {"regime": Regime}

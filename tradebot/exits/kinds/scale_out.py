@@ -95,4 +95,4 @@ class ScaleOut(PriceRule):
         return sum(level.share for level in reached) == 1
 
 
-RULE = ScaleOut
+RULES = {"scale_out": ScaleOut}

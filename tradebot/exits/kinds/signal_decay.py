@@ -54,4 +54,4 @@ class SignalDecay(ExitRule):
         return passes
 
 
-RULE = SignalDecay
+RULES = {"signal_decay": SignalDecay}

@@ -32,4 +32,4 @@ class Stale(ExitRule):
         return too_late("stale's after_days", self.after_days * 86_400, others)
 
 
-RULE = Stale
+RULES = {"stale": Stale}

@@ -27,4 +27,4 @@ class StopLoss(PriceRule):
         return Stop(self.reason, held.price_at(-self.fraction), None)
 
 
-RULE = StopLoss
+RULES = {"stop_loss": StopLoss}

@@ -37,4 +37,4 @@ class StopTicks(PriceRule):
         return Stop(self.reason, held.entry - held.direction * self.ticks * held.tick, None)
 
 
-RULE = StopTicks
+RULES = {"stop_ticks": StopTicks}

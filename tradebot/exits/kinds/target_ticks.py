@@ -33,4 +33,4 @@ class TargetTicks(PriceRule):
         return Stop(self.reason, held.entry + held.direction * self.ticks * held.tick, None, ahead=True)
 
 
-RULE = TargetTicks
+RULES = {"target_ticks": TargetTicks}

@@ -34,4 +34,4 @@ def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None
     )
 
 
-RULE = TimeExit
+RULES = {"time_exit": TimeExit}

@@ -45,4 +45,4 @@ class TrailingStop(PriceRule):
         return held.gain(held.best) >= self.arm_fraction
 
 
-RULE = TrailingStop
+RULES = {"trailing_stop": TrailingStop}

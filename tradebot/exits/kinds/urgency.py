@@ -112,4 +112,4 @@ class Urgency(ExitRule):
         return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
 
 
-RULE = Urgency
+RULES = {"urgency": Urgency}

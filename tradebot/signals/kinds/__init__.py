@@ -1,27 +1,57 @@
-"""The kinds of flow facts, one module each, which names its kind KIND. A module in this folder needs no other entry."""
+"""The kinds of flow facts, one module each, which names its kind KIND, and has its row here."""
 
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
+from types import MappingProxyType
 
 from tradebot.model.kind import AnyKind
 from tradebot.model.text import known_name
 
+MODULES: Mapping[str, str] = MappingProxyType({
+    "congress": "congress",
+    "dark_pool": "dark_pool",
+    "earnings": "earnings",
+    "economic_calendar": "economic_calendar",
+    "etf_flow": "etf_flow",
+    "fails_to_deliver": "fails_to_deliver",
+    "fda_calendar": "fda_calendar",
+    "flow_alerts": "flow_alerts",
+    "greek_exposure": "greek_exposure",
+    "insider": "insider",
+    "institutional": "institutional",
+    "iv_rank": "iv_rank",
+    "market_breadth": "market_breadth",
+    "market_gamma": "market_gamma",
+    "market_tide": "market_tide",
+    "market_volatility": "market_volatility",
+    "max_pain": "max_pain",
+    "net_prem_ticks": "net_prem_ticks",
+    "news": "news",
+    "oi_change": "oi_change",
+    "options_volume": "options_volume",
+    "realized_volatility": "realized_volatility",
+    "risk_reversal": "risk_reversal",
+    "sector_tide": "sector_tide",
+    "short_interest": "short_interest",
+    "spot_gex": "spot_gex",
+    "term_structure": "term_structure",
+    "top_net_impact": "top_net_impact",
+})  # fmt: skip
+"""The module of each kind by its name, which configurations, records and stored rows have, and so never changes."""
+
 
 @cache
 def kind_names() -> tuple[str, ...]:
-    """Return the names of all kinds, which are those of their modules, without importing these."""
-    return tuple(sorted(module.name for module in iter_modules(__path__)))
+    """Return the names of all kinds without importing their modules."""
+    return tuple(sorted(MODULES))
 
 
 @cache
 def kind_of(name: str) -> AnyKind:
     """Return the kind of this name; KeyError if there is none."""
-    if name not in kind_names():
-        raise KeyError(name)
-    kind: AnyKind = import_module(f"{__name__}.{name}").KIND
-    assert kind.name == name, f"the kind {kind.name} must be in {kind.name}.py"
+    kind: AnyKind = import_module(f"{__name__}.{MODULES[name]}").KIND
+    assert kind.name == name, f"{MODULES[name]}.py has the kind {kind.name}, not {name}"
     return kind
 
 
