@@ -1,10 +1,14 @@
 """The hash of a strategy's code and values, where it stands, and since when it has been what it is."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+import tradebot
 from tests.kit.values import NOW
+from tradebot.adapters.plugins.code import BUILT_IN, Code
+from tradebot.adapters.plugins.code_tree import tree_digest
 from tradebot.app.promoting import SUBMITTED, digest_of, in_force, standing
 from tradebot.app.settings import load
 from tradebot.model.promotion import Promotion, Rung
@@ -29,6 +33,32 @@ def test_hash_is_of_the_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest()
     monkeypatch.setattr("tradebot.app.promoting.code_of", lambda settings, name: "other")
     assert before != digest()
+
+
+def test_promotion_outlives_a_docstring_and_a_renamed_module_and_no_changed_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(tradebot.__file__).parent / "strategies" / "rotation.py").read_text(encoding="utf-8")
+    assert " >= least" in text
+
+    def with_code(name: str, content: str) -> str:
+        path = tmp_path / "tradebot" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        code = Code({BUILT_IN: tree_digest(tmp_path / "tradebot", [path])})
+        monkeypatch.setattr("tradebot.adapters.plugins.plugin.built_in_code", lambda: code)
+        found = digest()
+        assert found is not None
+        return found
+
+    promoted = replace(PAPER, digest=with_code("strategies/rotation.py", text))
+    reworded = text.replace('"""The rotation', '"""Rotate: the rotation', 1)
+    assert reworded != text
+    assert standing((promoted,), "flow", with_code("strategies/turning.py", reworded)) == promoted
+    assert (
+        standing((promoted,), "flow", with_code("strategies/rotation.py", text.replace(" >= least", " > least")))
+        is None
+    )
 
 
 def test_last_promotion_counts_if_it_is_of_the_same_hash() -> None:
