@@ -233,11 +233,11 @@ class Known:
         return self._world.facts.stored(kind, spans, self._desk.now)
 
 
-_READ: tuple[Callable[[Known, Held], object], ...] = (
-    Known.scores, Known.noise, Known.flow, Known.open_interest_kept, Known.regime, Known.event_at, Known.momentum,
-    Known.movement, Known.liquidation,
-)  # fmt: skip
-READERS = {read.__name__: read for read in _READ}
+READERS: Mapping[str, Callable[[Known, Held], object]] = {
+    "scores": Known.scores, "noise": Known.noise, "flow": Known.flow, "open_interest_kept": Known.open_interest_kept,
+    "regime": Known.regime, "event_at": Known.event_at, "momentum": Known.momentum, "movement": Known.movement,
+    "liquidation": Known.liquidation,
+}  # fmt: skip
 """How each field of an outlook is found out, by its name."""
 KINDS: Mapping[str, frozenset[str]] = {
     "flow": frozenset({FLOW_ALERTS}),

@@ -22,8 +22,11 @@ def sign(value: float) -> int:
     return (value > 0) - (value < 0)
 
 
-_KNOWN: tuple[Callable[..., float], ...] = (abs, clamp, exp, log10, max, min, sign, sqrt, tanh)
-FUNCTIONS = {each.__name__: each for each in _KNOWN}
+FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "abs": abs, "clamp": clamp, "exp": exp, "log10": log10, "max": max, "min": min, "sign": sign, "sqrt": sqrt,
+    "tanh": tanh,
+}  # fmt: skip
+"""What a formula may call, by its word there."""
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
