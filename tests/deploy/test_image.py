@@ -75,7 +75,8 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
         said(bot, "backup", "--to", COPIES)
         subprocess.run(["/bin/cp", "-a", tmp_path / "bot" / "copies", tmp_path / "anew"], check=True)
         _, asks = anew.says("tradebot", "restore", "--from", COPIES)
-        said(anew, "restore", "--from", COPIES, "--confirm", asks.split("--confirm ")[1].split()[0])
+        restored = "restore", "--from", COPIES, "--confirm", asks.split("--confirm ")[1].split()[0]
+        assert anew.says("tradebot", *restored)[0] == 10, "a person has to accept its books"
         held = [json.loads(said(place, "positions", "--json"))["positions"] for place in (bot, anew)]
         assert held[0] == held[1]
     finally:
