@@ -60,7 +60,7 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
         assert bot.says(*DEMO)[0] == 0
         said(bot, *INIT)
         log = tmp_path / "log"
-        with bot.starts(*image.program, *image.command, "--speed", "300", into=log) as serve:
+        with bot.starts(*image.program, *image.command, "--speed", "1500", into=log) as serve:
             until = time.monotonic() + PATIENCE_S
             while not is_healthy(image, bot) and time.monotonic() < until:
                 time.sleep(1)
@@ -77,8 +77,9 @@ def test_bot_trades_stops_and_is_restored_in_the_containers_that_compose_describ
         _, asks = anew.says("tradebot", "restore", "--from", COPIES)
         restored = "restore", "--from", COPIES, "--confirm", asks.split("--confirm ")[1].split()[0]
         assert anew.says("tradebot", *restored)[0] == 10, "a person has to accept its books"
-        held = [json.loads(said(place, "positions", "--json"))["positions"] for place in (bot, anew)]
-        assert held[0] == held[1]
+        books = [json.loads(said(place, "positions", "--json"))["data"] for place in (bot, anew)]
+        for name in ("positions", "fills", "trades"):
+            assert books[0][name] == books[1][name]
     finally:
         for place in (bot, watch, anew):
             place.ends()

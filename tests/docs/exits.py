@@ -13,7 +13,7 @@ LEAD = """\
 # Exit rules
 
 `python -m tests.docs` writes this page from `tradebot/exits/kinds/`. Each row has a file there. To add one, follow
-[CONTRIBUTING.md](../../CONTRIBUTING.md#add-an-exit-rule).
+[the recipe](../recipes/exit-rule.md).
 
 A strategy lists its rules under `strategies.NAME.exits`; without a list, the account's rules under `exits:` count.
 A strategy may also open a position with its own stop, target or scale-out. `tradebot init --profile intraday`

@@ -13,7 +13,7 @@ LEAD = """\
 # Flow signals
 
 `python -m tests.docs` writes this page from `tradebot/signals/kinds/` and `tradebot/signals/components/`. Each row has
-a file there. To add one, follow [CONTRIBUTING.md](../../CONTRIBUTING.md#add-a-signal).
+a file there. To add one, follow [the recipe](../recipes/signal.md).
 
 ## Kinds of facts
 

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md is true: a program follows each recipe twice in a copy of the source, and what comes out works."""
+"""The recipes are true: a program follows each of them twice in a copy of the source, and what comes out works."""
 
 import json
 import os
@@ -12,20 +12,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.kit.recipes import GUIDE, ROOT, Change, follow, recipe, renamed
+from tests.kit.recipes import GUIDES, ROOT, Change, follow, recipe, renamed
 
-RECIPES = ("Add a gate", "Add an exit rule", "Add a verb", "Add a strategy", "Add a signal")
+RECIPES = ("gate", "exit-rule", "verb", "strategy", "signal")
+LONGEST = 8 * 1024
 SECOND: dict[str, dict[str, str]] = {
-    "Add a gate": {"AFTER_OPEN": "WELL_OPEN", "after_open": "well_open", "JUST_OPENED": "NOT_WELL_OPEN"},
-    "Add an exit rule": {
+    "gate": {"AFTER_OPEN": "WELL_OPEN", "after_open": "well_open", "JUST_OPENED": "NOT_WELL_OPEN"},
+    "exit-rule": {
         "MAX_LOSS": "SEVERE_LOSS",
         "max_loss": "severe_loss",
         "MaxLoss": "SevereLoss",
         '"dollars"': '"most"',
     },
-    "Add a verb": {r"(?<!settings\.)sectors": "groups"},
-    "Add a strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
-    "Add a signal": {"short_volume": "sold_short", "ShortVolume": "SoldShort"},
+    "verb": {r"(?<!settings\.)sectors": "groups"},
+    "strategy": {"breakout": "new_high", "Breakout": "NewHigh"},
+    "signal": {"short_volume": "sold_short", "ShortVolume": "SoldShort"},
 }
 """The names of whoever follows a recipe after somebody else did."""
 COPIED = (
@@ -88,7 +89,7 @@ def second() -> list[Change]:
     return [renamed(change, SECOND[title]) for title in RECIPES for change in recipe(title)]
 
 
-@pytest.mark.campaign(follows="CONTRIBUTING.md")
+@pytest.mark.campaign(follows="docs/recipes")
 def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
     flags = ("-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", f"--basetemp={copy / 'kept'}")
     ran(copy, "-m", "pytest", *flags, *ROOMS)
@@ -99,7 +100,7 @@ def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place
     assert all(f"| {code} | idle by design |" in reasons for code in codes)
 
 
-@pytest.mark.campaign(follows="CONTRIBUTING.md")
+@pytest.mark.campaign(follows="docs/recipes")
 def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy: Path) -> None:
     state = str(copy / "kept" / "cli0" / "state")
     document = json.loads(ran(copy, "-m", "tradebot", "sectors", "--json", "--state-dir", state))
@@ -111,7 +112,7 @@ def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy:
     assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
 
 
-@pytest.mark.campaign(follows="CONTRIBUTING.md")
+@pytest.mark.campaign(follows="docs/recipes")
 def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(copy: Path) -> None:
     install(copy)
     settings = {"TRADEBOT_STRATEGIES__NEW_HIGH__SESSIONS": "55"}
@@ -125,7 +126,7 @@ def test_the_strategy_that_the_recipe_makes_is_off_until_a_setting_turns_it_on(c
         ran(copy, "-m", "tradebot", "strategy", "list", **settings)
 
 
-@pytest.mark.campaign(follows="CONTRIBUTING.md")
+@pytest.mark.campaign(follows="docs/recipes")
 def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
     changes = [*(change for title in RECIPES for change in recipe(title)), *second()]
     changed = sorted({change.path for change in changes if change.path.endswith(".py")})
@@ -134,24 +135,32 @@ def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "places"), [(RECIPES[0], 7), (RECIPES[1], 3), (RECIPES[2], 4), (RECIPES[3], 3), (RECIPES[4], 4)]
+    ("name", "places"), [(RECIPES[0], 7), (RECIPES[1], 3), (RECIPES[2], 4), (RECIPES[3], 3), (RECIPES[4], 4)]
 )
-def test_a_recipe_changes_as_few_places_as_it_says_and_one_test_file(title: str, places: int) -> None:
-    section = GUIDE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+def test_a_recipe_changes_as_few_places_as_it_says_and_one_test_file(name: str, places: int) -> None:
+    section = (GUIDES / f"{name}.md").read_text(encoding="utf-8")
     numbers = [int(line[2]) for line in section.splitlines() if line.startswith("**") and line[2].isdigit()]
     assert numbers == list(range(1, places + 1))
-    files = dict.fromkeys(change.path for change in recipe(title))
+    files = dict.fromkeys(change.path for change in recipe(name))
     assert [path.startswith("tests/") for path in files][: places + 1] == [*[False] * places, True]
 
 
-def test_every_file_and_every_link_that_the_guide_names_leads_somewhere() -> None:
-    text = GUIDE.read_text(encoding="utf-8")
+def test_every_file_and_every_link_that_the_guides_name_leads_somewhere() -> None:
     new = {change.path for title in RECIPES for change in recipe(title) if not change.anchor}
     inside = r"`((?:commands|jobs|config|tradebot|tests|docs|benchmarks)/[\w/.-]*)"
-    named = {*re.findall(inside, text), *re.findall(r"\]\(([^)#]+)", text), *re.findall(r"ARGS=\"([^-\"][^\"]*)", text)}
-    paths = {path for several in named for path in several.split() if not path.startswith("-")} - new
-    assert len(paths) >= 30
-    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    named = set[Path]()
+    for page in (ROOT / "CONTRIBUTING.md", *GUIDES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        typed = {*re.findall(inside, text), *re.findall(r"ARGS=\"([^-\"][^\"]*)", text)}
+        words = {path for several in typed for path in several.split() if not path.startswith("-")} - new
+        named |= {ROOT / path for path in words}
+        named |= {page.parent / path for path in re.findall(r"\]\((?!http)([^)#]+)", text)}
+    assert len(named) >= 30
+    assert [path for path in sorted(named) if not path.exists()] == []
+
+
+def test_the_first_page_stays_short() -> None:
+    assert len((ROOT / "CONTRIBUTING.md").read_bytes()) <= LONGEST
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ def test_every_exit_code_is_explained_once_and_in_order() -> None:
 
 def test_the_list_of_all_pages_has_each_of_them_once() -> None:
     folder = ROOT / "docs"
-    linked = re.findall(r"\]\(((?:guides/)?\w[\w-]*\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    linked = re.findall(
+        r"\]\(((?:(?:guides|recipes)/)?\w[\w-]*\.md)\)", (folder / "README.md").read_text(encoding="utf-8")
+    )
     pages = [str(page.relative_to(folder)) for page in READ if page.name != "README.md"]
     assert sorted(linked) == sorted(pages)
 

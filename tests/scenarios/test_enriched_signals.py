@@ -111,8 +111,8 @@ PATH = "/api/shorts/{}/volume-and-ratio"
 
 @pytest.fixture
 def signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the two files of the recipe in CONTRIBUTING.md into folders that are searched too, and add their rows."""
-    files = [change for change in recipe("Add a signal") if not change.anchor]
+    """Put the two files of the recipe into folders that are searched too, and add their rows."""
+    files = [change for change in recipe("signal") if not change.anchor]
     for change, package in zip(files, (kinds, components), strict=False):
         folder = tmp_path / Path(change.path).parent.name
         folder.mkdir()

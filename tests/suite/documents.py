@@ -21,8 +21,9 @@ _VERB = re.compile(r"\btradebot ([a-z]+(?:-[a-z]+)*)")
 
 @cache
 def digest(document: str) -> str:
-    """Return the digest of a document and of the code of the verbs that it names."""
-    text = (ROOT / document).read_bytes()
+    """Return the digest of a document, or of a folder's pages, and of the code of the verbs that it names."""
+    path = ROOT / document
+    text = b"".join(page.read_bytes() for page in (sorted(path.glob("*.md")) if path.is_dir() else [path]))
     names = sorted({verb.replace("-", "_") for verb in _VERB.findall(text.decode())})
     files = [file for name in names for file in _files_of(name)]
     return hashlib.sha256(b"".join([text, *(file.read_bytes() for file in files)])).hexdigest()[:16]

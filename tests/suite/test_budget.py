@@ -126,7 +126,7 @@ def test_a_document_is_followed_again_once_it_or_a_verb_that_it_names_changes(
 def test_each_document_that_a_campaign_follows_is_there_and_each_recorded_one_is_followed() -> None:
     texts = [path.read_text() for path in (ROOT / "tests" / "docs").glob("test_*.py")]
     for document in documents.followed():
-        assert (ROOT / document).is_file()
+        assert (ROOT / document).exists()
         assert any(f'follows="{document}"' in text for text in texts), document
 
 
