@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from tradebot.adapters.kraken import bars as charts
 from tradebot.adapters.kraken import client
 from tradebot.app import sandbox

@@ -22,7 +22,7 @@ from benchmarks.serve_idle import IDLE_S, idle
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
-from commands.init import verb as init
+from commands.init import making as init
 from commands.init.symbols import symbol_flags
 from commands.reconcile.verb import run as reconcile
 from commands.trade_once.verb import run as trade

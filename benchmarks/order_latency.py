@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from tests.kit.core.scene import trade_once
+from tradebot.app.door import SANDBOX_KEY
 from tradebot.app.loading import Options
-from tradebot.app.venues import SANDBOX_KEY
 from tradebot.app.wiring import App, opened
 from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import take

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from commands.init.symbols import symbol_flags
+from commands.init.verb import flags_of
 from tests.kit.values import instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
@@ -72,7 +73,7 @@ def send_all(app: App) -> None:
 def prepare(state: Path) -> None:
     """Make a bot whose books lack what its exchange has done: every position was filled after it had died."""
     sandbox = {"sessions": 2, "cash_usd": CASH_USD, "corporate_actions": False}
-    init.run(str(state), None, "user", init.flags_of("sandbox", sandbox, symbol_flags(str(POSITIONS))))
+    init.run(str(state), None, "user", flags_of("sandbox", sandbox, symbol_flags(str(POSITIONS))))
     with opened(Options(str(state)), {}) as app:
         app.engine.tick_to("open")
         app.engine.sleep(600)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from commands.serve.daemon import Daemon
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
 from tradebot.adapters.state import resources

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
 from tradebot.adapters.time.pace import RealTime

@@ -59,7 +59,7 @@ def run(
 ) -> Report:
     """Make a fresh demo state, play its sessions, and check the books against the exchange."""
     from commands.demo import beside
-    from commands.init import verb as init
+    from commands.init import making as init
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options

@@ -1,33 +1,19 @@
-"""`tradebot init`: create a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
+"""`tradebot init`: its options, and the market that they ask for."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from msgspec import Struct
 
-from commands.init.market_notes import made_up, market_notes
-from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
+from commands.init.making import run
+from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.symbols import symbol_flags
 from commands.shared.completing import data_plans, fills, played, profiles, venues
-from commands.shared.plain import Identity, note
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish
-from commands.shared.times import show_venue, when
+from commands.shared.surface import VERBS, Config, Json, StateDir, finish
 from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.errors import OperatorError
-from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tradebot.app.settings import Settings
-    from tradebot.model.account import Account
-    from tradebot.model.bar import VenueClock
+    pass
 
 PROFILES = (
     "Settings to begin with: flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
@@ -35,224 +21,6 @@ PROFILES = (
     "smart_money (perpetual futures of coins), smart_money_february (as it was), futures (micro contracts) or "
     "policy (a learned one)."
 )
-
-
-class Made(Struct, frozen=True):
-    """The new bot; times are trading time, cash in USD.
-
-    `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, began as a copy of.
-    """
-
-    state_dir: str
-    mode: str
-    venue: str
-    account_tail: str
-    cash: Decimal
-    now: datetime
-    symbols: int
-    armed: bool
-    shadow: bool
-    notes: tuple[str, ...]
-    copied_from: str | None
-
-
-def run(
-    state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
-) -> Report:
-    """Check everything, including a real broker, before writing anything."""
-    from commands.init.own_file import to_copy
-    from commands.shared.calendar import require
-    from tradebot.adapters.state import state_folder
-    from tradebot.app import sandbox
-    from tradebot.app.connecting import first_look
-    from tradebot.app.loading import Options, user_file
-    from tradebot.app.settings import load
-
-    path = state_folder.resolve(state_dir, os.environ)
-    refuse_marked(path)
-    file = user_file(Options(state_dir, config), path, os.environ)
-    refuse_other_mode(path, flags["mode"], file)
-    start = profile_file(profile, file, flags) or to_copy(file, path)
-    settings = load(start or file, os.environ, flags).settings
-    require_strategies(profile, settings)
-    if settings.mode == "sandbox":
-        sandbox.market_spec(settings, every_symbol=settings.sandbox.source != "generated")
-    look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
-    if look is not None:
-        # Books that begin on a wrong day would ignore everything that the broker dates before it.
-        require(look[0], datetime.now(UTC), settings)
-    with setting_up(path, "init"):
-        return make(path, settings, kind, flags, look, start)
-
-
-def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
-    """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
-    from tradebot.adapters.state.state_folder import option
-    from tradebot.app.settings import modes_said
-    from tradebot.model.trading import Mode
-
-    for found, where, remedy in modes_said(os.environ, file):
-        if found in set(Mode) and found != mode:
-            message = f"{where} says {found}, but you asked for mode {mode}"
-            raise OperatorError(message, f"tradebot init --mode {found} {option(path)}, or {remedy}")
-
-
-@contextmanager
-def setting_up(path: Path, verb: str) -> Iterator[None]:
-    """Create the folder and lock it, so that two processes can't set it up at once; the second one gives up."""
-    from tradebot.adapters.state import lock, state_folder
-
-    state_folder.prepare(path)
-    with lock.hold(path, verb, wait_s=0.0, name=lock.SETUP_LOCK):
-        yield
-
-
-def refuse_marked(path: Path) -> None:
-    """Raise OperatorError if there is a bot in a folder already."""
-    from tradebot.adapters.state import state_folder
-
-    if state_folder.marked(path):
-        raise OperatorError(
-            f"{path} is a state folder already",
-            f"see tradebot status {state_folder.option(path)}, or name another folder",
-        )
-
-
-def make(
-    path: Path,
-    settings: "Settings",
-    kind: str,
-    flags: dict[str, Any],
-    look: "tuple[VenueClock, Account] | None" = None,
-    start: Path | None = None,
-) -> Report:
-    """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
-
-    `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
-    file that the bot's own configuration begins as a copy of, if any.
-    """
-    from commands.init.own_file import copy_for_demo, keep, keep_options_of_demo, refuse_foreign_settings
-    from tradebot.adapters.state import state_folder
-    from tradebot.app.connecting import first_look
-
-    refuse_marked(path)
-    show_venue(settings.day)
-    is_demo = kind == "demo"
-    if start or (len(flags) > 1 and not is_demo):
-        refuse_foreign_settings(path, start)
-    _set_leftovers_aside(path)
-    accepted, remarks = settings, made_up(settings, flags.get("universe", ()))
-    if settings.mode == "sandbox":
-        universe = make_market(path, settings, flags)
-        same = universe == list(settings.universe)
-        settings = settings.model_copy(update={"universe": universe})
-        if "sandbox" in flags and not (start and same):
-            flags, accepted = flags | {"universe": universe}, settings
-    made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
-    if is_demo:
-        keep_options_of_demo(path, flags)
-        if start:
-            copy_for_demo(path, start)
-    elif start or len(flags) > 1:
-        keep(path, flags, start)
-    state_folder.create(path, settings.mode, made.number, kind, made.at, settings.venue)
-    return _report(path, settings, made, start, remarks)
-
-
-def _set_leftovers_aside(path: Path) -> None:
-    """Move aside the leftovers of an earlier run that was interrupted before its books were used."""
-    from tradebot.adapters.recovery import leftovers
-    from tradebot.adapters.state import state_folder
-    from tradebot.app import sandbox
-
-    if leftovers.has_unused_books(path):
-        sandbox.stop(path / state_folder.EXCHANGE)
-        aside = state_folder.set_aside(path, leftovers.MOVED_NAMES)
-        state_folder.prepare(path)
-        note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
-
-
-def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
-    from tradebot.model.trading import mode_name
-
-    data = Made(
-        state_dir=str(path),
-        mode=mode_name(settings.mode, shadow=settings.shadow),
-        venue=settings.venue,
-        account_tail=made.number[-4:],
-        cash=made.cash,
-        now=made.at,
-        symbols=len(settings.universe),
-        armed=made.armed,
-        shadow=settings.shadow,
-        notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
-        copied_from=str(start) if start else None,
-    )
-    return Report("init", data, render, whose=Identity(data.mode, data.venue, data.account_tail))
-
-
-def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
-    """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
-    from tradebot.adapters.state.state_folder import EXCHANGE
-    from tradebot.app import sandbox
-
-    recorded = settings.sandbox.source != "generated"
-    symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
-    # Roots stand for the contracts of a file by turns.
-    has_roots = any(sandbox.is_root(settings.venue, name) for name in settings.universe)
-    return list(symbols if recorded and not has_roots else settings.universe)
-
-
-class _Books(Struct, frozen=True):
-    number: str
-    cash: Decimal
-    at: datetime
-    armed: bool
-
-
-def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
-    """Create the books of the broker's account, with these settings as the accepted ones.
-
-    A live bot is armed here only in shadow mode. That doesn't allow real orders: once shadow mode ends, permission
-    stays closed until `live arm`.
-    """
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.state import switch
-    from tradebot.app.baseline import effective
-    from tradebot.model.trading import Baseline, Mode
-
-    ledger = SqliteLedger.create(path, account.number, clock.now)
-    ledger.open_books(account.cash, clock.now, account.settlement)
-    ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", clock.now))
-    ledger.close()
-    armed = settings.mode is not Mode.LIVE or settings.shadow
-    if armed:
-        switch.arm(path, f"{kind} {caller()}", clock.now)
-    return _Books(account.number, account.cash, clock.now, armed)
-
-
-def render(console: "Console", made: Made) -> None:
-    """Print what was made."""
-    from rich.markup import escape
-
-    where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
-    console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, {place}")
-    console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
-    console.print(f"  {_permitted(made)}")
-    if made.copied_from:
-        console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(made.copied_from)}")
-        console.print("  Later verbs read the copy, unless --config or TRADEBOT_CONFIG names another file.")
-    for remark in made.notes:
-        console.print(f"  {remark}", markup=False, highlight=False)
-    console.print("Next: tradebot reconcile", markup=False)
-
-
-def _permitted(made: Made) -> str:
-    if made.shadow:
-        return "in shadow mode: everything is decided and recorded, but no orders are sent"
-    if made.armed:
-        return "armed: entries may be sent"
-    return "not armed: no orders are sent; tradebot live status shows what live trading needs"
 
 
 class MarketWish(NamedTuple):

@@ -21,7 +21,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.init.verb import Made
+    from commands.init.making import Made
     from tradebot.app.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -62,7 +62,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
 
     `flags` go over the answers. `alone` is False if other options answer questions too.
     """
-    from commands.init import verb as init
+    from commands.init import making as init
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options, user_file
 
@@ -85,7 +85,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
 
 
 def _render(console: "Console", made: "Made") -> None:
-    from commands.init.verb import render
+    from commands.init.making import render
 
     file = Path(made.state_dir) / "tradebot.yaml"
     console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
@@ -171,7 +171,7 @@ def _mode(typed: str, path: Path) -> str:
     mode = PLACES.get(typed.lower() or "1")
     if mode is None:
         raise Wrong(f"{word(typed)!r} is neither 1 (sandbox) nor 2 (paper).")
-    from commands.init.verb import refuse_other_mode
+    from commands.init.making import refuse_other_mode
 
     refuse_other_mode(path, mode, None)
     if mode == "paper":

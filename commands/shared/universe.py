@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from commands.shared.plain import did_you_mean
-from tradebot.app.venues import EARLIER, Door, door_to
+from tradebot.app.door import Door
+from tradebot.app.venues import EARLIER, door_to
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 

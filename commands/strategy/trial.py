@@ -263,7 +263,7 @@ def _generated(loaded: "Loaded") -> "Iterator[App]":
     from tempfile import TemporaryDirectory
 
     from commands.fetch_flow import verb as fetch_flow
-    from commands.init import verb as init
+    from commands.init import making as init
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
     from tradebot.app.loading import Options

@@ -16,7 +16,7 @@ from commands.web.drawing import drawn
 from commands.web.pages import Field, Page, Part, Query
 from commands.web.reading import told
 from commands.web.sliders import Slider, Sliders, sliders_of
-from commands.why_no_orders import verb, what_if
+from commands.why_no_orders import verb
 from commands.why_no_orders.asked import session_asked
 from commands.why_no_orders.others import run_all, run_session
 from tradebot import __version__
@@ -69,7 +69,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
         return NOTHING
     # The pass is named, so that the command says the same once there are later ones.
     session, at = _pass(app, query, symbol)
-    report = what_if.run(app, symbol, typed, session=session, at=at, span=Span())
+    report = verb.run_what_if(app, symbol, typed, session=session, at=at, span=Span())
     words = ["tradebot", "why-no-orders", *([symbol] if symbol else [])]
     words += ["--session", session, "--at", at]
     words += [part for change in typed for part in ("--what-if", change)]

@@ -1,6 +1,6 @@
 """`tradebot why-no-orders`: explain from the records why the bot did or didn't buy, and what a change would do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -128,6 +128,36 @@ def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None)
     return Report("why-no-orders", way, lambda c, _: show_symbol(c, way), code)
 
 
+def run_what_if(
+    app: "App",
+    symbol: str | None,
+    typed: Sequence[str],
+    *,
+    session: str | None = None,
+    at: str | None = None,
+    span: Span,
+) -> Report:
+    """Answer a what-if about one pass or a span; exit 0 if it lets an order through, otherwise 10.
+
+    OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
+    """
+    from commands.why_no_orders import what_if_span
+    from commands.why_no_orders.asked import session_asked
+    from commands.why_no_orders.changes import changes_of
+    from commands.why_no_orders.reading import known_symbol
+    from commands.why_no_orders.what_if import Asking, of_pass, require_records
+    from commands.why_no_orders.what_if_screen import show
+
+    require_records(app)
+    changes = changes_of(app, typed)
+    name = known_symbol(app, symbol) if symbol else None
+    with Asking(app, changes) as asking:
+        if span != Span() or (session is not None and at is None and changes.at is None):
+            return what_if_span.run(asking, name, span, session_asked(app, session) if session else None)
+        data = of_pass(asking, name, session, at)
+    return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
+
+
 @on_bot(
     VERBS,
     "why-no-orders",
@@ -168,8 +198,6 @@ def why_no_orders(
     others = {"--session": session, "--at": at, "--dry": dry, "--strategy": strategy, "--what-if": changed}
     require_one_question({**given, **others})
     if changed:
-        from commands.why_no_orders.what_if import run as run_what_if
-
         return run_what_if(bot, symbol, changed, session=session, at=at, span=span)
     if dry:
         from commands.why_no_orders.others import run_dry

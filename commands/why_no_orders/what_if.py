@@ -2,25 +2,22 @@
 
 import os
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from copy import copy
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from commands.shared.days import Span
 from commands.shared.setting_words import next_after
-from commands.shared.surface import Report
 from commands.shared.times import MINUTE, when
 from commands.why_no_orders.asked import nothing_of, session_asked, time_asked, too_early
-from commands.why_no_orders.changes import OPTION, Changes, changes_of
-from commands.why_no_orders.reading import JOB, known_symbol
-from commands.why_no_orders.what_if_screen import show
+from commands.why_no_orders.changes import OPTION, Changes
+from commands.why_no_orders.reading import JOB
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
 from tradebot.app.supposing import Supposing
 from tradebot.app.wiring import App
-from tradebot.errors import ConfigurationError, ExitCode, OperatorError
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
@@ -107,38 +104,13 @@ class Asking:
         return given_other(answered, desk=desk), unasked
 
 
-def run(
-    app: App,
-    symbol: str | None,
-    typed: Sequence[str],
-    *,
-    session: str | None = None,
-    at: str | None = None,
-    span: Span,
-) -> Report:
-    """Answer a what-if about one pass or a span; exit 0 if it lets an order through, otherwise 10.
-
-    OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
-    """
-    require_records(app)
-    changes = changes_of(app, typed)
-    name = known_symbol(app, symbol) if symbol else None
-    with Asking(app, changes) as asking:
-        if span != Span() or (session is not None and at is None and changes.at is None):
-            from commands.why_no_orders.what_if_span import run as run_over_span
-
-            return run_over_span(asking, name, span, session_asked(app, session) if session else None)
-        data = _of_pass(asking, name, session, at)
-    return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
-
-
 def require_records(app: App) -> None:
     """Raise OperatorError for a backtest: of its passes nothing is kept."""
     if app.folder.kind == BACKTEST:
         raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
 
 
-def _of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
+def of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
     head, moved = asked_pass(asking, symbol, session, at)
     try:
         recorded = asking.recorded(head)

@@ -21,9 +21,10 @@ from tradebot.adapters.ibkr.venue import IbkrVenue, link_to
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.door import Access
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import Options, load_for
-from tradebot.app.venues import Access, door_to
+from tradebot.app.venues import door_to
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State

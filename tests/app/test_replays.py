@@ -4,7 +4,8 @@ import pytest
 
 from tests.kit.values import NOW
 from tradebot.app.baseline import effective
-from tradebot.app.replays import rules_of_record, settings_of, surroundings_of, with_settings
+from tradebot.app.replays import rules_of_record, settings_of, with_settings
+from tradebot.app.rules import surroundings_of
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
 from tradebot.model.trading import Baseline

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.values import NOW
 from tradebot.app.baseline import effective
-from tradebot.app.replays import surroundings_of
+from tradebot.app.rules import surroundings_of
 from tradebot.app.settings import Settings, load
 from tradebot.app.supposing import BEFORE, FIXED, READ, Supposing
 from tradebot.errors import ConfigurationError, OperatorError

@@ -17,11 +17,12 @@ from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
+from tradebot.app.door import Door
 from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.relations import problems
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import Loaded, accepted, load, venue_flags
-from tradebot.app.venues import Door, door_to
+from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderType, Style
@@ -39,7 +40,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.app.venues import Checks, Door, Key, Look
+from tradebot.app.door import Checks, Door, Key, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.account import Account, BrokerView

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from commands.init.making import _make as made_books
+from commands.init.making import make, setting_up
 from commands.init.own_file import written_here
-from commands.init.verb import _make as made_books
-from commands.init.verb import make, setting_up
 from commands.shared.completing import profiles
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot

@@ -24,7 +24,8 @@ from tests.kit.values import SHIPPED
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.venues import Access, Door, door_to
+from tradebot.app.door import Access, Door
+from tradebot.app.venues import door_to
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, MAIN, RESET, TICK
 from tradebot.exchange.exchange import Exchange, open_exchange

@@ -22,6 +22,9 @@ NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
 TOOLS = ("unshare", "nsenter", "setpriv", "mount", "useradd")
 BASE = ("passwd", "group", "shadow", "gshadow", "login.defs", "resolv.conf", "hosts", "nsswitch.conf")
 TEMPORARY = "/tmp"  # noqa: S108 -- of the image
+UNREACHED = ("No matching distribution found", "Could not fetch URL", "Failed to establish a new connection")
+"""What pip says where no index of packages answers from inside of a root."""
+TRIED = "mount --make-rprivate /; mount -t proc proc /proc; setpriv --reuid=1 --bounding-set=-all --no-new-privs true"
 LINKS = ("bin", "sbin", "lib", "lib32", "lib64")
 DEVICES = ("null", "zero", "random", "urandom")
 WRITTEN = ("etc", "opt", "var/lib", "tmp", "dev", "proc", "root", "build", "usr")
@@ -31,12 +34,12 @@ WRITTEN = ("etc", "opt", "var/lib", "tmp", "dev", "proc", "root", "build", "usr"
 def lacking() -> str:
     """Return why no image can be built here, or nothing."""
     if sys.platform != "linux" or os.geteuid():
-        return "an image is built by root, on Linux"
+        return "needs root, on Linux"
     missing = [tool for tool in TOOLS if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
-        return f"{', '.join(missing)} is missing"
-    tried = _ran([*NAMESPACES, "--net", "true"])
-    return "" if tried.returncode == 0 else "the kernel grants no namespaces"
+        return f"needs {', '.join(missing)}"
+    tried = _ran([*NAMESPACES, "--net", "sh", "-euc", TRIED])
+    return "" if tried.returncode == 0 else "needs namespaces of the kernel"
 
 
 def _ran(words: Sequence[str], environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -127,6 +130,8 @@ class Image:
         script = "\n".join([*self.mounts(root), *_indexed(root), f'exec chroot {shlex.quote(str(root))} "$@"'])
         words = [*NAMESPACES, "sh", "-euc", script, "sh", "/bin/sh", "-euc", line]
         told = _ran(words, {**self.environment, **_settings_of_pip()})
+        if told.returncode and any(words in told.stdout for words in UNREACHED):
+            raise ConnectionError(f"RUN {step.words}: {told.stdout[-3000:]}")
         if told.returncode:
             raise AssertionError(f"RUN {step.words} ended with {told.returncode}: {told.stdout[-3000:]}")
 

@@ -33,7 +33,8 @@ KRAKEN: Mapping[str, str] = {
     "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",
 }
 """The places that name Kraken Futures."""
-INSIDE = ("tradebot/adapters/", "tradebot/exchange/", "tradebot/app/venues.py", "tradebot/app/kraken_door.py")
+DOORS = tuple(f"tradebot/app/{name}.py" for name in ("door", "venues", "alpaca_door", "kraken_door"))
+INSIDE = ("tradebot/adapters/", "tradebot/exchange/", *DOORS)
 
 
 def naming(venue: str) -> set[str]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
+from tradebot.app.door import SANDBOX_KEY, Access
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.app.venues import SANDBOX_KEY, Access, door_to
+from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode

@@ -15,7 +15,7 @@ from tradebot.adapters.ibkr.orders import IbkrOrders
 from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.venues import KEYS, Access, Checks, Door, Look, Rehearsal
+from tradebot.app.door import KEYS, Access, Checks, Door, Look, Rehearsal
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.intent import is_marked

@@ -16,7 +16,7 @@ from tradebot.adapters.kraken.reader import KrakenReader
 from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
 from tradebot.adapters.wire.http import BodyError, WireError
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.venues import KEYS, SANDBOX_KEY, Access, Checks, Door, Look
+from tradebot.app.door import KEYS, SANDBOX_KEY, Access, Checks, Door, Look
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import State
 

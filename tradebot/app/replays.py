@@ -1,13 +1,12 @@
 """What a recorded pass decided by, apart from what it read: the settings of then, and what was accepted of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from tradebot import __version__
 from tradebot.adapters.text.yaml_edit import changed
 from tradebot.app.baseline import plain, with_earlier
 from tradebot.app.rules import in_force
@@ -19,14 +18,6 @@ from tradebot.replaying.writing import RecordError
 
 Changes = Sequence[tuple[tuple[str, ...], object]]
 NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> Surroundings:
-    """Return the settings in force, so that rules can be made of them again."""
-    values = b"" if accepted is None else _text(accepted.values)
-    # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
-    written = settings.model_dump(mode="json", exclude_unset=True)
-    return Surroundings(_text(written), values, tuple(discovered), __version__)
 
 
 def settings_of(around: Surroundings) -> Settings:
@@ -70,10 +61,6 @@ def with_settings(around: Surroundings, values: Changes, origin: str) -> Put:
     found = checked(settings, {".".join(path): origin for path, _ in values})
     accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
     return Put(found, in_force(found, accepted, around.discovered))
-
-
-def _text(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _values(text: bytes) -> dict[str, Any]:

@@ -122,11 +122,25 @@ class InForce:
     @property
     def surroundings(self) -> "Surroundings":
         """Return what the last rules were made of, as a record of a pass has it."""
-        from tradebot.app.replays import surroundings_of
-
         if self._surroundings is None:
             self._surroundings = surroundings_of(self._settings, *self._based_on)
         return self._surroundings
+
+
+def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "Surroundings":
+    """Return the settings in force, so that rules can be made of them again."""
+    import json
+
+    from tradebot import __version__
+    from tradebot.replaying.passes import Surroundings
+
+    def text(values: object) -> bytes:
+        return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+
+    values = b"" if accepted is None else text(accepted.values)
+    # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
+    written = settings.model_dump(mode="json", exclude_unset=True)
+    return Surroundings(text(written), values, tuple(discovered), __version__)
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.app.door import Reader
     from tradebot.app.settings import Loaded
-    from tradebot.app.venues import Reader
     from tradebot.model.trading import Climbed
     from tradebot.ports.broker import OrderPort
 

@@ -18,12 +18,13 @@ from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
+from tradebot.app.door import Access, Door
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded
 from tradebot.app.stores import Stores
-from tradebot.app.venues import Access, Door, door_to
+from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Climbed, Mode, Permission, mode_name
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
+    from tradebot.app.door import Connection, Reader
     from tradebot.app.readers import Readers
     from tradebot.app.rules import InForce
-    from tradebot.app.venues import Connection, Reader
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
     from tradebot.model.trading import Baseline

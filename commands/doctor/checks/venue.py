@@ -9,8 +9,8 @@ from commands.doctor.checks.machine import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.door import Connection, Look
 from tradebot.app.flow_plan import configured_allowance
-from tradebot.app.venues import Connection, Look
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State

@@ -20,10 +20,11 @@ from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.door import Door
 from tradebot.app.keys import Secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
-from tradebot.app.venues import Door, door_to
+from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import Judgment, State

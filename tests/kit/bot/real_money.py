@@ -77,7 +77,7 @@ def made_in_its_time(url: str) -> Iterator[None]:
             return cls.fromtimestamp(found.timestamp(), tz)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("commands.init.verb.datetime", Exchanges)
+        patch.setattr("commands.init.making.datetime", Exchanges)
         yield
 
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.ledger.tables import Tables
+    from tradebot.app.door import Reader
     from tradebot.app.settings import Settings
-    from tradebot.app.venues import Reader
     from tradebot.model.books import Books
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars

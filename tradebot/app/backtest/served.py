@@ -28,9 +28,10 @@ from tradebot.app.backtest.charted import ChartedBars
 from tradebot.app.backtest.foreseen import ForeseenBars, features_ahead
 from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.translating import session_of
+from tradebot.app.door import Access
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
-from tradebot.app.venues import Access, door_to
+from tradebot.app.venues import door_to
 from tradebot.backtest.touching import FAR, INTEREST
 from tradebot.exchange import process
 from tradebot.exchange.faces.kraken.charts import Charts
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.app.door import Reader
     from tradebot.app.settings import Settings
-    from tradebot.app.venues import Reader
     from tradebot.backtest.touching import Shown
     from tradebot.exchange.engine.account import Account
     from tradebot.exchange.market.bars import Market

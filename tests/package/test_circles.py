@@ -1,0 +1,51 @@
+"""No file needs itself, however many others are in between, and wherever in them the import stands."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("tradebot", "commands", "jobs")
+
+
+def modules() -> Mapping[str, Path]:
+    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
+
+
+def imported(tree: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the modules that a file imports anywhere, but for its types only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{each.name}" for each in node.names}
+            yield from inner & known.keys() or {node.module}
+        yield from imported(node, known)
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [*error.args[1]]
+    return []
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    known = modules()
+    graph = {
+        name: {*imported(ast.parse(path.read_text()), known)} & known.keys() - {name} for name, path in known.items()
+    }
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(("graph", "found"), [({"a": {"b"}, "b": {"a"}}, True), ({"a": {"b"}, "b": set()}, False)])
+def test_a_circle_is_found(graph: Mapping[str, set[str]], found: bool) -> None:
+    assert bool(circle(graph)) is found
