@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from commands.shared.completing import symbols
 from commands.shared.days import Since, span_of
-from commands.shared.drawing import slippage_sentence, units, usd
+from commands.shared.drawing import slippage_sentences, units, usd
 from commands.shared.plain import clean
 from commands.shared.surface import VERBS, Report, on_bot
 from commands.shared.times import stamp, zone
@@ -66,7 +67,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
     margined: bool = False
 
 
-def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
+def run(app: "App", span: "Span | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
     """Read the fills of a span, or all fills without one."""
     from tradebot.model.position import Origin
     from tradebot.model.venue import Settlement
@@ -87,7 +88,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
         unknown_fees=sum(fee.amount is None for fee in fees.values()),
         margined=app.settings.capabilities.settlement is Settlement.MARGINED,
     )
-    return Report("fills", data, _render)
+    return Report("fills", data, partial(_render, midpoints=midpoints))
 
 
 def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, Made]":
@@ -149,7 +150,7 @@ def _row(owned: "OwnedFill", made: "Made | None", fee: "Fee | None") -> FillRow:
     )
 
 
-def _render(console: "Console", data: Fills) -> None:
+def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
     from rich.markup import escape
 
     from commands.shared.tables import Table, number, staying
@@ -166,8 +167,8 @@ def _render(console: "Console", data: Fills) -> None:
     if data.fills:
         console.print(table)
         console.print(f"Traded at the broker: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
-        for one in (one for one in data.slippage if one.of):
-            console.print(slippage_sentence(one), highlight=False)
+        for line in slippage_sentences(data.slippage, every=midpoints):
+            console.print(line, highlight=False)
     if data.unknown_fees:
         console.print(f"Not known yet: the fees of {counted(data.unknown_fees, 'fill')}")
 
@@ -193,14 +194,17 @@ def fills(
     bot: "App",
     symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
     since: Since = None,
+    midpoints: Annotated[
+        bool, typer.Option("--midpoints", help="Also show slippage at sending and on arrival, and what differs.")
+    ] = False,
 ) -> Report:
     """Show what was bought and sold, and its slippage.
 
-    Slippage is counted against the midpoint at three moments: when the order was decided on, when it was sent, and
-    when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the bot's own
-    books; the broker isn't asked.
+    Slippage is against the midpoint of bid and ask when the order was decided on; --midpoints adds the other two:
+    when it was sent, and when a pass first saw it at the broker. A cost is positive on either side of the market.
+    Reads the bot's own books; the broker isn't asked.
     """
     from commands.shared.universe import symbol_named
 
     span = span_of(None, since) if since else None
-    return run(bot, span, symbol_named(bot.door, symbol) if symbol else None)
+    return run(bot, span, symbol_named(bot.door, symbol) if symbol else None, midpoints=midpoints)

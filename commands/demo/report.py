@@ -24,14 +24,13 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.decision import units_of
 from tradebot.model.position import Kept, Position
-from tradebot.model.record import Job, SessionEnd
+from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.explain import Funnel, ReasonCount, funnel
 from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.history import History
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.pieces import breakdown
 from tradebot.views.performance.pnl import NOT_KNOWN, Cut, Row, entry_component, pnl
@@ -40,7 +39,7 @@ from tradebot.views.performance.trades import rows_of
 from tradebot.views.profit import Profit, profit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from commands.demo.verb import Played
 
@@ -165,7 +164,7 @@ def _data(app: "App", played: "Sequence[Played]", elapsed_s: float, configuratio
         positions=tuple(_open_position(position, marks) for position in held),
         profit=profit,
         equity=profit.equity,
-        earned=None if differences else earned(app, played[-1].session.date, marks),
+        earned=None if differences else earned(app),
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
@@ -253,9 +252,9 @@ class Earned(Struct, frozen=True):
     by_component: "tuple[Row, ...]"
 
 
-def earned(app: "App", session: "date", marks: "Mapping[str, Decimal]") -> Earned:
-    """Return what the trades of a demo's session earned, with what is held at these prices in USD."""
-    history = _valued(read_history(app), session, marks)
+def earned(app: "App") -> Earned:
+    """Return what the trades of a demo earned, with what is held at the prices of its end."""
+    history = read_history(app)
     known, trades = breakdown(history), rows_of(history, MarketTime(())).trades
     closed = sorted((row for row in trades if row.status is Status.CLOSED), key=lambda row: row.net_usd)
     return Earned(
@@ -266,12 +265,6 @@ def earned(app: "App", session: "date", marks: "Mapping[str, Decimal]") -> Earne
         by_reason=pnl(known, Cut.REASON).rows,
         by_component=pnl(known, Cut.COMPONENT).rows,
     )
-
-
-def _valued(history: "History", session: "date", marks: "Mapping[str, Decimal]") -> "History":
-    """Return the past with the prices at the end of the session instead of those that the last pass saw."""
-    before = (end for end in history.ends if end.session < session)
-    return replace(history, ends=(*before, SessionEnd(session, None, None, marks, None)))
 
 
 def _trade(row: "TradeRow") -> DemoTrade:

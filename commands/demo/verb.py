@@ -232,7 +232,7 @@ def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> P
     if is_last and (wait_s := app.settings.capabilities.tells_ends_after.total_seconds()):
         # The venue tells a moment later what became of the last orders.
         app.engine.sleep(wait_s)
-    reconcile.run(app, by="demo")
+    reconcile.run(app, by="demo", is_last=True)
     return Played(session, minutes, app.reader.view().account.equity)
 
 

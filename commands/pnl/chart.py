@@ -33,7 +33,7 @@ def draw(data: Pnl, file: Path) -> None:
 
 def _title(data: Pnl) -> str:
     days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
-    return f"Profit and loss by {data.by}, {days}: {data.total.total_usd:+,.2f} USD"
+    return f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD"
 
 
 def _in_time(axes: Axes, data: Pnl) -> None:

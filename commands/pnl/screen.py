@@ -35,8 +35,8 @@ REALIZED = (
     "{place}."
 )
 OPEN = (
-    "What is held is valued at the last price that a pass saw in each session: the bid or ask at which it could be "
-    "closed. Brokers value it at the last trade, and so does a backtest at the close."
+    "What is held is valued at the broker's prices of a session's close, if something compared books and broker after "
+    "it, and else at the last price that a pass saw: the bid or ask at which it could be closed."
 )
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
@@ -172,13 +172,11 @@ def _amount(amount: Decimal) -> str:
     return f"{to_cent(amount):+,.2f}" if amount else ""
 
 
-def _headline(found: "Pnl") -> str:
-    """Say the one profit of the account: by the broker's equity, if a pass saw it, as `demo` and `status` have it."""
-    if found.before_usd is None or found.compared is None:
-        return f"Profit {gain(found.total.total_usd, ' USD')}"
-    profit = found.compared.broker_usd - found.before_usd - found.transfers_usd
-    equity = f"{found.compared.broker_usd:,.2f} at {when(found.compared.at)}"
-    return f"Profit {gain(profit, ' USD')} by the broker's equity of {equity}"
+def _headline(data: "Pnl") -> str:
+    """Say the one profit of the account, which every screen has: by the broker's equity, if a pass saw it."""
+    seen = data.compared
+    equity = f" by the broker's equity of {seen.broker_usd:,.2f} at {when(seen.at)}" if seen else ""
+    return f"Profit {gain(data.profit_usd, ' USD')}{equity}"
 
 
 def _account(found: "Pnl") -> "Iterator[str]":
@@ -190,16 +188,16 @@ def _account(found: "Pnl") -> "Iterator[str]":
         f"Books {found.before_usd:,.2f} USD before, {found.after_usd:,.2f} after: change {to_cent(change):+,.2f}{moved}"
     )
     if found.compared:
-        yield _broker(found.compared)
+        yield _broker(found, found.compared)
 
 
-def _broker(compared: "Compared") -> str:
-    if not compared.difference_usd:
+def _broker(found: "Pnl", compared: "Compared") -> str:
+    if not found.difference_usd:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
     prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
-    apart = f"{compared.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
+    apart = f"{found.difference_usd:+,.2f} USD between the broker's equity and the books"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 

@@ -78,12 +78,16 @@ class Compared(Struct, frozen=True):
     without_stop: tuple[Unstopped, ...]
 
 
-def run(app: "App", *, by: str, apply: str | None = None, statement: Path | None = None) -> Report:
+def run(
+    app: "App", *, by: str, apply: str | None = None, statement: Path | None = None, is_last: bool = False
+) -> Report:
     """Compare, or book a statement or an accepted plan and compare again; exit 10 while anything differs.
 
+    What the account is worth is recorded after a session's close, and in an open one if this look `is_last`.
     Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
     has changed since the plan was made.
     """
+    from commands.reconcile.worth import note_worth
     from commands.shared.asking import in_turn
     from tradebot.adapters.state import plans
     from tradebot.reconciliation.statements import FromStatement, book_statement
@@ -96,6 +100,7 @@ def run(app: "App", *, by: str, apply: str | None = None, statement: Path | None
         if executed:
             booked = book_statement(app.ledger, executed, result.view, result.at, app.day)
             result = compare(app, by)
+        note_worth(app, result, by, in_session=is_last)
         kept = plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
         return result, booked, kept
 

@@ -27,7 +27,7 @@ def part(data: "Report") -> str:
 
 def parts(account: "AccountReport", always: Sequence[str]) -> "list[tuple[str, Decimal]]":
     """Return what the profit consists of, by name; of parts that are zero, only these."""
-    amounts = [(name, getattr(account.earned, f"{name}_usd")) for name in PARTS]
+    amounts = [(name, getattr(account.earned, f"{name}_usd")) for name in (*PARTS, "difference")]
     return [(name, amount) for name, amount in amounts if amount or name in always]
 
 
@@ -60,11 +60,15 @@ def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
     return max(accounts, key=lambda account: len(account.curve))
 
 
+OTHER_MIDPOINTS = ("slippage_send", "slippage_arrival")
+"""Figures that only the document has; people see one slippage, and the others with `fills --midpoints`."""
+
+
 def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
     """Return the figures of a block: returns, activity or trades."""
     return {
         Block.RETURNS: account.returns,
-        Block.ACTIVITY: account.activity,
+        Block.ACTIVITY: tuple(figure for figure in account.activity if figure.name not in OTHER_MIDPOINTS),
         Block.TRADES: account.trade_figures,
     }[block]
 

@@ -1,7 +1,7 @@
 """Format numbers for people: with units, as bars, as a sparkline, as spans of time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -190,8 +190,19 @@ def _number(value: object) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def slippage_sentence(one: "TotalSlippage") -> str:
-    """Return what fills cost against one midpoint, and of how many fills that is known."""
+def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
+    """Yield what fills cost against the midpoint at decision; with `every`, then against each other one beside it."""
+    from tradebot.views.slippage import THE_ONE
+
+    the_one = next((one.total for one in found if one.against == THE_ONE), None)
+    for one in found:
+        if one.of and (every or one.against == THE_ONE):
+            yield _slippage(one)
+        if one.of and every and one.against != THE_ONE and one.total and the_one:
+            yield f"  difference from that at {THE_ONE}: {one.total.usd - the_one.usd:+,.2f} USD"
+
+
+def _slippage(one: "TotalSlippage") -> str:
     what = f"Slippage against the midpoint at {one.against}"
     if one.total is None:
         return f"{what}: not known for any fill"

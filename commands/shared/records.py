@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -20,13 +21,14 @@ from tradebot.reconciliation.unfinished import unfinished_close
 from tradebot.views.holdings import Holding, Priced, UnfinishedClose, gone, holdings, prices, suspended_in
 from tradebot.views.performance.lots import trades
 from tradebot.views.performance.trade_row import exit_reason
+from tradebot.views.performance.worth import REACH
 
 YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""
 
 
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
-    """Return the last recorded pass of exits and of entries, oldest first.
+    """Return the last recorded pass of exits and of entries, and the last look at a close, oldest first.
 
     If the last one was refused, as while the venue doesn't answer, the last that read the account is among them too.
     """
@@ -36,12 +38,20 @@ def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
 
 
 def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
-    for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE):
+    for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE):
         for cycle in facts.cycles(job=job, last=1):
             before = facts.last_read(job) if cycle.equity is None else None
             if before is not None:
                 yield before
             yield cycle
+
+
+def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
+    """Return when the books were opened, and with how much, if it was shortly before a day and with nothing held."""
+    ledger = app.ledger_view
+    at = ledger.books_opened_at()
+    is_near = at is not None and app.day.date_of(at) >= day - REACH
+    return (at, ledger.opening_cash()) if at and is_near and not ledger.acknowledged() else None
 
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:

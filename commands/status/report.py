@@ -1,7 +1,7 @@
 """Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from commands.shared.drawing import acts_at, colored, duration, gain, sparkline,
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.margins import show_margin
 from commands.shared.plain import Identity, clean
-from commands.shared.records import held, last_passes, trading_now
+from commands.shared.records import held, last_passes, opening_of, trading_now
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -31,6 +31,7 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
+from tradebot.views.performance.worth import REACH
 from tradebot.views.profit import DayProfit, begun, day_profit
 from tradebot.views.status import (
     LastPass,
@@ -169,11 +170,8 @@ def _equity(console: "Console", data: "Status") -> None:
     seen = data.equity
     if seen is None:
         return
-    change = seen.last_usd - seen.first_usd
-    console.print(
-        f"Equity {seen.last_usd:,.2f} USD, {gain(change)} since the first of "
-        f"{counted(seen.passes, 'pass', 'passes')} in session {seen.session}"
-    )
+    looks = counted(seen.passes, "pass", "passes")
+    console.print(f"Equity {seen.last_usd:,.2f} USD at the last of {looks} in session {seen.session}")
     if data.drawdown is not None:
         console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
     room = console.width - 28 if has_letters(console) else ON_A_PAGE
@@ -189,10 +187,11 @@ def _show_today(console: "Console", data: "Status") -> None:
         rest = day.other_usd - (day.funding_usd or 0)
         other += f", {day.funding_usd:+,.2f} funding" if day.funding_usd else ""
         other += f", {rest:+,.2f} dividends, interest and other" if rest else ""
+        other += f", {day.difference_usd:+,.2f} more by the broker's equity" if day.difference_usd else ""
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
-            f"{day.open_usd:+,.2f} open at bid or ask, {day.fees_usd:+,.2f} fees{other}; "
+            f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
             f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
         )
     elsewhere = data.realized_elsewhere_usd
@@ -240,10 +239,6 @@ def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder
 
 def _when(at: datetime | None) -> str:
     return when(at) if at else "none yet"
-
-
-REACH = timedelta(days=7)
-"""How far back the end of the session before is looked for."""
 
 
 def status_of(app: "App") -> Status:
@@ -306,7 +301,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     starts = begun(totals, day, venue).values()
     fills = ledger.fills_since(min(starts)) if starts else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
-    return day_profit(totals, day, venue, fills, ledger.cash_movements(), ends)
+    return day_profit(totals, day, venue, fills, ledger.cash_movements(), ends, opening_of(app, day))
 
 
 def _next_slots(past: Past) -> tuple[NextSlot, ...]:

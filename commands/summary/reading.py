@@ -11,7 +11,7 @@ from msgspec import Struct
 from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.evidence.gather import attempt, evidence_of
 from commands.shared.notes import left_by_earlier_orders, notes
-from commands.shared.records import exit_reasons, held, last_passes
+from commands.shared.records import exit_reasons, held, last_passes, opening_of
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import worth_seeing
@@ -38,14 +38,14 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, Priced, gone, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
+from tradebot.views.performance.days import Days
 from tradebot.views.performance.fees import cash_kind
 from tradebot.views.performance.lots import trades
+from tradebot.views.performance.worth import REACH, worth
 from tradebot.views.profit import begun, belongs
 from tradebot.views.summary.values import Money, Seen, Summary
 from tradebot.views.summary.view import summary
 
-REACH = timedelta(days=12)
-"""So far back the session before one is looked for."""
 LATE = timedelta(hours=3)
 """The last passes of a session, which say what its code was."""
 YEARS = range(1900, 2200)
@@ -269,14 +269,15 @@ def _money(
 ) -> Money | None:
     """Return what the account made since the close before, and SPY; None if no pass saw what it is worth."""
     day, first = place.session.date, place.first
-    end = next((one for one in ends if one.session == day), None)
-    if facts is None or end is None or end.equity is None or first is None:
+    if facts is None or first is None:
         return None
-    earlier = [one.equity for one in ends if one.session < day and one.equity is not None]
-    before = end.last_close or next(iter(reversed(earlier)), None) or ledger.opening_cash()
+    opening = opening_of(app, day)
+    seen = worth(ends, opening[1] if opening else None, Days(day, day))
+    if seen is None:
+        return None
     moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
     transfers = sum((one.amount_usd for one in moved if one.at > place.since), Decimal(0))
-    money = Money(before, end.equity, transfers, None)
+    money = Money(seen.before_usd, seen.after_usd, transfers, None)
     if not_traded := untraded(app):
         return replace(money, without=not_traded)
     if place.so_far:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from commands.shared.drawing import duration, gain, in_units, signed, slippage_sentence, units, usd
+from commands.shared.drawing import duration, gain, in_units, signed, slippage_sentences, units, usd
 from commands.shared.plain import clean
 from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
@@ -154,4 +154,4 @@ def _known_r(data: "Trades") -> list[str]:
 
 
 def _slippage(data: "Trades") -> list[str]:
-    return [slippage_sentence(one) for one in data.slippage if one.of]
+    return list(slippage_sentences(data.slippage))

@@ -64,7 +64,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     `open_usd` is by how much the gain of what is held changed, `other_usd` dividends, interest, funding and what else
     moved cash. `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain isn't in
     it, and `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is what of `other_usd` is funding, if
-    any.
+    any. `difference_usd` is how much of the total, which is by the broker's equity, the books don't have.
     """
 
     day: date
@@ -77,6 +77,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     unpriced: tuple[str, ...]
     unknown_fees: int = 0
     funding_usd: Decimal | None = None
+    difference_usd: Decimal = Decimal(0)
 
 
 def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
@@ -114,10 +115,12 @@ def day_profit(
     fills: Iterable[OwnedFill],
     cash: Sequence[CashMovement],
     ends: Sequence[SessionEnd],
+    opening: tuple[datetime, Decimal] | None = None,
 ) -> DayProfit | None:
     """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
 
     `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
+    `opening` is when the books were opened, and with how much, if the account held nothing else then.
     """
     since = begun(totals, day, venue)
     of_day = [owned for owned in fills if belongs(owned, since)]
@@ -126,9 +129,11 @@ def day_profit(
     known = Totals.of(of_day)
     if (known.own_quantities(), known.quantities({})) != (totals.own_quantities(), totals.quantities({})):
         return None
-    history = History("", "", venue, None, Decimal(0), tuple(of_day), tuple(cash), tuple(ends))
+    opened_at, opening_cash = opening or (None, Decimal(0))
+    history = History("", "", venue, opened_at, opening_cash, tuple(of_day), tuple(cash), tuple(ends))
     found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
     row, funding = found.total, found.total.funding_usd
     other = row.dividends_usd + row.interest_usd + funding + row.other_usd
-    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, row.total_usd
-    return DayProfit(day, *amounts, row.trades_closed, row.unpriced, found.unknown_fees, funding or None)
+    amounts = row.realized_usd, row.open_usd, row.fees_usd, other, found.profit_usd
+    rest = row.trades_closed, row.unpriced, found.unknown_fees, funding or None, found.difference_usd
+    return DayProfit(day, *amounts, *rest)

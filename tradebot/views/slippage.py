@@ -17,6 +17,8 @@ from tradebot.model.trade import IntentFacts, OrderFacts
 
 IN_FULL = 10_000
 """How many basis points a whole is."""
+THE_ONE = "decision"
+"""The midpoint that slippage is against where nobody asks for others: every order of the bot's was decided at one."""
 
 
 class Slippage(Struct, frozen=True):

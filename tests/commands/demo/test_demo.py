@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +73,28 @@ def test_the_commands_that_it_proposes_work(
             again = typed(capsys, *arguments)
             assert again.code in {0, 10}, again.err
             assert again.out.strip()
+
+
+def test_every_screen_has_the_profit_with_which_it_ended(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, done = played
+    monkeypatch.chdir(folder)
+    ended = Decimal(done.stdout.partition("\nProfit")[2].split()[0])
+    read = {
+        verb: json.loads(typed(capsys, verb, "--json").out)["data"] for verb in ("status", "report", "pnl", "summary")
+    }
+    money = read["summary"]["money"]
+    made = {
+        "status": read["status"]["today"]["total_usd"],
+        "report": read["report"]["accounts"][0]["earned"]["profit_usd"],
+        "pnl": read["pnl"]["pnl"]["profit_usd"],
+        "rows": read["pnl"]["pnl"]["total"]["total_usd"],
+        "summary": Decimal(money["after_usd"]) - Decimal(money["before_usd"]),
+    }
+    assert {verb: round(Decimal(usd), 2) for verb, usd in made.items()} == dict.fromkeys(made, ended)
 
 
 def test_it_leaves_a_bot_of_the_users_untouched(

@@ -87,8 +87,6 @@ What is closed: gross +10.00 USD, fees +0.00, net +10.00
 What 2 of 2 open trades made isn't known: no pass saw a price
 R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
 Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
-Slippage against the midpoint at send: not known for any fill
-Slippage against the midpoint at arrival: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
 The broker has booked no fees for these trades so far.
 R is the net profit of a closed trade over its initial risk: the distance from the entry to the stop that rested first \
 at the broker, or else to the one that the entry asked for, times all shares entered.

@@ -118,10 +118,9 @@ def test_cash_movements_are_sorted_into_kinds_of_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrival", "send", "decision", "usd"),
-    [("99", "98", "97", 100), (None, "98", "97", 200), (None, None, "97", 300), (None, None, None, None)],
+    ("arrival", "send", "decision", "usd"), [("99", "98", "97", 300), (None, None, "97", 300), ("99", "98", None, None)]
 )
-def test_slippage_is_against_the_last_midpoint_before_the_fill(
+def test_slippage_is_against_the_midpoint_at_decision(
     arrival: str | None, send: str | None, decision: str | None, usd: int | None
 ) -> None:
     history = past(1, 10)

@@ -27,7 +27,7 @@ from tradebot.views.performance.lots import Step
 from tradebot.views.performance.report import Cost, Costs, Figure, Unit
 from tradebot.views.performance.return_figures import LOST, figure
 from tradebot.views.performance.returns import Path
-from tradebot.views.slippage import TotalSlippage, cost_usd
+from tradebot.views.slippage import THE_ONE, TotalSlippage, cost_usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,7 @@ def activity_figures(
 def _slippage(of: TotalSlippage) -> Figure:
     value = float(of.total.usd) if of.total else None
     note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
-    label = f"Slippage at {of.against}"
+    label = "Slippage" if of.against == THE_ONE else f"Slippage at {of.against}"
     return Figure(f"slippage_{of.against}", label, Unit.USD, value, of.known, 1, FILLS, note=note if of.of else "")
 
 
@@ -280,19 +280,12 @@ def _cost(movement: CashMovement) -> str | None:
 
 
 def _slipped(history: History) -> Iterator[Charge]:
-    """Yield what each fill of ours cost against the last midpoint known before it.
-
-    That is the one on arrival, but no pass sees an order arrive that fills at once; then it is the one at sending, or
-    else at decision.
-    """
+    """Yield what each fill of ours cost against the midpoint at decision, where that is known."""
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)
         own = sent.traded_by if sent else None
-        if sent and own:
-            known = (each for each in (sent.order.arrival_mid, own.send_mid, own.decision_mid) if each is not None)
-            middle = next(known, None)
-            if middle is not None:
-                yield Charge(fill.at, float(cost_usd(fill, middle)))
+        if own and own.decision_mid is not None:
+            yield Charge(fill.at, float(cost_usd(fill, own.decision_mid)))
 
 
 def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:

@@ -30,7 +30,7 @@ def assumptions(
         Block.ACTIVITY: (
             "Exposure is the market value of long and short positions over the equity, session by session. Turnover is "
             "half of what was bought and sold, over the average equity. Slippage is against the midpoint of bid and "
-            "ask; a cost is positive.",
+            "ask at decision; a cost is positive.",
         ),
         Block.TRADES: (
             "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "

@@ -99,8 +99,7 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     Block.COSTS: (
         "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
         "the same trades. Interest that was earned is no cost, and funding is what was paid less what was got. "
-        "Slippage is against the midpoint of bid and ask when the order arrived, or if it filled before a pass saw "
-        "it, when it was sent; a gain is negative.",
+        "Slippage is against the midpoint of bid and ask at decision; a gain is negative.",
     ),
     Block.CHANCE: (),
     Block.SENSITIVITY: (

@@ -23,6 +23,8 @@ from tradebot.views.performance.trade_row import why_closed
 
 NOT_OURS = "not the bot's"
 """The owner of what other people, or other programs, trade in the account."""
+FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
+"""Origins of fills for shares that may have been there before the books."""
 
 
 class History(Struct, frozen=True, dict=True):
@@ -51,6 +53,12 @@ class History(Struct, frozen=True, dict=True):
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
     stops: tuple[RestedStop, ...] = ()
     settlement: Settlement = Settlement.PAID
+
+    @property
+    def opening_usd(self) -> Decimal | None:
+        """Return what the account was worth when its books were opened; None if it may have held more than cash."""
+        held = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
+        return None if held or self.opened_at is None else self.opening_cash
 
     @cached_property
     def lots(self) -> Lots:

@@ -20,6 +20,7 @@ from tradebot.model.text import counted
 from tradebot.views.performance.history import NOT_OURS
 from tradebot.views.performance.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
 from tradebot.views.performance.trade_row import Choice, rule_of, why_closed
+from tradebot.views.performance.worth import Worth, worth
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
 """Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
@@ -97,6 +98,8 @@ class Compared(Struct, frozen=True):
 class Pnl(Struct, frozen=True, omit_defaults=True):
     """Profit and loss of some days, by rows that add up to `total`.
 
+    `profit_usd` is what the account made by the broker's equity, where a pass saw that; `difference_usd` is how much of
+    it the books don't have, to the cent.
     `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
     account's value before and after is cash plus positions, in USD; the change less the transfers is the total. Both
     values are None if nothing is known of these days, or if only a strategy or a symbol was asked for. `unknown_fees`
@@ -109,6 +112,8 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
     last: date | None
     rows: tuple[Row, ...]
     total: Row
+    profit_usd: Decimal
+    difference_usd: Decimal
     transfers_usd: Decimal
     before_usd: Decimal | None
     after_usd: Decimal | None
@@ -129,6 +134,8 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         last=profit.ends[-1].day if profit.ends else None,
         rows=profit.rows(by),
         total=profit.total,
+        profit_usd=profit.usd,
+        difference_usd=profit.difference_usd,
         transfers_usd=profit.transfers_usd,
         before_usd=before,
         after_usd=after,
@@ -155,6 +162,27 @@ class Profit:
         sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
         ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
         return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))
+
+    @cached_property
+    def worth(self) -> Worth | None:
+        """Return what the broker said that the account was worth; None for a part of it, or if later days are known."""
+        history = self._known.history
+        found = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
+        return found if found and self.ends and history.day.date_of(found.at) >= self.ends[-1].day else None
+
+    @property
+    def difference_usd(self) -> Decimal:
+        """Return how much of the profit the books don't have, by the broker's prices or because it isn't booked."""
+        if self.worth is None:
+            return _ZERO
+        made = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
+        return (made - self.total.total_usd).quantize(CENT) + _ZERO
+
+    @property
+    def usd(self) -> Decimal:
+        """Return the one profit of these days, which every screen shows."""
+        total, rest = self.total.total_usd, self.difference_usd
+        return total + rest if rest else total
 
     @property
     def values_usd(self) -> tuple[Decimal | None, Decimal | None]:

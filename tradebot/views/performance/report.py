@@ -187,9 +187,9 @@ class Drawdown(Struct, frozen=True):
 class Earned(Struct, frozen=True, omit_defaults=True):
     """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
 
-    `profit_usd` is the change of its value without transfers. It is realized + open + fees + dividends + interest +
-    funding + other, each signed: what is paid is negative. The values are None for a part of the account, or if nothing
-    is known.
+    `profit_usd` is the change of its value without transfers, by the broker's equity where a pass saw that. It is
+    realized + open + fees + dividends + interest + funding + other, each signed (what is paid is negative), and
+    `difference_usd`, which the books don't have. The values are None for a part of the account, or if nothing is known.
     """
 
     start_usd: Decimal | None
@@ -203,6 +203,7 @@ class Earned(Struct, frozen=True, omit_defaults=True):
     interest_usd: Decimal
     other_usd: Decimal
     funding_usd: Decimal = Decimal(0)
+    difference_usd: Decimal = Decimal(0)
 
 
 class CutRow(Part, frozen=True, omit_defaults=True, kw_only=True):

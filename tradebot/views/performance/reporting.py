@@ -178,14 +178,18 @@ def account_report(of: Material) -> report.AccountReport:
 
 
 CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
-PROFIT = "Profit is from the books: cash, and positions at the last prices of their sessions that were recorded."
+PROFIT = (
+    "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
+    "positions at the last prices of their sessions that were recorded."
+)
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 
 def earned(profit: pnl.Profit) -> report.Earned:
-    row, (before, after) = profit.total, profit.values_usd
+    row, (before, after), seen = profit.total, profit.values_usd, profit.worth
+    before, after = (seen.before_usd, seen.after_usd) if seen else (before, after)
     parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
-    return report.Earned(before, after, profit.transfers_usd, row.total_usd, **parts)
+    return report.Earned(before, after, profit.transfers_usd, profit.usd, difference_usd=profit.difference_usd, **parts)
 
 
 def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
@@ -208,10 +212,10 @@ def what_differs(profit: pnl.Profit) -> Iterator[str]:
             unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
             yield f"{unseen}; the books count the last one before or what was paid."
         return
-    if compared.difference_usd:
-        side = "above" if compared.difference_usd > 0 else "below"
-        amount = f"{abs(compared.difference_usd):,.2f} USD {side}"
-        yield f"At {compared.at:%Y-%m-%d %H:%M}Z the broker's equity, at its own prices, was {amount} the books' value."
+    if apart := profit.difference_usd:
+        side = "above" if apart > 0 else "below"
+        seen = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
+        yield f"By {seen}, it is {abs(apart):,.2f} USD {side} what the books make of it."
     if compared.unpriced:
         yield f"No price was seen for {', '.join(compared.unpriced)}; the books count what was paid."
     if compared.left_out:

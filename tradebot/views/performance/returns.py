@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
-from tradebot.model.position import Origin
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.history import History
@@ -18,8 +17,6 @@ from tradebot.views.performance.history import History
 SESSIONS_PER_YEAR = 252
 """Sessions in a nominal year of a venue that closes."""
 DAYS_PER_YEAR = 365
-FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
-"""Origins of fills for shares that may have been there before the books."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _ZERO = Decimal(0)
 
@@ -101,11 +98,9 @@ def sessions_per_year(day: VenueDay) -> int:
 
 
 def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
-    # Of what was held when the books were opened, they keep only the cash; a person may have taken shares over.
-    held = history.acknowledged or any(owned.origin in FOUND for owned in history.fills)
-    if history.opened_at is not None and not held:
+    if history.opened_at is not None and history.opening_usd is not None:
         opened_on = history.day.date_of(history.opened_at)
-        yield Seen(opened_on, history.opened_at, history.opening_cash, is_start=True)
+        yield Seen(opened_on, history.opened_at, history.opening_usd, is_start=True)
     looks = (
         Seen(end.session, end.equity_at, end.equity)
         for end in history.ends
