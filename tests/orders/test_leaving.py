@@ -140,6 +140,19 @@ def test_a_close_that_the_venue_ended_by_itself_and_a_position_opened_again_are_
 
 
 @each
+def test_flatten_closes_what_fills_prove_where_it_can_only_reduce_a_position_that_the_venue_denies(
+    can: Capabilities,
+) -> None:
+    bot = BotApart(can).held()
+    held, bot.venue.held = bot.venue.held, {}
+    bot.exits()
+    assert closes(bot) == [], "no rule closes what the venue denies"
+    bot.flatten()
+    bot.venue.held = held
+    assert closes(bot) == ([Decimal(10)] if can.reduce_only else [])
+
+
+@each
 def test_a_close_that_makes_room_goes_on_for_the_same_symbol(can: Capabilities) -> None:
     bot = stuck(can, ask=make_room)
     assert Reason.STALE_EXIT in why(bot.exits())

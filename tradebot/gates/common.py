@@ -246,9 +246,14 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
 
 
-def still_held(desk: Desk, symbol: str, quantity: Decimal) -> Decision:
-    """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds."""
+def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
+    """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds.
+
+    What fills prove is enough if it may be closed `as_booked`, because the order can only reduce a position.
+    """
     if symbol in desk.unproven:
+        if as_booked:
+            return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
     held = closable(desk, symbol, quantity)
     return answer(Gate.POSITIONED, held > 0, Reason.POSITION_GONE, held, abs(quantity))

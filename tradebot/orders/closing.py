@@ -67,6 +67,8 @@ Records = tuple[CandidateRecord, ...]
 
 REFUSED = "the broker doesn't let the limit of a pair go through the market"
 NO_PRICE = "there was no quote, or none on the near side of the stop"
+ASKED_FOR = frozenset({Reason.FLATTEN, Reason.CLOSED_BY_HAND})
+"""Why a position is closed that a person wants closed, whatever the venue shows of it."""
 
 TOO_LATE = frozenset({Reason.DESK_STALE, Reason.DECISION_LATE, Reason.SENDING_LATE, Reason.MARKET_CLOSED})
 NEVER_FILLS = TOO_LATE | {Reason.VENUE_REJECTED, Reason.HALTED}
@@ -110,6 +112,8 @@ def close(
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     if listing is None:
         return ()
+    as_booked = why.decision.reason in ASKED_FOR and world.venue.reduce_only and position.symbol in desk.unproven
+    shares = abs(position.quantity) if as_booked else shares
     candidate = Candidate(
         strategy=position.strategy,
         instrument=listing.instrument,
@@ -125,7 +129,7 @@ def close(
         candidate = with_what_is_kept(candidate, desk.books.kept_of(position))
     # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
-    return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown))
+    return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
@@ -148,7 +152,14 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
 
 
 def _send_closing(
-    world: World, call: Call, desk: Desk, position: Position, candidate: Candidate, asked: Decisions
+    world: World,
+    call: Call,
+    desk: Desk,
+    position: Position,
+    candidate: Candidate,
+    asked: Decisions,
+    *,
+    as_booked: bool = False,
 ) -> Records:
     """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
     lost = _lost_exit(world, desk, position)
@@ -161,7 +172,7 @@ def _send_closing(
         permission(desk),
         *asked,
         *([hours] if hours else []),
-        still_held(desk, position.symbol, position.quantity),
+        still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
         *fraction,
         *quoted(world, desk, candidate),
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),

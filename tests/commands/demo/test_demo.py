@@ -83,13 +83,10 @@ def test_every_screen_has_the_profit_with_which_it_ended(
     folder, done = played
     monkeypatch.chdir(folder)
     ended = Decimal(done.stdout.partition("\nProfit")[2].split()[0])
-    read = {
-        verb: json.loads(typed(capsys, verb, "--json").out)["data"] for verb in ("status", "report", "pnl", "summary")
-    }
+    read = {verb: json.loads(typed(capsys, verb, "--json").out)["data"] for verb in ("status", "pnl", "summary")}
     money = read["summary"]["money"]
     made = {
         "status": read["status"]["today"]["total_usd"],
-        "report": read["report"]["accounts"][0]["earned"]["profit_usd"],
         "pnl": read["pnl"]["pnl"]["profit_usd"],
         "rows": read["pnl"]["pnl"]["total"]["total_usd"],
         "summary": Decimal(money["after_usd"]) - Decimal(money["before_usd"]),

@@ -10,7 +10,8 @@ from tests.views.performance.test_pnl import end, history, on
 from tradebot.model.values import replace
 from tradebot.views.performance.days import EVER, Days
 from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
+from tradebot.views.performance.pnl import Cut, Profit, pnl
+from tradebot.views.performance.reporting import earned
 from tradebot.views.performance.trade_row import Choice
 from tradebot.views.performance.worth import worth
 
@@ -41,7 +42,7 @@ def test_profit_is_by_the_brokers_equity_and_what_the_books_lack_has_its_own_lin
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}, "100110"))
     known = breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends))
     whole, first, part = pnl(known, Cut.DAY), pnl(known, Cut.DAY, Choice(Days(last=FIRST))), Choice(symbol="AAPL")
-    assert whole.profit_usd == Decimal(110)
+    assert whole.profit_usd == earned(Profit(known)).profit_usd == Decimal(110)
     assert (first.profit_usd, first.difference_usd, first.total.total_usd) == (
         Decimal("50.25"),
         Decimal("0.25"),
