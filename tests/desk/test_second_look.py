@@ -187,7 +187,7 @@ def test_a_quote_that_a_trade_contradicts_sells_nothing_unless_it_is_seen_at_two
     record = exits(scene, 33)
     assert len(scene.venue.submitted) - before == sold
     if not sold:
-        assert ended(record) == [Reason.QUOTE_MISSING]
+        assert (ended(record), record.doubted) == ([Reason.QUOTE_MISSING], ("AAPL",))
         assert scene.venue.cancelled == []
     elif traded_ago_s == 1:
         assert scene.venue.submitted[-1].limit_price == D(90), "no farther from a recent trade than the collar"

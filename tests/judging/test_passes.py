@@ -97,6 +97,8 @@ def test_prices_are_those_of_the_last_pass_of_exits_that_read_the_account() -> N
     older = replace(held(age_s=600).position, symbol="AAPL")
     assert prices_of([priced], [older], seen) == Prices(1, ago(60), 1, ("AAPL",))
     assert prices_of([priced], [replace(older, symbol="MSFT")], seen) == Prices(1, ago(60), 1)
+    doubted = replace(priced, doubted=("MSFT",))
+    assert prices_of([doubted], [replace(older, symbol="MSFT")], seen) == Prices(1, ago(60), 1, ("MSFT",))
     newer = held(age_s=30).position
     assert prices_of([priced], [newer], seen) == Prices(1, ago(60), 0), "that pass couldn't know it"
 

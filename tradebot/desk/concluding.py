@@ -12,6 +12,7 @@ from tradebot.desk.notable import gap_began, tell
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.kind import exit_price
 from tradebot.gates.book import closed_by
+from tradebot.model.bar import UNCONFIRMED
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -104,6 +105,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
         margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
         quoted_at=min((quote.at for _, quote in quoted), default=None),
+        doubted=tuple(sorted({p.symbol for p, _ in quoted if desk.rejected_quotes.get(p.symbol) == UNCONFIRMED})),
     )
 
 

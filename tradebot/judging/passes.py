@@ -123,7 +123,7 @@ def prices_of(
 ) -> Prices | None:
     """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
 
-    `priced_at` names the symbols whose prices the pass of a time saw.
+    `priced_at` names the symbols whose prices the pass of a time saw. A quote that nothing confirmed is no price.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
@@ -131,7 +131,8 @@ def prices_of(
         return None
     held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
     age_s = (last.at - last.quoted_at).total_seconds() if last.quoted_at else None
-    return Prices(len(read), last.at, len(held), tuple(sorted(held - set(priced_at(last.at)))), age_s)
+    priced = set(priced_at(last.at)).difference(last.doubted)
+    return Prices(len(read), last.at, len(held), tuple(sorted(held - priced)), age_s)
 
 
 def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:

@@ -152,7 +152,8 @@ class Mark(Struct, frozen=True):
 class SessionEnd(Struct, frozen=True):
     """The account at the end of a session: equity in USD, and the price of each position, USD per share.
 
-    In a backtest that is the close; otherwise it is what the last pass saw. Either may be of an earlier pass if the
+    That is the close in a backtest, or if something compared books and broker after it; otherwise it is what the last
+    pass saw. Either may be of an earlier pass if the
     last one didn't read it; `equity_at` and `marked_at` say so. `last_close` is what the venue said during the session
     that the account was worth at the close before; None if it didn't.
     """
@@ -193,7 +194,8 @@ class CycleRecord(Struct, frozen=True):
     each strategy that a pass of entries could ask; None for other passes. `last_close` is what the venue says the
     account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
     buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
-    `quoted_at` is when the oldest quote among its marks was given.
+    `quoted_at` is when the oldest quote among its marks was given, and `doubted` are the symbols held whose quotes
+    nothing confirmed.
     """
 
     id: str
@@ -216,6 +218,7 @@ class CycleRecord(Struct, frozen=True):
     margin: MarginSeen | None = None
     closed: tuple[Decision, ...] = ()
     quoted_at: datetime | None = None
+    doubted: tuple[str, ...] = ()
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
         """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.
@@ -236,7 +239,7 @@ class CycleRecord(Struct, frozen=True):
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 """Why a pass is recorded as refused of which the rest is still to come."""
 AT_CLOSE = "close"
-"""The slot of the record in which a backtest keeps what the account was worth at a session's close."""
+"""The slot of the record in which a backtest, or a comparison, keeps what the account was worth at a close."""
 
 
 def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:

@@ -87,14 +87,15 @@ def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: Sqli
     fallen = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.12"), Decimal("0.1"))
     shut = replace(make_cycle("c3", minutes(2)), closed=(fallen,))
     priced = replace(make_cycle("c4", minutes(3)), quoted_at=minutes(2))
-    for one in (paid, with_margin, shut, priced):
+    doubted = replace(make_cycle("c5", minutes(4)), doubted=("AAPL",))
+    for one in (paid, with_margin, shut, priced, doubted):
         facts.record(one)
-    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced)
+    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced, doubted)
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
     names = CycleRecord.__struct_fields__
-    assert names[-3:] == ("margin", "closed", "quoted_at")
-    assert [len(body) for body in bodies] == [len(names) - 3, len(names) - 2, len(names) - 1, len(names)]
+    assert names[-4:] == ("margin", "closed", "quoted_at", "doubted")
+    assert [len(names) - len(body) for body in bodies] == [4, 3, 2, 1, 0]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:
