@@ -1,5 +1,6 @@
 """A stop of which the venue's sources disagree protects nothing, and what can only reduce is sent once more."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,7 +14,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.record import DOUBTED, CycleRecord
 from tradebot.model.values import replace
-from tradebot.model.venue import Edit
+from tradebot.model.venue import Capabilities, Edit
 
 D = Decimal
 ONLY_REDUCE, PLAIN = (capabilities(Edit.IN_PLACE, reduce_only=reduce_only) for reduce_only in (True, False))
@@ -100,6 +101,20 @@ def test_where_a_second_stop_could_turn_the_position_the_gap_is_told_and_the_bot
     bot.scene.price("AAPL", "97.90")
     bot.exits()
     assert bot.venue.asked[-1].purpose is Purpose.CLOSE, "the bot's own rule closes it"
+
+
+@pytest.mark.parametrize(("can", "stops"), [(ONLY_REDUCE, 2), (PLAIN, 1)], ids=["only reduces", "could turn"])
+def test_a_stop_that_only_an_old_list_has_at_work_protects_nothing(can: Capabilities, stops: int) -> None:
+    bot = BotApart(replace(can, tells_ends_after=timedelta(seconds=30))).held()
+    bot.exits()
+    old = bot.venue.view()
+    assert gaps(bot.exits()) == []
+    bot.venue.view = lambda: replace(old, orders_at=bot.venue.now - timedelta(seconds=31))  # type: ignore[method-assign]
+    told = [gaps(bot.exits()) for _ in range(3)]
+    assert (told[-1], len(bot.venue.stops())) == ([(DOUBTED, D(10))], stops)
+    bot.venue.view = lambda: replace(old, orders_at=bot.venue.now)  # type: ignore[method-assign]
+    bot.exits()
+    assert gaps(bot.exits()) == []
 
 
 def test_positions_that_lag_keep_no_stop_back_that_can_only_reduce() -> None:

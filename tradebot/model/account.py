@@ -132,7 +132,7 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments.
+    moments. `orders_at` is of when the venue says that its list of orders is; None if it doesn't say.
     """
 
     account: Account
@@ -140,3 +140,4 @@ class BrokerView(Struct, frozen=True):
     orders: tuple[Order, ...]
     unreadable: int = 0
     steady: bool = True
+    orders_at: datetime | None = None

@@ -23,10 +23,12 @@ def with_doubts(
     """Return the books with the stops that may be gone: the venue's list lacks them, or its positions deny them.
 
     `omitted` are our working orders that the list lacks; for `told_after` after the last word of an order, that says
-    nothing. If positions tell how many units no order claims, two sources of three decide.
+    nothing. A list that is older than that shows nothing at work. If positions tell how many units no order claims, two
+    sources of three decide.
     """
     positions, orders = {one.symbol: one for one in view.positions}, (*view.orders, *omitted)
-    unlisted = {order.venue_id for order in omitted if _is_old(order, books, told_after)}
+    is_stale = view.orders_at is not None and books.at - view.orders_at > told_after
+    unlisted = {one.venue_id for one in (orders if is_stale else omitted) if _is_old(one, books, told_after)}
     found = frozenset(
         order.venue_id
         for symbol, stops in _stops(books, orders).items()

@@ -354,7 +354,7 @@ def test_only_usd_count_and_a_margin_that_can_not_be_is_not_believed(
     view = reader(wire).view()
     account = view.account
     assert [account.cash, account.equity, view.unreadable] == [100, 130, margins.count(None)]
-    assert (view.account.initial_margin, view.account.maintenance_margin) == margins
+    assert (view.account.initial_margin, view.account.maintenance_margin, view.orders_at) == (*margins, AT)
 
 
 def traded(number: int, side: str, size: str, price: str) -> dict[str, object]:

@@ -154,7 +154,7 @@ class KrakenReader:
             if steady := _are_same(_ours(before.orders), _ours(after.orders)):
                 break
         unreadable = after.unreadable + lost + self._odd_margins
-        return BrokerView(account, positions, tuple(after.orders.values()), unreadable, steady)
+        return BrokerView(account, positions, tuple(after.orders.values()), unreadable, steady, after.at)
 
     def position(self, symbol: str) -> BrokerPosition | None:
         """Return the venue's position in one symbol; None if the venue says it holds none."""
