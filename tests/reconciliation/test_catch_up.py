@@ -227,6 +227,52 @@ def test_order_that_its_venue_has_forgotten_since_an_earlier_day_is_over(
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
 
 
+@pytest.mark.parametrize(
+    ("held", "only_reduces", "status"),
+    [(-10, False, OrderStatus.NEW), (-10, True, OrderStatus.ENDED), (0, False, OrderStatus.ENDED)],
+)
+def test_order_that_closes_what_is_held_is_over_only_at_a_later_look_where_another_one_could_turn_the_position(
+    held: int, only_reduces: bool, status: OrderStatus
+) -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.venue.capabilities = replace(scene.venue.capabilities, forgets=True, reduce_only=only_reduces)
+    scene.venue.held["AAPL"] = Decimal(held)
+    scene.later(86400)
+    scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now - timedelta(days=1), 0, 0))
+    listed = scene.venue.book.pop(intent.client_order_id)
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [status]
+    scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now, 0, 0))
+    scene.later(840)
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [status]
+    scene.later(60)
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.ENDED]
+    scene.venue.book[intent.client_order_id] = listed
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+def test_order_that_later_looks_have_listed_does_not_end_by_a_gap_of_hours_later() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.venue.capabilities = replace(scene.venue.capabilities, forgets=True)
+    scene.venue.held["AAPL"] = Decimal(-10)
+    scene.later(86400)
+    scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now - timedelta(days=1), 0, 0))
+    listed = scene.venue.book.pop(intent.client_order_id)
+    caught(scene)
+    scene.ledger.mark_reconciled(ReconcileMark(scene.venue.now, 0, 0))
+    scene.venue.book[intent.client_order_id] = listed
+    scene.later(7200)
+    caught(scene)
+    del scene.venue.book[intent.client_order_id]
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW]
+
+
 class NoReadingInside(MemoryLedger):
     """Takes no orders that are still to be asked for: its file would be locked for as long as the venue takes."""
 

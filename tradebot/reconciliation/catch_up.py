@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -14,8 +14,9 @@ from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger, Orders
+from tradebot.ports.stores import Ledger, Orders, Slots
 from tradebot.reconciliation.new_fills import (
     ASKED_SINGLY,
     Liquidated,
@@ -30,6 +31,10 @@ from tradebot.reconciliation.new_fills import (
 )
 from tradebot.reconciliation.unresolved import legs_of, look_up
 
+LEFT_OUT = "left out"
+"""Claims of the orders that the first look of a day lacked: no line of the timetable has a space in its name."""
+LACKED_FOR = timedelta(minutes=15)
+"""How much later a look decides that such an order has ended: a gateway that just started takes minutes at most."""
 LONGEST_CHAIN = 100
 """At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
 
@@ -181,17 +186,42 @@ def _forgotten(
     """Yield as ended the working orders that a venue, which tells ended ones of today only, knows nothing of any more.
 
     While books and broker were compared today, an order that ended since is among those of today, so that its absence
-    proves nothing.
+    proves nothing. Nor does one look at a list prove the end of what closes a position that is still held, where a
+    second one could turn it: the first look is noted, and one of some minutes later decides.
     """
     mark, day = ledger.last_reconcile(), reader.capabilities.day
-    if not reader.capabilities.forgets or mark is None or day.date_of(mark.at) >= day.date_of(now):
+    if not reader.capabilities.forgets or mark is None:
         return
-    for order in omitted_orders(working, open_orders):
-        sent = order.submitted_at
-        if sent is None or day.date_of(sent) < day.date_of(now):
-            with suppress(TemporaryError):
-                if reader.follower(order.venue_id) is None:
-                    yield replace(order, status=OrderStatus.ENDED)
+    today = day.date_of(now)
+    earlier = [one for one in omitted_orders(working, open_orders) if not _is_of(day, one, today)]
+    is_first, missed = day.date_of(mark.at) < today, _left_out(ledger, today, now) if earlier else {}
+    for order in earlier:
+        lacked = missed.get(order.venue_id)
+        if not is_first and lacked is None:
+            continue
+        with suppress(TemporaryError):
+            if reader.follower(order.venue_id) is not None:
+                continue
+            if not _closes(reader, order) or (lacked is not None and lacked >= LACKED_FOR):
+                yield replace(order, status=OrderStatus.ENDED)
+            elif lacked is None:
+                ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
+
+
+def _is_of(day: VenueDay, order: Order, today: date) -> bool:
+    return order.submitted_at is not None and day.date_of(order.submitted_at) >= today
+
+
+def _left_out(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
+    """Return how long ago the first look of a day lacked orders, by venue ids; too long ago says nothing."""
+    found = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
+    return {name: lacked for name, lacked in found.items() if lacked < 2 * LACKED_FOR}
+
+
+def _closes(reader: BrokerReader, order: Order) -> bool:
+    """Return True if an order would close a position that the venue holds, and a second one could turn it."""
+    held = None if reader.capabilities.reduce_only else reader.position(order.symbol)
+    return held is not None and held.quantity * order.side.sign < 0
 
 
 def _in_time(order: Order, now: datetime) -> Order:
