@@ -1,7 +1,7 @@
 """What the sums of passes explain is what reading every candidate explains."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from tradebot.adapters.facts.bulk import write_passes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
@@ -88,6 +89,30 @@ def test_passes_without_sums_and_with_damaged_ones_are_read_in_full(tmp_path: Pa
         database.execute("DELETE FROM ends WHERE cycle % 3 = 0")
         database.execute("UPDATE ends SET body = '[]' WHERE cycle % 3 = 1")
     _agree(facts)
+
+
+LACKS = {
+    "a candidate": "DELETE FROM candidates WHERE cycle = (SELECT max(cycle) FROM candidates) AND position = 0",
+    "an index's rows": "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema"
+    " WHERE name = 'intakes_by_time') WHERE name = 'cycles_by_job'",
+}
+
+
+@pytest.mark.parametrize("lacks", LACKS.values(), ids=LACKS)
+@pytest.mark.parametrize("read", [SqliteFacts.of_span, SqliteFacts.span_ends], ids=["of_span", "span_ends"])
+def test_passes_that_lack_what_was_written_are_called_damaged_and_not_explained(
+    tmp_path: Path, facts: SqliteFacts, read: Callable[..., object], lacks: str
+) -> None:
+    assert facts.of_span(JOB)[-1].candidates
+    with closing(sqlite3.connect(tmp_path / "facts.db")) as database, database:
+        database.execute("PRAGMA writable_schema = 1")
+        database.execute(lacks)
+    events = MemoryEvents()
+    with closing(SqliteFacts(tmp_path, events, NOW)) as store:
+        assert events.emitted == []
+        read(store, JOB)
+        assert store.of_span(JOB) == ()
+    assert [event.event_type for event in events.emitted] == [EventKind.FACTS_BEGUN_ANEW.event_type]
 
 
 def test_sums_are_forgotten_with_the_candidates(tmp_path: Path, facts: SqliteFacts) -> None:

@@ -1,10 +1,10 @@
 """Count where candidates ended, symbol by symbol, from the sums of the passes."""
 
-import sqlite3
 from collections import Counter, defaultdict
 from datetime import date, datetime
 
 from tradebot.adapters.facts.ends import Alike, sums_of
+from tradebot.adapters.state.cache_database import CacheConnection
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.model.decision import Gate
 from tradebot.model.record import Ended, EndedPasses
@@ -17,7 +17,7 @@ GATE, ABOUT, PLACE, UNKNOWN, SYMBOLS = (
 
 
 def ended(
-    database: sqlite3.Connection,
+    database: CacheConnection,
     job: str,
     *,
     last: int = -1,

@@ -5,7 +5,6 @@ a few of them are then read in full, and stand for the others.
 """
 
 import json
-import sqlite3
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from tradebot.adapters.facts.of_span import candidates_of, heads_of, with_candidates
+from tradebot.adapters.state.cache_database import CacheConnection
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import unpack_all
 from tradebot.model.decision import Decision
@@ -102,7 +102,7 @@ def _oldness(old: Old) -> float:
 
 
 def span_ends(
-    database: sqlite3.Connection,
+    database: CacheConnection,
     job: str,
     *,
     session: date | None = None,
@@ -163,7 +163,7 @@ def _merged(
     return counts, {key: one[-1] for key, one in near.items()}, {key: one[-1] for key, one in old.items()}
 
 
-def sums_of(database: sqlite3.Connection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
+def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
     """Yield the groups of each pass; those of one that an earlier version of this program wrote are made from it."""
     rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 
+from tradebot.adapters.state.cache_database import CacheConnection, DamagedError
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.codec import unpack_all
 from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.text import counted
 from tradebot.model.values import replace
 
 APART = timedelta(days=4)
@@ -19,10 +21,14 @@ _SPAN = """FROM cycles WHERE job = ?1 AND at BETWEEN ?2 AND ?3 AND (?4 IS NULL O
     ORDER BY at DESC, sequence DESC LIMIT ?5"""
 PASSES = f"SELECT sequence, json_set(body, '$[10]', json('[]')) {_SPAN}"
 """Select the newest passes of a span, without prices, which are the longest part of them."""
+SEEN = "SELECT 1 FROM cycles WHERE +job = ? LIMIT 1"
 OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
     AND cycle IN (SELECT value FROM json_each(?1))"""
 OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
     ORDER BY cycle, position"""
+SUMMED = """SELECT cycle, (SELECT sum(json_array_length(value, '$[9]')) FROM json_each(ends.body))
+    FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"""
+"""Select how many candidates each pass was written with: those of each group that ended alike."""
 IN_SYMBOLS = """SELECT body FROM candidates WHERE cycle = ?1
     AND symbol IN (SELECT value FROM json_each(?2)) ORDER BY position"""
 BEFORE = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at < ?3 AND body ->> '$[2]' < ?2
@@ -32,7 +38,7 @@ AFTER = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at > ?3 AND bod
 
 
 def of_span(
-    database: sqlite3.Connection,
+    database: CacheConnection,
     job: str,
     *,
     session: date | None = None,
@@ -56,13 +62,18 @@ def heads_of(
     since: datetime | None = None,
     last: int = -1,
 ) -> dict[int, CycleRecord]:
-    """Return the passes of a job by their numbers, oldest first, without candidates and prices."""
+    """Return the passes of a job by their numbers, oldest first, without candidates and prices.
+
+    Raises DamagedError if an index knows of none at all and the passes do.
+    """
     first, until = since or FIRST, LAST
     if session is not None:
         midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
         first, until = midnight - APART, midnight + APART
     day = session.isoformat() if session else None
     heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
+    if not heads and session is None and since is None and database.execute(SEEN, (job,)).fetchone():
+        raise DamagedError("an index of its passes lacks them")
     return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
 
 
@@ -91,9 +102,19 @@ def rows_of_symbol(
     return [(number, body) for number, _, body in sorted(found, key=itemgetter(0, 1))]
 
 
-def candidates_of(database: sqlite3.Connection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
-    """Return the candidates of passes by the numbers of these; a pass that has none has an empty list."""
-    return _unpacked(database.execute(OF_ALL, (json.dumps(list(passes)),)).fetchall())
+def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
+    """Return the candidates of passes by the numbers of these; a pass that has none has an empty list.
+
+    Raises DamagedError if a pass was written with more of them: two pages changed places. One that isn't as it was
+    written only counts as absent.
+    """
+    asked = (json.dumps(list(passes)),)
+    found = _unpacked(database.execute(OF_ALL, asked).fetchall())
+    # These are read last: whoever forgets old passes meanwhile takes both away.
+    lacking = sum(max(count - len(found[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
+    if lacking > database.bad_rows.count:
+        raise DamagedError(f"{counted(lacking, 'candidate')} of its passes can't be found")
+    return found
 
 
 def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
@@ -115,7 +136,7 @@ def with_candidates(one: CycleRecord, candidates: Sequence[CandidateRecord]) -> 
 
 
 def pass_at(
-    database: sqlite3.Connection, job: str, session: date, at: datetime
+    database: CacheConnection, job: str, session: date, at: datetime
 ) -> tuple[CycleRecord | None, datetime | None]:
     """Return the last pass of a session at or before a time, and when the one after that ran; None for none."""
     heads = heads_of(database, job, session=session)
