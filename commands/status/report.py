@@ -187,7 +187,7 @@ def _show_today(console: "Console", data: "Status") -> None:
         rest = day.other_usd - (day.funding_usd or 0)
         other += f", {day.funding_usd:+,.2f} funding" if day.funding_usd else ""
         other += f", {rest:+,.2f} dividends, interest and other" if rest else ""
-        other += f", {day.difference_usd:+,.2f} more by the broker's equity" if day.difference_usd else ""
+        other += f", {day.difference_usd:+,.2f} that only the broker's equity has" if day.difference_usd else ""
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "

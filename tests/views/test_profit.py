@@ -97,6 +97,16 @@ def test_day_profit_splits_realized_open_fees_and_other() -> None:
     assert of_last_day(past) == DayProfit(date(2026, 11, 17), *money, 1, ())
 
 
+def test_day_profit_is_by_the_brokers_equity_from_the_opening_on_or_the_close_before() -> None:
+    of_day = replace(end(1, {"AAPL": "107"}, "1070.50"), last_close=Decimal(1041))
+    totals, fills = Totals.of([fill(1, at=on(0))]), [fill(1, at=on(0))]
+    ends = (end(0, {"AAPL": "104"}, "1040"), of_day)
+    found = there(day_profit(totals, date(2026, 11, 17), VENUE_DAY, fills, (), ends, (on(0), Decimal(1000))))
+    assert (found.open_usd, found.total_usd, found.difference_usd) == (Decimal(30), Decimal("29.50"), Decimal("-0.50"))
+    first = there(day_profit(totals, date(2026, 11, 17), VENUE_DAY, fills, (), (of_day,), (on(1), Decimal(1060))))
+    assert first.total_usd == Decimal("10.50")
+
+
 def test_day_profit_names_positions_without_a_price() -> None:
     found = there(of_last_day(history(fill(1, at=on(0)), ends=(end(0, {}, "1"),))))
     assert found.unpriced == ("AAPL",)
