@@ -197,7 +197,7 @@ def _broker(found: "Pnl", compared: "Compared") -> str:
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
     prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
-    apart = f"{found.difference_usd:+,.2f} USD between the broker's equity and the books"
+    apart = f"{found.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
