@@ -109,7 +109,7 @@ def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
         ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), at)
         fill = replace(make_fill(f"a{number}", at).fill, venue_order_id=f"v{number}", side=side, quantity=Decimal(3))
         ledger.apply_fills([replace(make_fill(), fill=replace(fill, price=Decimal(100 + 2 * number)))], at)
-    facts.record(replace(make_cycle("pass", minutes(2), symbols=1), job_decision=None, equity=CASH))
+    facts.record(replace(make_cycle("pass", minutes(2), symbols=1), job_decision=None, equity=CASH + 6))
     saved(tmp_path / "run", ledger, facts)
     return Bot(tmp_path / "run", capsys)
 
