@@ -169,11 +169,13 @@ def approve(bot: "App", request: Id) -> Report:
     """
     from commands.trade_once.verb import run as enter
     from tradebot.errors import TradebotError
+    from tradebot.model.candidate import Submission
     from tradebot.model.trading import Answer
 
     answered = _answer(bot, request, Answer.YES)
+    given = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
     try:
-        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy)
+        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given=given)
     except TradebotError as error:
         error.args = (f"Your yes to {answered.id} is written down, but nothing was sent: {error}",)
         raise
@@ -231,8 +233,7 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     whose = [one for one in trading.rows if (one.strategy, one.symbol) == (row.strategy, row.symbol)]
     why = next((one.reason for one in whose if one.reason), None)
     if why is None:
-        console.print(f"Not sent: {row.strategy} doesn't want it any more. An entry given with", markup=False)
-        console.print("--candidates is sent when it is given again.")
+        console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
         return
     console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
     console.print(f"The yes stays good for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False)

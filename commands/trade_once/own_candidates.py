@@ -17,7 +17,9 @@ from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Submission
 from tradebot.model.event import EventKind
 from tradebot.model.text import counted
+from tradebot.model.trading import Request
 from tradebot.model.values import replace
+from tradebot.ports.stores import Approvals
 from tradebot.ports.world import World
 from tradebot.strategies.submitted import strategies_of
 
@@ -66,6 +68,22 @@ def _open(origin: str) -> IO[bytes]:
     return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
 
 
+class AskingForGiven:
+    """Writes into each request which candidate it is about, so that a yes from anywhere can submit it again."""
+
+    def __init__(self, approvals: "Approvals", submission: "Submission") -> None:
+        self._approvals = approvals
+        self._given = {(one.strategy, one.symbol): one for one in submission.candidates}
+
+    def last(self, strategy: str, symbol: str) -> "Request | None":
+        """Return the last request about a strategy and symbol, or None."""
+        return self._approvals.last(strategy, symbol)
+
+    def ask(self, request: "Request") -> None:
+        """Write a new request."""
+        self._approvals.ask(replace(request, given=self._given[request.strategy, request.symbol]))
+
+
 def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
     """Return the world with only the submitted candidates, if any, and their symbols as the universe.
 
@@ -76,7 +94,10 @@ def world_of(world: "World", submission: "Submission | None", only: str | None =
         return world if only is None else replace(world, strategies=kept)
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
     strategies = strategies_of(submission.candidates, world.rules.limits)
-    return replace(world, strategies=strategies, rules=replace(world.rules, universe=symbols))
+    rules = replace(world.rules, universe=symbols)
+    return replace(
+        world, strategies=strategies, rules=rules, approvals=lambda: AskingForGiven(world.approvals(), submission)
+    )
 
 
 def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:

@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 
     from commands.trade_once.own_candidates import EntriesData
     from tradebot.app.wiring import App
+    from tradebot.model.candidate import Submission
 
 
 def run(
     app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None,
-    only: str | None = None,
+    only: str | None = None, given: "Submission | None" = None,
 ) -> Report:  # fmt: skip
     """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
-    `only`, no strategy but that one is asked.
+    `only`, no strategy but that one is asked. `given` are candidates that were read before.
     """
     from commands.shared.asking import ask_if_due, asking_world, in_turn
     from commands.shared.missed import entry_grace_s
@@ -46,7 +47,7 @@ def run(
     from tradebot.desk.look import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
-    submission = None if candidates is None else read(app, candidates)
+    submission = given if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)

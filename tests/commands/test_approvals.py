@@ -77,6 +77,28 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
     assert "APPROVAL_REFUSED" in bot.says("why-no-orders", name.split("-")[0].upper()).out
 
 
+def given(bot: Bot, symbol: str) -> str:
+    """Give an entry in a file, and return the id of what waits for a yes to it."""
+    later(bot, 1)
+    file = bot.folder.parent / "given.jsonl"
+    file.write_text(f'{{"symbol": "{symbol}", "side": "buy", "score": 1, "coverage": 1}}\n')
+    shows(bot.says("trade-once", "--candidates", str(file)), 0, "1 waiting for a yes")
+    file.unlink()
+    (name,) = [name for name in waiting(bot) if name.startswith(symbol.lower())]
+    return name
+
+
+def test_a_yes_to_an_entry_from_a_file_sends_it_once_but_never_after_its_time(bot: Bot) -> None:
+    before, name = len(submitted(bot)), given(bot, "NVDA")
+    for _ in range(2):
+        shows(bot.says("approve", name), 0, "Sent as tb1.")
+        assert len(submitted(bot)) == before + 1
+    late = given(bot, "MSFT")
+    bot.says("exchange", "tick", "6m")
+    refuses(bot.says("approve", late), 2, f"{late} has expired")
+    assert len(submitted(bot)) == before + 1
+
+
 def test_turning_approval_off_has_to_be_accepted(bot: Bot) -> None:
     settings = bot.folder / "tradebot.yaml"
     whole = settings.read_text()

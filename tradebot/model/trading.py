@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.model.candidate import Side
+from tradebot.model.candidate import Side, Submitted
 from tradebot.model.reasons import Reason
 
 AS_MISSED = ", as missed"
@@ -163,7 +163,8 @@ class Request(Struct, frozen=True):
     `quantity` (unsigned) and `notional_usd` are the most that a yes allows. `price` is the worst one that the order
     would have been sent at when it was asked. `slot` is that of a strategy's own clock, or empty. Without an answer the
     request ends at `expires_at`. `reach` is how far an earlier answer to the same question holds: until the end of
-    `session`, and of `slot` if there is one.
+    `session`, and of `slot` if there is one. `given` is the candidate if somebody gave it, so that a yes can submit it
+    again; no strategy wants it.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Request(Struct, frozen=True):
     answer: Answer | None = None
     answered_at: datetime | None = None
     who: str = ""
+    given: Submitted | None = None
 
     @property
     def reach(self) -> tuple[str, str, Side, date, str]:
