@@ -1,5 +1,6 @@
 """A recorded pass is decided again as it was, and what changes a decision is told as the first difference."""
 
+import gc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_record_of_the_first_form_is_still_read_and_decided_as_it_was() -> None:
     recorded = read_record(body, parts, {})
     assert recorded.given == taken.record.given
     assert replay(recorded, taken.rules).difference is None
+
+
+def test_what_a_pass_read_leaves_memory_by_itself() -> None:
+    entries(Scene())
+    gc.collect()
+    entries(Scene())
+    assert gc.collect() == 0, "a pass that refers to itself stays until it is looked for: 160 objects a pass"
 
 
 def test_equal_passes_have_equal_bytes() -> None:

@@ -43,22 +43,22 @@ class Reply(Struct, frozen=True):
     error: TradebotError | None = None
 
 
-class Recording:
-    """What one pass asks from now on; `world` is the one to run it with."""
+class Heard:
+    """What was asked and replied so far, and what didn't change.
 
-    def __init__(self, world: World) -> None:
+    It knows nothing of the world that it is heard in, which would keep a pass in memory until it is searched for.
+    """
+
+    def __init__(self) -> None:
         self.replies: list[Reply] = []
         self.constants: dict[str, Any] = {}
-        self._before = world
-        ports: dict[str, Any] = {name: self._port(name, getattr(world, name)) for name in PORTS if name != "approvals"}
-        clocks: dict[str, Any] = {name: self._asking(name, getattr(world, name)) for name in CLOCKS}
-        approvals = lambda: self._port("approvals", world.approvals())  # noqa: E731
-        self.world: World = replace(world, **ports, **clocks, approvals=approvals)
 
-    def _port(self, name: str, port: object) -> Any:
+    def port(self, name: str, port: object) -> Any:
+        """Return a port whose replies are taped."""
         return None if port is None else _Port(name, port, self)
 
-    def _asking(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    def asking(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what asks and tapes the reply."""
         replies = self.replies
 
         def asking(*asked: Any, **named: Any) -> Any:
@@ -78,29 +78,41 @@ class Recording:
         """Return what a port has under a name: a method that is taped, or a value that doesn't change."""
         found = getattr(port, part)
         if callable(found):
-            return self._asking(f"{name}.{part}", found)
+            return self.asking(f"{name}.{part}", found)
         self.constants[f"{name}.{part}"] = found
         return found
 
+
+class Recording:
+    """What one pass asks from now on; `world` is the one to run it with."""
+
+    def __init__(self, world: World) -> None:
+        self._before, self._heard = world, Heard()
+        heard = self._heard
+        ports: dict[str, Any] = {name: heard.port(name, getattr(world, name)) for name in PORTS if name != "approvals"}
+        clocks: dict[str, Any] = {name: heard.asking(name, getattr(world, name)) for name in CLOCKS}
+        approvals = lambda: heard.port("approvals", world.approvals())  # noqa: E731
+        self.world: World = replace(world, **ports, **clocks, approvals=approvals)
+
     def written(self, parts: Parts) -> list[Any]:
         """Return the tape and the constants, ready to be written."""
-        told = [_written(one, parts) for one in self.replies]
+        told = [_written(one, parts) for one in self._heard.replies]
         constants = {
             "reader.capabilities": self._before.venue,
             "ledger.account_number": self._before.ledger.account_number,
         }
-        values = {**constants, **self.constants}
+        values = {**constants, **self._heard.constants}
         return [told, {name: step_for(reply_hint(name))(value, parts) for name, value in values.items()}]
 
 
 class _Port:
     """A port whose replies are taped."""
 
-    def __init__(self, name: str, port: object, recording: Recording) -> None:
-        self.__name, self.__port, self.__recording = name, port, recording
+    def __init__(self, name: str, port: object, heard: Heard) -> None:
+        self.__name, self.__port, self.__heard = name, port, heard
 
     def __getattr__(self, part: str) -> Any:
-        found = self.__recording.attribute(self.__name, self.__port, part)
+        found = self.__heard.attribute(self.__name, self.__port, part)
         if callable(found):
             # The next question needn't look it up.
             self.__dict__[part] = found
