@@ -110,8 +110,8 @@ HELD_S = 1.5
 NOTE_S = 5.0
 """Seconds between two notes if there is no news; resources are looked at as often."""
 LONG_AGO_S = float("-inf")
-SETTLED_S = 3_600.0
-"""After how long everything that a session needs has been loaded, so that more memory than then is growth."""
+SETTLED = timedelta(days=7)
+"""After how much trading time there were about five sessions, so that more memory than they took is growth."""
 LOCK_STEP = "lock-step"
 """The one lane of a sandbox."""
 MB = 1_000_000
@@ -185,7 +185,9 @@ class Watch:
         """Whether memory is short, so that what trading doesn't need shouldn't begin."""
         self._clock_s = clock_s
         self._stamp_time = stamp_time
-        self._looked_s = self._noted_s = self._began_s = clock_s()
+        self._looked_s = self._noted_s = clock_s()
+        self._began: datetime | None = None
+        self._most_bytes = 0
         self._settled_bytes: int | None = None
         self._asked_s: float | None = None
 
@@ -310,8 +312,8 @@ class Watch:
     def _note(self) -> None:
         memory, descriptors = resources.memory_bytes(), resources.open_descriptors()
         self._weigh(memory, descriptors)
-        if self._settled_bytes is None and self._clock_s() - self._began_s >= SETTLED_S:
-            self._settled_bytes = memory
+        if self._settled_bytes is None and memory is not None:
+            self._settle(memory)
         noted = Serving(
             pid=os.getpid(),
             since=self._since,
@@ -329,6 +331,12 @@ class Watch:
         write_serving(self._folder, noted)
         if self._ready_at is not None:
             self._supervisor.tell(STATUS=self._status())
+
+    def _settle(self, memory: int) -> None:
+        now = self._stamp_time()
+        self._began, self._most_bytes = min(self._began or now, now), max(memory, self._most_bytes)
+        if now - self._began >= SETTLED:
+            self._settled_bytes = self._most_bytes
 
     def _weigh(self, memory: int | None, descriptors: int | None) -> None:
         limits = self.settings

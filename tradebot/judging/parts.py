@@ -72,8 +72,8 @@ MB = 1_000_000
 LEAST_INODES = 1_000
 """With fewer free inodes, a pass that writes a few files may find none."""
 SHOWN = 3
-GROWN = 1.5
-"""From so many times what `serve` took an hour after its start on, its memory grows without need."""
+GROWN = 1.1
+"""From so many times the most that `serve` took in its first week on, its memory grows without need."""
 RESTART = "tradebot events, then restart it"
 OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED, State.UNKNOWN, State.FAILED
 
@@ -132,7 +132,7 @@ def _running(evidence: Evidence, seen: records.Serve) -> Verdict:
         return Verdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
     settled, memory = note.settled_bytes, note.memory_bytes
     if settled and memory and memory > GROWN * settled:
-        grown = f"it takes {memory / MB:,.0f} MB of memory, and took {settled / MB:,.0f} an hour after its start"
+        grown = f"it takes {memory / MB:,.0f} MB of memory, and at most {settled / MB:,.0f} in its first week"
         return Verdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
     if note.ready_at is None:
         return Verdict(DEGRADED, f"{lanes}; books and broker aren't compared yet", count, fresh, "tradebot reconcile")

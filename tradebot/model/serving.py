@@ -47,8 +47,8 @@ class Serving(Struct, frozen=True):
     `lanes` says when each lane last finished looking for work, and `at` when the note was written. `started_ticks` and
     `boot_id` tell the process from a later one with the same number; they are empty where the system doesn't have them.
     `troubles` says by subsystem what is wrong right now, such as a configuration that couldn't be reloaded. `ready_at`
-    is None until books and broker have been compared once. `settled_bytes` is the memory that it took an hour after its
-    start, None before.
+    is None until books and broker have been compared once. `settled_bytes` is the most memory that it took in its first
+    week of trading time, None before its end.
     """
 
     pid: int

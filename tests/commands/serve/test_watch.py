@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands.serve.watch import LOCK_STEP, MB, Stop, Watch, WatchedLane
-from tests.kit.values import there
+from tests.kit.values import NOW, there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving
@@ -51,9 +52,9 @@ class WatchScene:
     """A watch, looked through by hand while a clock of ours is moved."""
 
     def __init__(self, folder: Path, settings: ServeSettings = SETTINGS) -> None:
-        self.now_s = 1000.0
+        self.now_s, self.at = 1000.0, NOW
         self.folder, self.stop, self.manager, self.events = folder, Stop(), Manager(), MemoryEvents()
-        outside: Any = (self.stop, self.manager, self.events, self.end, lambda: self.now_s)
+        outside: Any = (self.stop, self.manager, self.events, self.end, lambda: self.now_s, lambda: self.at)
         self.watch = Watch(folder, settings, *outside)
 
     def end(self, code: int) -> None:
@@ -207,20 +208,15 @@ def test_short_memory_is_told_once_and_over_once_there_is_clearly_less(
     assert (scene.types()[-2:], scene.stop.code) == (["memory_short", "ceiling_reached"], ExitCode.ERROR)
 
 
-def test_note_keeps_the_memory_of_when_everything_was_loaded(
-    scene: WatchScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("commands.serve.watch.SETTLED_S", 20.0)
+def test_note_keeps_the_most_memory_of_the_first_week(scene: WatchScene, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = {"mb": 100}
     monkeypatch.setattr(resources, "memory_bytes", lambda: taken["mb"] * MB)
-    noted = list[tuple[int | None, int | None]]()
-    for taken["mb"] in (100, 150, 160, 170):
-        scene.pass_s(10)
-        found = there(read_serving(scene.folder))
-        noted.append((found.memory_bytes, found.settled_bytes))
-    assert noted[0] == (100 * MB, None)
-    assert noted[-1][0] == 170 * MB
-    assert noted[-1][1] in (150 * MB, 160 * MB)
+    noted = list[int | None]()
+    for taken["mb"], days in ((100, 0), (150, 3), (120, 3), (130, 1), (170, 9)):
+        scene.at += timedelta(days=days)
+        scene.pass_s(5)
+        noted.append(there(read_serving(scene.folder)).settled_bytes)
+    assert noted == [None, None, None, 150 * MB, 150 * MB]
 
 
 def test_serve_is_ready_once_after_the_books_are_compared(scene: WatchScene) -> None:
