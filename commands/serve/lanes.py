@@ -35,6 +35,7 @@ from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
+from tradebot.adapters.state import resources
 from tradebot.adapters.state.one_shots import OneShots
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.wiring import App
@@ -115,6 +116,7 @@ def _begin_day(app: "App", now: datetime) -> None:
     """Let go of what was read on the days before, and know the sessions around the new day."""
     app.ledger.forget()
     app.facts.forget()
+    resources.give_back_memory()
     app.ensure_calendar(now)
 
 

@@ -99,8 +99,10 @@ def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: Sqli
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:
-    before = facts.load(["AAPL"], DAY, NOW)
+    before, told = facts.load(["AAPL"], DAY, NOW), list[str]()
+    facts._database.set_trace_callback(told.append)
     facts.forget()
+    assert told == ["PRAGMA shrink_memory"], "SQLite lets go of its pages too"
     assert facts.load(["AAPL"], DAY, NOW) == before
 
 

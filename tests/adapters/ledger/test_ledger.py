@@ -250,6 +250,13 @@ def test_last_claim_is_the_latest_of_the_latest_session(books: SqliteLedger) -> 
     assert books.last_claim("audit") == SlotClaim("audit", DAY, "c", "serve 7", minutes(7), won=False)
 
 
+def test_books_let_go_of_the_pages_that_were_read_too(books: SqliteLedger) -> None:
+    told = list[str]()
+    books.file.database.set_trace_callback(told.append)
+    books.forget()
+    assert told == ["PRAGMA shrink_memory"]
+
+
 def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: SqliteLedger) -> None:
     books.promise(make_intent(), ())
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}

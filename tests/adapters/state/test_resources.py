@@ -1,10 +1,12 @@
 """What a process has in use is what the system says, and what isn't known is None instead of zero."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
+from tests.kit.values import there
 from tradebot.adapters.state import resources
 
 
@@ -15,6 +17,16 @@ def test_memory_grows_by_what_is_allocated() -> None:
     assert before
     assert after
     assert 50_000_000 < after - before < 100_000_000
+    assert held
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what was freed")
+def test_memory_that_was_freed_is_given_back_although_what_lies_behind_it_is_still_in_use() -> None:
+    held = [bytearray(b"x") * 3_000 for _ in range(10_000)]
+    del held[:-1]
+    before = there(resources.memory_bytes())
+    resources.give_back_memory()
+    assert before - there(resources.memory_bytes()) > 20_000_000
     assert held
 
 

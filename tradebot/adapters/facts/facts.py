@@ -241,6 +241,7 @@ class SqliteFacts(CacheStore):
     def forget(self) -> None:
         """Let go of what was read of a session; the next reading reads what it needs again."""
         self._known = None
+        self._rows("PRAGMA shrink_memory", ())
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known at `now`, with what any process has stored, and without what is too old to count."""

@@ -159,6 +159,7 @@ class KeptPasses:
         if is_first:
             # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
             self.remembered.forget()
+            database.execute("PRAGMA shrink_memory")
         self._session = kept.session
 
     def _numbers_of(self, database: CacheConnection, session: str, written: Written) -> list[int]:

@@ -158,6 +158,11 @@ class LedgerFile(AccountRows):
             ((pages,),) = self.database.execute("PRAGMA page_count")
         return int(pages)
 
+    def shrink(self) -> None:
+        """Let go of the pages that SQLite keeps in memory, of which there are more the longer the books are."""
+        with translated(self.path):
+            self.database.execute("PRAGMA shrink_memory")
+
     def keep_custody(self, *, patient: bool = False) -> None:
         """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
         self._custody.keep(patient=patient)

@@ -290,14 +290,14 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
         session, slot, by, at = found
         return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
 
-    @staticmethod
-    def forget() -> None:
-        """Let go of rows that were parsed before; what a pass asks for is parsed again.
+    def forget(self) -> None:
+        """Let go of rows that were read and parsed before; what a pass asks for is read again.
 
         A process that runs for months would otherwise keep thousands that no pass asks for any more.
         """
         bodies.forget()
         tables.forget()
+        self.file.shrink()
 
     @classmethod
     def open(cls, folder: Path, account_number: str | None = None, *, read_only: bool = False) -> "SqliteLedger":

@@ -1,6 +1,7 @@
 """What this process and the state folder's disk have left, and what tells this process from a later one."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -12,6 +13,14 @@ def memory_bytes() -> int | None:
     """Return this process's resident memory, or None where the system doesn't report it."""
     fields = _read(Path("/proc/self/statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else None
+
+
+def give_back_memory() -> None:
+    """Give the system what this process has freed, where the C library can; glibc keeps what isn't last in its heap."""
+    import ctypes
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def open_descriptors() -> int | None:
