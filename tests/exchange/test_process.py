@@ -1,5 +1,6 @@
 """The server process: found, started, killed and stopped, one for each folder."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from tests.kit.exchange.app import KEYS, SPEC, SYMBOLS
 from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
@@ -133,6 +135,27 @@ def test_an_idle_server_exits_by_itself(folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
     assert running(folder) is None
     assert ensure(folder, idle_exit_s=30).pid != endpoint.pid
+
+
+def test_a_start_that_came_while_another_server_was_ending_is_repeated(folder: Path) -> None:
+    codes, start = iter([EXIT_HELD]), process._start
+    with starting_with(lambda *asked: next(codes, 0) or start(*asked)):
+        assert ensure(folder, idle_exit_s=30, timeout_s=5) == running(folder)
+
+
+def test_a_server_that_is_to_stop_takes_no_new_connection() -> None:
+    async def serve() -> None:
+        made, listener = server.Server(server.configuration(Starlette())), server._listen(0)
+        serving = asyncio.create_task(made.serve(sockets=[listener]))
+        await asyncio.to_thread(wait_until, lambda: made.started)
+        address = listener.getsockname()
+        socket.create_connection(address).close()
+        made.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        await serving
+
+    asyncio.run(serve())
 
 
 def test_server_stops_when_its_lock_file_is_removed(folder: Path) -> None:

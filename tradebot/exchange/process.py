@@ -135,10 +135,14 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
     read_market(state_dir)
     deadline_s = time.monotonic() + timeout_s
     before = _log_size(state_dir)
-    code = _start(state_dir, idle_exit_s, timeout_s)
-    if code not in (0, EXIT_HELD):
-        raise _not_started(state_dir, code, _log_since(state_dir, before))
+    held = True
     while time.monotonic() < deadline_s:
+        if held and not _is_held(state_dir):
+            # Whoever held it was ending, or only looked.
+            code = _start(state_dir, idle_exit_s, timeout_s)
+            if code not in (0, EXIT_HELD):
+                raise _not_started(state_dir, code, _log_since(state_dir, before))
+            held = code == EXIT_HELD
         endpoint = running(state_dir)
         if endpoint:
             return endpoint

@@ -98,8 +98,10 @@ class Server(uvicorn.Server):
             listener.listen(_BACKLOG)
 
     def stop(self) -> None:
-        """Finish the requests in progress, then stop."""
+        """Finish the requests in progress, then stop. Nobody finds it any more, who would still be answered once."""
         self.should_exit = True
+        for listening in getattr(self, "servers", ()):
+            listening.close()
 
 
 class Application:

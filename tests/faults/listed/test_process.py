@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -131,7 +132,10 @@ def test_fault_137_child_keeps_the_lock(trader: Trader) -> None:
     with (trader.folder / lock.LOCK).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(time, "sleep", lambda _: patch.setattr(time, "monotonic", lambda: float("inf")))
+            # The exchange is in this process too, and would find itself idle for ever by a clock of all.
+            clock = SimpleNamespace(monotonic=time.monotonic)
+            clock.sleep = lambda _: setattr(clock, "monotonic", lambda: float("inf"))
+            patch.setattr(lock, "time", clock)
             said = trader.buys("AAPL")
     assert (said.code, trader.posts()) == (ANOTHER_INSTANCE, 0)
     assert "trade-once, process 4711, since yesterday" in said.err

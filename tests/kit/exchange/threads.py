@@ -11,7 +11,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as NotInTimeError
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,9 @@ class ThreadExchange:
         self._thread.join(_WAIT_S)
 
     def stop(self) -> None:
-        """Begin to end."""
-        self._server.stop()
+        """Begin to end, unless it has ended."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._server.stop)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
