@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.init import verb as init
+from commands.init import making as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
 from tests.kit.fakes.networks import Signed, constant
