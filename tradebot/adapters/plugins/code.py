@@ -25,6 +25,7 @@ from tradebot.adapters.plugins.on_record import ON_RECORD
 from tradebot.adapters.plugins.reach import PACKAGE_FOLDERS
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.extras import DISTRIBUTION
 
 OURS = frozenset({"tradebot", "commands", "jobs"})
 """Packages that count by this program's version."""
@@ -194,7 +195,7 @@ def _required(of: Distribution) -> Iterator[Distribution]:
 def _add_versions(versions: dict[str, str], found: Iterator[Distribution]) -> None:
     """Add the versions of distributions, and of all that they require in turn."""
     for one in found:
-        if one.name not in versions and one.name not in OURS:
+        if one.name not in versions and one.name != DISTRIBUTION:
             versions[one.name] = one.version
             _add_versions(versions, _required(one))
 

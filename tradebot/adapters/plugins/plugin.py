@@ -23,6 +23,7 @@ from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
 from tradebot.adapters.plugins.reach import why_unreadable
+from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.desk.answers import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -32,7 +33,6 @@ from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
-OUR_PACKAGE = "tradebot"
 
 
 class Surroundings(Struct, frozen=True):
@@ -68,7 +68,7 @@ def package_of(point: EntryPoint) -> str:
 
 def is_built_in(point: EntryPoint) -> bool:
     """Return True if a strategy is our own."""
-    return package_of(point) == OUR_PACKAGE
+    return package_of(point) == DISTRIBUTION
 
 
 def strategies(
