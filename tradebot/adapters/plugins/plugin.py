@@ -33,6 +33,7 @@ from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
+OUR_PACKAGE = "tradebot"
 
 
 class Surroundings(Struct, frozen=True):
@@ -62,13 +63,15 @@ def installed() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the name of the package that an entry point came with."""
+    """Return the name of the package that an entry point came with; of our own, the name that results have on record."""
+    if is_built_in(point):
+        return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
 
 
 def is_built_in(point: EntryPoint) -> bool:
     """Return True if a strategy is our own."""
-    return package_of(point) == DISTRIBUTION
+    return point.dist is not None and point.dist.name == DISTRIBUTION
 
 
 def strategies(
