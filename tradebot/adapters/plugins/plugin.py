@@ -63,7 +63,7 @@ def installed() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the name of the package that an entry point came with; of our own, the name that results have on record."""
+    """Return the name of the package that an entry point came with; of our own, the one that results have on record."""
     if is_built_in(point):
         return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
