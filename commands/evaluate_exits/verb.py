@@ -25,18 +25,30 @@ def run(
     entries_first: bool = False,
     noted: bool = False,
 ) -> Report:
-    """Run one pass of exits; exit 3 if permission was closed, 10 if the books lack what an order has filled.
+    """Run one pass of exits; exit 3 if permission was closed.
 
     With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
-    also says what exits ignore or handle differently than configured, which takes another look at the books.
+    also says what exits ignore or handle differently than configured, which takes another look at the books; exit 10
+    if the books lack what an order has filled, or if something stays open that is to be closed.
     """
     from commands.shared.not_run import refused_report
     from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
-    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
+    from commands.shared.passes import (
+        LEFT_ALONE_RIGHTLY,
+        UNSENT,
+        begin,
+        both_clocks,
+        left_open,
+        pass_data,
+        pass_exit_code,
+        recorded,
+    )
     from commands.shared.recording import left
     from jobs.claims import Refused
+    from tradebot.adapters.state import switch
     from tradebot.desk.look import for_exits
     from tradebot.model.record import CandidateRecord, Job
+    from tradebot.model.trading import TradingState
     from tradebot.model.values import replace
 
     ended = dict[str, CandidateRecord]()
@@ -60,6 +72,8 @@ def run(
             held = {position.symbol for position in app.ledger_view.totals().own_positions()}
             unbooked = {gap.symbol for gap in done.gaps or ()} - held
             lacking = bool(unbooked) or any(not_in_books(app, clocks.now))
+            if switch.read(app.folder.path).state is TradingState.FLATTEN:
+                lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
             data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now), clocks.now))
     code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)

@@ -64,8 +64,6 @@ VALUES: Mapping[str, str] = {
 }
 BOT_FILES = (switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
 """If any of these exists, `halt` works without the folder's marker: a running bot won't look for the marker again."""
-LEFT_ALONE_RIGHTLY = frozenset({"HOLD", "ORDER_WORKING"})
-"""Reasons for which a pass of exits leaves a position alone, although nothing went wrong."""
 
 
 def act(arguments: Sequence[str]) -> int:
@@ -293,7 +291,7 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
 
 
 def _outcome(data: "PassData") -> Orders:
-    from commands.shared.passes import left_open
+    from commands.shared.passes import LEFT_ALONE_RIGHTLY, left_open
 
     if data.not_run is not None:
         return orders_left_alone(data.not_run.meaning)

@@ -309,6 +309,13 @@ def pass_exit_code(data: PassData) -> ExitCode:
     return ExitCode.REFUSED if stopped else ExitCode.DONE
 
 
+LEFT_ALONE_RIGHTLY = frozenset({Reason.HOLD, Reason.ORDER_WORKING})
+"""Reasons for which a pass of exits leaves a position alone, although nothing went wrong."""
+
+UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
+"""Why nothing is sent at all."""
+
+
 def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
     """Return the row that says why for each position that was to be closed and for which no exit is at work now.
 

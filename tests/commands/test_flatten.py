@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import requests
@@ -77,6 +78,19 @@ def test_flatten_closes_one_symbol_and_leaves_the_slot_free(traded: Bot) -> None
     traded.says("exchange", "tick", "1m")
     traded.says("reconcile")
     assert list(own(traded)) == others
+
+
+def test_pass_that_leaves_open_what_a_halt_closes_is_a_finding(traded: Bot, tmp_path: Path) -> None:
+    held, rules = own(traded), tmp_path / "faults.yaml"
+    rules.write_text("- {name: old, when: {request: positions}, what: {stale_account: 20m}}\n")
+    assert traded.says("exchange", "faults", "add", str(rules)).code == 0
+    assert traded.says("halt", "--flatten", "--confirm", "FLATTEN").code == 5
+    said = traded.says("evaluate-exits", "--force-slot", "--json")
+    assert traded.says("exchange", "faults", "clear").code == 0
+    assert (said.code, {row["reason"] for row in said.data["rows"]}) == (10, {"POSITION_UNPROVEN"})
+    traded.says("reconcile")
+    assert traded.says("unhalt", "--reason", "seen", "--confirm", "5442").code == 0
+    assert own(traded) == held
 
 
 def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
