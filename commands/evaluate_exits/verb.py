@@ -8,12 +8,13 @@ from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from rich.console import Console
 
     from commands.shared.passes import PassData
     from tradebot.app.wiring import App
-    from tradebot.model.record import CandidateRecord
+    from tradebot.model.record import CandidateRecord, CycleRecord
 
 
 def run(
@@ -32,24 +33,11 @@ def run(
     if the books lack what an order has filled, or if something stays open that is to be closed.
     """
     from commands.shared.not_run import refused_report
-    from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
-    from commands.shared.passes import (
-        LEFT_ALONE_RIGHTLY,
-        UNSENT,
-        begin,
-        both_clocks,
-        left_open,
-        pass_data,
-        pass_exit_code,
-        recorded,
-    )
+    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
     from commands.shared.recording import left
     from jobs.claims import Refused
-    from tradebot.adapters.state import switch
     from tradebot.desk.look import for_exits
     from tradebot.model.record import CandidateRecord, Job
-    from tradebot.model.trading import TradingState
-    from tradebot.model.values import replace
 
     ended = dict[str, CandidateRecord]()
 
@@ -69,14 +57,25 @@ def run(
             data = pass_data(app, done)
         lacking = False
         if noted:
-            held = {position.symbol for position in app.ledger_view.totals().own_positions()}
-            unbooked = {gap.symbol for gap in done.gaps or ()} - held
-            lacking = bool(unbooked) or any(not_in_books(app, clocks.now))
-            if switch.read(app.folder.path).state is TradingState.FLATTEN:
-                lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
-            data = replace(data, notes=notes(app, left_by_earlier_orders(app, clocks.now), clocks.now))
+            data, lacking = _noted(app, data, done, clocks.now)
     code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)
+
+
+def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
+    """Return what a pass did with notes about it, and whether something of it needs a person."""
+    from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
+    from commands.shared.passes import LEFT_ALONE_RIGHTLY, UNSENT, left_open
+    from tradebot.adapters.state import switch
+    from tradebot.model.trading import TradingState
+    from tradebot.model.values import replace
+
+    held = {position.symbol for position in app.ledger_view.totals().own_positions()}
+    unbooked = {gap.symbol for gap in done.gaps or ()} - held
+    lacking = bool(unbooked) or any(not_in_books(app, now))
+    if switch.read(app.folder.path).state is TradingState.FLATTEN:
+        lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
+    return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now)), lacking
 
 
 def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":

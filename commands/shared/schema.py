@@ -21,7 +21,7 @@ NOT_RUN = "commands.shared.not_run:NotRun"
 PASS = "commands.shared.passes:PassData"
 
 DATA: Mapping[str, tuple[str, ...]] = {
-    "init": ("commands.init.verb:Made",),
+    "init": ("commands.init.making:Made",),
     "demo": ("commands.demo.report:DemoData",),
     "backtest": ("commands.backtest.report:BacktestData",),
     "search": ("commands.search.report:Searched",),

@@ -23,7 +23,7 @@ import tradebot
 from tradebot.adapters.plugins import code_tree
 from tradebot.adapters.plugins.on_record import ON_RECORD
 from tradebot.adapters.plugins.reach import PACKAGE_FOLDERS
-from tradebot.adapters.state.state_folder import MARKER
+from tradebot.adapters.state.state_folder import MARKER, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.extras import DISTRIBUTION
 
@@ -111,9 +111,9 @@ def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
             return tree
     tree = code_tree.tree_digest(root, files)
     with suppress(OSError):
-        draft = place.with_suffix(f".{os.getpid()}")
-        draft.write_text(f"{key} {tree}\n", encoding="utf-8")
-        draft.replace(place)
+        write_durably(place, f"{key} {tree}\n")
+        # Whoever the bot runs as reads it, as what Python keeps there.
+        place.chmod(0o644)
     return tree
 
 
