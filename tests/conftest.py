@@ -45,7 +45,6 @@ LONG = (
     "tests/scenarios/test_kraken_verbs.py",
     "tests/faults/",
     "tests/commands/notify/test_verb_week.py",
-    "tests/app/test_advising.py",
     "tests/signals/structures/test_structures_causality.py",
     "tests/year/",
     "tests/docs/",

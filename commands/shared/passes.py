@@ -329,7 +329,7 @@ def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
 
 def render_rows(console: "Console", data: PassData) -> None:
     """Print the candidates that passed, then the refused ones with the numbers of the deciding gate."""
-    unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
+    unsent = {reason: data.refused.get(reason, 0) for reason in UNSENT}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
     looked_at = counted(data.candidates, "candidate")

@@ -160,8 +160,9 @@ class Image:
         """Yield the lines of a shell script that mount what a root needs."""
         inside = shlex.quote(str(root))
         yield from ("mount --make-rprivate /", f"mount --bind {inside} {inside}")
-        yield f"mount --bind /usr {inside}/usr"
-        yield f"mount --bind {shlex.quote(sys.base_prefix)} {inside}/usr/local"
+        for source, place in (("/usr", f"{inside}/usr"), (shlex.quote(sys.base_prefix), f"{inside}/usr/local")):
+            # Whatever a step writes there would be written to this machine.
+            yield from (f"mount --bind {source} {place}", f"mount -o remount,bind,ro {place}")
         yield f"mount -t proc proc {inside}/proc"
         yield from (f"mount --bind /dev/{name} {inside}/dev/{name}" for name in DEVICES)
 
@@ -170,7 +171,8 @@ def _indexed(root: Path) -> Iterator[str]:
     """Yield what mounts the folders that packages come from."""
     for path in _indexes():
         (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        yield f"mount --bind {shlex.quote(path)} {shlex.quote(f'{root}{path}')}"
+        place = shlex.quote(f"{root}{path}")
+        yield from (f"mount --bind {shlex.quote(path)} {place}", f"mount -o remount,bind,ro {place}")
 
 
 def _settings_of_pip() -> dict[str, str]:

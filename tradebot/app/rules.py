@@ -1,11 +1,13 @@
 """The part of the configuration that the trading core needs."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tradebot import __version__
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.sections import Sections
@@ -129,18 +131,16 @@ class InForce:
 
 def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "Surroundings":
     """Return the settings in force, so that rules can be made of them again."""
-    import json
-
-    from tradebot import __version__
     from tradebot.replaying.passes import Surroundings
 
-    def text(values: object) -> bytes:
-        return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
-
-    values = b"" if accepted is None else text(accepted.values)
+    values = b"" if accepted is None else _text(accepted.values)
     # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
     written = settings.model_dump(mode="json", exclude_unset=True)
-    return Surroundings(text(written), values, tuple(discovered), __version__)
+    return Surroundings(_text(written), values, tuple(discovered), __version__)
+
+
+def _text(values: object) -> bytes:
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) -> tuple[str, ...]:

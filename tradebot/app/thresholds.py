@@ -70,8 +70,10 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
 def threshold_of(settings: Sections, strategy: str, question: Question, limit: object) -> Setting | None:
     """Return the setting with this value that a question about a candidate compares with, if there is one."""
     number = number_of(limit)
-    found = reads(settings, strategy, question, filter_settings(settings, strategy)) if number is not None else ()
-    return next((one for one in found if one.value == number), None)
+    if number is None:
+        return None
+    filters = filter_settings(settings, strategy) if question.gate is Gate.STRATEGY else {}
+    return next((one for one in reads(settings, strategy, question, filters) if one.value == number), None)
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:
