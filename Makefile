@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 ARGS ?=
 TORCH ?=
 HOURS ?=
-CODE := tradebot commands jobs
+CODE := tradebot commands jobs exchange/src
 # Some environments forbid Python to keep what it compiles. Then each process would compile the whole project again.
 COMPILED = @$(BIN)/python -m compileall -q -j 0
 # pytest rewrites test modules and keeps them under other names: what is compiled here of them would never be read.
-TESTS = tests -x '/test_[^/]*$$'
+TESTS = tests exchange/tests -x '/test_[^/]*$$'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -34,8 +34,8 @@ quick: $(VENV)/.dev  ## run the tests near to what you changed, in ten CPU-secon
 	$(BIN)/python -m tests.suite.quick $(ARGS)
 
 test-exchange: $(VENV)/.dev  ## run the tests of the exchange alone, which need nothing else of ours (ARGS="-k margin")
-	$(COMPILED) tradebot/exchange $(TESTS)
-	$(BIN)/python -m pytest -n 4 --dist loadfile tests/exchange $(ARGS)
+	$(COMPILED) exchange/src $(TESTS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile exchange/tests $(ARGS)
 
 campaigns: $(VENV)/.dev  ## play kills, power losses, schedules, venues that err … for 12 minutes (HOURS=8, ARGS="--seed 1234")
 	$(COMPILED) $(CODE) benchmarks $(TESTS)
@@ -66,7 +66,8 @@ check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code,
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vulture
-	$(BIN)/deptry $(CODE)
+	$(BIN)/deptry tradebot commands jobs
+	$(BIN)/deptry --config exchange/pyproject.toml exchange/src
 	$(BIN)/python deploy/lines
 
 bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
@@ -86,23 +87,23 @@ lock:  ## resolve the locks again (needs uv)
 	deploy/lock
 
 clean:  ## remove the environment and everything built; state/ is never touched
-	rm -rf $(VENV) .venv-mutants .venv-ray .venv-rl demo-learning mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-mutants .venv-ray .venv-rl demo-learning mutants build dist exchange/build exchange/dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
-$(VENV)/.core: deploy/core.lock pyproject.toml deploy/install
+$(VENV)/.core: deploy/core.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/core.lock
 	@touch $@
 
-$(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml deploy/install
+$(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/dev.lock
 	@touch $(VENV)/.core $@
 
-.venv-mutants/.dev: deploy/mutants.lock pyproject.toml deploy/install
+.venv-mutants/.dev: deploy/mutants.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install .venv-mutants deploy/mutants.lock
 	@touch $@
 
-.venv-ray/.dev: deploy/ray.lock pyproject.toml deploy/install
+.venv-ray/.dev: deploy/ray.lock pyproject.toml exchange/pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install .venv-ray deploy/ray.lock
 	@touch $@
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.traded import GATES, Traded, filled, intent_of
+from papervenue import process
 from tests.kit.values import instrument
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.exchange import process
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

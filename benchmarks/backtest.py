@@ -141,8 +141,8 @@ def write(folder: Path, files: Sequence[str]) -> None:
 
 def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
     """Read a case's prices."""
+    from papervenue.market.spec import CLOSE, MarketSpec
     from tradebot.app.backtest.market import open_market_in_memory
-    from tradebot.exchange.market.spec import CLOSE, MarketSpec
 
     path = str(folder / case.file)
     symbols = tuple(settings.universe)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
+from papervenue.market.spec import MarketSpec
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.settings import load
 from tradebot.backtest.driver import Driver, Terms
-from tradebot.exchange.market.spec import MarketSpec
 
 SESSIONS, SYMBOLS = sized((20, 20), (1, 2))
 BOUND_S = 20.0

@@ -18,12 +18,12 @@ from typing import Any
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
+from papervenue import process
 from tradebot.adapters.kraken import bars as charts
 from tradebot.adapters.kraken import client
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed
 

@@ -12,15 +12,15 @@ from decimal import Decimal
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import OrderRequest
-from tradebot.exchange.events import Event
-from tradebot.exchange.market.bars import Market
-from tradebot.exchange.market.generator import GeneratedBars
-from tradebot.exchange.market.sessions import Calendar, build_calendar
-from tradebot.exchange.market.spec import NEXT_BAR, PAPER, FillSpec, default_symbols
-from tradebot.exchange.shares.dialect import ALPACA
-from tradebot.exchange.times import MINUTE
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import OrderRequest
+from papervenue.events import Event
+from papervenue.market.bars import Market
+from papervenue.market.generator import GeneratedBars
+from papervenue.market.sessions import Calendar, build_calendar
+from papervenue.market.spec import NEXT_BAR, PAPER, FillSpec, default_symbols
+from papervenue.shares.dialect import ALPACA
+from papervenue.times import MINUTE
 
 WANTED = 20_000
 """Orders a second."""

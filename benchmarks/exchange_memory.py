@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.trader import Trader
-from tradebot.exchange import process
-from tradebot.exchange.market.spec import PAPER, MarketSpec, default_symbols
+from papervenue import process
+from papervenue.market.spec import PAPER, MarketSpec, default_symbols
 
 SESSIONS, WARM_UP = sized((100, 10), (2, 1))
 SYMBOLS, LOOKS, ORDERS_A_LOOK = 20, 13, 4

@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.exchange import process
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import OrderRequest
-from tradebot.exchange.market.bars import UNITS
-from tradebot.exchange.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
-from tradebot.exchange.opening import open_market
-from tradebot.exchange.shares.dialect import ALPACA
-from tradebot.exchange.state import read_market
+from papervenue import process
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import OrderRequest
+from papervenue.market.bars import UNITS
+from papervenue.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
+from papervenue.opening import open_market
+from papervenue.shares.dialect import ALPACA
+from papervenue.state import read_market
 
 ROUNDS = sized(300, 2)
 CLIENTS = 16

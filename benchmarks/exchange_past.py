@@ -16,10 +16,10 @@ from benchmarks.exchange_start import STATE, Bench
 from benchmarks.passes import cpu_s
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.exchange import process
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.snapshot.keeper import Keeper
+from papervenue import process
+from papervenue.commands.command import Command
+from papervenue.exchange import open_exchange
+from papervenue.snapshot.keeper import Keeper
 
 LINES = sized(100_000, 500)
 MINUTES_A_DAY = 20

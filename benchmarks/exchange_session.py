@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.trader import Trader
-from tradebot.exchange import process
-from tradebot.exchange.market.spec import PAPER, MarketSpec, default_symbols
+from papervenue import process
+from papervenue.market.spec import PAPER, MarketSpec, default_symbols
 
 SYMBOLS, MINUTES, ORDERS_A_MINUTE = sized((500, 390, 5), (5, 2, 1))
 BOUND_S = 20

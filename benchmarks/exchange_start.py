@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.exchange import process
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.market.spec import MarketSpec, default_symbols
-from tradebot.exchange.snapshot.keeper import MOST_LINES, Keeper
-from tradebot.exchange.state import SNAPSHOT_FILE
+from papervenue import process
+from papervenue.commands.command import Command
+from papervenue.exchange import Exchange, open_exchange
+from papervenue.market.spec import MarketSpec, default_symbols
+from papervenue.snapshot.keeper import MOST_LINES, Keeper
+from papervenue.state import SNAPSHOT_FILE
 
 RUNS = sized(5, 1)
 SIZES = sized((147_000, 588_000), (500,))
@@ -83,7 +83,7 @@ class Start(NamedTuple):
 def start(folder: Path) -> Start:
     """Start a server and end it by a kill, which leaves the folder as it is."""
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]) as served:
+    with subprocess.Popen([sys.executable, "-m", "papervenue", "--state", str(folder)]) as served:
         while (found := process.running(folder)) is None:
             time.sleep(0.002)
         answered_s = time.perf_counter() - began

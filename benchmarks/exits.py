@@ -24,6 +24,7 @@ from benchmarks.support import grown
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.evaluate_exits.verb import run as evaluate
+from papervenue import process
 from tests.kit.values import instrument
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.alpaca import wire
@@ -31,7 +32,6 @@ from tradebot.adapters.facts.history import MOST_SLOTS
 from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.exits.kind import Held, Measure, PriceRule, Stop
 from tradebot.model.candidate import Candidate, Component, Purpose, Side
 from tradebot.model.position import Outlook

@@ -26,13 +26,13 @@ from commands.init import making as init
 from commands.init.symbols import symbol_flags
 from commands.reconcile.verb import run as reconcile
 from commands.trade_once.verb import run as trade
+from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.bars import choosing
 from tradebot.adapters.kraken import client
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 
 COINS = sized(56, 3)
 SETTLE, PASSES = sized((12, 30), (3, 2))

@@ -20,14 +20,14 @@ from urllib.parse import urlsplit
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
+from papervenue import process
+from papervenue.state import LOG_FILE
 from tests.kit.core.scene import trade_once
 from tradebot.app.door import SANDBOX_KEY
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import take
-from tradebot.exchange import process
-from tradebot.exchange.state import LOG_FILE
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent

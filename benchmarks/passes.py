@@ -35,7 +35,7 @@ def measure_session(symbols: Sequence[str]) -> Measured:
     """Play the demo's session with these symbols; return seconds."""
     from commands.demo import verb as demo
     from commands.init.symbols import symbol_flags
-    from tradebot.exchange import process
+    from papervenue import process
 
     flags = {"mode": "sandbox", **symbol_flags(",".join(symbols) or None)}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd() / "state") as folder:

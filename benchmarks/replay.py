@@ -28,10 +28,10 @@ from commands.init.symbols import symbol_flags
 from commands.replay.report import Deciding
 from commands.shared import recording
 from commands.trade_once import verb as trade_once
+from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.exchange import process
 
 MINUTES, TYPED = sized(390, 5), sized(9, 1)
 COST_BOUND, SIZE_BOUND, SESSION_BOUND_S = 1.05, 20.0, 2.0

@@ -19,12 +19,12 @@ from benchmarks.support.sizes import sized
 from commands.init import making as init
 from commands.init.symbols import symbol_flags
 from commands.init.verb import flags_of
+from papervenue import process
 from tests.kit.values import instrument
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk.snapshot import take
-from tradebot.exchange import process
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.record import Job

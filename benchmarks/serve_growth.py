@@ -19,11 +19,11 @@ from benchmarks.support.sizes import sized
 from commands.init import making as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
+from papervenue import process
 from tests.kit.fakes.networks import Signed, constant
 from tradebot.adapters.state import resources
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.exchange import process
 
 FIRST, LAST = sized((5, 60), (1, 2))
 BOUND = 1.1

@@ -14,12 +14,12 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
 from commands.serve.daemon import Daemon
+from papervenue import process
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serving import read_serving
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 
 STARTS = sized(5, 1)
 SETTLE_S, IDLE_S = sized((15, 60), (1, 2))

@@ -22,10 +22,10 @@ from benchmarks.support.sizes import sized
 from commands.init import making as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
+from papervenue import process
 from tradebot.adapters.state import resources
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.exchange import process
 
 SPEED = 1_000_000
 STATE = Path(__file__).parents[1] / "state"

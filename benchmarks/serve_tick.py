@@ -11,11 +11,11 @@ from benchmarks.support.sizes import sized
 from commands.init import making as init
 from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
+from papervenue import process
 from tradebot.adapters.time.pace import RealTime
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
-from tradebot.exchange import process
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import session_of, slots
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.exchange import process
+from papervenue import process
 
 BIN = Path(sys.executable).parent
 RUNS, WARMS = sized((7, 1), (1, 0))

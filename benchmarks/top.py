@@ -22,8 +22,8 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.why_no_orders import passes
 from commands.top.reading import NAMES
+from papervenue import process
 from tradebot.adapters.facts.bulk import write_passes
-from tradebot.exchange import process
 
 SETTLE_S, MEASURED_S = sized((8, 40), (4, 3))
 COLUMNS, LINES = 120, 40

@@ -34,8 +34,8 @@ from benchmarks.support.trader import KEYS
 from commands.exchange import faults
 from commands.shared.tables import Table, number
 from commands.shared.times import DAY_SECOND, stamp
+from papervenue import process
 from tradebot.adapters.state import state_folder
-from tradebot.exchange import process
 from tradebot.exits.why import parse
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.support.traded import filled, intent_of
 from benchmarks.top import cpu_s
+from papervenue import process
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import EVENTS, LEDGER
-from tradebot.exchange import process
 from tradebot.model.candidate import Side
 from tradebot.model.order import Outcome, Reply
 

@@ -19,10 +19,10 @@ from benchmarks.support.sizes import sized
 from commands.demo import verb as demo
 from commands.init.symbols import symbol_flags
 from commands.replay.report import Deciding
+from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.facts.kept_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.exchange import process
 from tradebot.model.record import Job
 
 MINUTES, RUNS = sized(390, 5), sized(7, 1)

@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.startup import tradebot, wall_s
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
+from papervenue import process
 from tests.kit.values import candidate
 from tradebot.adapters.facts.bulk import write_passes
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.exchange import process
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
+from papervenue.state import LOCK_FILE, PORT_FILE
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import Promise
 from tradebot.adapters.state import state_folder, switch
@@ -24,7 +25,6 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.app.baseline import effective
 from tradebot.app.settings import load
-from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Verdict

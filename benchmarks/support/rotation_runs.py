@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from papervenue.market.rates import rates_of, read_rates
+from papervenue.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import Margin, loaded_strategies
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load, shipped
-from tradebot.exchange.market.rates import rates_of, read_rates
-from tradebot.exchange.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.model.values import replace
 from tradebot.views.backtest_result import HaltSeen, halts_seen
 

@@ -6,9 +6,10 @@ from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from exchange.tests.kit.app import SPEC
+from exchange.tests.kit.served import Served, served
+from papervenue.process import create
 from tests.adapters.flow.test_stream import QUICK
-from tests.kit.exchange.app import SPEC
-from tests.kit.exchange.served import Served, served
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
@@ -16,7 +17,6 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.streaming import may_stream
 from tradebot.desk.streaming import Follower, Following
-from tradebot.exchange.process import create
 from tradebot.model.bar import Session
 from tradebot.model.flow import FlowAlert
 

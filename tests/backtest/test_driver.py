@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import field
 
+from papervenue.market.spec import NEXT_BAR, PAPER
 from tests.kit.backtest.drawn import (
     COSTLY,
     DEAR,
@@ -23,7 +24,6 @@ from tests.kit.backtest.drawn import (
     played,
 )
 from tests.suite.tiers import sized
-from tradebot.exchange.market.spec import NEXT_BAR, PAPER
 from tradebot.exits.kinds.low_movement import LowMovement
 from tradebot.exits.kinds.scale_out import Level, ScaleOut
 from tradebot.exits.kinds.stop_loss import StopLoss

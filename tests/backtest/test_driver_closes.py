@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from msgspec import Struct
 
+from papervenue.market.bars import usd
+from papervenue.market.spec import MODELS, SPECS
 from tests.kit.backtest.drawn import NAME, Drawn, assembled, driver
-from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.spec import MODELS, SPECS
 from tradebot.model.limits import Protection
 from tradebot.model.view import Needs, StrategyView, Target, Want
 

@@ -11,10 +11,10 @@ import pytest
 from msgspec import Struct
 
 from benchmarks.support import past_prices
+from papervenue.market.spec import CLOSE, NEXT_OPEN, MarketSpec
 from tests.suite.tiers import sized
 from tradebot.app.backtest.run import Plan, begin
 from tradebot.app.settings import load, shipped
-from tradebot.exchange.market.spec import CLOSE, NEXT_OPEN, MarketSpec
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.strategies.rotation import RotationStrategy

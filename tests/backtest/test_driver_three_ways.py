@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market.spec import MODELS
 from tests.kit.backtest.drawn import Whims
 from tests.kit.backtest.three_ways import PlayedDay, Way
 from tests.suite.tiers import drawn, in_campaigns
-from tradebot.exchange.market.spec import MODELS
 from tradebot.model.values import replace
 
 CONFIGURATION = """

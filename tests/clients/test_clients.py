@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.kit.exchange.kraken import KEY, SECRET, XBT, spec
-from tests.kit.exchange.served import Lab, Served, needed, served, served_to_others
-from tests.kit.exchange.tws import spec as futures_spec
-from tradebot.exchange.market.hours import HOURS
-from tradebot.exchange.process import create
-from tradebot.exchange.times import parse_time
+from exchange.tests.kit.kraken import KEY, SECRET, XBT, spec
+from exchange.tests.kit.served import Lab, Served, needed, served, served_to_others
+from exchange.tests.kit.tws import spec as futures_spec
+from papervenue.market.hours import HOURS
+from papervenue.process import create
+from papervenue.times import parse_time
 
 HERE = Path(__file__).parent
 PACKAGES = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.machine import Timer
 from tradebot.__main__ import main
 from tradebot.adapters.state import lock
-from tradebot.exchange import process
 
 VERBS = (
     "init",

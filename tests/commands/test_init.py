@@ -13,6 +13,7 @@ from commands.init.making import _make as made_books
 from commands.init.making import make, setting_up
 from commands.init.own_file import written_here
 from commands.shared.completing import profiles
+from papervenue import process
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.real_money import bent_to
@@ -23,7 +24,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import prepare
 from tradebot.app.baseline import effective
 from tradebot.app.settings import load, shipped
-from tradebot.exchange import process
 from tradebot.model.venue import Settlement
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
 from tradebot.__main__ import main
-from tradebot.exchange import process
 
 PRINT = {
     "ticker": "AAPL", "executed_at": "2025-03-03T15:00:00Z", "size": 500, "volume": 9, "price": "200",

@@ -9,13 +9,13 @@ import pytest
 import requests
 
 from commands.positions import protection
+from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, order_by_hand, second_session
 from tests.kit.rows import make_order
 from tests.kit.values import LISTED, NOW, margin
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.exchange import process
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation

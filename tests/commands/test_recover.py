@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from commands.shared.checklist import RESTORED
+from papervenue import process
 from tests.kit.bot import forked
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
@@ -20,7 +21,6 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import lock
-from tradebot.exchange import process
 
 BEFORE = ("ledger.db", "journal.jsonl", "ARMED")
 

@@ -119,6 +119,6 @@ def test_the_page_has_three_commands_and_a_check_for_each_way(way: str) -> None:
     _, _, section = PAGE.read_text(encoding="utf-8").partition(f"\n## {way}\n")
     block, _, after = section.partition("\n```sh\n")[2].partition("\n```\n")
     stop, install, start = block.splitlines()
-    assert (stop, install.partition(".whl")[1:]) == ("sudo systemctl stop tradebot@main", (".whl", ""))
+    assert (stop, install.endswith(".whl")) == ("sudo systemctl stop tradebot@main", True)
     assert start == "bot upgrade && sudo systemctl start tradebot@main"
     assert after.lstrip().startswith("Last, once it has started: `bot deploy verify`.")

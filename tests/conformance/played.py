@@ -15,25 +15,25 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from exchange.tests.kit.cable import PORT, is_change, lay_cable
+from exchange.tests.kit.wire import URL, Whole, Wire, lead
+from papervenue.commands.command import Command
+from papervenue.commands.control import ACCOUNTS, MAIN, RESET, TICK
+from papervenue.exchange import Exchange, open_exchange
+from papervenue.faults.room import PATH as FAULTS
+from papervenue.market.coins import kraken_venue
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_BAR, Costs, MarketSpec
+from papervenue.process import create
 from tests.kit.elsewhere import place
 from tests.kit.elsewhere.door import door as elsewhere
 from tests.kit.elsewhere.door import with_brackets
-from tests.kit.exchange.cable import PORT, is_change, lay_cable
-from tests.kit.exchange.wire import URL, Whole, Wire, lead
 from tests.kit.values import SHIPPED
 from tradebot.adapters.ibkr.link import Patience
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.door import Access, Door
 from tradebot.app.venues import door_to
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import ACCOUNTS, MAIN, RESET, TICK
-from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.faults.room import PATH as FAULTS
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_BAR, Costs, MarketSpec
-from tradebot.exchange.process import create
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papervenue.streams.flow_alerts import streamed
 from tests.kit.values import DAY, NOW, SESSION
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Following, Refilled, refill
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
-from tradebot.exchange.streams.flow_alerts import streamed
 from tradebot.model.flow import FlowAlert, FlowPage, Heard, Intake, Quota
 from tradebot.model.kind import AnyKind
 from tradebot.signals.kinds.flow_alerts import KIND

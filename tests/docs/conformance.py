@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.kit.exchange.openapi import (
+from exchange.tests.kit.openapi import (
     BEHAVIOURS,
     DATA_DIFFERENCES,
     TRADING_DIFFERENCES,
@@ -21,9 +21,9 @@ from tests.kit.exchange.openapi import (
     data_api,
     trading_api,
 )
-from tradebot.exchange.faces.data import left_out as data_left_out
-from tradebot.exchange.faces.trading import left_out as trading_left_out
-from tradebot.exchange.faces.trading.left_out import LeftOut
+from papervenue.faces.data import left_out as data_left_out
+from papervenue.faces.trading import left_out as trading_left_out
+from papervenue.faces.trading.left_out import LeftOut
 
 # Describe each request and stream for docs/internals/CONFORMANCE.md: its behavior and the checks that cover it.
 
@@ -36,47 +36,47 @@ class Behaves(NamedTuple):
 
 
 CHECKS = {
-    "session": ("tests/exchange/test_trading_openapi.py", "a long random session; every answer validated"),
-    "data session": ("tests/exchange/test_data_openapi.py", "the same for market data"),
+    "session": ("exchange/tests/test_trading_openapi.py", "a long random session; every answer validated"),
+    "data session": ("exchange/tests/test_data_openapi.py", "the same for market data"),
     "schemathesis": (
-        "tests/exchange/test_schemathesis.py",
+        "exchange/tests/test_schemathesis.py",
         "requests generated from the file, valid and invalid; every answer validated",
     ),
     "SDK": (
-        "tests/exchange/test_trading_sdk.py",
+        "exchange/tests/test_trading_sdk.py",
         "every method of alpaca-py's trading client, with answers parsed by its models",
     ),
-    "data SDK": ("tests/exchange/test_data_sdk.py", "every request of alpaca-py's data clients"),
-    "stream SDK": ("tests/exchange/test_streams_sdk.py", "alpaca-py's two streams"),
+    "data SDK": ("exchange/tests/test_data_sdk.py", "every request of alpaca-py's data clients"),
+    "stream SDK": ("exchange/tests/test_streams_sdk.py", "alpaca-py's two streams"),
     "clients": ("tests/clients/test_clients.py", "clients that share no code with alpaca-py, if they are installed"),
-    "orders": ("tests/exchange/test_trading_orders.py", "filters, bounds and nesting of orders"),
-    "reading": ("tests/exchange/test_reading.py", "the fields of an order, and each refusal"),
-    "life": ("tests/exchange/test_life.py", "an order from acceptance to end, status by status"),
-    "in flight": ("tests/exchange/test_orders_in_flight.py", "cancels and replacements in transit"),
-    "order states": ("tests/exchange/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
-    "groups": ("tests/exchange/test_groups.py", "bracket, oco and oto orders"),
-    "pairs": ("tests/exchange/test_groups.py", "oco orders that rest over a position"),
-    "policy": ("tests/exchange/test_policy.py", "what Alpaca's documents leave open, each way"),
+    "orders": ("exchange/tests/test_trading_orders.py", "filters, bounds and nesting of orders"),
+    "reading": ("exchange/tests/test_reading.py", "the fields of an order, and each refusal"),
+    "life": ("exchange/tests/test_life.py", "an order from acceptance to end, status by status"),
+    "in flight": ("exchange/tests/test_orders_in_flight.py", "cancels and replacements in transit"),
+    "order states": ("exchange/tests/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
+    "groups": ("exchange/tests/test_groups.py", "bracket, oco and oto orders"),
+    "pairs": ("exchange/tests/test_groups.py", "oco orders that rest over a position"),
+    "policy": ("exchange/tests/test_policy.py", "what Alpaca's documents leave open, each way"),
     "model": (
-        "tests/exchange/test_against_the_obvious_model.py",
+        "exchange/tests/test_against_the_obvious_model.py",
         "random commands, compared with a slow and simple exchange",
     ),
-    "account": ("tests/exchange/test_trading_account.py", "settings, activities, positions"),
-    "actions": ("tests/exchange/test_corporate_actions.py", "dividends, splits, name changes, options, journals"),
-    "history": ("tests/exchange/test_trading_history.py", "values, compared with what the account showed at the time"),
-    "calendar": ("tests/exchange/test_calendar.py", "every session from 1970 to 2029, compared with another source"),
-    "watchlists": ("tests/exchange/test_trading_watchlists.py", "every change, and each refusal"),
-    "HTTP": ("tests/exchange/test_trading_http.py", "headers, methods, odd paths, filters, phases of the day"),
-    "bars": ("tests/exchange/test_data_bars.py", "pages, timeframes, adjustments, feeds"),
-    "plan": ("tests/exchange/test_data_plan.py", "the free plan's delay of 15 minutes"),
-    "data actions": ("tests/exchange/test_data_actions.py", "adjusted and raw prices around actions"),
-    "updates": ("tests/exchange/test_trade_updates.py", "trade_updates through real sockets"),
-    "events": ("tests/exchange/test_server_sent.py", "event streams through real sockets, and across a restart"),
-    "Go": ("tests/exchange/test_go_sdk.py", "the bytes that the official Go SDK sends, and how it parses answers"),
-    "market stream": ("tests/exchange/test_market_stream.py", "the data streams through real sockets"),
-    "keys": ("tests/exchange/test_accounts.py", "keys, several accounts, resets"),
-    "rate": ("tests/exchange/test_rate_limit.py", "requests per minute, and their headers"),
-    "bad input": ("tests/exchange/test_bad_input.py", "any JSON in any field, half-open connections, many clients"),
+    "account": ("exchange/tests/test_trading_account.py", "settings, activities, positions"),
+    "actions": ("exchange/tests/test_corporate_actions.py", "dividends, splits, name changes, options, journals"),
+    "history": ("exchange/tests/test_trading_history.py", "values, compared with what the account showed at the time"),
+    "calendar": ("exchange/tests/test_calendar.py", "every session from 1970 to 2029, compared with another source"),
+    "watchlists": ("exchange/tests/test_trading_watchlists.py", "every change, and each refusal"),
+    "HTTP": ("exchange/tests/test_trading_http.py", "headers, methods, odd paths, filters, phases of the day"),
+    "bars": ("exchange/tests/test_data_bars.py", "pages, timeframes, adjustments, feeds"),
+    "plan": ("exchange/tests/test_data_plan.py", "the free plan's delay of 15 minutes"),
+    "data actions": ("exchange/tests/test_data_actions.py", "adjusted and raw prices around actions"),
+    "updates": ("exchange/tests/test_trade_updates.py", "trade_updates through real sockets"),
+    "events": ("exchange/tests/test_server_sent.py", "event streams through real sockets, and across a restart"),
+    "Go": ("exchange/tests/test_go_sdk.py", "the bytes that the official Go SDK sends, and how it parses answers"),
+    "market stream": ("exchange/tests/test_market_stream.py", "the data streams through real sockets"),
+    "keys": ("exchange/tests/test_accounts.py", "keys, several accounts, resets"),
+    "rate": ("exchange/tests/test_rate_limit.py", "requests per minute, and their headers"),
+    "bad input": ("exchange/tests/test_bad_input.py", "any JSON in any field, half-open connections, many clients"),
 }
 
 _READ = ("session", "schemathesis", "SDK")

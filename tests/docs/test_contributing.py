@@ -30,7 +30,7 @@ SECOND: dict[str, dict[str, str]] = {
 }
 """The names of whoever follows a recipe after somebody else did."""
 COPIED = (
-    *("tradebot", "commands", "jobs", "config", "docs", "tests", "benchmarks"),
+    *("tradebot", "commands", "jobs", "config", "docs", "exchange", "tests", "benchmarks"),
     *("README.md", "pyproject.toml", "CONTRIBUTING.md"),
 )
 ROOMS = (

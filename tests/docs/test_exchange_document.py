@@ -7,10 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.kit.exchange.app import SPEC, open_world
-from tests.kit.exchange.served import served_to_others
-from tradebot.exchange.flow.series import ENDPOINTS
-from tradebot.exchange.process import create
+from exchange.tests.kit.app import SPEC, open_world
+from exchange.tests.kit.served import served_to_others
+from papervenue.flow.series import ENDPOINTS
+from papervenue.process import create
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT = (DOCS / "EXCHANGE.md").read_text(encoding="utf-8")

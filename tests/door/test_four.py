@@ -11,13 +11,13 @@ from unittest.mock import patch
 import pytest
 
 from commands.demo.day import Day
+from papervenue import process
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure
 from tests.kit.plugins.four import CONFIGURATION, STRATEGIES, install
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord, mark_of
 from tradebot.model.reasons import Reason

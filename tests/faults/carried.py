@@ -24,14 +24,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exchange.tests.kit.cable import lay_cable
+from papervenue.market.globex import EQUITY, METALS
+from papervenue.market.hours import HOURS
 from tests.faults.bracketed import Event, caught, lost, naked, never_leaves
 from tests.kit.bot.futures import INDEXES, Floor, Pit, wants
 from tests.kit.bot.near import EPOCH, compares, exits
-from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.ibkr.contracts import months_of
 from tradebot.app.wiring import App
-from tradebot.exchange.market.globex import EQUITY, METALS
-from tradebot.exchange.market.hours import HOURS
 from tradebot.gates import halts
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord

@@ -26,11 +26,19 @@ from commands import backup, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
+from exchange.tests.kit.wire import URL, Wire, lay
+from papervenue import process
+from papervenue.commands.command import Command
+from papervenue.commands.venue import ORDERS as UNASKED
+from papervenue.exchange import Exchange
+from papervenue.faults.room import PATH as FAULTS
+from papervenue.market.spec import NEXT_BAR
+from papervenue.opening import open_market
+from papervenue.state import read_market
 from tests.faults import auctioned
 from tests.kit import venues
 from tests.kit.bot.near import KILLED, NearDay, Verb, now_of, tick, told, write_candidates
 from tests.kit.bot.state import accept, load_state, make_state, open_app
-from tests.kit.exchange.wire import URL, Wire, lay
 from tests.kit.values import Killed
 from tests.kit.venues import AT
 from tradebot.adapters.alpaca.venue import AlpacaVenue
@@ -42,14 +50,6 @@ from tradebot.app import wiring
 from tradebot.app.calendar import BEHIND
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
-from tradebot.exchange import process
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.venue import ORDERS as UNASKED
-from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faults.room import PATH as FAULTS
-from tradebot.exchange.market.spec import NEXT_BAR
-from tradebot.exchange.opening import open_market
-from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 

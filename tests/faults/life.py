@@ -13,6 +13,10 @@ from commands import flatten, unhalt
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
+from papervenue.commands.actions import ACTIONS
+from papervenue.commands.command import Command
+from papervenue.engine.orders import Order
+from papervenue.market.bars import usd
 from tests.faults.ground import CASH, Ground, ScheduleDay
 from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import protection
@@ -21,10 +25,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app import rules
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
-from tradebot.exchange.commands.actions import ACTIONS
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.market.bars import usd
 from tradebot.exits.lists import Exits
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of

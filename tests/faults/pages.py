@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import KEYS, blank, made
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import FACTS, LEDGER, MARKER, REPLIES
 from tradebot.errors import TradebotError
-from tradebot.exchange import process
 
 PAGE, SMEAR, SMEARED = 4096, 904, 4000
 Damage = Callable[[bytes, int], bytes]

@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exchange.tests.kit.cable import Cable, lay_cable
 from tests.faults import controls, pit_process
 from tests.faults.bracketed import BARE_FOR, PASSES, Pass, broken, gaps, recovered
 from tests.faults.disk import Disk
@@ -30,7 +31,6 @@ from tests.faults.pit_process import CHANGE, DIED, LIVES, MESSAGE, POINT, Ended,
 from tests.faults.power import RECORDING, damaged, record, recording
 from tests.kit.bot.futures import FINDINGS, FuturesDay, Pit, wants
 from tests.kit.bot.near import Verb, compares, exits
-from tests.kit.exchange.cable import Cable, lay_cable
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 from tradebot.model.decision import Decision

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 from ib_async.connection import Connection
 
+from exchange.tests.kit.cable import Cable, is_change
+from papervenue.faces.tws.wire import Frames
 from tests.kit.bot.futures import FuturesDay
 from tests.kit.bot.near import ERRED, Verb
-from tests.kit.exchange.cable import Cable, is_change
 from tradebot.adapters.ibkr.link import Patience
-from tradebot.exchange.faces.tws.wire import Frames
 
 DIED = -int(signal.SIGKILL)
 POINT, PROBLEM, CODE = "point", "problem", "code"

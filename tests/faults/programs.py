@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.kit.exchange import nursery
+from exchange.tests.kit import nursery
 from tests.kit.venues import ALPACA, VARIABLE, CampaignVenue
 from tests.suite import calendars
 

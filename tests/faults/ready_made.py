@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from papervenue.faults import table
+from papervenue.faults.yamltext import read_yaml
 from tests.faults.controls import CONTROLS
 from tests.faults.schedules import Act, Schedule, Script, Tally, standing
 from tests.faults.troubles import Trouble
 from tests.kit.venues import AT
-from tradebot.exchange.faults import table
-from tradebot.exchange.faults.yamltext import read_yaml
 
 MINUTE, HOUR = {"seconds": 61}, {"seconds": 3600}
 DAYS = {

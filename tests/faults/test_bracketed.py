@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from commands.reconcile import verb as reconcile
+from exchange.tests.kit.cable import lay_cable
+from papervenue.faces.tws import faults
+from papervenue.faces.tws.wire import Message
+from papervenue.faults.book import Firing
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, PIT_LIES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
 from tests.kit.bot.futures import FuturesDay, Pit
 from tests.kit.bot.near import KILLED, compares
-from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
-from tradebot.exchange.faces.tws import faults
-from tradebot.exchange.faces.tws.wire import Message
-from tradebot.exchange.faults.book import Firing
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import ID_PREFIX
 

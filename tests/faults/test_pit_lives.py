@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from commands.trade_once import verb as trade_once
+from exchange.tests.kit.cable import lay_cable
 from tests.faults.bracketed import PASSES, broken, held_by
 from tests.faults.pit_process import CHANGE, MESSAGE
 from tests.faults.programs import played
 from tests.kit.bot.futures import INDEXES, INTO, LEFT, SIZE, Pit
 from tests.kit.bot.near import compares, exits
-from tests.kit.exchange.cable import lay_cable
 from tests.suite.tiers import drawn
 from tradebot.app.wiring import App
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from papervenue.market.sessions import build_calendar
 from tests.kit.judge.gaps import CHANGING, Gap, Lots
 from tests.kit.judge.protection import Law, Pass, Told
 from tests.kit.venues import KRAKEN
-from tradebot.exchange.market.sessions import build_calendar
 from tradebot.model.record import Job
 
 Line = dict[str, Any]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from papervenue.faults import table
 from tests.faults.programs import played
 from tests.kit.venues import KRAKEN
-from tradebot.exchange.faults import table
 
 SCRIPTS = [name for name in table.names() if name.startswith("kraken-")]
 

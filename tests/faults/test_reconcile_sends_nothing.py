@@ -14,13 +14,13 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from commands.reconcile import verb
+from papervenue import process
 from tests.kit.bot.folder import KEYS, made
 from tests.suite import tiers
 from tradebot import reconciliation
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.ports import broker, stores
 
 SENDS = {name for name in vars(broker.OrderPort) if not name.startswith("_")}

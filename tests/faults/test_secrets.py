@@ -22,10 +22,11 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 from commands.serve import web
 from commands.serve.watch import Stop
 from commands.shared.hints import ON_A_STATE
+from exchange.tests.kit.nursery import without_nursery
+from papervenue import process
 from tests.kit.bot.folder import made, passes_in
 from tests.kit.bot.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
 from tests.kit.bot.state import accept
-from tests.kit.exchange.nursery import without_nursery
 from tests.kit.fakes.machine import table
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.__main__ import main
@@ -34,7 +35,6 @@ from tradebot.adapters.text.redaction import HIDDEN
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 
 # Keys that are looked for everywhere: a bot of real money that lives a hard life, and a search through what is left.
 #

@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from papervenue import process
 from tests.kit.bot.state import configure
 from tests.kit.judge import account as judge
 from tests.kit.judge import protection
 from tests.kit.venues import ALPACA
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.exchange import process
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 LIMITS = "limits: {cooldown_s: 1, max_order_notional_usd: 1000}\n"

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from papervenue.market.sessions import Calendar
+from papervenue.times import parse_time
 from tests.faults.ground import ScheduleDay, Span
 from tests.kit import venues
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs
 from tests.kit.venues import AT
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.exchange.market.sessions import Calendar
-from tradebot.exchange.times import parse_time
 
 Event = Mapping[str, Any]
 OPEN, CLOSE = ".OPEN.", ".CLOSE."

@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from papervenue.faces.kraken import orders
+from papervenue.market.coins import kraken_venue
+from papervenue.market.spec import FillSpec, MarketSpec
 from tests.kit.elsewhere import place
 from tradebot.adapters.kraken.capabilities import SETTLED_AFTER
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped
-from tradebot.exchange.faces.kraken import orders
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.spec import FillSpec, MarketSpec
 from tradebot.model.venue import Settlement
 
 VARIABLE = "VENUE"

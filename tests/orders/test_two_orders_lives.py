@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from papervenue.market.sessions import build_calendar
 from tests.kit.core.apart import FATES, NONE, REFUSED, BotApart, capabilities
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS, Lots
 from tests.kit.judge.protection import BEGAN, FOREVER, Law, Pass, Told
 from tests.kit.values import DAY
 from tests.suite.tiers import in_campaigns, seed, sized
 from tradebot.adapters.ledger import money
-from tradebot.exchange.market.sessions import build_calendar
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind

@@ -32,7 +32,15 @@ def test_files_read_late_report_each_test_failure_and_file_that_cannot_be_read(
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-o", "testpaths=one two", "--import-mode=importlib")
+    plugins = (
+        "-p",
+        "tests.suite.house",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "testpaths=one two",
+        "--import-mode=importlib",
+    )
     command = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *plugins, "--rootdir", ".", *words)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])

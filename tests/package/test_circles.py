@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("tradebot", "commands", "jobs")
+PACKAGES = ("tradebot", "commands", "jobs", "exchange/src/papervenue")
 
 
 def modules() -> Mapping[str, Path]:
-    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in found}
+    found = ((path, (ROOT / package).parent) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {
+        ".".join(path.relative_to(top).with_suffix("").parts).removesuffix(".__init__"): path for path, top in found
+    }
 
 
 def imported(tree: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:

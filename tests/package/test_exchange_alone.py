@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ITS_OWN = ("tradebot.exchange", "tests.exchange", "tests.kit.exchange", "tests.suite")
+ITS_OWN = ("papervenue", "exchange.tests", "exchange.tests.kit", "tests.suite")
 OURS = ("tradebot", "commands", "jobs", "tests", "benchmarks")
 
 
@@ -28,7 +28,7 @@ def foreign_imports(path: Path) -> list[str]:
     return [name for name in imports_of(path) if is_inside(name, OURS) and not is_inside(name, ITS_OWN)]
 
 
-@pytest.mark.parametrize("room", ["tests/exchange", "tests/kit/exchange"])
+@pytest.mark.parametrize("room", ["exchange/tests", "exchange/tests/kit"])
 def test_tests_of_the_exchange_import_nothing_else_of_ours(room: str) -> None:
     files = sorted((ROOT / room).rglob("*.py"))
     assert len(files) > 10
@@ -38,8 +38,8 @@ def test_tests_of_the_exchange_import_nothing_else_of_ours(room: str) -> None:
 def test_an_import_of_the_bot_is_found_wherever_it_stands(tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     path.write_text(
-        "import json\nfrom tests.kit.exchange import app\n\n\ndef it():\n    from tests.kit import values\n"
+        "import json\nfrom exchange.tests.kit import app\n\n\ndef it():\n    from tests.kit import values\n"
     )
     assert foreign_imports(path) == ["tests.kit.values"]
-    path.write_text("import tradebot.model.values\nfrom tradebot.exchange.engine import life\n")
+    path.write_text("import tradebot.model.values\nfrom papervenue.engine import life\n")
     assert foreign_imports(path) == ["tradebot.model.values"]

@@ -12,7 +12,7 @@ from tradebot.adapters.text import extras
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-FOLDERS = ("tradebot", "commands", "jobs", "config", "docs", "benchmarks", "deploy")
+FOLDERS = ("tradebot", "commands", "jobs", "config", "docs", "benchmarks", "deploy", "exchange")
 NAMED = re.compile(r"extras\s+(?:# )?NAME=([a-z0-9]+(?:,[a-z0-9]+)*)")
 BARE = re.compile(r"pip\s+install\s[^`\n]*\btradebot\[|\btradebot\[[a-z0-9,]+\]")
 

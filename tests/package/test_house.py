@@ -12,15 +12,15 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("tradebot", "commands", "jobs")
-SHELL = {"adapters", "app", "exchange", "__main__", "__init__"}
+CODE = ("tradebot", "commands", "jobs", "exchange/src")
+SHELL = {"adapters", "app", "__main__", "__init__"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}
 """Folders of what was built or fetched, which git ignores."""
-ACROSS_ROOMS = {"clients", "conformance", "deploy", "docs", "door", "exchange", "faults", "package", "scenarios"}
+ACROSS_ROOMS = {"clients", "conformance", "deploy", "docs", "door", "faults", "package", "scenarios"}
 """Folders of tests that look at several modules together; the exchange is judged as a whole."""
-ROOMS = (*CODE, "config", "tests", "docs", "deploy", "benchmarks", ".ci")
+ROOMS = (*CODE, "config", "exchange/tests", "tests", "docs", "deploy", "benchmarks", ".ci")
 
 # What reads a clock, chance or the environment. Each is matched by its last part alone, so that an alias
 # of the module or class does not hide it.
@@ -236,6 +236,6 @@ def module_tested_by(test: Path) -> Path | None:
 def test_test_module_mirrors_the_place_and_name_of_its_module() -> None:
     rooms = [path for path in (ROOT / "tests").iterdir() if path.name not in ACROSS_ROOMS | {"suite"}]
     tests = [path for room in rooms for path in ([room] if room.is_file() else room.rglob("test_*.py"))]
-    named = [p for p in tests if p.name.startswith("test_") and p.name != "test_conftest.py"]
+    named = [p for p in tests if p.name.startswith("test_")]
     assert len(named) > 100
     assert [str(path.relative_to(ROOT)) for path in named if module_tested_by(path) is None] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = re.compile(r"(?i:new.?york|\bXNYS\b|\bNYSE\b|america/)|\bZoneInfo\(|\bET\b")
 ROOMS = ("tradebot", "commands", "jobs", "config")
-ELSEWHERE = ("tradebot/adapters", "tradebot/exchange", "tradebot/signals")
+ELSEWHERE = ("tradebot/adapters", "exchange/src/papervenue", "tradebot/signals")
 """What knows a venue, a source of flow, or the market that it plays."""
 
 FLOW = "facts of options flow are dated in New York, whatever venue trades on them"

@@ -13,7 +13,7 @@ PRICES = frozenset({"price", "prices", "mid", "middle", "mark", "marks", "bid", 
 """What quantities and prices are called in this code: one of these words is in their names."""
 PRODUCT = re.compile(r"[\w)\]] \*=? ")
 """What every product of two values has, once it is formatted."""
-APART = ("tradebot/adapters/", "tradebot/exchange/")
+APART = ("tradebot/adapters/", "exchange/src/papervenue/")
 """Adapters translate what a venue says, and the exchange imports nothing of ours."""
 ALLOWED = {
     "tradebot/model/instrument.py:notional": "the one place",

@@ -34,7 +34,7 @@ KRAKEN: Mapping[str, str] = {
 }
 """The places that name Kraken Futures."""
 DOORS = tuple(f"tradebot/app/{name}.py" for name in ("door", "venues", "alpaca_door", "kraken_door"))
-INSIDE = ("tradebot/adapters/", "tradebot/exchange/", *DOORS)
+INSIDE = ("tradebot/adapters/", "exchange/src/papervenue/", *DOORS)
 
 
 def naming(venue: str) -> set[str]:

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from tradebot.exchange import process
+from papervenue import process
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.campaign
 OWNERS = """
-import json, importlib.metadata as metadata, tradebot, commands, jobs
+import json, importlib.metadata as metadata, tradebot, commands, jobs, papervenue
 owners = {}
 for distribution in metadata.distributions():
     # The dependencies' folder holds the record of this checkout's own editable install; it lists no module.
     named = {line.partition("/")[0] for line in (distribution.read_text("RECORD") or "").splitlines()}
-    for name in named & {"tradebot", "commands", "jobs"}:
+    for name in named & {"tradebot", "commands", "jobs", "papervenue"}:
         owners.setdefault(name, []).append(distribution.name)
 print(json.dumps({
     "owners": owners,
-    "homes": [module.__path__[0] for module in (tradebot, commands, jobs)],
+    "homes": [module.__path__[0] for module in (tradebot, commands, jobs, papervenue)],
     "files": [str(file) for file in metadata.files("tradebot-cli")],
 }))
 """
@@ -53,11 +53,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("wheel")
     fresh = Installed(folder)
     fresh.elsewhere.mkdir()
-    python(["-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)])
+    for project in (ROOT, ROOT / "exchange"):
+        python(["-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", str(folder), str(project)])
     python(["-m", "venv", "--without-pip", str(fresh.environment)])
     share_dependencies(fresh.environment)
-    (wheel,) = folder.glob("*.whl")
-    install = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel)]
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-compile",
+        *map(str, folder.glob("*.whl")),
+    ]
     done = fresh.run("python", *install)
     assert done.returncode == 0, done.stderr
     return fresh
@@ -90,7 +99,10 @@ def share_dependencies(environment: Path) -> None:
 def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(
     installed: Installed, found: dict[str, Any]
 ) -> None:
-    assert found["owners"] == {name: ["tradebot"] for name in ("tradebot", "commands", "jobs")}
+    assert found["owners"] == {
+        **{name: ["tradebot-cli"] for name in ("tradebot", "commands", "jobs")},
+        "papervenue": ["papervenue"],
+    }
     assert all(Path(home).resolve().is_relative_to(installed.environment.resolve()) for home in found["homes"])
 
 
@@ -106,7 +118,7 @@ def test_the_shipped_configuration_is_in_the_wheel_byte_for_byte(installed: Inst
 
 def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: Installed) -> None:
     (site_packages,) = installed.environment.glob("lib/python*/site-packages")
-    shipped, here = (root / "tradebot" / "exchange" / "faults" / "scripts" for root in (site_packages, ROOT))
+    shipped, here = (root / "papervenue" / "faults" / "scripts" for root in (site_packages, ROOT / "exchange" / "src"))
     assert {p.name: p.read_bytes() for p in shipped.iterdir()} == {p.name: p.read_bytes() for p in here.iterdir()}
     assert installed.run("tradebot", "exchange", "faults", "show", "lost-reply").stdout.endswith("what: reply_lost\n")
 
@@ -135,11 +147,11 @@ def test_the_license_is_in_the_wheel_and_named_by_its_metadata(installed: Instal
 def test_the_source_archive_holds_license_and_changelog_and_the_changelog_names_its_version(
     installed: Installed,
 ) -> None:
-    (archive,) = installed.folder.glob("*.tar.gz")
+    (archive,) = installed.folder.glob("tradebot*.tar.gz")
     with tarfile.open(archive) as source:
         named = {name.partition("/")[2] for name in source.getnames()}
     assert {"LICENSE", "CHANGELOG.md", "README.md", "docs/internals/VERBS.md"} <= named
-    version = archive.name.removeprefix("tradebot-").removesuffix(".tar.gz")
+    version = archive.name.removeprefix("tradebot_cli-").removesuffix(".tar.gz")
     assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 

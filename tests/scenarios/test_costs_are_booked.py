@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from papervenue import process
+from papervenue.state import read_market
 from tests.kit.bot.folder import EASY, KEYS, UNIVERSE, Bot, second_session
 from tests.kit.bot.state import accept
 from tradebot.__main__ import main
-from tradebot.exchange import process
-from tradebot.exchange.state import read_market
 
 COSTS = "commission_bps: 10, commission_min_usd: 1, cash_rate: funds, cash_spread: -0.01, margin_rate: 0.08"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from papervenue import process
 from tests.kit.bot.folder import Bot, log, second_session
 from tests.kit.bot.state import accept
 from tradebot.__main__ import main
-from tradebot.exchange import process
 
 DAYS = ("2026-11-16", "2026-11-17")
 

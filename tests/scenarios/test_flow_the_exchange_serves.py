@@ -6,11 +6,11 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.kit.exchange.app import World, open_world
-from tradebot.exchange.faces.web import MADE_AT
-from tradebot.exchange.market.profiles import SECTORS
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.process import create
+from exchange.tests.kit.app import World, open_world
+from papervenue.faces.web import MADE_AT
+from papervenue.market.profiles import SECTORS
+from papervenue.market.spec import MarketSpec
+from papervenue.process import create
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.kind import AnyKind, Scope
 from tradebot.signals.kinds import kind_names, kind_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from papervenue import process
 from tests.kit.bot.folder import Said, typed
-from tradebot.exchange import process
 from tradebot.model.intent import LEG
 
 VENUE = "ibkr"

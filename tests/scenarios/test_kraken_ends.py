@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market import coins
+from papervenue.market.venue import Venue
 from tests.commands.serve.test_daemon_lanes import until
 from tests.commands.serve.test_lanes import arm
 from tests.kit.bot.folder import Bot, discard, log, typed
-from tradebot.exchange.market import coins
-from tradebot.exchange.market.venue import Venue
 from tradebot.model.values import replace
 
 SYMBOL, ENDS = "PF_SOLUSD", "2026-11-16T00:30:00Z"

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from commands.shared.drawing import show_traded
+from papervenue import process
 from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.bars import window
-from tradebot.exchange import process
 
 VENUE = "kraken_futures"
 READ = ("status", "positions", "orders", "trades", "pnl", "report", "learn", "summary", "audit", "health", "schedule")

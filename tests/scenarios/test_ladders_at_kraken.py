@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands.reconcile import verb as reconcile
+from papervenue import process
 from tests.kit.bot.folder import log
 from tests.kit.core.scene import evaluate_exits, trade_once
 from tests.kit.core.venue import Wanting
@@ -17,7 +18,6 @@ from tests.suite.tiers import seed
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Desk
 from tradebot.model.limits import OwnRules

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.core.position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.exchange import process
 from tradebot.model.lifecycle import State, may_follow
 from tradebot.model.trade import Trade
 from tradebot.views.performance.lots import trades

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import requests
 
+from papervenue.faults import table
 from tests.kit.adapters.alpaca import AT_ONCE
 from tests.kit.bot.folder import Bot, log
 from tests.kit.judge.pairs import PROTECT, Groups
 from tests.suite import tiers
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.exchange.faults import table
 from tradebot.model.values import replace
 
 DOCUMENTED = {0, 3, 4, 5, 10}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
 from tests.kit.bot.folder import Bot, log, made, order_by_hand, second_session
-from tradebot.exchange import process
 
 BOOKS = ("ledger.db", "journal.jsonl")
 WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then run tradebot unhalt."

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from commands.trade_once import verb as trade_once
+from papervenue import process
 from tests.kit.bot.folder import Bot, log, typed
 from tests.kit.values import Killed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.exchange import process
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.orders import sending

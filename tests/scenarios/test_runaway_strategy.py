@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from commands.shared.passes import recorded
+from papervenue import process
 from tests.kit.bot.folder import Bot, log, order_by_hand, second_session
 from tests.kit.bot.state import configure
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.exchange import process
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
 

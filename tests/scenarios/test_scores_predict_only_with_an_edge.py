@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.flow.derived import DerivedFlow
+from papervenue.flow.series import Row
+from papervenue.market.bars import UNITS, Market
+from papervenue.market.generator import GeneratedBars
+from papervenue.market.sessions import Calendar, build_calendar
 from tests.kit.bot.folder import Bot, made
 from tests.kit.trades import judged
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
-from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.flow.series import Row
-from tradebot.exchange.market.bars import UNITS, Market
-from tradebot.exchange.market.generator import GeneratedBars
-from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.model.bar import Session
 from tradebot.model.record import Judged
 from tradebot.model.series import Series

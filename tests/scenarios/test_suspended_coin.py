@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import typed
-from tradebot.exchange import process
 
 
 def test_position_in_a_suspended_coin_keeps_its_last_price_with_its_age(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.cable import lay_cable
 from tests.kit.bot.futures import LEFT, FuturesDay, Pit, wants
 from tests.kit.bot.near import compares, exits
-from tests.kit.exchange.cable import lay_cable
 from tradebot.adapters.state.events import last_events
 from tradebot.app.wiring import App
 from tradebot.model.event import EventKind

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
+from papervenue.commands.command import Command
+from papervenue.commands.control import TICK
+from papervenue.exchange import open_exchange
+from papervenue.market.spec import NEXT_BAR
+from papervenue.times import to_datetime
 from tests.kit.bot.folder import InterpreterBot
 from tests.kit.bot.state import make_state
 from tests.kit.elsewhere import place
-from tradebot.exchange import process
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import TICK
-from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.market.spec import NEXT_BAR
-from tradebot.exchange.times import to_datetime
 from tradebot.model.venue import Settlement
 
 CONFIGURATION = f"""venue: {place.NAME}

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.streams.flow_alerts import streamed
 from tests.kit.signals.source_rows import NO_QUOTA, captured
 from tests.kit.values import NOW
 from tradebot.adapters.wire.http import decode
-from tradebot.exchange.streams.flow_alerts import streamed
 from tradebot.model.flow import FlowAlert, FlowPage
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from papervenue.market import hours
 from tradebot.adapters.time import calendar
-from tradebot.exchange.market import hours
 
 KEPT = "TESTS_KEPT"
 """The variable that names the folder in which a run of the tests keeps what it makes once."""

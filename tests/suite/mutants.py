@@ -34,7 +34,7 @@ from tests.suite.quick import CAP, ENOUGH, ROOT, Graph, Plan, command, is_test, 
 
 ROOMS, SMALLEST = 15, 100
 """How many rooms mutants are drawn from, and how many possible mutants make one."""
-PRODUCT = ("tradebot", "commands", "jobs")
+PRODUCT = ("tradebot", "commands", "jobs", "exchange/src")
 SWAPS: Mapping[type[ast.AST], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
     ast.LtE: ("<=", "<"),

@@ -5,9 +5,10 @@ import pkgutil
 
 import commands
 import jobs
+import papervenue
 import tradebot
 
-_PACKAGES = {tradebot, commands, jobs}
+_PACKAGES = {tradebot, commands, jobs, papervenue}
 """What is still to be imported."""
 
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 from tests.suite.costs import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
-TOPS = ("tradebot", "commands", "jobs", "benchmarks", "tests")
+TOPS = ("tradebot", "commands", "jobs", "benchmarks", "tests", "exchange")
+VENUE = "exchange/src"
 CAP, ENOUGH, DEAR = 25.0, 10.0, 0.3
 """CPU-seconds of the machine for which the budgets are stated."""
 SHARED = 1.0
@@ -30,7 +31,7 @@ ALONE = 12.0
 """Up to this cost one process runs all, since each worker has to import the product first."""
 FROM = re.compile(rb"^[ \t]*from ([\w.]+) import (?:\(((?:[^)#]|#[^\n]*)*)\)|([^\n(#]*))", re.M)
 IMPORT = re.compile(rb"^[ \t]*import ([^\n#]+)", re.M)
-NAMED = re.compile(rb"\"((?:tradebot|commands|jobs|benchmarks|tests)(?:\.\w+)+)[\":]")
+NAMED = re.compile(rb"\"((?:tradebot|papervenue|commands|jobs|benchmarks|tests)(?:\.\w+)+)[\":]")
 """A string that names a module, to import it later or to register it."""
 TEST = re.compile(rb"^(?:async )?def test_", re.M)
 WORD = re.compile(rb"\w+")
@@ -71,7 +72,11 @@ def parse(text: bytes) -> File:
 
 def is_test(path: str) -> bool:
     """Return whether a path is that of a test module."""
-    return path.startswith("tests/") and PurePosixPath(path).name.startswith("test_") and path.endswith(".py")
+    return (
+        path.startswith(("tests/", "exchange/tests/"))
+        and PurePosixPath(path).name.startswith("test_")
+        and path.endswith(".py")
+    )
 
 
 class Graph:
@@ -96,6 +101,7 @@ class Graph:
         What is imported from a module may be a module itself. Who imports a folder may import whatever is in it.
         """
         place = name.replace(".", "/")
+        place = f"{VENUE}/{place}" if place.partition("/")[0] == "papervenue" else place
         outer = place.rpartition("/")[0]
         yield from (f"{place}.py", f"{place}/__init__.py", f"{outer}.py", f"{outer}/__init__.py")
         yield from self.by_folder.get(place, ())
@@ -146,6 +152,8 @@ class Graph:
 def mirror(path: str) -> str:
     """Return the folder where the tests of a file stand; a conftest.py serves those of its own folder."""
     parts = PurePosixPath(path).parent.parts
+    if parts and parts[0] == "exchange":
+        return str(PurePosixPath("exchange/tests", *parts[3 if parts[1:2] == ("src",) else 2 :]))
     if parts and parts[0] in ("tests", "tradebot"):
         parts = parts[1:]
     return str(PurePosixPath("tests", *parts))

@@ -78,7 +78,7 @@ def test_of_another_file(shared):
 def test_a_run_plays_the_share_of_its_time_and_says_how_much(tmp_path: Path, minutes: float, played: int) -> None:
     (tmp_path / "test_made.py").write_text(MADE)
     (tmp_path / "test_second.py").write_text(SECOND)
-    plugins = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-o", "testpaths=.")
+    plugins = ("-p", "tests.suite.house", "-p", "no:cacheprovider", "-o", "testpaths=.")
     words = ("-n", "1", "--campaigns", "--seed", "3", "--minutes", str(minutes), "-v", *plugins, "--rootdir", ".")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(

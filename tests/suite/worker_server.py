@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from tests.kit.exchange import nursery
+from exchange.tests.kit import nursery
 from tests.suite import product
 
 

@@ -17,11 +17,11 @@ from tradebot.model.venue import Capabilities
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from papervenue.market.venue import Venue
     from tradebot.adapters.bars.source import BarSource
     from tradebot.adapters.wire.http import Answer, Session
     from tradebot.adapters.wire.rows import DriftTally
     from tradebot.app.sections import Sections
-    from tradebot.exchange.market.venue import Venue
     from tradebot.judging.judgment import State
     from tradebot.model.instrument import Month
     from tradebot.model.order import Executed

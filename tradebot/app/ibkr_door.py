@@ -21,8 +21,8 @@ from tradebot.judging.judgment import State
 from tradebot.model.intent import is_marked
 
 if TYPE_CHECKING:
+    from papervenue.market.venue import Venue
     from tradebot.app.sections import Sections
-    from tradebot.exchange.market.venue import Venue
 
 _RECENT, FACE = timedelta(hours=2), "tws"
 
@@ -62,7 +62,7 @@ def _connect(access: Access) -> IbkrVenue:
 
 
 def _market(settings: Sections) -> Venue:
-    from tradebot.exchange.market.futures import futures_venue
+    from papervenue.market.futures import futures_venue
 
     roots = dict.fromkeys(root_of(symbol).name for symbol in settings.universe)
     return futures_venue(settings.sandbox.start, settings.sandbox.sessions, tuple(roots))

@@ -21,8 +21,8 @@ from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import State
 
 if TYPE_CHECKING:
+    from papervenue.market.venue import Venue
     from tradebot.app.sections import Sections
-    from tradebot.exchange.market.venue import Venue
     from tradebot.ports.broker import Bell
 
 _RECENT = timedelta(hours=2)
@@ -50,7 +50,7 @@ def door() -> Door:
 
 
 def _market(settings: Sections) -> Venue:
-    from tradebot.exchange.market.coins import SYMBOLS, kraken_venue
+    from papervenue.market.coins import SYMBOLS, kraken_venue
 
     unknown = [symbol for symbol in settings.universe if symbol not in SYMBOLS]
     if unknown:

@@ -5,6 +5,7 @@ The exchange is imported only where it is needed, because most verbs on a real a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
@@ -19,25 +20,32 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from papervenue.market.spec import MarketSpec
+    from papervenue.market.venue import Venue
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.spec import MarketSpec
-    from tradebot.exchange.market.venue import Venue
     from tradebot.model.venue_day import VenueDay
 
 ANSWER_TOOK = "x-exchange-answer-took"
 """The header in which the exchange says how many engine seconds an answer took."""
 ANSWER_MADE_AT = "x-exchange-time"
+_ITS_NEW_ONE = "papervenue serve --folder NEW"
+_ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|page)\b)")
 
 
 @contextmanager
 def explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own errors into ours."""
-    from tradebot.exchange.market.spec import MarketError
+    from papervenue.market.spec import MarketError
 
     try:
         yield
     except MarketError as bad:
-        raise OperatorError(bad.message, bad.hint, code=code) from bad
+        raise OperatorError(bad.message, in_our_words(bad.hint), code=code) from bad
+
+
+def in_our_words(hint: str) -> str:
+    """Return what the exchange advises, with our commands in place of those it has on its own."""
+    return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
 
 @contextmanager
@@ -57,7 +65,7 @@ def told_at(headers: Mapping[str, str]) -> datetime | None:
 
 def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     with explained(ExitCode.ERROR):
         return process.ensure(folder).url
@@ -65,7 +73,7 @@ def start(folder: Path) -> str:
 
 def stop(folder: Path) -> None:
     """Stop a state folder's embedded exchange if it is running; its state is kept."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     with explained(ExitCode.ERROR):
         process.stop(folder)
@@ -73,14 +81,14 @@ def stop(folder: Path) -> None:
 
 def served(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange without asking it; None if no process serves it."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     return process.served(folder)
 
 
 def running(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange, or None if it isn't running."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     current = process.running(folder)
     return current.url if current else None
@@ -88,7 +96,7 @@ def running(folder: Path) -> str | None:
 
 def ports(folder: Path) -> Mapping[str, int]:
     """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     current = process.running(folder)
     return dict(current.ports) if current else {}
@@ -119,9 +127,9 @@ def serve(
     Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the market, the port or an
     option can't be used.
     """
-    from tradebot.exchange import server
-    from tradebot.exchange.clock import read_latency, read_pace
-    from tradebot.exchange.process import HeldError
+    from papervenue import server
+    from papervenue.clock import read_latency, read_pace
+    from papervenue.process import HeldError
 
     with _invalid_flags("use --time step, --time real or --time 60x"):
         parsed_pace = read_pace(pace)
@@ -141,7 +149,7 @@ def serve(
 
 def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     """Stop an exchange that runs in the background; return the port on which to serve instead."""
-    from tradebot.exchange import process
+    from papervenue import process
 
     current = process.running(folder)
     if current is None or not current.detached:
@@ -162,7 +170,7 @@ def undone_if_refused(folder: Path) -> Iterator[None]:
         yield
     except OperatorError:
         if not held:
-            from tradebot.exchange.creation import discard
+            from papervenue.creation import discard
 
             discard(folder)
         raise
@@ -173,7 +181,7 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
 
     Raises OperatorError if the exchange isn't running or refuses the request.
     """
-    from tradebot.exchange import process
+    from papervenue import process
 
     with explained():
         return process.ask(folder, method, path, body)
@@ -181,49 +189,49 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
 
 def control_headers(folder: Path) -> Mapping[str, str]:
     """Return the headers that prove to a folder's exchange that a control request comes from its user."""
-    from tradebot.exchange import private_files
+    from papervenue import private_files
 
     return private_files.headers(folder)
 
 
 def ready_faults() -> list[tuple[str, str]]:
     """Return the name and one-sentence summary of each built-in fault script."""
-    from tradebot.exchange.faults import table
+    from papervenue.faults import table
 
     return [(name, table.summary_of(name)) for name in table.names()]
 
 
 def fault_script(name: str) -> str | None:
     """Return the text of a built-in fault script, or None if there is none by that name."""
-    from tradebot.exchange.faults import table
+    from papervenue.faults import table
 
     return table.text_of(name)
 
 
 def fault_words() -> tuple[str, ...]:
     """Return the names of all faults that a script can use."""
-    from tradebot.exchange.faults.table import FAULTS
+    from papervenue.faults.table import FAULTS
 
     return tuple(FAULTS)
 
 
 def fault_explained(word: str) -> str | None:
     """Return what a fault in a script does, or None if there is none by that name."""
-    from tradebot.exchange.faults import table
+    from papervenue.faults import table
 
     return table.explained(word)
 
 
 def holds_market(folder: Path) -> bool:
     """Return True if the folder holds an exchange, in any state."""
-    from tradebot.exchange.state import MARKET_FILE
+    from papervenue.state import MARKET_FILE
 
     return (folder / MARKET_FILE).exists()
 
 
 def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
-    from tradebot.exchange.state import read_market
+    from papervenue.state import read_market
 
     with explained():
         stored = read_market(folder)
@@ -232,8 +240,8 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
 
 def market_day(folder: Path) -> VenueDay:
     """Return the day of a folder's market, whose dates and clocks are those of its calendar's zone."""
-    from tradebot.exchange.market.hours import HOURS
-    from tradebot.exchange.state import read_market
+    from papervenue.market.hours import HOURS
+    from papervenue.state import read_market
     from tradebot.model.venue_day import VenueDay
 
     with explained():
@@ -242,7 +250,7 @@ def market_day(folder: Path) -> VenueDay:
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
-    from tradebot.exchange.state import read_market
+    from papervenue.state import read_market
 
     with explained():
         spec = read_market(folder).spec
@@ -258,8 +266,8 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
     Raises OperatorError if its files can't be used or the folder already holds another market.
     """
-    from tradebot.exchange import process
-    from tradebot.exchange.state import read_market
+    from papervenue import process
+    from papervenue.state import read_market
 
     spec = market_spec(settings, every_symbol=every_symbol)
     with explained():
@@ -269,7 +277,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
 
 def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec:
     """Return the specification of the configured market; raise OperatorError if it contradicts itself."""
-    from tradebot.exchange.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
+    from papervenue.market.spec import NO_COSTS, Costs, MarketSpec, fill_spec
 
     chosen, venue = settings.sandbox, _venue_of(settings)
     named = [name for name in settings.universe if not is_root(settings.venue, name)]
@@ -315,7 +323,7 @@ def plays(venue: str) -> bool:
 
 def _venue_of(settings: Settings) -> Venue:
     """Return what the market's venue is like; raise OperatorError if the exchange can't play it."""
-    from tradebot.exchange.market.venue import Venue
+    from papervenue.market.venue import Venue
 
     if settings.venue == EARLIER:
         return Venue()
@@ -342,7 +350,7 @@ def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> Reco
 
     Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
     """
-    from tradebot.exchange.creation import recorded_source, recorded_span
+    from papervenue.creation import recorded_source, recorded_span
 
     first = None
     with suppress(ValueError):
@@ -355,7 +363,7 @@ def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> Reco
 
 def captured_session(folder: str) -> date | None:
     """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
-    from tradebot.exchange import creation
+    from papervenue import creation
 
     with explained():
         return creation.captured_session(Path(folder))
@@ -363,7 +371,7 @@ def captured_session(folder: str) -> date | None:
 
 def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
-    from tradebot.exchange import creation
+    from papervenue import creation
 
     with explained():
         return creation.remarks(folder)
@@ -373,7 +381,7 @@ def ended(folder: Path, at: datetime) -> bool:
     """Return True if an exchange's last session had ended by `at`, judging by its files; it need not be running."""
     from datetime import datetime
 
-    from tradebot.exchange.state import read_market
+    from papervenue.state import read_market
 
     if not holds_market(folder):
         return False
@@ -385,13 +393,13 @@ def ended(folder: Path, at: datetime) -> bool:
 
 def fill_optimism(model: str) -> str:
     """Return what is optimistic about a fill model."""
-    from tradebot.exchange.market.spec import OPTIMISM
+    from papervenue.market.spec import OPTIMISM
 
     return OPTIMISM[model]
 
 
 def default_symbols(count: int) -> tuple[str, ...]:
     """Return the embedded exchange's own symbols, well-known ones first."""
-    from tradebot.exchange.market import spec
+    from papervenue.market import spec
 
     return spec.default_symbols(count)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import pytest
 import requests
 
+from papervenue.market.spec import MarketSpec
+from papervenue.process import create, ensure, stop
 from tests.kit.bot.folder import KEYS
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
@@ -20,8 +22,6 @@ from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.process import create, ensure, stop
 from tradebot.model.series import Series
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace

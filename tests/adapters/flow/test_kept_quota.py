@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papervenue.faces.flow import FlowLimits
 from tests.kit.bot import forked
 from tests.kit.fakes.machine import Timer
 from tradebot.adapters.flow.kept_quota import LONGEST_FILE, KeptQuota, next_quota_day
 from tradebot.errors import AllowanceSpentError
-from tradebot.exchange.faces.flow import FlowLimits
 from tradebot.model.flow import Allowance, Quota
 
 NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)

@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from tests.exchange.test_flow_stream import arm, ids, rows_of
-from tests.kit.exchange.app import SPEC
-from tests.kit.exchange.served import Served, served
+from exchange.tests.kit.app import SPEC
+from exchange.tests.kit.served import Served, served
+from exchange.tests.test_flow_stream import arm, ids, rows_of
+from papervenue.process import create
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.wire.kept_open import Patience
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.exchange.process import create
 from tradebot.model.flow import Heard
 
 QUICK = Patience(open_s=2, ping_s=0.2, first_wait_s=0.01, longest_wait_s=0.05)

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.kit.exchange.served import Served, served
+from exchange.tests.kit.served import Served, served
+from papervenue.faces.flow import FlowLimits
+from papervenue.market.spec import MarketSpec
+from papervenue.process import create
+from papervenue.times import SECOND
 from tests.kit.values import SHIPPED
 from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import AllowanceSpentError, TemporaryError
-from tradebot.exchange.faces.flow import FlowLimits
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.process import create
-from tradebot.exchange.times import SECOND
 from tradebot.model.flow import Allowance
 from tradebot.signals.kinds import iv_rank, kind_of
 

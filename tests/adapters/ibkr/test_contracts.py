@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from papervenue.market import futures
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.contracts import ROOTS, doubt_of, months_of, oddity_of, rolling_of, root_of, symbol_of
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.exchange.market import futures
 
 ES = ROOTS["ES"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import tradebot.adapters.ibkr
+from exchange.tests.kit.tws import ES, order
+from papervenue.faces.tws.words import _OPEN, UNSET
 from tests.adapters.ibkr.test_orders import said
 from tests.adapters.ibkr.test_reader import LONG_AGO, trades
 from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, scripted, usual
-from tests.kit.exchange.tws import ES, order
-from tradebot.exchange.faces.tws.words import _OPEN, UNSET
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import MarginLevel
 

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import pytest
 from websockets.sync.server import ServerConnection
 
+from exchange.tests.kit.app import folders_of
+from exchange.tests.kit.kraken import KEY, SECRET, V3, XBT, signature, spec
+from exchange.tests.kit.served import Served, served
 from tests.adapters.flow.test_stream import QUICK, none_left_open, source
-from tests.kit.exchange.app import folders_of
-from tests.kit.exchange.kraken import KEY, SECRET, V3, XBT, signature, spec
-from tests.kit.exchange.served import Served, served
 from tradebot.adapters.kraken.account_number import AccountNumber
 from tradebot.adapters.kraken.bell import KrakenBell
 from tradebot.adapters.kraken.client import KrakenVenue

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.market.coins import SYMBOLS
 from tradebot.adapters.kraken.names import coin_of, perpetual_of, symbol_of
-from tradebot.exchange.market.coins import SYMBOLS
 
 coins = st.from_regex(r"[A-Z0-9]{1,12}", fullmatch=True).filter(lambda coin: not coin.endswith("USD"))
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.faces.kraken import limits
+from papervenue.times import SECOND
 from tests.kit.adapters.kraken import venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.adapters.kraken.client import Client
 from tradebot.adapters.kraken.pace import COSTS, MOST, SPAN_S, Pace
 from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
-from tradebot.exchange.faces.kraken import limits
-from tradebot.exchange.times import SECOND
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 

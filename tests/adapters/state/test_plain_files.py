@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import private_files
 from tests.kit.adapters.alpaca import intent
 from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.facts.schema import FILE
@@ -20,7 +21,6 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.plain_files import NotPlainError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.errors import TradebotError
-from tradebot.exchange import private_files
 from tradebot.model.event import Severity, SystemEvent
 
 ADAPTERS = Path(__file__).resolve().parents[3] / "tradebot" / "adapters"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.exchange.app import World, open_world
-from tradebot.exchange.creation import build
-from tradebot.exchange.market.spec import MarketSpec
+from exchange.tests.kit.app import World, open_world
+from papervenue.creation import build
+from papervenue.market.spec import MarketSpec
 
 
 @pytest.fixture(scope="session")

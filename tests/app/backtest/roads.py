@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from tests.kit.exchange.app import World
-from tests.kit.exchange.wire import URL, lead
+from exchange.tests.kit.app import World
+from exchange.tests.kit.wire import URL, lead
+from papervenue.times import to_datetime
 from tests.kit.values import VENUE_DAY, there
 from tradebot.adapters.alpaca.bars import AlpacaBars
 from tradebot.adapters.alpaca.orders import AlpacaOrders
@@ -23,7 +24,6 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app import sandbox
-from tradebot.exchange.times import to_datetime
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want

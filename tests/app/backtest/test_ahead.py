@@ -7,10 +7,10 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.market.spec import NEXT_BAR
 from tests.kit.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.backtest.touching import INTEREST, in_us
-from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
 

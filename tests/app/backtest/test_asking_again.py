@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.times import from_datetime
 from tests.app.backtest.test_lookahead import SPEC, Trader, honest, market, played
 from tests.kit.values import there
 from tradebot.app.backtest import assembly
@@ -18,7 +19,6 @@ from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.lookahead import MARKET, Checked, cut
 from tradebot.app.backtest.venue import EngineVenue
-from tradebot.exchange.times import from_datetime
 from tradebot.model.series import Series, width_of
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay

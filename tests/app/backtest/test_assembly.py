@@ -8,10 +8,11 @@ from typing import cast
 
 import pytest
 
+from exchange.tests.kit.app import World
+from papervenue.market.spec import MarketSpec
 from tests.app.backtest.roads import Stub
 from tests.kit.core.scene import evaluate_exits
 from tests.kit.core.venue import Wanting
-from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.app.backtest import assembly
@@ -22,7 +23,6 @@ from tradebot.desk.features import BarFeatures
 from tradebot.desk.proposals import propose
 from tradebot.desk.views import Sights
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.record import Job
 from tradebot.model.series import Series
 from tradebot.model.trading import TradingState

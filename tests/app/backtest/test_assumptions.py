@@ -3,12 +3,12 @@
 from datetime import date
 from decimal import Decimal
 
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.app.backtest.assumptions import Assumption, assumptions
 from tradebot.app.backtest.run import Plan
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.model.values import replace
 
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))

@@ -8,14 +8,14 @@ from typing import Literal
 
 import pytest
 
+from exchange.tests.kit.app import World
+from papervenue.market.spec import MarketSpec
+from papervenue.times import rfc3339
 from tests.app.backtest.roads import road_to, seen
-from tests.kit.exchange.app import World
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.times import rfc3339
 from tradebot.model.series import Series, width_of
 from tradebot.model.view import BarNeed
 

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
+from papervenue.faces.kraken.charts import Charts
+from papervenue.market.coins import kraken_venue
+from papervenue.market.spec import MarketSpec
+from papervenue.times import from_datetime
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.kraken.bars import KrakenBars
 from tradebot.adapters.kraken.reader import KrakenReader
@@ -15,11 +20,6 @@ from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.backtest.charted import ChartedBars
 from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.served import OverHttp
-from tradebot.exchange import process
-from tradebot.exchange.faces.kraken.charts import Charts
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.times import from_datetime
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind
 from tradebot.model.trading import Mode

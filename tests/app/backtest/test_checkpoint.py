@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
+from papervenue.market.spec import NEXT_BAR
 from tests.backtest.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tradebot.app.backtest.assembly import Assembled
 from tradebot.app.backtest.checkpoint import packed, unpack
 from tradebot.backtest.driver import Driver
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.spec import NEXT_BAR
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.model.limits import Protection
 from tradebot.model.record import Job, SessionEnd

@@ -11,11 +11,17 @@ import pytest
 import yaml
 
 from commands.backtest.playing import result_of
+from exchange.tests.kit.cable import PORT, lay_cable
+from papervenue.engine.engine import Engine
+from papervenue.exchange import Exchange, open_exchange, tick_to
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_BAR, MarketSpec
+from papervenue.process import create
+from papervenue.times import from_datetime
 from tests.app.backtest.roads import Stub
 from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
-from tests.kit.exchange.cable import PORT, lay_cable
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.capabilities import TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
@@ -29,12 +35,6 @@ from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.needed_months import lacking
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
-from tradebot.exchange.process import create
-from tradebot.exchange.times import from_datetime
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce

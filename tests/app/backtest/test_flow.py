@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.app import World
+from papervenue.market.spec import MarketSpec
+from papervenue.times import rfc3339, to_datetime
 from tests.app.backtest.roads import road_to
-from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import assemble, loaded_strategies
 from tradebot.app.backtest.flow import EngineFlow
 from tradebot.app.settings import load
 from tradebot.desk.fetching import fetch_flow
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.times import rfc3339, to_datetime
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import Job
 from tradebot.model.values import replace

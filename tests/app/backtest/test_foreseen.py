@@ -5,6 +5,14 @@ from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+from papervenue import process
+from papervenue.faces.tws.contracts import Contracts
+from papervenue.faces.tws.history import History
+from papervenue.market.coins import kraken_venue
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import MarketSpec
+from papervenue.market.venue import Venue
+from papervenue.times import from_datetime
 from tests.app.backtest.roads import Stub
 from tests.kit.core.venue import NoBars
 from tradebot.adapters.ibkr.capabilities import IBKR
@@ -15,14 +23,6 @@ from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
-from tradebot.exchange import process
-from tradebot.exchange.faces.tws.contracts import Contracts
-from tradebot.exchange.faces.tws.history import History
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.market.venue import Venue
-from tradebot.exchange.times import from_datetime
 from tradebot.model.bar import Session
 from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.signals.features import features

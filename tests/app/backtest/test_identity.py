@@ -7,13 +7,13 @@ from shutil import copy
 
 import pytest
 
+from papervenue.market.spec import MarketSpec
 from tests.adapters.plugins.test_plugin import HEAD, install
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.identity import identity_of
 from tradebot.app.backtest.run import Plan
 from tradebot.app.settings import load
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.app import World
+from papervenue.market.sessions import build_calendar
+from papervenue.market.spec import DayPrices, MarketSpec
+from papervenue.times import rfc3339
 from tests.app.backtest.roads import road_to
 from tests.app.backtest.test_bars import told
 from tests.kit.core.scene import trade_once
-from tests.kit.exchange.app import World
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.settings import load
 from tradebot.desk.proposals import propose
-from tradebot.exchange.market.sessions import build_calendar
-from tradebot.exchange.market.spec import DayPrices, MarketSpec
-from tradebot.exchange.times import rfc3339
 from tradebot.model.record import Job
 from tradebot.model.view import BarNeed, Needs
 from tradebot.ports import StrategyView, Target

@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
+from papervenue.engine.engine import Engine
+from papervenue.market.spec import DayPrices, MarketSpec
+from papervenue.times import MINUTE, from_datetime
 from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.backtest import assembly
@@ -21,9 +24,6 @@ from tradebot.app.backtest.lookahead import MARKET, Checked, check, cut, moments
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import Settings, load
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.market.spec import DayPrices, MarketSpec
-from tradebot.exchange.times import MINUTE, from_datetime
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy

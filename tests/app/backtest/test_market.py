@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.app import World
+from papervenue.market.spec import MarketSpec
+from papervenue.times import MINUTE
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
-from tests.kit.exchange.app import World
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.times import MINUTE
 from tradebot.model.values import replace
 
 GENERATED = MarketSpec(symbols=("AAPL", "NFLX"), sessions=3, start=date(2026, 11, 24), seed=22, corporate_actions=True)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papervenue.market.coins import kraken_venue
+from papervenue.market.spec import MarketSpec
 from tests.kit.backtest.playing import generated
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
 from tradebot.app.backtest.results import benchmark_of
 from tradebot.app.settings import load
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.view import BarNeed
 
 COIN, FIRST = "PF_PEPEUSD", date(2026, 11, 16)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market.spec import MarketSpec
 from tests.app.backtest.roads import Stub
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.ready import Waits, waits
 from tradebot.app.settings import load
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.view import BarNeed, Needs
 
 SETTINGS = load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market.spec import MarketSpec
 from tests.app.backtest.roads import Stub
 from tradebot.adapters.state.trials import Trial
 from tradebot.app.backtest.results import Results, benchmark_of, read_result
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.evidence import Variant, VariantKind
 
 FIRST = date(2025, 3, 3)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market.spec import CLOSE, MarketSpec
 from tests.app.backtest.roads import Stub
 from tests.kit.values import us_sessions
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
-from tradebot.exchange.market.spec import CLOSE, MarketSpec
 from tradebot.model.trading import TradingState
 from tradebot.model.view import StrategyView, Target, Want
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from papervenue.market.coins import kraken_venue
+from papervenue.market.spec import MarketSpec
 from tests.app.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan, Run, begin
 from tradebot.app.settings import load
-from tradebot.exchange.market.coins import kraken_venue
-from tradebot.exchange.market.spec import MarketSpec
 from tradebot.model.candidate import Side
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -4,12 +4,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from papervenue.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tests.app.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import Plan
 from tradebot.app.backtest.variants import changes_of
 from tradebot.app.settings import Settings, load, shipped
-from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
 from tradebot.timetable.own_clock import SESSIONS_OF_MONTH

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
+from exchange.tests.kit.app import World
+from exchange.tests.kit.random_commands import Commands
+from papervenue.chance import stream
+from papervenue.events import Event
+from papervenue.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, NO_COSTS, PAPER, Costs, MarketSpec
+from papervenue.times import from_datetime, rfc3339, to_datetime
 from tests.app.backtest.roads import Road, lines_of, road_to, seen
 from tests.kit.adapters.alpaca import intent
-from tests.kit.exchange.app import World
-from tests.kit.exchange.random_commands import Commands
 from tests.kit.values import instrument
 from tradebot.app.backtest.assembly import engine_of
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EngineVenue
-from tradebot.exchange.chance import stream
-from tradebot.exchange.events import Event
-from tradebot.exchange.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, NO_COSTS, PAPER, Costs, MarketSpec
-from tradebot.exchange.times import from_datetime, rfc3339, to_datetime
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce

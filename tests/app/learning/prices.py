@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from papervenue.market.bars import Bar, Market
+from papervenue.market.source import BarSource
+from papervenue.times import MINUTE
 from tradebot.app.backtest.market import OpenedMarket
-from tradebot.exchange.market.bars import Bar, Market
-from tradebot.exchange.market.source import BarSource
-from tradebot.exchange.times import MINUTE
 
 Levels = Mapping[int, str]
 """What each bar costs from a minute of the session on, from its open to its close."""

@@ -12,6 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_OPEN, MarketSpec
+from papervenue.times import MINUTE, from_datetime
 from tests.app.backtest.roads import Stub
 from tests.app.learning.prices import give
 from tests.kit.bot.futures import INDEXES
@@ -21,9 +24,6 @@ from tradebot.app.learning.environment import ACTIONS, NO_BAR, TIMES, Environmen
 from tradebot.app.learning.scaling import Scaling, fitted
 from tradebot.app.settings import load
 from tradebot.errors import TradebotError
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
-from tradebot.exchange.times import MINUTE, from_datetime
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want

@@ -21,6 +21,8 @@ from unittest.mock import patch
 
 import pytest
 
+from papervenue.market.generator import GeneratedBars
+from papervenue.market.sessions import build_calendar
 from tests.commands.search.test_search import said_by
 from tests.kit.backtest.playing import FEW, bot
 from tradebot.adapters.alpaca.capabilities import ALPACA
@@ -32,8 +34,6 @@ from tradebot.app.search.space import read_space
 from tradebot.app.search.study import AGAIN, RESULT, WORKER, Study
 from tradebot.app.search.workers import Place
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.generator import GeneratedBars
-from tradebot.exchange.market.sessions import build_calendar
 
 WIDE = FEW.replace("from: 5, to: 9", "from: 5, to: 100").replace("trials: 3", "trials: 16")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from papervenue import process
 from tests.kit import ledgers
 from tests.kit.bot.folder import UNIVERSE, Bot, order_by_hand, second_session
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.exchange import process
 from tradebot.model.event import NEED_NOBODY, EventKind
 
 

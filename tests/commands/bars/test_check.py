@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from papervenue import process
 from tests.commands.bars.files import written
 from tests.kit.backtest.playing import generated, lines_of
 from tests.kit.bot.ending import refuses, shows
@@ -15,7 +16,6 @@ from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.exchange import process
 
 MINUTES = ("--timeframe", "1min", "--stamp", "start")
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from commands.doctor.checks.books import strategies
+from papervenue import process
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, second_session
 from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.app.settings import load
-from tradebot.exchange import process
 
 AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
 # Put together here, so that no text in the tree looks like a key.

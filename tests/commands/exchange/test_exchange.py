@@ -15,18 +15,18 @@ from commands.exchange.serve import Wish, _render, _serving
 from commands.exchange.tick import seconds_of
 from commands.shared.surface import console
 from commands.shared.times import when
+from exchange.tests.kit import kraken, tws
+from exchange.tests.kit.app import open_world
+from papervenue import process
+from papervenue.market.spec import MarketSpec, fill_spec
 from tests.kit.bot import folder as real
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import PROGRAM, Bot, typed
 from tests.kit.bot.forked import start
 from tests.kit.elsewhere import place as elsewhere
-from tests.kit.exchange import kraken, tws
-from tests.kit.exchange.app import open_world
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
-from tradebot.exchange import process
-from tradebot.exchange.market.spec import MarketSpec, fill_spec
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from exchange.tests.kit.served import Served, served
+from papervenue import process
+from papervenue.faces import callers
+from papervenue.market.spec import MarketError
+from papervenue.private_files import TOKEN_FILE, issue
+from papervenue.state import LOCK_FILE, PORT_FILE
 from tests.kit.bot.folder import Bot, made
-from tests.kit.exchange.served import Served, served
-from tradebot.exchange import process
-from tradebot.exchange.faces import callers
-from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.private_files import TOKEN_FILE, issue
-from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 
 VERBS = (
     "exchange tick 5m",

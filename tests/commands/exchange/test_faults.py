@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot
 from tests.kit.bot.forked import start
-from tradebot.exchange import process
 
 SCRIPT = """
 - name: slow

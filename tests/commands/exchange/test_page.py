@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import Bot, log
-from tradebot.exchange import process
 
 
 def test_the_address_is_told_and_the_exchange_started_for_it(bot: Bot) -> None:

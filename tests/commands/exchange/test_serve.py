@@ -14,13 +14,13 @@ import requests
 
 from commands.exchange.serve import SERVED_SESSIONS
 from commands.shared import completing
+from papervenue import process
+from papervenue.market.spec import MarketSpec
+from papervenue.state import read_market
 from tests.kit.bot.folder import PROGRAM, Bot
 from tests.kit.bot.forked import start
 from tests.kit.values import there
 from tradebot.__main__ import main
-from tradebot.exchange import process
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.state import read_market
 
 MONDAY = date(2025, 3, 3)
 

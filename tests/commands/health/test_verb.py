@@ -14,11 +14,11 @@ import pytest
 import requests
 
 from commands.serve import watch
+from papervenue import process
 from tests.kit.bot import forked
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.serving import is_running
-from tradebot.exchange import process
 
 EXCHANGES_ARE_PROCESSES = True
 """They are stopped, as a process can be."""

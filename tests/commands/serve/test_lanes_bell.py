@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from exchange.tests.kit.kraken import KEY, SECRET, V3, signature
 from jobs.runner import Kind, Line
 from tests.commands.serve.test_lanes import arm, claims, in_lanes
 from tests.kit.bot.folder import Bot, discard, log, typed
-from tests.kit.exchange.kraken import KEY, SECRET, V3, signature
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for

@@ -23,6 +23,7 @@ from commands.drill.drills import DRILLS, Drill
 from commands.drill.stage import Stage
 from commands.shared.plain import VERSIONS
 from commands.shared.schema import DATA, FURTHER
+from papervenue import process
 from tests.commands.model.test_verb import drafted
 from tests.kit.backtest.playing import FEW, bot, configured, traded_by
 from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
@@ -33,7 +34,6 @@ from tests.kit.fakes.networks import Signed, constant
 from tests.kit.fakes.receivers import TOKEN, chatting, receiving
 from tradebot.__main__ import main
 from tradebot.adapters.text.codec import encode
-from tradebot.exchange import process
 
 SMALL = "--symbols AAPL --sessions 1"
 SEARCHED = 2

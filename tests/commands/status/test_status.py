@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import requests
 
+from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, second_session
 from tests.kit.values import fill, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.exchange import process
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
 

@@ -15,13 +15,13 @@ import pytest
 
 from commands.web.patience import Asking, Patience
 from commands.web.reading import Reader
+from papervenue import process
 from tests.commands.web.client import Clock, browser, site
 from tests.kit.bot.folder import Bot
 from tests.kit.values import there
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.adapters.state.switch import HALT
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.exchange import process
 
 EXCHANGES_ARE_PROCESSES = True
 """They are stopped, as a process can be."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from papervenue import process
 from tests.kit.bot.folder import PROGRAM, Bot, at_once
 from tests.kit.bot.real_money import writes
 from tests.kit.values import LIMITS, ask
 from tradebot.adapters.state import switch
-from tradebot.exchange import process
 from tradebot.gates.decide import decide
 from tradebot.model.decision import Gate
 from tradebot.model.trading import TradingState

@@ -33,12 +33,7 @@ EXCHANGES_ARE_PROCESSES = True
 """What fails here is below HTTP, which threads of this process would do without."""
 
 ROOT = Path(__file__).resolve().parents[3]
-CODE = [
-    path
-    for room in ("tradebot", "commands", "jobs")
-    for path in (ROOT / room).rglob("*.py")
-    if "exchange" not in path.relative_to(ROOT).parts
-]
+CODE = [path for room in ("tradebot", "commands", "jobs") for path in (ROOT / room).rglob("*.py")]
 """Everything of ours but the embedded exchange."""
 ONCE = RetryPolicy(attempts=1)
 

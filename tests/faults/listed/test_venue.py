@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 import requests
 
+from papervenue.faults import table
 from tests.kit.adapters.alpaca import (
     account_row,
     fill_row,
@@ -28,7 +29,6 @@ from tradebot.adapters.alpaca.models import read_account, read_order, read_posit
 from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.exchange.faults import table
 from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Purpose, Side

@@ -12,7 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.kit.exchange.served import Served, served
+from exchange.tests.kit.served import Served, served
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_BAR, MarketSpec
+from papervenue.process import create
 from tradebot.adapters.ibkr.bars import IbkrBars
 from tradebot.adapters.ibkr.link import Link, Patience
 from tradebot.adapters.ibkr.orders import IbkrOrders
@@ -20,9 +23,6 @@ from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
-from tradebot.exchange.process import create
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import Struct, field
 
+from papervenue.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
@@ -20,7 +21,6 @@ from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load
 from tradebot.backtest.driver import Driver, Terms
-from tradebot.exchange.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
 from tradebot.exits.kinds.atr_trail import AtrTrail
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay

@@ -9,15 +9,15 @@ from unittest.mock import patch
 import numpy as np
 
 from commands.backtest import playing
+from papervenue.market.bars import Market
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import MarketSpec
+from papervenue.times import rfc3339
 from tests.kit.backtest.drawn import Whims
 from tests.kit.values import us_sessions
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.exchange.market.bars import Market
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import MarketSpec
-from tradebot.exchange.times import rfc3339
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 

@@ -13,6 +13,10 @@ import pytest
 import requests
 from msgspec import Struct
 
+from papervenue import process
+from papervenue.events import Event
+from papervenue.state import read_market
+from papervenue.times import rfc3339
 from tests.kit.bot.folder import KEYS, log, typed
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -26,10 +30,6 @@ from tradebot.app.parity import parity_of
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App, opened
 from tradebot.backtest.driver import Driver, Terms
-from tradebot.exchange import process
-from tradebot.exchange.events import Event
-from tradebot.exchange.state import read_market
-from tradebot.exchange.times import rfc3339
 from tradebot.model.parity import DayParity
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from exchange.tests.kit import nursery as nursery_of_all
+from exchange.tests.kit.nursery import Nursery, starting_with, without_nursery
+from exchange.tests.kit.threads import served_by_threads
+from papervenue import process
 from tests.kit.bot.folder import Bot, discard, made, second_session
-from tests.kit.exchange import nursery as nursery_of_all
-from tests.kit.exchange.nursery import Nursery, starting_with, without_nursery
-from tests.kit.exchange.threads import served_by_threads
 from tests.kit.fakes.machine import Timer
 from tests.kit.fakes.scripted import Wire, serving
 from tests.suite import tiers
@@ -24,7 +25,6 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
 from tradebot.adapters.state import flocks, lock, resources, switch
 from tradebot.app.settings import Settings
-from tradebot.exchange import process
 
 MOST_OF_A_BOT, MOST_OF_TESTS = 300_000_000, 10_000_000_000
 

@@ -19,14 +19,14 @@ from unittest.mock import patch
 import pytest
 import requests
 
+from exchange.tests.kit.threads import of_this_process
+from papervenue import process
+from papervenue.private_files import TOKEN_FILE
+from papervenue.state import LOCK_FILE, PORT_FILE, SERVER_LOG_FILE
 from tests.kit.bot import forked
 from tests.kit.bot.state import configure
-from tests.kit.exchange.threads import of_this_process
 from tests.suite.meter import METER
 from tradebot.__main__ import main
-from tradebot.exchange import process
-from tradebot.exchange.private_files import TOKEN_FILE
-from tradebot.exchange.state import LOCK_FILE, PORT_FILE, SERVER_LOG_FILE
 
 PROGRAM = forked.PROGRAM
 UNIVERSE = "AAPL,MSFT,NVDA,AMZN"

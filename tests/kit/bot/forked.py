@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from papervenue import process
 from tradebot.__main__ import main
-from tradebot.exchange import process
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 START = process._start

@@ -13,10 +13,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exchange.tests.kit.cable import PORT, Cable
+from exchange.tests.kit.wire import URL
+from papervenue import process
+from papervenue.exchange import Exchange
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_BAR, MarketSpec
+from papervenue.opening import open_market
+from papervenue.state import read_market
 from tests.kit.bot.near import Hook, NearDay, Verb, compares, entries, exits, now_of, tick, write_candidates
 from tests.kit.bot.state import load_state, make_state, open_app
-from tests.kit.exchange.cable import PORT, Cable
-from tests.kit.exchange.wire import URL
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
 from tradebot.adapters.ibkr.link import Link, Patience
@@ -26,12 +32,6 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.settings import shipped
 from tradebot.app.wiring import App
-from tradebot.exchange import process
-from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
-from tradebot.exchange.opening import open_market
-from tradebot.exchange.state import read_market
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 

@@ -15,13 +15,13 @@ from typing import Any
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.trade_once import verb as trade_once
+from papervenue.commands.command import Command
+from papervenue.commands.control import TICK
+from papervenue.exchange import Exchange
+from papervenue.faults.room import PATH as FAULTS
 from tests.kit.values import Killed
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import TICK
-from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faults.room import PATH as FAULTS
 
 ERRED, KILLED = 70, -9
 """How a run ends whose verb raised what no verb may raise, and one that was killed."""

@@ -24,9 +24,15 @@ import pytest
 import requests
 from msgspec import Struct
 
+from exchange.tests.kit.wire import URL, Wire, lead
+from papervenue import process
+from papervenue.exchange import open_exchange
+from papervenue.faces.control import ControlFace
+from papervenue.faults.face import FaultFace
+from papervenue.market.hours import LAST_DAY
+from papervenue.market.spec import NEXT_BAR, MarketSpec
 from tests.kit.bot.near import ERRED, Verb, write_candidates
 from tests.kit.bot.state import CASH, load_state, make_state, open_app
-from tests.kit.exchange.wire import URL, Wire, lead
 from tests.kit.venues import ALPACA, AT
 from tests.suite.calendars import KEPT
 from tradebot.adapters.faults import failpoint
@@ -37,12 +43,6 @@ from tradebot.app.calendar import AHEAD, BEHIND
 from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App, FolderLook
 from tradebot.errors import TradebotError
-from tradebot.exchange import process
-from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.faces.control import ControlFace
-from tradebot.exchange.faults.face import FaultFace
-from tradebot.exchange.market.hours import LAST_DAY
-from tradebot.exchange.market.spec import NEXT_BAR, MarketSpec
 from tradebot.model.bar import Session
 
 # Several runs in one forked process that one SIGKILL ends, each of them at its own point.

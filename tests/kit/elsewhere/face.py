@@ -5,21 +5,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.engine.account import Account, Activity
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import LIQUIDATION, Fill, Order, OrderRequest, StopLoss
+from papervenue.faces.face import Face, Parts, Serving
+from papervenue.faces.keys import account_of, command_of
+from papervenue.faces.web import MADE_AT, Call, Handler, Reply, ok, route
+from papervenue.jsontext import encode, plain, to_decimal
+from papervenue.margined.accounts import NetPosition, net_positions, standing
+from papervenue.margined.admission import refused
+from papervenue.market.bars import Bar
+from papervenue.market.instruments import Grid
+from papervenue.refusal import Refusal, not_found
+from papervenue.times import parse_time, rfc3339
 from tests.kit.elsewhere.place import TOLD_AFTER
-from tradebot.exchange.commands.command import Answer, Asked, Entry
-from tradebot.exchange.engine.account import Account, Activity
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import LIQUIDATION, Fill, Order, OrderRequest, StopLoss
-from tradebot.exchange.faces.face import Face, Parts, Serving
-from tradebot.exchange.faces.keys import account_of, command_of
-from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, ok, route
-from tradebot.exchange.jsontext import encode, plain, to_decimal
-from tradebot.exchange.margined.accounts import NetPosition, net_positions, standing
-from tradebot.exchange.margined.admission import refused
-from tradebot.exchange.market.bars import Bar
-from tradebot.exchange.market.instruments import Grid
-from tradebot.exchange.refusal import Refusal, not_found
-from tradebot.exchange.times import parse_time, rfc3339
 
 ORDERS = "/v1/orders"
 LAG_US = TOLD_AFTER.seconds * 1_000_000

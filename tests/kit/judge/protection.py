@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from papervenue.market.sessions import Calendar, calendar_from_rows
+from papervenue.state import read_market
+from papervenue.times import parse_time
 from tests.kit.judge.gaps import Event, Gap, Lot, Lots
 from tradebot.adapters.state import state_folder
-from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
-from tradebot.exchange.state import read_market
-from tradebot.exchange.times import parse_time
 from tradebot.model.record import Job
 
 BEGAN, ENDED = "protection_gap", "protection_gap_ended"

@@ -27,7 +27,7 @@ from tradebot.adapters.state.state_folder import MARKER, write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.extras import DISTRIBUTION
 
-OURS = frozenset({"tradebot", "commands", "jobs"})
+OURS = frozenset({"tradebot", "commands", "jobs", "papervenue"})
 """Packages that count by this program's version."""
 OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
 """The folders of this package that hold what a built-in strategy computes."""

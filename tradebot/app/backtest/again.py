@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from papervenue.market.spec import MarketSpec
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.plugins.code import Code
 from tradebot.adapters.state.plain_files import read_plain
@@ -21,7 +22,6 @@ from tradebot.app.baseline import effective, with_earlier
 from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.spec import MarketSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,23 +8,23 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from papervenue.engine.account import Activity
+from papervenue.market.actions import DIVIDEND
+from papervenue.market.bars import usd
+from papervenue.shares import charges
+from papervenue.times import MINUTE, from_datetime, to_datetime
 from tradebot.app.backtest.translating import exact
 from tradebot.backtest.touching import INTEREST, Shown
-from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.market.actions import DIVIDEND
-from tradebot.exchange.market.bars import usd
-from tradebot.exchange.shares import charges
-from tradebot.exchange.times import MINUTE, from_datetime, to_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from decimal import Decimal
 
-    from tradebot.exchange.engine.account import Account
-    from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.market.actions import Action
-    from tradebot.exchange.market.bars import Bar
+    from papervenue.engine.account import Account
+    from papervenue.engine.engine import Engine
+    from papervenue.market.actions import Action
+    from papervenue.market.bars import Bar
 
 KEPT_PRICES = 65_536
 CHUNK = 32

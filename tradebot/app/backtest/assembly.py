@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from msgspec import Struct
 
+from papervenue.engine.account import Account, Configuration
+from papervenue.engine.engine import Engine
+from papervenue.market.action_sources import beside
+from papervenue.shares.actions import schedule
+from papervenue.shares.dialect import ALPACA
+from papervenue.times import from_datetime, to_datetime
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -26,12 +32,6 @@ from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
-from tradebot.exchange.engine.account import Account, Configuration
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.market.action_sources import beside
-from tradebot.exchange.shares.actions import schedule
-from tradebot.exchange.shares.dialect import ALPACA
-from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
@@ -39,11 +39,11 @@ from tradebot.ports.world import World
 from tradebot.signals.normalize import Rereading
 
 if TYPE_CHECKING:
+    from papervenue.events import Emit, Event
+    from papervenue.market.spec import MarketSpec
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.settings import Settings
     from tradebot.backtest.touching import Ahead
-    from tradebot.exchange.events import Emit, Event
-    from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.bar import Session
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy

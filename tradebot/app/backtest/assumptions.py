@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.exchange.market.spec import NO_COSTS, OPTIMISM
-from tradebot.exchange.market.venue import Venue
+from papervenue.market.spec import NO_COSTS, OPTIMISM
+from papervenue.market.venue import Venue
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
+    from papervenue.market.spec import Costs, MarketSpec, Posted, Rate
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.spec import Costs, MarketSpec, Posted, Rate
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {

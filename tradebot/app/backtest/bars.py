@@ -15,6 +15,9 @@ from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from papervenue.faces.data.rows import listing
+from papervenue.market import actions as words
+from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.bars.making import steps_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
@@ -23,19 +26,16 @@ from tradebot.adapters.bars.window import REACHES, window_of
 from tradebot.app.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
 from tradebot.app.backtest.translating import session_of
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.exchange.faces.data.rows import listing
-from tradebot.exchange.market import actions as words
-from tradebot.exchange.times import DAY, HOUR, SECOND, at_new_york, from_datetime
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from tradebot.exchange.engine.floor import Floor
-    from tradebot.exchange.market.actions import Action
-    from tradebot.exchange.market.bars import Market
-    from tradebot.exchange.market.daily import DailyBars
+    from papervenue.engine.floor import Floor
+    from papervenue.market.actions import Action
+    from papervenue.market.bars import Market
+    from papervenue.market.daily import DailyBars
     from tradebot.model.bar import Session
     from tradebot.model.view import BarNeed
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from papervenue.faces.kraken import charts
+from papervenue.faces.kraken.charts import Candle, Charts
+from papervenue.times import SECOND, from_datetime
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.kraken.bars import RESOLUTIONS
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.exchange.faces.kraken import charts
-from tradebot.exchange.faces.kraken.charts import Candle, Charts
-from tradebot.exchange.times import SECOND, from_datetime
 from tradebot.model.series import PriceKind
 
 

@@ -13,8 +13,8 @@ from io import BytesIO
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from papervenue.snapshot.state import KEPT
 from tradebot.errors import OperatorError
-from tradebot.exchange.snapshot.state import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,8 @@ _OURS = (
     "tradebot.adapters.ledger.tables",
     "tradebot.adapters.memory.",
     "tradebot.backtest.",
-    "tradebot.exchange.engine.",
-    "tradebot.exchange.market.",
+    "papervenue.engine.",
+    "papervenue.market.",
     "tradebot.model.",
     "tradebot.signals.",
 )
@@ -45,7 +45,7 @@ _PLAIN = {
 _MAKERS = {
     "builtins": {"dict", "int", "list", "tuple"},
     "msgspec._utils": {"rebuild"},
-    "tradebot.exchange.engine.tables": {"_nothing_kept"},
+    "papervenue.engine.tables": {"_nothing_kept"},
 }
 """What some of them are made with, or ask for what isn't there."""
 

@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from papervenue.commands.control import MAIN
+from papervenue.engine.engine import Engine
+from papervenue.opening import dialect_of
+from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.ibkr import margins, prices
@@ -28,10 +32,6 @@ from tradebot.app.backtest.translating import session_of
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
-from tradebot.exchange.commands.control import MAIN
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.opening import dialect_of
-from tradebot.exchange.times import SECOND, from_datetime, to_datetime
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
@@ -39,12 +39,12 @@ from tradebot.ports.world import World
 if TYPE_CHECKING:
     from datetime import date
 
+    from papervenue.events import Event
     from tradebot.adapters.ibkr.told import Told
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.settings import Settings
-    from tradebot.exchange.events import Event
     from tradebot.model.account import BrokerView
     from tradebot.model.bar import Quote, Session, VenueClock
     from tradebot.model.instrument import Listing, MarginLevel

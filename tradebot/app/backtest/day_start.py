@@ -10,6 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from papervenue.exchange import open_exchange
+from papervenue.jsontext import encode
+from papervenue.log import NOTE, REQUEST, RESTORE_BOTH, read_event
+from papervenue.market.daily import DailyBars, kept_days
+from papervenue.market.spec import MarketError
+from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, LOG_FILE, MARKET_FILE, read_market
+from papervenue.times import from_datetime, parse_time, to_datetime
 from tradebot.adapters.ledger.rows import IntentRow, MarksRow, OrderRow
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.backtest.assembly import USUAL
@@ -18,13 +25,6 @@ from tradebot.app.backtest.served import ports_at
 from tradebot.app.backtest.venue import EngineVenue
 from tradebot.app.sandbox import explained
 from tradebot.app.venues import door_to
-from tradebot.exchange.exchange import open_exchange
-from tradebot.exchange.jsontext import encode
-from tradebot.exchange.log import NOTE, REQUEST, RESTORE_BOTH, read_event
-from tradebot.exchange.market.daily import DailyBars, kept_days
-from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, LOG_FILE, MARKET_FILE, read_market
-from tradebot.exchange.times import from_datetime, parse_time, to_datetime
 from tradebot.model.position import Marks
 from tradebot.model.trading import ReconcileMark
 

@@ -12,33 +12,33 @@ from itertools import takewhile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from papervenue.commands.command import Command, Commands
+from papervenue.engine.account import Activity
+from papervenue.faces.tws import margins, orders, placing
+from papervenue.faces.tws.contracts import Contracts
+from papervenue.faces.tws.history import History, HistoryError
+from papervenue.faces.tws.orders import label_of, labelled
+from papervenue.faces.tws.prices import ASK, BID, CLOSE, LAST
+from papervenue.faces.tws.reads import Reads
+from papervenue.faces.tws.words import executions_of
+from papervenue.jsontext import encode, plain
+from papervenue.margined.accounts import net_positions
+from papervenue.times import HOUR, SECOND
 from tradebot.adapters.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
 from tradebot.adapters.ibkr.ears import Ears, Ticks, VenueError
 from tradebot.app.backtest.told_rows import Commission, Contract, completed, executed, opened, status
-from tradebot.exchange.commands.command import Command, Commands
-from tradebot.exchange.engine.account import Activity
-from tradebot.exchange.faces.tws import margins, orders, placing
-from tradebot.exchange.faces.tws.contracts import Contracts
-from tradebot.exchange.faces.tws.history import History, HistoryError
-from tradebot.exchange.faces.tws.orders import label_of, labelled
-from tradebot.exchange.faces.tws.prices import ASK, BID, CLOSE, LAST
-from tradebot.exchange.faces.tws.reads import Reads
-from tradebot.exchange.faces.tws.words import executions_of
-from tradebot.exchange.jsontext import encode, plain
-from tradebot.exchange.margined.accounts import net_positions
-from tradebot.exchange.times import HOUR, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
+    from papervenue.engine.engine import Engine
+    from papervenue.engine.orders import Execution, Order
+    from papervenue.events import Event
+    from papervenue.refusal import Refusal
     from tradebot.adapters.ibkr.ears import Status
     from tradebot.adapters.ibkr.link import Patience
     from tradebot.app.backtest.told_rows import Executed, Told
-    from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.engine.orders import Execution, Order
-    from tradebot.exchange.events import Event
-    from tradebot.exchange.refusal import Refusal
 
 _REFUSED, _TICK, _NOT_FOUND, _NOT_PLACED, _NO_ORDER, _TOO_LATE = 201, 110, 135, 202, 10147, 161
 _SHORTEST_DAY_US = 23 * HOUR

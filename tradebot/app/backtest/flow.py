@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlencode
 
+from papervenue.faces.flow import Ask, FlowFace, refused
+from papervenue.faces.web import Call, route
+from papervenue.flow.captured import CapturedFlow
+from papervenue.flow.derived import DerivedFlow
+from papervenue.refusal import Refusal
+from papervenue.times import to_datetime
 from tradebot.adapters.flow.unusual_whales import quota_of, request_of, rows_of
 from tradebot.adapters.wire.http import Answer, decode
 from tradebot.app.sandbox import explained
-from tradebot.exchange.faces.flow import Ask, FlowFace, refused
-from tradebot.exchange.faces.web import Call, route
-from tradebot.exchange.flow.captured import CapturedFlow
-from tradebot.exchange.flow.derived import DerivedFlow
-from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import to_datetime
 from tradebot.model.flow import FlowPage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.flow.series import Row
-    from tradebot.exchange.market.bars import Market
-    from tradebot.exchange.market.spec import MarketSpec
+    from papervenue.engine.engine import Engine
+    from papervenue.flow.series import Row
+    from papervenue.market.bars import Market
+    from papervenue.market.spec import MarketSpec
     from tradebot.model.kind import AnyKind
 
 _HEADERS = {"authorization": "Bearer backtest"}

@@ -10,16 +10,16 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from papervenue.times import DAY, SECOND, from_datetime
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.exchange.times import DAY, SECOND, from_datetime
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import WIDTHS, PriceKind, Series
 
 if TYPE_CHECKING:
+    from papervenue.market.bars import Bar, Market
     from tradebot.adapters.bars.source import CorporateAction
-    from tradebot.exchange.market.bars import Bar, Market
     from tradebot.model.bar import Session
     from tradebot.model.venue_day import VenueDay
     from tradebot.model.view import BarNeed

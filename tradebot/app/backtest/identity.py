@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from papervenue.market.action_sources import beside
 from tradebot import __version__
 from tradebot.adapters.plugins.code import Code, source_digest
 from tradebot.adapters.plugins.plugin import code_in_use, installed, package_of
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
-from tradebot.exchange.market.action_sources import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from papervenue.market.spec import MarketSpec
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.run import Plan
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.spec import MarketSpec
 
 FINGERPRINT_CHARACTERS = 8
 _OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve", "promotion"})

@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from urllib3 import HTTPResponse
 
-from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.exchange import open_exchange, tick_to
-from tradebot.exchange.faces.face import Serving
-from tradebot.exchange.faces.web import Call, Endpoint, Route
-from tradebot.exchange.faults.streaming import StreamFaults
+from papervenue.engine.engine import Engine
+from papervenue.exchange import open_exchange, tick_to
+from papervenue.faces.face import Serving
+from papervenue.faces.web import Call, Endpoint, Route
+from papervenue.faults.streaming import StreamFaults
 
 
 class InProcess:

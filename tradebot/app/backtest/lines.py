@@ -10,13 +10,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tradebot.exchange.market.bars import UNITS
-from tradebot.exchange.times import SECOND, at_new_york
+from papervenue.market.bars import UNITS
+from papervenue.times import SECOND, at_new_york
 
 if TYPE_CHECKING:
-    from tradebot.exchange.market.bars import Bar, Market
-    from tradebot.exchange.market.daily import DailyBars
-    from tradebot.exchange.market.sessions import Calendar
+    from papervenue.market.bars import Bar, Market
+    from papervenue.market.daily import DailyBars
+    from papervenue.market.sessions import Calendar
 
 MICROSECOND = timedelta(microseconds=1)
 

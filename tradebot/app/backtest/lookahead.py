@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 
+from papervenue.market.daily import DailyBars, Days
+from papervenue.market.rates import Rates
+from papervenue.times import MINUTE, from_datetime, new_york
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.plugins.plugin import PluginStrategy
 from tradebot.app.backtest.declared import reaching
 from tradebot.app.backtest.run import begin
-from tradebot.exchange.market.daily import DailyBars, Days
-from tradebot.exchange.market.rates import Rates
-from tradebot.exchange.times import MINUTE, from_datetime, new_york
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import slots
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from papervenue.market.bars import Bar
+    from papervenue.market.sessions import Calendar
+    from papervenue.market.source import BarSource
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Run
-    from tradebot.exchange.market.bars import Bar
-    from tradebot.exchange.market.sessions import Calendar
-    from tradebot.exchange.market.source import BarSource
     from tradebot.model.decision import Decision
     from tradebot.model.record import CycleRecord, SessionEnd
     from tradebot.model.view import StrategyView, Want

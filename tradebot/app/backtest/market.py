@@ -7,25 +7,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from papervenue.market.action_sources import beside, generated_actions, read_actions
+from papervenue.market.bars import Market
+from papervenue.market.daily import DailyBars, read_days
+from papervenue.market.daily_file import is_parquet
+from papervenue.market.generator import GeneratedBars
+from papervenue.market.instruments import Grid
+from papervenue.market.other_future import Dearer, OtherFuture
+from papervenue.market.rates import NO_RATES, Rates, rates_of
+from papervenue.market.recorded import NO_CALENDARS, damaged, held_bars, read_bars
+from papervenue.market.sessions import build_calendar, own_calendars
+from papervenue.opening import generated_source
 from tradebot.app.sandbox import explained
-from tradebot.exchange.market.action_sources import beside, generated_actions, read_actions
-from tradebot.exchange.market.bars import Market
-from tradebot.exchange.market.daily import DailyBars, read_days
-from tradebot.exchange.market.daily_file import is_parquet
-from tradebot.exchange.market.generator import GeneratedBars
-from tradebot.exchange.market.instruments import Grid
-from tradebot.exchange.market.other_future import Dearer, OtherFuture
-from tradebot.exchange.market.rates import NO_RATES, Rates, rates_of
-from tradebot.exchange.market.recorded import NO_CALENDARS, damaged, held_bars, read_bars
-from tradebot.exchange.market.sessions import build_calendar, own_calendars
-from tradebot.exchange.opening import generated_source
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from tradebot.exchange.market.actions import Action
-    from tradebot.exchange.market.sessions import Calendar
-    from tradebot.exchange.market.source import BarSource
-    from tradebot.exchange.market.spec import MarketSpec
+    from papervenue.market.actions import Action
+    from papervenue.market.sessions import Calendar
+    from papervenue.market.source import BarSource
+    from papervenue.market.spec import MarketSpec
 
 
 class OpenedMarket(NamedTuple):

@@ -6,11 +6,11 @@ from bisect import bisect_left
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from papervenue.times import HOUR
 from tradebot.app.backtest.translating import session_of
 from tradebot.app.sandbox import is_root
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError
-from tradebot.exchange.times import HOUR
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

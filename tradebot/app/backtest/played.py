@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from papervenue.market.source import QuickCloses
+from papervenue.times import SECOND
 from tradebot.adapters.bars.making import merged, series
 from tradebot.app.backtest.translating import session_of
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.exchange.market.source import QuickCloses
-from tradebot.exchange.times import SECOND
 from tradebot.model.series import Series, width_of
 from tradebot.views.performance.curve import Benchmark
 

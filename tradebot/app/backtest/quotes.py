@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from papervenue.faces.data.rows import listing
+from papervenue.market.bars import Bar, Day
+from papervenue.market.ticks import last_quote, last_trade
 from tradebot.app.backtest.translating import moment, shown_price, shown_size
-from tradebot.exchange.faces.data.rows import listing
-from tradebot.exchange.market.bars import Bar, Day
-from tradebot.exchange.market.ticks import last_quote, last_trade
 from tradebot.model.bar import Quote
 
 if TYPE_CHECKING:
-    from tradebot.exchange.engine.floor import Floor
+    from papervenue.engine.floor import Floor
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 NO_SYMBOL = "is not a symbol"

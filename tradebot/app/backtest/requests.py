@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from papervenue.commands.orders import read_request
+from papervenue.events import Event
+from papervenue.jsontext import encode
+from papervenue.refusal import Refusal
+from papervenue.shares.reading import read_replacement
 from tradebot.adapters.alpaca.bodies import order_body, price_body
 from tradebot.app.backtest.translating import order_of
-from tradebot.exchange.commands.orders import read_request
-from tradebot.exchange.events import Event
-from tradebot.exchange.jsontext import encode
-from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.shares.reading import read_replacement
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from papervenue.engine import orders as engine_orders
+    from papervenue.engine.account import Account
+    from papervenue.engine.engine import Engine
     from tradebot.adapters.wire.http import Answer
-    from tradebot.exchange.engine import orders as engine_orders
-    from tradebot.exchange.engine.account import Account
-    from tradebot.exchange.engine.engine import Engine
     from tradebot.ports.broker import Ending
 
 ACCEPTED = Reply(Outcome.ACCEPTED)

@@ -12,6 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from papervenue.market.spec import FUNDS, NO_COSTS
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state import lock, state_folder, trials
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
@@ -24,7 +25,6 @@ from tradebot.app.backtest.bars import EngineBars
 from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.backtest.played import PlayedBars, daily_prices, last_prices
 from tradebot.errors import OperatorError, word
-from tradebot.exchange.market.spec import FUNDS, NO_COSTS
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY
@@ -35,8 +35,8 @@ from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from papervenue.market.spec import MarketSpec
     from tradebot.app.backtest.run import Run
-    from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.evidence import Variant
     from tradebot.ports.stores import Bars
 

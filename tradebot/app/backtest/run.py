@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from papervenue.times import MINUTE
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.assembly import assemble
@@ -15,7 +16,6 @@ from tradebot.app.venues import door_to
 from tradebot.backtest.driver import Driver, Terms
 from tradebot.desk.contracts import choose
 from tradebot.desk.halting import accept_causes
-from tradebot.exchange.times import MINUTE
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
+    from papervenue.market.spec import MarketSpec
     from tradebot.app.backtest.assembly import Assembled, Margin
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.past_flow import PastFlow
     from tradebot.app.backtest.venue import EquityAt
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.spec import MarketSpec
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import World

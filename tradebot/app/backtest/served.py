@@ -15,6 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from papervenue import process
+from papervenue.faces.kraken.charts import Charts
+from papervenue.opening import open_market
+from papervenue.state import read_market
+from papervenue.times import from_datetime, to_datetime
 from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
@@ -33,16 +38,13 @@ from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
 from tradebot.backtest.touching import FAR, INTEREST
-from tradebot.exchange import process
-from tradebot.exchange.faces.kraken.charts import Charts
-from tradebot.exchange.opening import open_market
-from tradebot.exchange.state import read_market
-from tradebot.exchange.times import from_datetime, to_datetime
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 
 if TYPE_CHECKING:
+    from papervenue.engine.account import Account
+    from papervenue.market.bars import Market
     from tradebot.adapters.bars.source import BarSource
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
@@ -50,8 +52,6 @@ if TYPE_CHECKING:
     from tradebot.app.door import Reader
     from tradebot.app.settings import Settings
     from tradebot.backtest.touching import Shown
-    from tradebot.exchange.engine.account import Account
-    from tradebot.exchange.market.bars import Market
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.strategy import Strategy

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from papervenue.engine.orders import LIQUIDATION, SETTLEMENT
+from papervenue.faces.tws.contracts import FUTURE
+from papervenue.faces.tws.orders import ids_of, perm_id
+from papervenue.faces.tws.words import exec_id, number_of, reason, time_of, word
+from papervenue.times import SECOND
 from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.ibkr.ears import Status
-from tradebot.exchange.engine.orders import LIQUIDATION, SETTLEMENT
-from tradebot.exchange.faces.tws.contracts import FUTURE
-from tradebot.exchange.faces.tws.orders import ids_of, perm_id
-from tradebot.exchange.faces.tws.words import exec_id, number_of, reason, time_of, word
-from tradebot.exchange.times import SECOND
 
 if TYPE_CHECKING:
-    from tradebot.exchange.engine.orders import Execution, Order
-    from tradebot.exchange.market.instruments import Grid
+    from papervenue.engine.orders import Execution, Order
+    from papervenue.market.instruments import Grid
 
 _TYPES = {"market": "MKT", "limit": "LMT", "stop": "STP", "stop_limit": "STP LMT"}
 _REDUCING = 3

@@ -10,12 +10,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from papervenue.jsontext import plain
+from papervenue.market.bars import UNITS, usd
+from papervenue.shares.options import contract_of, shares_of
+from papervenue.times import to_datetime
 from tradebot.adapters.alpaca.models import STATUSES
 from tradebot.adapters.text.activity_words import meaning_of
-from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import UNITS, usd
-from tradebot.exchange.shares.options import contract_of, shares_of
-from tradebot.exchange.times import to_datetime
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Session
@@ -24,9 +24,9 @@ from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
 
 if TYPE_CHECKING:
-    from tradebot.exchange.engine import account as engine_account
-    from tradebot.exchange.engine import orders as engine_orders
-    from tradebot.exchange.market import sessions
+    from papervenue.engine import account as engine_account
+    from papervenue.engine import orders as engine_orders
+    from papervenue.market import sessions
 
 AVERAGE = Decimal("1e-6")
 """The digits of an average price."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from papervenue.market.spec import FUNDS, MarketError
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.backtest.run import begin
-from tradebot.exchange.market.spec import FUNDS, MarketError
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
 from tradebot.timetable import own_clock
@@ -19,10 +19,10 @@ from tradebot.views.performance.sensitivity import AS_PLAYED, variant_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from papervenue.market.spec import Costs, MarketSpec
     from tradebot.app.backtest.market import OpenedMarket
     from tradebot.app.backtest.run import Plan, Run
     from tradebot.app.settings import Settings
-    from tradebot.exchange.market.spec import Costs, MarketSpec
     from tradebot.model.evidence import Variant
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.strategy import Strategy

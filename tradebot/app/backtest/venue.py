@@ -13,18 +13,18 @@ from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from papervenue.engine.account import Activity as EngineActivity
+from papervenue.engine.orders import Fill as EngineFill
+from papervenue.market.bars import usd
+from papervenue.market.sessions import full_calendar
+from papervenue.shares.options import shares_of
+from papervenue.times import from_datetime
 from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.alpaca.ends import end_of, has_outlived
 from tradebot.adapters.alpaca.listings import listings
 from tradebot.app.backtest.quotes import EngineQuotes
 from tradebot.app.backtest.requests import EngineOrders
 from tradebot.app.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
-from tradebot.exchange.engine.account import Activity as EngineActivity
-from tradebot.exchange.engine.orders import Fill as EngineFill
-from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.sessions import full_calendar
-from tradebot.exchange.shares.options import shares_of
-from tradebot.exchange.times import from_datetime
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Session, VenueClock
 from tradebot.model.instrument import notional
@@ -33,10 +33,10 @@ from tradebot.model.order import Fill, Order, OrdersTold
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from tradebot.exchange.engine import account as engine_account
-    from tradebot.exchange.engine import orders as engine_orders
-    from tradebot.exchange.engine.engine import Engine
-    from tradebot.exchange.events import Event
+    from papervenue.engine import account as engine_account
+    from papervenue.engine import orders as engine_orders
+    from papervenue.engine.engine import Engine
+    from papervenue.events import Event
     from tradebot.model.activity import Activity
     from tradebot.model.instrument import Listing
     from tradebot.model.intent import Intent

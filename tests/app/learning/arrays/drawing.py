@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.app.backtest.run import Plan
 from tradebot.app.learning.arrays.choosing import drawn
 from tradebot.app.learning.arrays.tape import Tape, tapes_of
 from tradebot.app.learning.environment import TIMETABLE, Terms
 from tradebot.app.learning.training.training import span_of
 from tradebot.app.settings import load
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import NEXT_OPEN, MarketSpec
 
 NAMES = ("return_1",)
 STARTS = (date(2026, 11, 16), date(2026, 11, 24), date(2026, 12, 7), date(2026, 10, 8), date(2026, 3, 6))

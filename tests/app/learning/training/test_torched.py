@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.market.futures import futures_venue
 from tests.app.learning.arrays.drawing import plan as on_arrays
 from tests.app.learning.test_environment import SCALING, START, plan
 from tradebot.adapters.models.reading import draft_of
@@ -21,7 +22,6 @@ from tradebot.app.learning.environment import Terms, on_the_road
 from tradebot.app.learning.training.job import DivergedError, Job
 from tradebot.app.learning.training.rows import Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
-from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.decision import Decision
 from tradebot.model.values import replace
 

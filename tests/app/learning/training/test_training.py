@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import Source
 from tests.app.learning.test_environment import START, plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.text.extras import install
@@ -17,8 +19,6 @@ from tradebot.app.learning.training.job import Job
 from tradebot.app.learning.training.rows import Watched, Within
 from tradebot.app.learning.training.training import Span, Told, span_of, train
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.futures import futures_venue
-from tradebot.exchange.market.spec import Source
 from tradebot.learning.card import CONFIGURATION
 from tradebot.model.values import replace
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from papervenue.market.futures import futures_venue
 from tests.app.learning.test_environment import plan
 from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.refusing import RefusedModelError
@@ -30,7 +31,6 @@ from tradebot.app.learning.walking.keeping import keep
 from tradebot.app.learning.walking.splitting import Split, paths_of, splits_of
 from tradebot.app.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, Walk, walk
 from tradebot.errors import OperatorError
-from tradebot.exchange.market.futures import futures_venue
 from tradebot.model.policy_results import BENCHMARKS, Span, problems
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace

@@ -1,0 +1,291 @@
+"""`papervenue`: serve an exchange to any client of its venue, and inspect, advance, break and reset it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from papervenue import process
+from papervenue.commands.control import MAIN_KEY
+from papervenue.faces.face import Login
+from papervenue.faults import table
+from papervenue.faults.kinds import read_duration
+from papervenue.market.spec import MODELS, OPTIMISM, MarketError, MarketSpec, default_symbols, fill_spec
+from papervenue.market.venue import ALPACA, Venue
+from papervenue.state import MARKET_FILE, read_market
+from papervenue.times import SECOND
+
+DONE, ERROR, USAGE, HELD, REFUSED = 0, 1, 2, 6, 2
+VENUES = ("alpaca", "kraken", "ibkr")
+FACES = {"kraken": "kraken", "tws": "ibkr"}
+"""The API by which a market's venue is known; Alpaca's has none of these."""
+ACTIONS = ("list", "add", "clear", "show", "ready")
+FAULTS = "/exchange/v1/faults"
+SYMBOLS = 21
+"""How many shares a new market lists, all of them well known."""
+A_WEEK = timedelta(days=7)
+_LONGEST_SCRIPT = 64 * 1024
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        chosen.run(chosen)
+    except process.HeldError as held:
+        return _failed(str(held), "use the one that is running, or stop it", HELD)
+    except MarketError as error:
+        return _failed(error.message, error.hint, REFUSED)
+    except OSError as error:
+        return _failed(f"{error.filename or chosen.folder} can't be used: {error.strerror}", "", ERROR)
+    return DONE
+
+
+def _failed(message: str, hint: str, code: int) -> int:
+    print(f"error: {message}", *([f"next: {hint}"] if hint else []), sep="\n", file=sys.stderr)
+    return code
+
+
+def _serve(chosen: argparse.Namespace) -> None:
+    """Serve the folder's exchange until Ctrl-C; make it first if there is none."""
+    from papervenue import server
+    from papervenue.clock import read_latency, read_pace
+
+    try:
+        pace, latency_us = read_pace(chosen.time), chosen.latency and read_latency(chosen.latency)
+    except ValueError as error:
+        raise MarketError(str(error), "papervenue serve --help") from error
+    scripts = tuple(_script(name) for name in chosen.faults)
+    terms = server.Terms(pace, chosen.rate_limit, tuple(chosen.account), scripts, latency_us)
+    if not (chosen.folder / MARKET_FILE).exists():
+        process.create(chosen.folder, _market(chosen))
+    elif chosen.venue not in (None, held := _venue_in(chosen.folder)):
+        raise MarketError(
+            f"the market in {chosen.folder} is {held}'s",
+            f"papervenue serve --as {held}, or another --folder for {chosen.venue}",
+        )
+    server.serve(
+        chosen.folder, chosen.port, None, ready=lambda url, status: _print_served(chosen, url, status), terms=terms
+    )
+
+
+def _venue_in(folder: Path) -> str:
+    return next((FACES[face] for face in read_market(folder).spec.venue.faces if face in FACES), "alpaca")
+
+
+def _market(chosen: argparse.Namespace) -> MarketSpec:
+    """Return the market to make; one in real time is open on any day, because it begins a week ago."""
+    begun = A_WEEK if chosen.time == "real" else timedelta()
+    start = chosen.start or datetime.now(UTC).date() - begun
+    symbols, venue = tuple(chosen.symbols), _venue(chosen, start)
+    listed = tuple(one.symbol for one in venue.instruments) or symbols
+    if not listed and chosen.bars is None:
+        listed = default_symbols(SYMBOLS)
+    recorded = {} if chosen.bars is None else {"source": _kind(chosen.bars), "path": chosen.bars}
+    return MarketSpec(
+        start=start, sessions=chosen.sessions, seed=chosen.seed, cash=chosen.cash, venue=venue,
+        symbols=listed, fill=fill_spec(chosen.fill), bar_stamp=chosen.bar_stamp, **recorded,
+    )  # fmt: skip
+
+
+def _kind(bars: str) -> str:
+    return "parquet" if bars.endswith(".parquet") else "csv"
+
+
+def _venue(chosen: argparse.Namespace, start: date) -> Venue:
+    if chosen.venue == "kraken":
+        from papervenue.market.coins import SYMBOLS, kraken_venue
+
+        _need_known(chosen.symbols, SYMBOLS, "perpetual")
+        return kraken_venue(chosen.seed, chosen.symbols or SYMBOLS)
+    if chosen.venue == "ibkr":
+        from papervenue.market.futures import ROOTS, futures_venue
+
+        _need_known(chosen.symbols, ROOTS, "root")
+        return futures_venue(start, chosen.sessions, chosen.symbols or tuple(ROOTS))
+    return ALPACA
+
+
+def _need_known(symbols: Sequence[str], known: Sequence[str] | Mapping[str, object], what: str) -> None:
+    unknown = [symbol for symbol in symbols if symbol not in known]
+    if unknown:
+        raise MarketError(f"there is no {what} {unknown[0]}", f"choose from {', '.join(known)}")
+
+
+def _print_served(chosen: argparse.Namespace, url: str, status: Mapping[str, Any]) -> None:
+    if chosen.json:
+        print(json.dumps({"url": url, "folder": str(chosen.folder)} | dict(status)), flush=True)
+        return
+    model = status["market"]["fill"]["model"]
+    lines = [
+        f"The exchange in {chosen.folder} answers at {url} until Ctrl-C",
+        *_logins(status, secrets=True),
+        f"  in a browser: {url}/",
+        f"  {model} fills are optimistic: {OPTIMISM[model]}",
+        _now(status),
+    ]
+    if status["pace"] == "step":
+        lines.append("  its clock stands still until you run: papervenue tick 5m")
+    print(*lines, sep="\n", flush=True)
+
+
+def _logins(status: Mapping[str, Any], *, secrets: bool) -> Iterator[str]:
+    for api in sorted(status["apis"], key=lambda api: api["login"] == Login.BEARER):
+        port = status["ports"].get(api["name"])
+        yield f"  {api['title']}" + (f": host 127.0.0.1, port {port}" if port else "")
+        for name, secret in api["secrets"].items() if secrets else ():
+            key = next(row["key"] for row in status["accounts"] if row["name"] == name)
+            yield f"    key {key}, secret {secret}: account {name}"
+        if secrets and api["login"] == Login.BEARER:
+            yield f"    Authorization: Bearer {MAIN_KEY}"
+
+
+def _now(status: Mapping[str, Any]) -> str:
+    if status["finished"]:
+        return f"  {status['now']}: the market's last session is over; serve another --folder"
+    state = f"open until {status['next_close']}" if status["is_open"] else f"closed until {status['next_open']}"
+    return f"  {status['now']}: {state}"
+
+
+def _tick(chosen: argparse.Namespace) -> None:
+    """Move time forward, to a moment or by a duration."""
+    step = chosen.step
+    if step in ("open", "close", "next_open") or "T" in step:
+        body: dict[str, object] = {"to": step}
+    else:
+        try:
+            body = {"seconds": read_duration(step) / SECOND}
+        except ValueError as error:
+            why = f"can't read {step[:20]!r} as a time step"
+            raise MarketError(why, "write 90s, 5m, 2h, open, close, next_open or 2026-11-16T21:00Z") from error
+    status = _asked(chosen, "POST", "/exchange/v1/tick", body)
+    _print(chosen, status, lambda: [_now(status).strip()])
+
+
+def _status(chosen: argparse.Namespace) -> None:
+    """Show address, time, accounts and faults."""
+    status = _asked(chosen, "GET", "/exchange/v1/status")
+    rows = [
+        f"  account {row['name']}: {row['equity']} of equity, {row['cash']} cash, {row['positions']} positions, "
+        f"{row['open_orders']} open of {row['orders']} orders"
+        for row in status["accounts"]
+    ]
+    armed = f"  faults armed: {', '.join(status['faults']) or 'none'}"
+    head = f"The exchange in {chosen.folder} answers at {process.served(chosen.folder)}"
+    _print(chosen, status, lambda: [head, *_logins(status, secrets=False), _now(status), *rows, armed])
+
+
+def _faults(chosen: argparse.Namespace) -> None:
+    """List, add, clear or show what goes wrong."""
+    action, name = chosen.action, chosen.name
+    if action == "ready":
+        ready = {each: table.summary_of(each) for each in table.names()}
+        _print(chosen, ready, lambda: [f"{each:<24} {summary}" for each, summary in ready.items()])
+    elif action == "show":
+        text = table.text_of(name or "") or table.explained(name or "")
+        if text is None:
+            raise MarketError(f"no script or fault is called {(name or '')[:40]!r}", "papervenue faults ready")
+        _print(chosen, {"script": text}, lambda: [text.rstrip()])
+    else:
+        if action == "add":
+            _asked(chosen, "POST", FAULTS, {"script": _script(name or "-")})
+        elif action == "clear":
+            _asked(chosen, "DELETE", f"{FAULTS}/{name}" if name else FAULTS)
+        armed = _asked(chosen, "GET", FAULTS)["faults"]
+        _print(chosen, armed, lambda: [_rule(row) for row in armed] or ["No faults are armed."])
+
+
+def _rule(row: Mapping[str, Any]) -> str:
+    return f"{row['name']}: when {json.dumps(row['when'])}, {json.dumps(row['what'])}; fired {row['fired']}"
+
+
+def _reset(chosen: argparse.Namespace) -> None:
+    """Give an account its starting cash and a new number; its orders and positions go."""
+    body = {"account": chosen.account} | ({} if chosen.cash is None else {"cash": str(chosen.cash)})
+    row = _asked(chosen, "POST", "/exchange/v1/reset", body)
+    _print(chosen, row, lambda: [f"Account {row['name']} has number {row['account_number']} and {row['cash']} cash"])
+
+
+def _page(chosen: argparse.Namespace) -> None:
+    """Print the address of the web page."""
+    url = process.ensure(chosen.folder).url + "/"
+    _print(chosen, {"url": url}, lambda: [url])
+
+
+def _asked(chosen: argparse.Namespace, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    """Ask the folder's exchange, started in the background if need be; raise MarketError if it refuses."""
+    process.ensure(chosen.folder)
+    return process.ask(chosen.folder, method, path, body)
+
+
+def _script(name: str) -> str:
+    """Return a script by the name of a ready-made one, its file, or `-` for standard input."""
+    if name == "-":
+        return sys.stdin.read(_LONGEST_SCRIPT)
+    ready = table.text_of(name)
+    return Path(name).read_text(encoding="utf-8-sig")[:_LONGEST_SCRIPT] if ready is None else ready
+
+
+def _print(chosen: argparse.Namespace, document: object, lines: Callable[[], Sequence[str]]) -> None:
+    print(json.dumps(document) if chosen.json else "\n".join(lines()))
+
+
+def _account(text: str) -> tuple[str, Decimal | None]:
+    name, _, cash = text.partition("=")
+    return name, _cash(cash) if cash else None
+
+
+def _cash(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no amount") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="papervenue", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def verb(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
+        made.set_defaults(run=run)
+        made.add_argument("--folder", type=Path, default=Path("papervenue"), help="the exchange's folder")
+        made.add_argument("--json", action="store_true", help="print one JSON document")
+        return made
+
+    serve = verb("serve", _serve)
+    serve.add_argument("--as", dest="venue", choices=VENUES, help="whose APIs to speak; a new market is Alpaca's")
+    serve.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one")
+    serve.add_argument("--time", default="step", help="step (only when told), real, or a factor such as 60x")
+    serve.add_argument("--symbols", nargs="+", default=(), metavar="SYMBOL", help="what a new market lists")
+    serve.add_argument("--start", type=date.fromisoformat, metavar="DAY", help="first day of a new market")
+    serve.add_argument("--sessions", type=int, default=60, help="how many sessions a new market has")
+    serve.add_argument("--seed", type=int, default=7, help="another seed makes other prices")
+    serve.add_argument("--bars", metavar="FILE", help="play recorded minutes, CSV or Parquet")
+    serve.add_argument("--bar-stamp", choices=("start", "end"), help="when a recorded minute is stamped")
+    serve.add_argument("--fill", choices=MODELS, default="paper", help="how orders of a new market fill")
+    serve.add_argument("--cash", type=_cash, default=Decimal(100_000), help="cash of a new market's accounts")
+    serve.add_argument("--account", type=_account, action="append", default=[], help="NAME or NAME=CASH; may repeat")
+    serve.add_argument("--faults", action="append", default=[], metavar="SCRIPT", help="arm a fault script")
+    serve.add_argument("--latency", help="how long cancels take: instant, paper, slow, 250ms, 2s")
+    serve.add_argument("--rate-limit", type=int, help="requests per minute and key")
+    verb("tick", _tick).add_argument("step", nargs="?", default="5m", help="5m, open, close, next_open, or a time")
+    verb("status", _status)
+    faults = verb("faults", _faults)
+    faults.add_argument("action", nargs="?", default="list", choices=ACTIONS)
+    faults.add_argument("name", nargs="?", help="a script's file, a ready-made name, a rule, or - for stdin")
+    reset = verb("reset", _reset)
+    reset.add_argument("account", nargs="?", default="main")
+    reset.add_argument("--cash", type=_cash, help="starting cash; by default the same as before")
+    verb("page", _page)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Submit, replace and cancel orders, and close positions: one (wholly or in part) or all."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import OrderRequest
+from papervenue.faces.trading_json import asset_id, legs_json, order_json
+from papervenue.jsontext import encode, to_decimal
+from papervenue.refusal import UNPROCESSABLE, Refusal, invalid, not_found, unprocessable
+from papervenue.shares.reading import read_order, read_replacement
+
+_NINE_PLACES = Decimal("1e-9")
+_TRUE = ("true", "1", "t")
+
+
+def _submit(asked: Asked) -> Answer:
+    account = asked.account
+    policy = asked.policy
+    order = asked.engine.submit(account, read_request(asked.engine, asked.body), asked.fate, policy)
+    answer = encode(order_json(order, None if policy.leaves_legs_out else legs_json(order)))
+    # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
+    if asked.acknowledgement is None:
+        asked.engine.settle(order)
+    else:
+        asked.engine.settle_late(order, *asked.acknowledgement)
+    return 200, answer
+
+
+def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
+    """Read the body of an order, reporting an unknown asset before any other problem with the order.
+
+    Only a field that can't be read at all is reported first, whatever the asset.
+    """
+    market = engine.market
+    symbol = body.get("symbol")
+    if isinstance(symbol, str) and symbol not in market.known:
+        # The symbol may be given by the id of the asset.
+        symbol = body["symbol"] = next((name for name in market.symbols if asset_id(name) == symbol), symbol)
+    try:
+        return read_order(body)
+    except Refusal as refusal:
+        if refusal.body.get("code") == UNPROCESSABLE and symbol not in market.known:
+            raise unprocessable(f'asset "{symbol}" not found') from refusal
+        raise
+
+
+def _replace(asked: Asked) -> Answer:
+    account = asked.account
+    order = account.order(asked.names["id"].lower())
+    if asked.fate == "refuse":
+        raise unprocessable("unable to replace order")
+    policy = asked.policy
+    replaced = asked.engine.replace(account, order.id, read_replacement(asked.body), policy)
+    replaced.fate = asked.fate
+    # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
+    legs = None if policy.leaves_legs_out else legs_json(order)
+    answer = encode(order_json(replaced, legs))
+    asked.engine.settle(replaced)
+    return 200, answer
+
+
+def _cancel(asked: Asked) -> Answer:
+    _cancel_one(asked, asked.names["id"].lower())
+    return 204, b""
+
+
+def _cancel_one(asked: Asked, order_id: str) -> None:
+    order = asked.account.order(order_id)
+    if asked.fate == "refuse":
+        raise unprocessable("order is not cancelable")
+    order.fate = asked.fate or order.fate
+    order.frees_after_us = asked.policy.frees_after_us
+    asked.engine.cancel(asked.account, order.id)
+
+
+def _cancel_all(asked: Asked) -> Answer:
+    return 207, encode(cancel_all(asked))
+
+
+def cancel_all(asked: Asked) -> list[dict[str, Any]]:
+    """Cancel every open order of the caller; return one row per order with the result."""
+    return [_canceled(asked, order_id) for order_id in list(asked.account.open)]
+
+
+def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
+    try:
+        # The cancel of another order of its group may have ended it just now.
+        if asked.account.order(order_id).status != "canceled":
+            _cancel_one(asked, order_id)
+    except Refusal as refusal:
+        return {"id": order_id, "status": 500, "body": refusal.body}
+    return {"id": order_id, "status": 200}
+
+
+def position_symbol(account: Account, name: str) -> str:
+    """Return the held symbol that a symbol or asset id names; raise a 404 Refusal if none is held."""
+    for symbol in account.positions:
+        if name in (symbol, asset_id(symbol)):
+            return symbol
+    raise not_found("position does not exist")
+
+
+def _close_one(asked: Asked) -> Answer:
+    symbol = position_symbol(asked.account, asked.names["name"])
+    query = asked.query
+    return 200, encode(_close(asked, symbol, query.get("qty"), query.get("percentage")))
+
+
+def _close_all(asked: Asked) -> Answer:
+    if asked.query.get("cancel_orders", "").lower() in _TRUE:
+        cancel_all(asked)
+    return 207, encode([_closed(asked, symbol) for symbol in list(asked.account.positions)])
+
+
+def _closed(asked: Asked, symbol: str) -> dict[str, Any]:
+    try:
+        return {"symbol": symbol, "status": 200, "body": _close(asked, symbol)}
+    except Refusal as refusal:
+        return {"symbol": symbol, "status": refusal.status, "body": refusal.body}
+
+
+def _close(asked: Asked, symbol: str, qty: str | None = None, percentage: str | None = None) -> dict[str, Any]:
+    held = asked.account.qty(symbol)
+    order = asked.engine.submit(asked.account, _closing(symbol, held, _closing_qty(abs(held), qty, percentage)))
+    answer = order_json(order)
+    asked.engine.settle(order)
+    return answer
+
+
+def _closing(symbol: str, held: Decimal, qty: Decimal) -> OrderRequest:
+    return OrderRequest(symbol, -1 if held > 0 else 1, "market", "day", qty, None, None)
+
+
+def _closing_qty(held: Decimal, qty: str | None, percentage: str | None) -> Decimal:
+    if qty is not None and percentage is not None:
+        raise invalid("only one of qty or percentage is accepted")
+    if qty is not None:
+        return _positive(qty, "qty")
+    if percentage is None:
+        return held
+    share = _positive(percentage, "percentage")
+    if share > 100:
+        raise invalid("percentage must be between 0 and 100")
+    part = (held * share / 100).quantize(_NINE_PLACES, ROUND_DOWN)
+    # A whole-share position is closed in whole shares; only a fractional position may leave a fraction.
+    rounded = part.to_integral_value(ROUND_DOWN) if held == held.to_integral_value() else part
+    if not rounded:
+        raise invalid("qty must be > 0")
+    return rounded
+
+
+def _positive(text: str, name: str) -> Decimal:
+    value = to_decimal(text)
+    if value is None or value <= 0 or value != value.quantize(_NINE_PLACES):
+        raise invalid(f"invalid {name}")
+    return value
+
+
+ENTRIES = (
+    Entry("POST", "/v2/orders", _submit),
+    Entry("DELETE", "/v2/orders", _cancel_all),
+    Entry("PATCH", "/v2/orders/{id}", _replace),
+    Entry("DELETE", "/v2/orders/{id}", _cancel),
+    Entry("DELETE", "/v2/positions", _close_all),
+    Entry("DELETE", "/v2/positions/{name}", _close_one),
+)

@@ -1,0 +1,308 @@
+"""Model one account: cash, positions, orders, and what orders reserve. Amounts are exact, never rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from papervenue.engine.orders import Execution, Holding, Order
+from papervenue.engine.tables import History, OrderTable, PastUpdates
+from papervenue.market.bars import usd
+from papervenue.refusal import not_found
+
+MULTIPLIER = 2
+"""Regulation T: two dollars of stock for each dollar of equity."""
+_INITIAL = Decimal("0.5")
+_MAINTENANCE_LONG = Decimal("0.25")
+_MAINTENANCE_SHORT = Decimal("0.30")
+_ZERO = Decimal(0)
+_NOTHING = (_ZERO, _ZERO, _ZERO)
+
+Values = Callable[[str], Decimal]
+"""Returns what one unit of a position is worth, in USD."""
+
+
+@dataclass(slots=True)
+class Position:
+    """Shares held (negative if short), their average entry price in USD, and the shares held since the last close."""
+
+    symbol: str
+    qty: Decimal
+    average: Decimal
+    overnight: Decimal = _ZERO
+
+
+class Balances(NamedTuple):
+    """What an account is worth at given prices, in USD. Values of short positions are negative."""
+
+    cash: Decimal
+    long_value: Decimal
+    short_value: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        return self.cash + self.long_value + self.short_value
+
+    @property
+    def initial_margin(self) -> Decimal:
+        return (self.long_value - self.short_value) * _INITIAL
+
+    @property
+    def maintenance_margin(self) -> Decimal:
+        return self.long_value * _MAINTENANCE_LONG - self.short_value * _MAINTENANCE_SHORT
+
+    def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
+        """Return the equity beyond initial margin, doubled for a margin account, less what open orders reserve.
+
+        With a multiplier of 1 it is the cash less the value of short positions. Never negative.
+        """
+        if multiplier == 1:
+            return max(self.cash + self.short_value * 2 - reserved, _ZERO)
+        return max((self.equity - self.initial_margin) * multiplier - reserved, _ZERO)
+
+
+@dataclass(slots=True)
+class Configuration:
+    """The settings that an account's owner can change, within the margin that was granted: a multiplier."""
+
+    fractional_trading: bool = True
+    max_margin_multiplier: int = MULTIPLIER
+    no_shorting: bool = False
+    suspend_trade: bool = False
+    trade_confirm_email: str = "all"
+    ptp_no_exception_entry: bool = False
+    max_options_trading_level: int | None = None
+    disable_overnight_trading: bool = False
+    granted: int = MULTIPLIER
+
+    @property
+    def multiplier(self) -> int:
+        return min(self.granted, self.max_margin_multiplier)
+
+
+@dataclass(slots=True)
+class Watchlist:
+    id: str
+    name: str
+    symbols: list[str]
+    created_us: int
+    updated_us: int
+
+
+class Activity(NamedTuple):
+    """Something other than a fill that changes an account; amounts in USD, with the sign seen from the account.
+
+    `kind` and `sub_type` are Alpaca's words for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
+    `per_share` USD. It gets its id and time when it is booked. `about` is the id of the fill whose fee it is.
+    """
+
+    kind: str
+    sub_type: str | None
+    symbol: str | None
+    description: str
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    per_share: Decimal | None = None
+    net_amount: Decimal = _ZERO
+    id: str = ""
+    at_us: int = 0
+    about: str = ""
+
+    @property
+    def moves_shares(self) -> bool:
+        """Return True if it added or removed shares; for a dividend, `qty` is only what was paid on."""
+        return self.qty is not None and self.kind != "DIV"
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """An account with its number, key and secret.
+
+    `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
+    time, and so are `updates`, which stay empty if only an engine runs. `closing` is what the account was worth at the
+    last session's close. `reserved` is the buying power that open orders reserve. `version` counts changes of cash and
+    positions. `accrued` is the interest by kind that isn't posted yet, in USD times 360.
+    """
+
+    number: str
+    name: str
+    key_id: str
+    secret: str
+    created_us: int
+    cash: Decimal
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: OrderTable = field(default_factory=OrderTable)
+    open: dict[str, Order] = field(default_factory=dict)
+    by_client_id: OrderTable = field(default_factory=OrderTable)
+    activities: History[Execution | Activity] = field(default_factory=History)
+    updates: PastUpdates = field(default_factory=PastUpdates)
+    configuration: Configuration = field(default_factory=Configuration)
+    watchlists: dict[str, Watchlist] = field(default_factory=dict)
+    closing: Balances = field(init=False)
+    reserved: Decimal = _ZERO
+    version: int = 0
+    accrued: dict[str, Decimal] = field(default_factory=dict)
+    _working: dict[tuple[str, int], dict[str, Order]] = field(default_factory=dict)
+    _claimed: dict[str, Decimal] = field(default_factory=dict)
+    _valued: tuple[int, int] = (-1, -1)
+    _values: dict[str, Decimal] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
+    _long: Decimal = _ZERO
+    _short: Decimal = _ZERO
+    _kept_back: dict[str, Decimal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.closing = Balances(self.cash, _ZERO, _ZERO)
+
+    def qty(self, symbol: str) -> Decimal:
+        """Return the signed number of shares held of a symbol."""
+        held = self.positions.get(symbol)
+        return held.qty if held else _ZERO
+
+    def holding(self, symbol: str) -> Holding:
+        held = self.positions.get(symbol)
+        return (held.qty, held.average, held.overnight) if held else _NOTHING
+
+    def order(self, order_id: str) -> Order:
+        """Return an order by its id; raise a 404 Refusal if there is none."""
+        order = self.orders.get(order_id)
+        if order is None:
+            raise not_found(f"order not found for {order_id}")
+        return order
+
+    def working(self, symbol: str, side: int) -> Collection[Order]:
+        """Return the open orders on one side of a symbol, oldest first."""
+        return self._working.get((symbol, side), {}).values()
+
+    def held(self, symbol: str) -> Decimal:
+        """Return the shares of a position that open closing orders have claimed."""
+        return self._claimed.get(symbol, _ZERO)
+
+    def kept_back(self, symbol: str) -> Decimal:
+        """Return the shares that canceled orders had claimed and that aren't available again yet."""
+        return self._kept_back.get(symbol, _ZERO)
+
+    def keep_back(self, symbol: str, shares: Decimal) -> None:
+        """Keep this many shares from new orders; a negative number makes shares available again."""
+        self._kept_back[symbol] = self.kept_back(symbol) + shares
+
+    def add(self, order: Order) -> None:
+        self.orders.add(order.id, order)
+        self.by_client_id.add(order.client_order_id, order)
+        self.open[order.id] = order
+        self._working.setdefault((order.symbol, order.side), {})[order.id] = order
+        self.hold(order)
+
+    def to_be_replaced(self, new: Order) -> Order | None:
+        """Return the order that another is about to replace, or None if no replacement is in transit."""
+        old = self.orders.get(new.replaces) if new.replaces is not None else None
+        return old if old is not None and old.replacement is new else None
+
+    def close(self, order: Order) -> None:
+        """Remove a finished order from the open ones, and release what it reserved and claimed."""
+        del self.open[order.id]
+        del self._working[order.symbol, order.side][order.id]
+        self._hold(order, _ZERO, _ZERO)
+        if order.replacement is not None:
+            # Its replacement is now too late and will never need anything.
+            self._hold(order.replacement, _ZERO, _ZERO)
+
+    def hold(self, order: Order) -> None:
+        """Reserve the buying power and claim the shares that an open order needs now.
+
+        While a replacement is in transit, the two orders together hold the larger of their needs.
+        """
+        old = self.to_be_replaced(order) or order
+        if not old.is_open:
+            return
+        left = old.remaining
+        self._hold(old, old.power_for(left), _claim(old, left))
+        new = old.replacement
+        if new is not None and new.is_open:
+            left = old.left_for(new.request)
+            more = _ZERO if new.opens or new.request.order_class != "simple" else left - old.claimed
+            self._hold(new, max(new.power_for(left) - old.held_usd, _ZERO), max(more, _ZERO))
+
+    def _hold(self, order: Order, usd_needed: Decimal, shares: Decimal) -> None:
+        self.reserved += usd_needed - order.held_usd
+        self._claimed[order.symbol] = self.held(order.symbol) + shares - order.claimed
+        order.held_usd, order.claimed = usd_needed, shares
+
+    def apply(self, symbol: str, signed_qty: Decimal, price: int) -> None:
+        """Book one fill: exchange shares for cash and update the average entry price."""
+        cost = usd(price)
+        self._touch(symbol)
+        self.cash -= signed_qty * cost
+        self.shift(symbol, signed_qty, cost)
+
+    def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
+        """Add shares (or remove them) at a price in USD, which becomes the cost of what a reversal leaves."""
+        held = self.positions.get(symbol)
+        if held is None:
+            self.positions[symbol] = Position(symbol, qty, price)
+            return
+        total = held.qty + qty
+        if held.qty * qty > 0:
+            held.average = (held.average * held.qty + price * qty) / total
+        elif held.qty * total < 0:
+            held.average = price
+        held.qty = total
+        if held.overnight:
+            held.overnight = _within(held.overnight, total)
+        if not total:
+            del self.positions[symbol]
+
+    def close_day(self, worth: Balances) -> None:
+        """Record what the account is worth at a session's close, and the shares it holds then."""
+        self.closing = worth
+        for held in self.positions.values():
+            held.overnight = held.qty
+
+    def _touch(self, symbol: str) -> None:
+        """Note that only one position has changed, so the valuations of the others remain valid."""
+        at_us, valued = self._valued
+        if valued == self.version:
+            self._valued = at_us, valued + 1
+        self.version += 1
+        self._stale.add(symbol)
+
+    def balances(self, values: Values, at_us: int) -> Balances:
+        """Return what the account is worth at current values, revaluing only what changed."""
+        if self._valued != (at_us, self.version):
+            self._valued = at_us, self.version
+            self._values.clear()
+            self._stale = set(self.positions)
+            self._long = self._short = _ZERO
+        while self._stale:
+            self._value(self._stale.pop(), values)
+        return Balances(self.cash, self._long, self._short)
+
+    def _value(self, symbol: str, values: Values) -> None:
+        held, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
+        now = held.qty * values(symbol) if held else _ZERO
+        self._values[symbol] = now
+        if before > 0 or now > 0:
+            self._long += max(now, _ZERO) - max(before, _ZERO)
+        if before < 0 or now < 0:
+            self._short += min(now, _ZERO) - min(before, _ZERO)
+
+
+def _within(shares: Decimal, position: Decimal) -> Decimal:
+    """Return the part of a position that is left of an older one: the newest shares are sold first."""
+    if shares * position <= 0:
+        return _ZERO
+    return min(shares, position, key=abs)
+
+
+def _claim(order: Order, left: Decimal) -> Decimal:
+    """Return the shares that an order with this many left keeps from other orders.
+
+    The first of two exits claims for both. One that waits for its entry claims what the entry has filled so far.
+    """
+    parent = order.parent
+    second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"
+    if order.opens or second:
+        return _ZERO
+    return parent.filled_qty if parent is not None and order.status == "held" else left

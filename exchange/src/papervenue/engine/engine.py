@@ -1,0 +1,221 @@
+"""Run one deterministic matching engine: orders in, time forward, fills out.
+
+Engine time moves only when asked. Every change is emitted as an event; nothing here knows about HTTP.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from papervenue.chance import number_of
+from papervenue.engine import life
+from papervenue.engine.account import Account
+from papervenue.engine.dialect import Dialect
+from papervenue.engine.floor import Floor
+from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, Replacement
+from papervenue.engine.playing import advance
+from papervenue.events import Emit, Event
+from papervenue.market.bars import Market
+from papervenue.market.rates import NO_RATES, Rates
+from papervenue.market.spec import NEXT_BAR, NO_COSTS, Costs, FillSpec
+from papervenue.refusal import unprocessable
+from papervenue.times import rfc3339
+
+_IMMEDIATE = frozenset({"ioc", "fok"})
+_UNACKNOWLEDGED = frozenset({"pending_new", "accepted"})
+_LIVE = frozenset({"new", "partially_filled"})
+
+
+class Engine(Floor):
+    """The floor plus the requests it accepts; `identity` determines the numbers of accounts, orders and fills."""
+
+    def __init__(
+        self,
+        market: Market,
+        start_us: int,
+        emit: Emit,
+        spec: FillSpec = NEXT_BAR,
+        identity: str = "",
+        costs: Costs = NO_COSTS,
+        rates: Rates = NO_RATES,
+        *,
+        dialect: Dialect,
+    ) -> None:
+        super().__init__(market, start_us, emit, spec, costs, rates, dialect=dialect)
+        self._identity = identity
+        self._opened = 0
+        self._arrives_us = 0
+        self.agenda.learn(
+            acknowledge=Engine._acknowledge,
+            cancel=life.cancel,
+            cancel_arrives=Engine._cancel_arrives,
+            fill_stopped=life.fill_stopped,
+            free_shares=life.free_shares,
+            hear=life.hear,
+            replacement_arrives=Engine._replacement_arrives,
+            **dialect.deeds,
+        )
+        dialect.begin(self)
+
+    def open_account(self, name: str, key_id: str, secret: str, cash: Decimal) -> Account:
+        """Open an account; the first one of an exchange has the exchange's own number."""
+        parts = ("account", name, self._opened) if self._opened else ()
+        self._opened += 1
+        number = "SBX" + number_of(9, self._identity, *parts)
+        self.accounts[number] = Account(number, name, key_id, secret, self.now_us, cash)
+        return self.accounts[number]
+
+    def reset_account(self, account: Account, cash: Decimal) -> Account:
+        """Replace an account with a fresh one that has a new number and the same keys; nothing of the old one stays."""
+        for order in account.open.values():
+            order.status = "canceled"
+            self.book.drop(order)
+        del self.accounts[account.number]
+        return self.open_account(account.name, account.key_id, account.secret, cash)
+
+    @property
+    def main(self) -> Account:
+        """Return the account that was opened first, or its successor after a reset."""
+        return next(account for account in self.accounts.values() if account.name == "main")
+
+    def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
+        """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
+        admission = self.dialect.admit(self, account, request, None, policy)
+        order = life.book(self, account, request, admission.intent, admission.reserve)
+        order.fate, order.tells_after_us = fate, policy.tells_after_us
+        self.tell("order_accepted", order, order.status)
+        for leg in order.legs:
+            leg.tells_after_us = policy.tells_after_us
+            leg.shown_held = policy.holds_legs and request.order_class == "oco"
+            self.tell("order_held", leg, "held")
+        if request.reduce_only:
+            self.dialect.accepted(self, order)
+        return order
+
+    def settle(self, order: Order) -> None:
+        """Let an accepted order take effect after its reply: it reaches the market and may fill at once."""
+        if not order.is_open:
+            return
+        if order.replaces is not None:
+            self.agenda.note(self._arrival_us(), "replacement_arrives", order)
+            self.agenda.do_until(self.now_us, self)
+        elif order.fate == "reject":
+            life.reject(self, order)
+        elif order.status == "pending_new":
+            life.bring(self, order)
+            self._fill_now(order)
+
+    def settle_late(self, order: Order, late_us: int, status: str) -> None:
+        """Let an accepted order reach the market so much later, with this status until then.
+
+        An order that waits for a session anyway doesn't arrive before that.
+        """
+        if order.status == "pending_new" and status == "accepted":
+            order.status = "accepted"
+            self.tell("order_received", order, "accepted")
+        self.agenda.note(self.now_us + late_us, "acknowledge", order)
+
+    def _acknowledge(self, order: Order) -> None:
+        """Bring an order to the market late, unless it was canceled or already got there at a session's open."""
+        if order.status in _UNACKNOWLEDGED:
+            order.status = "pending_new" if life.tradable(self, order.request) else "accepted"
+            self.settle(order)
+
+    def _fill_now(self, order: Order) -> None:
+        request = order.request
+        waits = self.model.auctions and request.time_in_force in self.dialect.auctions
+        if not self.model.at_once or order.stop is not None or waits:
+            return
+        last, cap = self.last_price(order.symbol), self._depth(order.symbol)
+        price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
+        if price is not None and cap > 0 and (request.time_in_force != "fok" or order.remaining <= cap):
+            life.fill(self, order, price, cap)
+        if request.time_in_force in _IMMEDIATE:
+            life.cancel(self, order)
+
+    def _depth(self, symbol: str) -> Decimal:
+        bounded = self.model.spec.depth_share is not None
+        return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None, symbol)
+
+    def cancel(self, account: Account, order_id: str) -> None:
+        """Cancel an open order; raise a 422 Refusal if it has ended, or is being canceled or replaced.
+
+        Requests reach the market in order, so the cancel of a replacement in transit arrives after it.
+        """
+        order = account.order(order_id)
+        _check_cancelable(order)
+        live, overtaken, refused = order.status in _LIVE, order.fate == "fill_on_cancel", order.fate == "reject"
+        if not (account.to_be_replaced(order) or refused or (live and (self.latency_us or overtaken))):
+            life.cancel(self, order)
+            return
+        before = order.status
+        if before != "held":
+            self._pend(order, "pending_cancel")
+        if live and overtaken:
+            life.fill_whole(self, order)
+        self.agenda.note(self._arrival_us(), "cancel_arrives", order, before)
+        self.agenda.do_until(self.now_us, self)
+
+    def _arrival_us(self) -> int:
+        """Return when a request made now arrives: never before an earlier request."""
+        self._arrives_us = max(self._arrives_us, self.now_us + self.latency_us)
+        return self._arrives_us
+
+    def _pend(self, order: Order, status: str) -> None:
+        order.status, order.updated_us = status, self.now_us
+        self.tell(f"order_{status}", order, status)
+
+    def _cancel_arrives(self, order: Order, before: str) -> None:
+        if order.is_open and order.fate == "reject":
+            order.fate, order.updated_us = None, self.now_us
+            # The replacement in transit may have taken the order's place since.
+            arrived = before == "pending_new" and order.live_us > 0
+            order.status = life.at_the_market(order) if order.filled_qty or arrived else before
+            self.tell("order_cancel_rejected", order, "order_cancel_rejected")
+        elif order.is_open:
+            life.cancel(self, order)
+        elif order.status != "canceled":
+            self.tell("order_cancel_rejected", order, "order_cancel_rejected")
+
+    def replace(self, account: Account, order_id: str, replacement: Replacement, policy: Policy = USUAL) -> Order:
+        """Accept a replacement of an order or raise the Refusal that explains why not; call `settle` to send it."""
+        old = account.order(order_id)
+        request = self.dialect.replaced_request(old, replacement, account.to_be_replaced(old) is not None)
+        intent, reserve = self.dialect.admit(self, account, request, old, policy)
+        new = life.book_replacement(self, account, request, intent, reserve, old)
+        new.starts_over = policy.starts_over
+        if old.status in _LIVE:
+            self._pend(old, "pending_replace")
+        self.tell("order_accepted", new, new.status)
+        return new
+
+    def _replacement_arrives(self, new: Order) -> None:
+        assert new.replaces is not None
+        account = self.accounts.get(new.account)
+        if account is None or not new.is_open:
+            return
+        old = account.order(new.replaces)
+        if new.fate != "reject" and old.is_open and old.left_for(new.request):
+            life.replace(self, old, new)
+            if new.status != "held" and life.tradable(self, new.request):
+                self._fill_now(new)
+        else:
+            life.reject(self, new)
+
+    def advance(self, to_us: int) -> None:
+        advance(self, to_us)
+
+    def tick(self, to_us: int) -> None:
+        from_us = self.now_us
+        self.advance(to_us)
+        self.emit(Event(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)}))
+
+
+def _check_cancelable(order: Order) -> None:
+    if not order.is_open:
+        raise unprocessable(f'order is already in "{order.status}" state')
+    if order.status == "pending_cancel":
+        raise unprocessable("order pending cancel")
+    # An exit waiting for its entry stays held all that time.
+    if order.replacement is not None:
+        raise unprocessable("order pending replace")

@@ -1,0 +1,350 @@
+"""Define the engine's vocabulary: order requests, orders and their executions.
+
+Prices are units of 0.0001 USD, times engine microseconds, quantities exact decimals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
+
+from papervenue.market.bars import usd
+from papervenue.refusal import Refusal, invalid
+
+
+class Policy(NamedTuple):
+    """How the venue treats one request; the defaults are what this exchange does by itself.
+
+    - `refuses_class`: a class of orders that the venue doesn't take, such as oco.
+    - `refuses_marketable`: a replacement can't move a take-profit to or through the current market.
+    - `counts_own_shares`: the replacement of an exit needs shares besides those that the old order claims.
+    - `starts_over`: a replacement doesn't take over the fills of the old order, so it can fill its quantity again.
+    - `leaves_legs_out`: the answer to an order or a replacement doesn't show the legs.
+    - `holds_legs`: the second order of an oco is shown as held although it works.
+    - `frees_after_us`: how long the shares of a canceled exit stay unavailable, in microseconds of engine time.
+    - `tells_after_us`: how long one exit doesn't know of the other's fills, so that both can fill.
+    """
+
+    refuses_class: str = ""
+    refuses_marketable: bool = False
+    counts_own_shares: bool = False
+    starts_over: bool = False
+    leaves_legs_out: bool = False
+    holds_legs: bool = False
+    frees_after_us: int = 0
+    tells_after_us: int = 0
+
+
+USUAL = Policy()
+"""What this exchange does by itself."""
+
+
+TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+"""Statuses of finished orders."""
+WAITING = frozenset({"accepted", "pending_new", "held"})
+"""Statuses of orders that haven't reached the book yet and can't fill."""
+MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
+"""What a fill on margin was: it made or took liquidity, or the venue closed a position."""
+ATTACHED = "attached"
+"""The class of an order that works once the one it hangs on has filled, and ends if that one ends otherwise."""
+LAST, MARK, INDEX = "last", "mark", "index"
+"""The prices that a stop may act on. Mark and index go with the trades, but know nothing of a minute's extremes."""
+BUST, CORRECT = "trade_bust", "trade_correct"
+"""What the venue may do to an execution, in the stream's words."""
+_ZERO = Decimal(0)
+_NINE_PLACES = Decimal("1e-9")
+"""Shares come in billionths, so that amounts can be added and subtracted without a remainder."""
+
+
+class StopLoss(NamedTuple):
+    """The protective leg of a complex order; with a limit it is a stop-limit order."""
+
+    stop: int
+    limit: int | None
+
+
+class OrderRequest(NamedTuple):
+    """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
+
+    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
+    what the market offers. A stop acts on the price that `trigger` names: that of the last trade, or the mark. `label`
+    is what a face knows the order by. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other
+    than 1 makes them smaller.
+    """
+
+    symbol: str
+    side: int
+    type: str
+    time_in_force: str
+    qty: Decimal | None
+    notional: Decimal | None
+    limit: int | None
+    client_order_id: str | None = None
+    position_intent: str | None = None
+    stop: int | None = None
+    trail_price: int | None = None
+    trail_percent: Decimal | None = None
+    extended_hours: bool = False
+    order_class: str = "simple"
+    take_profit: int | None = None
+    stop_loss: StopLoss | None = None
+    reduce_only: bool = False
+    post_only: bool = False
+    trigger: str = LAST
+    label: str = ""
+    oca_group: str = ""
+    oca_type: int = 0
+
+
+class Replacement(NamedTuple):
+    """The changes that a replacement makes; None keeps a value. `trail` is in price units or percent."""
+
+    qty: Decimal | None
+    limit: int | None
+    stop: int | None
+    trail: Decimal | None
+    time_in_force: str | None
+    client_order_id: str | None
+
+
+def shares_for(dollars: Decimal, price: int) -> Decimal:
+    """Return how many shares `dollars` buys at a price in units, rounded down to nine decimals."""
+    return (dollars / usd(price)).quantize(_NINE_PLACES, ROUND_DOWN)
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A working or finished order of an account; orders are compared by identity.
+
+    `qty` is what it may fill in total: the request's quantity, or less once the other leg has filled a part. `stop` is
+    the price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
+    power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is its
+    position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the order
+    in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
+
+    `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (engine.policy).
+    `unheard` is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue
+    cancel it, if not its owner.
+    """
+
+    id: str
+    client_order_id: str
+    request: OrderRequest
+    intent: str
+    sequence: int
+    status: str
+    submitted_us: int
+    updated_us: int
+    reserve: int
+    expires_us: int
+    account: str = ""
+    created_us: int = 0
+    live_us: int = 0
+    qty: Decimal | None = None
+    stop: int | None = None
+    hwm: int | None = None
+    elected: bool = False
+    fate: str | None = None
+    filled_qty: Decimal = _ZERO
+    filled_usd: Decimal = _ZERO
+    filled_us: int | None = None
+    canceled_us: int | None = None
+    expired_us: int | None = None
+    failed_us: int | None = None
+    replaced_us: int | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+    replacement: Order | None = field(default=None, repr=False)
+    parent: Order | None = field(default=None, repr=False)
+    legs: tuple[Order, ...] = field(default=(), repr=False)
+    held_usd: Decimal = _ZERO
+    claimed: Decimal = _ZERO
+    starts_over: bool = False
+    shown_held: bool = False
+    frees_after_us: int = 0
+    tells_after_us: int = 0
+    unheard: Decimal = _ZERO
+    why: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """Return the symbol to trade."""
+        return self.request.symbol
+
+    @property
+    def side(self) -> int:
+        """Return 1 for a buy order and -1 for a sell order."""
+        return self.request.side
+
+    @property
+    def order_class(self) -> str:
+        """Return the class of the order's group, or "simple" if it has none."""
+        return (self.parent or self).request.order_class
+
+    @property
+    def opens(self) -> bool:
+        return self.intent.endswith("_to_open")
+
+    @property
+    def grouped(self) -> bool:
+        return self.parent is not None or bool(self.legs)
+
+    @property
+    def is_open(self) -> bool:
+        return self.status not in TERMINAL
+
+    @property
+    def remaining(self) -> Decimal:
+        """Return the shares not yet filled; for an order in dollars, convert the rest at the reserved price."""
+        if self.qty is not None:
+            return self.qty - self.filled_qty
+        return shares_for(self.remaining_usd, self.reserve)
+
+    @property
+    def remaining_usd(self) -> Decimal:
+        assert self.request.notional is not None
+        return self.request.notional - self.filled_usd
+
+    def left_for(self, request: OrderRequest) -> Decimal:
+        """Return the shares that a request would have left if it replaced the order now.
+
+        If it asks for the same quantity, it gets what another exit of the order's group has left of it.
+        """
+        qty = self.qty if request.qty == self.request.qty else request.qty
+        return max((qty or _ZERO) - self.filled_qty, _ZERO)
+
+    def power_for(self, shares: Decimal) -> Decimal:
+        """Return the buying power in USD that the order needs while this many of its shares are unfilled."""
+        if not self.opens:
+            return _ZERO
+        if self.request.notional is not None:
+            return self.remaining_usd
+        return shares * usd(self.reserve)
+
+
+Holding = tuple[Decimal, Decimal, Decimal]
+"""Signed shares, their average price in USD, and how many of them were held at the last close."""
+
+
+class Settled(NamedTuple):
+    """What a fill did to a margined account: the profit that it realized, and its fee, or None if that comes later.
+
+    `role` is maker, taker, liquidation or settlement, `cost` what the position had cost in all before it, and `value`
+    its quantity times its price.
+    """
+
+    role: str
+    realized: Decimal
+    fee: Decimal | None
+    cost: Decimal
+    value: Decimal
+
+
+class Fill(NamedTuple):
+    """One execution, with the resulting state of its order and its account's position.
+
+    `before` is the position before it; `settled` is what it did to a margined account.
+    """
+
+    id: str
+    at_us: int
+    order: Order
+    qty: Decimal
+    price: int
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    position_qty: Decimal
+    complete: bool
+    before: Holding
+    settled: Settled | None = None
+
+    @property
+    def execution_id(self) -> str:
+        """Return the part of the id that the stream shows for the execution."""
+        return self.id.rpartition("::")[2]
+
+    @property
+    def previous_id(self) -> None:
+        """Return None: a fill amends nothing."""
+
+    @property
+    def fill(self) -> Fill:
+        """Return the execution itself, as an amendment returns the fill it amends."""
+        return self
+
+    @property
+    def word(self) -> str:
+        return "fill" if self.complete else "partial_fill"
+
+    @property
+    def order_status(self) -> str:
+        return "filled" if self.complete else "partially_filled"
+
+    @property
+    def shares(self) -> Decimal:
+        """Return the change of the position: negative for a sale."""
+        return self.qty * self.order.side
+
+    @property
+    def net_amount(self) -> Decimal:
+        """Return the change of cash in USD: negative for a purchase, and on margin the profit less the fee."""
+        if self.settled is not None:
+            return self.settled.realized - (self.settled.fee or _ZERO)
+        return -self.shares * usd(self.price)
+
+
+class Amendment(NamedTuple):
+    """The bust or correction of an execution: `word` says which; `previous` is the amended fill or amendment.
+
+    `qty` and `price` are the corrected execution, or in a bust what is taken back. `shares` and `net_amount` are the
+    resulting changes of position and cash; the rest is the state afterwards.
+    """
+
+    id: str
+    at_us: int
+    word: str
+    previous: Execution
+    qty: Decimal
+    price: int
+    shares: Decimal
+    net_amount: Decimal
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    position_qty: Decimal
+    order_status: str
+
+    @property
+    def execution_id(self) -> str:
+        """Return the part of the id that the stream shows for the execution."""
+        return self.id.rpartition("::")[2]
+
+    @property
+    def previous_id(self) -> str:
+        return self.previous.execution_id
+
+    @property
+    def fill(self) -> Fill:
+        return self.previous.fill
+
+    @property
+    def order(self) -> Order:
+        return self.fill.order
+
+
+Execution = Fill | Amendment
+
+
+class ExecutionThen(NamedTuple):
+    """The fields of an execution that the stream of trade updates shows."""
+
+    execution_id: str
+    previous_id: str | None
+    price: int
+    qty: Decimal
+    position_qty: Decimal
+
+
+def duplicate_client_id() -> Refusal:
+    """Return the refusal of a client order id that was used before, whatever happened to that order."""
+    return invalid("client_order_id must be unique")

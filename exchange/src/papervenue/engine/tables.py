@@ -1,0 +1,228 @@
+"""Hold an account's long lists: all its orders, and its entire history.
+
+Both can start with the contents of a snapshot, which are read only when first needed, so that an old account doesn't
+slow down a start.
+
+Keep an account's trade updates, with each order as it was then, so that a client can ask for past ones.
+
+Updates are kept for as long as their account, so they are packed, and most of them compressed. Only a client that asks
+for the past pays for reading them, and only for the blocks around what it asks for.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, ValuesView
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple, TypeVar, overload
+
+import msgpack
+
+from papervenue.engine.orders import ExecutionThen, Order, OrderRequest
+from papervenue.events import Place, Update
+
+_BLOCK = 512
+"""How many updates to compress together."""
+_FAST = 1
+_DECIMAL = 0
+_SHOWN = (
+    *("request", "id", "client_order_id", "intent", "status", "submitted_us", "updated_us", "expires_us", "created_us"),
+    *("qty", "stop", "hwm", "filled_qty", "filled_usd", "filled_us", "canceled_us", "expired_us", "failed_us"),
+    *("replaced_us", "replaced_by", "replaces", "shown_held", "why"),
+)
+"""The fields of an order that clients are shown."""
+_order_then = attrgetter(*_SHOWN)
+_execution_then = attrgetter(*ExecutionThen._fields)
+
+
+class PastUpdate(NamedTuple):
+    """A trade update as it was when it happened, and its place among all events."""
+
+    place: Place
+    event: str
+    order: Order
+    execution: ExecutionThen | None
+
+
+@dataclass(slots=True, eq=False)
+class PastUpdates:
+    """The trade updates of an account: full blocks, and the rows since them."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)
+
+    def add(self, update: Update, place: Place) -> None:
+        execution = None if update.execution is None else _execution_then(update.execution)
+        self.rows.append(_PACKER.pack((place, update.event, _order_then(update.order), execution)))
+        if len(self.rows) == _BLOCK:
+            self.blocks.append(zlib.compress(msgpack.packb(self.rows), _FAST))
+            self.rows.clear()
+
+    def since(self, begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
+        """Yield updates, oldest first, from some time before the first place for which `begun` returns True.
+
+        All later places must have begun too. Updates may be added meanwhile.
+        """
+        yield from map(_unpacked, self._rows_since(begun))
+
+    def of_orders(self, ids: Collection[str], begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
+        """Yield the updates of some orders, oldest first, as `since` does; other rows are skipped without unpacking."""
+        wanted = [one.encode() for one in ids]
+        rows = (row for row in self._rows_since(begun) if any(one in row for one in wanted))
+        # A row also has the ids of orders that were replaced.
+        yield from (update for update in map(_unpacked, rows) if update.order.id in ids)
+
+    def _rows_since(self, begun: Callable[[Place], bool]) -> Iterator[bytes]:
+        number = max(bisect_left(self.blocks, True, key=lambda block: begun(_unpacked(_rows(block)[0]).place)) - 1, 0)
+        while number < len(self.blocks):
+            yield from _rows(self.blocks[number])
+            number += 1
+        yield from tuple(self.rows)
+
+    def newest_first(self) -> Iterator[PastUpdate]:
+        """Yield updates, the newest first; blocks are read one by one."""
+        yield from map(_unpacked, reversed(tuple(self.rows)))
+        for block in reversed(self.blocks):
+            yield from map(_unpacked, reversed(_rows(block)))
+
+
+_READ_AGAIN = 1_000
+"""So many updates are kept unpacked: who pages through a history asks for the newest ones again and again."""
+
+
+def _packed_decimal(value: object) -> msgpack.ExtType:
+    assert isinstance(value, Decimal), value
+    return msgpack.ExtType(_DECIMAL, str(value).encode())
+
+
+_PACKER = msgpack.Packer(default=_packed_decimal)
+
+
+def _rows(block: bytes) -> list[bytes]:
+    rows: list[bytes] = msgpack.unpackb(zlib.decompress(block))
+    return rows
+
+
+@lru_cache(maxsize=_READ_AGAIN)
+def _unpacked(row: bytes) -> PastUpdate:
+    place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
+    then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
+    return PastUpdate(
+        Place._make(place),
+        event,
+        # It has no place among the orders of today.
+        Order(**then, sequence=0, reserve=0),
+        None if execution is None else ExecutionThen._make(execution),
+    )
+
+
+T = TypeVar("T")
+
+Find = Callable[[int], Order]
+"""Returns an order by its sequence."""
+
+
+def _nothing_kept(sequence: int) -> Order:
+    raise KeyError(sequence)
+
+
+class OrderTable:
+    """Orders by a text key, in the order they were added; a number stands for one that `find` has to fetch."""
+
+    def __init__(self, rows: dict[str, Order | int] | None = None, find: Find = _nothing_kept) -> None:
+        self._rows: dict[str, Order | int] = rows or {}
+        self._find = find
+        self._whole = not rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __getitem__(self, key: str) -> Order:
+        row = self._rows[key]
+        if isinstance(row, int):
+            row = self._rows[key] = self._find(row)
+        return row
+
+    def get(self, key: str) -> Order | None:
+        return self[key] if key in self._rows else None
+
+    def add(self, key: str, order: Order) -> None:
+        self._rows[key] = order
+
+    def values(self) -> ValuesView[Order]:
+        """Return the orders, oldest first."""
+        if not self._whole:
+            for key in self._rows:
+                self[key]
+            self._whole = True
+        return self._rows.values()  # type: ignore[return-value] # none of them is a number any more
+
+    def newest(self) -> Iterator[Order]:
+        return (self[key] for key in reversed(self._rows))
+
+    def sequences(self) -> list[int]:
+        """Return the sequences of the orders without fetching any."""
+        return [row if isinstance(row, int) else row.sequence for row in self._rows.values()]
+
+    def fetched(self) -> list[Order]:
+        """Return the orders that are already fetched."""
+        return [row for row in self._rows.values() if not isinstance(row, int)]
+
+    def unfetched(self) -> list[int]:
+        """Return the sequences of orders that aren't fetched yet."""
+        return [row for row in self._rows.values() if isinstance(row, int)]
+
+
+class History(Sequence[T]):
+    """What happened, oldest first; items are added, and an item's knowledge of later ones may be amended.
+
+    It can start with `count` `packed` items, which `unpack` extracts part by part.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T] = (),
+        packed: tuple[bytes, ...] = (),
+        count: int = 0,
+        unpack: Callable[[bytes], list[T]] | None = None,
+    ) -> None:
+        self.packed = packed
+        self.packed_count = count
+        self.newer = [*items]
+        """Items after the packed ones; all items once those are unpacked."""
+        self._unpack = unpack
+
+    def __len__(self) -> int:
+        return self.packed_count + len(self.newer)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, place: int | slice) -> T | list[T]:
+        return self._all()[place]
+
+    def __setitem__(self, place: int, item: T) -> None:
+        self._all()[place] = item
+
+    def append(self, item: T) -> None:
+        self.newer.append(item)
+
+    def _all(self) -> list[T]:
+        if self._unpack is not None:
+            self.newer[:0] = [item for part in self.packed for item in self._unpack(part)]
+            self.packed, self.packed_count, self._unpack = (), 0, None
+        return self.newer

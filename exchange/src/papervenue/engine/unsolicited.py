@@ -1,0 +1,73 @@
+"""Do what a venue does without a request of the owner: suspend, stop, resume, restate or cancel an order."""
+
+from __future__ import annotations
+
+from papervenue.engine import life
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import USUAL, Order, Replacement
+from papervenue.refusal import unprocessable
+from papervenue.times import MINUTE
+
+_AT_THE_MARKET = ("new", "partially_filled")
+_ASIDE = ("suspended", "stopped")
+
+
+def suspend(engine: Engine, order: Order) -> None:
+    """Take an order from the market until it is resumed."""
+    _put_aside(engine, order, "suspended")
+
+
+def stop(engine: Engine, order: Order) -> None:
+    """Guarantee an order's fill: it meets no bars, and fills completely a minute later or at its last moment."""
+    _put_aside(engine, order, "stopped")
+    order.live_us = engine.now_us
+    close_us = engine.market.calendar.trading(engine.now_us).close_us
+    end_us = min(order.expires_us, close_us if close_us > engine.now_us else order.expires_us)
+    engine.agenda.note(min(engine.now_us + MINUTE, end_us), "fill_stopped", order, engine.now_us)
+
+
+def resume(engine: Engine, order: Order) -> None:
+    """Bring a suspended or stopped order back to the market."""
+    if order.status not in _ASIDE:
+        raise unprocessable(f"order is {order.status}: only one that is {' or '.join(_ASIDE)} can be resumed")
+    order.live_us = engine.now_us
+    engine.book.add(order)
+    _tell_restated(engine, order)
+
+
+def cancel(engine: Engine, order: Order) -> None:
+    """Cancel an order at once, like a broker who may not keep it."""
+    if not order.is_open:
+        raise unprocessable(f'order is already in "{order.status}" state')
+    life.cancel(engine, order)
+
+
+def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
+    """Change an order in place, within what its owner could have replaced it with."""
+    account = engine.accounts[order.account]
+    request = engine.dialect.replaced_request(order, wanted, account.to_be_replaced(order) is not None)
+    order.reserve = engine.dialect.admit(engine, account, request, order, USUAL).reserve
+    if request.qty != order.request.qty:
+        order.qty = request.qty
+    if request.stop != order.request.stop:
+        order.stop, order.elected = request.stop, False
+    order.request = request._replace(client_order_id=order.request.client_order_id)
+    # A bar that has already begun doesn't know the new price.
+    order.live_us = engine.now_us
+    account.hold(order)
+    _tell_restated(engine, order)
+
+
+def _put_aside(engine: Engine, order: Order, status: str) -> None:
+    if order.status not in _AT_THE_MARKET:
+        raise unprocessable(f"order is {order.status}: only one that is {' or '.join(_AT_THE_MARKET)} can be {status}")
+    engine.book.drop(order)
+    order.status, order.updated_us = status, engine.now_us
+    engine.tell(f"order_{status}", order, status)
+
+
+def _tell_restated(engine: Engine, order: Order) -> None:
+    if order.status != "held":
+        order.status = "partially_filled" if order.filled_qty else "new"
+    order.updated_us = engine.now_us
+    engine.tell("order_restated", order, "restated")

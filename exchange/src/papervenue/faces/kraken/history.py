@@ -1,0 +1,286 @@
+"""Tell what happened: events of orders, of triggers, and executions, in pages, the newest first unless asked otherwise.
+
+Numbers are text here, and times are milliseconds since 1970. `quantity` of an order is what is left of it, and `filled`
+what isn't. A stop is a trigger until its first fill activates it; from then on it is an order with the same id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from papervenue.chance import uuid_of
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import MAKER, Fill, Order
+from papervenue.engine.tables import PastUpdate
+from papervenue.faces.kraken import words
+from papervenue.faces.kraken.words import SIGNALS, encoded, error, iso, milliseconds
+from papervenue.faces.web import MADE_AT, Call, Reply
+from papervenue.jsontext import plain
+from papervenue.margined import funding
+from papervenue.market.instruments import Grid
+from papervenue.times import rfc3339
+
+USUAL_COUNT, MOST_COUNT = 500, 1_000
+_DIRECTIONS = {1: "Buy", -1: "Sell"}
+_TYPES = {"lmt": "Limit", "post": "Post", "ioc": "IoC", "mkt": "Market", "stp": "Stop"}
+_FILLED = {"fill": "full_fill", "partial_fill": "partial_fill"}
+_ENDED = frozenset({"canceled", "expired"})
+_MILLISECOND = 1_000
+
+Event = dict[str, Any]
+
+
+class Page(NamedTuple):
+    """What a page of the history is asked for: moments in engine time, and the place after which it goes on."""
+
+    since_us: int
+    before_us: int
+    ascending: bool
+    most: int
+    after: int | None
+    symbol: str
+
+    @classmethod
+    def of(cls, call: Call, now_us: int) -> Page:
+        """Read a query; raise the Refusal of what isn't what it should be."""
+        query = call.query
+        try:
+            since, before = (int(query.get(name) or empty) for name, empty in (("since", 0), ("before", 0)))
+            count = int(query.get("count") or USUAL_COUNT)
+            token = query.get("continuation_token")
+            after = int(base64.b64decode(token, validate=True)) if token else None
+        except (ValueError, binascii.Error):
+            raise error(now_us, "invalidArgument") from None
+        if count < 1 or query.get("sort", "desc") not in ("asc", "desc"):
+            raise error(now_us, "invalidArgument")
+        before_us = before * _MILLISECOND if before else now_us + 1
+        ascending, symbol = query.get("sort") == "asc", query.get("tradeable", "").upper()
+        return cls(since * _MILLISECOND, min(before_us, now_us + 1), ascending, min(count, MOST_COUNT), after, symbol)
+
+    def taken(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
+        """Return the things of a page from all, each with its place and time; and the last place if there are more."""
+        found: list[tuple[int, Any]] = []
+        for place, at_us, thing in newest_first:
+            if at_us < self.since_us:
+                break
+            if at_us >= self.before_us or (self.after is not None and not self._follows(place)):
+                continue
+            found.append((place, thing))
+            if len(found) > self.most and not self.ascending:
+                break
+        if self.ascending:
+            found.reverse()
+        kept = found[: self.most]
+        return [thing for _, thing in kept], kept[-1][0] if len(found) > self.most else None
+
+    def _follows(self, place: int) -> bool:
+        assert self.after is not None
+        return place > self.after if self.ascending else place < self.after
+
+
+class HistoryReads:
+    """Answers reads of what happened to an account."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # What happened doesn't change, and whoever looks for something asks for the newest events again and again.
+        self._orders_told, self._triggers_told = map(lru_cache(maxsize=MOST_COUNT), (self._orders, self._triggers))
+
+    @property
+    def now_us(self) -> int:
+        """Return until when the history is told: now, or the past moment as of which a script has it shown."""
+        shown_us = self._engine.shown_us
+        return self._engine.now_us if shown_us is None else shown_us
+
+    def grid(self, symbol: str) -> Grid:
+        return self._engine.market.grids[symbol]
+
+    def rate(self, symbol: str, at_us: int) -> Decimal:
+        """Return the funding rate of a symbol in force before a moment."""
+        return funding.rate_at(self._engine, symbol, at_us)
+
+    def orders(self, owner: Account, call: Call) -> Reply:
+        """Return events of orders that aren't triggers."""
+        return self._told(owner, call, self._order_events)
+
+    def triggers(self, owner: Account, call: Call) -> Reply:
+        """Return events of stops until they act."""
+        return self._told(owner, call, self._trigger_events)
+
+    def executions(self, owner: Account, call: Call) -> Reply:
+        """Return executions."""
+        return self._told(owner, call, self._execution_events)
+
+    def _told(
+        self, owner: Account, call: Call, events: Callable[[Account, Page], Iterator[tuple[int, int, Event]]]
+    ) -> Reply:
+        page = Page.of(call, self.now_us)
+        elements, last = page.taken(events(owner, page))
+        token = {} if last is None else {"continuationToken": base64.b64encode(str(last).encode()).decode()}
+        return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
+
+    def answer(self, body: Mapping[str, Any]) -> Reply:
+        """Return an answer of the history with the time at which it was made."""
+        now_us = self._engine.now_us
+        return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
+
+    def _updates(self, owner: Account, page: Page) -> Iterator[PastUpdate]:
+        for update in owner.updates.newest_first():
+            if update.place.at_us < page.since_us:
+                return
+            if page.symbol in ("", update.order.symbol):
+                yield update
+
+    def _order_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+        for update in self._updates(owner, page):
+            yield from self._orders_told(owner, update)
+
+    def _trigger_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+        for update in self._updates(owner, page):
+            yield from self._triggers_told(owner, update)
+
+    def _orders(self, owner: Account, update: PastUpdate) -> tuple[tuple[int, int, Event], ...]:
+        return tuple(self._element(owner, update, name, event) for name, event in self._of_order(owner, update))
+
+    def _triggers(self, owner: Account, update: PastUpdate) -> tuple[tuple[int, int, Event], ...]:
+        return tuple(self._element(owner, update, name, event) for name, event in self._of_trigger(owner, update))
+
+    def _element(self, owner: Account, update: PastUpdate, name: str, event: Event) -> tuple[int, int, Event]:
+        sequence, at_us, _ = update.place
+        # Two events of one moment have places of their own.
+        place = sequence * 2 + (name not in ("OrderPlaced", "OrderTriggerActivated"))
+        uid = uuid_of(owner.number, "event", sequence, name)
+        return place, at_us, {"uid": uid, "timestamp": milliseconds(at_us), "event": {name: event}}
+
+    def _of_order(self, owner: Account, update: PastUpdate) -> Iterator[tuple[str, Event]]:
+        """Yield the events that an update of an order stands for, the newest first."""
+        order, word, execution = update.order, update.event, update.execution
+        acted = order.stop is None or order.filled_qty > 0
+        shown = self._order(owner, order, order.filled_qty)
+        if word in _FILLED and execution is not None:
+            before = order.filled_qty - execution.qty
+            old = self._order(owner, order, before)
+            told = {"newOrder": shown, "oldOrder": old, "reason": _FILLED[word], "reducedQuantity": ""}
+            yield "OrderUpdated", told
+            if order.stop is not None and not before:
+                yield "OrderPlaced", _told_of(old, "stop_order_triggered")
+        elif word == "new" and order.stop is None:
+            yield "OrderPlaced", _told_of(shown, "new_user_order")
+        elif word == "restated" and acted:
+            yield "OrderUpdated", {"newOrder": shown, "reason": _change(order), "reducedQuantity": ""}
+        elif word == "rejected" and acted:
+            yield "OrderRejected", {"order": shown, "orderError": "rejected", "reason": "rejected"}
+        elif word in _ENDED and acted:
+            yield "OrderCancelled", _told_of(shown, _why(order))
+
+    def _of_trigger(self, owner: Account, update: PastUpdate) -> Iterator[tuple[str, Event]]:
+        order, word, execution = update.order, update.event, update.execution
+        if order.stop is None:
+            return
+        before = order.filled_qty - (execution.qty if execution is not None else Decimal(0))
+        shown = self._trigger(owner, order, before)
+        if word in _FILLED and not before:
+            yield "OrderTriggerActivated", {"order": shown}
+        elif order.filled_qty:
+            return
+        elif word == "new":
+            yield "OrderTriggerPlaced", {"order": shown, "reason": "new_user_order"}
+        elif word == "restated":
+            yield "OrderTriggerUpdated", {"newOrderTrigger": shown, "reason": _change(order)}
+        elif word in _ENDED or word == "rejected":
+            reason = _why(order) if word in _ENDED else "rejected"
+            yield "OrderTriggerCancelled", {"order": shown, "reason": reason}
+
+    def _order(self, owner: Account, order: Order, filled: Decimal) -> Event:
+        grid, request = self._engine.market.grids[order.symbol], order.request
+        return {
+            "uid": order.id,
+            "accountUid": owner.number,
+            "tradeable": order.symbol,
+            "direction": _DIRECTIONS[order.side],
+            "quantity": plain((order.qty or Decimal(0)) - filled),
+            "filled": plain(filled),
+            "timestamp": milliseconds(order.submitted_us),
+            "limitPrice": _text(grid, request.limit),
+            "orderType": _TYPES.get(words.order_type(request), request.type.capitalize()),
+            "clientId": request.client_order_id or "",
+            "reduceOnly": request.reduce_only,
+            "lastUpdateTimestamp": milliseconds(order.updated_us),
+            "spotData": None,
+        }
+
+    def _trigger(self, owner: Account, order: Order, filled: Decimal) -> Event:
+        shown = self._order(owner, order, filled)
+        del shown["filled"], shown["spotData"]
+        options = {
+            "triggerPrice": _text(self._engine.market.grids[order.symbol], order.stop),
+            "triggerSide": "Above" if order.side > 0 else "Below",
+            "triggerSignal": SIGNALS[order.request.trigger],
+        }
+        return {**shown, "triggerOptions": options}
+
+    def _execution_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+        made = owner.activities
+        for place in range(len(made) - 1, -1, -1):
+            one = made[place]
+            if one.at_us < page.since_us:
+                return
+            if isinstance(one, Fill) and page.symbol in ("", one.order.symbol):
+                event = {"Execution": {"execution": self._execution(owner, one), "takerReducedQuantity": ""}}
+                uid = uuid_of(owner.number, "event of", one.execution_id)
+                yield place, one.at_us, {"uid": uid, "timestamp": milliseconds(one.at_us), "event": event}
+
+    def _execution(self, owner: Account, made: Fill) -> Event:
+        grid, order = self._engine.market.grids[made.order.symbol], made.order
+        settled = made.settled
+        before = self._order(owner, order, made.cum_qty - made.qty)
+        # An order may have been made smaller since.
+        before["quantity"] = plain(made.leaves_qty + made.qty)
+        fee = settled.fee if settled is not None and settled.fee is not None else Decimal(0)
+        value = grid.notional(made.qty, made.price)
+        return {
+            "uid": made.execution_id,
+            "order": before,
+            "timestamp": milliseconds(made.at_us),
+            "quantity": plain(made.qty),
+            "price": _text(grid, made.price),
+            "markPrice": _text(grid, self.mark(order.symbol, made.at_us) or made.price),
+            "limitFilled": settled is not None and settled.role == MAKER,
+            "usdValue": plain(value.quantize(Decimal("0.01"))),
+            "orderData": {
+                "fee": plain(fee),
+                "positionSize": plain(made.position_qty),
+                "fillType": words.fill_type(made),
+                "feeCalculationInfo": [],
+            },
+        }
+
+    def mark(self, symbol: str, at_us: int) -> int | None:
+        """Return the mark of a symbol at a moment: what it last traded at by the end of a minute."""
+        return self._engine.dialect.price(self._engine.market, symbol, at_us)
+
+
+def _told_of(order: Event, reason: str) -> Event:
+    return {"order": order, "reason": reason, "reducedQuantity": "", "algoId": ""}
+
+
+def _change(order: Order) -> str:
+    """Return why an order changed: its position made it smaller than it was asked for, or its owner edited it."""
+    return "edited_by_user" if order.qty == order.request.qty else "reduced_to_position"
+
+
+def _why(order: Order) -> str:
+    if order.why:
+        return order.why
+    waits_for_nobody = order.request.time_in_force == "ioc"
+    return "ioc_order_failed_because_it_would_not_be_executed" if waits_for_nobody else "cancelled_by_user"
+
+
+def _text(grid: Grid, units: int | None) -> str:
+    return "0" if units is None else plain(grid.usd(units))

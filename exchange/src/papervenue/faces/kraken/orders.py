@@ -1,0 +1,260 @@
+"""Carry out commands: send, edit and cancel orders, one or many.
+
+HTTP 200 with "success" says only that a request was read. What became of an order is in its status, so an order that
+isn't taken is a Refusal whose body is such an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+
+from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import LAST, Fill, Order, OrderRequest
+from papervenue.faces.kraken import words
+from papervenue.faces.kraken.words import SIDES, SIGNALS, error, iso, success
+from papervenue.jsontext import to_decimal
+from papervenue.margined.admission import takes
+from papervenue.market.instruments import Grid
+from papervenue.refusal import Refusal
+from papervenue.times import parse_time
+
+V3 = "/derivatives/api/v3"
+SEND, CANCEL = f"{V3}/sendorder", f"{V3}/cancelorder"
+CANCEL_ALL = f"{V3}/cancelallorders"
+LONGEST_CLIENT_ID = 100
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "lmt": ("limit", "gtc"),
+    "post": ("limit", "gtc"),
+    "ioc": ("limit", "ioc"),
+    "mkt": ("market", "ioc"),
+    "stp": ("stop", "gtc"),
+}
+"""The type and the life of an order in the engine's words, by its type here."""
+
+Params = Mapping[str, str]
+
+
+def parameters(query: str, body: str) -> Params:
+    """Return the parameters of a request, from its query and its form."""
+    return dict(parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True))
+
+
+def _send(asked: Asked) -> Answer:
+    now_us = asked.engine.now_us
+    status = sent(asked, parameters(asked.command.query, asked.command.body))
+    return 200, success(now_us, sendStatus=status)
+
+
+def sent(asked: Asked, params: Params) -> dict[str, Any]:
+    """Send one order and return its status; raise the Refusal that holds the status of one that isn't taken."""
+    engine, account = asked.engine, asked.account
+    request = _request(engine, params)
+    made = len(account.activities)
+    try:
+        if request.symbol in engine.halted:
+            raise refused(engine, "marketSuspended", params)
+        if params["orderType"] == "ioc" and engine.model.at_once and not takes(engine, request):
+            raise refused(engine, "iocWouldNotExecute", params)
+        if not request.reduce_only and _is_too_much(engine, account, request):
+            raise refused(engine, "maxPositionViolation", params)
+        order = engine.submit(account, request, asked.fate, asked.policy)
+    except Refusal as refusal:
+        code = str(refusal.body.get("code"))
+        if code not in words.STATUSES:
+            raise
+        raise refused(engine, words.STATUSES[code], params) from refusal
+    grid = engine.market.grids[order.symbol]
+    placed = _placed(grid, order)
+    if asked.acknowledgement is None:
+        engine.settle(order)
+    else:
+        engine.settle_late(order, *asked.acknowledgement)
+    fills = [one for one in account.activities[made:] if isinstance(one, Fill) and one.order is order]
+    rests = order.is_open or not fills
+    events = ([placed] if rests else []) + list(_executions(grid, order, fills))
+    client_id = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
+    told = {"order_id": order.id, "status": "placed", "receivedTime": iso(order.submitted_us)}
+    return {**told, **client_id, "orderEvents": events}
+
+
+def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> bool:
+    """Return True if an order's fill would leave a larger position than the venue allows."""
+    then = account.qty(request.symbol) + (request.qty or Decimal(0)) * request.side
+    most = words.most_held(engine.market.grids[request.symbol].instrument)
+    return abs(then) > most
+
+
+def _placed(grid: Grid, order: Order) -> dict[str, Any]:
+    asked_for = order.request.qty or Decimal(0)
+    reduced = asked_for - (order.qty or Decimal(0))
+    less = words.number(reduced) if reduced else None
+    if words.waits(order):
+        return {"type": "PLACE", "orderTrigger": words.trigger_event(grid, order), "reducedQuantity": less}
+    return {"type": "PLACE", "order": words.order_event(grid, order, Decimal(0)), "reducedQuantity": less}
+
+
+def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[str, Any]]:
+    for fill in fills:
+        before = words.order_event(grid, order, fill.cum_qty - fill.qty)
+        yield {
+            "type": "EXECUTION",
+            "executionId": fill.execution_id,
+            "price": words.price(grid, fill.price),
+            "amount": words.number(fill.qty),
+            "orderPriorEdit": None,
+            "orderPriorExecution": before,
+            "takerReducedQuantity": None,
+        }
+
+
+def refused(engine: Engine, word: str, params: Params) -> Refusal:
+    """Return the refusal of an order: a status without an order, and an event that says what was asked for."""
+    asked = {name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params}
+    event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": asked}
+    status = {"status": word, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
+    return Refusal(200, {"result": "success", "sendStatus": status, "serverTime": iso(engine.now_us)})
+
+
+def _reason(word: str) -> str:
+    """Return the reason in an event of refusal: POST_WOULD_EXECUTE for postWouldExecute."""
+    return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in word)
+
+
+def _request(engine: Engine, params: Params) -> OrderRequest:
+    """Read an order; raise the Refusal of what is missing or isn't what it should be."""
+    now_us = engine.now_us
+    check_time(engine, params)
+    for name in ("orderType", "symbol", "side", "size"):
+        if not params.get(name):
+            raise error(now_us, f"requiredArgumentMissing: {name}")
+    symbol = params["symbol"].upper()
+    if symbol not in engine.market.known:
+        raise error(now_us, "invalidArgument: symbol")
+    kind, side, grid = params["orderType"], SIDES.get(params["side"]), engine.market.grids[symbol]
+    if kind not in _KINDS:
+        raise refused(engine, "invalidOrderType", params)
+    if side is None:
+        raise refused(engine, "invalidSide", params)
+    size = to_decimal(params["size"])
+    if size is None or size <= 0:
+        raise refused(engine, "invalidSize", params)
+    client_id = params.get("cliOrdId") or None
+    if client_id is not None and len(client_id) > LONGEST_CLIENT_ID:
+        raise refused(engine, "clientOrderIdTooLong", params)
+    limit, stop = units_of(engine, grid, params, "limitPrice"), units_of(engine, grid, params, "stopPrice")
+    signal = params.get("triggerSignal") or LAST
+    if signal not in SIGNALS:
+        raise error(now_us, "invalidArgument: triggerSignal")
+    of_engine, life = _KINDS[kind]
+    return OrderRequest(
+        symbol,
+        side,
+        "stop_limit" if kind == "stp" and limit is not None else of_engine,
+        life,
+        size,
+        None,
+        None if kind == "mkt" else limit,
+        client_id,
+        stop=stop,
+        reduce_only=params.get("reduceOnly", "").lower() == "true",
+        post_only=kind == "post",
+        trigger=signal,
+    )
+
+
+def check_time(engine: Engine, params: Params) -> None:
+    """Refuse a request that comes later than it may be carried out."""
+    until = params.get("processBefore")
+    if not until:
+        return
+    try:
+        late = engine.now_us > parse_time(until)
+    except ValueError:
+        raise error(engine.now_us, "invalidArgument: processBefore") from None
+    if late:
+        raise error(engine.now_us, "requestTimeout: processBefore has passed")
+
+
+def units_of(engine: Engine, grid: Grid, params: Params, name: str) -> int | None:
+    if not params.get(name):
+        return None
+    price = to_decimal(params[name])
+    units = None if price is None or price <= 0 else grid.of(price)
+    if units is None:
+        raise refused(engine, "invalidPrice", params)
+    return units
+
+
+def _cancel(asked: Asked) -> Answer:
+    engine, account = asked.engine, asked.account
+    params = parameters(asked.command.query, asked.command.body)
+    check_time(engine, params)
+    return 200, success(engine.now_us, cancelStatus=canceled(asked, account, params))
+
+
+def canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
+    engine = asked.engine
+    order = named(account, params)
+    if order is None and not (params.get("order_id") or params.get("cliOrdId")):
+        raise error(engine.now_us, "requiredArgumentMissing: order_id")
+    told = {"receivedTime": iso(engine.now_us), "order_id": params.get("order_id") or (order.id if order else "")}
+    if order is None or not order.is_open:
+        filled = order is not None and order.status == "filled"
+        return {**told, "status": "filled" if filled else "notFound", "orderEvents": []}
+    if asked.fate == "refuse" or order.status == "pending_cancel":
+        raise error(engine.now_us, "marketUnavailable")
+    grid = engine.market.grids[order.symbol]
+    order.fate = asked.fate or order.fate
+    engine.cancel(account, order.id)
+    return {**told, "status": _after_cancel(order), "orderEvents": [_cancel_event(grid, order)]}
+
+
+def _after_cancel(order: Order) -> str:
+    if order.is_open:
+        # It is on its way, and nobody knows yet whether it comes in time.
+        return "attempted"
+    return "filled" if order.status == "filled" else "cancelled"
+
+
+def _cancel_event(grid: Grid, order: Order) -> dict[str, Any]:
+    return {"type": "CANCEL", "uid": order.id, "order": words.order_event(grid, order)}
+
+
+def named(account: Account, params: Params) -> Order | None:
+    """Return the order that a request names by either id, or None; of a client id that was used again, the newest."""
+    if params.get("order_id"):
+        return account.orders.get(params["order_id"].lower())
+    return account.by_client_id.get(params.get("cliOrdId", ""))
+
+
+def _cancel_all(asked: Asked) -> Answer:
+    engine, account = asked.engine, asked.account
+    params = parameters(asked.command.query, asked.command.body)
+    symbol = params.get("symbol", "").upper()
+    rows, events = [], []
+    for order in [one for one in account.open.values() if symbol in ("", one.symbol)]:
+        if order.is_open and order.status != "pending_cancel":
+            order.fate = asked.fate or order.fate
+            engine.cancel(account, order.id)
+            rows.append({"order_id": order.id, "cliOrdId": order.request.client_order_id})
+            events.append(_cancel_event(engine.market.grids[order.symbol], order))
+    status = {
+        "receivedTime": iso(engine.now_us),
+        "cancelOnly": symbol.lower() or "all",
+        "status": "cancelled" if rows else "noOrdersToCancel",
+        "cancelledOrders": rows,
+        "orderEvents": events,
+    }
+    return 200, success(engine.now_us, cancelStatus=status)
+
+
+ENTRIES = (
+    Entry("POST", SEND, _send),
+    Entry("POST", CANCEL, _cancel),
+    Entry("POST", CANCEL_ALL, _cancel_all),
+)

@@ -1,0 +1,160 @@
+"""Write as Kraken Futures does: numbers, times, answers, and the words that say why a request is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from papervenue.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
+from papervenue.faces.web import MADE_AT, Reply
+from papervenue.jsontext import plain
+from papervenue.market.instruments import Grid, Instrument
+from papervenue.refusal import Refusal
+from papervenue.times import rfc3339, to_datetime
+
+encoded = msgspec.json.Encoder(decimal_format="number").encode
+"""Returns JSON in which a Decimal is a number with all its digits."""
+MARGINED = "flex"
+"""The account whose collateral all positions share."""
+SIDES: Mapping[str, int] = MappingProxyType({"buy": 1, "sell": -1})
+SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "MarkPrice", LAST: "LastPrice", INDEX: "SpotPrice"})
+"""What triggers a stop, in the words of the trading API and of the history."""
+STATUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "unsupported_type": "invalidOrderType",
+        "unsupported_class": "invalidOrderType",
+        "unsupported_life": "invalidOrderType",
+        "wrong_prices": "invalidPrice",
+        "tick_size": "invalidPrice",
+        "price_collar": "outsidePriceCollar",
+        "wrong_size": "invalidSize",
+        "lot_size": "invalidSize",
+        "minimum_size": "invalidSize",
+        "duplicate_client_id": "clientOrderIdAlreadyExist",
+        "expired": "marketInactive",
+        "no_price": "marketInactive",
+        "insufficient_margin": "insufficientAvailableFunds",
+        "would_not_reduce": "wouldNotReducePosition",
+        "would_take": "postWouldExecute",
+    }
+)
+"""The status of an order that the dialect refuses, by the code of the refusal."""
+_EVENT_SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "mark_price", LAST: "last_price", INDEX: "spot_price"})
+_FILL_TYPES: Mapping[str, str] = MappingProxyType({MAKER: "maker", TAKER: "taker", LIQUIDATION: "liquidation"})
+_USUALLY_MOST = 100_000_000
+_AVERAGE = Decimal("1e-12")
+
+
+def number(value: Decimal) -> Decimal:
+    """Return a number whose text has no needless zeros."""
+    return Decimal(plain(value))
+
+
+def average(value: Decimal) -> Decimal:
+    """Return an average price with as many places as are told."""
+    return number(value.quantize(_AVERAGE))
+
+
+def iso(us: int) -> str:
+    """Return engine time as text to the millisecond: 2026-11-25T04:05:06.789Z."""
+    return to_datetime(us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds(us: int) -> int:
+    return us // 1000
+
+
+def success(now_us: int, **fields: Any) -> bytes:
+    """Return the body of an answer that isn't an error."""
+    return encoded({"result": "success", **fields, "serverTime": iso(now_us)})
+
+
+def told(now_us: int, **fields: Any) -> Reply:
+    """Return the answer to a read; it says when it was made, as a clock does."""
+    return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
+
+
+def error(now_us: int, word: str) -> Refusal:
+    """Return the refusal of a whole request. It comes with HTTP 200, as at the venue."""
+    return Refusal(200, {"result": "error", "error": word, "serverTime": iso(now_us)})
+
+
+def order_type(request: OrderRequest) -> str:
+    """Return the type of an order in the words of a request."""
+    if request.stop is not None:
+        return "stp"
+    if request.type == "limit":
+        return "post" if request.post_only else "ioc" if request.time_in_force == "ioc" else "lmt"
+    return "mkt" if request.type == "market" else request.type
+
+
+def price(grid: Grid, units: int | None) -> Decimal | None:
+    return None if units is None else number(grid.usd(units))
+
+
+def side(of: int) -> str:
+    return "buy" if of > 0 else "sell"
+
+
+def order_event(grid: Grid, order: Order, filled: Decimal | None = None) -> dict[str, Any]:
+    """Return an order as events of the trading API have it, with so much of it filled."""
+    request = order.request
+    return {
+        "orderId": order.id,
+        "cliOrdId": request.client_order_id,
+        "type": order_type(request),
+        "symbol": order.symbol,
+        "side": side(order.side),
+        "quantity": number(order.qty or Decimal(0)),
+        "filled": number(order.filled_qty if filled is None else filled),
+        "limitPrice": price(grid, request.limit),
+        "reduceOnly": request.reduce_only,
+        "timestamp": iso(order.submitted_us),
+        "lastUpdateTimestamp": iso(order.updated_us),
+    }
+
+
+def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
+    """Return a stop that waits for its trigger as events of the trading API have it."""
+    request = order.request
+    return {
+        "uid": order.id,
+        "clientId": request.client_order_id,
+        "type": order_type(request),
+        "symbol": order.symbol,
+        "side": side(order.side),
+        "quantity": number(order.qty or Decimal(0)),
+        "limitPrice": price(grid, request.limit),
+        "triggerPrice": price(grid, order.stop),
+        "triggerSide": trigger_side(order),
+        "triggerSignal": _EVENT_SIGNALS[request.trigger],
+        "reduceOnly": request.reduce_only,
+        "timestamp": iso(order.submitted_us),
+        "lastUpdateTimestamp": iso(order.updated_us),
+    }
+
+
+def trigger_side(order: Order) -> str:
+    """Return from which side the price comes to a stop."""
+    return "trigger_above" if order.side > 0 else "trigger_below"
+
+
+def waits(order: Order) -> bool:
+    """Return True for a stop that nothing has triggered yet."""
+    return order.stop is not None and not order.elected
+
+
+def most_held(of: Instrument) -> Decimal:
+    """Return the largest position: twice where the last margin level begins, or else a hundred million's worth."""
+    last = of.margin_levels[-1]
+    begins = last.quantity or Decimal(round(last.usd / of.level))
+    return begins * 2 or Decimal(round(_USUALLY_MOST / of.level))
+
+
+def fill_type(made: Fill) -> str:
+    """Return what a fill was in the venue's words."""
+    return _FILL_TYPES.get(made.settled.role if made.settled else TAKER, "assignee")

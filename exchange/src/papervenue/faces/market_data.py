@@ -1,0 +1,371 @@
+"""Serve Alpaca's market-data API: map every path of its OpenAPI document to a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+from papervenue.exchange import Exchange
+from papervenue.faces.data.asking import params_of, read_token, refused, token_of
+from papervenue.faces.data.history import History
+from papervenue.faces.data.left_out import LEFT_OUT
+from papervenue.faces.data.rows import Row
+from papervenue.faces.data.stocks import Stocks
+from papervenue.faces.keys import account_of
+from papervenue.faces.trading.left_out import left_out_routes
+from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
+from papervenue.market.actions import (
+    CASH_MERGER,
+    DIVIDEND,
+    FORWARD_SPLIT,
+    KINDS,
+    NAME_CHANGE,
+    REVERSE_SPLIT,
+    Action,
+    cusip_of,
+)
+from papervenue.market.bars import UNITS, Market
+from papervenue.params import Params
+from papervenue.times import MINUTE, new_york_date, rfc3339
+
+_TYPES = (
+    *KINDS,
+    *("unit_split", "stock_dividend", "spin_off", "stock_merger", "stock_and_cash_merger", "redemption"),
+    *("worthless_removal", "rights_distribution", "partial_call", "reorganization"),
+)
+_DEFAULT_LIMIT, _MOST_ACTIONS = 100, 1000
+
+
+def corporate_actions(market: Market, now_us: Callable[[], int]) -> Handler:
+    """Return the handler for a market's actions."""
+
+    def answer(call: Call) -> Reply:
+        params, now = params_of(call), now_us()
+        limit = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS)
+        newest_first = params.choice("sort", ("asc", "desc")) == "desc"
+        matches = _matcher(params, new_york_date(now))
+        actions = sorted(filter(matches, market.actions.known(now)), key=attrgetter("process_date", "id"))
+        rows = _after(actions[::-1] if newest_first else actions, params.read("page_token", read_token))
+        page, more = rows[:limit], rows[limit:]
+        grouped: dict[str, list[Row]] = {}
+        for action in page:
+            grouped.setdefault(f"{action.kind}s", []).append(action_json(action))
+        return ok({"corporate_actions": grouped, "next_page_token": token_of(page[-1].id, 0) if more else None})
+
+    return answer
+
+
+def _after(actions: list[Action], token: tuple[str, int] | None) -> list[Action]:
+    if token is None:
+        return actions
+    places = [place for place, action in enumerate(actions) if action.id == token[0]]
+    if not places:
+        raise refused("page_token")
+    return actions[places[0] + 1 :]
+
+
+def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
+    """Return the test for a request's filters; ids exclude all other filters."""
+    ids, symbols, types = params.words("ids"), params.words("symbols"), params.words("types")
+    unknown = [kind for kind in types if kind not in _TYPES]
+    if unknown:
+        raise refused(f"types: {unknown[0][:30]}")
+    region = params.choice("region", ("us", "non_us", "all"))
+    cusips = params.words("cusips")
+    if ids:
+        if symbols or types or params.text("start") or params.text("end"):
+            raise refused("ids: it excludes symbols, types, start and end")
+        return lambda action: action.id in ids
+    start, end = params.date("start") or today, params.date("end") or today
+    return lambda action: (
+        region != "non_us"
+        and start <= action.process_date <= end
+        and (not symbols or bool({action.symbol, action.new_symbol} & set(symbols)))
+        and (not types or action.kind in types)
+        and (not cusips or cusip_of(action.symbol) in cusips)
+    )
+
+
+def action_json(action: Action) -> Row:
+    return {"id": action.id, "process_date": action.process_date, **_BY_KIND[action.kind](action)}
+
+
+def _dividend(action: Action) -> Row:
+    return {
+        **_shares(action),
+        "rate": float(action.rate),
+        "special": False,
+        "foreign": False,
+        "payable_date": action.payable_date,
+    }
+
+
+def _forward_split(action: Action) -> Row:
+    return {**_shares(action), **_rates(action), "payable_date": action.payable_date}
+
+
+def _reverse_split(action: Action) -> Row:
+    rest = {name: value for name, value in _shares(action).items() if name != "cusip"}
+    cusip = cusip_of(action.symbol)
+    return {**rest, **_rates(action), "old_cusip": cusip, "new_cusip": cusip}
+
+
+def _shares(action: Action) -> Row:
+    record = {"record_date": action.record_date} if action.record_date else {}
+    return {"symbol": action.symbol, "cusip": cusip_of(action.symbol), "ex_date": action.ex_date, **record}
+
+
+def _rates(action: Action) -> Row:
+    return {"new_rate": float(action.new_rate), "old_rate": float(action.old_rate)}
+
+
+def _name_change(action: Action) -> Row:
+    return {
+        "old_symbol": action.symbol,
+        "old_cusip": cusip_of(action.symbol),
+        "new_symbol": action.new_symbol,
+        "new_cusip": cusip_of(action.new_symbol),
+    }
+
+
+def _cash_merger(action: Action) -> Row:
+    return {
+        "acquiree_symbol": action.symbol,
+        "acquiree_cusip": cusip_of(action.symbol),
+        "rate": float(action.rate),
+        "effective_date": action.ex_date,
+        "payable_date": action.payable_date,
+    }
+
+
+_BY_KIND: dict[str, Callable[[Action], Row]] = {
+    DIVIDEND: _dividend,
+    FORWARD_SPLIT: _forward_split,
+    REVERSE_SPLIT: _reverse_split,
+    NAME_CHANGE: _name_change,
+    CASH_MERGER: _cash_merger,
+}
+
+
+EXCHANGES = {
+    "A": "NYSE American (AMEX)",
+    "B": "NASDAQ OMX BX",
+    "C": "National Stock Exchange",
+    "D": "FINRA ADF",
+    "E": "Market Independent",
+    "H": "MIAX",
+    "I": "International Securities Exchange",
+    "J": "Cboe EDGA",
+    "K": "Cboe EDGX",
+    "L": "Long Term Stock Exchange",
+    "M": "Chicago Stock Exchange",
+    "N": "New York Stock Exchange",
+    "P": "NYSE Arca",
+    "Q": "NASDAQ OMX",
+    "S": "NASDAQ Small Cap",
+    "T": "NASDAQ Int",
+    "U": "Members Exchange",
+    "V": "IEX",
+    "W": "CBOE",
+    "X": "NASDAQ OMX PSX",
+    "Y": "Cboe BYX",
+    "Z": "Cboe BZ",
+}
+_CTA_TRADES = {
+    " ": "Regular Sale",
+    "B": "Average Price Trade",
+    "C": "Cash Sale",
+    "F": "Intermarket Sweep",
+    "H": "Price Variation Trade",
+    "I": "Odd Lot Trade",
+    "L": "Sold Last",
+    "M": "Market Center Official Close",
+    "N": "Next Day",
+    "O": "Market Center Opening Trade",
+    "P": "Prior Reference Price",
+    "Q": "Market Center Official Open",
+    "R": "Seller",
+    "T": "Extended Hours Trade",
+    "U": "Extended Hours Sold (Out of Sequence)",
+    "V": "Contingent Trade",
+    "X": "Cross Trade",
+    "Z": "Sold (Out of Sequence)",
+    "4": "Derivatively Priced",
+    "5": "Market Center Reopening Trade",
+    "6": "Market Center Closing Trade",
+    "7": "Qualified Contingent Trade",
+    "9": "Corrected Consolidated Close",
+}
+_UTP_TRADES = {
+    "@": "Regular Sale",
+    "A": "Acquisition",
+    "B": "Bunched Trade",
+    "C": "Cash Sale",
+    "D": "Distribution",
+    "F": "Intermarket Sweep",
+    "G": "Bunched Sold Trade",
+    "H": "Price Variation Trade",
+    "I": "Odd Lot Trade",
+    "L": "Sold Last",
+    "M": "Market Center Official Close",
+    "N": "Next Day",
+    "O": "Opening Prints",
+    "P": "Prior Reference Price",
+    "Q": "Market Center Official Open",
+    "R": "Seller",
+    "T": "Form T",
+    "U": "Extended Trading Hours (Sold Out of Sequence)",
+    "V": "Contingent Trade",
+    "W": "Average Price Trade",
+    "X": "Cross Trade",
+    "Z": "Sold (Out of Sequence)",
+    "1": "Stopped Stock (Regular Trade)",
+    "4": "Derivatively Priced",
+    "5": "Re-Opening Prints",
+    "6": "Closing Prints",
+    "7": "Qualified Contingent Trade",
+    "9": "Corrected Consolidated Close",
+}
+_CTA_QUOTES = {
+    "A": "Slow Quote Offer Side",
+    "B": "Slow Quote Bid Side",
+    "C": "Closing",
+    "L": "Closed Market Maker",
+    "N": "Non-Firm Quote",
+    "O": "Opening Quote",
+    "R": "Regular, Market Maker Open Quote",
+    "W": "Slow Quote Bid And Offer Side",
+}
+_UTP_QUOTES = {
+    "A": "Manual Ask, Automated Bid",
+    "B": "Manual Bid, Automated Ask",
+    "F": "Fast Trading",
+    "H": "Manual Bid And Ask",
+    "L": "Closed Quote",
+    "N": "Non-Firm Quote",
+    "O": "Opening Quote",
+    "R": "Regular, Two Sided Open Quote",
+}
+CONDITIONS = {
+    ("trade", "A"): _CTA_TRADES,
+    ("trade", "B"): _CTA_TRADES,
+    ("trade", "C"): _UTP_TRADES,
+    ("quote", "A"): _CTA_QUOTES,
+    ("quote", "B"): _CTA_QUOTES,
+    ("quote", "C"): _UTP_QUOTES,
+}
+"""Condition codes by type of tick and tape."""
+
+
+def routes() -> list[tuple[str, Handler]]:
+    return [
+        ("/v2/stocks/meta/exchanges", lambda call: ok(EXCHANGES)),
+        ("/v2/stocks/meta/conditions/{ticktype}", _conditions),
+    ]
+
+
+def _conditions(call: Call) -> Reply:
+    ticks, tape = call.names["ticktype"], params_of(call).text("tape")
+    if ticks not in ("trade", "quote"):
+        raise refused(f"ticktype: {ticks[:20]}")
+    if (ticks, tape) not in CONDITIONS:
+        raise refused(f"tape: {tape[:5]}" if tape else "tape: it is required")
+    return ok(CONDITIONS[ticks, tape])
+
+
+_MOST_ACTIVE, _MOST_MOVERS, _DEFAULT_TOP = 100, 50, 10
+_STOCKS = "stocks"
+
+
+class Move(NamedTuple):
+    """One symbol's move since the previous close: its current price and the difference, in units."""
+
+    symbol: str
+    price: int
+    change: int
+
+    @property
+    def percent(self) -> float:
+        return round(100 * self.change / (self.price - self.change), 2)
+
+
+class Screener:
+    def __init__(self, market: Market, history: History, now_us: Callable[[], int]) -> None:
+        self._market = market
+        self._history = history
+        self._now_us = now_us
+
+    def routes(self) -> Iterator[tuple[str, Handler]]:
+        yield "/v1beta1/screener/stocks/most-actives", self._most_actives
+        yield "/v1beta1/screener/{market_type}/movers", self._movers
+
+    def _most_actives(self, call: Call) -> Reply:
+        params, now = params_of(call), self._now_us()
+        top, key = params.count("top", _DEFAULT_TOP, _MOST_ACTIVE), params.choice("by", ("volume", "trades"))
+        days = ((symbol, self._history.day(symbol, self._shown(now), now)) for symbol in self._market.symbols)
+        active = [(symbol, day) for symbol, day in days if day]
+        active.sort(key=lambda pair: (-(pair[1].volume if key == "volume" else pair[1].trades), pair[0]))
+        rows = [{"symbol": symbol, "volume": day.volume, "trade_count": day.trades} for symbol, day in active[:top]]
+        return ok({"most_actives": rows, "last_updated": rfc3339(now)})
+
+    def _movers(self, call: Call) -> Reply:
+        kind = call.names["market_type"]
+        if kind != _STOCKS:
+            raise refused(f"market_type: {kind[:20]}")
+        top, now = params_of(call).count("top", _DEFAULT_TOP, _MOST_MOVERS), self._now_us()
+        moves = sorted(self._moves(now), key=lambda move: (-move.percent, move.symbol))
+        gainers = [_mover_json(move) for move in moves if move.change > 0][:top]
+        losers = [_mover_json(move) for move in reversed(moves) if move.change < 0][:top]
+        return ok({"gainers": gainers, "losers": losers, "market_type": _STOCKS, "last_updated": rfc3339(now)})
+
+    def _moves(self, now_us: int) -> Iterator[Move]:
+        index = self._shown(now_us)
+        for symbol in self._market.symbols if index is not None else ():
+            day = self._history.day(symbol, index, now_us)
+            before = self._market.close_before(symbol, index or 0)
+            if day and before:
+                yield Move(symbol, day.close, day.close - before)
+
+    def _shown(self, now_us: int) -> int | None:
+        """Return the session to show: the last one that opened, once its first minute is over."""
+        return self._market.calendar.begun(now_us - MINUTE)
+
+
+def _mover_json(move: Move) -> Row:
+    return {
+        "symbol": move.symbol,
+        "percent_change": move.percent,
+        "change": move.change / UNITS,
+        "price": move.price / UNITS,
+    }
+
+
+class DataFace:
+    """Handlers of the market-data API; the key of any account is accepted.
+
+    They show what was complete at the moment returned by `now_us`: engine time, or an earlier time for a stale answer.
+    """
+
+    def __init__(self, exchange: Exchange, now_us: Callable[[], int] | None = None) -> None:
+        self._engine = engine = exchange.engine
+        market, now = exchange.market, now_us or (lambda: engine.now_us)
+        stocks = Stocks(market, now, exchange.stored.spec.data_plan, engine.model.around)
+        screener = Screener(market, stocks.history, now)
+        self._stocks = list(stocks.routes())
+        self._others = [("/v1/corporate-actions", corporate_actions(market, now)), *screener.routes(), *routes()]
+
+    def routes(self) -> list[Route]:
+        """Return the routes, busiest first; paths that are left out come before those that match any name."""
+        stocks, others = self._routed(self._stocks), self._routed(self._others)
+        return [*stocks, *left_out_routes(self._engine, LEFT_OUT), *others]
+
+    def _routed(self, handlers: Iterable[tuple[str, Handler]]) -> list[Route]:
+        return [route(path, GET=self._keyed(handler)) for path, handler in handlers]
+
+    def _keyed(self, handler: Handler) -> Handler:
+        def answer(call: Call) -> Reply:
+            account_of(call, self._engine)
+            return handler(call)
+
+        return answer

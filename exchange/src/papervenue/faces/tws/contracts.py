@@ -1,0 +1,188 @@
+"""Describe contracts: what names one, when it trades, and what its prices are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from papervenue.chance import number_of
+from papervenue.engine.engine import Engine
+from papervenue.faces.tws.wire import Message, laid_out
+from papervenue.jsontext import plain
+from papervenue.market.futures import LETTERS, ROOTS, Root
+from papervenue.market.globex import CHICAGO
+from papervenue.market.instruments import Instrument
+from papervenue.market.sessions import Session
+from papervenue.times import at_zone, parse_time, to_datetime
+
+FUTURE, ZONE = "FUT", "US/Central"
+DETAILS, DETAILS_END, RULE = 10, 52, 93
+_DAYS_SHOWN = 7
+_DAY = timedelta(days=1)
+_LIQUID = {"equity": ((8, 30), (15, 0)), "metals": ((7, 20), (12, 30)), "currency": ((7, 20), (14, 0))}
+"""When most is traded, in Chicago: the hours of the pits."""
+_DETAILS = laid_out(
+    "reqId symbol secType=FUT lastTrade strike=0 right exchange currency=USD localSymbol marketName tradingClass conId"
+    " minTick multiplier orderTypes=DAY,GTC,IOC,FOK,LMT,MKT,STP,STPLMT,OCA,WHATIF validExchanges priceMagnifier=1"
+    " underConId longName primaryExchange contractMonth industry category subcategory timeZoneId=US/Central"
+    " tradingHours liquidHours evRule evMultiplier=0 secIds=0 aggGroup=1 underSymbol underSecType=IND marketRuleIds"
+    " realExpirationDate stockType minSize=1 sizeIncrement=1 suggestedSizeIncrement=1"
+)
+_KEYS = (
+    *("conId", "symbol", "secType", "lastTrade", "strike", "right", "multiplier", "exchange", "primaryExchange"),
+    *("currency", "localSymbol", "tradingClass"),
+)
+"""What a client names a contract by, in the order of the fields."""
+CONTRACT_FIELDS = len(_KEYS)
+
+Fields = dict[str, Any]
+
+
+def asked_for(fields: list[str]) -> dict[str, str]:
+    """Return how a client names a contract."""
+    return dict(zip(_KEYS, fields, strict=True))
+
+
+class Contracts:
+    """The contracts of an exchange."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._by_id = {str(con_id(one)): one for one in engine.market.symbols}
+
+    def instrument(self, symbol: str) -> Instrument:
+        return self._engine.market.grids[symbol].instrument
+
+    def root(self, symbol: str) -> Root:
+        return ROOTS[self.instrument(symbol).root]
+
+    def found(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
+        """Return the symbols of the contracts that a client may mean."""
+        if wanted["conId"] not in ("", "0"):
+            named = self._by_id.get(wanted["conId"])
+            return [named] if named is not None else []
+        return [
+            one
+            for one in self._engine.market.symbols
+            if self._fits(one, wanted) and (expired or not self.is_expired(one))
+        ]
+
+    def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
+        there = self.named(symbol)
+        given = {name: value for name, value in wanted.items() if value not in ("", "0", "0.0", "?")}
+        month, primary = given.pop("lastTrade", ""), given.pop("primaryExchange", there["exchange"])
+        same = all(value == there.get(name) for name, value in given.items())
+        days = (there["lastTrade"], self.month(symbol))
+        return same and primary == there["exchange"] and (not month or month in days)
+
+    def is_expired(self, symbol: str) -> bool:
+        last_us = self._engine.market.grids[symbol].last_us
+        return last_us is not None and self._engine.now_us >= last_us
+
+    def month(self, symbol: str) -> str:
+        """Return the year and month of a contract, such as 202612."""
+        last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
+        month = LETTERS.index(symbol[-2]) + 1
+        return f"{last.year + (month < last.month):04}{month:02}"
+
+    def _last_us(self, symbol: str) -> int:
+        return parse_time(self.instrument(symbol).last_trading or "")
+
+    def named(self, symbol: str) -> Fields:
+        """Return the fields that name a contract, in the order in which most messages have them."""
+        root, last = self.root(symbol), to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
+        return {
+            "conId": str(con_id(symbol)),
+            "symbol": root.symbol,
+            "secType": FUTURE,
+            "lastTrade": f"{last:%Y%m%d}",
+            "strike": "0",
+            "right": "",
+            "multiplier": plain(root.multiplier),
+            "exchange": root.exchange,
+            "currency": "USD",
+            "localSymbol": symbol,
+            "tradingClass": root.name,
+        }
+
+    def details(self, request: str, symbol: str) -> Message:
+        """Return the message with everything about a contract."""
+        root, named = self.root(symbol), self.named(symbol)
+        last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
+        own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
+        hours = [*self._told(symbol)]
+        return Message(
+            DETAILS,
+            {
+                **_DETAILS,
+                **own,
+                "reqId": request,
+                "lastTrade": f"{last:%Y%m%d %H:%M} {ZONE}",
+                "marketName": root.name,
+                "minTick": root.tick,
+                "multiplier": named["multiplier"],
+                "validExchanges": root.exchange,
+                "underConId": number_of(8, "underlying", root.name),
+                "longName": root.title,
+                "primaryExchange": "",
+                "contractMonth": self.month(symbol),
+                "tradingHours": ";".join(trading for trading, _ in hours),
+                "liquidHours": ";".join(liquid for _, liquid in hours),
+                "underSymbol": root.symbol,
+                "marketRuleIds": rule_of(root),
+                "realExpirationDate": f"{last:%Y%m%d}",
+            },
+        )
+
+    def _told(self, symbol: str) -> Iterator[tuple[str, str]]:
+        """Yield the trading and the liquid hours of the next days, with those on which nothing begins or trades."""
+        before: date | None = None
+        for session in self._coming(symbol):
+            begins, ends = (to_datetime(us).astimezone(CHICAGO).date() for us in (session.open_us, session.close_us))
+            while before and (before := before + _DAY) < begins:
+                yield (f"{before:%Y%m%d}:CLOSED",) * 2
+            yield self._hours(session, symbol)
+            before = ends
+
+    def _coming(self, symbol: str) -> list[Session]:
+        calendar, now_us = self._engine.market.calendars[symbol], self._engine.now_us
+        return [one for one in calendar.all if one.close_us > now_us and one.open_us < self._last_us(symbol)][
+            :_DAYS_SHOWN
+        ]
+
+    def _hours(self, session: Session, symbol: str) -> tuple[str, str]:
+        """Return the trading and the liquid hours of a session; the latter may be none."""
+        (begin, end), day = _LIQUID[self.root(symbol).group], session.date
+        ends_us = min(session.close_us, self._last_us(symbol))
+        liquid_us = at_zone(CHICAGO, day, *begin), min(at_zone(CHICAGO, day, *end), ends_us)
+        compact = day.replace("-", "")
+        liquid = _span(*liquid_us) if liquid_us[0] < liquid_us[1] else f"{compact}:CLOSED"
+        return _span(session.open_us, ends_us), liquid
+
+    def rule(self, number: str) -> Message | None:
+        """Return the ticks of a market rule, or None if there is no such rule."""
+        root = next((one for one in ROOTS.values() if rule_of(one) == number), None)
+        return root and Message(RULE, {"ruleId": number, "count": 1, "lowEdge": 0, "increment": root.tick})
+
+
+def con_id(symbol: str) -> int:
+    """Return the number of a contract, which stays the same for ever."""
+    return 500_000_000 + int(number_of(8, "contract", symbol))
+
+
+def rule_of(root: Root) -> str:
+    """Return the number of the market rule that holds a root's ticks."""
+    return str(1 + int(number_of(3, "market rule", root.tick)))
+
+
+def _span(from_us: int, to_us: int) -> str:
+    begin, end = (to_datetime(us).astimezone(CHICAGO) for us in (from_us, to_us))
+    return f"{begin:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}"
+
+
+def all_details(contracts: Contracts, request: str, symbols: list[str]) -> Iterator[Message]:
+    """Yield the details of some contracts, and that these were all."""
+    for symbol in symbols:
+        yield contracts.details(request, symbol)
+    yield Message(DETAILS_END, {"version": 1, "reqId": request})

@@ -1,0 +1,184 @@
+"""Answer a client's requests as the armed rules say: wrongly, late, cut short, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from papervenue.faces.tws.wire import Message, framed
+from papervenue.faces.tws.words import error
+from papervenue.faults import bodies
+from papervenue.faults.book import Firing
+from papervenue.faults.effects import LATE, effects_of
+from papervenue.faults.kinds import Facts
+from papervenue.faults.turn import earlier
+from papervenue.times import SECOND
+
+if TYPE_CHECKING:
+    from papervenue.faces.tws.session import Session
+
+_DECIDING = ("answer", "order")
+_IN_FIELDS = ("unknown_enum", "missing_field", "wrong_value")
+_CODE, _NOT_CONNECTED = 322, 504
+_CLOCK = 49
+_RESTLESS = {"limit_price": "lmtPrice", "qty": "totalQuantity"}
+"""The numbers of an order that may never rest, by this venue's names; none of its messages says when it changed."""
+_WORDS = ("Submitted", "PreSubmitted", "PendingSubmit", "PendingCancel")
+
+Answer = Iterable[Message]
+CarriedOut = Callable[[], Answer]
+
+
+class Answering:
+    """How one client's requests are answered; while it is `mute`, the client hears nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.mute = False
+        self.end_after = False
+
+    def answer(self, target: str, number: int, fields: list[str], carry_out: CarriedOut) -> None:
+        """Carry out a request and send what it is answered."""
+        gateway = self._session.gateway
+        book = gateway.exchange.faults.book
+        self._session.effects = ""
+        if not book.on_requests:
+            self._send(carry_out())
+        else:
+            facts = self._session.facts(target, number, fields)
+            self._under(facts, book.firings(facts, gateway.engine.now_us), carry_out)
+        if self.end_after:
+            self._session.end()
+
+    def _under(self, facts: Facts, firings: list[Firing], carry_out: CarriedOut) -> None:
+        gateway = self._session.gateway
+        deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
+        self._session.effects = effects_of(firings, facts, gateway.engine.now_us)
+        tinted = self._tinted(firings, carry_out)
+        if deciding is None:
+            self._send(tinted())
+        else:
+            self._decided(deciding, tinted)
+
+    def _send(self, messages: Answer) -> None:
+        told = [*messages]
+        self._session.line.record()
+        for message in told:
+            self._session.tell(message)
+
+    def _carried_out(self, carry_out: CarriedOut) -> list[Message]:
+        """Carry out a request of which the client hears nothing yet."""
+        before, self.mute = self.mute, True
+        told = [*carry_out()]
+        self._session.line.record()
+        self.mute = before
+        return told
+
+    def _decided(self, firing: Firing, carry_out: CarriedOut) -> None:
+        settings: Mapping[str, Any] = firing.rule.settings
+        fault = firing.rule.fault
+        if fault in ("reset", "hang", "status", "html_body", "empty_body", "error_inside", "redirect"):
+            after = "after" in (settings.get("acceptance"), settings["value"] if fault == "reset" else None)
+            told = self._carried_out(carry_out) if after else []
+            self._damaged(fault, settings, told)
+        elif fault == "reply_lost":
+            self._carried_out(carry_out)
+            self._session.end()
+        elif fault == "truncated_json":
+            self._cut_short(self._carried_out(carry_out), settings)
+        elif fault == "connection_lost":
+            self._session.gateway.lose(settings["value"], settings["back"])
+        elif fault in ("expired_keys", "not_found"):
+            self._send([error(-1, _NOT_CONNECTED if fault == "expired_keys" else _CODE, "Not connected")])
+        else:
+            self._send(carry_out())
+            if LATE in self._session.effects and settings["answer"] in ("lost", "reset"):
+                self._session.end()
+
+    def _damaged(self, fault: str, settings: Mapping[str, Any], told: list[Message]) -> None:
+        if fault == "reset":
+            self._session.end()
+        elif fault == "hang":
+            self.mute = True
+            self._session.line.later(settings["value"] / SECOND, lambda: self._after(settings, told))
+        elif fault != "empty_body":
+            self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings.get('value') or fault}"))
+
+    def _after(self, settings: Mapping[str, Any], told: list[Message]) -> None:
+        """End a silence: close, or answer late."""
+        self.mute = False
+        if settings["then"] == "close":
+            self._session.end()
+        else:
+            self._send(told)
+
+    def _cut_short(self, told: list[Message], settings: Mapping[str, Any]) -> None:
+        """Send the first bytes of the first message, either as a whole message or as a part of one."""
+        for message in told[:1]:
+            payload = message.payload()
+            kept = len(payload) // 2 if settings["value"] is None else settings["value"]
+            if settings["connection"] == "closed":
+                self._session.line.send(framed(payload)[: 4 + kept])
+                self._session.end()
+                return
+            self._session.line.send(framed(payload[:kept]))
+        self._send(told[1:])
+
+    def _tinted(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
+        data = [firing for firing in firings if firing.role == "data"]
+
+        def changed() -> Answer:
+            then = next((firing for firing in data if firing.rule.fault == "stale_account"), None)
+            messages = [*carry_out()] if then is None else self._as_then(then, carry_out)
+            for firing in data:
+                messages = [one for message in messages for one in _changed(message, firing)]
+            return messages
+
+        return changed if data else carry_out
+
+    def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[Message]:
+        """Return the answer as of a past time."""
+        gateway = self._session.gateway
+        age_us = firing.rule.settings["value"]
+        then_us = firing.since_us if age_us is None else gateway.engine.now_us - age_us
+        with earlier(gateway.engine, gateway.account.number, then_us):
+            return [*carry_out()]
+
+
+def _changed(message: Message, firing: Firing) -> Iterator[Message]:
+    fault, settings = firing.rule.fault, firing.rule.settings
+    fields = dict(message.fields)
+    if fault == "missing_field" and fields.get("key") == settings["value"]:
+        return
+    if fault in _IN_FIELDS:
+        yield Message(message.number, bodies.in_fields(fault, fields, settings))
+    elif fault == "clock_skew" and message.number == _CLOCK:
+        yield Message(message.number, fields | {"time": fields["time"] + settings["value"] // SECOND})
+    elif not _is_row(fields) or not _matches(fields, settings):
+        yield message
+    elif fault == "opposite_side" and "position" in fields:
+        yield Message(message.number, fields | {"position": -fields["position"]})
+    elif fault == "restless_orders":
+        yield Message(message.number, fields | _restless(fields, settings["value"], firing.number))
+    elif fault == "repeated_rows":
+        yield from (message, message)
+    elif fault != "missing_rows":
+        yield message
+
+
+def _restless(fields: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
+    """Return the field of an order that differs at each reading, if it has it."""
+    if name == "status" and "status" in fields:
+        return {"status": _WORDS[number % len(_WORDS)]}
+    field = _RESTLESS.get(name, "")
+    return {field: fields[field] + number} if fields.get(field) else {}
+
+
+def _is_row(fields: Mapping[str, Any]) -> bool:
+    return "contract" in fields or "localSymbol" in fields
+
+
+def _matches(fields: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    there = {"symbol": fields.get("contract", fields)["localSymbol"], "client_order_id": fields.get("orderRef", "")}
+    return all(fnmatchcase(value, settings.get(name, "*")) for name, value in there.items())

@@ -1,0 +1,159 @@
+"""Hold the clients of an exchange, and tell each what became of its orders and of the prices that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from papervenue.engine.account import Account, Activity
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import Execution, Order
+from papervenue.events import Event, Place
+from papervenue.exchange import Exchange
+from papervenue.faces.tws import words
+from papervenue.faces.tws.contracts import Contracts
+from papervenue.faces.tws.history import History
+from papervenue.faces.tws.orders import ids_of
+from papervenue.faces.tws.prices import Prices
+from papervenue.faces.tws.reads import Reads
+from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.words import error
+from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
+
+CONNECTION_LOST, BACK_WITHOUT_DATA, BACK_WITH_DATA = 1100, 1101, 1102
+_TEXTS = {
+    CONNECTION_LOST: "Connectivity between IBKR and Trader Workstation has been lost.",
+    BACK_WITHOUT_DATA: "Connectivity between IBKR and Trader Workstation has been restored - data lost.",
+    BACK_WITH_DATA: "Connectivity between IBKR and Trader Workstation has been restored - data maintained.",
+}
+
+
+class Line(Protocol):
+    """A client's connection."""
+
+    def send(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def record(self) -> None:
+        """Write everything done so far into the exchange's log; what a client is told must be there before."""
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None: ...
+
+
+class Client(Protocol):
+    """What the gateway knows of a client that has started."""
+
+    def tell(self, message: Message) -> None: ...
+    def follow(self) -> None:
+        """Tell the client the prices that it follows, because time has moved."""
+
+    def forget_prices(self) -> None: ...
+    @property
+    def holds(self) -> bool:
+        """Return True if it wants to know of changed positions."""
+
+
+class Told(NamedTuple):
+    """A message for one client, what rules of faults know it by, and whether it is about an order."""
+
+    client: int
+    name: str
+    order: Order
+    message: Message
+
+
+class Gateway:
+    """What all clients of an exchange share."""
+
+    def __init__(self, exchange: Exchange, delivery: StreamFaults) -> None:
+        self.exchange = exchange
+        self.engine: Engine = exchange.engine
+        self.contracts = Contracts(exchange.engine)
+        self.reads = Reads(exchange.engine, self.contracts)
+        self.history = History(exchange.engine, self.contracts)
+        self.prices = Prices(exchange.engine, self.contracts)
+        self.clients: dict[int, Client] = {}
+        self._delivery = delivery
+        self._lost: tuple[int, int] | None = None
+        exchange.listeners.append(self)
+        exchange.moved.append(lambda from_us, to_us: self._moved())
+
+    @property
+    def account(self) -> Account:
+        return self.engine.main
+
+    @property
+    def lost(self) -> bool:
+        """Return True while the venue can't be reached: what is sent to it vanishes, and nothing is heard of it."""
+        return self._lost is not None
+
+    def lose(self, for_us: int, code: int) -> None:
+        """Lose the connection to the venue for some time; the code says whether prices go on by themselves then."""
+        self._lost = self.engine.now_us + for_us, code
+        self._tell_all(CONNECTION_LOST)
+
+    def _moved(self) -> None:
+        if self._lost is not None:
+            until_us, code = self._lost
+            if self.engine.now_us < until_us:
+                return
+            self._lost = None
+            if code == BACK_WITHOUT_DATA:
+                for client in self.clients.values():
+                    client.forget_prices()
+            self._tell_all(code)
+        for client in self.clients.values():
+            client.follow()
+
+    def _tell_all(self, code: int) -> None:
+        for client in self.clients.values():
+            client.tell(error(-1, code, _TEXTS[code]))
+
+    def capture(self, event: Event, place: Place) -> list[Told] | None:
+        """Return what to tell about an event, as things are now; None if it is of no interest."""
+        if not self.clients or event.account != self.account.number:
+            return None
+        if event.update is not None:
+            execution = event.update.execution
+            if execution is None:
+                return self._changed(event.update.event, event.update.order)
+            return self._executed(event.update.event, execution)
+        return self._charged(str(event.fields["fill"])) if "fill" in event.fields else None
+
+    def _changed(self, name: str, order: Order) -> list[Told]:
+        book, grid, (client, number) = self.reads.book, self.engine.market.grids[order.symbol], ids_of(order)
+        messages = [book.open_order(order), words.status(grid, order)]
+        if name in ("canceled", "expired"):
+            messages = [words.error(number, 202, words.reason(order)), messages[1]]
+        if name == "rejected":
+            messages = [words.error(number, 201, words.reason(order)), *messages]
+        return [Told(client, name, order, one) for one in messages]
+
+    def _executed(self, name: str, made: Execution) -> list[Told]:
+        order, number = made.order, words.number_of(made)
+        grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
+        told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
+        told.append(Told(client, "status", order, self.reads.book.open_order(order)))
+        told.append(Told(client, "status", order, words.status(grid, order, grid.usd(made.price))))
+        held = self.reads.position(self.account, order.symbol)
+        return told + [Told(one, "position", order, held) for one, there in self.clients.items() if there.holds]
+
+    def _charged(self, fill: str) -> list[Told]:
+        newest = reversed(self.account.activities)
+        fee = next(one for one in newest if isinstance(one, Activity) and one.about == fill)
+        made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)
+        if made is None:
+            return []
+        message = self.reads.book.commission(fee, made.fill, words.number_of(made))
+        return [Told(ids_of(made.order)[0], "commission", made.order, message)]
+
+    def publish(self, captured: list[Told]) -> None:
+        """Tell clients, as rules of faults say; what happens while the venue can't be reached isn't told."""
+        for client, name, order, message in captured:
+            there = self.clients.get(client)
+            if there is None or self.lost:
+                continue
+            side = "buy" if order.side > 0 else "sell"
+            whom = {"symbol": order.symbol, "side": side, "client_order_id": order.client_order_id}
+            about: dict[str, Any] = {"data": {"order": whom, "event": name}, "fields": dict(message.fields)}
+            for told in self._delivery.deliver(TRADE_UPDATES, order.account, about, Recipient("", f"tws {client}")):
+                there.tell(Message(message.number, told["fields"]))

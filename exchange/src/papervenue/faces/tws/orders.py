@@ -1,0 +1,181 @@
+"""Carry out commands: place orders, alone or with those that hang on them, change and cancel them.
+
+TWS keeps an order with `transmit` 0 to itself. So the gateway collects those of a bracket, and one command places all.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.engine import life, unsolicited
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import ATTACHED, USUAL, Order, OrderRequest, Replacement
+from papervenue.jsontext import encode, to_decimal
+from papervenue.refusal import Refusal, not_found
+
+ROOT = "/v1/tws"
+PLACE, CHANGE, CANCEL, CANCEL_ALL = (f"{ROOT}/orders", f"{ROOT}/orders/change", f"{ROOT}/orders/cancel", f"{ROOT}/all")
+MARGINS = f"{ROOT}/margins"
+TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop", "STP LMT": "stop_limit"}
+"""The engine's word for each type of order."""
+LIVES = {"": "day", "DAY": "day", "GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
+SIDES = {"BUY": 1, "SELL": -1}
+_REDUCED = 3
+"""The type of a group whose other orders become smaller by what one of them fills."""
+
+
+def label_of(client: int, order_id: int) -> str:
+    """Return what an order is known by: its client and the id that this gave it."""
+    return f"{client}:{order_id}"
+
+
+def ids_of(order: Order) -> tuple[int, int]:
+    """Return the client and the id of an order; both are 0 of one that no client has sent."""
+    client, _, number = order.request.label.partition(":")
+    return (int(client), int(number)) if number else (0, 0)
+
+
+def perm_id(order: Order) -> int:
+    """Return the broker's id of an order."""
+    return 1_700_000_000 + order.sequence
+
+
+def labelled(account: Account, label: str) -> Order | None:
+    """Return the newest order of a label, or None; if it was placed twice, one that is still open is preferred."""
+    alive = [one for one in account.open.values() if one.request.label == label]
+    return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
+
+
+def _place(asked: Asked) -> Answer:
+    """Place all orders of the command or, if one of them isn't accepted, none."""
+    engine, account, body = asked.engine, asked.account, asked.body
+    client, wanted = int(body["client"]), body["orders"]
+    requests = [(one, _request(engine, client, one)) for one in wanted]
+    if any(labelled(account, request.label) for _, request in requests):
+        # An id is of one order for ever: what a broken venue makes of a message again is no client's.
+        requests = [(one, request._replace(label="")) for one, request in requests]
+    parents = {int(one["id"]): place for place, (one, _) in enumerate(requests)}
+    for one, request in requests:
+        parent = int(one["parent"])
+        if parent and parent not in parents:
+            _working(account, label_of(client, parent))
+        _admit(engine, account, request._replace(order_class=ATTACHED) if parent else request, int(one["id"]))
+    made: dict[int, Order] = {}
+    for one, request in requests:
+        parent = int(one["parent"])
+        if not parent:
+            made[int(one["id"])] = engine.submit(account, request, asked.fate, asked.policy)
+            continue
+        on = made.get(parent) or _working(account, label_of(client, parent))
+        made[int(one["id"])] = _attach(engine, account, on, request)
+    for order in made.values():
+        if order.parent is None and asked.acknowledgement is not None:
+            engine.settle_late(order, *asked.acknowledgement)
+        elif order.parent is None:
+            engine.settle(order)
+    return 200, encode({"orders": [order.id for order in made.values()]})
+
+
+def _admit(engine: Engine, account: Account, request: OrderRequest, number: int) -> None:
+    """Check an order; a refusal names the id that its client gave it."""
+    try:
+        engine.dialect.admit(engine, account, request, None, USUAL)
+    except Refusal as refusal:
+        raise Refusal(refusal.status, {**refusal.body, "id": number}) from refusal
+
+
+def _working(account: Account, label: str) -> Order:
+    parent = labelled(account, label)
+    if parent is None or not parent.is_open:
+        raise not_found("Can't find order with id")
+    return parent
+
+
+def _attach(engine: Engine, account: Account, parent: Order, request: OrderRequest) -> Order:
+    """Let an order hang on another one; those of one parent make each other smaller unless their client groups them."""
+    group = request.oca_group or str(perm_id(parent))
+    asked = request._replace(
+        order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED
+    )
+    side = "buy" if request.side > 0 else "sell"
+    leg = life.book(engine, account, asked, f"{side}_to_open", 0, parent)
+    parent.legs = (*parent.legs, leg)
+    engine.tell("order_held", leg, "held")
+    return leg
+
+
+def _request(engine: Engine, client: int, one: dict[str, Any]) -> OrderRequest:
+    symbol = str(one["symbol"])
+    grid = engine.market.grids[symbol]
+
+    def units(name: str) -> int | None:
+        price = to_decimal(one[name]) if one[name] else None
+        found = None if price is None else grid.of(price)
+        if price is not None and found is None:
+            message = "The price does not conform to the minimum price variation for this contract."
+            raise Refusal(422, {"code": "tick_size", "message": message, "id": int(one["id"])})
+        return found
+
+    return OrderRequest(
+        symbol,
+        SIDES[one["action"]],
+        TYPES[one["type"]],
+        LIVES[one["tif"]],
+        Decimal(str(one["qty"])),
+        None,
+        units("limit"),
+        one["ref"] or None,
+        stop=units("stop"),
+        label=label_of(client, int(one["id"])),
+        oca_group=one["oca"],
+        oca_type=int(one["oca_type"]) or 1 if one["oca"] else 0,
+    )
+
+
+def _change(asked: Asked) -> Answer:
+    """Change the size and the prices of an open order."""
+    engine, account, body = asked.engine, asked.account, asked.body
+    one = body["orders"][0]
+    order = labelled(account, label_of(int(body["client"]), int(one["id"])))
+    if order is None or not order.is_open or asked.fate == "refuse":
+        raise Refusal(422, {"code": "not_changeable", "message": "Order can't be changed", "id": int(one["id"])})
+    new = _request(engine, int(body["client"]), one)
+    try:
+        unsolicited.restate(engine, order, Replacement(new.qty, new.limit, new.stop, None, None, None))
+    except Refusal as refusal:
+        raise Refusal(refusal.status, {**refusal.body, "id": int(one["id"])}) from refusal
+    return 200, encode({"orders": [order.id]})
+
+
+def _cancel(asked: Asked) -> Answer:
+    engine, account, body = asked.engine, asked.account, asked.body
+    order = labelled(account, label_of(int(body["client"]), int(body["id"])))
+    if order is None or not order.is_open:
+        word = "is not found" if order is None else "is not cancellable"
+        raise Refusal(404, {"code": "no_order", "message": f"OrderId {body['id']} that needs to be cancelled {word}."})
+    if asked.fate == "refuse" or order.status == "pending_cancel":
+        raise Refusal(
+            422, {"code": "not_cancelable", "message": "Cancel attempted when order is not in a cancellable state"}
+        )
+    order.fate = asked.fate or order.fate
+    engine.cancel(account, order.id)
+    return 200, encode({"orders": [order.id]})
+
+
+def _cancel_all(asked: Asked) -> Answer:
+    engine, account = asked.engine, asked.account
+    for order in [*account.open.values()]:
+        if order.is_open and order.status != "pending_cancel":
+            engine.cancel(account, order.id)
+    return 200, encode({})
+
+
+ENTRIES = (
+    Entry("POST", PLACE, _place),
+    Entry("PATCH", CHANGE, _change),
+    Entry("DELETE", CANCEL, _cancel),
+    Entry("DELETE", CANCEL_ALL, _cancel_all),
+)

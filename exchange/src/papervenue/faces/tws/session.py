@@ -1,0 +1,276 @@
+"""Serve one client: greet it, start it under its id, and answer its requests as rules of faults say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from papervenue.commands.command import Command
+from papervenue.faces.tws import margins, placing
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
+from papervenue.faces.tws.faults import Answering
+from papervenue.faces.tws.gateway import Gateway, Line
+from papervenue.faces.tws.orders import (
+    CANCEL,
+    CANCEL_ALL,
+    CHANGE,
+    MARGINS,
+    PLACE,
+    ids_of,
+    label_of,
+    labelled,
+)
+from papervenue.faces.tws.placing import Kept, OrderError, Placed
+from papervenue.faces.tws.wire import VERSION, Frames, Message, WireError, framed
+from papervenue.faces.tws.words import error, time_of
+from papervenue.faults.effects import late_us
+from papervenue.faults.kinds import Facts
+from papervenue.jsontext import decode_object, encode
+from papervenue.times import MINUTE
+
+_VERSIONS = re.compile(r"v(\d{1,4})\.\.(\d{1,4})(?: .*)?")
+_NEXT_ID, _ACCOUNTS = 9, 15
+START, PLACE_ORDER, CANCEL_ORDER = 71, 3, 4
+CONTRACT_AT = {PLACE_ORDER: 2, 9: 3, 1: 3, 20: 2, 50: 3}
+"""Where the fields of the contract begin in the messages that name one."""
+_IN_USE, _ALREADY, _NOT_THERE, _UNKNOWN = 326, 501, 504, 505
+_NO_ORDER, _DUPLICATE, _REFUSED = 10147, 103, 201
+_WELCOME = {
+    2104: "Market data farm connection is OK:usfuture",
+    2106: "HMDS data farm connection is OK:ushmds",
+    2158: "Sec-def data farm connection is OK:secdefil",
+}
+_KEPT_FOR_US = 2 * MINUTE
+"""What a Gateway hasn't passed on by then, it never does."""
+_NOTHING: tuple[Message, ...] = ()
+
+Fields = list[str]
+Answer = Iterable[Message]
+
+
+class Request(NamedTuple):
+    """What a message asks for: what rules of faults know it by, what answers it, and where its id is."""
+
+    target: str
+    handler: Callable[[Session, Fields], Answer]
+    least: int = 1
+    id_at: int | None = None
+
+
+class Session:
+    """One client's connection; nothing of it lasts longer."""
+
+    def __init__(self, gateway: Gateway, line: Line, requests: Mapping[int, Request]) -> None:
+        self.gateway = gateway
+        self._requests = requests
+        self.line = line
+        self.client: int | None = None
+        self.holds = False
+        self.effects = ""
+        self._frames = Frames()
+        self._agreed = self._ended = False
+        self._kept = Kept()
+        self._highest = 0
+        self.followed: dict[str, Callable[[], Answer]] = {}
+        self.answering = Answering(self)
+
+    def received(self, data: bytes) -> None:
+        """Take what the client has sent."""
+        try:
+            for fields in self._frames.read(data):
+                if self._ended:
+                    return
+                self._take(fields)
+        except WireError:
+            self.end()
+
+    def closed(self) -> None:
+        """Forget the client, whose connection is gone, and the orders that it hasn't transmitted."""
+        self._ended = True
+        if self.client is not None:
+            self.gateway.clients.pop(self.client, None)
+
+    def end(self) -> None:
+        self._ended = True
+        self.line.close()
+
+    def tell(self, message: Message) -> None:
+        if not self._ended and not self.answering.mute:
+            self.line.send(framed(message.payload()))
+
+    def follow(self) -> None:
+        """Tell the client the prices and the account that it follows, because time has moved."""
+        for tell in [*self.followed.values()]:
+            for message in tell():
+                self.tell(message)
+
+    def forget_prices(self) -> None:
+        self.followed.clear()
+
+    def _take(self, fields: Fields) -> None:
+        if not self._agreed:
+            self._agree(fields[0])
+            return
+        try:
+            number = int(fields[0])
+        except ValueError as wrong:
+            raise WireError("a message begins with its number") from wrong
+        request = self._requests.get(number)
+        if request is None or len(fields) < request.least:
+            self.tell(error(-1, _UNKNOWN, f"Fatal Error: Unknown message id {number} or too few fields"))
+        elif self.client is None and number != START:
+            self.tell(error(-1, _NOT_THERE, "Not connected"))
+        else:
+            target = f"GET {MARGINS}" if number == PLACE_ORDER and placing.only_asks(fields) else request.target
+            self.answering.answer(target, number, fields, self._of(request, fields))
+
+    def _of(self, request: Request, fields: Fields) -> Callable[[], Answer]:
+        def carried_out() -> Answer:
+            try:
+                return [*request.handler(self, fields)]
+            except (ValueError, KeyError, ArithmeticError):
+                where = fields[request.id_at] if request.id_at is not None else -1
+                return [error(where, 320, "Error reading request: a field can't be read")]
+
+        return carried_out
+
+    def _agree(self, text: str) -> None:
+        versions = _VERSIONS.fullmatch(text)
+        if versions is None or not int(versions[1]) <= VERSION <= int(versions[2]):
+            raise WireError(f"only version {VERSION} is spoken here")
+        self._agreed = True
+        self.line.send(framed(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
+
+    def facts(self, target: str, number: int, fields: Fields) -> Facts:
+        """Return what rules of faults can know of a request."""
+        owner = self.gateway.account
+        known = (owner.number, owner.name)
+        if number == CANCEL_ORDER and fields[2].isdecimal():
+            order = labelled(owner, label_of(self.client or 0, int(fields[2])))
+            if order is not None:
+                return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, known)
+        place = CONTRACT_AT.get(number)
+        if place is None:
+            return Facts(target, account=known)
+        found = tuple(self.gateway.contracts.found(asked_for(fields[place : place + CONTRACT_FIELDS])))
+        if number != PLACE_ORDER:
+            return Facts(target, found, account=known)
+        rest = fields[2 + CONTRACT_FIELDS :]
+        target = f"PATCH {CHANGE}" if self._changes(int(fields[1])) else target
+        return Facts(target, found, rest[2].lower(), rest[12], known)
+
+    # What follows answers one kind of request each.
+
+    def start(self, fields: Fields) -> Iterator[Message]:
+        client = int(fields[2])
+        if self.client is not None:
+            yield error(-1, _ALREADY, "Already connected.")
+            return
+        if client in self.gateway.clients:
+            yield error(
+                -1, _IN_USE, "Unable to connect as the client id is already in use. Retry with a unique client id."
+            )
+            self.answering.end_after = True
+            return
+        self.client = client
+        self.gateway.clients[client] = self
+        used = (ids_of(one) for one in self.gateway.account.orders.values())
+        self._highest = max((number for whose, number in used if whose == client), default=0)
+        yield from self.accounts(fields)
+        yield from self.ids(fields)
+        for code, text in _WELCOME.items():
+            yield error(-1, code, text)
+
+    def accounts(self, fields: Fields) -> Iterator[Message]:
+        yield Message(_ACCOUNTS, {"version": 1, "accounts": self.gateway.account.number})
+
+    def ids(self, fields: Fields) -> Iterator[Message]:
+        yield Message(_NEXT_ID, {"version": 1, "id": self._highest + 1})
+
+    def nothing(self, fields: Fields) -> Answer:
+        """Accept a request that changes nothing here."""
+        return _NOTHING
+
+    def place(self, fields: Fields) -> Answer:
+        """Place an order, change it, or keep it until the rest of its bracket comes."""
+        number = int(fields[1])
+        try:
+            order = placing.read_order(fields, self.gateway.contracts)
+        except OrderError as wrong:
+            return [error(number, wrong.code, str(wrong))]
+        if placing.only_asks(fields):
+            return self._previews(order)
+        if self._changes(number):
+            return self._run("PATCH", CHANGE, [order])
+        if number <= self._highest and number not in self._kept:
+            return [error(number, _DUPLICATE, "Duplicate order id")]
+        self._highest = max(self._highest, number)
+        if not order["transmit"]:
+            self._keep(order)
+            return _NOTHING
+        return self._run("POST", PLACE, self._kept.taken_with(order))
+
+    def _previews(self, order: Placed) -> Iterator[Message]:
+        if not self.gateway.lost:
+            for told in margins.impacts(self.gateway.engine, order):
+                yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
+
+    def _changes(self, number: int) -> bool:
+        """Return True if an order with this id is open, so that placing it again changes it."""
+        known = labelled(self.gateway.account, label_of(self.client or 0, number))
+        return number not in self._kept and known is not None and known.is_open
+
+    def _keep(self, order: Placed) -> None:
+        self._kept.keep(order)
+        self.gateway.exchange.note("order_kept", {"label": label_of(self.client or 0, order["id"]), **order})
+
+    def _run(self, method: str, path: str, orders: list[Placed]) -> Answer:
+        body = encode({"client": self.client, "orders": orders}).decode()
+        refused = self.run(Command(method, path, body=body))
+        if refused is None:
+            return _NOTHING
+        number, text = refused.get("id", orders[-1]["id"]), str(refused.get("message", ""))
+        code = 110 if refused.get("code") == "tick_size" else 135 if "id" not in refused else _REFUSED
+        told = text if code != _REFUSED else f"Order rejected - reason:{text}"
+        messages = [error(number, code, told)]
+        if method == "PATCH":
+            return messages
+        return messages + [_inactive(self.client or 0, one["id"], one["parent"]) for one in orders]
+
+    def run(self, command: Command) -> dict[str, object] | None:
+        """Run a command, unless the venue can't be reached; return what a refusal says."""
+        if self.gateway.lost:
+            return None
+        number = self.gateway.account.number
+        if late_us(self.effects) > _KEPT_FOR_US:
+            self.gateway.exchange.note("message_lost", {"account": number, "path": command.path, "body": command.body})
+            return None
+        command = command._replace(account=number, effects=self.effects)
+        status, body = self.gateway.exchange.run(command)
+        return decode_object(body.decode()) if status >= 400 else None  # as HTTP says
+
+    def cancel(self, fields: Fields) -> Answer:
+        number = int(fields[2])
+        if self._kept.forget(number):
+            return [error(number, 202, "Order Canceled - reason:")]
+        body = encode({"client": self.client, "id": number}).decode()
+        refused = self.run(Command("DELETE", CANCEL, body=body))
+        if refused is None:
+            return _NOTHING
+        code = _NO_ORDER if refused.get("code") == "no_order" else 161
+        return [error(number, code, str(refused.get("message", "")))]
+
+    def cancel_all(self, fields: Fields) -> Answer:
+        for one in self._kept.all():
+            self._kept.forget(one["id"])
+        self.run(Command("DELETE", CANCEL_ALL))
+        return _NOTHING
+
+
+def _inactive(client: int, number: int, parent: int) -> Message:
+    """Return the status of an order that the venue hasn't taken."""
+    figures = {"filled": 0, "remaining": 0, "avgFillPrice": 0, "permId": 0, "parentId": parent, "lastFillPrice": 0}
+    return Message(
+        3, {"orderId": number, "status": "Inactive", **figures, "clientId": client, "whyHeld": "", "mktCapPrice": 0}
+    )

@@ -1,0 +1,88 @@
+"""Frame messages of the TWS protocol: four bytes of length, then fields that each end with a zero byte."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from papervenue.jsontext import plain
+
+VERSION = 178
+"""The version of the protocol: the last one that ib_async 2.1.0 speaks."""
+HELLO = b"API\0"
+LONGEST = 64 * 1024
+"""The longest message that a client may send, many times an order."""
+_LENGTH = struct.Struct(">I")
+
+
+class WireError(ValueError):
+    """Raised for bytes that no client of this protocol sends."""
+
+
+class Message(NamedTuple):
+    """A message of the server: its number, and its fields by name, in the order in which they are sent."""
+
+    number: int
+    fields: Mapping[str, Any]
+
+    def payload(self) -> bytes:
+        """Return it without its length."""
+        return "".join(f"{text}\0" for text in (str(self.number), *_texts(self.fields.values()))).encode()
+
+
+def framed(payload: bytes) -> bytes:
+    """Return a payload after its length."""
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def _texts(values: object) -> Iterator[str]:
+    for value in values:  # type: ignore[attr-defined] # it is a collection of what JSON has
+        if isinstance(value, dict):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
+        else:
+            yield _text(value)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return plain(value) if isinstance(value, Decimal) else str(value)
+
+
+def laid_out(layout: str) -> dict[str, Any]:
+    """Return the fields that a layout names with their usual values: `name` is empty, `name=0` isn't."""
+    named = (field.partition("=") for field in layout.split())
+    return {name: value for name, _, value in named}
+
+
+class Frames:
+    """What a client has sent: it greets, then sends messages."""
+
+    def __init__(self) -> None:
+        self._unread = b""
+        self.greeted = False
+
+    def read(self, data: bytes) -> Iterator[list[str]]:
+        """Yield the fields of each message that is complete; the first one says what versions the client speaks."""
+        self._unread += data
+        if not self.greeted:
+            if not HELLO.startswith(self._unread[: len(HELLO)]):
+                raise WireError("a client begins with API")
+            if len(self._unread) < len(HELLO):
+                return
+            self._unread, self.greeted = self._unread[len(HELLO) :], True
+        while len(self._unread) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._unread)
+            if length > LONGEST:
+                raise WireError(f"a message of {length} bytes is longer than {LONGEST}")
+            if len(self._unread) < _LENGTH.size + length:
+                return
+            payload = self._unread[_LENGTH.size : _LENGTH.size + length]
+            self._unread = self._unread[_LENGTH.size + length :]
+            yield payload.decode(errors="replace").removesuffix("\0").split("\0")

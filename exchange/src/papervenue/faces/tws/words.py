@@ -1,0 +1,227 @@
+"""Say what became of orders in the words of TWS: open and completed orders, their status, executions, commissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from papervenue.engine.account import Account, Activity
+from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Fill, Order
+from papervenue.faces.tws.contracts import ZONE, Contracts, Fields
+from papervenue.faces.tws.orders import ids_of, perm_id
+from papervenue.faces.tws.wire import Message, laid_out
+from papervenue.market.globex import CHICAGO
+from papervenue.market.instruments import Grid
+from papervenue.times import to_datetime
+
+STATUS, ERROR, OPEN_ORDER, EXECUTION, COMMISSION, COMPLETED = 3, 4, 5, 11, 59, 101
+UNSET = "1.7976931348623157E308"
+"""What stands for a number that isn't known."""
+_WORDS = {
+    "held": "PreSubmitted",
+    "accepted": "PreSubmitted",
+    "pending_new": "PendingSubmit",
+    "pending_cancel": "PendingCancel",
+    "filled": "Filled",
+    "canceled": "Cancelled",
+    "expired": "Cancelled",
+    "rejected": "Inactive",
+    "suspended": "Inactive",
+    "stopped": "Inactive",
+}
+_TYPES = {"market": "MKT", "limit": "LMT", "stop": "STP", "stop_limit": "STP LMT"}
+_ORDER = "action totalQuantity orderType lmtPrice auxPrice tif ocaGroup account openClose origin=0 orderRef"
+_AFTER_PERM_ID = "outsideRth=0 hidden=0 discretionaryAmt=0 goodAfterTime"
+_MIDDLE = "modelCode goodTillDate rule80A percentOffset settlingFirm shortSaleSlot=0 designatedLocation exemptCode=-1"
+_OPEN = laid_out(
+    f"orderId contract {_ORDER} clientId permId {_AFTER_PERM_ID} sharesAllocation faGroup faMethod faPercentage"
+    f" {_MIDDLE} auctionStrategy=0 startingPrice stockRefPrice delta stockRangeLower stockRangeUpper displaySize"
+    " blockOrder=0 sweepToFill=0 allOrNone=0 minQty ocaType=3 eTradeOnly=0 firmQuoteOnly=0 nbboPriceCap parentId=0"
+    " triggerMethod=0 volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice continuousUpdate=0"
+    " referencePriceType trailStopPrice trailingPercent basisPoints basisPointsType comboLegsDescrip comboLegs=0"
+    " orderComboLegs=0 comboParams=0 scaleInitLevelSize scaleSubsLevelSize scalePriceIncrement hedgeType"
+    " optOutSmartRouting=0 clearingAccount clearingIntent=IB notHeld=0 deltaNeutral=0 algoStrategy solicited=0"
+    " whatIf=0 status initMarginBefore maintMarginBefore equityBefore initMarginChange maintMarginChange"
+    " equityChange initMarginAfter maintMarginAfter equityAfter commission minCommission maxCommission"
+    " commissionCurrency warningText randomizeSize=0 randomizePrice=0 conditions=0 adjustedOrderType=None"
+    " triggerPrice secondTrailStopPrice lmtPriceOffset adjustedStopPrice adjustedStopLimitPrice"
+    " adjustedTrailingAmount adjustableTrailingUnit=0 tierName tierValue tierTitle cashQty=0"
+    " dontUseAutoPriceForHedge=0 isOmsContainer=0 discretionaryUpToLimitPrice=0 usePriceMgmtAlgo=0 duration"
+    " postToAts autoCancelParent=0 minTradeQty minCompeteSize competeAgainstBestOffset midOffsetAtWhole"
+    " midOffsetAtHalf"
+)
+_DONE = laid_out(
+    f"contract {_ORDER} permId {_AFTER_PERM_ID} faGroup faMethod faPercentage {_MIDDLE} startingPrice"
+    " stockRefPrice delta stockRangeLower stockRangeUpper displaySize sweepToFill=0 allOrNone=0 minQty ocaType=3"
+    " triggerMethod=0 volatility volatilityType deltaNeutralOrderType deltaNeutralAuxPrice continuousUpdate=0"
+    " referencePriceType trailStopPrice trailingPercent comboLegsDescrip comboLegs=0 orderComboLegs=0"
+    " comboParams=0 scaleInitLevelSize scaleSubsLevelSize scalePriceIncrement hedgeType clearingAccount"
+    " clearingIntent=IB notHeld=0 deltaNeutral=0 algoStrategy solicited=0 status randomizeSize=0 randomizePrice=0"
+    " conditions=0 secondTrailStopPrice lmtPriceOffset cashQty=0 dontUseAutoPriceForHedge=0 isOmsContainer=0"
+    " autoCancelDate filledQuantity refFuturesConId autoCancelParent=0 shareholder imbalanceOnly=0"
+    " routeMarketableToBbo=0 parentPermId completedTime completedStatus minTradeQty minCompeteSize"
+    " competeAgainstBestOffset midOffsetAtWhole midOffsetAtHalf"
+)
+
+
+def error(request: object, code: int, text: str) -> Message:
+    """Return the message of an error; a `request` of -1 concerns nothing in particular."""
+    return Message(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
+
+
+def word(order: Order) -> str:
+    """Return the status of an order."""
+    waits = order.stop is not None and not order.elected
+    return _WORDS.get(order.status) or ("PreSubmitted" if waits else "Submitted")
+
+
+def reason(order: Order) -> str:
+    """Return why an order has ended."""
+    if order.status == "rejected":
+        return "Order rejected - reason:the venue doesn't take it"
+    return f"Order Canceled - reason:{order.why}"
+
+
+def time_of(us: int) -> str:
+    """Return a moment as messages show it."""
+    return f"{to_datetime(us).astimezone(CHICAGO):%Y%m%d %H:%M:%S} {ZONE}"
+
+
+def average(grid: Grid, order: Order) -> Decimal:
+    """Return the average price of an order's fills, 0 without any."""
+    return order.filled_usd / order.filled_qty if order.filled_qty else Decimal(0)
+
+
+def status(grid: Grid, order: Order, last: Decimal | None = None) -> Message:
+    client, number = ids_of(order)
+    return Message(
+        STATUS,
+        {
+            "orderId": number,
+            "status": word(order),
+            "filled": order.filled_qty,
+            "remaining": order.remaining if order.is_open else (order.request.qty or 0) - order.filled_qty,
+            "avgFillPrice": average(grid, order),
+            "permId": perm_id(order),
+            "parentId": ids_of(order.parent)[1] if order.parent is not None else 0,
+            "lastFillPrice": last or 0,
+            "clientId": client,
+            "whyHeld": "",
+            "mktCapPrice": 0,
+        },
+    )
+
+
+class Book:
+    """Writes the orders and executions of an exchange."""
+
+    def __init__(self, contracts: Contracts, grids: Mapping[str, Grid]) -> None:
+        self._contracts = contracts
+        self._grids = grids
+
+    def _terms(self, order: Order) -> Fields:
+        grid, request = self._grids[order.symbol], order.request
+        return {
+            "contract": self._contracts.named(order.symbol),
+            "action": "BUY" if order.side > 0 else "SELL",
+            "totalQuantity": order.qty,
+            "orderType": _TYPES.get(request.type, "MKT"),
+            "lmtPrice": 0 if request.limit is None else grid.usd(request.limit),
+            "auxPrice": 0 if order.stop is None else grid.usd(order.stop),
+            "tif": request.time_in_force.upper(),
+            "ocaGroup": request.oca_group,
+            "ocaType": request.oca_type or _OPEN["ocaType"],
+            "account": order.account,
+            "orderRef": request.client_order_id or "",
+            "permId": perm_id(order),
+            "status": word(order),
+        }
+
+    def open_order(self, order: Order) -> Message:
+        client, number = ids_of(order)
+        parent = ids_of(order.parent)[1] if order.parent is not None else 0
+        own = {"orderId": number, "clientId": client, "parentId": parent}
+        return Message(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
+
+    def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> Message:
+        """Return an order that was never placed, with what is told of it."""
+        named = {"orderId": order["id"], "clientId": client, "contract": self._contracts.named(order["symbol"])}
+        sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
+        prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
+        own = {"account": account.number, "orderRef": order["ref"], "permId": 0, "status": "PreSubmitted", "whatIf": 1}
+        return Message(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
+
+    def completed(self, order: Order) -> Message:
+        ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
+        why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
+        size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
+        own = {
+            "totalQuantity": 0,
+            "filledQuantity": order.filled_qty,
+            "completedTime": time_of(ended_us),
+            "completedStatus": size,
+            "parentPermId": perm_id(order.parent) if order.parent is not None else UNSET_LONG,
+        }
+        return Message(COMPLETED, {**_DONE, **self._terms(order), **own})
+
+    def execution(self, request: object, made: Execution, number: int) -> Message:
+        """Return an execution, or its correction, of which `number` says the how many-th it is."""
+        order, grid = made.order, self._grids[made.order.symbol]
+        client, order_id = ids_of(order)
+        settled = made.fill.settled
+        forced = settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)
+        return Message(
+            EXECUTION,
+            {
+                "reqId": request,
+                "orderId": order_id,
+                "contract": self._contracts.named(order.symbol),
+                "execId": exec_id(made.fill, number),
+                "time": time_of(made.fill.at_us),
+                "account": order.account,
+                "exchange": self._contracts.root(order.symbol).exchange,
+                "side": "BOT" if order.side > 0 else "SLD",
+                "shares": made.qty,
+                "price": grid.usd(made.price),
+                "permId": perm_id(order),
+                "clientId": client,
+                "liquidation": int(forced),
+                "cumQty": made.fill.cum_qty,
+                "avgPrice": average(grid, order),
+                "orderRef": order.request.client_order_id or "",
+                "evRule": "",
+                "evMultiplier": "",
+                "modelCode": "",
+                "lastLiquidity": 1 if settled is not None and settled.role == "maker" else 2,
+                "pendingPriceRevision": 0,
+            },
+        )
+
+    def commission(self, fee: Activity, made: Fill, number: int) -> Message:
+        """Return what a fill has cost, which is told later than the fill."""
+        realized = UNSET
+        if made.settled is not None and made.before[0] * made.order.side < 0:
+            realized = str(made.settled.realized + fee.net_amount)
+        own: dict[str, Any] = {"version": 1, "execId": exec_id(made, number), "commission": -fee.net_amount}
+        return Message(COMMISSION, {**own, "currency": "USD", "realized": realized, "yield": UNSET, "redemption": ""})
+
+
+UNSET_LONG = "9223372036854775807"
+"""What stands for an id that isn't there."""
+
+
+def exec_id(made: Fill, number: int) -> str:
+    """Return the id of an execution; its last part is raised by each correction."""
+    digits = "".join(letter for letter in made.execution_id if letter != "-")
+    return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
+
+
+def number_of(made: Execution) -> int:
+    """Return the how many-th state of its execution this is."""
+    return 1 if isinstance(made, Fill) else 1 + number_of(made.previous)
+
+
+def executions_of(account: Account) -> dict[str, Execution]:
+    """Return the executions of an account as they stand, by the id of the fill, oldest first."""
+    return {one.fill.id: one for one in account.activities if isinstance(one, Fill | Amendment)}

@@ -1,0 +1,154 @@
+"""Build the bodies that a broken service sends: error bodies, gateway pages, and damaged answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from papervenue.faults.kinds import is_of_kind
+from papervenue.jsontext import encode
+from papervenue.times import nanoseconds
+
+JSON = b"application/json; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+TEXT = b"text/plain; charset=utf-8"
+_GATEWAY = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+_QUOTE = ("bp", "ap")
+_PARTS = ("latestQuote", "quote", "quotes", "trade", "trades", "bar", "bars")
+"""Keys that belong to the shape of a data answer; any other key is a symbol."""
+_GONE = object()
+
+Headers = Sequence[tuple[bytes, bytes]]
+Change = Callable[[Any], Any]
+Matches = Callable[[str], bool]
+
+
+class Answered(NamedTuple):
+    """An answer that was produced but not sent yet."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def with_body(self, body: bytes) -> Answered:
+        return self._replace(headers=headed(self.headers, body), body=body)
+
+
+def error(status: int, target: str) -> tuple[bytes, bytes]:
+    """Return the body and content type of an error status, as the service or the gateway in front of it sends them."""
+    if status in _GATEWAY:
+        return page(f"{status} {_GATEWAY[status]}"), HTML
+    if status == 429:
+        return _too_many(target), JSON
+    if is_of_kind(target, "any flow"):
+        return b"Internal Server Error", TEXT
+    return encode({"code": 50010000, "message": "internal server error occurred"}), JSON
+
+
+def _too_many(target: str) -> bytes:
+    if is_of_kind(target, "any data"):
+        return encode({"message": "too many requests."})
+    if is_of_kind(target, "any flow"):
+        return encode({"message": "too many requests"})
+    return encode({"code": 42910000, "message": "rate limit exceeded"})
+
+
+def page(title: str) -> bytes:
+    lines = ("<html>", f"<head><title>{title}</title></head>", f"<body><h1>{title}</h1></body>", "</html>", "")
+    return "\r\n".join(lines).encode()
+
+
+def headed(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
+    """Return headers for a different body, of another content type if one is given."""
+    replaced = (b"content-length", *((b"content-type",) if kind else ()))
+    kept = [(name, value) for name, value in headers if name.lower() not in replaced]
+    typed = [(b"content-type", kind)] if kind else []
+    return [*kept, *typed, (b"content-length", b"%d" % len(body))]
+
+
+def changed(body: bytes, change: Change) -> bytes:
+    """Return a JSON body after applying a change; leave a body that isn't JSON as it is."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body
+    return encode(change(value))
+
+
+def in_fields(fault: str, value: Any, settings: Mapping[str, Any]) -> Any:
+    """Return JSON data in which a field is an unknown_enum, if it is text, a wrong_value, or a missing_field."""
+    if fault == "wrong_value":
+        wrong = json.loads(settings["is"])
+        return _each(value, settings["value"], lambda old: wrong)
+    if fault == "missing_field":
+        return _each(value, settings["value"], lambda old: _GONE)
+    return _each(value, settings["value"], lambda old: settings["word"] if isinstance(old, str) else old)
+
+
+def _each(value: Any, field: str, change: Change) -> Any:
+    if isinstance(value, list):
+        return [_each(item, field, change) for item in value]
+    if not isinstance(value, dict):
+        return value
+    items = ((key, change(item) if key == field else _each(item, field, change)) for key, item in value.items())
+    return {key: item for key, item in items if item is not _GONE}
+
+
+def false_ends(value: Any, matches: Matches) -> Any:
+    """Return a page of Kraken's history in which orders that filled seem to be canceled with nothing filled."""
+    if not isinstance(value, dict) or not isinstance(value.get("elements"), list):
+        return value
+    return value | {"elements": [_false_end(element, matches) for element in value["elements"]]}
+
+
+def _false_end(element: Any, matches: Matches) -> Any:
+    told = element["event"].get("OrderUpdated", {})
+    order = told.get("newOrder", {})
+    if told.get("reason") != "full_fill" or not matches(order["clientId"]):
+        return element
+    whole = order | {"quantity": order["filled"], "filled": "0"}
+    return element | {"event": {"OrderCancelled": {"order": whole, "reason": "cancelled_by_user"}}}
+
+
+def crossed(quote: Any, dollars: float) -> Any:
+    """Put a quote's bid that many dollars above its ask."""
+    return quote | {"bp": round(quote["ap"] + dollars, 4)}
+
+
+def scaled(quote: Any, factor: float) -> Any:
+    """Multiply a quote's bid and its ask."""
+    return quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
+
+
+def quoted(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
+    """Return JSON data in which each quote of a selected symbol is changed."""
+    if isinstance(value, list):
+        return [quoted(item, matches, change, name) for item in value]
+    if not isinstance(value, dict):
+        return value
+    own = str(value.get("symbol", name))
+    if all(isinstance(value.get(field), int | float) for field in _QUOTE):
+        return change(value) if matches(own) else value
+    return {key: quoted(item, matches, change, own if key in _PARTS else key) for key, item in value.items()}
+
+
+def replaced(value: Any, older: Any, matches: Matches) -> Any:
+    """Return JSON data in which the selected symbols' values come from an older answer to the same request."""
+    if not isinstance(value, dict) or not isinstance(older, dict):
+        return value
+    if "symbol" in value:
+        return older if matches(str(value["symbol"])) else value
+    inner = [key for key in value if key in _PARTS]
+    if inner:
+        return value | {key: replaced(value[key], older.get(key), matches) for key in inner}
+    kept = {key: item for key, item in value.items() if not matches(key)}
+    return kept | {key: item for key, item in older.items() if matches(key)}
+
+
+def shifted_clock(value: Any, skew_us: int) -> Any:
+    """Return a clock answer with its time shifted, keeping its time zone."""
+    skew = timedelta(microseconds=skew_us)
+    shifted = _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))
+    return _each(shifted, "serverTime", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))

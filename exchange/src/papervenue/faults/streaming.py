@@ -1,0 +1,95 @@
+"""Apply rules to stream messages on their way from the exchange to its clients."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from papervenue.engine.engine import Engine
+from papervenue.faults import bodies
+from papervenue.faults.book import FaultBook, Firing
+from papervenue.faults.kinds import Facts
+
+_CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
+"""Event names in rules, by the `T` of a data point."""
+
+_MOST_DECIDED = 20_000
+"""How many data points to remember decisions for; a client that lags further behind has its points counted again."""
+
+Message = dict[str, Any]
+
+TRADE_UPDATES = "trade_updates"
+MARKET_DATA = "market_data"
+FLOW_ALERTS = "flow_alerts"
+DROPPED: dict[str, Any] = {"dropped": True}
+"""Stands in a delivery for the end of the connection, without a goodbye."""
+STALLED: dict[str, Any] = {"stalled": True}
+"""Stands in a delivery for a connection that stays up and is served no more."""
+
+
+class Recipient(NamedTuple):
+    """The addressee of a message: a key, and a feed or channel, or an empty `feed` for its trade updates."""
+
+    feed: str
+    key_id: str
+
+
+class StreamFaults:
+    """Delivers each message as the armed rules say; a delayed message waits for the recipient's next one."""
+
+    def __init__(self, engine: Engine, book: FaultBook) -> None:
+        self._engine = engine
+        self._book = book
+        self._held: dict[Recipient, list[Message]] = {}
+        self._decided: dict[object, list[Firing]] = {}
+
+    def deliver(self, stream: str, account: str, message: Message, recipient: Recipient) -> list[Message]:
+        """Return the messages to deliver in place of this one. The given message isn't changed."""
+        if not self._book.on_streams:
+            return self._after(recipient, [message])
+        firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
+        for rule in (firing.rule for firing in firings):
+            if rule.fault in ("unknown_enum", "missing_field"):
+                message = bodies.in_fields(rule.fault, message, rule.settings)
+        faults = {firing.rule.fault for firing in firings}
+        if "mute_stream" in faults:
+            return []
+        if "dropped_stream" in faults:
+            return [DROPPED]
+        if "stalled_stream" in faults:
+            return [STALLED]
+        if "reordered_events" in faults and recipient not in self._held:
+            self._held[recipient] = [message]
+            return []
+        return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
+
+    def forget(self, recipient: Recipient) -> None:
+        """Drop the message held back for a recipient: the next recipient with its name is another connection."""
+        self._held.pop(recipient, None)
+
+    def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:
+        """Check the rules against an event, once for each data point, however many clients receive it."""
+        if not feed:
+            return self._book.firings(facts, self._engine.now_us)
+        event = feed, facts.account if self._book.asks_accounts else (), repr(message)
+        firings = self._decided.get(event)
+        if firings is None:
+            firings = self._decided[event] = self._book.firings(facts, self._engine.now_us)
+            if len(self._decided) > _MOST_DECIDED:
+                del self._decided[next(iter(self._decided))]
+        return firings
+
+    def _after(self, recipient: Recipient, messages: list[Message]) -> list[Message]:
+        return messages + self._held.pop(recipient, []) if self._held else messages
+
+    def _facts(self, stream: str, account: str, message: Message) -> Facts:
+        known = self._engine.accounts.get(account)
+        whose = (known.number, known.name) if known else (account,)
+        if stream == FLOW_ALERTS:
+            return Facts(stream, (str(message.get("ticker", "")),), account=whose, event="alert")
+        if stream != TRADE_UPDATES:
+            kind = str(message.get("T", ""))
+            return Facts(stream, (str(message.get("S", "")),), account=whose, event=_CHANNELS.get(kind, kind))
+        data = message["data"]
+        order = data["order"]
+        symbol, client_id = str(order["symbol"]), str(order["client_order_id"])
+        return Facts(stream, (symbol,), str(order["side"]), client_id, whose, str(data["event"]))

@@ -1,0 +1,223 @@
+"""Replay captured flow responses, {endpoint, captured_at, response}, as engine time passes.
+
+Each row is served unchanged from the moment it became known: its own timestamp, or the time of its capture if the row
+has no readable one. Alerts are served whatever ticker was requested, because that is how a capture of that endpoint
+works. Every other endpoint answers only the exact path that was captured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from papervenue.flow.daily import published_us
+from papervenue.flow.series import Answered, Question, Row, known
+from papervenue.jsontext import encode
+from papervenue.market.spec import MarketError
+from papervenue.times import DAY, at_new_york, new_york_date, parse_time
+
+_ALERTS = "/api/option-trades/flow-alerts"
+_ENVELOPE = "expected {endpoint, captured_at, response}: capture it again, or remove the file from the folder"
+_FOLDER = "name a folder of .json captures that you may read"
+_READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
+
+
+class Known(NamedTuple):
+    """How to tell when a row became known: which field says so, and how to read it.
+
+    Rows `of_the_day` show one session as it went; the others look back over a year or at the previous day. `single`
+    means that the data is one object.
+    """
+
+    field: str
+    read: Callable[[str], int]
+    of_the_day: bool = False
+    single: bool = False
+
+
+_NO_FIELD = ""
+_UNDATED = (
+    *("top-net-impact", "term-structure", "interpolated-iv", "ftds", "economic-calendar", "fda-calendar"),
+    *("max-pain", "oi-per-strike"),
+)
+"""The last words of the paths whose rows don't say when they became known: they are known from their capture on."""
+_KNOWN = {
+    "flow-alerts": Known("created_at", parse_time, of_the_day=True),
+    "darkpool": Known("executed_at", parse_time, of_the_day=True),
+    "market-tide": Known("timestamp", parse_time, of_the_day=True),
+    "greek-exposure": Known("date", published_us),
+    "iv-rank": Known("updated_at", parse_time),
+    "oi-change": Known("curr_date", lambda day: at_new_york(day, 7, 30)),
+    "options-volume": Known("date", published_us),
+    "ticker-flow": Known("date", published_us),
+    "historical-risk-reversal-skew": Known("date", published_us),
+    "net-prem-ticks": Known("tape_time", parse_time, of_the_day=True),
+    "sector-tide": Known("timestamp", parse_time, of_the_day=True),
+    "spot-exposures": Known("time", parse_time, of_the_day=True),
+    "realized": Known("date", published_us),
+    "volume-and-ratio": Known("market_date", published_us),
+    "ownership": Known("filing_date", published_us),
+    "headlines": Known("created_at", parse_time),
+    "recent-trades": Known("filed_at_date", published_us),
+    "in-outflow": Known("date", published_us),
+    "stocks": Known("date", published_us),
+    **dict.fromkeys(_UNDATED, Known(_NO_FIELD, parse_time)),
+    **dict.fromkeys(("v2", "stats", "info"), Known(_NO_FIELD, parse_time, single=True)),
+}
+
+
+class Capture(NamedTuple):
+    """The rows of one endpoint in the order they became known, and the New York date of each."""
+
+    rows: tuple[Row, ...]
+    days: tuple[str, ...]
+    of_the_day: bool
+
+
+def read_folder(folder: Path) -> dict[str, Capture]:
+    """Read the captures of all endpoints that this exchange serves; raise MarketError naming a damaged file."""
+    captures: dict[str, Capture] = {}
+    for path in capture_files(folder):
+        answer = _read_file(path)
+        endpoint = answer["endpoint"]
+        kind = _kind(endpoint)
+        if kind is not None:
+            capture = _capture(path, answer, kind)
+            captures[endpoint] = _joined(captures[endpoint], capture) if endpoint in captures else capture
+    return captures
+
+
+def capture_files(folder: Path) -> list[Path]:
+    """Return the capture files of a folder, sorted by name; raise MarketError if there are none."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise MarketError(f"{folder}: no captured responses: {error.strerror}", _FOLDER) from error
+    if not files:
+        raise MarketError(f"{folder}: no captured responses: it holds no .json file", _FOLDER)
+    return files
+
+
+def _kind(endpoint: str) -> Known | None:
+    parts = endpoint.split("/")
+    if parts[2:3] == ["earnings"]:
+        return _KNOWN["max-pain"]
+    return _KNOWN.get(parts[2] if parts[2:3] == ["darkpool"] else parts[-1])
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        answer = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise MarketError(f"{path} can't be read: {error.strerror}", _FOLDER) from error
+    except (ValueError, RecursionError) as error:
+        raise MarketError(f"{path}: not complete JSON: {error}", _ENVELOPE) from error
+    if not isinstance(answer, dict) or not {"endpoint", "response"} <= set(answer):
+        raise MarketError(f"{path}: not a captured response", _ENVELOPE)
+    endpoint = answer["endpoint"]
+    if not isinstance(endpoint, str) or not endpoint.startswith("/api/"):
+        raise MarketError(f"{path}: endpoint {str(endpoint)[:60]!r} is not a path under /api/", _ENVELOPE)
+    return answer
+
+
+def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
+    """Date each row by its own time, or else by the capture's; raise MarketError if neither is readable.
+
+    A row without its own time gets the newest date among the other rows.
+    """
+    rows = _data(path, answer["response"], kind)
+    if not rows:
+        return Capture((), (), kind.of_the_day)
+    captured_us = _moment(answer.get("captured_at"), parse_time)
+    times = [_time_of(fields, kind, captured_us) for fields in rows]
+    dated = [us for us in times if us is not None]
+    newest_us = max(dated) if dated else captured_us
+    if newest_us is None:
+        raise MarketError(f"{path}: neither captured_at nor any row's {kind.field} is a readable time", _ENVELOPE)
+    fallback_us = newest_us if captured_us is None else captured_us
+    made = []
+    for fields, us in zip(rows, times, strict=True):
+        known_us, day = (fallback_us, new_york_date(newest_us)) if us is None else (us, new_york_date(us))
+        made.append((Row(known_us, fields if isinstance(fields, dict) else {}, encode(fields)), day))
+    # Alerts and prints are captured newest first. Reversing them before a stable sort keeps rows of the same moment in
+    # their captured order when served.
+    if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
+        made.reverse()
+    return _sorted(made, kind.of_the_day)
+
+
+def _data(path: Path, response: object, kind: Known) -> list[Any]:
+    """Return the rows of a response; a few odd rows are for the client to handle, but some must be valid."""
+    data = response.get("data") if isinstance(response, dict) else None
+    if kind.single and isinstance(data, dict):
+        return [data]
+    if not isinstance(data, list):
+        raise MarketError(f"{path}: its response holds no list of rows", 'expected {"data": [rows]}; ' + _ENVELOPE)
+    if data and not any(isinstance(fields, dict) for fields in data):
+        raise MarketError(f"{path}: none of its {len(data)} rows is an object", _ENVELOPE)
+    return data
+
+
+def _time_of(fields: object, kind: Known, captured_us: int | None) -> int | None:
+    """Return when a row says it became known, or None if it doesn't say or is dated after the day of the capture."""
+    us = _moment(fields.get(kind.field), kind.read) if isinstance(fields, dict) else None
+    wrong = us is not None and captured_us is not None and us > captured_us + DAY
+    return None if wrong else us
+
+
+def _moment(text: object, read: Callable[[str], int]) -> int | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        us = read(text)
+    except (ValueError, OverflowError):
+        return None
+    return us if us in _READABLE else None
+
+
+def _sorted(made: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
+    pairs = sorted(made, key=lambda pair: pair[0].at_us)
+    return Capture(tuple(one for one, _ in pairs), tuple(day for _, day in pairs), of_the_day)
+
+
+def _joined(first: Capture, second: Capture) -> Capture:
+    """Merge two captures of one endpoint; a row in both appears once."""
+    shown = {one.encoded for one in first.rows}
+    others = zip(second.rows, second.days, strict=True)
+    new = [(one, day) for one, day in others if one.encoded not in shown]
+    return _sorted([*zip(first.rows, first.days, strict=True), *new], first.of_the_day)
+
+
+class CapturedFlow:
+    """A FlowSource over a folder of captures; an endpoint or day that wasn't captured has no rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._captures = read_folder(folder)
+
+    def _known(self, endpoint: str, day: str | None, now_us: int) -> Sequence[Row]:
+        capture = self._captures.get(endpoint)
+        if capture is None:
+            return ()
+        rows = known(capture.rows, now_us)
+        if day is None:
+            return rows
+        return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
+
+    def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
+        return iter(self._known(_ALERTS, None, now_us)[::-1])
+
+    def answer(self, question: Question, now_us: int) -> Answered:
+        """Return the captured rows of a path, in the order of its endpoint; a tide keeps its interval."""
+        endpoint, about = question.endpoint, question.about
+        named = endpoint.path.format(ticker=about, sector=about)
+        path = named if named in self._captures else unquote(question.path)
+        capture = self._captures.get(path)
+        dated = endpoint.series == "oi-change" or (capture is not None and capture.of_the_day)
+        rows = self._known(path, question.day if dated else None, now_us)
+        day = question.day or (str(rows[-1].fields.get("date", "")) if rows else "")
+        return Answered(
+            rows[::-1] if endpoint.newest_first else rows, {"date": day} if endpoint.series == "tide" else {}
+        )

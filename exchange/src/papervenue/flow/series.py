@@ -1,0 +1,239 @@
+"""Say what a request for one of the further series asks, what answers it, and what all series are made from."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import cached_property, lru_cache, partial
+from math import fsum, isfinite, sqrt
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar, cast
+
+from papervenue.jsontext import encode
+from papervenue.market.bars import UNITS, Market
+from papervenue.market.profiles import profile
+from papervenue.params import Params
+
+_CLOSES_A_SYMBOL = 64
+_RETURNS = 21
+_SESSIONS_A_YEAR = 252
+
+
+class Made:
+    """Something made from a market and a seed alone."""
+
+    def __init__(self, market: Market, seed: int) -> None:
+        self.market, self.calendar, self.seed = market, market.calendar, seed
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def kept(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
+    """Keep the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
+
+    def keeping(method: Method) -> Method:
+        def cached(made: Made) -> Callable[..., Any]:
+            return lru_cache(maxsize=size + per_symbol * len(made.market.symbols))(partial(method, made))
+
+        return cast(Method, cached_property(cached))
+
+    return keeping
+
+
+class Closes(Made):
+    """Daily closes by symbol and place among all sessions.
+
+    Those of the market's sessions are looked up once, because each takes a day of bars.
+    """
+
+    def usd(self, symbol: str, place: int) -> float:
+        """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
+        return (self._known if place >= self.calendar.first else self._close)(symbol, place)
+
+    def text(self, symbol: str, place: int) -> str:
+        return f"{self.usd(symbol, place):.2f}"
+
+    def change(self, symbol: str, start: int, end: int) -> float:
+        """Return the return from one session's close to a later one's as a fraction; a split is none."""
+        sessions = self.calendar.all
+        split = self.market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
+        return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
+
+    @kept(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
+    def _known(self, symbol: str, place: int) -> float:
+        return self._close(symbol, place)
+
+    def _close(self, symbol: str, place: int) -> float:
+        units = self.market.close_of(symbol, place - self.calendar.first)
+        return profile(symbol).level if units is None else units / UNITS
+
+    @kept(4 * _CLOSES_A_SYMBOL, 1)
+    def realized(self, symbol: str, place: int) -> float:
+        """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
+
+        These are simple returns; the service doesn't say whether it takes their logarithms.
+        """
+        returns = [self.change(symbol, end - 1, end) for end in range(place - _RETURNS + 1, place + 1)]
+        mean = fsum(returns) / _RETURNS
+        return sqrt(fsum((one - mean) * (one - mean) for one in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
+
+
+class Priced(Made):
+    """A series that shows closes."""
+
+    def __init__(self, closes: Closes) -> None:
+        super().__init__(closes.market, closes.seed)
+        self.closes = closes
+
+
+def feed_ticker(symbol: str) -> str:
+    """Return a symbol as the flow feed writes it, without the dot of a share class (BRK.B is BRKB)."""
+    return symbol.replace(".", "")
+
+
+class Row(NamedTuple):
+    """One row; `at_us` is when it became known."""
+
+    at_us: int
+    fields: dict[str, Any]
+    encoded: bytes
+
+
+def row(at_us: int, fields: dict[str, Any]) -> Row:
+    return Row(at_us, fields, encode(fields))
+
+
+def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
+    """Return the rows known at a given time; the rows must be sorted by time."""
+    return rows[: bisect_right(rows, now_us, key=attrgetter("at_us"))]
+
+
+def number(fields: dict[str, Any], name: str) -> float:
+    """Return a field as a finite number; raise KeyError, TypeError, ValueError or OverflowError if it isn't one."""
+    value = float(fields[name])
+    if not isfinite(value):
+        raise ValueError(f"{name} isn't finite")
+    return value
+
+
+def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
+    """Return a test that also passes rows it can't read, because clients should see and count bad rows."""
+
+    def passes(fields: dict[str, Any]) -> bool:
+        try:
+            return test(fields)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return True
+
+    return passes
+
+
+def envelope(rows: Iterable[Row], **others: Any) -> bytes:
+    """Return {"data": [rows…], …} without encoding the rows again."""
+    tail = encode(others)[1:]
+    separator = b"," if others else b""
+    return b'{"data":[' + b",".join(one.encoded for one in rows) + b"]" + separator + tail
+
+
+class Endpoint(NamedTuple):
+    """One endpoint. `limit` is its default and its largest, or None if it takes no limit or ignores it.
+
+    `paged` means that it has pages, of which the first is number 0. `single` means that its data is one object, no
+    list. `newest_first` is the order of its rows.
+    """
+
+    series: str
+    path: str
+    limit: tuple[int, int] | None = None
+    paged: bool = False
+    single: bool = False
+    newest_first: bool = False
+
+
+BUSIEST = (
+    Endpoint("prints", "/api/darkpool/{ticker}", newest_first=True),
+    Endpoint("tide", "/api/market/market-tide"),
+    Endpoint("greeks", "/api/stock/{ticker}/greek-exposure"),
+    Endpoint("iv-rank", "/api/stock/{ticker}/iv-rank"),
+    Endpoint("oi-change", "/api/stock/{ticker}/oi-change"),
+)
+ENDPOINTS = (
+    Endpoint("options-volume", "/api/stock/{ticker}/options-volume", (1, 500), newest_first=True),
+    Endpoint("insider-flow", "/api/insider/{ticker}/ticker-flow", newest_first=True),
+    Endpoint("risk-reversal", "/api/stock/{ticker}/historical-risk-reversal-skew"),
+    Endpoint("net-prem-ticks", "/api/stock/{ticker}/net-prem-ticks"),
+    Endpoint("top-net-impact", "/api/market/top-net-impact"),
+    Endpoint("sector-tide", "/api/market/{sector}/sector-tide"),
+    Endpoint("term-structure", "/api/stock/{ticker}/volatility/term-structure"),
+    Endpoint("interpolated-iv", "/api/stock/{ticker}/interpolated-iv"),
+    Endpoint("realized-volatility", "/api/stock/{ticker}/volatility/realized"),
+    Endpoint("volatility-stats", "/api/stock/{ticker}/volatility/stats", single=True),
+    Endpoint("earnings-premarket", "/api/earnings/premarket", (50, 100), paged=True),
+    Endpoint("earnings-afterhours", "/api/earnings/afterhours", (50, 100), paged=True),
+    Endpoint("earnings", "/api/earnings/{ticker}", newest_first=True),
+    Endpoint("short-interest", "/api/shorts/{ticker}/interest-float/v2", single=True),
+    Endpoint("fails", "/api/shorts/{ticker}/ftds"),
+    Endpoint("short-volume", "/api/shorts/{ticker}/volume-and-ratio"),
+    Endpoint("ownership", "/api/institution/{ticker}/ownership", (500, 500), paged=True, newest_first=True),
+    Endpoint("congress", "/api/congress/recent-trades", (100, 200), newest_first=True),
+    Endpoint("headlines", "/api/news/headlines", (50, 100), paged=True, newest_first=True),
+    Endpoint("economic-calendar", "/api/market/economic-calendar"),
+    Endpoint("fda-calendar", "/api/market/fda-calendar", (100, 200)),
+    Endpoint("spot-exposures", "/api/stock/{ticker}/spot-exposures"),
+    Endpoint("max-pain", "/api/stock/{ticker}/max-pain"),
+    Endpoint("oi-per-strike", "/api/stock/{ticker}/oi-per-strike"),
+    Endpoint("etf-flow", "/api/etfs/{ticker}/in-outflow", newest_first=True),
+    Endpoint("screener", "/api/screener/stocks"),
+    Endpoint("info", "/api/stock/{ticker}/info", single=True),
+)
+"""Those of a market, then those that name what they are about; a path without a name in braces is found first."""
+
+
+class Question(NamedTuple):
+    """One request: its endpoint and path, what it is about, and its query.
+
+    `about` is a ticker or a sector, and empty for the market. `day` is the ISO date asked for, or None for the current
+    one. `lists` are the parameters that may be repeated.
+    """
+
+    endpoint: Endpoint
+    path: str
+    about: str
+    day: str | None
+    params: Params
+    lists: Mapping[str, Sequence[str]] = {}
+
+    def values(self, name: str) -> Sequence[str]:
+        """Return every value of a repeated parameter."""
+        return self.lists.get(name, ())
+
+
+class Answered(NamedTuple):
+    """The rows of an answer in their order, and what its envelope says besides."""
+
+    rows: Sequence[Row]
+    others: Mapping[str, Any] = {}
+
+
+NOTHING = Answered(())
+RECENT = 64
+"""How many symbols' rows to keep of a series that changes once a day, and so is asked for once."""
+Maker = Callable[[str, Question, int], Answered]
+"""Answers a question about a listed symbol (empty for the market or a sector) at an engine time."""
+_DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
+
+
+def oldest_day(question: Question, last: str) -> str:
+    """Return the first ISO date of a request's timeframe, a year by default, which ends at a date.
+
+    Raise a Refusal for text that isn't a timeframe.
+    """
+    text = question.params.text("timeframe", "1Y").upper()
+    if text == "YTD":
+        return f"{last[:4]}-01-01"
+    count, unit = text[:-1], text[-1:]
+    if not (count.isascii() and count.isdigit() and len(count) <= 3 and unit in _DAYS):
+        raise question.params.refused("timeframe")
+    return (date.fromisoformat(last) - timedelta(days=int(count) * _DAYS[unit])).isoformat()

@@ -1,0 +1,225 @@
+"""Generate implied volatility by time to expiry, and set it beside the volatility that prices had.
+
+All of it follows the daily IV rank: its volatility is that of thirty days, and a random slope, without edge, says how
+the nearer and the later ones differ. A session shows the slope of the session before it, which is known at its open.
+
+The risk-reversal skew is the implied volatility of puts less that of calls, a random walk without edge. A session's row
+is published with the other daily rows, after its close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from math import sqrt
+from random import Random
+from typing import Any
+
+from papervenue.chance import bell, stream
+from papervenue.flow.daily import Daily, published_us
+from papervenue.flow.options import expiries
+from papervenue.flow.series import (
+    NOTHING,
+    RECENT,
+    Answered,
+    Closes,
+    Made,
+    Priced,
+    Question,
+    Row,
+    feed_ticker,
+    kept,
+    known,
+    oldest_day,
+    row,
+)
+from papervenue.market.bars import UNITS
+from papervenue.market.profiles import profile
+
+_DELTAS = {"10": 10, "25": 25, "0.1": 10, "0.10": 10, "0.25": 25}
+_USUAL = {10: 0.12, 25: 0.06}
+"""The usual skew as a share of implied volatility: further from the money, puts are dearer still."""
+_THURSDAY, _FRIDAY = 3, 4
+_MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
+"""For how many days before its end an expiry is listed."""
+
+
+def _wandering(rng: Random, count: int, level: float, toward: float, pull: float, spread: float) -> tuple[float, ...]:
+    levels = []
+    for _ in range(count):
+        level += pull * (toward - level) + spread * bell(rng)
+        levels.append(level)
+    return tuple(levels)
+
+
+class Skews(Made):
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the skew of one expiry by day, oldest first; nothing if no contract expires that day."""
+        params = question.params
+        expiry, delta = _expiry(question), _DELTAS.get(params.text("delta"))
+        if delta is None:
+            raise params.refused("delta")
+        if expiry is None:
+            return NOTHING
+        rows = known(self._rows(symbol, expiry.isoformat(), delta), now_us)
+        if question.day is not None:
+            rows = [one for one in rows if one.fields["date"] <= question.day]
+        oldest = oldest_day(question, rows[-1].fields["date"] if rows else expiry.isoformat())
+        return Answered([one for one in rows if one.fields["date"] > oldest])
+
+    @kept(RECENT)
+    def _levels(self, symbol: str) -> tuple[float, ...]:
+        """Return the symbol's skew in each session, relative to what is usual."""
+        return _wandering(stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
+
+    @kept(RECENT)
+    def _rows(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
+        rng = stream(self.seed, "skew", symbol, expiry)
+        own = 1.0 + 0.1 * bell(rng)
+        usual = profile(symbol).implied_volatility * _USUAL[delta]
+        end, rows = date.fromisoformat(expiry), []
+        listed = _MONTHLY_DAYS if 14 < end.day < 22 else _WEEKLY_DAYS
+        for session, level in zip(self.calendar.all, self._levels(symbol), strict=False):
+            left = (end - date.fromisoformat(session.date)).days
+            if 0 <= left < listed:
+                skew = usual * (own * level + 0.1 * stream(expiry, symbol, delta, session.date).random() - 0.05)
+                fields = {
+                    "date": session.date,
+                    "ticker": feed_ticker(symbol),
+                    "delta": delta,
+                    "risk_reversal": f"{skew:.4f}",
+                }
+                rows.append(row(published_us(session.date), fields))
+        return tuple(rows)
+
+
+def _expiry(question: Question) -> date | None:
+    """Return the expiry asked for, or None if contracts don't expire on that weekday; an unreadable one is refused."""
+    asked = question.params.read("expiry", date.fromisoformat)
+    if asked is None:
+        raise question.params.refused("expiry")
+    # A Friday that is a holiday moves the expiry to the Thursday before it.
+    return asked if asked.weekday() in (_THURSDAY, _FRIDAY) else None
+
+
+_DAYS = (1, 5, 7, 14, 30, 60, 90, 180, 365)
+_USUAL_DAYS = 30
+_SHIFTED_BY = 21
+_YEAR = 252
+_STRADDLE = 0.8 * 0.85
+"""A straddle at the money costs 0.8 standard deviations; the service takes 85% of it as the move implied."""
+
+
+class Volatilities(Priced):
+    def __init__(self, closes: Closes, daily: Daily) -> None:
+        super().__init__(closes)
+        self._daily = daily
+
+    def term_structure(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a session's implied volatility for each expiry, nearest first."""
+        index = self.calendar.shown(question.day, now_us)
+        if index is None:
+            return NOTHING
+        session = self.calendar.market[index]
+        price = self.market.session_price(symbol, min(now_us, session.close_us))
+        if price is None:
+            return NOTHING
+        terms = (self._term(symbol, index, session.date, expiry, price / UNITS) for expiry in expiries(session.date))
+        return Answered([row(now_us, fields) for fields in terms])
+
+    def interpolated(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a session's implied volatility for fixed numbers of days, fewest first."""
+        index = self.calendar.shown(question.day, now_us)
+        if index is None:
+            return NOTHING
+        day = self.calendar.market[index].date
+        place = self.calendar.first + index
+        past = self._daily.volatilities(symbol)[max(0, place - _YEAR) : place]
+        percentile = 100 * sum(one <= past[-1] for one in past) / len(past)
+        made = []
+        for days in _DAYS:
+            volatility = self.at(symbol, place, days)
+            fields = {
+                "date": day,
+                "days": days,
+                "volatility": f"{volatility:.4f}",
+                "implied_move_perc": f"{_STRADDLE * volatility * sqrt(days / 365):.4f}",
+                "percentile": f"{percentile:.3f}",
+            }
+            made.append(row(now_us, fields))
+        return Answered(made)
+
+    def realized(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return implied volatility by session beside what prices did over the thirty days after it, oldest first.
+
+        These thirty days aren't over for the last sessions.
+        """
+        sessions, implied = self.calendar.all, self._daily.volatilities(symbol)
+        last = self._last_published(question.day, now_us)
+        oldest = oldest_day(question, sessions[last].date)
+        made = []
+        for place in range(_SHIFTED_BY, last + 1):
+            if sessions[place].date > oldest:
+                ends = place + _SHIFTED_BY
+                fields = {
+                    "date": sessions[place].date,
+                    "implied_volatility": f"{implied[place]:.4f}",
+                    "price": self.closes.text(symbol, place),
+                    "realized_volatility": f"{self.closes.realized(symbol, ends):.4f}" if ends <= last else None,
+                    "unshifted_rv_date": sessions[ends].date if ends <= last else None,
+                }
+                made.append(row(published_us(sessions[place].date), fields))
+        return Answered(made)
+
+    def stats(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the last implied and realized volatility with their extremes over a year of realized ones."""
+        last = self._last_published(question.day, now_us)
+        if last < _YEAR:
+            return NOTHING
+        implied = self._daily.volatilities(symbol)[last - _YEAR + 1 : last + 1]
+        realized = [self.closes.realized(symbol, place) for place in range(last - _YEAR + 1, last + 1)]
+        low, high = min(implied), max(implied)
+        fields = {
+            "date": self.calendar.all[last].date,
+            "ticker": feed_ticker(symbol),
+            "iv_rank": f"{100 * (implied[-1] - low) / (high - low):.4f}",
+            **_extremes("iv", implied),
+            **_extremes("rv", realized),
+        }
+        return Answered([row(published_us(fields["date"]), fields)])
+
+    def at(self, symbol: str, place: int, days: int) -> float:
+        """Return the yearly implied volatility of contracts with this many days left, as a session shows it."""
+        usual, slope = self._daily.volatilities(symbol)[place - 1], self._slopes(symbol)[place - 1]
+        # The slope counts most near the expiry, and not at all at thirty days.
+        tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)
+        return usual * max(0.4, 1 + tilt)
+
+    def _term(self, symbol: str, index: int, day: str, expiry: str, price: float) -> dict[str, Any]:
+        days = (date.fromisoformat(expiry) - date.fromisoformat(day)).days
+        volatility = self.at(symbol, self.calendar.first + index, days)
+        move = _STRADDLE * volatility * sqrt((days + 0.5) / 365)
+        return {
+            "date": day,
+            "expiry": expiry,
+            "dte": days,
+            "volatility": f"{volatility:.4f}",
+            "implied_move": f"{move * price:.4f}",
+            "implied_move_perc": f"{move:.5f}",
+        }
+
+    def _last_published(self, day: str | None, now_us: int) -> int:
+        """Return the place of the last session whose daily rows are published, on a date or before it."""
+        sessions, last = self.calendar.all, len(self.calendar.played) - 1
+        while published_us(sessions[last].date) > now_us or (day is not None and sessions[last].date > day and last):
+            last -= 1
+        return last
+
+    @kept(RECENT)
+    def _slopes(self, symbol: str) -> tuple[float, ...]:
+        """Return in each session by how much the nearest contracts' volatility exceeds that of thirty days."""
+        return _wandering(stream(self.seed, "term", symbol), len(self.calendar.played), 0.0, -0.05, 0.1, 0.05)
+
+
+def _extremes(name: str, values: Sequence[float]) -> dict[str, str]:
+    return {name: f"{values[-1]:.4f}", f"{name}_low": f"{min(values):.4f}", f"{name}_high": f"{max(values):.4f}"}

@@ -1,0 +1,376 @@
+"""Generate option volume and premium by day and minute, and the market tide.
+
+A day is a symbol's own alerts, and seeded trading that raises no alert. So it never shows less than its alerts add up
+to, and its edge is that of the alerts, diluted. What raises no alert is spread over the minutes of a session, so that
+the minutes add up to the day; a minute is known at its end. Sessions before the market's first have no alerts; there,
+chance alone decides what they came to.
+
+The tide is the market's net option premium, cumulative over the session: the alerts of all symbols as they become
+known, plus seeded noise for flow that raises no alert. The noise is divided among the sectors and the funds: the tides
+of the sectors, and what the funds add, make the market's.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from math import fsum
+from random import Random
+from typing import Any, NamedTuple
+
+from papervenue.chance import bell, stream
+from papervenue.flow.alerts import OfFlow, Planned
+from papervenue.flow.series import NOTHING, Answered, Question, Row, feed_ticker, kept, known, row
+from papervenue.market.profiles import SECTORS, profile
+from papervenue.market.sessions import Session
+from papervenue.times import MINUTE, new_york, rfc3339
+
+_NOISE_USD = 300_000
+_NOISE_CONTRACTS = 900
+_EVERY = 5
+_PARTS_OF_FUNDS = 5
+"""The noise of funds, counted in sectors."""
+
+
+class Net(NamedTuple):
+    """Ask-side minus bid-side flow: dollars of calls, dollars of puts, and contracts of calls minus those of puts."""
+
+    calls: int
+    puts: int
+    volume: int
+
+    def plus(self, other: Net, times: int = 1) -> Net:
+        return Net(*(one + times * another for one, another in zip(self, other, strict=True)))
+
+    def times(self, share: float) -> Net:
+        return Net(*(int(one * share) for one in self))
+
+
+class Tide(OfFlow):
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
+        calendar = self.calendar
+        index = calendar.shown(question.day, now_us)
+        if index is None:
+            return Answered((), {"date": question.day or calendar.trading(now_us).date})
+        every = _EVERY if question.params.flag("interval_5m", True) else 1
+        return Answered(known(self._minutes(index, "")[::every], now_us), {"date": calendar.market[index].date})
+
+    def of_sector(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the tide of one sector by the minute, oldest first."""
+        index = self.calendar.shown(question.day, now_us)
+        return NOTHING if index is None else Answered(known(self._minutes(index, question.about), now_us))
+
+    @kept(4 + 2 * len(SECTORS))
+    def _minutes(self, index: int, sector: str) -> tuple[Row, ...]:
+        """Return the market's tide, or a sector's part: its companies' alerts, and its share of the market's noise."""
+        session, alerts = self.calendar.market[index], self.flow.session_alerts(index)
+        if not sector:
+            return _cumulative(session, alerts, self._noise(session))
+        alerts = tuple(one for one in alerts if one.fields["sector"] == sector)
+        low, high = self._share(session, sector)
+        noise = [one.times(high).plus(one.times(low), -1) for one in self._noise(session)]
+        return _cumulative(session, alerts, noise)
+
+    def _share(self, session: Session, sector: str) -> tuple[float, float]:
+        """Return the bounds of a sector's share of the noise, between 0 and 1; what is above the last is the funds'."""
+        rng = stream(self.seed, "sector tide", session.date)
+        weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
+        bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
+        place = SECTORS.index(sector)
+        return bounds[place], bounds[place + 1]
+
+    def _noise(self, session: Session) -> list[Net]:
+        rng = stream(self.seed, "tide", session.date)
+        minutes = (session.close_us - session.open_us) // MINUTE + 1
+        steps = [
+            Net(int(_NOISE_USD * bell(rng)), int(_NOISE_USD * bell(rng)), int(_NOISE_CONTRACTS * bell(rng)))
+            for _ in range(minutes)
+        ]
+        return list(accumulate(steps, Net.plus))
+
+
+def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[Net]) -> tuple[Row, ...]:
+    times = [alert.at_us for alert in alerts]
+    sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
+    stamps = range(session.open_us, session.close_us + 1, MINUTE)
+    rows = []
+    for at_us, extra in zip(stamps, noise, strict=True):
+        net = sums[bisect_right(times, at_us)].plus(extra)
+        fields = {
+            "timestamp": new_york(at_us).isoformat(),
+            "date": session.date,
+            "net_call_premium": f"{net.calls}.0000",
+            "net_put_premium": f"{net.puts}.0000",
+            "net_volume": net.volume,
+        }
+        rows.append(row(at_us, fields))
+    return tuple(rows)
+
+
+def _net_of(alert: Row) -> Net:
+    fields = alert.fields
+    premium = int(fields["total_ask_side_prem"]) - int(fields["total_bid_side_prem"])
+    size = fields["total_size"] if premium > 0 else -fields["total_size"]
+    return Net(premium, 0, size) if fields["type"] == "call" else Net(0, premium, -size)
+
+
+_SHARE_OF_DOLLAR_VOLUME = 0.03
+_ALERTED_USD = 11_000_000
+"""What the alerts of a session usually come to, whatever the symbol."""
+_CONTRACTS_ALERTED = 8_000
+_DAYS_IN_MEMORY = 64
+_AVERAGED = (3, 7, 30)
+
+
+class Side(NamedTuple):
+    """What was traded of one right: dollars at the ask, at the bid and in all, and USD for a contract on average."""
+
+    ask: int
+    bid: int
+    total: int
+    each: int
+
+    @property
+    def volume(self) -> int:
+        return self.total // self.each
+
+    @property
+    def ask_volume(self) -> int:
+        return self.ask // self.each
+
+    @property
+    def bid_volume(self) -> int:
+        return self.bid // self.each
+
+    @property
+    def net(self) -> int:
+        return self.ask - self.bid
+
+    def plus(self, alerts: Sequence[Planned]) -> Side:
+        return Side(
+            self.ask + sum(one.ask for one in alerts),
+            self.bid + sum(one.bid for one in alerts),
+            self.total + sum(one.total for one in alerts),
+            self.each,
+        )
+
+
+class Traded(NamedTuple):
+    """One symbol's option trading in one session, or in what has passed of it."""
+
+    calls: Side
+    puts: Side
+
+
+class Shares(NamedTuple):
+    """For one right and each minute of a session: which share of the day's trading was done by its end."""
+
+    ask: array[float]
+    bid: array[float]
+    total: array[float]
+
+
+class Volumes(OfFlow):
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return one row for each session up to the current one, newest first, as many as were asked for."""
+        count = question.params.count("limit", 1, 500)
+        newest = self.newest(now_us)
+        oldest = max(newest - count + 1, *_AVERAGED)
+        places = [(place, self.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
+        fields = (({"date": one.date, **self.fields(symbol, place, now_us)}, one.open_us) for place, one in places)
+        return Answered([row(opens_us, each) for each, opens_us in fields])
+
+    def newest(self, now_us: int) -> int:
+        """Return the place of the last session that has opened, among all sessions of the calendar."""
+        calendar = self.calendar
+        begun = calendar.begun(now_us)
+        return calendar.first + (-1 if begun is None else begun)
+
+    def traded(self, symbol: str, place: int, now_us: int) -> Traded:
+        """Return what a symbol's options traded in a session, in the minutes that are complete."""
+        session = self.calendar.all[place]
+        if now_us >= session.close_us:
+            return self._finished(symbol, place)
+        minutes = (now_us - session.open_us) // MINUTE
+        return self.after(symbol, place, [minutes])[0]
+
+    def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
+        """Return what was traded in the first minutes of a session of the market, for each of these numbers of them."""
+        calendar = self.calendar
+        open_us = calendar.all[place].open_us
+        rest, shares = self._rest(symbol, place), self._shares(symbol, place)
+        alerts = self.flow.planned(symbol, place - calendar.first)
+        made = []
+        for count in minutes:
+            until = open_us + count * MINUTE
+            halves = [
+                _part(side, share, count).plus([one for one in alerts if one.right == right and one.at_us < until])
+                for right, side, share in zip("CP", rest, shares, strict=True)
+            ]
+            made.append(Traded(*halves))
+        return made
+
+    @kept(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
+    def _finished(self, symbol: str, place: int) -> Traded:
+        rest = self._rest(symbol, place)
+        if place < self.calendar.first:
+            return rest
+        alerts = self.flow.planned(symbol, place - self.calendar.first)
+        calls, puts = ([one for one in alerts if one.right == right] for right in "CP")
+        return Traded(rest.calls.plus(calls), rest.puts.plus(puts))
+
+    def _rest(self, symbol: str, place: int) -> Traded:
+        """Return a whole session's trading that raises no alert; before the market's first, all of its trading."""
+        session, first = self.calendar.all[place], self.calendar.first
+        rng = stream(self.seed, "volumes", symbol, session.date)
+        character = profile(symbol)
+        usual = _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day
+        if place < first:
+            usual += _ALERTED_USD
+        whole = usual * (0.5 + rng.random())
+        calls = whole * (0.53 + 0.03 * bell(rng))
+        return Traded(_side(calls, rng), _side(whole - calls, rng))
+
+    @kept(64, 1)
+    def _shares(self, symbol: str, place: int) -> tuple[Shares, Shares]:
+        """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
+        session = self.calendar.all[place]
+        draw = stream(self.seed, "ticks", symbol, session.date).random
+        minutes = (session.close_us - session.open_us) // MINUTE
+        made = []
+        for _ in "CP":
+            weights = [0.2 + 1.6 * draw() for _ in range(minutes)]
+            leans = [0.6 * draw() - 0.3 for _ in range(minutes)]
+            pairs = list(zip(weights, leans, strict=True))
+            made.append(
+                Shares(_shares([w + w * e for w, e in pairs]), _shares([w - w * e for w, e in pairs]), _shares(weights))
+            )
+        return made[0], made[1]
+
+    def fields(self, symbol: str, place: int, now_us: int) -> dict[str, Any]:
+        """Return a session's trading as the daily series and the screener show it."""
+        calls, puts = self.traded(symbol, place, now_us)
+        before = [self.traded(symbol, earlier, now_us) for earlier in range(place - max(_AVERAGED), place)]
+        fields: dict[str, Any] = {
+            **_side_fields("call", calls, self.open_interest(symbol, place, "C")),
+            **_side_fields("put", puts, self.open_interest(symbol, place, "P")),
+            "bullish_premium": str(calls.ask + puts.bid),
+            "bearish_premium": str(calls.bid + puts.ask),
+        }
+        for days in _AVERAGED:
+            fields[f"avg_{days}_day_call_volume"] = _average([one.calls.volume for one in before[-days:]])
+            fields[f"avg_{days}_day_put_volume"] = _average([one.puts.volume for one in before[-days:]])
+        return fields
+
+    def open_interest(self, symbol: str, place: int, right: str) -> int:
+        """Return the open contracts of one right on the morning of a session: about nine days of its usual volume."""
+        character = profile(symbol)
+        usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
+        session = self.calendar.all[place]
+        drawn = stream(self.seed, "open interest", symbol, session.date, right).random()
+        return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
+
+    def activity(self, symbol: str, place: int) -> float:
+        """Return how busy a session is against a usual one, from 0.5 to 1.5."""
+        session = self.calendar.all[place]
+        return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
+
+
+def _side(whole: float, rng: Random) -> Side:
+    asked, bid = 0.42 + 0.014 * bell(rng), 0.42 + 0.014 * bell(rng)
+    return Side(int(whole * asked), int(whole * bid), int(whole), 150 + int(450 * rng.random()))
+
+
+def _shares(weights: Sequence[float]) -> array[float]:
+    sums = list(accumulate(weights))
+    return array("d", (one / sums[-1] for one in sums))
+
+
+def _part(side: Side, shares: Shares, minutes: int) -> Side:
+    if minutes <= 0:
+        return Side(0, 0, 0, side.each)
+    last = min(minutes, len(shares.total)) - 1
+    return Side(
+        int(side.ask * shares.ask[last]),
+        int(side.bid * shares.bid[last]),
+        int(side.total * shares.total[last]),
+        side.each,
+    )
+
+
+def _side_fields(name: str, side: Side, open_interest: int) -> dict[str, Any]:
+    return {
+        f"{name}_volume": side.volume,
+        f"{name}_volume_ask_side": side.ask_volume,
+        f"{name}_volume_bid_side": side.bid_volume,
+        f"{name}_premium": str(side.total),
+        f"net_{name}_premium": str(side.net),
+        f"{name}_open_interest": open_interest,
+    }
+
+
+def _average(volumes: Sequence[int]) -> str:
+    return f"{sum(volumes) / len(volumes):.12f}"
+
+
+_TICKED_DAYS_IN_MEMORY = 8
+_DELTA = 0.42
+"""The delta of a contract as it is usually traded; a put's is the negative."""
+_SHARES = 100
+
+
+class Ticks(OfFlow):
+    """Net premium by symbol: the minutes of a session, and where it stands among the market's."""
+
+    def __init__(self, volumes: Volumes) -> None:
+        super().__init__(volumes.flow)
+        self._volumes = volumes
+
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a day's minutes so far, oldest first."""
+        index = self.calendar.shown(question.day, now_us)
+        return NOTHING if index is None else Answered(known(self._rows(symbol, index), now_us))
+
+    def impact(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the tickers with the highest and the lowest net premium of a day, half of each, highest first."""
+        count = question.params.count("limit", 20, 100)
+        index = self.calendar.shown(question.day, now_us)
+        if index is None:
+            return NOTHING
+        place = self.calendar.first + index
+        wanted = question.values("issue_types[]")
+        asked = [one for one in self.market.symbols if not wanted or profile(one).issue_type in wanted]
+        traded = [(self._volumes.traded(one, place, now_us), feed_ticker(one)) for one in asked]
+        nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
+        top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
+        bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]
+        ranked = [*top, *reversed(bottom)]
+        return Answered([row(now_us, {"ticker": ticker, "net_premium": float(net)}) for net, ticker in ranked])
+
+    @kept(_TICKED_DAYS_IN_MEMORY)
+    def _rows(self, symbol: str, index: int) -> Sequence[Row]:
+        session = self.calendar.market[index]
+        minutes = range((session.close_us - session.open_us) // MINUTE + 1)
+        sums = self._volumes.after(symbol, self.calendar.first + index, minutes)
+        return tuple(
+            row(session.open_us + (minute + 1) * MINUTE, _tick(session.date, session.open_us + minute * MINUTE, *pair))
+            for minute, pair in enumerate(pairwise(sums))
+        )
+
+
+def _tick(day: str, start_us: int, before: Traded, after: Traded) -> dict[str, Any]:
+    fields: dict[str, Any] = {"date": day, "tape_time": rfc3339(start_us)}
+    for name, old, new in zip(("call", "put"), before, after, strict=True):
+        asked, bid = new.ask_volume - old.ask_volume, new.bid_volume - old.bid_volume
+        fields |= {
+            f"{name}_volume": new.volume - old.volume,
+            f"{name}_volume_ask_side": asked,
+            f"{name}_volume_bid_side": bid,
+            f"net_{name}_premium": f"{new.net - old.net}.00",
+            f"net_{name}_volume": asked - bid,
+        }
+    delta = _DELTA * _SHARES * (fields["net_call_volume"] - fields["net_put_volume"])
+    return fields | {"net_delta": f"{delta:.8f}"}

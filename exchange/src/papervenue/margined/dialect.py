@@ -1,0 +1,248 @@
+"""Speak a plain dialect: margined accounts, net positions, reduce-only orders, no replacements and no groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+from types import MappingProxyType
+
+from papervenue.engine import life
+from papervenue.engine.account import Account, Activity, Balances
+from papervenue.engine.dialect import Admission, Mark, Marks, Worth
+from papervenue.engine.floor import Deed, Floor, enter
+from papervenue.engine.matching import FillModel, LotModel, stop_price
+from papervenue.engine.orders import (
+    LAST,
+    LIQUIDATION,
+    MAKER,
+    SETTLEMENT,
+    TAKER,
+    Fill,
+    Order,
+    OrderRequest,
+    Policy,
+    Replacement,
+    Settled,
+)
+from papervenue.margined import admission, amending, funding, liquidation
+from papervenue.margined.accounts import margins, net_position, standing, trade
+from papervenue.market.bars import Bar, Market
+from papervenue.market.instruments import CASH_UNIT
+from papervenue.market.sessions import Session
+from papervenue.market.spec import FillSpec
+from papervenue.market.venue import Rules
+from papervenue.times import MINUTE
+
+FEE = "FEE"
+NOTHING_TO_REDUCE = "would_not_reduce_position"
+"""Why a reduce-only order is canceled."""
+NEVER_US = 2**62
+"""When an order ends that lasts until it is canceled."""
+CORRECTED = "correct"
+"""The fate of an order whose first fill is corrected by a tick a minute later."""
+ONE_FILLED, CANCEL_OTHERS = "another_of_the_group_filled", 1
+"""Why an order of a group is canceled, and the type of groups in which any fill cancels the others."""
+_CLOSES = frozenset({"close"})
+_ALL = frozenset({"open", "close", "ends"})
+_ZERO = Decimal(0)
+
+
+def _marks(session: Session) -> list[Mark]:
+    return [Mark(session.open_us, "open"), Mark(session.close_us, "close")]
+
+
+class Plain:
+    """The dialect of a plain venue with these rules."""
+
+    auctions: frozenset[str] = frozenset()
+    watches = legs_reduce = True
+    marks: Marks = staticmethod(_marks)
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.deeds: Mapping[str, Deed] = MappingProxyType(
+            {
+                "book_fee": _book_fee,
+                CORRECTED: amending.correct_by_a_tick,
+                "book_funding": funding.book_all,
+                "end_trading": liquidation.end_trading,
+                "fit_later": _fit_later,
+            }
+        )
+
+    def begin(self, floor: Floor) -> None:
+        """Schedule the first hour's funding and the ends of instruments."""
+        funding.note_next(floor)
+        for symbol in floor.market.symbols:
+            last_us = floor.market.grids[symbol].last_us
+            if last_us is not None:
+                floor.agenda.note(last_us, "end_trading", symbol)
+
+    def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
+        """Return the model for lots and ticks of instruments."""
+        return LotModel(spec, market.grids)
+
+    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+        """Return all marks while an order is open, because one may wake or end, and the market's closes otherwise."""
+        return _ALL if waiting else _CLOSES
+
+    def reach(self, floor: Floor, mark: Mark) -> None:
+        """Wake orders at an open, and end those of the day at a close."""
+        if mark.kind == "open":
+            life.wake(floor)
+            return
+        life.end_due(floor, floor.now_us)
+        if mark.kind == "close":
+            for account in floor.accounts.values():
+                now = margins(floor, account)
+                account.close_day(Balances(now.cash, now.unrealized, _ZERO))
+
+    def price(self, market: Market, symbol: str, now_us: int) -> int | None:
+        """Return the last price."""
+        return market.price(symbol, now_us)
+
+    def multiplier(self, symbol: str) -> int:
+        """Refuse to be asked: nothing is paid for in full here."""
+        raise AssertionError(f"{symbol} is margined")
+
+    def worth(self, floor: Floor, account: Account) -> Worth:
+        """Return cash, equity at the marks, and the margin that is available."""
+        now = standing(floor, account)
+        return Worth(now.cash, now.equity, now.available)
+
+    def admit(
+        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+    ) -> Admission:
+        """Check the venue's rules."""
+        return admission.admit(self._rules, floor, account, request, replaced)
+
+    def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
+        """Return what an order becomes if it is changed in place, where that can be done."""
+        if not self._rules.edits:
+            raise admission.no_replacement()
+        asked = order.request
+        limit, stop = (
+            old if new is None else new for new, old in ((wanted.limit, asked.limit), (wanted.stop, asked.stop))
+        )
+        return asked._replace(qty=wanted.qty or asked.qty, limit=limit, stop=stop)
+
+    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+        """Return the session's close for a day order, and otherwise never."""
+        if request.time_in_force != "day":
+            return NEVER_US
+        return floor.market.calendars[request.symbol].trading(floor.now_us).close_us
+
+    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+        """Return the price at which a bar fills an order in the session."""
+        if not session.open_us <= bar.start_us < session.close_us:
+            return None
+        if order.stop is None:
+            price = floor.model.traded(order, bar)
+            # It rests at its limit, and whoever comes to it trades there.
+            return order.request.limit if price is not None and order.request.post_only else price
+        if order.request.trigger != LAST and not order.elected:
+            bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
+        return stop_price(order, bar, floor.model)
+
+    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled:
+        """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
+        symbol = order.symbol
+        funding.book(floor, account, symbol)
+        held = net_position(account, symbol)
+        cost = _ZERO if held is None else held.cost
+        role, grid = _role(floor, order, price), floor.market.grids[symbol]
+        fee = self._fee(floor, symbol, qty, price, role)
+        realized = trade(account, grid, symbol, qty * order.side, price, floor.now_us)
+        known = not self._rules.fees_after_us
+        account.cash += realized - (fee if known else _ZERO)
+        return Settled(role, realized, fee if known else None, cost, qty * grid.usd(price))
+
+    def _fee(self, floor: Floor, symbol: str, qty: Decimal, price: int, role: str) -> Decimal:
+        rules, notional = self._rules, floor.market.grids[symbol].notional(qty, price)
+        rates = {MAKER: rules.maker_fee, TAKER: rules.taker_fee, LIQUIDATION: rules.liquidation_fee, SETTLEMENT: _ZERO}
+        traded = qty if role in (MAKER, TAKER) else _ZERO
+        own = floor.market.grids[symbol].instrument.contract_fee
+        return (notional * rates[role] + traded * (rules.contract_fee if own is None else own)).quantize(
+            CASH_UNIT, ROUND_HALF_EVEN
+        )
+
+    def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+        """Tell the fee later if it isn't known yet, and let reduce-only orders fit the position."""
+        order, settled, account = made.order, made.settled, floor.accounts[made.order.account]
+        if settled is not None and settled.fee is None:
+            fee = self._fee(floor, order.symbol, made.qty, made.price, settled.role)
+            at_us = floor.now_us + self._rules.fees_after_us
+            floor.agenda.note(at_us, "book_fee", account.number, made.id, order.symbol, fee)
+        if order.fate == CORRECTED:
+            order.fate = None
+            floor.agenda.note(floor.now_us + MINUTE, CORRECTED, account.number, made.id)
+        if order.request.oca_group:
+            _end_others(floor, account, order, made.qty)
+        if order.tells_after_us:
+            for other in _reducing(account, order.symbol):
+                if other is not order and other.side == order.side:
+                    other.unheard += made.qty
+                    floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, made.qty)
+        fit(floor, account, order.symbol)
+
+    def accepted(self, floor: Floor, order: Order) -> None:
+        """Shrink a reduce-only order to its position."""
+        fit(floor, floor.accounts[order.account], order.symbol)
+
+    def watched(self, floor: Floor) -> frozenset[str]:
+        """Return the symbols that any account holds, because margins are looked at whenever their prices move."""
+        return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
+
+    def review(self, floor: Floor) -> None:
+        """Compare accounts with their margins."""
+        liquidation.review(floor, self._rules.liquidation_part)
+
+
+def _role(floor: Floor, order: Order, price: int) -> str:
+    """Return whether an order took or made liquidity: a limit order that waited and fills at its limit made it."""
+    request = order.request
+    if request.type in (LIQUIDATION, SETTLEMENT):
+        return request.type
+    return MAKER if request.type == "limit" and price == request.limit and floor.now_us > order.live_us else TAKER
+
+
+def _reducing(account: Account, symbol: str) -> list[Order]:
+    orders = (order for order in account.open.values() if order.symbol == symbol and order.status != "held")
+    return [order for order in orders if order.request.reduce_only]
+
+
+def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> None:
+    """Cancel the other orders of a group, or make them smaller by what one of them has filled."""
+    group = order.request.oca_group
+    for other in [one for one in account.open.values() if one is not order and one.request.oca_group == group]:
+        if order.request.oca_type != CANCEL_OTHERS and other.remaining > qty:
+            life.reduce(floor, other, other.filled_qty + other.remaining - qty)
+        else:
+            other.why = ONE_FILLED
+            life.cancel(floor, other)
+
+
+def fit(floor: Floor, account: Account, symbol: str) -> None:
+    """Shrink reduce-only orders to what the position lets them fill, and cancel those that it lets fill nothing."""
+    for order in _reducing(account, symbol):
+        allowed = admission.fitting(account, order)
+        if not allowed:
+            order.why = NOTHING_TO_REDUCE
+            life.cancel(floor, order)
+        elif order.remaining > allowed:
+            life.reduce(floor, order, order.filled_qty + allowed)
+
+
+def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:
+    """Let a reduce-only order know what another one has filled some time ago."""
+    order.unheard -= qty
+    account = floor.accounts.get(order.account)
+    if account is not None:
+        fit(floor, account, order.symbol)
+
+
+def _book_fee(floor: Floor, number: str, fill: str, symbol: str, fee: Decimal) -> None:
+    """Book the fee of a fill once it is known."""
+    account = floor.accounts.get(number)
+    if account is not None:
+        enter(floor, account, Activity(FEE, None, symbol, "fee of a fill", net_amount=-fee, about=fill))

@@ -1,0 +1,367 @@
+"""Serve bars without look-ahead: a bar is visible only once its minute is over.
+
+Prices are whole numbers of 0.0001 USD, or of an instrument's finer unit, so that sums and comparisons never depend on
+floating point.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from papervenue.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
+from papervenue.market.adjusting import Step, scaled
+from papervenue.market.instruments import SHARE, Grid, exact
+from papervenue.market.sessions import Calendar
+from papervenue.market.source import BarSource, QuickPast
+from papervenue.times import MINUTE
+
+T = TypeVar("T")
+UNITS = 10_000
+"""Price units in one dollar."""
+usd = exact
+"""Returns price units as exact dollars; another instrument's come with the places of its unit."""
+SPREAD_BPS = 2
+"""The default spread between bid and ask, in basis points; a market's fill model may set another."""
+_SESSIONS_IN_MEMORY = 3
+
+
+class Bar(NamedTuple):
+    """One bar, stamped at its start; prices in units, volume in shares or contracts."""
+
+    start_us: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+    @property
+    def end_us(self) -> int:
+        """Return the moment at which a minute bar is complete."""
+        return self.start_us + MINUTE
+
+
+def without_wicks(bar: Bar) -> Bar:
+    """Return a bar that knows nothing of what happened between its open and its close."""
+    return bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
+
+
+class Day:
+    """One symbol's session with running totals, so that the day so far takes one lookup."""
+
+    def __init__(self, bars: Sequence[Bar]) -> None:
+        self.bars = bars
+        self._starts = [bar[0] for bar in bars]
+
+    @cached_property
+    def _totals(self) -> tuple[list[int], list[int], list[int]]:
+        _, _, highs, lows, _, volumes = zip(*self.bars, strict=True)
+        return [*accumulate(highs, max)], [*accumulate(lows, min)], [*accumulate(volumes)]
+
+    def complete(self, now_us: int) -> int:
+        return bisect_right(self._starts, now_us - MINUTE)
+
+    def until(self, now_us: int, start_us: int) -> Bar | None:
+        """Return the day's bar so far, stamped `start_us`, or None before the first bar is complete."""
+        count = self.complete(now_us)
+        if not count:
+            return None
+        last, (highs, lows, volumes) = count - 1, self._totals
+        return Bar(start_us, self.bars[0].open, highs[last], lows[last], self.bars[last].close, volumes[last])
+
+    def last(self, now_us: int) -> Bar | None:
+        count = self.complete(now_us)
+        return self.bars[count - 1] if count else None
+
+    def volume(self, now_us: int) -> int:
+        count = self.complete(now_us)
+        return self._totals[2][count - 1] if count else 0
+
+    @cached_property
+    def _turnovers(self) -> list[int]:
+        return [*accumulate(bar.volume * bar.close for bar in self.bars)]
+
+    def turnover(self, now_us: int) -> int:
+        """Return what has been traded so far, in units of price: the volume of each minute at its close."""
+        count = self.complete(now_us)
+        return self._turnovers[count - 1] if count else 0
+
+
+class OfSymbol(dict[str, T]):
+    """What each symbol has: something of its own, or else what is usual."""
+
+    def __init__(self, symbols: Iterable[str], own: Mapping[str, T], usual: T) -> None:
+        super().__init__(dict.fromkeys(symbols, usual) | {**own})
+        self._usual = usual
+
+    def __missing__(self, symbol: str) -> T:
+        return self._usual
+
+
+class Market:
+    """All symbols' bars in all sessions, generated or read on first use.
+
+    `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
+    as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
+    which is for sessions of just a few bars, the last quote counts until the next bar or the close. `grids` are those
+    of instruments other than shares, and `calendars` those of symbols with sessions of their own, in which an index of
+    one of their sessions counts.
+    """
+
+    def __init__(
+        self,
+        source: BarSource,
+        calendar: Calendar,
+        symbols: Sequence[str],
+        *,
+        stands: bool = False,
+        grids: Mapping[str, Grid] = MappingProxyType({}),
+        calendars: Mapping[str, Calendar] = MappingProxyType({}),
+    ) -> None:
+        self.calendar = calendar
+        self.grids = OfSymbol(symbols, grids, SHARE)
+        self.calendars = OfSymbol(symbols, calendars, calendar)
+        self.all_calendars = (calendar, *dict.fromkeys(calendars.values()))
+        self._stands = stands
+        self.symbols = tuple(symbols)
+        self.known = frozenset(symbols)
+        self.actions = ActionBook()
+        self._source = source
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
+        kept = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
+        self.day = lru_cache(maxsize=kept)(self._day)
+        self.extended = lru_cache(maxsize=kept)(self._extended)
+        self._steps = lru_cache(maxsize=kept)(self._steps_of)
+        self._splits = lru_cache(maxsize=kept)(self._splits_of)
+        self._changes = lru_cache(maxsize=kept)(self._changes_of)
+
+    def liquid(self, symbol: str) -> bool:
+        """Return True if a symbol can be sold short and traded in fractions."""
+        return self._source.liquid(self.actions.entity(symbol))
+
+    def announce(self, *actions: Action) -> None:
+        """Add corporate actions; bars before their effect don't change."""
+        self.actions.add(actions)
+        for cache in (self.day, self.extended, self._steps, self._splits, self._changes):
+            cache.cache_clear()
+
+    def quoted_us(self, bar: Bar, now_us: int) -> int:
+        """Return when the quote after the newest bar was last given: at the bar's end, or now if it still stands."""
+        closes_us = self.calendar.market[self.calendar.reached(bar.start_us)].close_us if self._stands else 0
+        return max(bar.end_us, min(now_us, closes_us))
+
+    def relist(self, action: Action) -> None:
+        """List a company under its new name, or delist one that was bought."""
+        new = {action.symbol: action.new_symbol} if action.kind == NAME_CHANGE else {action.symbol: ""}
+        self.symbols = tuple(name for old in self.symbols if (name := new.get(old, old)))
+        self.known = frozenset(self.symbols)
+
+    def listed_name(self, symbol: str) -> str | None:
+        """Return the symbol under which a company is listed now, or None if it was delisted."""
+        entity = self.actions.entity(symbol)
+        return next((name for name in self.symbols if self.actions.entity(name) == entity), None)
+
+    def _day(self, symbol: str, index: int) -> Day:
+        return Day(self._raw(symbol, self._source.bars(self.actions.entity(symbol), index)))
+
+    def _extended(self, symbol: str, index: int) -> Day:
+        return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
+
+    def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
+        """Apply the actions that the source doesn't know to its bars; return none from the end of trading on."""
+        ends_us, steps = self._changes(symbol)
+        if ends_us is not None:
+            bars = [bar for bar in bars if bar.start_us < ends_us]
+        return scaled(bars, steps, _to_tick, down=True) if steps else bars
+
+    def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
+        """Return when trading in a symbol ends, if it does, and the price steps that the source's bars don't show."""
+        ends_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
+        last_us = self.grids[symbol].last_us
+        unseen = any(not action.in_bars for action in self.actions.of(symbol))
+        steps = [step for step in self._steps(symbol) if not step.in_bars] if unseen else []
+        return min(ends_us if last_us is None else [*ends_us, last_us], default=None), steps
+
+    def _steps_of(self, symbol: str) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        for action in self.actions.of(symbol):
+            if action.kind in SPLITS:
+                steps.append(
+                    Step(action.at_us, "split", Fraction(action.old_rate) / Fraction(action.new_rate), action.in_bars)
+                )
+            if action.kind == DIVIDEND:
+                factor = self._dividend_factor(action, steps)
+                steps.append(Step(action.at_us, "dividend", factor, action.in_bars))
+        return tuple(steps)
+
+    def _splits_of(self, symbol: str) -> tuple[Step, ...]:
+        """Return those of a company's price steps that change what a share is; its dividends take long to compute."""
+        split = any(action.kind in SPLITS for action in self.actions.of(symbol))
+        return tuple(step for step in self._steps(symbol) if step.kind == "split") if split else ()
+
+    def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
+        """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
+        entity = self.actions.entity(action.symbol)
+        close = self._source_close(entity, self.calendar.place(action.ex_date) - self.calendar.first - 1)
+        if close is None:
+            return Fraction(1)
+        for step in before:
+            if not step.in_bars:
+                close *= step.price
+        rate = Fraction(action.rate) * UNITS
+        return (close - rate) / close if rate < close else Fraction(1)
+
+    def _source_close(self, entity: str, index: int) -> Fraction | None:
+        """Return the newest close up to a session; a negative index counts back from the market's first."""
+        for place in range(index, -1, -1):
+            bars = self._source.bars(entity, place)
+            if bars:
+                return Fraction(bars[-1].close)
+        before = range(max(1, -index), self.calendar.first + 1)
+        closes = (self._source.history_close(entity, sessions) for sessions in before)
+        return next((Fraction(close) for close in closes if close is not None), None)
+
+    def adjusted(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
+        """Return bars adjusted for all actions of these kinds (split, dividend) up to now.
+
+        Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
+        """
+        steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
+        return scaled(bars, steps, int, down=False)
+
+    def whole_day(self, symbol: str, index: int) -> Bar | None:
+        """Return a session's bar with the volume of the whole day, once that is over; None without a regular trade."""
+        entity = self.actions.entity(symbol)
+        bars = self._raw(symbol, self._source.bars(entity, index))
+        if not bars:
+            return None
+        thin = self._raw(symbol, self._source.extended(entity, index))
+        start_us, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+        volume = sum(volumes) + sum(bar.volume for bar in thin)
+        return Bar(start_us[0], opens[0], max(highs), min(lows), closes[-1], volume)
+
+    def last_bar(self, symbol: str, now_us: int) -> Bar | None:
+        """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
+        for index in range(self.calendars[symbol].reached(now_us), -1, -1):
+            bar = self._last_of(symbol, index, now_us)
+            if bar is not None:
+                return self._in_shares(symbol, bar, now_us)
+        return None
+
+    def _last_of(self, symbol: str, index: int, now_us: int) -> Bar | None:
+        """Return the newest bar of one session and its extended hours, generating only the part that can contain it."""
+        session = self.calendars[symbol].market[index]
+        if session.open_us < now_us <= session.close_us:
+            regular = self.day(symbol, index).last(now_us)
+            return regular or self.extended(symbol, index).last(now_us)
+        around = self.extended(symbol, index).last(now_us)
+        if now_us <= session.open_us or (around is not None and around.start_us > session.open_us):
+            return around
+        return self.day(symbol, index).last(now_us) or around
+
+    def price(self, symbol: str, now_us: int) -> int | None:
+        """Return the last known price: the close of the newest bar, or the close before the market began."""
+        bar = self.last_bar(symbol, now_us)
+        return bar.close if bar else self._history_close(symbol, 1)
+
+    def session_price(self, symbol: str, now_us: int) -> int | None:
+        """Return the last known price in regular sessions."""
+        begun = self.calendars[symbol].begun(now_us)
+        for index in range(begun if begun is not None else -1, -1, -1):
+            bar = self.day(symbol, index).last(now_us)
+            if bar is not None:
+                return self._in_shares(symbol, bar, now_us).close
+        return self._history_close(symbol, 1)
+
+    def close_of(self, symbol: str, index: int) -> int | None:
+        """Return the last price of a session; a negative index counts back from the market's first."""
+        if index < 0:
+            return self._history_close(symbol, -index)
+        bars = self.day(symbol, index).bars
+        return bars[-1].close if bars else None
+
+    def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
+        """Return the close before a session, adjusted for splits up to that session's open or a later time."""
+        opens_us = self.calendars[symbol].market[index].open_us
+        return self._close_in_shares(symbol, index - 1, max(opens_us, now_us or opens_us))
+
+    def _close_in_shares(self, symbol: str, index: int, now_us: int) -> int | None:
+        close = self.close_of(symbol, index)
+        if close is None or not self._splits(symbol):
+            return close
+        ended_us = self.calendar.all[self.calendar.first + index].close_us
+        stamped = Bar(ended_us - MINUTE, close, close, close, close, 0)
+        return self._in_shares(symbol, stamped, now_us).close
+
+    def last_close(self, symbol: str, now_us: int) -> int | None:
+        """Return the close of the last finished session, adjusted for splits up to now."""
+        calendar = self.calendars[symbol]
+        over = calendar.place(calendar.trading(now_us).date) - calendar.first - 1
+        return self._close_in_shares(symbol, over, now_us)
+
+    def previous_close(self, symbol: str, now_us: int) -> int | None:
+        """Return the close of the last session before the current one, adjusted for splits up to now."""
+        return self.close_before(symbol, self.calendars[symbol].begun(now_us) or 0, now_us)
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""
+        return self._source.history_day(self.actions.entity(symbol), sessions_before)
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
+        """Return what makes up the candles of a session before the market's first; each part lies in one candle."""
+        source = self._source
+        if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
+            return source.past_candles(symbol, index, span_us, wicks=wicks)
+        bars = self.day(symbol, index).bars if index >= -self.past_minutes else ()
+        return bars if wicks else [without_wicks(bar) for bar in bars]
+
+    def _history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return self._source.history_close(self.actions.entity(symbol), sessions_before)
+
+    def split_factor(self, symbol: str, after_us: int, until_us: int) -> float:
+        """Return what the splits after one moment and up to another multiply a price by."""
+        factor = 1.0
+        for step in self._splits(symbol):
+            if after_us < step.at_us <= until_us:
+                factor *= float(step.price)
+        return factor
+
+    def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
+        """Return a bar adjusted for the splits between it and a given time."""
+        steps = [step for step in self._splits(symbol) if bar.start_us < step.at_us <= now_us]
+        return scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
+
+
+def _to_tick(units: int) -> int:
+    step = tick(units)
+    return (units + step // 2) // step * step
+
+
+@lru_cache(maxsize=65_536)
+def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
+    """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""
+    step = tick(price)
+    return max(step, (price * spread_bps + UNITS * step) // (2 * UNITS * step) * step)
+
+
+def tick(price: int) -> int:
+    """Return the tick size: a cent from one dollar up, a hundredth of a cent below."""
+    return UNITS // 100 if price >= UNITS else 1
+
+
+def bid(middle: int, spread_bps: int = SPREAD_BPS) -> int:
+    """Return the modeled best bid around a price, rounded to the tick grid."""
+    step = tick(middle)
+    return max(step, (middle - half_spread(middle, spread_bps)) // step * step)
+
+
+def ask(middle: int, spread_bps: int = SPREAD_BPS) -> int:
+    """Return the modeled best offer around a price, rounded to the tick grid."""
+    step = tick(middle)
+    return -(-(middle + half_spread(middle, spread_bps)) // step) * step

@@ -1,0 +1,240 @@
+"""Play daily bars: each session has two minute bars, made from the day's bar when they are asked for.
+
+The first minute is the session's open: all its prices are the day's open, and it has a twentieth of the day's volume.
+The last minute is the rest: it goes from the day's open to its close, with the day's high and low. So an order sent
+after the open sees the open as the last price, and can fill at the day's later prices only. With the day prices `close`
+the first minute is the whole day: a decision five minutes after the open sees, and gets, the session's close. That is a
+day of look-ahead, for reproducing studies that fill at the close they rank by.
+
+Days before the market's first session are its history. A dividend is paid on its ex-date, because files of daily bars
+don't tell when it really was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from papervenue.market.action_sources import beside, dated, read_actions
+from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
+from papervenue.market.bars import Bar
+from papervenue.market.daily_file import (
+    Happened,
+    Rebuilt,
+    Rows,
+    Segment,
+    daily_dates,
+    exactly,
+    on_ticks,
+    read_daily,
+    rebuild,
+)
+from papervenue.market.recorded import played
+from papervenue.market.sessions import Calendar
+from papervenue.market.spec import NEW_EXCHANGE, DayPrices, MarketError, MarketSpec
+from papervenue.private_files import open_own
+from papervenue.times import MINUTE
+
+_AT_THE_OPEN = 20
+"""One in this many shares of a day trades in its first minute; opening auctions have a few percent."""
+
+
+class Days(NamedTuple):
+    """One symbol's daily bars, oldest first, as plain arrays: prices in units of 0.0001 USD, volume in shares.
+
+    `places` are those of the sessions among all sessions of the calendar.
+    """
+
+    places: array[int]
+    open: array[int]
+    high: array[int]
+    low: array[int]
+    close: array[int]
+    volume: array[int]
+
+    def row(self, place: int) -> int | None:
+        """Return the row of a session, or None if the symbol has no bar in it."""
+        places = self.places
+        # Almost every symbol has a bar in every session from its first on.
+        guess = place - places[0] if places else -1
+        if not 0 <= guess < len(places) or places[guess] != place:
+            guess = bisect_left(places, place)
+        return guess if guess < len(places) and places[guess] == place else None
+
+
+class ImportedDays(NamedTuple):
+    """What a file contained for a market: bars by symbol, corporate actions, and the skipped rows by reason.
+
+    `first_lines` gives the CSV line or Parquet row of the first skip for each reason.
+    """
+
+    days: Mapping[str, Days]
+    actions: tuple[Action, ...]
+    symbols: tuple[str, ...]
+    skipped: dict[str, int]
+    first_lines: dict[str, int]
+
+
+def daily_span(path: Path, start: date | None) -> tuple[date, int]:
+    """Return the first session to play, and how many a file of daily bars has from there on.
+
+    Raises MarketError if the file has none.
+    """
+    held, skipped = daily_dates(path)
+    first = bisect_left(held, start.isoformat()) if start is not None else 0
+    if first == len(held):
+        after = f" from {start} on" if start is not None and held else ""
+        raise MarketError(f"{path}: no usable bar{after}{skipped.described()}", "choose another --start or file")
+    return date.fromisoformat(held[first]), len(held) - first
+
+
+def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
+    """Read the bars and corporate actions of a daily market; raise MarketError if the file has none for it."""
+    assert spec.path is not None, "daily bars come from a file"
+    path = Path(spec.path)
+    daily = read_daily(path, frozenset(spec.symbols))
+    days, actions, raw = {}, [], spec.prices == "raw"
+    for symbol, rows in daily.rows.items():
+        as_it_is = Rebuilt([Segment(0, len(rows.dates), 1.0, 1.0)], [])
+        rebuilt = rebuild(rows.dates, rows.close, rows.events) if raw else as_it_is
+        days[symbol] = _days(rows, rebuilt, calendar, on_grid=raw)
+        actions += [one for event in reversed(rebuilt.happened) for one in _actions(event, symbol, calendar)]
+    last = calendar.first + len(calendar.market)
+    heard = {symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last}
+    symbols = played(spec, calendar, heard, daily.skipped)
+    if not daily.tells_actions and raw and beside(path).is_file():
+        actions = read_actions(beside(path), calendar, symbols, history=True)
+    kept = tuple(action for action in actions if action.symbol in set(symbols))
+    return ImportedDays(
+        {symbol: days[symbol] for symbol in symbols}, kept, symbols, dict(daily.skipped.counts), daily.skipped.first
+    )
+
+
+def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) -> Days:
+    final = calendar.first + len(calendar.market)
+    known = {session.date: place for place, session in enumerate(calendar.all[:final])}
+    first = bisect_left(rows.dates, calendar.all[0].date)
+    end = bisect_left(rows.dates, calendar.all[final].date) if final < len(calendar.all) else len(rows.dates)
+    days = Days(array("i", [known[day] for day in rows.dates[first:end]]), *(array("q") for _ in range(5)))
+    for segment in reversed(rebuilt.segments):
+        low, high = max(segment.first, first), min(segment.end, end)
+        if low >= high:
+            continue
+        for name in ("open", "high", "low", "close"):
+            prices = getattr(rows, name)[low:high]
+            getattr(days, name).extend(on_ticks(prices, segment.price) if on_grid else exactly(prices))
+        days.volume.extend([int(shares / segment.shares + 0.5) for shares in rows.volume[low:high]])
+    return days
+
+
+def _actions(event: Happened, symbol: str, calendar: Calendar) -> Iterator[Action]:
+    """Yield the corporate actions of an event within a calendar's sessions; their bars show them already."""
+    first, last = calendar.all[0].date, calendar.market[-1].date
+    if not first <= event.date <= last:
+        return
+    if event.rate:
+        yield dated(calendar, DIVIDEND, symbol, event.date)._replace(
+            rate=event.rate, payable_date=event.date, in_bars=True
+        )
+    if event.ratio != 1:
+        kind = FORWARD_SPLIT if event.ratio > 1 else REVERSE_SPLIT
+        yield dated(calendar, kind, symbol, event.date)._replace(
+            new_rate=Decimal(event.ratio.numerator), old_rate=Decimal(event.ratio.denominator), in_bars=True
+        )
+
+
+def keep_days(path: Path, days: Mapping[str, Days]) -> None:
+    """Write the bars into the state folder, so that a restart needs neither the source nor the data extra."""
+    own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(own, "w", encoding="utf-8") as file:
+        for symbol, columns in sorted(days.items()):
+            file.write(json.dumps([symbol, *(column.tolist() for column in columns)], separators=(",", ":")) + "\n")
+
+
+def kept_days(path: Path) -> dict[str, Days]:
+    """Read what `keep_days` wrote; raise MarketError if it is missing or damaged."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        return {
+            symbol: Days(array("i", places), *(array("q", one) for one in columns)) for symbol, places, *columns in rows
+        }
+    except (OSError, ValueError, TypeError) as error:
+        raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
+
+
+class DailyBars:
+    """A bar source over daily bars in memory; minute bars are made when they are asked for."""
+
+    past_minutes = 0
+
+    def __init__(self, days: Mapping[str, Days], calendar: Calendar, day_prices: DayPrices) -> None:
+        self._days = days
+        self._calendar = calendar
+        self.past_days = calendar.first
+        self._whole_day_first = day_prices == "close"
+        self.known_after_us = MINUTE if self._whole_day_first else None
+        """How long after its open a session's daily bar is known; None: at its close."""
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        found = self._found(symbol, self._calendar.first + index)
+        if found is None:
+            return ()
+        days, row = found
+        session, opening, volume = self._calendar.market[index], days.open[row], days.volume[row]
+        prices = (opening, days.high[row], days.low[row], days.close[row])
+        if self._whole_day_first:
+            return (Bar(session.open_us, *prices, volume),)
+        early = volume // _AT_THE_OPEN
+        return (
+            Bar(session.open_us, opening, opening, opening, opening, early),
+            Bar(session.close_us - MINUTE, *prices, volume - early),
+        )
+
+    def count(self, index: int) -> int:
+        """Return how many symbols have a bar in a session of the market."""
+        return self._counts[self._calendar.first + index]
+
+    @cached_property
+    def _counts(self) -> Counter[int]:
+        return Counter(chain.from_iterable(days.places for days in self._days.values()))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return no bars: daily bars tell only about the regular session."""
+        return ()
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        found = self._found(symbol, self._calendar.first - sessions_before)
+        return None if found is None else found[0].close[found[1]]
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        place = self._calendar.first - sessions_before
+        found = self._found(symbol, place)
+        if found is None:
+            return None
+        days, row = found
+        opens_us = self._calendar.all[place].open_us
+        return Bar(opens_us, days.open[row], days.high[row], days.low[row], days.close[row], days.volume[row])
+
+    def liquid(self, symbol: str) -> bool:
+        """Return True: every symbol can be sold short and traded in fractions."""
+        return True
+
+    def days(self, symbol: str) -> Days | None:
+        """Return all daily bars of a symbol at once, or None if it has none."""
+        return self._days.get(symbol)
+
+    def _found(self, symbol: str, place: int) -> tuple[Days, int] | None:
+        days = self._days.get(symbol)
+        row = days.row(place) if days is not None else None
+        return None if days is None or row is None else (days, row)

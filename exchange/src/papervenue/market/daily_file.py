@@ -1,0 +1,361 @@
+"""Read daily bars from CSV or Parquet, and check every row.
+
+A bad row is skipped and counted by reason. The columns are date,symbol,open,high,low,close,volume and, if prices are
+adjusted, dividends, stock_splits and capital_gains (paid out like dividends).
+
+Rebuild raw prices from prices that a vendor adjusted for dividends and splits.
+
+Vendors multiply all prices before an ex-date by (close before - dividend) / close before, and divide those before a
+split by its ratio; their dividends are in shares of the file's end. Go back from the newest day, with F the product of
+the later factors: in those shares, close before = adjusted close / F + dividend, and then F is multiplied by (close
+before - dividend) / close before. The product of the later ratios turns the price into shares of its own day. Source:
+CRSP's definition of adjustment factors, which data vendors share.
+
+What comes after a day changes its adjusted prices, but not the raw ones rebuilt from them: they are rounded to the tick
+grid, on which trades are made, and that removes what the file's own rounding leaves. What can't be known: dividends
+after the file's end, which no price in it shows, and distributions in kind, which vendors tell as a split.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from papervenue.market.bar_sessions import NOT_REQUESTED
+from papervenue.market.bars import UNITS
+from papervenue.market.minute_rows import BadRowError
+from papervenue.market.recorded import Skipped, opened_parquet, require_columns, require_readable
+from papervenue.market.sessions import every_session
+from papervenue.market.spec import TICKER, MarketError
+
+_MOST_OLD_SHARES = 1_000
+"""Files give ratios with few digits: 0.333333 means 1 for 3."""
+_PLACES, _SPLIT_PLACES = Decimal("1e-6"), Decimal("1e-5")
+"""How exactly dividends are told, and how exactly they are known after a later split has divided them."""
+_CENT = UNITS // 100
+
+
+class Event(NamedTuple):
+    """What a file tells about a date: a dividend in USD per share, and the new shares for each old one.
+
+    `dividend` is in shares of the file's end, as its prices are.
+    """
+
+    date: str
+    dividend: float = 0.0
+    ratio: float = 1.0
+
+
+class Happened(NamedTuple):
+    """An event in shares of its own day: a dividend for each share held before it, and then a split."""
+
+    date: str
+    rate: Decimal
+    ratio: Fraction
+
+
+class Segment(NamedTuple):
+    """Rows, from the first to before the last, whose raw prices are the adjusted ones times `price`.
+
+    `shares` is what the volume is divided by.
+    """
+
+    first: int
+    end: int
+    price: float
+    shares: float
+
+
+class Rebuilt(NamedTuple):
+    """How to rebuild a symbol's raw prices, newest rows first, and what happened to its shares, newest first."""
+
+    segments: list[Segment]
+    happened: list[Happened]
+
+
+def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[Event]) -> Rebuilt:
+    """Return how to rebuild raw prices from the adjusted closes of these ISO dates; all are sorted, oldest first.
+
+    An event before the first row has nobody who could know its price, and is left out.
+    """
+    segments: list[Segment] = []
+    happened: list[Happened] = []
+    factor, shares, end = 1.0, Fraction(1), len(dates)
+    for event in reversed(events):
+        first = bisect_left(dates, event.date)
+        if not first:
+            break
+        if first < end:
+            segments.append(Segment(first, end, float(shares) / factor, float(shares)))
+            end = first
+        split = shares != 1 or event.ratio != 1
+        ratio = Fraction(event.ratio).limit_denominator(_MOST_OLD_SHARES)
+        shares *= ratio
+        if event.dividend:
+            before = closes[first - 1] / factor + event.dividend
+            factor *= (before - event.dividend) / before
+        rate = Decimal(repr(event.dividend * float(shares))).quantize(_SPLIT_PLACES if split else _PLACES)
+        happened.append(Happened(event.date, rate.normalize(), ratio))
+    if end:
+        segments.append(Segment(0, end, float(shares) / factor, float(shares)))
+    return Rebuilt(segments, happened)
+
+
+def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
+    """Return prices in USD times a scale as units on the tick grid."""
+    cents, units = 100 * scale, UNITS * scale
+    return [
+        whole * _CENT if (whole := int(price * cents + 0.5)) >= 100 else int(price * units + 0.5) or 1
+        for price in prices
+    ]
+
+
+def exactly(prices: Sequence[float]) -> list[int]:
+    """Return prices in USD as units, off the tick grid where they are."""
+    return [int(price * UNITS + 0.5) or 1 for price in prices]
+
+
+COLUMNS = ("date", "symbol", "open", "high", "low", "close", "volume")
+PAID = ("dividends", "capital_gains")
+SPLITS = "stock_splits"
+_PRICES = COLUMNS[2:6]
+_HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
+_MOST_SHARES = 1e12
+_LARGEST_RATIO = 1_000.0
+_MORE = "\0more"
+"""How many fields a row has more than the header: with another number, each value may be another column's."""
+_EXPECTED = f"daily bars have the columns {','.join(COLUMNS)}"
+_DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
+
+
+class Rows(NamedTuple):
+    """One symbol's good rows as they are in the file, and its dividends and splits, oldest first."""
+
+    dates: list[str]
+    open: array[float]
+    high: array[float]
+    low: array[float]
+    close: array[float]
+    volume: array[float]
+    events: list[Event]
+
+
+class Daily(NamedTuple):
+    """A file's rows by symbol, and what was skipped.
+
+    `tells_actions` is True if the file has a column of dividends or splits.
+    """
+
+    rows: dict[str, Rows]
+    skipped: Skipped
+    tells_actions: bool
+
+
+def is_parquet(path: Path) -> bool:
+    """Return True if a file's name is that of a Parquet file."""
+    return path.suffix in (".parquet", ".pq")
+
+
+def is_daily(path: Path) -> bool:
+    """Return True if a file's columns are those of daily bars; False too if it can't be read."""
+    try:
+        names = _parquet_names(path) if is_parquet(path) else _csv_names(path)
+    except (MarketError, OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return "date" in names and "ts" not in names
+
+
+def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
+    """Read a file of daily bars, or only the requested symbols of it; raise MarketError if it can't be read."""
+    good, told, skipped = _good_rows(path, requested)
+    return Daily(dict(_by_symbol(good, told)), skipped, bool(told))
+
+
+def daily_dates(path: Path) -> tuple[list[str], Skipped]:
+    """Return the ISO dates for which a file has bars, oldest first, and the rows that were skipped."""
+    good, _, skipped = _good_rows(path, frozenset())
+    return sorted(good["date"].unique()), skipped
+
+
+def _good_rows(path: Path, requested: frozenset[str]) -> tuple[Any, list[str], Skipped]:
+    """Return the good rows of a file, which columns it has for what happened, and the other rows."""
+    frame = _frame(path)
+    skipped = Skipped("parquet" if is_parquet(path) else "csv")
+    told = [name for name in (*PAID, SPLITS) if name in frame.columns]
+    for name in (*_PRICES, "volume"):
+        frame[name] = _numbers(frame[name])
+    for name in told:
+        frame[name] = _amounts(frame[name])
+    return frame[_sorted_out(frame, told, requested, skipped)], told, skipped
+
+
+def _frame(path: Path) -> Any:
+    require_readable(path)
+    frame = _parquet_frame(path) if is_parquet(path) else _csv_frame(path)
+    for name in ("date", "symbol"):
+        frame[name] = frame[name].astype("category")
+    return frame
+
+
+def _checked(path: Path, names: list[str]) -> list[str]:
+    require_columns(path, names, COLUMNS, _EXPECTED)
+    return [name for name in names if name in (*COLUMNS, *PAID, SPLITS)]
+
+
+def _csv_names(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return [name.strip().lower() for name in next(csv.reader(file, strict=True), [])]
+
+
+def _csv_frame(path: Path) -> Any:
+    import pandas as pd
+
+    try:
+        names = _csv_names(path)
+        wanted, more = _checked(path, names), dict(_of_other_lengths(path, len(names)))
+        frame = pd.read_csv(
+            path,
+            names=names,
+            header=0,
+            usecols=wanted,
+            dtype={"date": "category", "symbol": "category"},
+            keep_default_na=False,
+            skip_blank_lines=False,
+            low_memory=False,
+            encoding="utf-8-sig",
+        )
+    except (UnicodeDecodeError, csv.Error, pd.errors.ParserError) as error:
+        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
+        raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
+    frame.index += 2
+    if more:
+        frame[_MORE] = frame.index.map(lambda row: more.get(row, 0))
+    kept, last = frame[frame["symbol"].notna() & (frame["symbol"] != "")], max(more, default=0)
+    if more.get(last, 0) < 0 and last >= max(kept.index, default=0):
+        raise MarketError(f"{path}: truncated in line {last}", "fetch the file again")
+    return kept
+
+
+def _of_other_lengths(path: Path, usual: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows with another number of fields than usual, and how many more they have."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row, fields in enumerate(csv.reader(file, strict=True), start=1):
+            if fields and len(fields) != usual:
+                yield row, len(fields) - usual
+
+
+def _parquet_names(path: Path) -> list[str]:
+    with opened_parquet(path, _EXPECTED) as (_, types):
+        return [*types]
+
+
+def _parquet_frame(path: Path) -> Any:
+    with opened_parquet(path, _EXPECTED) as (connection, types):
+        wanted = _checked(path, [*types])
+        columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in wanted)
+        # The names are those of our own list.
+        frame = connection.execute(f"SELECT {columns} FROM read_parquet(?)", [str(path)]).df()  # noqa: S608
+    frame.index += 1
+    return frame
+
+
+def _numbers(column: Any) -> Any:
+    """Return a column as floats; what is no number becomes NaN."""
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").astype("float64")
+
+
+def _amounts(column: Any) -> Any:
+    """Return a column of dividends or splits as floats: nothing is 0, and what is no number becomes infinite."""
+    numbers = _numbers(column)
+    empty = column.isna() | (column.astype(str).str.strip() == "") if column.dtype == object else column.isna()
+    return numbers.mask(numbers.isna(), float("inf")).mask(empty, 0.0)
+
+
+def _sorted_out(frame: Any, told: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
+    """Return which rows are good, and count the others by the first thing that is wrong with them."""
+    good = frame["symbol"].notna() | True
+    for reason, bad in _checks(frame, told, requested):
+        failing = good & bad
+        count = int(failing.sum())
+        if count:
+            skipped.counts[reason] += count
+            skipped.first.setdefault(reason, int(failing.idxmax()))
+            good &= ~failing
+    twice = frame.loc[good, ["symbol", "date"]].duplicated()
+    repeated = twice[twice].index
+    for number in repeated[:1]:
+        skipped.add(BadRowError("duplicate"), int(number))
+        skipped.counts["duplicate"] = len(repeated)
+    good.loc[repeated] = False
+    return good
+
+
+def _checks(frame: Any, told: list[str], requested: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    sessions, symbols, dates = every_session(), frame["symbol"], frame["date"].astype("object")
+    if _MORE in frame.columns:
+        yield "too few fields", frame[_MORE] < 0
+        yield "too many fields", frame[_MORE] > 0
+    yield "bad symbol", ~symbols.isin([s for s in symbols.cat.categories if TICKER.fullmatch(str(s))])
+    if requested:
+        yield NOT_REQUESTED, ~symbols.isin(requested)
+    yield "unparsable date", ~dates.isin([text for text in frame["date"].cat.categories if _is_date(text)])
+    yield "not a session", ~dates.isin(sessions)
+    prices = frame[list(_PRICES)]
+    yield "not a number", prices.isna().any(axis=1) | frame["volume"].isna()
+    yield "negative price", (prices < 0).any(axis=1)
+    yield "price zero or out of range", ((prices < _LOWEST_PRICE) | (prices > _HIGHEST_PRICE)).any(axis=1)
+    yield "high below low", frame["high"] < frame["low"]
+    ends = frame[["open", "close"]]
+    outside = ends.lt(frame["low"], axis=0) | ends.gt(frame["high"], axis=0)
+    yield "open or close outside low and high", outside.any(axis=1)
+    yield "negative volume", frame["volume"] < 0
+    yield "volume out of range", frame["volume"] > _MOST_SHARES
+    for name in told:
+        limit = _LARGEST_RATIO if name == SPLITS else _HIGHEST_PRICE
+        yield f"bad {name}", (frame[name] < 0) | (frame[name] > limit)
+
+
+def _is_date(text: object) -> bool:
+    try:
+        return date.fromisoformat(str(text)).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _by_symbol(frame: Any, told: list[str]) -> Iterator[tuple[str, Rows]]:
+    ordered = frame.assign(date=frame["date"].astype("object")).sort_values(["symbol", "date"], kind="stable")
+    dates, symbols, events = ordered["date"].tolist(), ordered["symbol"], list(_events(ordered, told))
+    columns = {name: ordered[name].to_numpy() for name in (*_PRICES, "volume")}
+    first = 0
+    for count in symbols.cat.codes.value_counts(sort=False).sort_index():
+        end = first + count
+        own = [event for _, event in events[bisect_left(events, (first,)) : bisect_left(events, (end,))]]
+        prices = {name: _array(column[first:end]) for name, column in columns.items()}
+        yield str(symbols.iat[first]), Rows(dates=dates[first:end], events=own, **prices)
+        first = end
+
+
+def _array(column: Any) -> array[float]:
+    numbers = array("d")
+    numbers.frombytes(column.tobytes())
+    return numbers
+
+
+def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, Event]]:
+    """Yield what happened, with the place of its row."""
+    if not told:
+        return
+    actions = rows[told].reset_index(drop=True)
+    busy = actions[(actions != 0).any(axis=1)]
+    for place, row in zip(busy.index, busy.to_dict("records"), strict=True):
+        paid = sum(row.get(name, 0.0) for name in PAID)
+        yield int(place), Event(rows["date"].iat[place], paid, row.get(SPLITS) or 1.0)

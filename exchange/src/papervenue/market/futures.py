@@ -1,0 +1,170 @@
+"""List the futures of a made-up Interactive Brokers: nine roots at CME and COMEX, in the months that a market needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from papervenue.market.globex import CHICAGO, CURRENCY, EQUITY, METALS
+from papervenue.market.hours import HOURS
+from papervenue.market.instruments import Instrument, MarginLevel, TickStep
+from papervenue.market.venue import Rules, Venue
+from papervenue.times import SECOND, at_zone, rfc3339
+
+FACE = "tws"
+RULES = Rules(client_ids="free", fees_after_us=2 * SECOND, attached=True, edits=True, corrections=True)
+LETTERS = "FGHJKMNQUVXZ"
+"""The letter of each month of the year."""
+_SYMBOL = re.compile(rf"([A-Z0-9]{{2,3}})([{LETTERS}])[0-9]")
+_TABLE = """
+ES CME 50 0.25 HMUZ equity 6020 1500000 0.010 0.038 2.25 0.07 ES E-mini S&P 500
+MES CME 5 0.25 HMUZ equity 6020 1200000 0.010 0.038 0.62 0.07 MES Micro E-mini S&P 500
+NQ CME 20 0.25 HMUZ equity 21400 600000 0.013 0.038 2.25 0.08 NQ E-mini NASDAQ 100
+MNQ CME 2 0.25 HMUZ equity 21400 1400000 0.013 0.038 0.62 0.08 MNQ Micro E-mini NASDAQ 100
+GC COMEX 100 0.1 GJMQVZ metals 2650 200000 0.010 0.042 2.25 0.06 GC Gold
+MGC COMEX 10 0.1 GJMQVZ metals 2650 120000 0.010 0.042 0.62 0.06 MGC E-Micro Gold
+6E CME 125000 0.00005 HMUZ currency 1.08 220000 0.005 0.014 2.25 0.03 EUR European Monetary Union Euro
+6B CME 62500 0.0001 HMUZ currency 1.27 110000 0.006 -0.002 2.25 0.03 GBP British pound
+6A CME 100000 0.00005 HMUZ currency 0.655 100000 0.006 -0.001 2.25 0.03 AUD Australian dollar
+"""
+"""A root, its exchange, multiplier, tick, months, calendar, level, contracts a day, daily volatility, carry a year,
+commission in USD, initial margin as a part of its value, and the venue's symbol and name for it."""
+_CALENDARS = {"equity": EQUITY, "metals": METALS, "currency": CURRENCY}
+_ENDS = {"equity": (8, 30), "metals": (12, 30), "currency": (9, 16)}
+"""When trading ends on a month's last day, in Chicago."""
+_AHEAD_DAYS, _PAST_YEAR = 190, 365
+_MAINTENANCE = Decimal("0.9")
+_FRIDAY, _WEDNESDAY = 4, 2
+_THIRD = 14
+"""How many days at least are before the third of a weekday in a month."""
+
+
+class Root(NamedTuple):
+    """A future, whatever its month."""
+
+    name: str
+    exchange: str
+    multiplier: Decimal
+    tick: Decimal
+    months: str
+    group: str
+    level: Decimal
+    volume: Decimal
+    volatility: Decimal
+    carry: Decimal
+    commission: Decimal
+    margin: Decimal
+    symbol: str
+    title: str
+
+
+def _read(row: str) -> Root:
+    name, exchange, multiplier, tick, months, group, level, volume, volatility, carry, fee, margin, symbol, title = (
+        row.split(maxsplit=13)
+    )
+    units, character = (Decimal(multiplier), Decimal(tick)), (Decimal(volume), Decimal(volatility), Decimal(carry))
+    costs = Decimal(fee), Decimal(margin)
+    return Root(name, exchange, *units, months, group, Decimal(level), *character, *costs, symbol, title)
+
+
+ROOTS = MappingProxyType({root.name: root for root in map(_read, _TABLE.strip().splitlines())})
+"""All roots by name."""
+
+
+def is_contract(symbol: str) -> bool:
+    """Return True if a symbol is a month of one of the roots, such as MESZ6."""
+    found = _SYMBOL.fullmatch(symbol)
+    root = ROOTS.get(found[1]) if found else None
+    return found is not None and root is not None and found[2] in root.months
+
+
+class Month(NamedTuple):
+    """One month of a root: its name, when it trades last, and when whoever holds it is told of delivery, if ever."""
+
+    root: Root
+    year: int
+    month: int
+    last_us: int
+    notice: date | None
+
+    @property
+    def symbol(self) -> str:
+        return f"{self.root.name}{LETTERS[self.month - 1]}{self.year % 10}"
+
+    @property
+    def last_day(self) -> date:
+        return date.fromisoformat(rfc3339(self.last_us)[:10])
+
+
+@lru_cache(maxsize=64)
+def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
+    """Return the months of a root whose last trading is between two dates, in order of time."""
+    root = ROOTS[name]
+    named = [(year, LETTERS.index(letter) + 1) for year in range(first.year, last.year + 2) for letter in root.months]
+    made = (_month(root, year, month) for year, month in named)
+    return tuple(one for one in made if first <= one.last_day <= last)
+
+
+def _month(root: Root, year: int, month: int) -> Month:
+    days = _business_days(root, date(year, month, 1))
+    notice = None
+    if root.group == "equity":
+        last = _third(year, month, _FRIDAY)
+        last = last if last in days else max(day for day in days if day < last)
+    elif root.group == "metals":
+        last, notice = days[-3], _business_days(root, date(year, month, 1) - timedelta(days=1))[-1]
+    else:
+        last = [day for day in days if day < _third(year, month, _WEDNESDAY)][-2]
+    return Month(root, year, month, at_zone(CHICAGO, last.isoformat(), *_ENDS[root.group]), notice)
+
+
+def _third(year: int, month: int, weekday: int) -> date:
+    day = date(year, month, 1 + _THIRD)
+    return day + timedelta(days=(weekday - day.weekday()) % 7)
+
+
+def _business_days(root: Root, within: date) -> list[date]:
+    """Return the days of a month on which a root trades and no holiday shortens its session."""
+    first = within.replace(day=1)
+    last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    known = HOURS["XNYS"].between(first.isoformat(), last.isoformat())
+    traded = {day for day, _, _ in HOURS[_CALENDARS[root.group]].between(first.isoformat(), last.isoformat())}
+    return [date.fromisoformat(day) for day, _, _ in known if day in traded]
+
+
+def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
+    """Return every month of these roots that a market needs: a year of ended ones, and some beyond its end."""
+    last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
+    first = start - timedelta(days=_PAST_YEAR)
+    return tuple(_listed(one) for name in roots for one in months_of(name, first, last))
+
+
+def futures_venue(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> Venue:
+    """Return a made-up Interactive Brokers that lists these roots."""
+    listed = futures(start, sessions, roots)
+    return Venue(dialect="plain", calendar=EQUITY, instruments=listed, rules=RULES, faces=(FACE,))
+
+
+def _listed(one: Month) -> Instrument:
+    root = one.root
+    return Instrument(
+        symbol=one.symbol,
+        ticks=(TickStep(Decimal(0), root.tick),),
+        level=root.level,
+        minimum=Decimal(1),
+        multiplier=root.multiplier,
+        calendar=_CALENDARS[root.group],
+        margin_levels=(MarginLevel(Decimal(0), root.margin, root.margin * _MAINTENANCE),),
+        last_trading=rfc3339(one.last_us),
+        volume=root.volume,
+        volatility=root.volatility,
+        root=root.name,
+        carry=root.carry,
+        rolls=(one.notice or one.last_day).isoformat(),
+        contract_fee=root.commission,
+    )

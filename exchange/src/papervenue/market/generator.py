@@ -1,0 +1,300 @@
+"""Generate seeded minute bars from a market factor, a beta to it, and each symbol's own randomness per session.
+
+Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
+So sessions can be generated independently, in any order, and adding a symbol doesn't change the others.
+
+The year before the market's first session has daily bars whose closes come from the same stream; the rest of the day
+comes from a separate one, so that no session's bars depend on it. The minutes of such a day are made to fit its bar
+when somebody asks for them. The days before that year are made from its first one backwards.
+
+An instrument that has a volatility of its own also has trends, days in a row that lean one way, and once in a while
+its whole market moves within minutes. A market without trends has neither. Its bridges are pinned by the variance that
+has passed, not by the minutes: since a day is busier at its ends, the latter lets its first half predict its second.
+
+Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
+from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
+the rest of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache, partial
+from itertools import accumulate
+from math import sqrt
+from random import Random
+from typing import TYPE_CHECKING
+
+from papervenue.chance import bell, stream
+from papervenue.market.bars import Bar
+from papervenue.market.instruments import Grid
+from papervenue.market.makers import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share, passed
+from papervenue.market.profiles import Profile
+from papervenue.market.sessions import Calendar, Session
+from papervenue.market.trends import jumps, shocks_of
+from papervenue.times import MINUTE
+
+if TYPE_CHECKING:
+    from papervenue.market.past import Minutes
+
+_LARGEST_DAILY_MOVE = 0.2
+_HISTORIES_IN_MEMORY = 1_000
+_SESSIONS_IN_MEMORY = 64
+PAST_DAYS = 780
+"""How many sessions before the market's first have daily bars: three years, and a month for the holidays."""
+_BARS_A_NIGHT = 24
+_THIN_BARS_A_NIGHT = 3
+_NIGHT_VOLUME_SHARE = 0.1
+_WICK_SHARE = 0.8
+"""How far a day's range may exceed its open and close, as a share of its volatility."""
+
+
+class GeneratedBars:
+    """A bar source that generates its bars from a seed."""
+
+    def __init__(self, seed: int, calendar: Calendar, grids: Iterable[Grid] = (), *, trends: bool = True) -> None:
+        grids = tuple(grids)
+        self._made_from = seed, calendar, grids, trends
+        self._seed = seed
+        self._calendar = calendar
+        gap = 0.0 if calendar.contiguous else GAP_SHARE
+        shocks = tuple(shocks_of(seed, calendar.all).items()) if trends else None
+        self._makers = {grid.instrument.symbol: of_instrument(grid.instrument, gap, shocks) for grid in grids}
+        rng = stream(seed, "market factor")
+        self._market_days = [MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
+        self._closes = lru_cache(maxsize=None)(self._closes_of)
+        self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
+        self._older = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._older_of)
+        # The night before a session is known from the close of the one before that.
+        self.past_minutes = calendar.first - 1
+        self.past_days = PAST_DAYS
+        self.candle_days = PAST_DAYS if calendar.contiguous else self.past_minutes
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let another process generate the same bars again, instead of sending them."""
+        *places, trends = self._made_from
+        return partial(GeneratedBars, trends=trends), tuple(places)
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        if index < 0:
+            return self._past(symbol, index).bars()
+        closes, place = self._closes(symbol), self._calendar.first + index
+        return session_bars(
+            self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place], self._maker(symbol)
+        )
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        place = self._calendar.first + index
+        session = self._calendar.all[place]
+        if session.pre_us == session.open_us:
+            return ()
+        before, after = self._night(symbol, place - 1), self._night(symbol, place)
+        return (
+            *(bar for bar in before if bar.start_us >= session.pre_us),
+            *(bar for bar in after if bar.start_us < session.post_us),
+        )
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        if sessions_before <= self._calendar.first:
+            return self.close(symbol, -sessions_before)
+        day = self.history_day(symbol, sessions_before)
+        return day.close if day else None
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        place = self._calendar.first - sessions_before
+        if place >= 0:
+            return self._history(symbol)[place] if place < self._calendar.first else None
+        return self._older(symbol)[-place - 1] if sessions_before <= PAST_DAYS else None
+
+    def close(self, symbol: str, index: int) -> int:
+        """Return the close, in price units, of the market's session with that index, without generating its bars."""
+        return self._maker(symbol).units(self._closes(symbol)[self._calendar.first + index])
+
+    def liquid(self, symbol: str) -> bool:
+        return self._maker(symbol).character.liquid
+
+    def _maker(self, symbol: str) -> Maker:
+        return self._makers.get(symbol) or of_share(symbol)
+
+    def _closes_of(self, symbol: str) -> list[float]:
+        """Return the closes of all sessions; an instrument's level is its close before the market's first session."""
+        closes = self._walk(symbol)
+        if symbol not in self._makers:
+            return closes
+        scale = self._begins(symbol) / self._maker(symbol).character.level
+        return [close * scale for close in closes]
+
+    def _begins(self, symbol: str) -> float:
+        """Return the close before the first session of all."""
+        level = self._maker(symbol).character.level
+        return level if symbol not in self._makers else level * level / self._walk(symbol)[self._calendar.first - 1]
+
+    def _walk(self, symbol: str) -> list[float]:
+        maker = self._maker(symbol)
+        character, least = maker.character, maker.least
+        rng = stream(self._seed, symbol, "daily")
+        closes, price = [], character.level
+        leans = maker.leans(self._seed, symbol, self._calendar.all)
+        for factor, lean in zip(self._market_days, leans, strict=True):
+            move = character.beta * factor + character.daily_volatility * bell(rng) + lean
+            if abs(move) > _LARGEST_DAILY_MOVE:
+                move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
+            price *= 1 + move
+            if price < least:
+                price = least
+            closes.append(price)
+        return closes
+
+    def _history_of(self, symbol: str) -> list[Bar]:
+        rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
+        closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
+        before = [self._begins(symbol), *closes]
+        return [
+            _day_bar(session.open_us, ends, maker, rng)
+            for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
+        ]
+
+    def _older_of(self, symbol: str) -> list[Bar]:
+        """Return the daily bars before the calendar's first session, the newest first."""
+        common, own, shape = (
+            stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
+        )
+        maker = self._maker(symbol)
+        character, close = maker.character, self._begins(symbol)
+        days = []
+        for before in range(self._calendar.first + 1, PAST_DAYS + 1):
+            move = character.beta * MARKET_VOLATILITY * bell(common) + character.daily_volatility * bell(own)
+            opens_from = max(close / (1 + max(-_LARGEST_DAILY_MOVE, min(move, _LARGEST_DAILY_MOVE))), maker.least)
+            opens_us = self._calendar.session(-before).open_us
+            days.append(_day_bar(opens_us, (opens_from, close), maker, shape))
+            close = opens_from
+        return days
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        """Return candles of a session before the market's first, however long before, without its minutes one by one.
+
+        Around the clock, they are there for every day that has a daily bar; else, for those that have minutes.
+        """
+        return self._past(symbol, index).candles(span_us, wicks=wicks)
+
+    def _past(self, symbol: str, index: int) -> Minutes:
+        """Return the minutes of a session before the market's first; with those around it, they add up to its day."""
+        # Numpy takes long to load, and many exchanges are never asked for their past.
+        from papervenue.market.past import past_minutes
+
+        day = self.history_day(symbol, -index)
+        assert day is not None, "it is asked for days of which there are bars"
+        if not self._calendar.contiguous:
+            day = day._replace(volume=day.volume - sum(bar.volume for bar in self.extended(symbol, index)))
+        return past_minutes(self._seed, symbol, self._calendar.session(index), day, self._maker(symbol))
+
+    def _night(self, symbol: str, place: int) -> list[Bar]:
+        session, following = self._calendar.all[place : place + 2]
+        rng, maker = stream(self._seed, symbol, session.date, "night"), self._maker(symbol)
+        character = maker.character
+        before = self._closes(symbol)[place]
+        if place + 1 < self._calendar.first:
+            opening = self._history(symbol)[place + 1].open / maker.scale
+        else:
+            opening = maker.opening(before, stream(self._seed, symbol, following.date))
+        trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
+        starts = _night_starts(trading, character.liquid, rng)
+        path = _night_path(starts, trading, (before, opening), character, rng)
+        shares = character.shares_a_day * _NIGHT_VOLUME_SHARE / (2 * len(starts))
+        return [
+            maker.bar(us, (a, max(a, b), min(a, b), b), shares * (0.2 + 1.6 * rng.random()))
+            for us, a, b in zip(starts, path, path[1:], strict=False)
+        ]
+
+
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
+def session_bars(
+    seed: int, symbol: str, session: Session, before: float, close: float, maker: Maker
+) -> tuple[Bar, ...]:
+    """Return the bars of a symbol in a session, which leads from the close before it to its own."""
+    rng, character = stream(seed, symbol, session.date), maker.character
+    path = _path(seed, session, (maker.opening(before, rng), close), maker, rng)
+    return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
+
+
+def _path(seed: int, session: Session, ends: tuple[float, float], maker: Maker, rng: Random) -> list[float]:
+    """Return the prices after each minute of a session."""
+    (opening, close), character = ends, maker.character
+    common = _market_path(seed, session, fair=maker.fair)
+    own, drift = _bridge(rng, len(common), character.daily_volatility, fair=maker.fair), close / opening - 1
+    if maker.fair:
+        shares = zip(common, own, passed(len(common)), strict=True)
+        return [opening * max(0.05, 1 + character.beta * c + o + drift * share) for c, o, share in shares]
+    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+    return [
+        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
+        for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
+    ]
+
+
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
+def _market_path(seed: int, session: Session, *, fair: bool = False) -> list[float]:
+    minutes = (session.close_us - session.open_us) // MINUTE
+    return _bridge(stream(seed, "market factor", session.date), minutes, MARKET_VOLATILITY, fair=fair)
+
+
+def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
+    """Return the minutes of a night that have a trade, in order of time; more of them come shortly before the open."""
+    late, early = trading
+    parts = (late, early, early) * ((_BARS_A_NIGHT if liquid else _THIN_BARS_A_NIGHT) // 3)
+    return sorted({part[int(len(part) * rng.random())] for part in parts})
+
+
+def _night_path(
+    starts: list[int], trading: tuple[range, range], ends: tuple[float, float], character: Profile, rng: Random
+) -> list[float]:
+    """Return the prices before each minute and after the last one: points of the bridge, spaced by trading minutes."""
+    late, early = trading
+    minutes, (first, last) = len(late) + len(early), ends
+    scale, at, level, path = first * GAP_SHARE * character.daily_volatility, 0.0, first, [first]
+    for us in starts:
+        place = late.index(us) if us in late else len(late) + early.index(us)
+        reached = (place + 1) / (minutes + 1)
+        step, left = reached - at, 1 - at
+        level += (last - level) * step / left + scale * sqrt(step * (left - step) / left) * bell(rng)
+        path.append(max(level, 0.01))
+        at = reached
+    return path
+
+
+def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False) -> list[float]:
+    """Return a random walk with that daily volatility which ends where it began.
+
+    A `fair` one goes on like a random walk once a session's move is added in the shares of `passed`.
+    """
+    scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
+    walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))
+    if fair:
+        return [level - walk[-1] * share for level, share in zip(walk, passed(minutes), strict=True)]
+    return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
+
+
+def _bars(path: list[float], open_us: int, shares: float, maker: Maker, rng: Random) -> list[Bar]:
+    draw, bars, before, character = rng.random, [], path[0], maker.character
+    wick = character.daily_volatility / sqrt(len(path))
+    for minute, (close, busy) in enumerate(zip(path, bustle(len(path)), strict=True)):
+        opening = before + before * wick * 0.3 * (draw() - 0.5)
+        low, high = (opening, close) if opening < close else (close, opening)
+        high *= 1 + wick * draw() * 0.7
+        low *= 1 - wick * draw() * 0.7
+        volume = shares * busy * (0.35 + 1.3 * draw())
+        # Always draw for a missing minute, so that liquidity doesn't shift the later draws.
+        if draw() >= character.missing_rate:
+            bars.append(maker.bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
+        before = close
+    return bars
+
+
+def _day_bar(open_us: int, ends: tuple[float, float], maker: Maker, rng: Random) -> Bar:
+    """Return a day's bar from its close and the previous one, adding a gap, a wick on each side and a volume."""
+    (before, close), character, draw = ends, maker.character, rng.random
+    volatility, opening = character.daily_volatility, maker.opening(before, rng)
+    high = max(opening, close) * (1 + _WICK_SHARE * volatility * draw())
+    low = min(opening, close) * (1 - _WICK_SHARE * volatility * draw())
+    shares = character.shares_a_day * (1 - character.missing_rate) * (1 + _NIGHT_VOLUME_SHARE)
+    return maker.bar(open_us, (opening, high, low, close), shares * (0.6 + 0.8 * draw()))

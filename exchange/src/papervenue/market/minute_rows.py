@@ -1,0 +1,165 @@
+"""Read one row of recorded minute bars, and check it.
+
+Files have a million rows, so plain numbers and times take a short way. Everything else takes the long way, which
+defines what is accepted; both give the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from papervenue.jsontext import to_decimal
+from papervenue.market.bars import UNITS, Bar
+from papervenue.market.futures import is_contract
+from papervenue.market.instruments import SHARE, Grid
+from papervenue.market.spec import FIRST_YEAR, LAST_YEAR, TICKER
+from papervenue.times import MINUTE, NEW_YORK, at_new_york, parse_time
+
+COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
+_HIGHEST_PRICE = Decimal(10) ** 7
+_MOST_SHARES = 10**12
+_READABLE_TIMES = range(at_new_york(f"{FIRST_YEAR}-01-01", 0), at_new_york(f"{LAST_YEAR}-12-31", 0))
+_PLAIN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_CLEARLY = 0.49
+"""A product of floats this near a whole number of units rounds to it, as the exact product does."""
+_FEW_UNITS, _HIGHEST = 2, int(_HIGHEST_PRICE)
+_LONGEST_WHOLE = 12
+_HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):")
+_BEFORE_MINUTE, _AFTER_MINUTE = 14, 16
+_MINUTES_US = {f"{minute:02}": minute * MINUTE for minute in range(60)}
+"""Clocks only change on the hour, so that minutes just add up."""
+
+
+class BadRowError(ValueError):
+    """A row that isn't a valid bar; the message is the reason under which it is counted."""
+
+
+@lru_cache(maxsize=4_096)
+def share(symbol: str) -> Grid | None:
+    """Return what a share's prices are counted in; None for what isn't the symbol of one."""
+    return SHARE if TICKER.fullmatch(symbol) else None
+
+
+@lru_cache(maxsize=4_096)
+def share_or_contract(symbol: str) -> Grid | None:
+    """Return what tells symbols from other text, whose prices don't matter."""
+    return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
+
+
+def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
+    """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
+
+    `grid_of` says what a symbol's prices are counted in, or None for what is no symbol.
+    """
+    if len(fields) != len(COLUMNS):
+        raise BadRowError("too many fields" if len(fields) > len(COLUMNS) else "too few fields")
+    ts, symbol, *prices, volume = fields
+    grid = grid_of(symbol) if isinstance(symbol, str) else None
+    if grid is None or not isinstance(symbol, str):
+        raise BadRowError("bad symbol")
+    start_us = time_of(ts) - shift_us
+    if start_us not in _READABLE_TIMES:
+        raise BadRowError("time out of range")
+    if start_us % MINUTE:
+        raise BadRowError("not on a minute")
+    opening, high, low, close = (units_of(price, grid.units) for price in prices)
+    if high < low:
+        raise BadRowError("high below low")
+    if not (low <= opening <= high and low <= close <= high):
+        raise BadRowError("open or close outside low and high")
+    if grid.instrument.root and any(price % grid.tick(price) for price in (opening, high, low, close)):
+        # Contracts only trade on ticks: these prices were adjusted, or they are another contract's.
+        raise BadRowError("price between two ticks")
+    return symbol, Bar(start_us, opening, high, low, close, shares_of(volume))
+
+
+def time_of(ts: object) -> int:
+    """Return a time as engine time; text without a zone is New York time."""
+    if isinstance(ts, int):
+        return ts
+    text = str(ts)
+    minute_us = _MINUTES_US.get(text[_BEFORE_MINUTE:_AFTER_MINUTE])
+    if minute_us is not None:
+        hour_us = _hour_us(text[:_BEFORE_MINUTE], text[_AFTER_MINUTE:])
+        if hour_us is not None:
+            return hour_us + minute_us
+    return exact_time(text)
+
+
+@lru_cache(maxsize=4_096)
+def _hour_us(before: str, after: str) -> int | None:
+    """Return the time at minute 0, given the text around the minute; None if the text isn't an ordinary time."""
+    if not _HOUR.fullmatch(before) or not after.startswith(":"):
+        return None
+    try:
+        return exact_time(f"{before}00{after}")
+    except BadRowError:
+        return None
+
+
+def exact_time(text: str) -> int:
+    """Return the engine time of any ISO text, unless clocks skip or repeat it."""
+    try:
+        if _is_ambiguous(datetime.fromisoformat(text)):
+            raise BadRowError("time is skipped or repeated when clocks change")
+        return parse_time(text, naive=NEW_YORK)
+    except BadRowError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise BadRowError("unparsable time") from error
+
+
+def _is_ambiguous(moment: datetime) -> bool:
+    local = moment.replace(tzinfo=NEW_YORK)
+    return moment.tzinfo is None and local.utcoffset() != local.replace(fold=1).utcoffset()
+
+
+@lru_cache(maxsize=65_536, typed=True)
+def units_of(price: object, units: int = UNITS) -> int:
+    if type(price) is float or (type(price) is str and _PLAIN.fullmatch(price)):
+        product = float(price) * units
+        if _FEW_UNITS <= product <= _HIGHEST * units - 1:
+            whole = round(product)
+            if abs(product - whole) < _CLEARLY:
+                return whole
+    return exact_units(price, units)
+
+
+def exact_units(price: object, units: int = UNITS) -> int:
+    """Return a price in units, of which a dollar has so many, rounded half to even."""
+    product = _number(price) * units
+    if product < 0:
+        raise BadRowError("negative price")
+    if not 1 <= product <= _HIGHEST_PRICE * units:
+        raise BadRowError("price zero or out of range")
+    return round(product)
+
+
+def shares_of(volume: object) -> int:
+    if type(volume) is int and 0 <= volume <= _MOST_SHARES:
+        return volume
+    if type(volume) is str and volume.isascii() and volume.isdigit() and len(volume) <= _LONGEST_WHOLE:
+        return int(volume)
+    return exact_shares(volume)
+
+
+def exact_shares(volume: object) -> int:
+    """Return a volume in whole shares, rounded down."""
+    number = _number(volume)
+    if number < 0:
+        raise BadRowError("negative volume")
+    if number > _MOST_SHARES:
+        raise BadRowError("volume out of range")
+    return int(number)
+
+
+def _number(value: object) -> Decimal:
+    text = value if isinstance(value, str) else repr(value)
+    number = to_decimal(text.strip())
+    if number is None:
+        raise BadRowError("not a number")
+    return number

@@ -1,0 +1,82 @@
+"""Give a market another future: up to a moment its bars are its own, and later ones come from another source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from papervenue.market.source import BarSource, QuickPast
+
+if TYPE_CHECKING:
+    from papervenue.market.bars import Bar
+    from papervenue.market.instruments import Grid
+
+_DEARER = 1.01
+"""What prices that weren't are times those that were."""
+
+
+class OtherFuture:
+    """The bars of one source that have ended by `at_us`, and those of another that end later.
+
+    What was before the market's first session is the first source's.
+    """
+
+    def __init__(self, source: BarSource, other: BarSource, at_us: int) -> None:
+        self._source = source
+        self._other = other
+        self._at_us = at_us
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
+        self.history_close = source.history_close
+        self.history_day = source.history_day
+        self.liquid = source.liquid
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minutes of a session, oldest first."""
+        if index < 0:
+            return self._source.bars(symbol, index)
+        return self._turned(self._source.bars(symbol, index), self._other.bars(symbol, index))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minutes before and after a session, oldest first."""
+        return self._turned(self._source.extended(symbol, index), self._other.extended(symbol, index))
+
+    def _turned(self, bars: tuple[Bar, ...], others: tuple[Bar, ...]) -> tuple[Bar, ...]:
+        own = (bar for bar in bars if bar.end_us <= self._at_us)
+        return (*own, *(bar for bar in others if bar.end_us > self._at_us))
+
+
+class PastAndFuture(BarSource, QuickPast, Protocol):
+    """A source that generates its bars."""
+
+
+class OtherPrices(OtherFuture):
+    """Another future of a source that generates its bars."""
+
+    def __init__(self, source: PastAndFuture, other: PastAndFuture, at_us: int) -> None:
+        super().__init__(source, other, at_us)
+        self.candle_days = source.candle_days
+        self.past_candles = source.past_candles
+
+
+class Dearer:
+    """The bars of a source at prices that are a hundredth higher, of twice the volume."""
+
+    def __init__(self, source: BarSource, grids: Mapping[str, Grid]) -> None:
+        self._source, self._grids = source, grids
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
+        self.history_close = source.history_close
+        self.history_day = source.history_day
+        self.liquid = source.liquid
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minutes of a session, oldest first."""
+        return tuple(self._dearer(symbol, bar) for bar in self._source.bars(symbol, index))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minutes before and after a session, oldest first."""
+        return tuple(self._dearer(symbol, bar) for bar in self._source.extended(symbol, index))
+
+    def _dearer(self, symbol: str, bar: Bar) -> Bar:
+        grid = self._grids[symbol]
+        opening, high, low, close = (grid.nearest(units / grid.units * _DEARER) for units in bar[1:5])
+        return bar._replace(open=opening, high=high, low=low, close=close, volume=2 * bar.volume)

@@ -1,0 +1,348 @@
+"""Read recorded minute bars from CSV or Parquet, check every row, and keep the result with the exchange's state.
+
+A bad row is skipped and counted by reason; a missing minute stays missing. A file without usable bars, or one that ends
+in the middle of a row, is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from papervenue.market.bar_sessions import NOT_REQUESTED, OUTSIDE, ContractSessions, ShareSessions
+from papervenue.market.bars import Bar
+from papervenue.market.minute_rows import COLUMNS, BadRowError, bar_of, share_or_contract
+from papervenue.market.sessions import Calendar
+from papervenue.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from papervenue.private_files import open_own
+from papervenue.times import MINUTE
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+_LONGEST_HEADER = 200
+NO_CALENDARS: Mapping[str, Calendar] = MappingProxyType({})
+
+
+def require_readable(path: Path) -> None:
+    """Raise MarketError unless a file is there and may be read."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
+    except OSError as error:
+        hint = "name a file, CSV or Parquet, that you may read"
+        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
+
+
+def require_columns(path: Path, names: Sequence[str], wanted: Sequence[str], hint: str) -> None:
+    """Raise MarketError if one of the columns is missing."""
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        found = ", ".join(names)[:_LONGEST_HEADER]
+        raise MarketError(f"{path}: no column {', '.join(missing)} (found {found})", hint)
+
+
+@contextmanager
+def opened_parquet(path: Path, expected: str) -> Iterator[tuple[DuckDBPyConnection, dict[str, str]]]:
+    """Yield a connection and the types of a Parquet file's columns by name; raise MarketError if it can't be read."""
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MarketError(
+            f"{path}: reading Parquet needs the data extra", "make extras NAME=data, or: pip install duckdb"
+        ) from error
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            yield connection, {str(name): str(kind) for name, kind, *_ in described}
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise MarketError(f"{path}: not a complete Parquet file: {reason}", f"fetch it again; {expected}") from error
+
+
+_EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
+
+_DAILY = f"if its bars are daily, set sandbox.source to daily; {_EXPECTED}"
+
+Raw = tuple[int, Sequence[object]]
+"""A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
+are missing, and all of them if there are more than in the header.
+"""
+_QUERIES = {
+    True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
+    False: "SELECT CAST(ts AS VARCHAR), symbol, open, high, low, close, volume FROM read_parquet(?)",
+}
+"""Queries by whether ts has a time zone: an aware time is read as engine microseconds, a naive one as text."""
+
+Bars = Mapping[tuple[str, int], list[Bar]]
+"""Bars by symbol and session.
+
+Extended-hours bars are under the bitwise complement of the session's index. Contracts have none: a negative index of
+theirs counts back from the market's first session.
+"""
+
+
+NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
+"""Why rows are skipped that nothing is wrong with."""
+
+
+class Imported(NamedTuple):
+    """What a file contained: bars by (symbol, session), the symbols played, and the skipped rows by reason.
+
+    `first_lines` gives the CSV line or Parquet row of the first skip for each reason. `extended` counts the bars
+    outside the regular sessions.
+    """
+
+    bars: Bars
+    symbols: tuple[str, ...]
+    skipped: dict[str, int]
+    first_lines: dict[str, int]
+    extended: int = 0
+
+
+class Skipped:
+    """Counts skipped rows by reason, and remembers the first row for each."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, int] = {}
+
+    def add(self, reason: BadRowError, number: int) -> None:
+        """Count one row."""
+        self.counts[str(reason)] += 1
+        self.first.setdefault(str(reason), number)
+
+    def described(self) -> str:
+        """Return the reasons with their counts, for an error about a file without usable bars."""
+        return (
+            f" (rows skipped: {reasons(self._source, self.counts, self.first)})"
+            if self.counts
+            else " (it holds no rows)"
+        )
+
+
+def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
+    """Describe skipped rows, most frequent reason first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    unit = "line" if source == "csv" else "row"
+    places = {reason: f" (first in {unit} {number})" for reason, number in first.items()}
+    return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in ranked)
+
+
+def damaged(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
+    """Describe the skipped rows that something is wrong with, unlike those of other days and symbols."""
+    return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
+
+
+def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Imported:
+    """Read the bars of a recorded market; raise MarketError if the file has none.
+
+    `calendars` are those of contracts that don't trade in the market's sessions.
+    """
+    assert spec.path is not None
+    path, contracts = Path(spec.path), spec.venue.instruments
+    places = ContractSessions(spec, calendar, calendars) if contracts else ShareSessions(spec, calendar)
+    bars, skipped = _sorted_out(_rows(spec.source, path), spec, places)
+    symbols = played(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
+    extended = 0 if contracts else sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
+    return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
+
+
+def played(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
+    """Return the symbols to play: those requested, or all with a bar. Raise MarketError if one has none."""
+    if not heard:
+        first, last = calendar.market[0].date, calendar.market[-1].date
+        hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"
+        raise MarketError(f"{spec.path}: no usable bar for this market{skipped.described()}", hint)
+    symbols = spec.symbols or tuple(sorted(heard))
+    if spec.venue.instruments:
+        # The venue lists many months, of which a bot needs a few: `needed_months` in the app knows which.
+        return symbols
+    silent = [symbol for symbol in symbols if symbol not in heard]
+    if silent:
+        raise MarketError(f"{spec.path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
+    return symbols
+
+
+def _rows(source: Source, path: Path) -> Iterator[Raw]:
+    require_readable(path)
+    return _csv_rows(path) if source == "csv" else _parquet_rows(path)
+
+
+class Held(NamedTuple):
+    """What a file holds: when its first and its last readable bar begin, and its symbols."""
+
+    first_us: int
+    last_us: int
+    symbols: frozenset[str]
+
+
+def held_in(source: Source, path: Path, bar_stamp: str | None) -> Held:
+    """Return what a file holds, of shares and of contracts; raise MarketError if it has no readable bar."""
+    shift_us = MINUTE if bar_stamp == "end" else 0
+    first = last = None
+    skipped, symbols = Skipped(source), set[str]()
+    for number, fields in _rows(source, path):
+        try:
+            symbol, bar = bar_of(fields, shift_us, share_or_contract)
+        except BadRowError as reason:
+            skipped.add(reason, number)
+            continue
+        start_us = bar.start_us
+        symbols.add(symbol)
+        first = start_us if first is None else min(first, start_us)
+        last = start_us if last is None else max(last, start_us)
+    if first is None or last is None:
+        raise MarketError(f"{path}: no readable bar{skipped.described()}", _EXPECTED)
+    return Held(first, last, frozenset(symbols))
+
+
+def _sorted_out(
+    rows: Iterable[Raw], spec: MarketSpec, places: ShareSessions | ContractSessions
+) -> tuple[Bars, Skipped]:
+    """Place each row in its session; of two rows for the same minute the first wins."""
+    by_session: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
+    skipped = Skipped(spec.source)
+    shift_us = MINUTE if spec.bar_stamp == "end" else 0
+    for number, fields in rows:
+        try:
+            symbol, bar = bar_of(fields, shift_us, places.grid)
+            index = places.index(symbol, bar)
+            minutes = by_session[symbol, index]
+            if bar.start_us in minutes:
+                raise BadRowError("duplicate")
+        except BadRowError as reason:
+            skipped.add(reason, number)
+            continue
+        minutes[bar.start_us] = bar
+    bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
+    return bars, skipped
+
+
+def _csv_rows(path: Path) -> Iterator[Raw]:
+    try:
+        # Spreadsheets put a byte order mark before the header; this encoding reads files with and without it.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from _whole_rows(path, file)
+    except (UnicodeDecodeError, csv.Error) as error:
+        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
+        raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
+
+
+def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
+    reader = csv.reader(file, strict=True)
+    header = next(reader, None)
+    if header is None:
+        raise MarketError(f"{path}: the file is empty", _EXPECTED)
+    places = _places(path, [name.strip().lower() for name in header])
+    chosen, last_is_short = itemgetter(*places), False
+    for fields in filter(None, reader):
+        last_is_short = len(fields) < len(header)
+        yield reader.line_num, chosen(fields) if len(fields) == len(header) else (() if last_is_short else fields)
+    if last_is_short:
+        raise MarketError(f"{path}: truncated in line {reader.line_num}", "fetch the file again")
+
+
+def _places(path: Path, header: list[str]) -> list[int]:
+    require_columns(path, header, COLUMNS, _DAILY if "date" in header else _EXPECTED)
+    return [header.index(name) for name in COLUMNS]
+
+
+def _parquet_rows(path: Path) -> Iterator[Raw]:
+    with opened_parquet(path, _EXPECTED) as (connection, types):
+        _places(path, list(types))
+        answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
+        number = 1
+        while rows := answer.fetchmany(50_000):
+            yield from enumerate(rows, start=number)
+            number += len(rows)
+
+
+def keep_bars(path: Path, bars: Bars) -> None:
+    """Write the bars, sorted, into the state folder, so that a restart needs neither the source nor the data extra."""
+    own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for (symbol, index), session_bars in sorted(bars.items()):
+            writer.writerows((symbol, index, *bar) for bar in session_bars)
+
+
+class HeldBars:
+    """A bar source over recorded bars in memory, which knows nothing from before the file."""
+
+    past_minutes = past_days = 0
+
+    def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
+        self._bars = {key: tuple(minutes) for key, minutes in bars.items()}
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol in a session, oldest first."""
+        return self._bars.get((symbol, index), ())
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars before and after a session, oldest first."""
+        return self._bars.get((symbol, ~index), ())
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return None: recorded markets know nothing from before the file, and don't invent it."""
+        return None
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return None: recorded markets don't invent daily bars that the file lacks."""
+        return None
+
+    def liquid(self, symbol: str) -> bool:
+        """Return True: every recorded symbol can be sold short and traded in fractions."""
+        return True
+
+
+class HeldContracts(HeldBars):
+    """A bar source over recorded bars of contracts, which also knows what the file has from before the market."""
+
+    def __init__(self, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> None:
+        super().__init__(bars)
+        self.past_minutes = self.past_days = max((-index for _, index in bars if index < 0), default=0)
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return nothing: Globex has no trading around its sessions."""
+        return ()
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return a close from before the market's first session, or None if the file doesn't have it."""
+        bars = self.bars(symbol, -sessions_before)
+        return bars[-1].close if bars else None
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of a session before the market's first, or None if the file doesn't have it."""
+        bars = self.bars(symbol, -sessions_before)
+        if not bars:
+            return None
+        starts_us, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+        return Bar(starts_us[0], opens[0], max(highs), min(lows), closes[-1], sum(volumes))
+
+
+def held_bars(spec: MarketSpec, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> HeldBars:
+    """Return the source of a market's recorded bars."""
+    return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
+
+
+def kept_bars(path: Path) -> Bars:
+    """Read what `keep_bars` wrote; raise MarketError if it is missing or damaged."""
+    gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for symbol, index, *numbers in csv.reader(file):
+                gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
+    except (OSError, ValueError, TypeError) as error:
+        raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
+    return gathered

@@ -1,0 +1,132 @@
+"""Follow the log for the page: its newest lines besides those of passing time, its trades, and the refused orders."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Container
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from papervenue.commands.control import TICK
+from papervenue.jsontext import decode_object
+from papervenue.log import Log
+from papervenue.refusal import Refusal
+from papervenue.times import SECOND, parse_time
+
+_LONGEST = 160
+_FILLS = ("fill", "liquidation", "settlement", "trade_bust", "trade_correct")
+_NEWS = ("corporate_action", "funding_rate_set", "margin_call")
+_UNTOLD = frozenset(
+    {"seq", "at", "event", "note", "account", "order_id", "client_order_id", "status", "code", "market_id"}
+)
+
+
+def about(line: dict[str, Any]) -> str:
+    """Describe a line beyond the name of its event."""
+    return shortened(_sentence(line) or line.get("message") or _rest(line))
+
+
+def shortened(text: str) -> str:
+    """Return a text cut to a length that the page has room for."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _sentence(line: dict[str, Any]) -> str:
+    if line["event"] == "request":
+        return f"{line['method']} {line['path']}" + (f"?{line['query']}" if line.get("query") else "")
+    if line["event"] == "ticked":
+        return duration(parse_time(line["to"]) - parse_time(line["from"]))
+    return _order(line) if {"symbol", "side", "type"} <= line.keys() else ""
+
+
+def duration(us: int) -> str:
+    """Format a duration as days, hours, minutes and seconds, leaving out those that are zero."""
+    minutes, seconds = divmod(us // SECOND, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+
+
+def _order(line: dict[str, Any]) -> str:
+    if line["event"] in _FILLS:
+        return f"{line['side']} {line['fill_qty']} {line['symbol']} at {line['price']}"
+    size = line.get("qty") or f"${line.get('notional')}"
+    limit = f" limit {line['limit_price']}" if line.get("limit_price") else ""
+    return f"{line['side']} {size} {line['symbol']}{limit}"
+
+
+def _rest(line: dict[str, Any]) -> str:
+    """List the plain fields of an event without a summary."""
+    fields = {name: value for name, value in line.items() if name not in _UNTOLD and isinstance(value, str | int)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items() if value != "")
+
+
+MOST_LINES = 40
+MOST_REFUSED = 40
+MOST_TRADES = 500
+_FARTHEST = 20_000
+"""How many lines to look back over, at first and after nobody has looked at the page for a while."""
+_FORM = {"orderType": "type", "size": "qty", "limitPrice": "limit_price", "stopPrice": "stop_price"}
+"""What an order's form calls what others call otherwise."""
+_OF_TIME = frozenset({"ticked", "time_reserved"})
+
+
+class Refused(NamedTuple):
+    """An order that was refused: when, by which account's request, its body, and why."""
+
+    at_us: int
+    account: str
+    body: dict[str, Any]
+    reason: str
+
+
+class Recent:
+    """What the page shows of a log; lines are read once, oldest first."""
+
+    def __init__(self, log: Log, order_paths: Container[str]) -> None:
+        self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        self.refused: deque[Refused] = deque(maxlen=MOST_REFUSED)
+        self.trades: deque[dict[str, Any]] = deque(maxlen=MOST_TRADES)
+        """Fills of all accounts, and what the venue announced."""
+        self._log = log
+        self._order_paths = order_paths
+        self._read = 0
+        self._asked: dict[str, Any] = {}
+
+    def follow(self) -> None:
+        """Read the lines that were written since the last time, or the newest of them if they are very many."""
+        self._read = max(self._read, self._log.count - _FARTHEST)
+        for line in map(json.loads, self._log.lines(self._read)):
+            self._read += 1
+            if line["event"] not in _OF_TIME and line.get("path") != TICK:
+                self.lines.append(line)
+                self._note_order(line)
+                if line["event"] in _FILLS or line["event"] in _NEWS:
+                    self.trades.append(line)
+
+    def _note_order(self, line: dict[str, Any]) -> None:
+        """Find out what a refused order wanted: its request is the last one that hasn't made an order."""
+        if line["event"] == "request" and line["path"] in self._order_paths:
+            self._asked = line
+        elif line["event"] == "order_rejected" and (reason := _reason(line)):
+            body = _body_of(self._asked)
+            self.refused.append(Refused(parse_time(line["at"]), line.get("account", ""), body, reason))
+            self._asked = {}
+        elif line["event"] == "order_accepted":
+            self._asked = {}
+
+
+def _reason(line: dict[str, Any]) -> str:
+    """Return why an order was refused: in a message, or in Kraken's status or error."""
+    status: dict[str, Any] = line.get("sendStatus") or {}
+    return str(line.get("message") or status.get("status") or line.get("error") or "")
+
+
+def _body_of(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return decode_object(request.get("body", ""))
+    except Refusal:
+        form = parse_qsl(f"{request.get('query', '')}&{request.get('body', '')}")
+        return {_FORM.get(name, name): value for name, value in form}

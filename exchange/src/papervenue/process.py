@@ -1,0 +1,295 @@
+"""Create, find, start and stop the process that serves an exchange's folder.
+
+Quick commands import this module, so it needs only the standard library; `create` and the server process import the
+heavier parts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+from papervenue import private_files
+from papervenue.market.spec import MarketError, MarketSpec
+from papervenue.private_files import open_own, read_own
+from papervenue.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
+
+EXIT_HELD = 6
+"""Exit code of a server whose folder is already served by another process."""
+EXIT_REFUSED = 2
+"""Exit code of a server that can't use its folder; the last line of its output says what to do."""
+_ANSWER_TIMEOUT_S = 2.0
+_POLL_S = 0.01
+_STOP_TIMEOUT_S = 10.0
+_LOG_TAIL_CHARS = 600
+_NONE = "none"
+"""What a market without costs is said to have."""
+_LONGEST_VALUE = 60
+_NEEDED = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"})
+_NEEDED_BEGINS = ("DYLD_", "LC_", "LD_", "PYTHON")
+_AGAIN = "try again; a busy machine may need longer"
+
+
+class Endpoint(NamedTuple):
+    """Where an exchange answers; `detached` means that it was started in the background on demand.
+
+    `ports` are those of faces with sockets of their own, each after its name, such as `tws`.
+    """
+
+    url: str
+    pid: int
+    detached: bool = False
+    ports: tuple[tuple[str, int], ...] = ()
+
+
+class HeldError(RuntimeError):
+    """Another process serves this folder; the message names it, and `pid` is its process id if known."""
+
+    def __init__(self, state_dir: Path) -> None:
+        port = _read_port(state_dir)
+        self.pid: int | None = port["pid"] if port else None
+        holder = f"process {port['pid']} at {port['url']}" if port else "another process"
+        super().__init__(f"the exchange in {state_dir} is already served by {holder}")
+
+
+def create(state_dir: Path, spec: MarketSpec) -> None:
+    """Create an exchange in a folder; keep an existing one if its spec is equal.
+
+    Raise MarketError if the spec differs or the market can't be built.
+    """
+    try:
+        if not (state_dir / MARKET_FILE).exists():
+            from papervenue.creation import build
+
+            build(state_dir, spec)
+            return
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+    there = read_market(state_dir).spec
+    if there != spec:
+        raise MarketError(
+            f"{state_dir} holds an exchange of another market: {_differences(there, spec)}",
+            "use another folder, or delete this one",
+        )
+
+
+def _differences(there: MarketSpec, asked: MarketSpec) -> str:
+    """Describe how two markets differ, with values shortened to a readable length."""
+    held, requested = _flat(there.to_fields()), _flat(asked.to_fields())
+    names = [name for name in (held | requested) if held.get(name) != requested.get(name)]
+    pairs = ((name, _short(held.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
+    return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)
+
+
+def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields with those of a group under names such as `fill.model`."""
+    groups = {name: value for name, value in fields.items() if isinstance(value, dict)}
+    inner = {f"{name}.{part}": value for name, group in groups.items() for part, value in group.items()}
+    return {name: value for name, value in fields.items() if name not in groups} | inner
+
+
+def _short(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def served(state_dir: Path) -> str | None:
+    """Return the address at which a process serves the folder, which isn't asked; None if none does."""
+    port = _read_port(state_dir)
+    return str(port["url"]) if port is not None and _is_held(state_dir) else None
+
+
+def running(state_dir: Path) -> Endpoint | None:
+    """Return where the folder's exchange answers, or None if no process serves it."""
+    port = _read_port(state_dir)
+    if port is None or not _is_held(state_dir):
+        return None
+    try:
+        _, answer = _exchanged("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    if not isinstance(answer, dict) or answer.get("instance") != port["instance"]:
+        return None
+    return Endpoint(port["url"], port["pid"], port.get("detached") is True, tuple(port.get("ports", {}).items()))
+
+
+def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
+    """Return the running exchange of a folder, starting it in a separate process if needed.
+
+    Raise MarketError with the server's output if it doesn't start.
+    """
+    state_dir = state_dir.resolve()
+    endpoint = running(state_dir)
+    if endpoint:
+        return endpoint
+    read_market(state_dir)
+    deadline_s = time.monotonic() + timeout_s
+    before = _log_size(state_dir)
+    held = True
+    while time.monotonic() < deadline_s:
+        if held and not _is_held(state_dir):
+            # Whoever held it was ending, or only looked.
+            code = _start(state_dir, idle_exit_s, timeout_s)
+            if code not in (0, EXIT_HELD):
+                raise _not_started(state_dir, code, _log_since(state_dir, before))
+            held = code == EXIT_HELD
+        endpoint = running(state_dir)
+        if endpoint:
+            return endpoint
+        time.sleep(_POLL_S)
+    output = _log_since(state_dir, before)
+    raise MarketError(
+        f"the exchange in {state_dir} did not answer in {timeout_s:g} s{output and ': ' + output}", _AGAIN
+    )
+
+
+def stop(state_dir: Path) -> None:
+    """Ask the folder's exchange to stop and wait until its lock is free; do nothing if it isn't running."""
+    endpoint = running(state_dir)
+    if endpoint is None:
+        return
+    headers = private_files.headers(state_dir)
+    status, answer = _exchanged("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        raise _refused(status, answer)
+    deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+    while _is_held(state_dir):
+        if time.monotonic() > deadline_s:
+            raise MarketError(
+                f"the exchange in {state_dir} (process {endpoint.pid}) doesn't stop", f"end it: kill -9 {endpoint.pid}"
+            )
+        time.sleep(_POLL_S)
+
+
+def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    """Return the answer of a running exchange's control API.
+
+    Raise MarketError if it isn't running or refuses.
+    """
+    endpoint = running(state_dir.resolve())
+    if endpoint is None:
+        raise MarketError(f"no process serves the exchange in {state_dir}", "start it: papervenue serve")
+    try:
+        headers = private_files.headers(state_dir)
+        status, answer = _exchanged(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise MarketError(f"the exchange at {endpoint.url} didn't answer: {why}", _AGAIN) from error
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        raise _refused(status, answer)
+    return answer
+
+
+def _refused(status: int, answer: object) -> MarketError:
+    details = answer if isinstance(answer, dict) else {}
+    hint = details.get("hint", "papervenue status")
+    return MarketError(f"the exchange refused: {details.get('message') or status}", hint)
+
+
+def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
+    # Without -P, Python would look for modules in the exchange's folder first.
+    command = [sys.executable, "-P", "-m", "papervenue", "--state", str(state_dir)]
+    package_parent = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH", "")]))
+    with _server_log(state_dir) as log:
+        try:
+            done = subprocess.run(  # noqa: S603 -- this interpreter, with arguments made here
+                [*command, "--detach", "--idle-exit", str(idle_exit_s)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=state_dir,
+                env=_inherited(os.environ) | {"PYTHONPATH": path},
+                start_new_session=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MarketError(f"the exchange in {state_dir} did not start in {timeout_s:g} s", _AGAIN) from error
+    return done.returncode
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment that the interpreter needs; the server outlives its starter and needs no API keys."""
+    return {name: value for name, value in environ.items() if name in _NEEDED or name.startswith(_NEEDED_BEGINS)}
+
+
+def _server_log(state_dir: Path) -> BinaryIO:
+    try:
+        return os.fdopen(open_own(state_dir / SERVER_LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+
+
+def _unusable(state_dir: Path, error: OSError) -> MarketError:
+    named = error.filename or state_dir
+    return MarketError(f"{named} can't be used: {error.strerror}", f"make {state_dir} writable, with space left")
+
+
+def _is_held(state_dir: Path) -> bool:
+    try:
+        with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDONLY), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _read_port(state_dir: Path) -> dict[str, Any] | None:
+    try:
+        port = json.loads(read_own(state_dir / PORT_FILE))
+    except (FileNotFoundError, ValueError):
+        return None
+    complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)
+    return port if complete else None
+
+
+def _exchanged(
+    method: str,
+    url: str,
+    path: str,
+    timeout_s: float,
+    body: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def _not_started(state_dir: Path, code: int, output: str) -> MarketError:
+    """Describe why a server ended at once; one that refused its folder says what to do in its last line."""
+    hint = f"its output is in {state_dir / SERVER_LOG_FILE}"
+    if code == EXIT_REFUSED and "\n" in output:
+        output, _, hint = output.rpartition("\n")
+    return MarketError(f"the exchange in {state_dir} did not start: {output or f'exit code {code}'}", hint)
+
+
+def _log_size(state_dir: Path) -> int:
+    log = state_dir / SERVER_LOG_FILE
+    return log.stat().st_size if log.exists() else 0
+
+
+def _log_since(state_dir: Path, before: int) -> str:
+    """Return the end of what was added to the server's log, leaving out earlier attempts."""
+    log = state_dir / SERVER_LOG_FILE
+    if not log.exists():
+        return ""
+    gained = log.read_bytes()[before:].decode(errors="replace").strip()
+    return gained[-_LOG_TAIL_CHARS:]

@@ -1,0 +1,423 @@
+"""Serve one exchange's folder on loopback from one process: lock, port file, and shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import math
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from papervenue.clock import LOCK_STEP, REAL, Pace, latency_name
+from papervenue.commands.command import Command
+from papervenue.commands.control import ACCOUNTS, LATENCY, find
+from papervenue.descriptors import raise_limit
+from papervenue.exchange import Exchange, open_exchange, tick_to
+from papervenue.faces.control import ControlFace
+from papervenue.faces.face import Login, Serving
+from papervenue.faces.flow import FlowLimits, FlowSource
+from papervenue.faces.guard import Credentials, Framing, Guard
+from papervenue.faces.web import Endpoint, Handler, Paths, Reply, Route
+from papervenue.faults.door import FaultDoor
+from papervenue.faults.face import FaultFace, arm_at_start
+from papervenue.faults.streaming import StreamFaults
+from papervenue.faults.wire import Protocol
+from papervenue.flow.captured import CapturedFlow
+from papervenue.flow.derived import DerivedFlow
+from papervenue.jsontext import decode_object, encode
+from papervenue.lines import Conversation, Lines
+from papervenue.log import LogError
+from papervenue.market.spec import MarketError
+from papervenue.page.face import PageFace
+from papervenue.private_files import TOKEN_FILE, issue, open_own, write_atomically
+from papervenue.process import HeldError
+from papervenue.rate_limit import RateLimit
+from papervenue.recording import Recording
+from papervenue.snapshot.keeper import Keeper
+from papervenue.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
+from papervenue.streams.socket import LONGEST_MESSAGE, StreamProtocol
+from papervenue.streams.streams import Streams
+from papervenue.times import SECOND
+
+HOST = "127.0.0.1"
+_BACKLOG = 512
+_TAKEN_AT_ONCE = 16
+_IDLE_CHECKS_S = 0.25
+_TIME_STEP_S = 0.05
+_EXIT_LOG = 1
+
+Ready = Callable[[str, Mapping[str, Any]], None]
+
+
+class Terms(NamedTuple):
+    """How to serve an exchange: its pace, the requests per minute for each key, and accounts besides the main one.
+
+    An account is its name and its cash in USD; None means the same as the main account. `faults` are scripts to arm.
+    `latency_us` is how long cancels and replacements take; None keeps the current setting. `flow_per_minute` and
+    `flow_per_day` limit the requests for flow of each key.
+    """
+
+    pace: Pace = LOCK_STEP
+    rate_limit: int | None = None
+    accounts: tuple[tuple[str, Decimal | None], ...] = ()
+    faults: tuple[str, ...] = ()
+    latency_us: int | None = None
+    flow_per_minute: int | None = None
+    flow_per_day: int | None = None
+
+
+AS_EVER = Terms()
+"""Lock-step time, no rate limit, one account: the terms of a bot's own exchange."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, stopped by our own signal handlers with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install no signal handlers, because uvicorn would raise the signal again after a clean stop."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with a queue longer than the number of connections accepted at a time."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
+    def stop(self) -> None:
+        """Finish the requests in progress, then stop. Nobody finds it any more, who would still be answered once."""
+        self.should_exit = True
+        for listening in getattr(self, "servers", ()):
+            listening.close()
+
+
+class Application:
+    """The ASGI application: routes requests and remembers when the last one ended.
+
+    An answer is sent once the log holds what led to it.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        routes: list[Route],
+        streams: ASGIApp,
+        rate_limit: int | None,
+        may: Credentials,
+        lines: Mapping[str, Callable[[Any], Conversation]] = MappingProxyType({}),
+    ) -> None:
+        self._exchange = exchange
+        self.lines = lines
+        router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
+        self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
+        limited = RateLimit(self._recording, rate_limit, self._is_known)
+        faults = FaultDoor(limited, exchange, self._recording.record)
+        self._inner: ASGIApp = Framing(Guard(faults, may))
+        self._active = 0
+        self._last_s = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request at the current time."""
+        self._active += 1
+        try:
+            self._exchange.catch_up()
+            await self._inner(scope, receive, send)
+        except LogError as error:
+            _end_at_once(error)
+        finally:
+            self._active -= 1
+            self._last_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Remember that a client is there who talks over a line."""
+        self._active += 1
+
+    def end(self) -> None:
+        """Remember that such a client has gone."""
+        self._active -= 1
+        self._last_s = time.monotonic()
+
+    def catch_up(self) -> None:
+        """Let time pass up to now."""
+        try:
+            self._exchange.catch_up()
+        except LogError as error:
+            _end_at_once(error)
+
+    def record(self) -> None:
+        """Write everything done so far."""
+        self._recording.record()
+
+    @property
+    def idle_s(self) -> float:
+        """Return the seconds since the last request ended, or 0 while one is in progress."""
+        return 0.0 if self._active else time.monotonic() - self._last_s
+
+    async def keep_time(self, in_between: Callable[[], None]) -> None:
+        """Keep time running between requests, for as long as this is awaited."""
+        while True:
+            await asyncio.sleep(_TIME_STEP_S)
+            in_between()
+            try:
+                self._exchange.catch_up()
+                self._exchange.faults.book.note_counts(at_once=False)
+                self._recording.record()
+            except LogError as error:
+                _end_at_once(error)
+
+    def _is_known(self, key_id: str) -> bool:
+        return any(account.key_id == key_id for account in self._exchange.engine.accounts.values())
+
+
+def _by_kind(http: ASGIApp, websockets: ASGIApp) -> ASGIApp:
+    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+        await (websockets if scope["type"] == "websocket" else http)(scope, receive, send)
+
+    return chosen
+
+
+def _end_at_once(error: LogError) -> NoReturn:
+    """End this process: memory is ahead of the log, so the log must be trusted instead."""
+    sys.stderr.write(f"{error}\n")
+    sys.stderr.flush()
+    os._exit(_EXIT_LOG)
+
+
+_NOT_FOUND = Reply(404, encode({"code": 40410000, "message": "endpoint not found."}))
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_EVERY_METHOD: Mapping[str, Handler] = dict.fromkeys(_METHODS, lambda call: _NOT_FOUND)
+
+
+def serve(
+    state_dir: Path,
+    port: int,
+    idle_exit_s: float | None,
+    detach: bool = False,
+    ready: Ready = lambda url, status: None,
+    terms: Terms = AS_EVER,
+) -> None:
+    """Serve an exchange until it is stopped; `ready` receives its address and status.
+
+    Raise HeldError if another process serves it. With `detach` the process exits with code 0 once it listens, and its
+    child goes on serving, so that the starter has no process to wait for.
+    """
+    raise_limit()
+    with _held(state_dir):
+        exchange = open_exchange(state_dir)
+        if terms.pace.name == REAL and exchange.log.count == 1:
+            wall_us = int(time.time() * SECOND)
+            # A new market that is open to the machine's time begins there.
+            if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
+                exchange.run(tick_to(wall_us))
+        if exchange.log.torn_bytes:
+            sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
+        feed = flow_source(exchange, state_dir)
+        # Find out whether the port is usable before changing anything for the clients served on it.
+        with _listen(port) as listener:
+            arm_at_start(exchange, terms.faults)
+            _open_accounts(exchange, terms.accounts)
+            _set_latency(exchange, terms.latency_us)
+            if detach and os.fork():
+                os._exit(0)
+            asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
+
+
+def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource | None:
+    """Return the feed of an exchange, or None if it has none; raise MarketError if its captures are damaged."""
+    spec = exchange.stored.spec
+    if "flow" not in spec.venue.faces:
+        return None
+    if spec.uw_folder is not None:
+        return CapturedFlow(state_dir / CAPTURES_FOLDER)
+    return DerivedFlow(exchange.market, spec.seed, spec.edge)
+
+
+def _open_accounts(exchange: Exchange, accounts: tuple[tuple[str, Decimal | None], ...]) -> None:
+    """Open the accounts that don't exist yet; raise MarketError if one can't be opened."""
+    for name, cash in accounts:
+        if find(exchange.engine, name) is None:
+            body = {"name": name} | ({} if cash is None else {"cash": str(cash)})
+            status, answer = exchange.run(Command("POST", ACCOUNTS, body=encode(body).decode()))
+            if status != 200:
+                raise MarketError(
+                    f"account {name!r} can't be opened: {decode_object(answer.decode())['message']}",
+                    "name it such as --account alice=50000",
+                )
+    exchange.commit()
+
+
+def _set_latency(exchange: Exchange, wanted_us: int | None) -> None:
+    if wanted_us not in (None, exchange.engine.latency_us):
+        exchange.run(Command("POST", LATENCY, body=encode({"latency": latency_name(wanted_us)}).decode()))
+        exchange.commit()
+
+
+def _listen(port: int) -> socket.socket:
+    """Listen on loopback. The protocol is named because asyncio turns Nagle's delay off only if it is."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        why = error.strerror if isinstance(error, OSError) else "no such port"
+        hint = "papervenue serve --port 0 picks a free one; or choose another --port"
+        raise MarketError(f"port {port} of {HOST} can't be used: {why}", hint) from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+async def _run(
+    state_dir: Path,
+    exchange: Exchange,
+    feed: FlowSource | None,
+    listener: socket.socket,
+    idle_exit_s: float | None,
+    ready: Ready,
+    terms: Terms,
+) -> None:
+    instance = secrets.token_hex(8)
+    limits = FlowLimits(terms.flow_per_minute, terms.flow_per_day)
+    application = build_application(exchange, feed, instance, terms.rate_limit, issue(state_dir), limits)
+    keeper = Keeper(exchange, state_dir)
+    server = Server(configuration(application))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    lines = Lines()
+    await lines.listen(application, application.lines)
+    found_by = {"url": url, "pid": os.getpid(), "instance": instance, "detached": idle_exit_s is not None}
+    found_by["ports"] = lines.ports()
+    exchange.status_parts["ports"] = lines.ports
+    write_atomically(state_dir / PORT_FILE, encode(found_by).decode())
+    exchange.set_pace(terms.pace)
+    exchange.commit()
+    ready(url, exchange.status())
+    tasks = (
+        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, state_dir / LOCK_FILE)),
+        asyncio.create_task(application.keep_time(keeper.consider)),
+    )
+    await server.serve(sockets=[listener])
+    await lines.close()
+    for task in tasks:
+        task.cancel()
+    _stand_still(exchange)
+    keeper.finish()
+
+
+def _stand_still(exchange: Exchange) -> None:
+    """Record in the log exactly when time stopped."""
+    try:
+        exchange.set_pace(LOCK_STEP)
+        exchange.commit()
+    except LogError as error:
+        _end_at_once(error)
+
+
+def _stop_this_process() -> None:
+    """Stop this process as a signal would."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def build_application(
+    exchange: Exchange,
+    feed: FlowSource | None,
+    instance: str,
+    rate_limit: int | None = None,
+    token: str | None = None,
+    flow_limits: FlowLimits | None = None,
+    stop: Callable[[], None] = _stop_this_process,
+) -> Application:
+    """Return the application with the faces of an exchange and its own API; the busiest routes come first.
+
+    `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
+    `stop` is called for a request to stop.
+    """
+    control = ControlFace(exchange, instance, stop)
+    may = Credentials(secrets.token_hex(16), token)
+    own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange, may.page_key).routes()]
+    delivery = StreamFaults(exchange.engine, exchange.faults.book)
+    exchange.status_parts |= {"apis": lambda: list(_apis(exchange)), "ports": dict}
+    parts = [face.serve(Serving(exchange, feed, delivery, flow_limits)) for face in exchange.faces]
+    routes = [*(one for part in parts for one in part.routes), *own]
+    streams = Streams({path: application for part in parts for path, application in part.sockets.items()})
+    lines = {name: opened for part in parts for name, opened in part.lines.items()}
+    return Application(exchange, routes, streams, rate_limit, may, lines)
+
+
+def _apis(exchange: Exchange) -> Iterator[dict[str, Any]]:
+    """Yield what people are told of each face: how its clients log in, with the secrets by the accounts' names."""
+    accounts = exchange.engine.accounts.values()
+    for name, face in zip(exchange.stored.spec.venue.faces, exchange.faces, strict=True):
+        secrets = {one.name: face.secret(one.secret) for one in accounts if face.login is Login.SECRET}
+        yield {"name": name, "title": face.title or name, "login": face.login.value, "secrets": secrets}
+
+
+async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:
+    """Stop after idle time, or once the folder is deleted, because then nobody could find this process anymore."""
+    idle_limit_s = math.inf if idle_exit_s is None else idle_exit_s
+    inode = _inode(lock)
+    while not server.should_exit:
+        await asyncio.sleep(min(_IDLE_CHECKS_S, idle_limit_s))
+        if application.idle_s > idle_limit_s or _inode(lock) != inode:
+            server.stop()
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def configuration(application: ASGIApp) -> uvicorn.Config:
+    """Return the uvicorn configuration: HTTP and websockets on one port."""
+    return uvicorn.Config(
+        application,
+        loop="asyncio",
+        http=Protocol,
+        ws=StreamProtocol,
+        ws_max_size=LONGEST_MESSAGE,
+        lifespan="off",
+        access_log=False,
+        # No proxy stands before this server, so no header says who the client is.
+        proxy_headers=False,
+        # No real service names this library.
+        server_header=False,
+        # asyncio accepts this many connections at a time; without file descriptors it would retry as many times.
+        backlog=_TAKEN_AT_ONCE,
+        log_level="warning",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=2,
+    )
+
+
+@contextlib.contextmanager
+def _held(state_dir: Path) -> Iterator[None]:
+    """Hold the folder's lock while the block runs; the lock file itself is never removed."""
+    with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT), "r+b") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HeldError(state_dir) from error
+        # The port file of a dead holder names a port that may belong to someone else by now.
+        (state_dir / PORT_FILE).unlink(missing_ok=True)
+        (state_dir / TOKEN_FILE).unlink(missing_ok=True)
+        holder = os.getpid()
+        try:
+            yield
+        finally:
+            # Whoever was forked meanwhile has the file open too, and would go on holding it; or ends here itself.
+            if os.getpid() == holder:
+                fcntl.flock(lock, fcntl.LOCK_UN)

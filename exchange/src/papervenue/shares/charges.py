@@ -1,0 +1,175 @@
+"""Charge commissions, and let cash and short positions earn and cost interest.
+
+Interest accrues for each calendar day on what an account holds at eight in the evening, when the extended hours end; a
+night before a weekend or holiday counts for all of its days. A day's interest is balance times annual rate / 360, the
+money market's convention (actual/360), which Alpaca's documentation of margin interest and stock borrow fees uses too.
+Proceeds of short sales are collateral: they earn no interest as cash and don't reduce what is borrowed, and only the
+short rebate is paid for them. Trades count from their execution, not from their settlement.
+
+Amounts are posted in whole cents, rounded toward zero, and the rest is carried to the next posting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import NamedTuple
+
+from papervenue.engine.account import Account, Activity, Balances
+from papervenue.engine.floor import Floor, enter
+from papervenue.engine.orders import Fill, Order
+from papervenue.market.sessions import Session
+from papervenue.market.spec import FUNDS, Costs, Rate
+from papervenue.times import new_york_date
+
+_DAYS_A_YEAR = 360
+_BPS = 10_000
+_CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+
+
+class _Item(NamedTuple):
+    """A kind of interest: its activity's type and sub-type, its description, and 1 if it is earned or -1 if paid."""
+
+    code: str
+    sub_type: str
+    description: str
+    sign: int
+
+
+_ITEMS = {
+    "margin": _Item("INT", "MGN", "margin interest", -1),
+    "cash": _Item("INT", "CDT", "interest on cash", 1),
+    "borrow": _Item("FEE", "BRW", "stock borrow fee", -1),
+    "rebate": _Item("INT", "CDT", "short rebate", 1),
+}
+"""The types and sub-types are those of Alpaca's Trading API, except for BRW, which is ours: Alpaca documents none for
+stock borrow fees. It documents none for rebates either; they are interest that is credited, as CDT says."""
+_COMMISSION = "COM"
+
+
+def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
+    """Return what an order pays in all, in USD to the cent, for fills of this many shares and this value in USD."""
+    if not qty:
+        return _ZERO
+    exact = value * costs.commission_bps / _BPS + qty * costs.commission_per_share_usd
+    return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
+
+
+def charge_fill(floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    """Charge a fill's part of its order's commission."""
+    if floor.costs.commissions:
+        charge_commission(floor, made.order, before)
+
+
+def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
+    """Charge what an order's commission has grown by since its fills were these; give back what it has shrunk by.
+
+    `before` is how many shares it had filled, and their value in USD.
+    """
+    if not floor.costs.commissions:
+        return
+    paid = commission(floor.costs, *before)
+    due = commission(floor.costs, order.filled_qty, order.filled_usd) - paid
+    if due:
+        word = "commission" if due > 0 else "commission returned"
+        enter(floor, floor.accounts[order.account], Activity("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
+
+
+def accrue(floor: Floor) -> None:
+    """Let every account's balances earn and cost interest from this session's end until the next session."""
+    today = new_york_date(floor.now_us)
+    if floor.costs.interest:
+        for account in floor.accounts.values():
+            # What longs are worth bears no interest, so only an account with shorts is valued.
+            worth = floor.balances(account) if _is_short(account) else Balances(account.cash, _ZERO, _ZERO)
+            _accrue(floor, today, worth, account.accrued)
+
+
+def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
+    following = _following(floor, today)
+    if following is None:
+        return
+    first, nights = date.fromisoformat(today), (date.fromisoformat(following.date) - date.fromisoformat(today)).days
+    days = [(first + timedelta(days=night)).isoformat() for night in range(nights)]
+    for name, balance, rate, spread in _bearing(floor.costs, worth):
+        yearly = sum((_on(floor, rate, spread, day) for day in days), _ZERO)
+        accrued[name] = accrued.get(name, _ZERO) + balance * yearly
+
+
+def is_foreseeable(floor: Floor, account: Account) -> bool:
+    """Return True if `foreseen` knows an account's interest: what shorts are worth moves with the prices."""
+    return not floor.costs.interest or not _is_short(account)
+
+
+def _is_short(account: Account) -> bool:
+    return any(held.qty < 0 for held in account.positions.values())
+
+
+def foreseen(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
+    """Yield when interest is going to be posted to an account without shorts, and how much in USD, oldest first.
+
+    This only comes true as long as nothing else moves its cash.
+    """
+    now_us, cash, accrued = floor.now_us, account.cash, dict(account.accrued)
+    market = floor.market.calendar
+    for session in market.market[max(market.reached(now_us), 0) :] if floor.costs.interest else ():
+        if session.pre_us > now_us:
+            due = sum((_ITEMS[name].sign * amount for name, amount in _due(floor, session.date, accrued)), _ZERO)
+            cash += due
+            yield session.pre_us, due
+        if session.post_us > now_us:
+            _accrue(floor, session.date, Balances(cash, _ZERO, _ZERO), accrued)
+
+
+def _following(floor: Floor, today: str) -> Session | None:
+    calendar = floor.market.calendar
+    after = calendar.place(today) + 1
+    return calendar.all[after] if after < len(calendar.all) else None
+
+
+def _bearing(costs: Costs, worth: Balances) -> Iterator[tuple[str, Decimal, Rate, Decimal]]:
+    """Yield each balance in USD that bears interest, with its rate and the spread on the funds rate."""
+    free, short = worth.cash + worth.short_value, -worth.short_value
+    if free < 0:
+        yield "margin", -free, costs.margin_rate, costs.margin_spread
+    elif free > 0:
+        yield "cash", free, costs.cash_rate, costs.cash_spread
+    if short:
+        yield "borrow", short, costs.borrow_fee_rate, _ZERO
+        yield "rebate", short, costs.short_rebate_rate, costs.short_rebate_spread
+
+
+def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
+    return max(floor.rates.on(day) + spread, _ZERO) if rate == FUNDS else Decimal(rate)
+
+
+def post(floor: Floor) -> None:
+    """Post the interest that has accrued until today, if this session is one before which it is posted."""
+    today = new_york_date(floor.now_us)
+    if not floor.costs.interest:
+        return
+    through = (date.fromisoformat(today) - timedelta(days=1)).isoformat()
+    for account in floor.accounts.values():
+        for name, amount in _due(floor, today, account.accrued):
+            item = _ITEMS[name]
+            words = f"{item.description} to {through}"
+            enter(floor, account, Activity(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
+
+
+def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
+    """Take what is posted in a session from the interest that has accrued; yield its kind and how much in USD."""
+    if floor.costs.posted == "month" and not _begins_month(floor, today):
+        return
+    for name, owed in accrued.items():
+        amount = (owed / _DAYS_A_YEAR).quantize(_CENT, ROUND_DOWN)
+        if amount:
+            accrued[name] = owed - amount * _DAYS_A_YEAR
+            yield name, amount
+
+
+def _begins_month(floor: Floor, today: str) -> bool:
+    calendar = floor.market.calendar
+    before = calendar.all[max(calendar.place(today) - 1, 0)].date
+    return before[:7] != today[:7]

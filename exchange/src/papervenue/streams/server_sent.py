@@ -1,0 +1,240 @@
+"""Serve event streams over plain HTTP as server-sent events: past events first, then new ones.
+
+A client that was away asks for what came after its last event, by id or time. A request with an end gets a complete
+answer; any other stream continues until either side closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.tables import PastUpdate
+from papervenue.events import Event, Place
+from papervenue.exchange import Exchange
+from papervenue.faces.activity_event import activity_event_json
+from papervenue.faces.keys import account_of
+from papervenue.faces.trading.query import params
+from papervenue.faces.web import Call, Handler, Reply, Route, Stream, route
+from papervenue.jsontext import encode
+from papervenue.streams.socket import Message
+from papervenue.streams.trade_updates import StreamEvent, TradeUpdates, Window, read_window, ulid, update_json
+
+LONGEST_QUEUE = 20_000
+"""How many events may wait for a client; if it falls further behind, all of them are dropped."""
+_NS = 1_000
+
+
+class Feed(Protocol):
+    """Past events, then new ones; `dropped` counts those a slow client lost since it was last told."""
+
+    dropped: int
+
+    async def past(self) -> Iterable[StreamEvent]:
+        """Return the requested events that had happened when the feed was created."""
+
+    def fresh(self) -> Iterator[StreamEvent]:
+        """Yield the events since then that weren't yielded yet."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class UpdateFeed:
+    def __init__(self, exchange: Exchange, account: Account, updates: TradeUpdates, window: Window) -> None:
+        self.dropped = 0
+        self._log = exchange.log
+        self._past = account.updates
+        self._window = window
+        self._begun = exchange.sequence
+        self._waiting: deque[StreamEvent] = deque()
+        updates.listen(account.key_id, self, True)
+        self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
+
+    def tell(self, place: Place, messages: Sequence[Message]) -> None:
+        """Accept an update, unless it was already in transit when the feed was created and so belongs to the past."""
+        if place.number <= self._begun:
+            return
+        if len(self._waiting) >= LONGEST_QUEUE:
+            self.dropped += len(self._waiting)
+            self._waiting.clear()
+        event_id = ulid(place.at_us, place.number)
+        for message in messages:
+            encoded = partial(encode, message.value["data"])
+            self._waiting.append(StreamEvent(event_id, place.at_us, place.at_ns, encoded))
+
+    async def past(self) -> Iterable[StreamEvent]:
+        """Return past updates, once the lines of all of them are written."""
+        while self._log.count < self._begun:
+            await asyncio.sleep(_SOON_S)
+        return self._past_events()
+
+    def _past_events(self) -> Iterator[StreamEvent]:
+        window = self._window
+        for update in self._past.since(lambda place: window.has_begun(ulid(place.at_us, place.number), place.at_ns)):
+            number, at_us, at_ns = update.place
+            event_id = ulid(at_us, number)
+            if number > self._begun or window.has_ended(event_id, at_ns):
+                return
+            if window.has_begun(event_id, at_ns):
+                yield StreamEvent(event_id, at_us, at_ns, partial(_encoded, update))
+
+    def fresh(self) -> Iterator[StreamEvent]:
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def close(self) -> None:
+        self._leave()
+
+
+def _encoded(update: PastUpdate) -> bytes:
+    return encode(update_json(update, update.place))
+
+
+class ActivityFeed:
+    """The activities of a key's account; after a reset, those of the new account."""
+
+    dropped = 0
+
+    def __init__(self, engine: Engine, account: Account) -> None:
+        self._engine = engine
+        self._account = account
+        self._told = len(account.activities)
+
+    async def past(self) -> Sequence[StreamEvent]:
+        """Start from the first activity: past ones are sent the same way as new ones."""
+        self._told = 0
+        return ()
+
+    def fresh(self) -> Iterator[StreamEvent]:
+        self._follow()
+        begun, self._told = self._told, len(self._account.activities)
+        for place in range(begun, self._told):
+            yield self._event(place)
+
+    def close(self) -> None:
+        """Do nothing: this feed reads from the account and listens to nothing."""
+
+    def _follow(self) -> None:
+        if self._account.number not in self._engine.accounts:
+            of_key = (one for one in self._engine.accounts.values() if one.key_id == self._account.key_id)
+            self._account, self._told = next(of_key, self._account), 0
+
+    def _event(self, place: int) -> StreamEvent:
+        engine, account, at_us = self._engine, self._account, self._account.activities[place].at_us
+        event_id = ulid(at_us, place)
+        return StreamEvent(
+            event_id, at_us, at_us * _NS, lambda: encode(activity_event_json(engine, account, place, event_id))
+        )
+
+
+HEARTBEAT_S = 10.0
+_HEARTBEAT = b":heartbeat\n\n"
+_SOON_S = 0.005
+_TOGETHER = 32
+"""How many events to send at once; making them takes about a millisecond."""
+_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
+
+
+class ServerSent:
+    """The routes of the event streams, and the listener that wakes their clients."""
+
+    def __init__(self, exchange: Exchange, updates: TradeUpdates) -> None:
+        self._exchange = exchange
+        self._updates = updates
+        self._streams: set[EventStream] = set()
+        exchange.listeners.append(self)
+        exchange.moved.append(lambda from_us, to_us: self.publish(None))
+
+    def routes(self) -> list[Route]:
+        """Return the routes: Alpaca's path of the trade updates, its older path, and that of the activities."""
+        exchange, updates = self._exchange, self._updates
+        trades = self._answering(lambda account, window: UpdateFeed(exchange, account, updates, window))
+        activities = self._answering(lambda account, window: ActivityFeed(exchange.engine, account))
+        return [
+            route("/v2/events/trades", GET=trades),
+            route("/v2beta1/events/trades", GET=trades),
+            route("/v2beta1/events/activities", GET=activities),
+        ]
+
+    def capture(self, event: Event, place: Place) -> bool | None:
+        """Request a wake-up for clients, if any, once the event's line is written."""
+        return True if self._streams else None
+
+    def publish(self, captured: object) -> None:
+        for stream in self._streams:
+            stream.wake()
+
+    def _answering(self, feed_of: Callable[[Account, Window], Feed]) -> Handler:
+        def answer(call: Call) -> Reply:
+            account, window = account_of(call, self._exchange.engine), read_window(params(call))
+            if call.method == "HEAD":
+                return Reply(200, b"", _HEADERS)
+            stream = EventStream(self._exchange, feed_of(account, window), window, self._streams.discard)
+            self._streams.add(stream)
+            return Reply(200, b"", _HEADERS, Stream(stream, stream.close))
+
+        return answer
+
+
+class EventStream:
+    """The events sent to one client; `leave` is called with the stream when it ends."""
+
+    def __init__(self, exchange: Exchange, feed: Feed, window: Window, leave: Callable[[EventStream], None]) -> None:
+        self._exchange = exchange
+        self._feed = feed
+        self._window = window
+        self._leave = leave
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self._feed.close()
+        self._leave(self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._window.wants_past:
+            async for part in self._parts(await self._feed.past()):
+                yield part
+        while True:
+            self._woken.clear()
+            # Events whose lines aren't written yet can't be sent, nor can their time be treated as over.
+            if self._exchange.unrecorded:
+                await asyncio.sleep(_SOON_S)
+                continue
+            now_us = self._exchange.engine.now_us
+            over = self._window.is_over(now_us, ulid(now_us, self._exchange.sequence))
+            async for part in self._parts(self._feed.fresh()):
+                yield part
+            if over:
+                return
+            if self._feed.dropped:
+                yield f": you are reading too slowly, dropped {self._feed.dropped} messages\n\n".encode()
+                self._feed.dropped = 0
+            if not await self._more():
+                yield _HEARTBEAT
+
+    async def _parts(self, events: Iterable[StreamEvent]) -> AsyncIterator[bytes]:
+        left = iter(events)
+        while together := [*islice(left, _TOGETHER)]:
+            wanted = (event for event in together if self._window.holds(event.id, event.at_ns))
+            if part := b"".join(b"data: %b\n\n" % event.encoded() for event in wanted):
+                yield part
+            # Sending returns at once while the client reads fast, so give other clients a turn here.
+            await asyncio.sleep(0)
+
+    async def _more(self) -> bool:
+        """Wait until there may be something to send; return False if the client has heard nothing for long."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), HEARTBEAT_S)
+        except TimeoutError:
+            return False
+        return True

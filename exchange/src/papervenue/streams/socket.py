@@ -1,0 +1,302 @@
+"""Serve one websocket client: read its messages one at a time, and queue outgoing ones with a limit.
+
+Queueing a message is cheap and never waits. A client that doesn't read is told so and cut off, whatever state its
+connection is in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from asyncio import Transport
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgpack
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.typing import ExtensionParameter
+
+from papervenue.jsontext import check_text, encode, refuse_constant
+
+LONGEST_MESSAGE = 1024 * 1024
+"""Maximum bytes of a client's message, several times a subscription to every symbol."""
+TRANSPORT = "transport"
+"""Key in the scope's state for the connection's transport, used to cut off a client that doesn't read."""
+_GOODBYE_S = 0.5
+_INVALID_DATA = 1007
+_BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_WINDOW_BITS = 12
+"""Limits compression to a 4 kB window: clients with larger windows can read it too, and a connection stays cheap."""
+
+
+class Deflate(ServerPerMessageDeflateFactory):
+    """Negotiates compression with parameters that the client offered; some clients understand no others."""
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """Return the parameters of the answer and the extension; raise NegotiationError."""
+        answer, agreed = super().process_request_params(params, accepted_extensions)
+        return answer, PerMessageDeflate(
+            agreed.remote_no_context_takeover,
+            agreed.local_no_context_takeover,
+            agreed.remote_max_window_bits,
+            min(agreed.local_max_window_bits, _WINDOW_BITS),
+            {"memLevel": 5},
+        )
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """The protocol of every websocket; its application can reach the transport."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn.available_extensions = [Deflate()]
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse an unreadable handshake, such as one with a body, which uvicorn would leave unanswered."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that isn't UTF-8 ends the connection without being logged as our error."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self.conn.send_close(_INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """Abort the connection of a client that stopped answering pings; nothing queued could ever be sent."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Say goodbye without waiting for a client that doesn't read, so that the server can stop."""
+        super().shutdown()
+        self.loop.call_later(_GOODBYE_S, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        """Run the application with the transport in its scope."""
+        self.scope["state"][TRANSPORT] = self.transport
+        await super().run_asgi()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_JSON_STARTS = b"{[ \t\r\n"
+"""The first byte of any JSON object or array; no MessagePack map or array starts with one of these."""
+
+
+class FrameError(ValueError):
+    """A frame that is neither JSON nor MessagePack."""
+
+
+class Message:
+    """One server message, encoded at most once per format for any number of clients.
+
+    Aware datetimes become RFC 3339 text in JSON and the timestamp extension in MessagePack.
+    """
+
+    __slots__ = ("_as_json", "_packed", "value")
+
+    def __init__(self, value: object) -> None:
+        self.value: Any = value
+        self._as_json: bytes | None = None
+        self._packed: bytes | None = None
+
+    def as_json(self) -> bytes:
+        if self._as_json is None:
+            self._as_json = json.dumps(self.value, separators=(",", ":"), default=_time_text).encode()
+        return self._as_json
+
+    def packed(self) -> bytes:
+        if self._packed is None:
+            self._packed = msgpack.packb(self.value, datetime=True)
+        return self._packed
+
+
+def decode(frame: str | bytes) -> Any:
+    """Decode a client's frame; raise FrameError if it is invalid."""
+    try:
+        if is_packed(frame):
+            return msgpack.unpackb(frame)
+        value = json.loads(frame, parse_constant=refuse_constant)
+        check_text(value)
+        return value
+    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        raise FrameError("neither JSON nor MessagePack") from error
+
+
+def is_packed(frame: str | bytes) -> bool:
+    """Return True if a frame can only be MessagePack."""
+    return isinstance(frame, bytes) and frame[:1] not in _JSON_STARTS
+
+
+def _time_text(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} has no place in a message")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+LONGEST_QUEUE = 20_000
+"""How many messages may wait for a client: more than a day of many orders produces in one tick."""
+_LAST_WORDS_S = 5.0
+_POLICY_VIOLATION = 1008
+_PACKED = "application/msgpack"
+
+
+class Socket:
+    """The connection of one client. `binary` means that JSON is sent in binary frames."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, binary: bool, farewell: Message) -> None:
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.closing = False
+        self.news: Callable[[], Iterator[Message]] = lambda: iter(())
+        """Makes what happened since the last call, for a client that has room for it."""
+        self._telling: Iterator[Message] = iter(())
+        self._packed = self.headers.get("content-type", "").lower().startswith(_PACKED)
+        self._binary = binary
+        self._farewell = farewell
+        self._transport: Transport = scope["state"][TRANSPORT]
+        self._receive = receive
+        self._send = send
+        self._queue: deque[Message] = deque()
+        self._close: tuple[int, str] | None = None
+        self._wake = asyncio.Event()
+        self._cut: asyncio.TimerHandle | None = None
+
+    async def serve(
+        self, hear: Callable[[dict[str, Any] | None], None], greet: Callable[[], None] = lambda: None
+    ) -> None:
+        """Accept and greet the client, and let `hear` answer each message until either side closes."""
+        await self._receive()
+        await self._send({"type": "websocket.accept"})
+        greet()
+        writer = asyncio.create_task(self._write())
+        writer.add_done_callback(self._written)
+        try:
+            async for message in self._messages():
+                hear(message)
+        finally:
+            self.closing = True
+            writer.cancel()
+            if self._cut is not None:
+                self._cut.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    async def _messages(self) -> AsyncIterator[dict[str, Any] | None]:
+        """Yield the client's messages until the connection closes: an object, or None for anything else.
+
+        A client that sends MessagePack is answered in MessagePack.
+        """
+        while (event := await self._receive())["type"] != "websocket.disconnect":
+            if not self.closing:
+                yield self._read(event["text"] if event.get("text") is not None else event["bytes"])
+
+    def _read(self, frame: str | bytes) -> dict[str, Any] | None:
+        try:
+            message = decode(frame)
+        except FrameError:
+            return None
+        if not isinstance(message, dict):
+            return None
+        self._packed = self._packed or is_packed(frame)
+        return message
+
+    def put(self, message: Message) -> None:
+        """Queue a message; a client whose queue is full gets a farewell instead and is closed."""
+        if self.closing:
+            return
+        self._queue.append(message)
+        if len(self._queue) > LONGEST_QUEUE:
+            self._queue.clear()
+            self._queue.append(self._farewell)
+            self.close(_POLICY_VIOLATION, "slow client")
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Ask for news again; they are made when the client has room."""
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after sending what is queued, or cut off a client that doesn't accept it in time."""
+        if self.closing:
+            return
+        self.closing, self._close = True, (code, reason)
+        self._wake.set()
+        self._cut = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._transport.abort)
+
+    def drop(self) -> None:
+        """Cut off the connection at once, without a goodbye; what is queued is lost."""
+        self.closing = True
+        self._transport.abort()
+
+    def stall(self) -> None:
+        """Serve the client no more, not even its pings, while the connection stays up."""
+        self.closing = True
+        self._queue.clear()
+        self._transport.pause_reading()
+
+    async def _write(self) -> None:
+        try:
+            while not (self._close and not self._queue):
+                await self._wake.wait()
+                self._wake.clear()
+                await self._drain()
+            code, reason = self._close
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except OSError:
+            # The client is gone, and the reader will notice that too.
+            return
+
+    def _written(self, writer: asyncio.Task[None]) -> None:
+        """Cut off the connection if its writer failed, because nothing could ever be sent on it again."""
+        if not writer.cancelled() and writer.exception() is not None:
+            self._transport.abort()
+
+    async def _drain(self) -> None:
+        while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:
+            # This is as slow as the client reads, and raises OSError once it is gone.
+            await self._send({"type": "websocket.send", **self._framed(message)})
+            # Sending returns at once while the client reads fast, so give other clients a turn here.
+            await asyncio.sleep(0)
+
+    def _drawn(self) -> Message | None:
+        message = None if self.closing else next(self._telling, None)
+        if message is None and not self.closing:
+            self._telling = self.news()
+            message = next(self._telling, None)
+        return message
+
+    def _framed(self, message: Message) -> dict[str, Any]:
+        if self._packed:
+            return {"bytes": message.packed()}
+        return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}
+
+
+async def refuse(receive: Receive, send: Send, status: int, body: object) -> None:
+    """Answer a handshake with an error status and a JSON body."""
+    await receive()
+    headers = [(b"content-type", b"application/json; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": encode(body)})
+    # uvicorn considers a refused handshake unanswered until the connection is over, which is its second event.
+    await receive()
+    await receive()

@@ -1,0 +1,181 @@
+"""The document behind the web page: it shows what the API has, and stays small."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exchange.tests.kit.app import KEYS, World, open_world
+from papervenue.engine.life import reject
+from papervenue.page.orders import MOST_ORDERS
+from papervenue.page.recent import MOST_LINES
+
+DATA = "/exchange/v1/page"
+
+
+@pytest.fixture
+def opened(world: World) -> World:
+    world.tick(to="open")
+    world.tick(seconds=600)
+    return world
+
+
+def test_a_new_exchange_shows_its_first_prices_and_empty_lists(world: World) -> None:
+    page = world.get(DATA)
+    assert page["clock"] == {
+        "time": "09:00:00",
+        "date": "Mon 3 Mar 2025",
+        "phase": "pre",
+        "pace": "step",
+        "opens": "09:30",
+        "closes": "16:00",
+        "until": "opens in 30 min",
+        "done": 0,
+    }
+    assert [row["symbol"] for row in page["book"]] == ["AAPL", "SPY", "ZAAC"]
+    assert [(row["line"], row["last"] is None) for row in page["book"][:2]] == [([], False), ([], False)]
+    assert (page["open_orders"], page["ended_orders"], page["faults"], page["accounts"][0]["positions"]) == ([],) * 4
+    assert page["accounts"][0]["equity"] == "100000"
+
+
+def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(opened: World) -> None:
+    order = opened.order("SPY", "sell", "3").json
+    opened.order("AAPL", "buy", 1, limit_price="1.5")
+    opened.tick(seconds=120)
+    page, account = opened.get(DATA), opened.get("/v2/account")
+    (resting,), (filled,) = page["open_orders"], page["ended_orders"]
+    assert (resting["symbol"], resting["limit"], resting["status"]) == ("AAPL", "1.5", "new")
+    assert (filled["id"], filled["side"], filled["filled"], filled["status"]) == (order["id"], "sell", "3", "filled")
+    shown = page["accounts"][0]
+    position = opened.get("/v2/positions/SPY")
+    assert (shown["name"], shown["number"], shown["open_orders"]) == ("main", account["account_number"], 1)
+    assert float(shown["equity"]) == pytest.approx(float(account["equity"]), abs=0.01)
+    assert float(shown["buying_power"]) == pytest.approx(float(account["buying_power"]), abs=0.01)
+    assert [(held["symbol"], held["qty"]) for held in shown["positions"]] == [("SPY", "-3")]
+    assert float(shown["positions"][0]["gain"]) == pytest.approx(float(position["unrealized_pl"]), abs=0.01)
+    assert shown["positions"][0]["last"] == position["current_price"]
+    assert [(line["event"], line["about"].partition(" at ")[0]) for line in page["log"][:3]] == [
+        ("fill", "sell 3 SPY"),
+        ("order_new", "buy 1 AAPL limit 1.5"),
+        ("order_accepted", "buy 1 AAPL limit 1.5"),
+    ]
+
+
+def test_page_log_keeps_orders_when_only_time_passes(opened: World) -> None:
+    opened.order("SPY", "buy", 1, limit_price="1")
+    before = opened.get(DATA)["log"]
+    for _ in range(MOST_LINES):
+        opened.tick(seconds=60)
+    opened.ask("POST", "/exchange/v1/clock", {"pace": "60x"})
+    opened.ask("POST", "/exchange/v1/clock", {"pace": "step"})
+    page = opened.get(DATA)
+    assert [line["event"] for line in page["log"][:2]] == ["pace_set", "pace_set"]
+    assert [{**line, "at": ""} for line in page["log"][2:]] == [{**line, "at": ""} for line in before]
+
+
+def test_refused_and_rejected_orders_are_shown_with_their_reasons(opened: World) -> None:
+    opened.order("NONE", "buy", 3, limit_price="12.5")
+    opened.ask("POST", "/v2/orders", b"{]")
+    opened.ask("POST", "/v2/orders", {"symbol": "SPY", "qty": {"a": 1}, "side": ["buy"]})
+    opened.tick(seconds=1)
+    reject(opened.engine, opened.engine.main.order(opened.order("SPY", "buy", 2, limit_price="1").json["id"]))
+    page = opened.get(DATA)
+    rows = [(row["status"], row["symbol"], row["qty"], row["limit"]) for row in page["ended_orders"]]
+    assert rows == [
+        ("rejected", "SPY", "2", "1"),
+        ("refused", "SPY", None, None),
+        ("refused", "", None, None),
+        ("refused", "NONE", "3", "12.5"),
+    ]
+    reasons = [row["reason"] for row in page["ended_orders"]]
+    assert (reasons[0], reasons[3]) == ("after it was accepted", 'asset "NONE" not found')
+    assert all(reasons)
+    assert page["open_orders"] == []
+
+
+def test_page_matches_reasons_to_refused_orders_of_several_clients(opened: World) -> None:
+    opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    opened.order("NONE", "buy", 1, headers=alice)
+    opened.order("SPY", "buy", 1)
+    opened.order("NADA", "buy", 2)
+    shown = [(row["account"], row["symbol"], row["reason"]) for row in opened.get(DATA)["ended_orders"]]
+    assert shown == [("main", "NADA", 'asset "NADA" not found'), ("alice", "NONE", 'asset "NONE" not found')]
+
+
+def test_the_book_shows_the_quote_of_the_data_api_and_a_line_that_ends_with_the_last_price(opened: World) -> None:
+    opened.order("AAPL", "buy", 1, limit_price="1.5")
+    row = opened.get(DATA)["book"][0]
+    quote = opened.get("/v2/stocks/AAPL/quotes/latest")["quote"]
+    assert (float(row["bid"]), float(row["ask"])) == (quote["bp"], quote["ap"])
+    assert row["line"][-1][1] == float(row["last"])
+    assert [x for x, _ in row["line"]] == sorted(x for x, _ in row["line"])
+    assert 0 < row["line"][0][0] <= row["line"][-1][0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("moves", "phase", "until"),
+    [
+        (["open"], "open", "closes in 6 h 30 min"),
+        (["close"], "post", "opens in 17 h 30 min"),
+        (["close", "2025-03-04T01:30:30Z"], "closed", "opens in 13 h"),
+        (["close", "next_open", "close"], "finished", "the last session is over"),
+    ],
+)
+def test_page_clock_names_the_part_of_the_day(world: World, moves: list[str], phase: str, until: str) -> None:
+    for moment in moves:
+        world.tick(to=moment)
+    clock = world.get(DATA)["clock"]
+    assert (clock["phase"], clock["until"]) == (phase, until)
+
+
+def test_page_document_stays_small_with_many_orders(opened: World) -> None:
+    for number in range(MOST_ORDERS + 20):
+        opened.order("SPY", "buy", 1, limit_price="1", client_order_id=f"order {number}")
+    page = opened.get(DATA)
+    assert (len(page["open_orders"]), page["open_total"]) == (MOST_ORDERS, MOST_ORDERS + 20)
+    assert len(page["log"]) == MOST_LINES
+    assert page["log_total"] > MOST_ORDERS
+    assert page["open_orders"][0]["id"] == opened.get("/v2/orders?status=all&limit=1")[0]["id"]
+    opened.ask("DELETE", "/v2/orders")
+    page = opened.get(DATA)
+    assert (len(page["ended_orders"]), page["ended_total"], page["open_orders"]) == (MOST_ORDERS, MOST_ORDERS + 20, [])
+
+
+def test_armed_faults_are_shown_in_words(opened: World) -> None:
+    rule = b"- name: slow\n  when: {request: submit, nth: 2}\n  what: {status: 503}\n"
+    assert opened.ask("POST", "/exchange/v1/faults", rule).status == 200
+    page = opened.get(DATA)
+    assert page["faults"][0] == {
+        "name": "slow",
+        "what": "status 503",
+        "when": "request submit, nth 2",
+        "seen": 0,
+        "fired": 0,
+        "spent": False,
+    }
+
+
+def test_no_secret_is_in_the_document(new_folder: Callable[[], Path]) -> None:
+    world = open_world(new_folder())
+    world.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    page = world.get(DATA)
+    assert [account["name"] for account in page["accounts"]] == ["main", "alice"]
+    assert all("secret" not in account and "key" not in account for account in page["accounts"])
+
+
+def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened: World) -> None:
+    opened.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    alice = KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    opened.order("AAPL", "buy", 1, headers=alice)
+    opened.order("AAPL", "buy", 2)
+    opened.order("NONE", "buy", 1)
+    opened.order("SPY", "buy", 1, limit_price="1")
+    opened.tick(seconds=120)
+    page = opened.get(f"{DATA}?account=alice")
+    assert (page["chosen"], page["account_names"]) == ("alice", ["main", "alice"])
+    assert [account["name"] for account in page["accounts"]] == ["alice"]
+    assert ([row["symbol"] for row in page["ended_orders"]], page["open_orders"]) == (["AAPL"], [])
+    assert [(row["account"], row["qty"]) for row in page["tape"] if row["kind"] == "fill"] == [("alice", "1")]
+    unknown = opened.get(f"{DATA}?account=%3Cb%3E")
+    assert (unknown["chosen"], len(unknown["accounts"]), len(unknown["open_orders"])) == ("", 2, 1)

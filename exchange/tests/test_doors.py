@@ -1,0 +1,195 @@
+"""Every route that can change something, and every way in that is none: another host, a web page, no key."""
+
+import ast
+import http.client
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.tests.kit.app import KEYS, World, open_world
+from exchange.tests.kit.served import served
+from papervenue.faces.control import ControlFace
+from papervenue.faces.flow import FlowFace
+from papervenue.faces.market_data import DataFace
+from papervenue.faces.trading.face import TradingFace
+from papervenue.faults.face import FaultFace
+from papervenue.flow.derived import DerivedFlow
+from papervenue.page.face import PageFace
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = 65_534
+CHANGES = ("POST", "PUT", "PATCH", "DELETE")
+LISTENERS = ("bind", "create_server", "start_server", "HTTPServer", "ThreadingHTTPServer")
+ORDER = {"symbol": "SPY", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
+OWN_HOST = "127.0.0.1:8787"
+NO_KEYS: dict[str, dict[str, str]] = {
+    "none": {},
+    "another": {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandboX"},
+    "half": {"APCA-API-KEY-ID": "sandbox"},
+    "empty": {"Authorization": "Bearer "},
+    "odd": {"Authorization": "Basic \xff"},
+}
+
+
+@pytest.fixture(scope="module")
+def world(new_folder: Callable[[], Path]) -> Iterator[World]:
+    """Yield an open exchange; being asked to stop is noted, for a test that fails must not end the run."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    world = open_world(new_folder())
+    world.tick(to="open")
+    yield world
+    signal.signal(signal.SIGTERM, before)
+    assert asked == []
+
+
+def paths(world: World) -> list[str]:
+    """Return every path that is served, with a word in each place that takes one."""
+    exchange, spec = world.exchange, world.exchange.stored.spec
+    faces: list[Any] = [
+        ControlFace(exchange, "test", lambda: None),
+        FaultFace(exchange),
+        PageFace(exchange, "key"),
+        TradingFace(exchange),
+        DataFace(exchange),
+        FlowFace(exchange.engine, DerivedFlow(exchange.market, spec.seed, spec.edge)),
+    ]
+    found = [route.path for face in faces for route in face.routes()]
+    assert len(found) > 60
+    return sorted({re.sub(r"{[^}]+}", "SPY", path) for path in found})
+
+
+def state(world: World) -> list[object]:
+    """Return what a change would show in."""
+    asked = ("account", "orders?status=all", "positions", "watchlists", "account/configurations", "account/activities")
+    own = ("status", "accounts", "faults", "actions", "clock")
+    return [world.get(f"/v2/{path}") for path in asked] + [_steady(world.get(f"/exchange/v1/{path}")) for path in own]
+
+
+def _steady(value: Any) -> Any:
+    """Leave out how long the log is, which holds what was asked and refused too."""
+    return {name: item for name, item in value.items() if name != "log_lines"} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    ("what", "headers"),
+    [
+        ("a web page", {"Host": OWN_HOST, "Origin": "https://evil.example"}),
+        ("a page without a name", {"Host": OWN_HOST, "Origin": "null"}),
+        ("a page on another port", {"Host": OWN_HOST, "Origin": "http://127.0.0.1:9"}),
+        ("a name that was turned here", {"Host": "evil.example:8787", "Origin": "http://evil.example:8787"}),
+        ("another host", {"Host": "10.0.0.1"}),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_no_route_changes_anything_for(world: World, what: str, headers: dict[str, str]) -> None:
+    before = state(world)
+    asked = [(method, path) for path in paths(world) for method in CHANGES]
+    let_in = [one for one in asked if world.ask(*one, ORDER, KEYS | headers).status != 403]
+    assert let_in == [], what
+    assert state(world) == before
+
+
+@pytest.mark.parametrize("shown", NO_KEYS)
+def test_no_route_of_an_account_answers_without_its_key(world: World, shown: str) -> None:
+    before = state(world)
+    asked = [(method, path) for path in paths(world) if path.startswith("/v2/") for method in ("GET", *CHANGES)]
+    answers = {one: world.ask(*one, ORDER, NO_KEYS[shown]).status for one in asked}
+    assert {one for one, status in answers.items() if status not in (401, 405)} == set()
+    assert sum(status == 401 for status in answers.values()) > 60
+    assert state(world) == before
+
+
+def test_the_key_of_one_account_moves_nothing_of_another(world: World) -> None:
+    assert world.ask("POST", "/exchange/v1/accounts", {"name": "alice"}).status == 200
+    order = world.order("SPY", "buy", 1, limit_price="1").json["id"]
+    before = state(world)
+    alice = {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    for method, path in (("GET", order), ("PATCH", order), ("DELETE", order)):
+        assert world.ask(method, f"/v2/orders/{path}", {"qty": "5"}, alice).status == 404
+    assert world.ask("DELETE", "/v2/orders", None, alice).json == []
+    mixed = alice | {"APCA-API-KEY-ID": "sandbox"}
+    assert world.ask("DELETE", f"/v2/orders/{order}", None, mixed).status == 401
+    assert state(world) == before
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs /proc/net/tcp")
+def test_another_user_of_this_machine_reads_and_trades_and_does_not_control(
+    new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(new_folder()) as place:
+        foreign = connected(place.port, monkeypatch)
+        before = place.get("/exchange/v1/status")
+        for method, path in (("POST", "tick"), ("POST", "accounts"), ("POST", "faults"), ("DELETE", "faults")):
+            assert asked(foreign, method, f"/exchange/v1/{path}", {"seconds": 60}) == 403
+        assert asked(foreign, "GET", "/exchange/v1/status") == 200
+        assert place.get("/exchange/v1/status") == before
+        assert asked(foreign, "GET", "/v2/account") == 200
+        monkeypatch.undo()
+        own = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+        assert asked(own, "POST", "/exchange/v1/tick", {"seconds": 60}) == 200
+        foreign.close()
+        own.close()
+
+
+def connected(port: int, monkeypatch: pytest.MonkeyPatch) -> http.client.HTTPConnection:
+    """Return a connection that is another user's: as root a real one's, else whoever serves is taken for another."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        connection.connect()
+        os.seteuid(0)
+    else:
+        connection.connect()
+        monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    return connection
+
+
+def asked(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> int:
+    connection.request(method, path, None if body is None else json.dumps(body), KEYS)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def test_no_answer_lets_a_foreign_page_read_it(world: World) -> None:
+    foreign = KEYS | {"Host": OWN_HOST, "Origin": "https://evil.example"}
+    for path in paths(world):
+        for method in ("GET", "OPTIONS"):
+            headers = world.ask(method, path, None, foreign).headers
+            assert not [name for name in headers if name.startswith("access-control-allow")], (method, path)
+
+
+@pytest.mark.parametrize("path", ["/v2/assets/", "/v2/orders/", "/v2/positions/", "/exchange/v1/faults/ready/", "/"])
+def test_what_an_answer_repeats_is_never_a_page(world: World, path: str) -> None:
+    answer = world.ask("GET", f"{path}%3Cscript%3Ealert(1)%3C%2Fscript%3E%1B%5B2J", None, KEYS)
+    assert (answer.status >= 400, answer.headers["content-type"]) == (True, "application/json; charset=utf-8")
+
+
+def test_nothing_listens_beyond_this_machine() -> None:
+    """Read the source: five places bind, four of them to a constant that is loopback; no server binds by itself."""
+    sources = [
+        path for room in ("tradebot", "commands", "jobs", "exchange/src") for path in (ROOT / room).rglob("*.py")
+    ]
+    likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
+    calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
+    # The pages may be asked for elsewhere, with a certificate alone (tests/commands/web/test_verb.py).
+    bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
+    of_pages = "listener.bind((host, port))"
+    assert sorted(found) == [*bound, of_pages, "loop.create_server(made, HOST, 0)"]
+    assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web.py").read_text()
+    for file in (
+        "exchange/src/papervenue/server.py",
+        "exchange/src/papervenue/lines.py",
+        "commands/serve/web.py",
+        "commands/drill/stage.py",
+        "commands/mcp/over_http.py",
+    ):
+        assert 'HOST = "127.0.0.1"' in (ROOT / file).read_text()

@@ -1,0 +1,138 @@
+"""Minutes of the past are those of the obvious model, and candles of any span are made of them, whoever asks when."""
+
+from datetime import date
+
+import pytest
+
+from exchange.tests.kit.kraken import PEPE, XBT
+from papervenue.chance import stream
+from papervenue.market.bars import Bar, without_wicks
+from papervenue.market.coins import kraken_venue
+from papervenue.market.generator import PAST_DAYS, GeneratedBars, _bars, _bridge
+from papervenue.market.instruments import Grid
+from papervenue.market.makers import MARKET_VOLATILITY, Maker, of_instrument, of_share
+from papervenue.market.sessions import Session, build_calendar
+from papervenue.market.trends import jumps, shocks_of
+from papervenue.times import HOUR, MINUTE
+
+# The obvious model of minutes before a market: made one by one, from floats and a few draws each.
+
+
+def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
+    """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
+    rng, character = stream(seed, symbol, session.date), maker.character
+    opening, high, low, close = (units / maker.scale for units in day[1:5])
+    common = _bridge(
+        stream(seed, "market factor", session.date), (session.close_us - session.open_us) // MINUTE, MARKET_VOLATILITY
+    )
+    own = _bridge(rng, len(common), character.daily_volatility)
+    line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
+    if maker.sudden(session.date):
+        ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+        line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, ahead, strict=True)]
+    away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
+    # The farthest point on each side of the line just reaches the day's high and low.
+    up = min(((high - at) / by for at, by in zip(line, away, strict=True) if by > 0), default=0.0)
+    down = min(((at - low) / -by for at, by in zip(line, away, strict=True) if by < 0), default=0.0)
+    path = [at + by * (up if by > 0 else down) for at, by in zip(line, away, strict=True)]
+    return _fitted(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng), day)
+
+
+def _fitted(bars: list[Bar], day: Bar) -> tuple[Bar, ...]:
+    """Return bars that differ from those of a day by wicks, cents and volume at most, with nothing left to differ."""
+    if not bars:
+        return ()
+    highest = max(range(len(bars)), key=lambda place: bars[place].high)
+    lowest = min(range(len(bars)), key=lambda place: bars[place].low)
+    busiest = max(range(len(bars)), key=lambda place: bars[place].volume)
+    total = sum(bar.volume for bar in bars)
+    fitted = [_within(bar, day, total) for bar in bars]
+    fitted[0] = _with(fitted[0], open=day.open)
+    fitted[-1] = _with(fitted[-1], close=day.close)
+    fitted[highest] = _with(fitted[highest], high=day.high)
+    fitted[lowest] = _with(fitted[lowest], low=day.low)
+    rest = day.volume - sum(bar.volume for bar in fitted)
+    fitted[busiest] = _with(fitted[busiest], volume=fitted[busiest].volume + rest)
+    return tuple(fitted)
+
+
+def _within(bar: Bar, day: Bar, total: int) -> Bar:
+    """Return a bar with prices within those of its day, and with its part of `total` as a part of the day's volume."""
+    us, opening, high, low, close, shares = bar
+    if high > day.high or low < day.low:
+        opening, high, low, close = (min(max(units, day.low), day.high) for units in (opening, high, low, close))
+    return Bar(us, opening, high, low, close, shares * day.volume // total or 1)
+
+
+def _with(bar: Bar, **changes: int) -> Bar:
+    """Return a bar with some values changed; its high and low contain them."""
+    bar = bar._replace(**changes)
+    return bar._replace(high=max(bar[1:5]), low=min(bar[1:5]))
+
+
+SEED = 5
+AROUND, NEW_YORK = (build_calendar(date(2026, 11, 24), 4, name) for name in ("24/7", "XNYS"))
+GRIDS = [Grid(one) for one in kraken_venue(SEED, (XBT, PEPE)).instruments]
+SHOCK = max(day for day in shocks_of(SEED, AROUND.all) if day < "2026-11-01")
+THIN = next(symbol for symbol in ("JPM", "XOM", "KO", "T", "PFE") if of_share(symbol).character.missing_rate)
+
+
+def coins() -> GeneratedBars:
+    return GeneratedBars(SEED, AROUND, GRIDS)
+
+
+def merged(bars: tuple[Bar, ...], span_us: int) -> list[Bar]:
+    places = sorted({bar.start_us // span_us for bar in bars})
+    groups = [[bar for bar in bars if bar.start_us // span_us == place] for place in places]
+    return [
+        Bar(
+            place * span_us,
+            group[0].open,
+            max(bar.high for bar in group),
+            min(bar.low for bar in group),
+            group[-1].close,
+            sum(bar.volume for bar in group),
+        )
+        for place, group in zip(places, groups, strict=True)
+    ]
+
+
+def maker_of(symbol: str) -> Maker:
+    grid = next(grid for grid in GRIDS if grid.instrument.symbol == symbol)
+    return of_instrument(grid.instrument, 0.0, tuple(shocks_of(SEED, AROUND.all).items()))
+
+
+@pytest.mark.parametrize(("symbol", "index"), [(XBT, -2), (PEPE, -2), (XBT, AROUND.place(SHOCK) - AROUND.first)])
+def test_minutes_of_the_past_are_those_of_the_obvious_model(symbol: str, index: int) -> None:
+    day, session = coins().history_day(symbol, -index), AROUND.session(index)
+    assert day is not None
+    assert coins().bars(symbol, index) == past_session_bars(SEED, symbol, session, day, maker_of(symbol))
+
+
+def test_minutes_of_shares_lack_those_of_the_obvious_model_and_add_up_with_what_is_around_them() -> None:
+    shares = GeneratedBars(SEED, NEW_YORK)
+    day = shares.history_day(THIN, 3)
+    assert day is not None
+    regular = day._replace(volume=day.volume - sum(bar.volume for bar in shares.extended(THIN, -3)))
+    minutes = shares.bars(THIN, -3)
+    assert minutes == past_session_bars(SEED, THIN, NEW_YORK.session(-3), regular, of_share(THIN))
+    assert len(minutes) < 390
+
+
+@pytest.mark.parametrize("span_us", [15 * MINUTE, 4 * HOUR])
+def test_candles_of_the_past_are_made_of_its_minutes_in_any_order(span_us: int) -> None:
+    asked = coins()
+    later = asked.past_candles(PEPE, -9, span_us, wicks=True)
+    bars = asked.bars(PEPE, -9)
+    assert later == merged(bars, span_us) == coins().past_candles(PEPE, -9, span_us, wicks=True)
+    closes = tuple(without_wicks(bar) for bar in bars)
+    assert asked.past_candles(PEPE, -9, span_us, wicks=False) == merged(closes, span_us)
+
+
+def test_candles_before_the_minutes_add_up_to_their_day() -> None:
+    day = coins().history_day(XBT, PAST_DAYS)
+    assert day is not None
+    candles = coins().past_candles(XBT, -PAST_DAYS, 4 * HOUR, wicks=True)
+    assert [candle.start_us for candle in candles] == [day.start_us + 4 * HOUR * place for place in range(6)]
+    (whole,) = merged(tuple(candles), 24 * HOUR)
+    assert whole == day
