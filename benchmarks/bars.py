@@ -19,13 +19,13 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
 from papervenue import process
-from tradebot.adapters.kraken import bars as charts
-from tradebot.adapters.kraken import client
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed
+from tradebot.venues.kraken import bars as charts
+from tradebot.venues.kraken import client
 
 COINS, PASSES = sized((56, 120), (2, 2))
 STEP_S = 120

@@ -27,7 +27,6 @@ from commands.evaluate_exits.verb import run as evaluate
 from papervenue import process
 from tests.kit.values import instrument
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.adapters.alpaca import wire
 from tradebot.adapters.facts.history import MOST_SLOTS
 from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.app.loading import Options
@@ -38,6 +37,7 @@ from tradebot.model.position import Outlook
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
+from tradebot.venues.alpaca import wire
 
 RUNS = sized(7, 1)
 BOUNDS_MS: dict[int, int | None] = sized({5: None, 50: None, 500: 100}, {2: None})

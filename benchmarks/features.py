@@ -11,13 +11,13 @@ from functools import partial
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.desk.features import BarFeatures
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed
 from tradebot.signals.features import columns, features, frame_of
+from tradebot.venues.ibkr.capabilities import IBKR
 
 SESSIONS, DECISIONS = sized((252, 200), (30, 5))
 WIDTH_S, BARS_A_SESSION = 300, 276

@@ -29,10 +29,10 @@ from commands.trade_once.verb import run as trade
 from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.bars import choosing
-from tradebot.adapters.kraken import client
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
+from tradebot.venues.kraken import client
 
 COINS = sized(56, 3)
 SETTLE, PASSES = sized((12, 30), (3, 2))

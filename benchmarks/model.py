@@ -19,7 +19,6 @@ from benchmarks.features import BARS_A_SESSION, HOURS, WIDTH_S, Stored, listed, 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tests.kit.fakes.networks import NAMES, Signed, card, deep, probe, results, scaling
-from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.running import member_of
 from tradebot.adapters.plugins.confinement import descendants
@@ -32,6 +31,7 @@ from tradebot.learning.card import Model, Probe
 from tradebot.model.decision import Decision
 from tradebot.model.view import FeatureNeed, FeatureRow, Situation, StrategyView
 from tradebot.signals.features import features
+from tradebot.venues.ibkr.capabilities import IBKR
 
 DECISIONS, WIDTH = sized((500, 256), (5, 16))
 MONEY = Decimal(100_000)

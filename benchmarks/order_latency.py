@@ -23,7 +23,6 @@ from commands.init import making as init
 from papervenue import process
 from papervenue.state import LOG_FILE
 from tests.kit.core.scene import trade_once
-from tradebot.app.door import SANDBOX_KEY
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk.proposals import propose
@@ -37,6 +36,7 @@ from tradebot.model.values import replace
 from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.broker import Ending, OrderPort
 from tradebot.ports.world import Call, World
+from tradebot.venues.door import SANDBOX_KEY
 
 ORDERS = sized(60, 2)
 REPLY_BOUND, SETTLED_BOUND = 2, 3

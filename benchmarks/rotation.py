@@ -19,10 +19,10 @@ from pathlib import Path
 from benchmarks.support.rotation_page import Runs, page
 from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, Assumptions, Data, Played, play
 from benchmarks.support.sizes import sized
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.values import replace
 from tradebot.strategies.rotation import RotationStrategy
 from tradebot.timetable.own_clock import SESSIONS_OF_MONTH, in_session_of_month, parse
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "ROTATION.md"

@@ -21,7 +21,6 @@ from benchmarks.support.sizes import sized
 from commands.backtest.options import Wish
 from commands.search.how import How
 from commands.search.searching import made_of, study_of
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.assembly import loaded_strategies
@@ -29,6 +28,7 @@ from tradebot.app.backtest.run import begin
 from tradebot.app.search.study import Result, Study
 from tradebot.app.search.trial import Bench, play
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 SESSIONS, TRIALS, RUNS = sized(500, 60), sized(16, 2), sized(7, 1)
 FIRST = date(2022, 1, 3)

@@ -155,7 +155,7 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
 def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
     from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app import sandbox
-    from tradebot.app.door import SANDBOX_KEY
+    from tradebot.venues.door import SANDBOX_KEY
 
     model = status["market"]["fill"]["model"]
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}

@@ -54,8 +54,8 @@ def run(app: "App", *, by: str) -> Report:
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
     from commands.shared.plain import clean
-    from tradebot.adapters.simulated.account import anew
     from tradebot.app.shadowing import opened_in_shadow, place_of, still_held
+    from tradebot.venues.simulated.account import anew
 
     row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
     if row.held:

@@ -50,7 +50,7 @@ def show_venue(day: "VenueDay") -> None:
 
 def venue_day() -> "VenueDay":
     """Return the day of the opened bot's venue; until a bot is opened, the embedded exchange's."""
-    from tradebot.adapters.alpaca.capabilities import ALPACA
+    from tradebot.venues.alpaca.capabilities import ALPACA
 
     return _Reader.day or ALPACA.day
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from commands.shared.plain import did_you_mean
-from tradebot.app.door import Door
 from tradebot.app.venues import EARLIER, door_to
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
+from tradebot.venues.door import Door
 
 
 def symbol_named(door: "Door", text: str) -> str:

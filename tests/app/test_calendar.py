@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, VENUE_DAY, there, us_sessions
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
@@ -18,6 +17,7 @@ from tradebot.model.bar import Session, VenueClock
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 FIRST = date(2026, 1, 1)
 days = st.integers(0, 120).map(lambda count: FIRST + timedelta(days=count))

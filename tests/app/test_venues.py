@@ -11,13 +11,11 @@ import pytest
 
 from tests.kit.bot import forked
 from tests.kit.core.apart import MADE_UP
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
-from tradebot.app.door import Door
 from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.relations import problems
 from tradebot.app.sandbox import market_spec
@@ -29,6 +27,8 @@ from tradebot.model.order import OrderType, Style
 from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, Edit
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.door import Door
 
 # A venue that another package brings, installed into a folder without pip: it answers from constants.
 
@@ -39,8 +39,8 @@ MODULE = '''
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.app.door import Checks, Door, Key, Look
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.door import Checks, Door, Key, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.account import Account, BrokerView

@@ -29,10 +29,8 @@ from tests.kit.elsewhere import place
 from tests.kit.elsewhere.door import door as elsewhere
 from tests.kit.elsewhere.door import with_brackets
 from tests.kit.values import SHIPPED
-from tradebot.adapters.ibkr.link import Patience
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.door import Access, Door
 from tradebot.app.venues import door_to
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
@@ -40,6 +38,8 @@ from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply
 from tradebot.model.values import replace
+from tradebot.venues.door import Access, Door
+from tradebot.venues.ibkr.link import Patience
 
 # The roads to a venue: how requests of this process reach its exchange, and how they and their answers are watched.
 

@@ -12,7 +12,6 @@ import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount, truth
 from tradebot.adapters.bars.making import merged
-from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of
@@ -23,6 +22,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.series import PriceKind, width_of
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Settlement
+from tradebot.venues.kraken.capabilities import KRAKEN
 
 DAY, MINUTE, DATE = timedelta(days=1), timedelta(minutes=1), date(2026, 11, 17)
 READS: dict[str, Callable[[VenueAccount, Order], object]] = {

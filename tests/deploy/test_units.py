@@ -18,13 +18,13 @@ from commands.web.verb import PORT
 from tests.kit.bot import forked
 from tests.kit.bot.folder import PROGRAM, made
 from tests.kit.values import SESSION
-from tradebot.adapters.ibkr.venue import PORTS
 from tradebot.adapters.state.state_folder import WEB_TOKEN
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.timetable.sessions import FETCHING, slots
+from tradebot.venues.ibkr.venue import PORTS
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())

@@ -8,7 +8,6 @@ import pytest
 
 from tests.kit.core.scene import Scene
 from tests.kit.values import listing
-from tradebot.adapters.ibkr.contracts import months_of, root_of, symbol_of
 from tradebot.desk.contracts import choose, with_earlier_rolls
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
@@ -18,6 +17,7 @@ from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
+from tradebot.venues.ibkr.contracts import months_of, root_of, symbol_of
 
 ON = date(2026, 12, 8)
 """The day on which December's contracts on indexes are left by date."""

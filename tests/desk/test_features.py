@@ -12,7 +12,6 @@ from tests.kit.core.scene import Scene
 from tests.kit.core.venue import Wanting
 from tests.kit.signals.series import HOUR_S, first, hourly_series, hours, walked
 from tests.kit.values import NOW
-from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
 from tradebot.desk.views import Seen, Sights, sees_its_slot
 from tradebot.errors import TemporaryError
@@ -25,6 +24,7 @@ from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs
 from tradebot.signals.features import columns, features, frame_of
 from tradebot.signals.kinds.economic_calendar import Calendar
 from tradebot.signals.kinds.news import Category
+from tradebot.venues.ibkr.capabilities import IBKR
 
 SESSIONS = hours(90)
 BARS = hourly_series(walked(7, 2_000), SESSIONS)

@@ -11,7 +11,6 @@ from tests.orders.test_protecting import entered, exits, protecting
 from tests.orders.test_protecting import scene as protected_scene
 from tests.orders.test_sending import end_of
 from tests.reconciliation.test_listings import holding, next_day
-from tradebot.adapters.kraken.names import coin_of
 from tradebot.cycle import flatten
 from tradebot.desk.listing import NOT_LISTED, other_contracts
 from tradebot.desk.proposals import propose
@@ -24,6 +23,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, StrategyRefusal
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Target
+from tradebot.venues.kraken.names import coin_of
 
 D = Decimal
 CHANGED, UNKNOWN = "instrument_changed", "instrument_unknown"

@@ -12,9 +12,9 @@ from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.real_money import at_a_terminal
 from tests.kit.recipes import ROOT
-from tradebot.adapters.ibkr.capabilities import TRADING_ID
-from tradebot.adapters.ibkr.venue import link_to
 from tradebot.app import sandbox
+from tradebot.venues.ibkr.capabilities import TRADING_ID
+from tradebot.venues.ibkr.venue import link_to
 
 
 @pytest.fixture(autouse=True)

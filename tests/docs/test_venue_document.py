@@ -3,8 +3,8 @@
 import re
 
 from tests.kit.recipes import ROOT
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.venue import Capabilities
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 PEOPLE = {"name", "title"}
 """Fields that only name the venue."""

@@ -19,14 +19,14 @@ from tests.faults.controls import believe_the_orders
 from tests.kit.bot.futures import INTO, LEFT, SIZE, FuturesDay, Pit, wants
 from tests.kit.bot.near import KILLED, Verb, compares, exits
 from tests.kit.values import Killed
-from tradebot.adapters.ibkr import orders as adapter
-from tradebot.adapters.ibkr.reader import IbkrReader
 from tradebot.model.activity import ActivityKind
 from tradebot.model.intent import LEG, Intent
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Origin
 from tradebot.orders import closing as closing_of
 from tradebot.orders import entering, leaving
+from tradebot.venues.ibkr import orders as adapter
+from tradebot.venues.ibkr.reader import IbkrReader
 
 # What a Gateway may say that is not true: lists that lack something, lag, turn around, repeat, or never rest.
 

@@ -30,11 +30,11 @@ from papervenue.market.hours import HOURS
 from tests.faults.bracketed import Event, caught, lost, naked, never_leaves
 from tests.kit.bot.futures import INDEXES, Floor, Pit, wants
 from tests.kit.bot.near import EPOCH, compares, exits
-from tradebot.adapters.ibkr.contracts import months_of
 from tradebot.app.wiring import App
 from tradebot.gates import halts
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.venues.ibkr.contracts import months_of
 
 FLOORS: Mapping[str, Floor] = {
     "indexes": INDEXES._replace(sessions=13, held_s=2_000_000, arm=0.15, far=0.2, seed=2),

@@ -13,8 +13,6 @@ from commands.reconcile import verb as reconcile
 from tests.kit.bot import stage
 from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
-from tradebot.adapters.alpaca.orders import AlpacaOrders
-from tradebot.adapters.kraken.orders import KrakenOrders
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.journal import Journal
@@ -56,6 +54,8 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection, unresolved
 from tradebot.reconciliation import reconcile as reconcile_story
 from tradebot.reconciliation.protection import gaps
+from tradebot.venues.alpaca.orders import AlpacaOrders
+from tradebot.venues.kraken.orders import KrakenOrders
 
 # Bots that are broken on purpose, one for each promise that lives are judged by; the judge has to see every one.
 

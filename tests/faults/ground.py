@@ -41,7 +41,6 @@ from tests.kit.bot.near import KILLED, NearDay, Verb, now_of, tick, told, write_
 from tests.kit.bot.state import accept, load_state, make_state, open_app
 from tests.kit.values import Killed
 from tests.kit.venues import AT
-from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import lock, send_lock, state_folder, switch
@@ -52,6 +51,7 @@ from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.venue import AlpacaVenue
 
 # The machine that a schedule's bot runs on: its clocks, which a schedule moves, and its limits.
 

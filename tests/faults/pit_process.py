@@ -23,7 +23,7 @@ from exchange.tests.kit.cable import Cable, is_change
 from papervenue.faces.tws.wire import Frames
 from tests.kit.bot.futures import FuturesDay
 from tests.kit.bot.near import ERRED, Verb
-from tradebot.adapters.ibkr.link import Patience
+from tradebot.venues.ibkr.link import Patience
 
 DIED = -int(signal.SIGKILL)
 POINT, PROBLEM, CODE = "point", "problem", "code"

@@ -21,9 +21,9 @@ import pytest
 from tests.kit.bot.folder import InterpreterBot, discard
 from tests.scenarios.test_ibkr_day import never_naked
 from tests.suite import tiers
-from tradebot.adapters.ibkr.capabilities import ARRIVES_WITHIN
 from tradebot.adapters.state import lock
 from tradebot.errors import ExitCode
+from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN
 
 HELD = "venue.lock"
 LOOKS = (("doctor", "--json"), ("reconcile",), ("positions", "--json"))

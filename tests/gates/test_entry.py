@@ -28,7 +28,6 @@ from tests.kit.values import (
     size_of,
     venue_clock,
 )
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.gates.decide import decide
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import Size, entry_size, marketable_limit
@@ -42,6 +41,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Climbed, Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 UNASKED = (
     Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.TARGET, Gate.LIQUIDITY, Gate.DEPTH, Gate.DISPLACEMENT, Gate.APPROVAL,

@@ -8,8 +8,6 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.adapters.alpaca.listings import listings
 from tradebot.adapters.text.activity_words import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
@@ -41,6 +39,8 @@ from tradebot.signals.scoring import Known
 from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.timetable.lines import Line
 from tradebot.timetable.lines import parse as parse_line
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.listings import listings
 
 # Hypothesis strategies for the words: finite money, aware UTC times, finite scores.
 

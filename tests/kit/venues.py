@@ -16,10 +16,10 @@ from papervenue.faces.kraken import orders
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import FillSpec, MarketSpec
 from tests.kit.elsewhere import place
-from tradebot.adapters.kraken.capabilities import SETTLED_AFTER
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped
 from tradebot.model.venue import Settlement
+from tradebot.venues.kraken.capabilities import SETTLED_AFTER
 
 VARIABLE = "VENUE"
 

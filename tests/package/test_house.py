@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("tradebot", "commands", "jobs", "exchange/src")
-SHELL = {"adapters", "app", "__main__", "__init__"}
+SHELL = {"adapters", "app", "venues", "__main__", "__init__"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}

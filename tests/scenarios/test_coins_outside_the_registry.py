@@ -14,9 +14,9 @@ import yaml
 
 from tests.kit.bot.folder import Bot, discard, log, typed
 from tests.kit.bot.state import accept
-from tradebot.adapters.kraken.client import V3, Client, KrakenVenue
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue
 
 ADA, SOL, XBT = "PF_ADAUSD", "PF_SOLUSD", "PF_XBTUSD"
 

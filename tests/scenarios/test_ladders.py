@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS
 from tests.suite.tiers import sized
-from tradebot.adapters.kraken.capabilities import KRAKEN
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order
 from tradebot.orders import two_orders
+from tradebot.venues.kraken.capabilities import KRAKEN
 
 D = Decimal
 STEPS = [{"r": 3, "multiple": "1.5"}, {"r": 5, "multiple": "1.4"}, {"r": 8, "multiple": 1}]

@@ -8,7 +8,6 @@ import pytest
 from tests.kit.fakes.machine import flaws
 from tests.kit.rows import make_intent
 from tests.kit.values import VENUE_DAY, there
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.notice import HeldThen, Topic
@@ -16,6 +15,7 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.views.happenings import (
     OF_EVENTS,
     UNWELL_FOR,

@@ -15,8 +15,6 @@ from tests.kit.values import ACCOUNT, NOW
 from tests.suite.tiers import in_campaigns, sized
 from tests.year.bot import CHORES, DAY, EVERY_M, MINUTE, Act, Key
 from tests.year.year import Player, Year, YearTrouble, drawn, judge, table
-from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.contracts import CURRENCY, EQUITY, METALS
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.calendar import exchange_sessions
@@ -25,6 +23,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.model.venue_day import VenueDay
+from tradebot.venues.ibkr.capabilities import IBKR
+from tradebot.venues.ibkr.contracts import CURRENCY, EQUITY, METALS
 
 FIRST, LAST = sized(date(2026, 10, 30), date(2026, 1, 2)), date(2026, 12, 31)
 GLOBEX = sized(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
-from tradebot.app.door import SANDBOX_KEY, Access
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
@@ -19,6 +18,7 @@ from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
+from tradebot.venues.door import SANDBOX_KEY, Access
 
 if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales

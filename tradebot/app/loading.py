@@ -14,9 +14,9 @@ from tradebot.adapters.state.resources import free_bytes
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
-from tradebot.app.door import EARLIER_NAMES
 from tradebot.app.keys import load_gates
 from tradebot.app.settings import PLANNING, Loaded, accepted, load, mode_said, modes_said
+from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
 from tradebot.model.trading import Arming, Baseline, Mode

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.wire.hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
 from tradebot.model.auction_rules import AuctionRules
@@ -24,6 +23,7 @@ from tradebot.model.limits import (
     Limits,
     Seconds,
     Tighter,
+    Url,
     in_force,
     tightest,
 )
@@ -32,7 +32,7 @@ from tradebot.model.order import Execution
 from tradebot.model.promotion import PromotionRules
 from tradebot.model.record import Job
 from tradebot.model.registry import RegistryRules
-from tradebot.model.text import LABEL_PATTERN, URL_PATTERN, known_name
+from tradebot.model.text import LABEL_PATTERN, known_name
 from tradebot.model.trading import Mode
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
@@ -42,8 +42,9 @@ from tradebot.strategies.cost_settings import AssumedCosts
 from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
 from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
 from tradebot.timetable.lines import Line, Timetable, parse
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.settings import AlpacaSettings
 
-Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 KindName = Annotated[str, AfterValidator(checked_kind)]
 Beta = Annotated[Decimal, Field(ge=-10, le=10)]
 TELEGRAM = "https://api.telegram.org"
@@ -83,14 +84,6 @@ def _quiet(text: str) -> str:
 
 
 Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
-
-
-class AlpacaSettings(Frozen):
-    """Where orders are sent and prices come from."""
-
-    url: Annotated[Url | None, Tighter.SAME]
-    data_url: Annotated[Url | None, Tighter.SAME]
-    feed: Annotated[Literal["iex", "sip", "sandbox"] | None, Tighter.SAME]
 
 
 class UnusualWhalesSettings(Frozen):

@@ -13,8 +13,6 @@ from functools import cached_property
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.simulated.account import NONE, SimulatedAccount, write_account
-from tradebot.adapters.simulated.venue import Assumed, SimulatedVenue
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.evidence import SHADOW
 from tradebot.adapters.state.marker_copies import mark_again
@@ -27,6 +25,8 @@ from tradebot.errors import OperatorError
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Permission
 from tradebot.model.venue import Settlement
+from tradebot.venues.simulated.account import NONE, SimulatedAccount, write_account
+from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.adapters.time.clock import LockStepClock
-    from tradebot.app.door import Reader
     from tradebot.app.settings import Loaded
     from tradebot.model.trading import Climbed
     from tradebot.ports.broker import OrderPort
+    from tradebot.venues.door import Reader
 
 JOBS = frozenset(Job)
 BY = "shadow"

@@ -1,7 +1,7 @@
 """The venues that a bot can trade at, by name.
 
 A package brings another venue through the entry-point group `tradebot.venues`: a function without arguments that
-returns a `Door`, as those in `tradebot/app/alpaca_door.py` and its neighbors do. Until a bot names such a venue,
+returns a `Door`, as those in `tradebot/venues/alpaca/door.py` and its neighbors do. Until a bot names such a venue,
 installed packages aren't looked at.
 """
 
@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 
-from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.kraken.capabilities import KRAKEN
-from tradebot.app.door import KEYS, Door, Key
+from tradebot.venues.alpaca import capabilities as alpaca
+from tradebot.venues.door import Door, Key
+from tradebot.venues.ibkr import capabilities as ibkr
+from tradebot.venues.kraken import capabilities as kraken
 
 GROUP = "tradebot.venues"
-EARLIER = ALPACA.name
+KEYS: Mapping[str, tuple[Key, ...]] = {
+    alpaca.ALPACA.name: alpaca.KEYS,
+    kraken.KRAKEN.name: kraken.KEYS,
+    ibkr.IBKR.name: ibkr.KEYS,
+}
+"""The variables of the shipped venues, which every text keeps secret without loading how to connect to one."""
+EARLIER_NAMES: Mapping[str, Mapping[str, str]] = {ibkr.IBKR.name: ibkr.EARLIER_NAMES}
+"""Variables of earlier systems that name settings of a bot at a venue, by the end of our own variables' names."""
+EARLIER = alpaca.ALPACA.name
 """The venue of every bot that was made before a bot named its venue."""
 
 
@@ -46,26 +54,26 @@ def keys_of(name: str) -> tuple[Key, ...]:
 
 
 def _alpaca() -> Door:
-    from tradebot.app.alpaca_door import door
+    from tradebot.venues.alpaca.door import door
 
     return door()
 
 
 def _kraken() -> Door:
-    from tradebot.app.kraken_door import door
+    from tradebot.venues.kraken.door import door
 
     return door()
 
 
 def _ibkr() -> Door:
-    from tradebot.app.ibkr_door import door
+    from tradebot.venues.ibkr.door import door
 
     return door()
 
 
 _SHIPPED: Mapping[str, Callable[[], Door]] = {
-    ALPACA.name: cache(_alpaca),
-    KRAKEN.name: cache(_kraken),
-    IBKR.name: cache(_ibkr),
+    alpaca.ALPACA.name: cache(_alpaca),
+    kraken.KRAKEN.name: cache(_kraken),
+    ibkr.IBKR.name: cache(_ibkr),
 }
 """The venues that come with the bot, by name."""

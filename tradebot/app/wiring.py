@@ -18,7 +18,6 @@ from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
-from tradebot.app.door import Access, Door
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
@@ -29,6 +28,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.trading import Climbed, Mode, Permission, mode_name
 from tradebot.model.values import replace
+from tradebot.venues.door import Access, Door
 
 if TYPE_CHECKING:
     from tradebot.adapters.bars.stored import StoredBars
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import DriftTally
-    from tradebot.app.door import Connection, Reader
     from tradebot.app.readers import Readers
     from tradebot.app.rules import InForce
     from tradebot.model.event import SystemEvent
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
+    from tradebot.venues.door import Connection, Reader
 
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]

@@ -11,12 +11,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, create_model
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 from tradebot.model.costs import CostModel
 from tradebot.model.order import MARKETABLE, Execution
 from tradebot.model.plain_numbers import no_switch, of_numbers, plain_numbers
+from tradebot.model.text import URL_PATTERN
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]
@@ -25,6 +26,7 @@ MOST_LENT = Decimal(4)
 """The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
 on top, and only within a day."""
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
 Ratio = Annotated[Decimal, Field(gt=0, le=100)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]

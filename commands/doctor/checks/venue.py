@@ -9,7 +9,6 @@ from commands.doctor.checks.machine import calls_a_session
 from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.door import Connection, Look
 from tradebot.app.flow_plan import configured_allowance
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
@@ -23,6 +22,7 @@ from tradebot.model.text import counted
 from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
+from tradebot.venues.door import Connection, Look
 
 NEW_NAMES = "Write the new names in universe:, and in sectors: too"
 NOT_FOUND = 404

@@ -14,9 +14,6 @@ from papervenue.process import create, ensure, stop
 from tests.kit.bot.folder import KEYS
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.alpaca.bars import AlpacaBars
-from tradebot.adapters.alpaca.reader import AlpacaReader
-from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.events import MemoryEvents
@@ -26,6 +23,9 @@ from tradebot.model.series import Series
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
+from tradebot.venues.alpaca.bars import AlpacaBars
+from tradebot.venues.alpaca.reader import AlpacaReader
+from tradebot.venues.alpaca.venue import AlpacaVenue
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 FIRST, EVENTFUL, HALF = date(2026, 11, 17), date(2026, 11, 25), date(2026, 11, 27)

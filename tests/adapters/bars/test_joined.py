@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.kit.values import there
 from tradebot.adapters.bars.joined import joined
-from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.contracts import months_of, root_of
 from tradebot.model.series import DAY, Series
 from tradebot.model.view import BarNeed
 from tradebot.signals.rolls import left
+from tradebot.venues.ibkr.capabilities import IBKR
+from tradebot.venues.ibkr.contracts import months_of, root_of
 
 ON = date(2026, 12, 8)
 NEED = BarNeed(DAY, 12)

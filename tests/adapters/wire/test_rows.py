@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca.test_models import READERS
 from tests.kit.adapters.alpaca import fill_row, order_row, reader, view_of
 from tests.kit.fakes.scripted import Scripted, Wire
 from tests.kit.signals.source_rows import GOOD, NO_QUOTA
 from tests.kit.values import NOW
+from tests.venues.alpaca.test_models import READERS
 from tradebot.adapters.wire.http import decode
 from tradebot.adapters.wire.rows import LONGEST_SYMBOL, LONGEST_TEXT, DriftTally
 from tradebot.model.flow import FlowPage

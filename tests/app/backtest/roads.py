@@ -13,10 +13,6 @@ from exchange.tests.kit.app import World
 from exchange.tests.kit.wire import URL, lead
 from papervenue.times import to_datetime
 from tests.kit.values import VENUE_DAY, there
-from tradebot.adapters.alpaca.bars import AlpacaBars
-from tradebot.adapters.alpaca.orders import AlpacaOrders
-from tradebot.adapters.alpaca.reader import AlpacaReader
-from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
@@ -28,6 +24,10 @@ from tradebot.model.order import Order
 from tradebot.model.trading import Mode
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.broker import BrokerReader, Market
+from tradebot.venues.alpaca.bars import AlpacaBars
+from tradebot.venues.alpaca.orders import AlpacaOrders
+from tradebot.venues.alpaca.reader import AlpacaReader
+from tradebot.venues.alpaca.venue import AlpacaVenue
 
 
 class Stub(Struct, frozen=True):

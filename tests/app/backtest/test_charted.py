@@ -12,9 +12,6 @@ from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
 from papervenue.times import from_datetime
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.adapters.kraken.bars import KrakenBars
-from tradebot.adapters.kraken.reader import KrakenReader
-from tradebot.adapters.kraken.venue import sandbox_secret, venue_of
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.backtest.charted import ChartedBars
@@ -24,6 +21,9 @@ from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind
 from tradebot.model.trading import Mode
 from tradebot.model.view import BarNeed
+from tradebot.venues.kraken.bars import KrakenBars
+from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
 COINS = ("PF_XBTUSD", "PF_PEPEUSD")
 BEGINS = datetime(2026, 11, 16, tzinfo=UTC)

@@ -22,12 +22,6 @@ from tests.app.backtest.roads import Stub
 from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
-from tradebot.adapters.ibkr.bars import IbkrBars
-from tradebot.adapters.ibkr.capabilities import TRADING_ID
-from tradebot.adapters.ibkr.link import Link, Patience
-from tradebot.adapters.ibkr.orders import IbkrOrders
-from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.app.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader, Played
@@ -44,6 +38,12 @@ from tradebot.model.values import replace
 from tradebot.model.view import StrategyView, Target, Want
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
+from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr.capabilities import TRADING_ID
+from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.venue import IbkrVenue
 
 START, SYMBOL, LATER, ENDED = date(2026, 12, 7), "ESZ6", "ESH7", "ESU6"
 SYMBOLS = (SYMBOL, LATER, ENDED, "ESX6")

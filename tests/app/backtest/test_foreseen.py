@@ -15,7 +15,6 @@ from papervenue.market.venue import Venue
 from papervenue.times import from_datetime
 from tests.app.backtest.roads import Stub
 from tests.kit.core.venue import NoBars
-from tradebot.adapters.ibkr.capabilities import IBKR
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.backtest.assembly import Assembled, assemble
 from tradebot.app.backtest.foreseen import ForeseenBars
@@ -26,6 +25,7 @@ from tradebot.desk.features import BarFeatures
 from tradebot.model.bar import Session
 from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.signals.features import features
+from tradebot.venues.ibkr.capabilities import IBKR
 
 NEED = FeatureNeed("5Min", (), optional=tuple(name for name in features() if not features()[name].of_the_moment))
 

@@ -25,7 +25,6 @@ from papervenue.market.generator import GeneratedBars
 from papervenue.market.sessions import build_calendar
 from tests.commands.search.test_search import said_by
 from tests.kit.backtest.playing import FEW, bot
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.state.trials import Trial
 from tradebot.app.backtest.results import Results
 from tradebot.app.search import cluster
@@ -34,6 +33,7 @@ from tradebot.app.search.space import read_space
 from tradebot.app.search.study import AGAIN, RESULT, WORKER, Study
 from tradebot.app.search.workers import Place
 from tradebot.errors import OperatorError
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 WIDE = FEW.replace("from: 5, to: 9", "from: 5, to: 100").replace("trials: 3", "trials: 16")
 

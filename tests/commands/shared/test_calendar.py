@@ -8,7 +8,6 @@ import pytest
 
 from commands.shared.calendar import CalendarKeeper, keep_calendar
 from tests.kit.values import ACCOUNT, SHIPPED, us_sessions
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app import calendar
@@ -17,6 +16,7 @@ from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import AGAIN
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 TODAY, TOMORROW = us_sessions(date(2026, 11, 16), date(2026, 11, 17))
 NOON = TODAY.open + timedelta(hours=2)

@@ -18,7 +18,6 @@ from commands.shared.passes import begin, recorded, unfinished
 from commands.trade_once.verb import run as trade_once
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.adapters.state.turns import Turns
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -26,6 +25,7 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.passes import is_finished
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
+from tradebot.venues.alpaca.reader import AlpacaReader
 
 
 def claimed(app: App, job: Job) -> Call:

@@ -21,9 +21,9 @@ from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.__main__ import main
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 BACKTEST = ("--sessions", "1", "--symbols", "SPY,IWM,UNH,JPM", "--name", "tried")
 FALL_BACK = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)

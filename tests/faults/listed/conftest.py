@@ -16,8 +16,8 @@ import pytest
 
 from tests.kit.bot.stage import NearStage, Stage, set_up
 from tests.kit.bot.trader import Trader, in_a_session
-from tradebot.adapters.alpaca.wire import AlpacaReads
 from tradebot.adapters.faults import failpoint
+from tradebot.venues.alpaca.wire import AlpacaReads
 
 SESSIONS = 12
 """The ninth of them is a half day."""

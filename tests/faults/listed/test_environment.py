@@ -13,12 +13,12 @@ from tests.kit.bot.folder import PROGRAM, Bot, Said
 from tests.kit.bot.real_money import environment, lines_for, spoken, writes
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.__main__ import main
-from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
+from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 
 # Put together here, so that no text in the tree looks like a key.
 PAPER_KEY, LIVE_KEY = "PK" + "0" * 18, "AK" + "0" * 18

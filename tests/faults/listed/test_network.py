@@ -16,9 +16,6 @@ import pytest
 
 from tests.faults.ground import alpaca_of
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
-from tradebot.adapters.alpaca.orders import AlpacaOrders
-from tradebot.adapters.alpaca.reader import AlpacaReader
-from tradebot.adapters.alpaca.venue import DATA_URL, PAPER_URL, AlpacaVenue
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
@@ -28,6 +25,9 @@ from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.venues.alpaca.orders import AlpacaOrders
+from tradebot.venues.alpaca.reader import AlpacaReader
+from tradebot.venues.alpaca.venue import DATA_URL, PAPER_URL, AlpacaVenue
 
 EXCHANGES_ARE_PROCESSES = True
 """What fails here is below HTTP, which threads of this process would do without."""

@@ -24,8 +24,6 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tests.kit.values import NOW, ask, book, desk, quote
-from tradebot.adapters.alpaca.bodies import order_body
-from tradebot.adapters.alpaca.models import read_account, read_order, read_position
 from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
@@ -40,6 +38,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+from tradebot.venues.alpaca.bodies import order_body
+from tradebot.venues.alpaca.models import read_account, read_order, read_position
 
 
 def compared(scene: Scene) -> Reconciled:

@@ -6,15 +6,15 @@ from typing import Any
 
 from tests.kit.fakes.scripted import Script, Scripted, Wire
 from tests.kit.values import share
-from tradebot.adapters.alpaca.orders import AlpacaOrders
-from tradebot.adapters.alpaca.reader import AlpacaReader
-from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.trading import Mode
+from tradebot.venues.alpaca.orders import AlpacaOrders
+from tradebot.venues.alpaca.reader import AlpacaReader
+from tradebot.venues.alpaca.venue import AlpacaVenue
 
 # Short enough for the few tests of a silent server, long enough for a busy machine to answer in.
 QUICK = Bounds(connect_s=5.0, read_s=1.5, total_s=3.0, body_bytes=2_000_000)

@@ -16,11 +16,6 @@ from exchange.tests.kit.served import Served, served
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, MarketSpec
 from papervenue.process import create
-from tradebot.adapters.ibkr.bars import IbkrBars
-from tradebot.adapters.ibkr.link import Link, Patience
-from tradebot.adapters.ibkr.orders import IbkrOrders
-from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.model.candidate import Purpose, Side
@@ -28,6 +23,11 @@ from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply, TimeInForce
 from tradebot.model.trading import Mode
+from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.venue import IbkrVenue
 
 START, SYMBOL, CLIENT_ID = date(2026, 11, 16), "ESZ6", 9102
 SOON = Patience(connect=0.3, answer=0.3, order=0.3, quote=0.3, freed=0.3)

@@ -5,19 +5,19 @@ from decimal import Decimal
 from typing import Any
 
 from tests.kit.fakes.scripted import Wire
-from tradebot.adapters.kraken.account_number import AccountNumber
-from tradebot.adapters.kraken.client import KrakenVenue
-from tradebot.adapters.kraken.nonce import Nonces
-from tradebot.adapters.kraken.opening import Opening
-from tradebot.adapters.kraken.orders import KrakenOrders
-from tradebot.adapters.kraken.reader import KrakenReader
-from tradebot.adapters.kraken.venue import sandbox_secret
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.rows import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
+from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.client import KrakenVenue
+from tradebot.venues.kraken.nonce import Nonces
+from tradebot.venues.kraken.opening import Opening
+from tradebot.venues.kraken.orders import KrakenOrders
+from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.venue import sandbox_secret
 
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 SYMBOL, ORDER_ID, ACCOUNT = "PF_XBTUSD", "179f9af8-e45e-469d-b3e9-2fd4675cb7d0", "f7d5571c-6d10-4cf1-944a-048d25682ed0"

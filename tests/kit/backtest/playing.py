@@ -15,11 +15,11 @@ from papervenue.market.spec import MarketSpec
 from papervenue.times import rfc3339
 from tests.kit.backtest.drawn import Whims
 from tests.kit.values import us_sessions
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 # A rotation between two funds, and days of prices for it in which the session of the trade matters.
 

@@ -24,9 +24,6 @@ from papervenue.state import read_market
 from tests.kit.bot.near import Hook, NearDay, Verb, compares, entries, exits, now_of, tick, write_candidates
 from tests.kit.bot.state import load_state, make_state, open_app
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.ibkr.capabilities import IBKR, TRADING_ID
-from tradebot.adapters.ibkr.link import Link, Patience
-from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy
@@ -34,6 +31,9 @@ from tradebot.app.settings import shipped
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.venues.ibkr.capabilities import IBKR, TRADING_ID
+from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.venue import IbkrVenue
 
 SIZE = 2
 STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]

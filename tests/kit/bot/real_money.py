@@ -20,7 +20,6 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 from tests.kit.bot.folder import EASY
 from tests.kit.bot.state import make_state
 from tests.kit.fakes.machine import table
-from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
@@ -28,6 +27,7 @@ from tradebot.app.loading import Options, load_for
 from tradebot.app.promoting import digest_of
 from tradebot.app.wiring import App, opened
 from tradebot.model.promotion import Promotion, Rung
+from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (

@@ -11,7 +11,6 @@ from typing import Any
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
 from tests.kit.core.venue import LOST, REJECTED, FakeVenue, Wanting
 from tests.kit.values import CASH, EXITS, LIMITS, NOW, SESSION, Killed
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
 from tradebot.exits.lists import Exits, parse
@@ -28,6 +27,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import Open
 from tradebot.ports.broker import Ending
 from tradebot.ports.world import Call, World
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 # A venue that is everything Alpaca is not: ids that come back, ends that are told late, orders that are forgotten.
 

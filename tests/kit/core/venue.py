@@ -4,9 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.adapters.alpaca.ends import end_of, has_outlived
-from tradebot.adapters.alpaca.listings import listings
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
@@ -33,6 +30,9 @@ from tradebot.model.values import replace
 from tradebot.model.venue import Proof, Settlement
 from tradebot.model.view import BarNeed, Needs, Open, StrategyView, Want
 from tradebot.ports.broker import Ending
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.ends import end_of, has_outlived
+from tradebot.venues.alpaca.listings import listings
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")

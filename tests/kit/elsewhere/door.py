@@ -7,10 +7,10 @@ from functools import partial
 from tests.kit.elsewhere import place
 from tests.kit.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
 from tradebot.adapters.wire.rows import DriftTally
-from tradebot.app.door import SANDBOX_KEY, Access, Checks, Door, Key, Look
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.venue import Capabilities
+from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Key, Look
 
 
 def with_brackets() -> Door:

@@ -10,13 +10,13 @@ import pytest
 
 from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
 from tradebot.adapters.bars.joined import joined
-from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.contracts import months_of, root_of
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.signals.features import columns, features, frame_of
 from tradebot.signals.features.frame import NOWHERE
+from tradebot.venues.ibkr.capabilities import IBKR
+from tradebot.venues.ibkr.contracts import months_of, root_of
 
 ROLL = date(2026, 12, 8)
 """When ESH7 takes the place of ESZ6."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from papervenue.faces.data.rows import listing
 from papervenue.market import actions as words
 from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
-from tradebot.adapters.alpaca.capabilities import ALPACA
 from tradebot.adapters.bars.making import steps_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.bars.store import PriceStep
@@ -28,6 +27,7 @@ from tradebot.app.backtest.translating import session_of
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
+from tradebot.venues.alpaca.capabilities import ALPACA
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

@@ -9,9 +9,9 @@ from papervenue.faces.kraken import charts
 from papervenue.faces.kraken.charts import Candle, Charts
 from papervenue.times import SECOND, from_datetime
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.kraken.bars import RESOLUTIONS
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind
+from tradebot.venues.kraken.bars import RESOLUTIONS
 
 
 class ChartedBars:

@@ -15,13 +15,6 @@ from papervenue.opening import dialect_of
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.joined import joined
 from tradebot.adapters.bars.stored import StoredBars
-from tradebot.adapters.ibkr import margins, prices
-from tradebot.adapters.ibkr.bars import IbkrBars
-from tradebot.adapters.ibkr.capabilities import TRADING_ID
-from tradebot.adapters.ibkr.link import Line, Patience
-from tradebot.adapters.ibkr.orders import IbkrOrders
-from tradebot.adapters.ibkr.reader import IbkrReader
-from tradebot.adapters.ibkr.venue import IbkrVenue
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
@@ -35,12 +28,18 @@ from tradebot.app.venues import door_to
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
+from tradebot.venues.ibkr import margins, prices
+from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr.capabilities import TRADING_ID
+from tradebot.venues.ibkr.link import Line, Patience
+from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.venue import IbkrVenue
 
 if TYPE_CHECKING:
     from datetime import date
 
     from papervenue.events import Event
-    from tradebot.adapters.ibkr.told import Told
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from tradebot.model.instrument import Listing, MarginLevel
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
+    from tradebot.venues.ibkr.told import Told
 
     Sessions = Callable[[date, date], Sequence[Session]]
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.ledger.tables import Tables
-    from tradebot.app.door import Reader
     from tradebot.app.settings import Settings
     from tradebot.model.books import Books
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
+    from tradebot.venues.door import Reader
 
 FILES = (MARKET_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE)
 """What an exchange's market is made of."""

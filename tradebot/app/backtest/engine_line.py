@@ -24,9 +24,9 @@ from papervenue.faces.tws.words import executions_of
 from papervenue.jsontext import encode, plain
 from papervenue.margined.accounts import net_positions
 from papervenue.times import HOUR, SECOND
-from tradebot.adapters.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
-from tradebot.adapters.ibkr.ears import Ears, Ticks, VenueError
 from tradebot.app.backtest.told_rows import Commission, Contract, completed, executed, opened, status
+from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
+from tradebot.venues.ibkr.ears import Ears, Ticks, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from papervenue.engine.orders import Execution, Order
     from papervenue.events import Event
     from papervenue.refusal import Refusal
-    from tradebot.adapters.ibkr.ears import Status
-    from tradebot.adapters.ibkr.link import Patience
     from tradebot.app.backtest.told_rows import Executed, Told
+    from tradebot.venues.ibkr.ears import Status
+    from tradebot.venues.ibkr.link import Patience
 
 _REFUSED, _TICK, _NOT_FOUND, _NOT_PLACED, _NO_ORDER, _TOO_LATE = 201, 110, 135, 202, 10147, 161
 _SHORTEST_DAY_US = 23 * HOUR

@@ -10,10 +10,10 @@ from papervenue.events import Event
 from papervenue.jsontext import encode
 from papervenue.refusal import Refusal
 from papervenue.shares.reading import read_replacement
-from tradebot.adapters.alpaca.bodies import order_body, price_body
 from tradebot.app.backtest.translating import order_of
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.venues.alpaca.bodies import order_body, price_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ class EngineOrders:
 
     def _refused_order(self, intent: Intent, refusal: Refusal, name: str) -> Reply:
         """Return what a refusal proves; one that may mean a taken id is looked up, as on a real venue."""
-        from tradebot.adapters.alpaca.replies import may_be_duplicate, resolve_duplicate
+        from tradebot.venues.alpaca.replies import may_be_duplicate, resolve_duplicate
 
         answer, reply = self._refused(refusal, name)
         if not may_be_duplicate(answer):
@@ -88,9 +88,9 @@ class EngineOrders:
 
     def _refused(self, refusal: Refusal, name: str) -> tuple[Answer, Reply]:
         """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
-        from tradebot.adapters.alpaca.replies import refusal as read_refusal
-        from tradebot.adapters.alpaca.replies import unknown_outcome
         from tradebot.adapters.wire.http import Answer
+        from tradebot.venues.alpaca.replies import refusal as read_refusal
+        from tradebot.venues.alpaca.replies import unknown_outcome
 
         fields = {"status": refusal.status, **refusal.body}
         self._engine.emit(Event(self._engine.now_us, name, fields, self._account.number))

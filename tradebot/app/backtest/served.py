@@ -33,7 +33,6 @@ from tradebot.app.backtest.charted import ChartedBars
 from tradebot.app.backtest.foreseen import ForeseenBars, features_ahead
 from tradebot.app.backtest.in_process import InProcess
 from tradebot.app.backtest.translating import session_of
-from tradebot.app.door import Access
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
@@ -41,6 +40,7 @@ from tradebot.backtest.touching import FAR, INTEREST
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
+from tradebot.venues.door import Access
 
 if TYPE_CHECKING:
     from papervenue.engine.account import Account
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
     from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.app.backtest.market import OpenedMarket
-    from tradebot.app.door import Reader
     from tradebot.app.settings import Settings
     from tradebot.backtest.touching import Shown
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.strategy import Strategy
+    from tradebot.venues.door import Reader
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 """How many days around the market the calendar of the books has."""

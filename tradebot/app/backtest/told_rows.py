@@ -16,8 +16,8 @@ from papervenue.faces.tws.contracts import FUTURE
 from papervenue.faces.tws.orders import ids_of, perm_id
 from papervenue.faces.tws.words import exec_id, number_of, reason, time_of, word
 from papervenue.times import SECOND
-from tradebot.adapters.ibkr.capabilities import IBKR
-from tradebot.adapters.ibkr.ears import Status
+from tradebot.venues.ibkr.capabilities import IBKR
+from tradebot.venues.ibkr.ears import Status
 
 if TYPE_CHECKING:
     from papervenue.engine.orders import Execution, Order

@@ -14,7 +14,6 @@ from papervenue.jsontext import plain
 from papervenue.market.bars import UNITS, usd
 from papervenue.shares.options import contract_of, shares_of
 from papervenue.times import to_datetime
-from tradebot.adapters.alpaca.models import STATUSES
 from tradebot.adapters.text.activity_words import meaning_of
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
@@ -22,6 +21,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
+from tradebot.venues.alpaca.models import STATUSES
 
 if TYPE_CHECKING:
     from papervenue.engine import account as engine_account

@@ -19,9 +19,6 @@ from papervenue.market.bars import usd
 from papervenue.market.sessions import full_calendar
 from papervenue.shares.options import shares_of
 from papervenue.times import from_datetime
-from tradebot.adapters.alpaca.capabilities import ALPACA
-from tradebot.adapters.alpaca.ends import end_of, has_outlived
-from tradebot.adapters.alpaca.listings import listings
 from tradebot.app.backtest.quotes import EngineQuotes
 from tradebot.app.backtest.requests import EngineOrders
 from tradebot.app.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
@@ -29,6 +26,9 @@ from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Session, VenueClock
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.ends import end_of, has_outlived
+from tradebot.venues.alpaca.listings import listings
 
 if TYPE_CHECKING:
     from datetime import date, datetime

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tradebot.adapters.ibkr.contracts import root_of
 from tradebot.app.backtest.run import begin
 from tradebot.app.learning.arrays.known import CENTS, MINUTE_S, Rules, margin_may_bind, rules_of, unknown
 from tradebot.learning.observing import HIGHEST
 from tradebot.model.values import replace
+from tradebot.venues.ibkr.contracts import root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

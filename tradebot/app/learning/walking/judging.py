@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from tradebot.adapters.ibkr.contracts import root_of
 from tradebot.app.backtest.assembly import loaded_strategies
 from tradebot.app.backtest.run import begin
 from tradebot.app.learning.environment import TIMES
@@ -19,6 +18,7 @@ from tradebot.model.policy_reasons import POLICY_REASONS
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Target
+from tradebot.venues.ibkr.contracts import root_of
 from tradebot.views.performance.lots import trades
 
 if TYPE_CHECKING:

@@ -1,0 +1,286 @@
+"""Reads over the embedded exchange's TWS: what is held, what is open, and what became of orders together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.kit.adapters.ibkr import VALUES, Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tests.kit.values import there as known
+from tests.venues.ibkr.test_orders import cancel, said
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Operation
+from tradebot.model.order import Fee, OrderStatus, OrderType, fee_id
+from tradebot.model.venue import End
+from tradebot.venues.ibkr.prices import details_of, listing
+
+LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def trades(one: Connection, there: Exchange, side: Side, quantity: int = 2) -> str:
+    """Trade at the market, and return our mark."""
+    asked = intent(side, order_type=OrderType.MARKET, limit_price=None, quantity=Decimal(quantity), at=there.now)
+    made(one.orders.submit(asked))
+    there.passes(120)
+    return asked.client_order_id
+
+
+def test_the_clock_is_the_venues_and_agrees_with_its_calendar(one: Connection, there: Exchange) -> None:
+    clock = one.reader.clock()
+    assert clock.now == there.now
+    assert clock.is_open
+    assert clock.next_close == datetime(2026, 11, 16, 22, 0, tzinfo=UTC)
+
+
+def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apart(
+    one: Connection, there: Exchange
+) -> None:
+    before = {fill.activity_id for fill in one.reader.fills(None)}
+    name = trades(one, there, Side.BUY)
+    (fill,) = [one for one in one.reader.fills(None) if one.activity_id not in before]
+    view = one.reader.view()
+    (held,) = view.positions
+    assert (held.symbol, held.quantity, held.multiplier) == ("ESZ6", Decimal(2), Decimal(50))
+    assert held.average_price == fill.price
+    assert held.market_value == held.value_at(held.current_price or Decimal(0))
+    assert (view.unreadable, view.steady, view.orders) == (0, True, ())
+    assert view.account.cash + 2 * 50 * ((held.current_price or 0) - held.average_price) == view.account.equity
+    order = known(one.reader.order(name))
+    assert (order.status, order.filled_quantity, order.filled_average_price) == (
+        OrderStatus.FILLED,
+        Decimal(2),
+        fill.price,
+    )
+    assert fill.fee == Fee(None)
+    fees = [paid for paid in one.reader.activities(LONG_AGO) if paid.id == fee_id(fill.activity_id)]
+    assert [paid.net_amount for paid in fees] == [Decimal("-4.5")]
+    trades(one, there, Side.SELL)
+    assert one.reader.position("ESZ6") is None
+    assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
+
+
+def test_filled_without_its_executions_is_unknown_until_they_come(one: Connection, there: Exchange) -> None:
+    there.trouble("missing_rows", request="activities")
+    asked = intent(order_type=OrderType.MARKET, limit_price=None, at=there.now)
+    made(one.orders.submit(asked))
+    there.passes(120)
+    proof = one.reader.end_of(asked, [], there.now)
+    assert (proof.end, proof.order and proof.order.status) == (End.UNKNOWN, OrderStatus.UNKNOWN)
+    there.calm()
+    assert one.reader.end_of(asked, [], there.now).end is End.OVER
+    trades(one, there, Side.SELL)
+
+
+def test_a_row_cut_short_is_counted_as_unreadable(one: Connection, there: Exchange) -> None:
+    trades(one, there, Side.BUY)
+    there.trouble("truncated_json", request="positions")
+    view = one.reader.view()
+    assert view.positions == ()
+    assert view.unreadable > 0
+    there.calm()
+    one.reader.view()
+    assert one.reader.view().unreadable == 0
+    trades(one, there, Side.SELL)
+
+
+def test_two_orders_with_one_mark_are_a_finding_and_the_newest_counts(one: Connection) -> None:
+    asked = intent()
+    first, second = made(one.orders.submit(asked)), made(one.orders.submit(asked))
+    assert first.venue_id != second.venue_id
+    assert known(one.reader.order(asked.client_order_id)).venue_id == second.venue_id
+    assert [text for text in one.findings if "orderRef" in text and second.venue_id in text]
+    for order in (first, second):
+        one.orders.cancel(cancel(order.venue_id))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "operation", "end"),
+    [
+        (Purpose.OPEN, Operation.SUBMIT, End.UNKNOWN),
+        (Purpose.CLOSE, Operation.SUBMIT, End.OVER),
+        (Purpose.PROTECT, Operation.SUBMIT, End.OVER),
+        (Purpose.CLOSE, Operation.REPLACE, End.UNKNOWN),
+    ],
+)
+def test_absence_on_another_day_proves_nothing_of_an_entry_and_that_an_exit_is_over(
+    one: Connection, there: Exchange, purpose: Purpose, operation: Operation, end: End
+) -> None:
+    asked = intent(at=there.now - timedelta(days=1), purpose=purpose, operation=operation)
+    assert one.reader.end_of(asked, [], there.now).end is end
+
+
+def test_listings_are_the_venues_and_leave_out_what_it_does_not_have(one: Connection, there: Exchange) -> None:
+    listed = one.reader.listings(["ESZ6", "ESH7", "QQQ"])
+    assert set(listed) == {"ESZ6", "ESH7"}
+    es = listed["ESZ6"]
+    assert (es.instrument.multiplier, es.ticks[0].tick, es.minimum) == (Decimal(50), Decimal("0.25"), Decimal(1))
+    assert (str(es.last_trading_day), es.instrument.underlying, es.read_at) == ("2026-12-18", "ES", there.now)
+
+
+def test_quotes_stream_and_what_has_none_is_rejected_with_words(one: Connection) -> None:
+    found = one.reader.quotes(["ESZ6", "QQQ"])
+    assert set(found) == {"ESZ6"}
+    assert one.reader.rejected_quotes == {"QQQ": "QQQ isn't listed"}
+    quote = found["ESZ6"]
+    assert 0 < quote.bid <= quote.last <= quote.ask
+    assert one.reader.quotes_again(["ESZ6"])["ESZ6"].bid == quote.bid
+
+
+def test_a_clock_an_hour_off_is_the_venues_own(one: Connection, there: Exchange) -> None:
+    there.trouble({"clock_skew": "1h"}, request="clock")
+    assert one.reader.clock().now - there.now == timedelta(hours=1)
+
+
+def executed(**changes: object) -> Message:
+    """Return an execution as it is on the wire."""
+    named: dict[str, object] = {
+        "orderId": 1, "conId": 1, "symbol": "ES", "secType": "FUT", "last": "20261218", "strike": 0, "right": "",
+        "multiplier": 50, "exchange": "CME", "currency": "USD", "localSymbol": "ESZ6", "tradingClass": "ES",
+        "execId": "0000e0d5.6.01.01", "time": "20261116 01:00:00 UTC", "account": "DU1", "at": "CME", "side": "BOT",
+        "shares": 2, "price": 5000.25, "permId": 11, "clientId": 9102, "liquidation": 0, "cumQty": 2,
+        "avgPrice": 5000.25, "orderRef": "tb1.x", "evRule": "", "evMultiplier": "", "model": "", "liquidity": 1,
+        "revised": 0,
+    }  # fmt: skip
+    return (11, "REQ", *{**named, **changes}.values())
+
+
+def commission(exec_id: str, amount: object, currency: str = "USD") -> Message:
+    """Return a commission as it is on the wire."""
+    return (59, 1, exec_id, amount, currency, 0, 0, 0)
+
+
+def telling(*messages: Message) -> Any:
+    """Return a Gateway's answers: these executions, and the usual ones."""
+
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] != "7":
+            return usual(fields)
+        return [*(tuple(fields[2] if one == "REQ" else one for one in row) for row in messages), (55, 1, fields[2])]
+
+    return answer
+
+
+@pytest.mark.parametrize("listed", ["both", "the newest alone"])
+def test_a_correction_tells_what_its_execution_is_now(listed: str) -> None:
+    later = executed(execId="0000e0d5.6.01.03", price=5001.25, shares=1)
+    rows = (executed(), later) if listed == "both" else (later,)
+    with (
+        scripted(telling(*rows, commission("0000e0d5.6.01.03", 4.5))) as gateway,
+        desk(gateway.port) as one,
+    ):
+        (fill,) = one.reader.fills(None)
+        first = (Decimal("5000.25"), Decimal(2)) if listed == "both" else (Decimal("5001.25"), Decimal(1))
+        assert (fill.activity_id, fill.price, fill.quantity) == ("0000e0d5.6.01", *first)
+        told = {row.id: row for row in one.reader.activities(LONG_AGO)}
+        assert told.keys() == {"correction:0000e0d5.6.01.0003", "fee:0000e0d5.6.01"}
+        now = told["correction:0000e0d5.6.01.0003"]
+        assert (now.quantity, now.price, now.net_amount) == (Decimal(1), Decimal("5001.25"), Decimal(0))
+        assert now.corrects is not None
+        assert now.corrects.fill_id == fill.activity_id
+        assert now.corrects.earlier == ("correction:0000e0d5.6.01.0002",)
+        assert now.corrects.later[0] == "correction:0000e0d5.6.01.0004"
+        assert now.words == "correction ESZ6 of 2026-11-16, which is 1 at 5001.25 now"
+        assert not one.findings, "a correction is understood"
+
+
+def test_a_commission_that_has_not_come_is_unknown_and_one_in_another_currency_is_no_cash_of_ours() -> None:
+    rows = (executed(), executed(execId="0000e0d5.7.01.01"), commission("0000e0d5.7.01.01", 3, "EUR"))
+    with scripted(telling(*rows)) as gateway, desk(gateway.port) as one:
+        assert [fill.fee for fill in one.reader.fills(None)] == [Fee(None), Fee(None)]
+        assert list(one.reader.activities(LONG_AGO)) == []
+        assert "currency is not USD: EUR" in one.findings
+
+
+@pytest.mark.parametrize("changes", [{"price": 0}, {"price": -1}, {"shares": 0}, {"side": "X"}, {"execId": "one"}])
+def test_an_execution_that_cannot_be_one_is_counted_and_left_out(changes: dict[str, object]) -> None:
+    with scripted(telling(executed(**changes))) as gateway, desk(gateway.port) as one:
+        assert list(one.reader.fills(None)) == []
+        assert one.reader.unreadable_fills == 1
+
+
+def test_an_execution_without_an_order_is_a_fill_and_no_order_is_proven_by_it() -> None:
+    asked = intent()
+    mine = executed(orderRef=asked.client_order_id)
+    with scripted(telling(mine)) as gateway, desk(gateway.port) as one:
+        assert [fill.venue_order_id for fill in one.reader.fills(None)] == ["11"]
+        assert one.reader.end_of(asked, [], asked.at + timedelta(hours=1)).end is End.UNKNOWN
+
+
+def test_a_moment_without_a_time_zone_is_not_read() -> None:
+    with scripted(telling(executed(time="20261116 01:00:00"))) as gateway, desk(gateway.port) as one:
+        assert list(one.reader.fills(None)) == []
+        assert one.reader.unreadable_fills == 1
+
+
+@pytest.mark.parametrize("name", ["NetLiquidation", "PreviousDayEquityWithLoanValue", "InitMarginReq"])
+def test_a_figure_of_the_account_that_is_missing_is_never_zero(name: str) -> None:
+    def answer(fields: Sequence[str]) -> list[Message]:
+        return [one for one in usual(fields) if name not in one]
+
+    assert name in VALUES
+    with scripted(answer) as gateway, desk(gateway.port) as one, pytest.raises(OperatorError, match=name):
+        one.reader.account()
+
+
+@pytest.mark.parametrize(("price", "words"), [(0, "not above zero"), (-1, "not above zero")])
+def test_a_price_of_zero_or_below_is_no_quote(price: float, words: str) -> None:
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] == "1":
+            return [(1, 6, fields[2], kind, price, 1, 0) for kind in (1, 2, 4)]
+        return list(said()(fields))
+
+    with scripted(answer) as gateway, desk(gateway.port) as one:
+        assert one.reader.quotes(["ESZ6"]) == {}
+        assert words in one.reader.rejected_quotes["ESZ6"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([(1, 6, "REQ", kind, 5000, 1, 0) for kind in (66, 67, 68)], "delayed"),
+        ([(4, 2, "REQ", 354, "Requested market data is not subscribed", "")], "not subscribed"),
+    ],
+)
+def test_delayed_prices_and_refused_ones_are_told(rows: list[Message], words: str) -> None:
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] == "1":
+            return [tuple(fields[2] if one == "REQ" else one for one in row) for row in rows]
+        return list(said()(fields))
+
+    with scripted(answer) as gateway, desk(gateway.port) as one:
+        assert one.reader.quotes(["ESZ6"]) == {}
+        assert words in one.reader.rejected_quotes["ESZ6"]
+
+
+def test_positions_that_cannot_be_read_leave_nothing_known() -> None:
+    def answer(fields: Sequence[str]) -> list[Message]:
+        if fields[0] == "61":
+            named = ("DU1", 1, "ES", "FUT", "20261218", 0, "", "x", "CME", "USD", "ESZ6", "ES")
+            return [(61, 3, *named, 2, 250_000), (62, 1)]
+        return usual(fields)
+
+    with scripted(answer) as gateway, desk(gateway.port) as one:
+        assert one.reader.view().unreadable == 1
+        with pytest.raises(TemporaryError):
+            one.reader.position("ESZ6")
+
+
+def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> None:
+    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
+    now = one.reader.clock().now
+    listed = listing(details, now, ())
+    assert listed.doubt == ""
+    assert listed.hours is not None
+    assert listed.hours.tells(now)
+    unreadable = listing(replace(details, tradingHours="20261126:2500-1600"), now, ())
+    assert unreadable.hours is None
+    assert unreadable.doubt.startswith("ES: trading hours can't be read: ")
+
+
+def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Connection, there: Exchange) -> None:
+    details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
+    assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"

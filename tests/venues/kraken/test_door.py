@@ -1,0 +1,54 @@
+"""What `doctor` asks of Kraken Futures alone: the last nonce, and whether the key may trade."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit.adapters.kraken import error, venue_at
+from tests.kit.fakes.scripted import Scripted, Wire, serving
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.judging.judgment import State
+from tradebot.model.values import replace
+from tradebot.venues.kraken.door import door
+from tradebot.venues.kraken.nonce import Nonces
+
+OWN = door().checks.own
+MISSING = {"result": "success", "cancelStatus": {"status": "notFound"}, "serverTime": "2026-11-20T15:30:00Z"}
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with serving() as at:
+        yield at
+
+
+@pytest.mark.parametrize(("ahead_s", "state"), [(-3600, State.OK), (30, State.OK), (90, State.DEGRADED)])
+def test_a_nonce_far_ahead_of_the_clock_is_told(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int, state: State
+) -> None:
+    taken_ns = time.time_ns() + ahead_s * 10**9
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time_ns", lambda: taken_ns)
+        Nonces(tmp_path).take()
+    look = OWN["nonce"](replace(venue_at(wire), nonces=Nonces(tmp_path)), DriftTally())
+    assert (look.state, bool(look.fix), wire.asked) == (state, state is State.DEGRADED, [])
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        (MISSING, State.OK),
+        ({**MISSING, "cancelStatus": {"status": "cancelled"}}, State.FAILED),
+        (error("insufficientPrivileges"), State.FAILED),
+        ([], State.FAILED),
+    ],
+)
+def test_a_key_may_trade_if_it_is_told_that_an_order_is_missing(wire: Wire, told: object, state: State) -> None:
+    wire.answer(Scripted(200, told))
+    look = OWN["key"](venue_at(wire), DriftTally())
+    assert (look.state, [(one.method, one.path) for one in wire.asked]) == (
+        state,
+        [("POST", "/derivatives/api/v3/cancelorder")],
+    )

@@ -1,0 +1,126 @@
+"""What the history proves of an order: its events and its executions together, and neither too early."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.kit.adapters.kraken import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, iso, page, reader
+from tests.kit.fakes.scripted import Asked, Scripted, Wire
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.model.order import OrderStatus
+from tradebot.model.venue import End
+from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.history import past
+from tradebot.venues.kraken.pages import SHARED
+
+SOON = AT + timedelta(seconds=4)
+GONE = event("OrderCancelled", AT + timedelta(seconds=1))
+PART = event("OrderCancelled", AT + timedelta(seconds=1), filled="0.2")
+ENDED = event("OrderTriggerCancelled", AT + timedelta(seconds=1))
+TAKEN_BACK = event("OrderTriggerCancelled", AT + timedelta(seconds=1), reason="rejected")
+
+
+@pytest.mark.parametrize(
+    ("events", "executions", "told_at", "status", "filled"),
+    [
+        ([event("OrderPlaced")], [], LATER, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced")], [execution("0.5")], SOON, OrderStatus.FILLED, "0.5"),
+        ([event("OrderPlaced"), GONE], [], LATER, OrderStatus.CANCELED, "0"),
+        ([GONE, event("OrderPlaced")], [], LATER, OrderStatus.CANCELED, "0"),
+        # "Cancelled, filled 0" has been sent for an order that was executed.
+        ([event("OrderPlaced"), GONE], [execution("0.5")], LATER, OrderStatus.FILLED, "0.5"),
+        ([event("OrderPlaced"), GONE], [execution("0.2")], LATER, OrderStatus.CANCELED, "0.2"),
+        # The history may lack its newest rows.
+        ([event("OrderPlaced"), GONE], [], SOON, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced"), PART], [], LATER, OrderStatus.UNKNOWN, "0"),
+        ([event("OrderPlaced"), PART], [execution("0.2")], LATER, OrderStatus.CANCELED, "0.2"),
+        ([event("OrderRejected")], [], LATER, OrderStatus.REJECTED, "0"),
+        ([event("OrderTriggerPlaced"), ENDED], [], LATER, OrderStatus.CANCELED, "0"),
+        ([event("OrderTriggerPlaced"), TAKEN_BACK], [], LATER, OrderStatus.REJECTED, "0"),
+        # A page may repeat a row.
+        ([event("OrderPlaced")], [execution("0.2"), execution("0.2")], LATER, OrderStatus.UNKNOWN, "0.2"),
+        ([event("OrderPlaced")], [execution("0.2"), execution("0.3", number=2)], LATER, OrderStatus.FILLED, "0.5"),
+    ],
+)
+def test_an_order_is_over_by_its_events_and_executions_together(
+    events: list[object], executions: list[object], told_at: datetime, status: OrderStatus, filled: str
+) -> None:
+    order = past(events, executions, told_at, ACCOUNT, DriftTally()).orders[ORDER_ID]
+    assert (order.status, order.filled_quantity) == (status, Decimal(filled))
+
+
+def test_rows_that_can_not_be_read_are_counted() -> None:
+    events = [event("OrderPlaced"), {"event": {}}, "text", event("OrderPlaced", uid=None)]
+    events.append(event("OrderTriggerPlaced", uid="of nothing", quantity="0"))
+    found = past(events, [{"event": {"Execution": {}}}], LATER, ACCOUNT, DriftTally())
+    assert (list(found.orders), found.unreadable) == ([ORDER_ID], 5)
+
+
+@pytest.mark.parametrize(
+    ("events", "told_at", "end"),
+    [
+        ([event("OrderPlaced"), GONE], LATER, End.OVER),
+        ([event("OrderPlaced")], LATER, End.UNKNOWN),
+        ([], LATER, End.OVER),
+        # It may still arrive, or have come too late to be told.
+        ([], AT + timedelta(seconds=65), End.UNKNOWN),
+    ],
+)
+def test_a_request_never_arrived_only_if_it_can_not_arrive_any_more(
+    wire: Wire, events: list[object], told_at: datetime, end: End
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": [], "serverTime": "x"})
+        return Scripted(200, page(told_at, *(events if asked.path.endswith("/orders") else [])))
+
+    wire.script = answer
+    assert reader(wire).end_of(intent(), (), LATER).end is end
+
+
+@pytest.mark.parametrize(
+    ("lists", "end"),
+    [
+        ({"orders": [{"timestamp": 0, "event": {}}]}, End.UNKNOWN),
+        ({"executions": [execution("0.5") | {"event": {"Execution": {}}}]}, End.UNKNOWN),
+        ({"openorders": [{"order_id": "x"}]}, End.UNKNOWN),
+        # What is older than the request isn't about it.
+        ({"orders": [event("OrderPlaced", AT - timedelta(hours=1)) | {"event": {}}]}, End.OVER),
+        ({}, End.OVER),
+    ],
+)
+def test_a_row_that_can_not_be_read_might_be_about_the_request(
+    wire: Wire, lists: dict[str, list[object]], end: End
+) -> None:
+    def answer(asked: Asked) -> Scripted:
+        rows = lists.get(asked.path.rpartition("/")[2], [])
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": rows, "serverTime": iso(LATER)})
+        return Scripted(200, page(LATER, *rows))
+
+    wire.script = answer
+    assert reader(wire).end_of(intent(), (), LATER).end is end
+    assert reader(wire).has_ended("unheard of") is (None if not lists else False)
+
+
+def test_questions_of_one_moment_share_pages_and_the_account_is_asked_for_once(wire: Wire, tmp_path: Path) -> None:
+    now = LATER
+
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": [], "serverTime": iso(now)})
+        return Scripted(200, page(now, *([event("OrderPlaced"), GONE] if asked.path.endswith("/orders") else [])))
+
+    wire.script = answer
+    asking = reader(wire)
+    for number in range(3):
+        asking.order(f"tb1.{number}")
+        assert asking.end_of(intent(), (), now).end is End.OVER
+    assert sum("history" in one.path for one in wire.asked) == 3
+    now = LATER + SHARED
+    asking.follower(ORDER_ID)
+    assert sum("history" in one.path for one in wire.asked) == 6
+    AccountNumber(tmp_path, "key").keep(ACCOUNT)
+    assert (AccountNumber(tmp_path, "key").known, AccountNumber(tmp_path, "another").known) == (ACCOUNT, "")

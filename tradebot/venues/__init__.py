@@ -1,0 +1,1 @@
+"""Venues: each in one folder, and what a door to one has."""

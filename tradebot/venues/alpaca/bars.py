@@ -1,0 +1,241 @@
+"""Read bars and corporate actions from Alpaca's data API, page by page."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
+from tradebot.adapters.bars.store import STORED_ALWAYS
+from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.auditing.bar_findings import RawBar
+from tradebot.errors import TemporaryError
+from tradebot.model.series import PriceKind
+from tradebot.venues.alpaca.venue import SANDBOX_FEED, AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaReads, NotInPlanError, RefusedReadError, reads_of
+
+MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
+"""The largest pages that the data API gives, counted over all symbols."""
+MOST_PAGES = 2_000
+MOST_SYMBOLS = 100
+"""The largest number of symbols that one request names."""
+PLAN_DELAY = timedelta(minutes=16)
+"""The free plan has the consolidated feed only after fifteen minutes; the last one makes sure of it."""
+MALFORMED = frozenset({400, 422})
+"""How the venue answers a list that holds something it doesn't take for a symbol."""
+LONGEST_TOKEN = 4_096
+_MOST_NAMES = 3
+"""How many earlier names of a company are followed."""
+_KINDS = ("cash_dividend", "stock_dividend", "forward_split", "reverse_split", "name_change")
+T = TypeVar("T")
+
+
+class AlpacaBars:
+    """A source of bars. Rows that can't be used are counted in the tally and left out.
+
+    `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused` are
+    the symbols that the venue doesn't take for symbols.
+    """
+
+    timeframes = STORED_ALWAYS
+
+    def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
+        self._venue = venue
+        self._tally = tally
+        self._data = reads_of(venue, venue.data_url)
+        self._events = reads_of(venue, venue.data_url, "v1")
+        self.delay = timedelta(0)
+        self.refused: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Return the feed that bars come from, such as "alpaca iex" or "sandbox"."""
+        return self._venue.feed if self._venue.feed == SANDBOX_FEED else f"alpaca {self._venue.feed}"
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
+
+        Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
+        """
+        span = {"timeframe": timeframe, "start": _rfc3339(first), "end": _rfc3339(last), "adjustment": "raw"}
+        self.refused = frozenset()
+        for chunk in _chunks(symbols):
+            yield from self._bars_of(chunk, {**span, "limit": str(MOST_ROWS)})
+
+    def _bars_of(self, symbols: Sequence[str], query: Mapping[str, str]) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the pages of some symbols; if the venue refuses the list, split it to isolate the bad symbol."""
+        try:
+            for page in _pages(self._data, "/stocks/bars", {**self._venue.query_of(symbols), **query}):
+                yield _by_symbol(page, symbols, partial(_bar, tally=self._tally), self._tally)
+        except NotInPlanError as error:
+            raise self._delayed(error) from error
+        except RefusedReadError as error:
+            if error.status not in MALFORMED:
+                raise
+            if len(symbols) == 1:
+                self.refused |= {symbols[0]}
+                self._tally.note("bars", "symbols", f"{symbols[0]} was refused: {error.message}")
+                return
+            middle = len(symbols) // 2
+            yield from self._bars_of(symbols[:middle], query)
+            yield from self._bars_of(symbols[middle:], query)
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Return the splits and dividends that were processed between two dates, inclusive, by symbol.
+
+        Those under a company's earlier names count for its present one. Raises TemporaryError, or OperatorError if
+        asking again won't help.
+        """
+        heirs = {symbol: symbol for symbol in symbols}
+        found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+        unasked = list(symbols)
+        for _ in range(1 + _MOST_NAMES):
+            earlier: dict[str, str] = {}
+            for announced in self._announced(unasked, first, last):
+                if announced.action is None and announced.name not in heirs and announced.heir in heirs:
+                    earlier[announced.name] = heirs[announced.heir]
+                elif announced.action is not None and announced.name in heirs:
+                    found[heirs[announced.name]].append(announced.action)
+            unasked = list(earlier)
+            heirs |= earlier
+            if not unasked:
+                break
+        return found
+
+    def renamed(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+        """Return which of these symbols were replaced by another between two dates, with the one in use now.
+
+        Raises what `actions` raises.
+        """
+        found: dict[str, str] = {}
+        named = {symbol: symbol for symbol in symbols}
+        for _ in range(_MOST_NAMES):
+            heirs = {one.name: one.heir for one in self._announced(list(named), first, last) if one.action is None}
+            named = {heirs[name]: symbol for name, symbol in named.items() if name in heirs}
+            found |= {symbol: name for name, symbol in named.items()}
+            if not named:
+                break
+        return found
+
+    def _announced(self, symbols: Sequence[str], first: date, last: date) -> Iterator["_Announced"]:
+        span = {"start": first.isoformat(), "end": last.isoformat()}
+        for chunk in _chunks(symbols):
+            query = {"symbols": ",".join(chunk), "types": ",".join(_KINDS), **span, "limit": str(MOST_ACTIONS)}
+            for page in _pages(self._events, "/corporate-actions", query):
+                grouped = _object(page, "corporate_actions")
+                for kind in _KINDS:
+                    read = partial(_action, kind, tally=self._tally)
+                    yield from keep_readable(kind, _rows(grouped, f"{kind}s"), read, self._tally)
+
+    def _delayed(self, error: NotInPlanError) -> Exception:
+        """Return what to raise for a refusal because of the plan: the first one says how old bars must be."""
+        if self.delay:
+            return error
+        self.delay = PLAN_DELAY
+        self._tally.note("bars", "feed", f"has bars only after {PLAN_DELAY.total_seconds() / 60:.0f} minutes")
+        return DelayedError("The data plan has recent bars only with a delay.", error.hint)
+
+
+class _Announced(NamedTuple):
+    """A corporate action of a name, or, if there is no action, the name that replaced it."""
+
+    name: str
+    action: CorporateAction | None
+    heir: str = ""
+
+
+def _rfc3339(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _chunks(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(symbols), MOST_SYMBOLS):
+        yield symbols[start : start + MOST_SYMBOLS]
+
+
+def _pages(reads: AlpacaReads, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
+    """Yield every page of an answer; TemporaryError if a page comes twice or there are too many."""
+    tokens: set[str] = set()
+    bound: dict[str, str] = {}
+    for _ in range(MOST_PAGES):
+        page = reads.json(path, {**query, **bound})
+        if not isinstance(page, Mapping):
+            raise TemporaryError(f"GET {path} did not return an object")
+        yield page
+        token = page.get("next_page_token")
+        if token is None or token == "":
+            return
+        if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
+            raise TemporaryError(f"GET {path} returned a page token that can't be used")
+        if token in tokens:
+            raise TemporaryError(f"GET {path} repeats a page")
+        tokens.add(token)
+        bound = {"page_token": token}
+    raise TemporaryError(f"GET {path} has more than {MOST_PAGES} pages")
+
+
+def _object(page: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Return an object inside a page; an absent or null one is empty."""
+    value = page.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TemporaryError(f"the data API's {name} is not an object")
+    return value
+
+
+def _rows(grouped: Mapping[str, object], name: str) -> list[object]:
+    value = grouped.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise TemporaryError(f"the data API's rows of {name} are not a list")
+    return value
+
+
+def _by_symbol(
+    page: Mapping[str, object], symbols: Sequence[str], read: Callable[[object], T], tally: DriftTally
+) -> dict[str, Sequence[T]]:
+    grouped = _object(page, "bars")
+    return {
+        symbol: keep_readable("bar", _rows(grouped, symbol), read, tally) for symbol in symbols if symbol in grouped
+    }
+
+
+def _bar(raw: object, tally: DriftTally) -> RawBar:
+    """Return one bar; raise RowError for prices that aren't above zero or contradict each other."""
+    row = Row("bar", raw, tally)
+    opening, high, low, close = (float(row.positive(name)) for name in "ohlc")
+    if not low <= min(opening, close) <= max(opening, close) <= high:
+        raise RowError("h", f"and the low don't contain open and close: {opening} {high} {low} {close}")
+    volume = float(row.number("v"))
+    if volume < 0:
+        raise RowError("v", f"is negative: {volume}")
+    return RawBar(int(row.time("t").timestamp()), opening, high, low, close, volume)
+
+
+def _action(kind: str, raw: object, tally: DriftTally) -> _Announced:
+    row = Row(kind, raw, tally)
+    if kind == "name_change":
+        return _Announced(row.text("old_symbol", LONGEST_SYMBOL), None, row.text("new_symbol", LONGEST_SYMBOL))
+    if kind == "cash_dividend":
+        change, amount = DIVIDEND, row.positive("rate")
+    elif kind == "stock_dividend":
+        change, amount = SPLIT, 1 + row.positive("rate")
+    else:
+        change, amount = SPLIT, row.positive("new_rate") / row.positive("old_rate")
+    return _Announced(row.symbol(), CorporateAction(_date(row, "ex_date"), change, float(amount)))
+
+
+def _date(row: Row, name: str) -> date:
+    try:
+        return date.fromisoformat(row.text(name))
+    except ValueError as error:
+        raise error if isinstance(error, RowError) else RowError(name, "is not a date") from error

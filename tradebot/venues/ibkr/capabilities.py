@@ -1,0 +1,97 @@
+"""What Interactive Brokers can do, and its words and numbers for what happens."""
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from decimal import Decimal
+
+from tradebot.model.order import OrderStatus, OrderType, TimeInForce
+from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
+from tradebot.model.venue_day import VenueDay
+from tradebot.venues.door import Key
+
+HOST, PORT, CLIENT_ID = "IBKR_HOST", "IBKR_PORT", "IBKR_CLIENT_ID"
+"""The variables of where the Gateway listens, and of the number that this bot connects with."""
+EARLIER_NAMES: Mapping[str, str] = {
+    "MAX_MEMORY_MB": "SERVE__MAX_MEMORY_MB",
+    "DECISION_LATENCY_MS": "LIMITS__MAX_DECISION_MS",
+    "S3_BUCKET": "STORAGE__BACKUP_TO",
+}
+"""Variables of the earlier system for settings, by the end of our own variables' names."""
+TRADING_ID = 9002
+"""The client id of a bot. Each process with it needs it for itself."""
+KEYS = (
+    Key("ibkr_host", (HOST,), secret=False),
+    Key("ibkr_port", (PORT,), secret=False),
+    Key("ibkr_client_id", (CLIENT_ID,), secret=False),
+)
+IBKR = Capabilities(
+    name="ibkr",
+    title="Interactive Brokers",
+    settlement=Settlement.MARGINED,
+    order_types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP}),
+    lives=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
+    client_ids=ClientIds.FREE,
+    edit=Edit.IN_PLACE,
+    pairs=Pairs.BRACKET,
+    calendar="CME Globex Equity",
+    # From five in the afternoon to four on the next day, or until noon if that is a holiday.
+    day=VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23), holidays_end=time(12)),
+    currency="USD",
+    short_reserve=Decimal(1),
+    reduce_only=False,
+    unit="contract",
+    # Executions may come a little after the order has left the open ones.
+    tells_ends_after=timedelta(seconds=30),
+    hours_win=True,
+    exits_join=True,
+    forgets=True,
+)
+STATUSES: Mapping[str, OrderStatus] = {
+    "ApiPending": OrderStatus.PENDING_NEW,
+    "PendingSubmit": OrderStatus.PENDING_NEW,
+    "PreSubmitted": OrderStatus.NEW,
+    "Submitted": OrderStatus.NEW,
+    "PendingCancel": OrderStatus.PENDING_CANCEL,
+    "Filled": OrderStatus.FILLED,
+    "ApiCancelled": OrderStatus.CANCELED,
+    "Cancelled": OrderStatus.CANCELED,
+}
+"""Its words for the states of an order. `Inactive` isn't among them: it is neither working nor over."""
+INACTIVE = "Inactive"
+TYPES: Mapping[str, OrderType] = {
+    "MKT": OrderType.MARKET,
+    "LMT": OrderType.LIMIT,
+    "STP": OrderType.STOP,
+    "STP LMT": OrderType.STOP_LIMIT,
+}
+SENT_AS: Mapping[OrderType, str] = {kind: word for word, kind in TYPES.items()}
+LIVES: Mapping[str, TimeInForce] = {"DAY": TimeInForce.DAY, "GTC": TimeInForce.GTC}
+SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.items()}
+
+LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
+"""The Gateway has lost the venue; it is back, and what was subscribed to is gone; it is back with everything."""
+IN_USE = 326
+REDUCES = 2
+"""The type of our groups: what one order fills makes the others smaller, and only one of them is at the exchange."""
+NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
+REFUSED = frozenset(
+    {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}
+)
+REFUSED |= frozenset({144, 145, 146, 147, 148, 151, 152, 153, 156, 157, 160, 163, 164, 200, 201, 203, 321, 434, 463})
+"""What proves that an order isn't at work: the venue or the Gateway refused it. Any other number proves nothing."""
+READ_ONLY_WORDS = "read-only"
+NOTICES = frozenset(
+    {399, 404, 2100, 2103, 2104, 2105, 2106, 2107, 2108, 2109, 2110, 2119, 2150, 2158, 2168, 2169, 10167}
+)
+"""What is told and refuses nothing."""
+HISTORY_ERROR, NO_CONTRACT = 162, 200
+NO_BARS = "hmds query returned no data"
+"""The one error of the history that says that there are no bars."""
+WITHOUT_BARS: Mapping[str, str] = {
+    "permission": "subscribe this user name to the market's data, and share it with the paper login",
+    "different ip": "end the other session of this user name: only one of them gets market data",
+    "pacing": "ask again in ten minutes: the venue limits how often bars are asked for",
+}
+"""What to do about others, by what their words contain."""
+ARRIVES_WITHIN = timedelta(minutes=2)
+"""How long after it was written an order may still show up. Then the connection it was written to has told of it."""

@@ -1,0 +1,120 @@
+"""The way to Interactive Brokers: where its Gateway listens, and what `doctor` asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.errors import OperatorError
+from tradebot.judging.judgment import State
+from tradebot.model.intent import is_marked
+from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
+from tradebot.venues.ibkr import statement
+from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
+from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
+from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
+
+if TYPE_CHECKING:
+    from papervenue.market.venue import Venue
+
+_RECENT, FACE = timedelta(hours=2), "tws"
+
+
+def door() -> Door:
+    """Return it."""
+    own = {"socket": _socket, "login": _login, "client_id": _client_id}
+    return Door(
+        capabilities=IBKR,
+        keys=KEYS,
+        connect=_connect,
+        reader=IbkrReader,
+        orders=IbkrOrders,
+        bars=IbkrBars,
+        checks=Checks(_bar_times, _renamed, _market_data, PORT, own),
+        market=_market,
+        symbol=symbol_of,
+        coin=lambda symbol: root_of(symbol).name,
+        calendar=lambda symbol: root_of(symbol).calendar,
+        rehearsal=Rehearsal(hours=24, unbroken_s=3_600, trades=10),
+        months=months_of,
+        oddity=oddity_of,
+        statement=statement.read,
+    )
+
+
+def _connect(access: Access) -> IbkrVenue:
+    mode = access.settings.mode
+    port = access.ports().get(FACE) if access.sandbox_url else None
+    sandbox = None if port is None else (LOOPBACK[0], port)
+    place = place_of(mode, access.secrets, sandbox)
+    # The embedded exchange counts no messages, and plays an hour in seconds.
+    link = link_to(*place) if sandbox is None else link_to(*place, reads_a_second=0)
+    if access.folder is not None:
+        link.take_turns(access.folder)
+    return IbkrVenue(mode, link, access.before_read)
+
+
+def _market(settings: VenueSettings) -> Venue:
+    from papervenue.market.futures import futures_venue
+
+    roots = dict.fromkeys(root_of(symbol).name for symbol in settings.universe)
+    return futures_venue(settings.sandbox.start, settings.sandbox.sessions, tuple(roots))
+
+
+def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    # The embedded exchange has a time of its own.
+    now = datetime.fromtimestamp(venue.link.read(Line.time), UTC)
+    pages = IbkrBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
+    latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
+    return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
+
+
+def _renamed(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+    """Return nothing: contracts aren't renamed."""
+    return {}
+
+
+async def _login_of(line: Line) -> tuple[str, int]:
+    return line.account, int(line.client.serverVersion())
+
+
+def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Tell where the Gateway listens, and which protocol it speaks; without a connection, the broker's row says why."""
+    _, version = venue.link.read(_login_of)
+    found = f"the Gateway at {venue.base_url} speaks version {version}"
+    return Look(State.OK, found, "handshake", fix="")
+
+
+def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Compare the kind of the login with the mode: paper and real money have Gateways of their own."""
+    number, _ = venue.link.read(_login_of)
+    try:
+        venue.check_account(number)
+    except OperatorError as error:
+        return Look(State.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
+    return Look(State.OK, f"the login is for {venue.mode} trading", "account number")
+
+
+def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
+    """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
+    number = venue.place[2]
+    told = IbkrReader(venue, tally).told()
+    others = [one for one in told.open if one not in told.own and is_marked(told.orders[one].client_order_id)]
+    if others:
+        fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
+        return Look(State.FAILED, f"{len(others)} open orders of ours are of another client id", "orders", fix=fix)
+    return Look(State.OK, f"{number}, and nobody else has it", "connection")
+
+
+def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> Look:
+    reader = IbkrReader(venue, tally)
+    if reader.quotes([symbol]):
+        return Look(State.OK, f"prices of {symbol} stream as they are made", "quotes")
+    fix = "Subscribe this user name to CME and COMEX, share it with the paper login, and restart the Gateway"
+    return Look(State.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)

@@ -1,0 +1,267 @@
+"""Keep what the library has decoded until the question that it answers is over."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any, NamedTuple
+
+from tradebot.errors import TemporaryError
+from tradebot.venues.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, LOST, NOTICES
+
+COUNTED = {"3": "status", "5": "open", "7": "portfolio", "11": "execution", "59": "commission", "61": "position"}
+COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
+"""The numbers of the messages that orders and money hang on, with what the ears call them."""
+_BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
+_DELAYED = {66: _BID, 67: _ASK, 68: _LAST, 75: _CLOSE}
+_HALTED = 49
+_UNSET = "1.7976931348623157E308"
+"""What stands for a figure that isn't known."""
+
+
+class VenueError(Exception):
+    """The venue's answer to a question is an error; it has a number and words."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{words} ({code})")
+        self.code, self.words = code, words
+
+
+class GoneError(Exception):
+    """The connection has ended."""
+
+
+class InUseError(TemporaryError):
+    """Someone else is connected with our client id."""
+
+
+class Status(NamedTuple):
+    """What an order is said to have filled, in the venue's words."""
+
+    order_id: int
+    word: str
+    filled: float
+    perm_id: int
+
+
+class Ticks:
+    """What streams for one contract; `seen` is the loop's time at its last price, and `age` how long ago that was."""
+
+    def __init__(self) -> None:
+        self.prices: dict[int, float] = {}
+        self.sizes: dict[int, float] = {}
+        self.seen, self.age, self.problem, self.halted, self.delayed = 0.0, 0.0, "", False, False
+
+    @property
+    def complete(self) -> bool:
+        """Return True if there is nothing to wait for."""
+        return bool(self.problem) or {_BID, _ASK, _LAST} <= self.prices.keys()
+
+
+class _Nowhere:
+    """Stands where the library looks up the time zone of moments that name none: such a moment can't be read."""
+
+    def __getattr__(self, name: str) -> str:
+        """Raise ValueError."""
+        raise ValueError(f"a moment without a time zone: {name}")
+
+
+class Ears:
+    """Hears each message that the library has decoded, in its loop, by the library's own names."""
+
+    def __init__(self) -> None:
+        self.told = Counter[str]()
+        self.commissions: dict[str, Any] = {}
+        self.ticks: dict[int, Ticks] = {}
+        self.cut = self.resubscribe = self.gone = False
+        self.in_use: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._rows: dict[Hashable, list[Any]] = {}
+        self._ends: dict[Hashable, asyncio.Future[list[Any]]] = {}
+        self._events: defaultdict[int, list[tuple[str, Any]]] = defaultdict(list)
+        self._something = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the library looks up by its own name: it calls something for each message that it knows."""
+        if name in _CALLED:
+            return partial(_CALLED[name], self)
+        if name in _FIXED:
+            return _FIXED[name]
+        if name.startswith(("_", "tcp")):
+            raise AttributeError(name)
+        return _nothing
+
+    def expect(self, key: Hashable) -> asyncio.Future[list[Any]]:
+        """Return what becomes the rows of a question, once they have all come."""
+        self._rows[key] = []
+        self._ends[key] = asyncio.get_running_loop().create_future()
+        if self.gone:
+            self._ends[key].set_exception(GoneError("the connection has ended"))
+        return self._ends[key]
+
+    def forget(self, key: Hashable) -> None:
+        """End a question, answered or not."""
+        self._rows.pop(key, None)
+        self._ends.pop(key, None)
+
+    def listen_to(self, order_id: int) -> None:
+        """Keep what is said of an order from now on."""
+        self._events[order_id] = []
+
+    def said_of(self, order_id: int) -> list[tuple[str, Any]]:
+        """Return what has been said of an order."""
+        return self._events.get(order_id, [])
+
+    async def something(self) -> None:
+        """Return once anything more has been said of an order, or the connection has ended."""
+        self._something.clear()
+        if not self.gone:
+            await self._something.wait()
+
+    def end(self, problem: str) -> None:
+        """Note that the connection has ended: nobody will be answered."""
+        self.gone = True
+        for future in self._ends.values():
+            if not future.done():
+                future.set_exception(GoneError(problem))
+        self._something.set()
+
+    def _row(self, key: Hashable, row: Any) -> None:
+        if key in self._rows:
+            self._rows[key].append(row)
+
+    def _over(self, key: Hashable) -> None:
+        future = self._ends.get(key)
+        if future is not None and not future.done():
+            future.set_result(self._rows[key])
+
+    def _event(self, order_id: int, name: str, what: Any) -> None:
+        if order_id in self._events:
+            self._events[order_id].append((name, what))
+            self._something.set()
+
+    def _error(self, number: int, code: int, words: str, *rest: str) -> None:
+        """Tell a question or an order of an error, or note what became of the connection."""
+        self.told["error"] += 1
+        if code == LOST:
+            self.cut = True
+        elif code in (BACK, BACK_WITHOUT_DATA):
+            self.cut, self.resubscribe = False, self.resubscribe or code == BACK_WITHOUT_DATA
+        elif code == IN_USE and not self.in_use.done():
+            self.in_use.set_result(None)
+        error = VenueError(code, words)
+        if number in self.ticks:
+            self.ticks[number].problem = str(error)
+        future = self._ends.get(number)
+        if future is not None and not future.done() and code not in NOTICES:
+            future.set_exception(error)
+        self._event(number, "error", error)
+
+    def _position(self, account: str, contract: Any, size: float, cost: float) -> None:
+        self.told["position"] += 1
+        self._row("positions", (account, contract, size, cost))
+
+    def _positions_over(self) -> None:
+        self._over("positions")
+
+    def _value(self, tag: str, value: str, currency: str, account: str) -> None:
+        self.told["account"] += 1
+        self._row("account", (tag, value, currency, account))
+
+    def _portfolio(self, contract: Any, size: float, price: float, *rest: Any) -> None:
+        self.told["portfolio"] += 1
+        self._row("account", (contract.conId, price))
+
+    def _account_over(self, account: str) -> None:
+        self._over("account")
+
+    def _open(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
+        self.told["open"] += 1
+        if order.whatIf:
+            # Nothing was placed. A warning comes in a message before the figures.
+            self._row(order_id, state)
+            if str(state.initMarginChange).upper() != _UNSET:
+                self._over(order_id)
+            return
+        self._row("open", (contract, order, state))
+        self._event(order_id, "open", (contract, order, state))
+
+    def _status(
+        self, order_id: int, word: str, filled: float, remaining: float, average: float, perm_id: int, *rest: Any
+    ) -> None:
+        self.told["status"] += 1
+        status = Status(order_id, word, filled, perm_id)
+        self._row("open", status)
+        self._event(order_id, "status", status)
+
+    def _open_over(self) -> None:
+        self._over("open")
+
+    def _completed(self, contract: Any, order: Any, state: Any) -> None:
+        self.told["completed"] += 1
+        self._row("completed", (contract, order, state))
+
+    def _completed_over(self) -> None:
+        self._over("completed")
+
+    def _execution(self, request: int, contract: Any, execution: Any) -> None:
+        self.told["execution"] += 1
+        self._row(request, (contract, execution))
+
+    def _commission(self, report: Any) -> None:
+        self.told["commission"] += 1
+        self.commissions[report.execId] = report
+
+    def _contract(self, request: int, details: Any) -> None:
+        self.told["contract"] += 1
+        self._row(request, details)
+
+    def _bars_over(self, request: int, *span: str) -> None:
+        self._over(request)
+
+    def _time(self, seconds: int) -> None:
+        self._row("time", seconds)
+        self._over("time")
+
+    def _price(self, request: int, kind: int, price: float, size: float) -> None:
+        ticks = self.ticks.get(request)
+        if ticks is not None:
+            ticks.delayed = ticks.delayed or kind in _DELAYED
+            ticks.prices[_DELAYED.get(kind, kind)] = price
+            ticks.seen = asyncio.get_running_loop().time()
+
+    def _generic(self, request: int, kind: int, value: float) -> None:
+        ticks = self.ticks.get(request)
+        if ticks is not None and kind == _HALTED:
+            ticks.halted = value > 0
+
+
+def _nothing(*given: object) -> None:
+    """Take a message that nobody here asks for."""
+
+
+_FIXED: Mapping[str, object] = {"ib": _Nowhere(), "defaultTimezone": UTC}
+_CALLED: Mapping[str, Callable[..., None]] = {
+    "error": Ears._error,
+    "position": Ears._position,
+    "positionEnd": Ears._positions_over,
+    "updateAccountValue": Ears._value,
+    "updatePortfolio": Ears._portfolio,
+    "accountDownloadEnd": Ears._account_over,
+    "openOrder": Ears._open,
+    "orderStatus": Ears._status,
+    "openOrderEnd": Ears._open_over,
+    "completedOrder": Ears._completed,
+    "completedOrdersEnd": Ears._completed_over,
+    "execDetails": Ears._execution,
+    "execDetailsEnd": Ears._over,
+    "commissionReport": Ears._commission,
+    "contractDetails": Ears._contract,
+    "contractDetailsEnd": Ears._over,
+    "historicalData": Ears._row,
+    "historicalDataEnd": Ears._bars_over,
+    "currentTime": Ears._time,
+    "priceSizeTick": Ears._price,
+    "tickGeneric": Ears._generic,
+}
+"""What the library calls for each kind of message, by its own names."""

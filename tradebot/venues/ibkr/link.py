@@ -1,0 +1,400 @@
+"""One process's connection to a Gateway: a thread runs the library's loop, and the bot's calls wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from tradebot.adapters.state.venue_turn import VenueTurn
+from tradebot.adapters.text.extras import install
+from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.hours import Hours
+from tradebot.venues.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT
+from tradebot.venues.ibkr.ears import COUNTED, Ears, GoneError, InUseError, VenueError
+from tradebot.venues.ibkr.tap import LibraryErrors, Tap
+
+T = TypeVar("T")
+GATEWAY = "look at the Gateway's window"
+LOOK_S, QUIET_S, LONGEST_S = 0.05, 0.3, 3.0
+"""How often to look whether another process of the bot wants the connection, how long nothing must have been asked
+before it gets it, and how long it waits for that at most."""
+AGAIN_S = 0.2
+"""How long to wait before the Gateway is asked again for a client id that is in use."""
+
+
+class Patience(Struct, frozen=True):
+    """How long each step may take, in seconds. `close` is for the last messages of a process, and `freed` is for the
+    Gateway to notice that the process which had the client id before has gone.
+
+    `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which counts none.
+    The library holds back what is more than 45, orders too.
+    """
+
+    connect: float = 4.0
+    answer: float = 10.0
+    order: float = 5.0
+    quote: float = 3.0
+    close: float = 1.0
+    reads_a_second: int = 35
+    freed: float = 5.0
+
+
+class Line:
+    """One connection, from its greeting to its end. Its coroutines run in the thread's loop."""
+
+    def __init__(self, patience: Patience) -> None:
+        from ib_async.client import Client
+
+        self.patience, self.ears, self.tap = patience, Ears(), Tap()
+        self.client = Client(self.ears)
+        if not patience.reads_a_second:
+            self.client.MaxRequests = 0
+        self.client.conn.hasData.connect(self._hear)
+        self.client.conn.disconnected.connect(self._end)
+        self.quoted: dict[str, int] = {}
+        self.contracts: dict[str, Any] = {}
+        self.ended: dict[str, Any] = {}
+        self.asked_on: dict[str, date] = {}
+        self.hours: dict[str, tuple[date, Hours | None]] = {}
+        self._sent: deque[float] = deque()
+
+    def _hear(self, data: bytes) -> None:
+        self.tap.feed(data)
+        if self.tap.too_long:
+            self.client.disconnect()
+
+    def _end(self, words: str) -> None:
+        self.ears.end(words or "the Gateway has closed the connection")
+
+    @property
+    def account(self) -> str:
+        """Return the number of the account; OperatorError if the login has several."""
+        accounts = self.client.getAccounts()
+        if len(accounts) != 1:
+            raise OperatorError(
+                f"this login has {len(accounts)} accounts, and a bot trades one",
+                "log the Gateway in with a user name that has one account",
+            )
+        return str(accounts[0])
+
+    @property
+    def lost(self) -> int:
+        """Return how many messages have come that the library hasn't passed on, or doesn't know."""
+        known = self.client.decoder.handlers.keys() if self.client.decoder else ()
+        lost = 0
+        for number, count in self.tap.counts.items():
+            name = COUNTED.get(number)
+            if name is not None:
+                lost += max(0, count - self.ears.told[name])
+            elif not number.isdecimal() or int(number) not in known:
+                lost += count
+        return lost + (self.tap.cut and self.ears.gone)
+
+    async def open(self, host: str, port: int, client_id: int) -> None:
+        """Connect, and ask what a Gateway that is ready answers: accounts, positions and open orders."""
+        opening = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, self.patience.connect))
+        try:
+            await asyncio.wait({opening, self.ears.in_use}, return_when=asyncio.FIRST_COMPLETED)
+            if self.ears.in_use.done():
+                raise InUseError(
+                    f"client id {client_id} is in use: another program is connected with it",
+                    f"end that program, or give one of them another {CLIENT_ID}",
+                )
+            await opening
+        except (TimeoutError, OSError) as error:
+            raise self._unopened(error, f"{host}:{port}") from error
+        finally:
+            opening.cancel()
+        for what, question in (
+            ("positions", self.positions),
+            ("account", self.values),
+            ("open orders", self.open_orders),
+        ):
+            try:
+                await question()
+            except (TimeoutError, GoneError) as error:
+                raise TemporaryError(
+                    f"the Gateway has let us in and doesn't answer: no {what}",
+                    f"{GATEWAY}: it is still logging in, or waits for a person",
+                ) from error
+
+    def _unopened(self, error: Exception, place: str) -> TemporaryError:
+        if isinstance(error, TimeoutError) and self.tap.greeted:
+            words = f"the Gateway at {place} has greeted us, and names neither accounts nor ids"
+            return TemporaryError(words, f"{GATEWAY}: log it in")
+        if isinstance(error, TimeoutError):
+            return TemporaryError(
+                f"the Gateway at {place} takes connections and says nothing: it is half started",
+                f"{GATEWAY}: it may wait for a login, or for a yes to this connection",
+            )
+        return TemporaryError(
+            f"nothing listens at {place}",
+            f"start the Gateway, and look at its settings: API, Settings, Socket port; or set {HOST} and {PORT}",
+        )
+
+    async def room(self) -> None:
+        """Wait until a read's message can leave without one of an order having to wait behind it."""
+        clock = asyncio.get_running_loop()
+        while self.patience.reads_a_second:
+            now = clock.time()
+            while self._sent and now - self._sent[0] > 1:
+                self._sent.popleft()
+            if len(self._sent) < self.patience.reads_a_second:
+                self._sent.append(now)
+                return
+            await asyncio.sleep(1 - (now - self._sent[0]))
+
+    async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
+        """Ask, and return the rows of the answer; raises VenueError, GoneError, or TimeoutError."""
+        await self.room()
+        coming = self.ears.expect(key)
+        try:
+            question()
+            return await asyncio.wait_for(coming, self.patience.answer)
+        finally:
+            self.ears.forget(key)
+
+    async def numbered(self, question: Callable[[int], object]) -> list[Any]:
+        """Ask something that has a number, and return the rows of the answer."""
+        number = self.client.getReqId()
+        return await self.gather(number, lambda: question(number))
+
+    async def positions(self) -> list[Any]:
+        """Return account, contract, size and average cost of each position."""
+        rows = await self.gather("positions", self.client.reqPositions)
+        self.client.cancelPositions()
+        return [row for row in rows if row[0] == self.account]
+
+    async def values(self) -> list[Any]:
+        """Return the account's values, and the market prices of what is held."""
+        account = self.account
+        rows = await self.gather("account", lambda: self.client.reqAccountUpdates(True, account))
+        self.client.reqAccountUpdates(False, account)
+        return rows
+
+    async def open_orders(self) -> list[Any]:
+        """Return the open orders of all clients, and their states."""
+        return await self.gather("open", self.client.reqAllOpenOrders)
+
+    async def completed_orders(self) -> list[Any]:
+        """Return the orders that have ended today."""
+        return await self.gather("completed", lambda: self.client.reqCompletedOrders(False))
+
+    async def executions(self) -> list[Any]:
+        """Return today's executions."""
+        from ib_async.objects import ExecutionFilter
+
+        return await self.numbered(lambda number: self.client.reqExecutions(number, ExecutionFilter()))
+
+    async def time(self) -> int:
+        """Return the venue's time in seconds since 1970."""
+        return int((await self.gather("time", self.client.reqCurrentTime))[0])
+
+
+class Link:
+    """Keeps one connection of this process, and makes another when it has ended.
+
+    `dropped` counts what came and wasn't understood, since a view has told it last.
+    """
+
+    def __init__(self, host: str, port: int, client_id: int, policy: RetryPolicy, patience: Patience) -> None:
+        self.place, self.policy, self.patience = (host, port, client_id), policy, patience
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._line: Line | None = None
+        self._errors = LibraryErrors()
+        self._counted = self._before = 0
+        self._turn: VenueTurn | None = None
+        self._sending, self._used, self._looks = 0, 0.0, False
+
+    @property
+    def dropped(self) -> int:
+        """Return how many messages weren't understood since `understood` was called last."""
+        return self._total() - self._counted
+
+    @property
+    def last_problem(self) -> str:
+        """Return what the library said last of something that it couldn't do."""
+        return self._errors.last
+
+    def understood(self, dropped: int) -> None:
+        """Note that a view has told of so many messages."""
+        self._counted += dropped
+
+    def _total(self) -> int:
+        lost = self._line.lost if self._line else 0
+        return max(self._before + lost, self._errors.undecoded)
+
+    def take_turns(self, folder: Path) -> None:
+        """Be connected in turn with the other processes of a bot, which has one client id for all."""
+        with self._lock:
+            if self._turn is None or self._turn.folder != folder:
+                self.hang_up()
+                self._turn = VenueTurn(folder)
+
+    def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
+        """Ask until there is an answer, over a new connection if the last one has ended; raises TradebotError."""
+        return self.policy.run(lambda: self._once(question))
+
+    def _once(self, question: Callable[[Line], Awaitable[T]]) -> T:
+        try:
+            with self._lock:
+                line = self.ready()
+                answer = self.run(question, line)
+                self._used = time.monotonic()
+                return answer
+        except VenueError as error:
+            raise TemporaryError(f"{IBKR.title}: {printable(error.words)} ({error.code})") from error
+        except (GoneError, ConnectionError) as error:
+            raise RetryableError("the Gateway has closed the connection", "it starts again each day") from error
+        except TimeoutError as error:
+            if self._line is not None and self._line.ears.cut:
+                # It says so itself, and will say when it is over: another connection wouldn't know.
+                raise self._lost() from error
+            self.hang_up()
+            raise RetryableError("the Gateway doesn't answer", GATEWAY) from error
+
+    @contextmanager
+    def sending(self) -> Iterator[Line]:
+        """Return a connection that is whole, and that this process keeps until what it sends over it is answered."""
+        with self._lock:
+            line = self.ready()
+            self._sending += 1
+        try:
+            yield line
+        finally:
+            with self._lock:
+                self._sending -= 1
+                self._used = time.monotonic()
+
+    def ready(self) -> Line:
+        """Return a connection that is whole: the Gateway has answered, and hasn't lost the venue since."""
+        with self._lock:
+            if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
+                self.hang_up()
+                self._line = self._connected()
+            if self._line.ears.cut:
+                raise self._lost()
+            if self._line.ears.resubscribe:
+                self._line.ears.resubscribe = False
+                self._line.quoted.clear()
+            return self._line
+
+    def _is_awaited(self, least_s: float) -> bool:
+        """Return True if another process has waited for the connection so long, and nothing is being sent."""
+        return self._turn is not None and not self._sending and self._turn.waits(least_s)
+
+    def _begin_to_look(self) -> None:
+        if not self._looks:
+            self._looks = True
+            self._running().call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        """Hand the connection over, if another process wants it and nobody here has asked anything for a moment."""
+        if self._lock.acquire(blocking=False):
+            try:
+                line, idle = self._line, time.monotonic() - self._used >= QUIET_S
+                if line is not None and self._is_awaited(0) and idle:
+                    self._before, self._line = self._before + line.lost, None
+                    line.client.disconnect()
+                    self._let_go()
+                self._looks = self._line is not None
+            finally:
+                self._lock.release()
+        if self._looks and self._loop is not None:
+            self._loop.call_later(LOOK_S, self._look)
+
+    def _let_go(self) -> None:
+        if self._turn is not None:
+            self._turn.give_back()
+
+    def _lost(self) -> TemporaryError:
+        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it mostly comes back by itself")
+
+    def _connected(self) -> Line:
+        with ExitStack() as unless_open:
+            unless_open.callback(self.hang_up)
+            if self._turn is not None:
+                self._turn.take()
+                self._begin_to_look()
+            until = time.monotonic() + (self.patience.freed if self._turn else 0)
+            while True:
+                self._line = line = self.run(self._made)
+                with suppress(*(InUseError,) * (time.monotonic() < until)):
+                    self.run(line.open, *self.place)
+                    unless_open.pop_all()
+                    return line
+                # The Gateway may not have noticed yet that the process before this one has gone.
+                self._drop()
+                time.sleep(AGAIN_S)
+
+    async def _made(self) -> Line:
+        return Line(self.patience)
+
+    def hang_up(self) -> None:
+        """End the connection; what it dropped stays counted."""
+        with self._lock:
+            self._drop()
+            self._let_go()
+
+    def _drop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self.run(_closed, line)
+            self._before += line.lost
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        with self._lock:
+            self.hang_up()
+            self._errors.end()
+            if self._loop is not None and self._thread is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join(self.patience.close)
+                self._loop = self._thread = None
+                self._looks = False
+
+    def run(self, question: Callable[..., Awaitable[T]], *given: object) -> T:
+        """Run something in the thread's loop, and return its result."""
+        loop, longest = self._running(), 4 * (self.patience.answer + self.patience.connect)
+
+        async def ran() -> T:
+            return await question(*given)
+
+        return asyncio.run_coroutine_threadsafe(ran(), loop).result(longest)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            try:
+                import ib_async  # noqa: F401
+            except ImportError as error:
+                lacks, cure = f"{IBKR.title} needs the extra ibkr", install("ibkr")
+                raise OperatorError(lacks, cure, code=ExitCode.USAGE) from error
+            self._errors.listen()
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_runs, args=(self._loop,), name="ibkr", daemon=True)
+            self._thread.start()
+        return self._loop
+
+
+def _runs(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    loop.close()
+
+
+async def _closed(line: Line) -> None:
+    line.client.disconnect()
+    # What is left to write is written, and the other side sees the end.
+    await asyncio.sleep(0)

@@ -1,0 +1,315 @@
+"""Send orders through a Gateway, each once. Only the venue's own words say what became of one."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.wire.http import printable
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.errors import TemporaryError, TradebotError
+from tradebot.model.intent import TARGET_DONE, Intent, stop_of
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.values import replace
+from tradebot.ports.broker import Ending
+from tradebot.venues.ibkr.capabilities import (
+    CANCELED,
+    CANNOT_CANCEL,
+    INACTIVE,
+    NO_SUCH_ORDER,
+    NOT_CANCELABLE,
+    NOTICES,
+    READ_ONLY_WORDS,
+    REDUCES,
+    REFUSED,
+    SENT_AS,
+    SENT_LIVES,
+    STATUSES,
+)
+from tradebot.venues.ibkr.ears import GoneError, VenueError
+from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.prices import contract_of
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.told import order_of
+from tradebot.venues.ibkr.venue import IbkrVenue
+
+_DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
+"""What a cancel may be answered that is too late, refused, or sent already: the lists of orders say which."""
+_OVER = frozenset({"ApiCancelled", "Cancelled", "PendingCancel"})
+
+
+class IbkrOrders:
+    """Sends, changes and cancels orders of one account."""
+
+    def __init__(self, venue: IbkrVenue, tally: DriftTally) -> None:
+        self._venue, self._tally = venue, tally
+        self._reader = IbkrReader(venue, tally)
+
+    def submit(self, intent: Intent) -> Reply:
+        """Send one order, with the stop that hangs on it, if it has one; whoever is refused leaves nothing at work."""
+        try:
+            group = self._group(intent)
+        except TradebotError as error:
+            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+
+        async def send(line: Line) -> Reply:
+            contract = await contract_of(line, intent.instrument.symbol)
+            hung = intent.order_class is OrderClass.BRACKET
+            parent = _order(line, intent, transmit=not hung)
+            if group:
+                parent.ocaGroup, parent.ocaType = group, REDUCES
+            ids = [parent.orderId]
+            if hung:
+                child = _stop(line, intent, parent)
+                ids.append(child.orderId)
+            for number in ids:
+                line.ears.listen_to(number)
+            with around("ibkr.send"):
+                line.client.placeOrder(parent.orderId, contract, parent)
+            if hung:
+                with around("ibkr.send_stop"):
+                    line.client.placeOrder(child.orderId, contract, child)
+            reply = await self._heard(line, ids, intent)
+            if hung and reply.outcome is not Outcome.ACCEPTED:
+                # Whatever the venue made of them: an entry without its stop isn't to stay.
+                line.client.cancelOrder(parent.orderId)
+            return reply
+
+        return self._ask(send)
+
+    def _group(self, intent: Intent) -> str:
+        """Return the group that an order belongs to, if any; raise TradebotError if what it joins isn't there."""
+        if intent.is_target:
+            return self._beside(intent)
+        if not intent.key.joins:
+            return intent.client_order_id if intent.protects else ""
+        stop = self._reader.told().own.get(intent.key.joins)
+        if stop is None or not stop[2].ocaGroup:
+            raise TemporaryError("the stop that the exit would join doesn't rest any more")
+        return str(stop[2].ocaGroup)
+
+    def _beside(self, intent: Intent) -> str:
+        """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
+        found = {
+            str(order.ocaGroup)
+            for _, contract, order in self._reader.told().own.values()
+            if (contract.localSymbol, order.action, order.orderType)
+            == (intent.instrument.symbol, intent.side.value.upper(), SENT_AS[OrderType.STOP])
+            and order.totalQuantity == intent.quantity
+        }
+        return found.pop() if len(found) == 1 else ""
+
+    def replace(self, intent: Intent) -> Reply:
+        """Change the price of an order, which keeps its ids."""
+        known = self._own(str(intent.target_venue_id))
+        if isinstance(known, Reply):
+            return known
+        order_id, contract, before, _ = known
+
+        async def send(line: Line) -> Reply:
+            changed = _order(line, intent, order_id)
+            changed.orderRef, changed.parentId = before.orderRef, before.parentId
+            changed.ocaGroup, changed.ocaType = before.ocaGroup, before.ocaType
+            line.ears.listen_to(order_id)
+            with around("ibkr.change"):
+                line.client.placeOrder(order_id, contract, changed)
+            return await self._heard(line, [order_id], replace(intent, client_order_id=str(before.orderRef)))
+
+        return self._ask(send)
+
+    def cancel(self, intent: Ending) -> Reply:
+        """Ask once to cancel an order; one that has ended already counts as accepted."""
+        venue_id = str(intent.target_venue_id)
+        known = self._own(venue_id, ending=True)
+        if isinstance(known, Reply):
+            return known
+        order_id = known[0]
+
+        async def send(line: Line) -> Reply:
+            line.ears.listen_to(order_id)
+            with around("ibkr.cancel"):
+                line.client.cancelOrder(order_id)
+            return await _canceled(line, order_id)
+
+        reply = self._ask(send)
+        if reply.code is None or not reply.code.isdecimal() or int(reply.code) not in _DOUBTED:
+            return reply
+        again = self._own(venue_id, ending=True)
+        if isinstance(again, Reply):
+            return again
+        # It is listed as open after the venue has said no.
+        return reply if again[3] is OrderStatus.PENDING_CANCEL else replace(reply, outcome=Outcome.REJECTED)
+
+    def _ask(self, send: Callable[[Line], Any]) -> Reply:
+        """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
+        try:
+            with self._venue.link.sending() as line:
+                return self._sent(send, line)
+        except TradebotError as error:
+            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+
+    def _sent(self, send: Callable[[Line], Any], line: Line) -> Reply:
+        try:
+            reply: Reply = self._venue.link.run(send, line)
+        except (VenueError, GoneError, ConnectionError, TimeoutError) as error:
+            return Reply(Outcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
+        return reply
+
+    def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
+        """Return order id, contract, order and status of an open order of this client id; or what any other is."""
+        try:
+            told = self._reader.told()
+        except TradebotError as error:
+            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+        if venue_id in told.own:
+            return *told.own[venue_id], told.orders[venue_id].status
+        order = told.orders.get(venue_id)
+        if order is not None and order.status.terminal:
+            return Reply(Outcome.ACCEPTED if ending else Outcome.REJECTED, code=TARGET_DONE, message="it has ended")
+        if venue_id in told.open:
+            return Reply(Outcome.REJECTED, code="another_client", message="it is of another client id, or a person's")
+        if order is not None or told.unreadable:
+            return Reply(Outcome.UNKNOWN, code="not_listed", message="no list says what became of it")
+        return Reply(Outcome.REJECTED, code="not_found", message="the venue has no such order")
+
+    async def _heard(self, line: Line, ids: Sequence[int], intent: Intent) -> Reply:
+        """Return what the venue says of the orders of a request, once it has said something of each, or time is up."""
+        clock = asyncio.get_running_loop()
+        until = clock.time() + line.patience.order
+        while True:
+            reply = self._judged(line, ids, intent)
+            left = until - clock.time()
+            if reply is not None:
+                return reply
+            if line.ears.gone or left <= 0:
+                return Reply(Outcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+            try:
+                await asyncio.wait_for(line.ears.something(), left)
+            except TimeoutError:
+                continue
+
+    def _judged(self, line: Line, ids: Sequence[int], intent: Intent) -> Reply | None:
+        """Return what is proven by now; None if it is too early."""
+        orders, heard = [], [line.ears.said_of(number) for number in ids]
+        errors = [what for said in heard for name, what in said if name == "error" and what.code not in NOTICES]
+        if errors:
+            return _refusal(errors[0], whole=len(ids) == 1)
+        for said in heard:
+            opened = [what for name, what in said if name == "open" and what[1].permId]
+            words = [what.word for name, what in said if name == "status"] or [one[2].status for one in opened]
+            if not opened or words[-1] == INACTIVE:
+                return None
+            try:
+                orders.append(_as_told(opened[-1], words[-1], self._tally))
+            except RowError as error:
+                return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
+        first, *legs = orders
+        if not intent.asked_for(first):
+            mismatch = f"it is another order: {first.client_order_id}"
+            # A change is told by the order as it is after it; before that, the old one may be told once more.
+            return None if intent.target_venue_id else Reply(Outcome.UNKNOWN, code="mismatch", message=mismatch)
+        submitted = first if intent.target_venue_id else replace(first, submitted_at=intent.at)
+        if not legs:
+            return Reply(Outcome.ACCEPTED, submitted)
+        entry = replace(submitted, order_class=OrderClass.BRACKET)
+        waits = OrderStatus.HELD if not first.filled_quantity and not first.status.terminal else OrderStatus.NEW
+        stops = tuple(
+            replace(
+                one,
+                parent=first.venue_id,
+                order_class=OrderClass.BRACKET,
+                submitted_at=intent.at,
+                status=waits if one.status is OrderStatus.NEW else one.status,
+            )
+            for one in legs
+        )
+        return Reply(Outcome.ACCEPTED, entry, legs=stops)
+
+
+def _refusal(error: VenueError, *, whole: bool) -> Reply:
+    """Return a rejection for the numbers that prove one; a part of a bracket that is refused proves nothing alone."""
+    refused = error.code in REFUSED and whole
+    words = printable(error.words)
+    if READ_ONLY_WORDS in words.lower():
+        words = f"{words}: look at the Gateway's settings: API, Settings, Read-Only API"
+    return Reply(Outcome.REJECTED if refused else Outcome.UNKNOWN, code=str(error.code), message=words)
+
+
+def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
+    """Return an order as the venue told it; what it has filled, executions will say."""
+    contract, order, state = row
+    state.status = word if word in STATUSES else state.status
+    return order_of(contract, order, state, None, (), tally)
+
+
+async def _canceled(line: Line, order_id: int) -> Reply:
+    clock = asyncio.get_running_loop()
+    until = clock.time() + line.patience.order
+    while True:
+        for name, what in line.ears.said_of(order_id):
+            if name == "status" and what.word in _OVER:
+                return Reply(Outcome.ACCEPTED)
+            if name == "error" and what.code == CANCELED:
+                return Reply(Outcome.ACCEPTED)
+            if name == "error" and what.code not in NOTICES:
+                unsure = what.code in _DOUBTED or what.code not in REFUSED
+                outcome = Outcome.UNKNOWN if unsure else Outcome.REJECTED
+                return Reply(outcome, code=str(what.code), message=printable(what.words))
+        left = until - clock.time()
+        if line.ears.gone or left <= 0:
+            return Reply(Outcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+        try:
+            await asyncio.wait_for(line.ears.something(), left)
+        except TimeoutError:
+            continue
+
+
+def _order(line: Line, intent: Intent, order_id: int | None = None, *, transmit: bool = True) -> Any:
+    """Return the order of an intent, as the library sends it."""
+    from ib_async.order import Order as Message
+
+    order = Message(
+        orderId=line.client.getReqId() if order_id is None else order_id,
+        action=intent.side.value.upper(),
+        totalQuantity=_plain(intent.quantity),
+        orderType=SENT_AS[intent.order_type],
+        tif=SENT_LIVES[intent.time_in_force],
+        account=line.account,
+        orderRef=intent.client_order_id,
+        # Stops act whenever the market is open, and not only in the hours of the pits.
+        outsideRth=True,
+        transmit=transmit,
+    )
+    if intent.order_type is OrderType.LIMIT and intent.limit_price is not None:
+        order.lmtPrice = _plain(intent.limit_price)
+    if intent.order_type is OrderType.STOP and intent.stop_price is not None:
+        order.auxPrice = _plain(intent.stop_price)
+    return order
+
+
+def _stop(line: Line, intent: Intent, parent: Any) -> Any:
+    """Return the stop that hangs on an entry: the last message, and the one that lets both work."""
+    from ib_async.order import Order as Message
+
+    assert intent.stop_price is not None
+    return Message(
+        orderId=line.client.getReqId(),
+        action="SELL" if parent.action == "BUY" else "BUY",
+        totalQuantity=parent.totalQuantity,
+        orderType=SENT_AS[OrderType.STOP],
+        auxPrice=_plain(intent.stop_price),
+        tif="GTC",
+        account=parent.account,
+        orderRef=stop_of(intent.client_order_id),
+        parentId=parent.orderId,
+        ocaGroup=intent.client_order_id,
+        ocaType=REDUCES,
+        outsideRth=True,
+        transmit=True,
+    )
+
+
+def _plain(number: Decimal) -> Decimal:
+    """Return a number that is written without an exponent."""
+    return Decimal(f"{number:f}")

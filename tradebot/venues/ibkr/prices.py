@@ -1,0 +1,197 @@
+"""Contracts and prices: how one is listed, and what streams for it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tradebot.adapters.wire.rows import RowError
+from tradebot.errors import TemporaryError
+from tradebot.model.bar import SUSPENDED, Quote
+from tradebot.model.hours import Hours
+from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
+from tradebot.venues.ibkr.capabilities import IBKR, NO_CONTRACT
+from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
+from tradebot.venues.ibkr.ears import Ticks, VenueError
+from tradebot.venues.ibkr.hours import hours_of
+from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.told import positive
+
+FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
+_BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
+_STEP_S = 0.01
+
+
+async def details_of(line: Line, symbol: str, today: date | None = None) -> Any | None:
+    """Return what the venue says of the one future with this name; None if there isn't exactly one.
+
+    What was said on another day than `today` is asked again: hours are told of the next days only.
+    """
+    if today and line.asked_on.get(symbol) != today:
+        line.contracts.pop(symbol, None)
+        line.asked_on[symbol] = today
+    if symbol not in line.contracts and (found := await _asked(line, symbol)) is not None:
+        line.contracts[symbol] = found
+    return line.contracts.get(symbol)
+
+
+async def contract_with_bars(line: Line, symbol: str) -> Any | None:
+    """Return the one future with this name to ask bars of, also if it has ended; None if there isn't exactly one.
+
+    The venue tells of one that has ended only if it is asked for those, in each request.
+    """
+    details = await details_of(line, symbol)
+    if details is not None:
+        return details.contract
+    if symbol not in line.ended and (found := await _asked(line, symbol, ended=True)) is not None:
+        line.ended[symbol] = replace(found.contract, includeExpired=True)
+    return line.ended.get(symbol)
+
+
+async def _asked(line: Line, symbol: str, *, ended: bool = False) -> Any | None:
+    from ib_async.contract import Contract
+
+    wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency, includeExpired=ended)
+    try:
+        rows = await line.numbered(lambda number: line.client.reqContractDetails(number, wanted))
+    except VenueError as error:
+        if error.code != NO_CONTRACT:
+            raise
+        rows = []
+    fitting = [one for one in rows if one.contract.exchange in EXCHANGES and one.contract.localSymbol == symbol]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) -> Listing:
+    """Return how a contract is listed; raise RowError for one without tick or multiplier, or that has expired.
+
+    `levels` are what margin it needs.
+    """
+    contract, symbol = details.contract, str(details.contract.localSymbol)
+    tick, lot = positive("minTick", details.minTick), positive("sizeIncrement", details.sizeIncrement or 1)
+    multiplier = positive("multiplier", contract.multiplier)
+    last = _day(details.realExpirationDate or contract.lastTradeDateOrContractMonth)
+    if last < IBKR.day.date_of(read_at):
+        raise RowError("realExpirationDate", f"is over: {last}")
+    try:
+        root = root_of(symbol)
+    except ValueError as error:
+        raise RowError("localSymbol", str(error)) from error
+    hours, unreadable = told_hours(details, read_at)
+    return Listing(
+        Instrument(
+            symbol=symbol,
+            asset_class=AssetClass.FUTURE,
+            underlying=root.name,
+            expiry=last,
+            multiplier=multiplier,
+            tick=tick,
+            lot=lot,
+            currency=str(contract.currency),
+            calendar=root.calendar,
+        ),
+        (TickStep(tick - tick, tick),),
+        positive("minSize", details.minSize or 1),
+        read_at,
+        levels,
+        last,
+        rolling_of(symbol, root, last),
+        doubt_of(root, multiplier, tick, str(contract.exchange), str(contract.currency))
+        or (unreadable and f"{root.name}: {unreadable}"),
+        hours,
+    )
+
+
+def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
+    """Return when a contract trades from now on, or else why that can't be read."""
+    trading, liquid, zone = (str(one or "") for one in (details.tradingHours, details.liquidHours, details.timeZoneId))
+    try:
+        return hours_of(trading, liquid, zone, now), ""
+    except ValueError as error:
+        return None, f"trading hours can't be read: {error}"
+
+
+async def calendar_hours(line: Line, calendar: str, now: datetime) -> Hours | None:
+    """Return the hours that the venue tells of a calendar's products, by a month of the first root that it lists.
+
+    They are asked once a day. None if it lists no such contract, or its hours can't be read.
+    """
+    today = IBKR.day.date_of(now)
+    asked_on, hours = line.hours.get(calendar, (None, None))
+    if asked_on != today:
+        for root in (one for one in ROOTS.values() if one.calendar == calendar):
+            details = await details_of(line, months_of(root.name, today, today)[0].symbol, today)
+            if details is not None:
+                hours, _ = told_hours(details, now)
+                break
+        line.hours[calendar] = today, hours
+    return hours
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text[:8], "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise RowError("realExpirationDate", "is no date") from error
+
+
+async def streamed(line: Line, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
+    """Return the venue's time, and what has streamed for each contract; wait a moment for those asked for now."""
+    for symbol in symbols:
+        if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
+            await line.room()
+            number = line.client.getReqId()
+            line.ears.ticks[number], line.quoted[symbol] = Ticks(), number
+            line.client.reqMktData(number, details.contract, "", False, False, [])
+    told = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
+    clock = asyncio.get_running_loop()
+    until = clock.time() + line.patience.quote
+    while clock.time() < until and not all(one.complete for one in told.values()) and not line.ears.gone:
+        await asyncio.sleep(_STEP_S)
+    now = datetime.fromtimestamp(await line.time(), UTC)
+    for one in told.values():
+        one.age = max(clock.time() - one.seen, 0)
+    return now, told
+
+
+def last_price(ticks: Ticks | None) -> Decimal:
+    """Return the last price, or that of the session before; raise RowError without one."""
+    prices = ticks.prices if ticks else {}
+    return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
+
+
+def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
+    """Return a quote as old as its last price; raise RowError for a contract without one that can be used."""
+    if ticks is None:
+        raise RowError(symbol, "isn't listed")
+    if ticks.problem:
+        raise RowError("market data", ticks.problem)
+    if ticks.halted:
+        raise RowError(SUSPENDED, "")
+    if ticks.delayed:
+        raise RowError("market data", "is delayed: this login has no subscription for it")
+    bid, ask, last = (
+        positive(name, ticks.prices.get(kind, 0)) for name, kind in (("bid", _BID), ("ask", _ASK), ("last", _LAST))
+    )
+    if bid > ask:
+        raise RowError("bid", "is above the ask")
+    close = ticks.prices.get(_CLOSE, 0)
+    return Quote(
+        symbol=symbol,
+        at=now - timedelta(seconds=ticks.age),
+        bid=bid,
+        ask=ask,
+        last=last,
+        previous_close=positive("close", close) if close > 0 else None,
+        feed=IBKR.title,
+    )
+
+
+async def contract_of(line: Line, symbol: str) -> Any:
+    """Return the contract to send an order for; raise TemporaryError if the venue doesn't have it."""
+    details = await details_of(line, symbol)
+    if details is None:
+        raise TemporaryError(f"{IBKR.title} lists no single future {symbol}")
+    return details.contract

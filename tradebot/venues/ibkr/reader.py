@@ -1,0 +1,345 @@
+"""Read account, prices, orders and executions through a Gateway; nothing here places an order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
+from tradebot.model.candidate import Purpose
+from tradebot.model.hours import Hours
+from tradebot.model.instrument import AssetClass, Listing, MarginLevel
+from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.model.venue import End, Proof, Settlement
+from tradebot.venues.ibkr import margins, prices
+from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
+from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.told import ASSETS, Told, executions, fees, number, positive, put_together
+from tradebot.venues.ibkr.venue import IbkrVenue
+
+T = TypeVar("T")
+VIEW_TRIES = 3
+FAR, DAYS = timedelta(days=8), timedelta(days=1)
+_VALUES = {"NetLiquidation", "UnrealizedPnL", "PreviousDayEquityWithLoanValue", "AvailableFunds"}
+_VALUES |= {"InitMarginReq", "MaintMarginReq", "BuyingPower"}
+
+
+class IbkrReader:
+    """Reads one account and the prices of its symbols.
+
+    After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
+    `unreadable_fills` counts what can't be read. Differences from the known shapes are counted in the tally.
+    """
+
+    capabilities = IBKR
+
+    def __init__(self, venue: IbkrVenue, tally: DriftTally) -> None:
+        self._venue, self._tally = venue, tally
+        self.rejected_quotes: Mapping[str, str] = {}
+        self._heard: dict[str, tuple[float, datetime]] = {}
+        self.unreadable_fills = 0
+
+    def _read(self, ask: Callable[[Line], Awaitable[T]]) -> T:
+        self._venue.before_read()
+        return self._venue.link.read(ask)
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time, and when its next session opens and closes: as it tells, or by its calendar."""
+        now, hours = self._hours(IBKR.calendar)
+        today = IBKR.day.date_of(now)
+        sessions = _sessions(today - DAYS, today + FAR, IBKR.calendar, hours)
+        closes = [one.close for one in sessions if one.close > now]
+        opens = [one.open for one in sessions if one.open > now]
+        if not opens or not closes:
+            raise TemporaryError(f"the calendar {IBKR.calendar} doesn't tell the next session")
+        return VenueClock(now, any(one.contains(now) for one in sessions), opens[0], closes[0])
+
+    def account(self) -> Account:
+        """Return the account's figures. Its cash is what it is worth without unrealized profit."""
+        return self._account(*self._read(_values))
+
+    def _account(self, account: str, rows: Sequence[Any]) -> Account:
+        self._venue.check_account(account)
+        told = {
+            row[0]: row[1]
+            for row in rows
+            if len(row) == 4 and row[0] in _VALUES and row[2] == IBKR.currency and row[3] == account
+        }
+        try:
+            missing = next((name for name in sorted(_VALUES) if name not in told), None)
+            if missing:
+                raise RowError(missing, f"is missing in {IBKR.currency}")
+            of = {name: number(name, told[name]) for name in _VALUES}
+        except RowError as error:
+            raise OperatorError(f"the account can't be used: {error}", "its base currency has to be USD") from error
+        return Account(
+            number=account,
+            status="ACTIVE",
+            cash=of["NetLiquidation"] - of["UnrealizedPnL"],
+            equity=of["NetLiquidation"],
+            last_equity=of["PreviousDayEquityWithLoanValue"],
+            buying_power=of["BuyingPower"],
+            blocked=(),
+            settlement=Settlement.MARGINED,
+            initial_margin=of["InitMarginReq"],
+            maintenance_margin=of["MaintMarginReq"],
+            available=of["AvailableFunds"],
+        )
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders, which are read before and after the rest.
+
+        What was dropped since the last view counts as unreadable: this view may lack it.
+        """
+        steady, after = False, self._told()
+        for _ in range(VIEW_TRIES):
+            before = after
+            held, (account, values) = self._read(lambda line: line.positions()), self._read(_values)
+            after = self._told()
+            if steady := _ours(before) == _ours(after):
+                break
+        positions, lost = self._positions(held, values)
+        link = self._venue.link
+        if dropped := link.dropped:
+            self._tally.note("socket", "message", f"wasn't understood: {link.last_problem or 'cut off'}")
+            link.understood(dropped)
+        orders = tuple(order for venue_id, order in after.orders.items() if venue_id in after.open)
+        unreadable = after.unreadable + lost + dropped
+        return BrokerView(self._account(account, values), positions, orders, unreadable, steady)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol; None if the venue says that it holds none."""
+        positions, lost = self._positions(self._read(lambda line: line.positions()), self._read(_values)[1])
+        found = next((one for one in positions if one.symbol == symbol), None)
+        if found is None and lost:
+            raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")
+        return found
+
+    def _positions(self, rows: Iterable[Any], values: Iterable[Any]) -> tuple[tuple[BrokerPosition, ...], int]:
+        marks = {row[0]: row[1] for row in values if len(row) == 2}
+        found, lost = dict[str, BrokerPosition](), 0
+        for _, contract, size, cost in rows:
+            try:
+                quantity = number("position", size)
+                if not quantity:
+                    continue
+                one = _position(contract, quantity, cost, marks.get(contract.conId))
+                if found.setdefault(one.symbol, one) != one:
+                    raise RowError("position", f"is told in two ways: {one.symbol}")
+            except RowError as error:
+                self._tally.note("position", error.field_name, f"row refused: {error.problem}")
+                lost += 1
+        return tuple(found.values()), lost
+
+    def _told(self) -> Told:
+        """Return what open orders, completed orders and executions say, in the order in which an order passes them."""
+        link = self._venue.link
+        before = link.dropped
+        account, opened, completed, rows, _ = self._read(_everything)
+        found = executions(rows, account, self._tally)
+        told = put_together(opened, completed, found, (account, self._venue.place[2]), self._tally)
+        return Told(
+            told.orders, told.open, told.own, told.executions, told.unreadable + link.dropped - before, told.refs
+        )
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the newest order with our mark."""
+        told = self._told()
+        return _known(told, told.by_client_id(client_order_id, self._tally))
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what open orders, completed orders and executions prove together.
+
+        The venue forgets completed orders and executions at the end of its day. Then their absence proves nothing of an
+        entry. An exit that is not open any more is over all the same: what it may have closed is not held any more, and
+        the next exit asks for that.
+        """
+        told, name = self._told(), intent.client_order_id
+        if intent.operation is not Operation.CANCEL:
+            found = told.by_client_id(name, self._tally)
+            if found is not None:
+                return Proof.of(found)
+        if told.unreadable:
+            return Proof(End.UNKNOWN, "some of what the venue told can't be read, and might be about it")
+        executed = [one for one in told.executions if one.order_ref == name]
+        if executed:
+            return Proof(End.UNKNOWN, "it has executions, and no list of orders has it")
+        until = intent.at + ARRIVES_WITHIN
+        if now <= until:
+            return Proof(End.UNKNOWN, f"it may show up until {until:%H:%M:%S}")
+        if IBKR.day.date_of(intent.at) != IBKR.day.date_of(now):
+            if intent.operation is Operation.SUBMIT and intent.purpose is not Purpose.OPEN:
+                return Proof(End.OVER, "it is an exit of another day, and no open order any more")
+            return Proof(End.UNKNOWN, "it is of another day, and the venue lists ended orders and executions of today")
+        return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
+
+    def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
+        """Return the evidence that a DAY order's session is over: on the next day, no list has it any more."""
+        sent = order.submitted_at
+        if order.time_in_force is not TimeInForce.DAY or sent is None:
+            return ""
+        closes = min((one.close for one in sessions if one.close > sent), default=None)
+        if closes is None or now < closes + ARRIVES_WITHIN:
+            return ""
+        return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
+
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order with this venue id: a change leaves it as it is."""
+        told = self._told()
+        return _known(told, told.orders.get(venue_id))
+
+    def told(self) -> Told:
+        """Return all orders, with what changing or canceling one needs."""
+        return self._told()
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return the stop of an entry."""
+        return [order for order in self._told().orders.values() if order.parent == venue_id]
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return today's orders that have ended, oldest first, and last those of which nobody says when."""
+        orders = [order for order in self._told().orders.values() if order.status.terminal]
+        found = [order for order in orders if order.updated_at is None or order.updated_at >= since]
+        return sorted(found, key=lambda order: (order.updated_at is None, order.updated_at or since))
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders in these symbols, newest first."""
+        told = self._told()
+        found = sorted(
+            (order for order in told.orders.values() if order.symbol in symbols), key=lambda order: -int(order.venue_id)
+        )
+        return OrdersTold(tuple(found), told.unreadable)
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return today's executions later than a time, oldest first, each once."""
+        link = self._venue.link
+        before = link.dropped
+        account, rows, _ = self._read(_executions)
+        found, unread = executions(rows, account, self._tally)
+        self.unreadable_fills = unread + link.dropped - before
+        fills = [one.first for one in found if after is None or one.first.at > after]
+        return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return today's commissions that are known, and what corrected executions are now, oldest first, each once."""
+        account, rows, commissions = self._read(_executions)
+        found, _ = executions(rows, account, self._tally)
+        every = (*fees(found, commissions, self._tally), *(one.correction for one in found))
+        return sorted((one for one in every if one and one.at > after), key=lambda one: (one.at, one.id))
+
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return the sessions of a calendar. Those of the next days are as the venue tells them."""
+        name = calendar or IBKR.calendar
+        _, hours = self._hours(name)
+        return _sessions(start, end, name, hours)
+
+    def _hours(self, calendar: str) -> tuple[datetime, Hours | None]:
+        """Return the venue's time, and what it tells of a calendar's hours."""
+
+        async def asked(line: Line) -> tuple[datetime, Hours | None]:
+            now = datetime.fromtimestamp(await line.time(), UTC)
+            return now, await prices.calendar_hours(line, calendar, now)
+
+        return self._read(asked)
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return how the venue lists these contracts; one that it doesn't have, or has several of, isn't listed."""
+        now, rows = self._read(lambda line: self._listed(line, tuple(dict.fromkeys(symbols))))
+        found = {}
+        for symbol, details, levels in rows:
+            try:
+                found[symbol] = prices.listing(details, now, levels)
+            except RowError as error:
+                self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
+        return found
+
+    async def _listed(
+        self, line: Line, symbols: Sequence[str]
+    ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
+        """Return the venue's time, and for each contract that it has its details and what margin it needs."""
+        now, told = await prices.streamed(line, symbols)
+        today = IBKR.day.date_of(now)
+        found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
+        rows = [(symbol, one) for symbol, one in found if one is not None]
+        levels = await asyncio.gather(*(margins.levels(line, one, told[symbol], self._tally) for symbol, one in rows))
+        return now, [(symbol, one, level) for (symbol, one), level in zip(rows, levels, strict=True)]
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest usable quote of each symbol."""
+        now, told = self._read(lambda line: prices.streamed(line, symbols))
+        found, rejected = dict[str, Quote](), dict[str, str]()
+        for symbol in symbols:
+            try:
+                found[symbol] = prices.quote(symbol, told.get(symbol), now)
+            except RowError as error:
+                rejected[symbol] = str(error)
+        self.rejected_quotes = rejected
+        self._heard.update((symbol, (told[symbol].seen, quote.at)) for symbol, quote in found.items())
+        return found
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the quotes as they are now; one to which nothing has been added keeps its time."""
+        rejected, before = self.rejected_quotes, dict(self._heard)
+        found = self.quotes(symbols)
+        self.rejected_quotes = rejected
+        same = [s for s in found if s in before and self._heard[s][0] == before[s][0]]
+        return {**found, **{symbol: replace(found[symbol], at=before[symbol][1]) for symbol in same}}
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return nothing: what rests isn't asked for."""
+        return None
+
+
+def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> BrokerPosition:
+    """Return a position; the venue's average cost of a future includes its multiplier."""
+    multiplier = positive("multiplier", contract.multiplier or 1)
+    price = None if mark is None else number("marketPrice", mark)
+    return BrokerPosition(
+        symbol=str(contract.localSymbol),
+        asset_class=ASSETS.get(str(contract.secType), AssetClass.UNKNOWN),
+        quantity=quantity,
+        average_price=number("avgCost", cost) / multiplier,
+        market_value=None if price is None else quantity * price * multiplier,
+        current_price=price,
+        multiplier=multiplier,
+    )
+
+
+def _known(told: Told, order: Order | None) -> Order | None:
+    """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
+    if order is None and told.unreadable:
+        raise TemporaryError(f"{counted(told.unreadable, 'row')} about orders can't be read, and may be about this one")
+    return order
+
+
+def _ours(told: Told) -> Mapping[str, Order]:
+    """Return what of our orders has to stay the same while a view is read."""
+    return {venue_id: order for venue_id, order in told.orders.items() if is_marked(told.refs.get(venue_id, ""))}
+
+
+async def _values(line: Line) -> tuple[str, list[Any]]:
+    return line.account, await line.values()
+
+
+async def _executions(line: Line) -> tuple[str, list[Any], Mapping[str, Any]]:
+    return line.account, await line.executions(), dict(line.ears.commissions)
+
+
+async def _everything(line: Line) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
+    """Ask for open orders first: what ends in between is among the completed ones, and its executions come last."""
+    opened, completed = await line.open_orders(), await line.completed_orders()
+    return line.account, opened, completed, await line.executions(), dict(line.ears.commissions)
+
+
+def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Sequence[Session]:
+    usual = exchange_sessions(start, end, calendar)
+    return [one for one in hours.over(usual) if start <= one.date <= end] if hours else usual

@@ -1,0 +1,103 @@
+"""What Kraken Futures can do, and its words for the states of orders and for what moves cash."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from tradebot.model.activity import ActivityKind
+from tradebot.model.order import OrderStatus, OrderType, TimeInForce
+from tradebot.model.series import PriceKind
+from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement
+from tradebot.model.venue_day import VenueDay
+from tradebot.venues.door import Key
+
+KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
+"""The variables of its key, its secret and its address."""
+KEYS = (
+    Key("kraken_key", (KEY,)),
+    Key("kraken_secret", (SECRET,)),
+    Key("kraken_url", (URL,), secret=False),
+)
+KRAKEN = Capabilities(
+    name="kraken_futures",
+    title="Kraken Futures",
+    settlement=Settlement.MARGINED,
+    order_types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP}),
+    lives=frozenset({TimeInForce.GTC}),
+    client_ids=ClientIds.WHILE_OPEN,
+    edit=Edit.NONE,
+    pairs=Pairs.TWO_ORDERS,
+    calendar="24/7",
+    day=VenueDay("UTC"),
+    currency="USD",
+    short_reserve=Decimal(1),
+    reduce_only=True,
+    unit="contract",
+    # The history may be ten seconds late, and a pass reads it a little after the open orders.
+    tells_ends_after=timedelta(seconds=30),
+    bar_prices=frozenset(PriceKind),
+)
+STATUSES: Mapping[str, OrderStatus] = {
+    "untouched": OrderStatus.NEW,
+    "partiallyFilled": OrderStatus.PARTIALLY_FILLED,
+}
+"""The states of open orders. How an order ended is only in the history."""
+TYPES: Mapping[str, OrderType] = {
+    "lmt": OrderType.LIMIT,
+    "post": OrderType.LIMIT,
+    "mkt": OrderType.MARKET,
+    "stp": OrderType.STOP,
+    "stop": OrderType.STOP,
+    "limit": OrderType.LIMIT,
+    "market": OrderType.MARKET,
+}
+"""The types of orders, in the words of the trading API and, in lower case, of the history."""
+SENT_AS: Mapping[OrderType, str] = {OrderType.MARKET: "mkt", OrderType.LIMIT: "lmt", OrderType.STOP: "stp"}
+ACTIVITIES: Mapping[str, ActivityKind] = {
+    "futures trade": ActivityKind.COMMISSION,
+    "futures liquidation": ActivityKind.COMMISSION,
+    "futures assignor": ActivityKind.COMMISSION,
+    "futures assignee": ActivityKind.COMMISSION,
+    "funding rate change": ActivityKind.FUNDING,
+    "cross-exchange transfer": ActivityKind.TRANSFER,
+    "transfer": ActivityKind.TRANSFER,
+    "conversion": ActivityKind.TRANSFER,
+    "interest payment": ActivityKind.INTEREST,
+}
+"""What rows of the account log are."""
+ACCEPTED = frozenset({"placed", "cancelled", "edited"})
+REFUSED = frozenset(
+    {
+        "invalidOrderType",
+        "invalidSide",
+        "invalidSize",
+        "invalidPrice",
+        "insufficientAvailableFunds",
+        "selfFill",
+        "tooManySmallOrders",
+        "maxPositionViolation",
+        "marketSuspended",
+        "marketInactive",
+        "clientOrderIdTooLong",
+        "outsidePriceCollar",
+        "postWouldExecute",
+        "iocWouldNotExecute",
+        "wouldNotReducePosition",
+        "orderForEditNotFound",
+        "orderForEditNotAStop",
+    }
+)
+"""The words of `sendStatus` after which there is surely no order. Any word that isn't listed proves nothing."""
+PERSON = frozenset(
+    {"authenticationError", "accountInactive", "nonceBelowThreshold", "nonceDuplicate", "insufficientPrivileges"}
+)
+"""The errors that a person has to look at. The request itself wasn't carried out."""
+NONCE = frozenset({"nonceBelowThreshold", "nonceDuplicate"})
+NO_MARGIN = "INSUFFICIENT_MARGIN"
+TAKEN = "clientOrderIdAlreadyExist"
+NOT_DONE = ("requestTimeout", "invalidArgument", "requiredArgumentMissing", "marketUnavailable")
+"""The beginnings of errors that prove a request wasn't carried out: it came late, or it can't be what it is."""
+SETTLED_AFTER = timedelta(seconds=10)
+"""How much later than the market the history may be: what it lacks proves nothing before."""
+ARRIVES_WITHIN = timedelta(seconds=60)
+"""Every order says until when it may be carried out, and the venue refuses what comes later."""

@@ -1,0 +1,143 @@
+"""The way to Kraken Futures: its keys, how to connect, and what `doctor` asks of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.wire.http import BodyError, WireError
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.judging.judgment import State
+from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look, VenueSettings
+from tradebot.venues.kraken.bars import KrakenBars
+from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of
+from tradebot.venues.kraken.names import coin_of, symbol_of
+from tradebot.venues.kraken.orders import KrakenOrders
+from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.venue import sandbox_secret, venue_of
+
+if TYPE_CHECKING:
+    from papervenue.market.venue import Venue
+    from tradebot.ports.broker import Bell
+
+_RECENT = timedelta(hours=2)
+MICROSECONDS, FAR_AHEAD_S = 1_000_000, 60
+NO_ORDER = "00000000-0000-4000-8000-000000000000"
+
+
+def door() -> Door:
+    """Return it."""
+    return Door(
+        capabilities=KRAKEN,
+        keys=KEYS,
+        connect=_connect,
+        reader=KrakenReader,
+        orders=KrakenOrders,
+        bars=KrakenBars,
+        checks=Checks(_bar_times, _renamed, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
+        market=_market,
+        bell=_bell,
+        symbol=symbol_of,
+        coin=coin_of,
+        contracts=_contracts,
+        in_process=True,
+    )
+
+
+def _market(settings: VenueSettings) -> Venue:
+    from papervenue.market.coins import SYMBOLS, kraken_venue
+
+    unknown = [symbol for symbol in settings.universe if symbol not in SYMBOLS]
+    if unknown:
+        raise OperatorError(
+            f"the embedded exchange has no {unknown[0]} at {KRAKEN.title}",
+            f"config/venues/{KRAKEN.name}.yaml lists the perpetuals that it has",
+        )
+    # There is nothing to discover unless the venue lists more than what was named.
+    discovers = settings.registry is not None and settings.registry.discovery
+    return kraken_venue(settings.sandbox.seed, SYMBOLS if discovers else settings.universe)
+
+
+def _contracts(venue: KrakenVenue, tally: DriftTally) -> Sequence[str]:
+    return KrakenReader(venue, tally).contracts()
+
+
+def _connect(access: Access) -> KrakenVenue:
+    mode, secrets, url = access.settings.mode, access.secrets, access.sandbox_url
+    key, secret = secrets.get("kraken_key"), secrets.get("kraken_secret")
+    if url:
+        key, secret = key or SANDBOX_KEY, secret or sandbox_secret(key or SANDBOX_KEY)
+    if not key or not secret:
+        raise OperatorError(
+            f"mode {mode} needs keys: {KEY} or {SECRET} is not set",
+            "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
+        )
+    return venue_of(
+        mode,
+        url or secrets.get("kraken_url"),
+        key,
+        secret,
+        access.folder,
+        access.before_read,
+        access.heard,
+        access.known,
+        access.connection,
+    )
+
+
+def _bell(venue: KrakenVenue) -> Bell:
+    from tradebot.venues.kraken.bell import KrakenBell
+
+    return KrakenBell(venue)
+
+
+def _bar_times(venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
+    now = KrakenReader(venue, tally).clock().now
+    pages = KrakenBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
+    latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
+    return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
+
+
+def _renamed(
+    venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str], first: date, last: date
+) -> Mapping[str, str]:
+    """Return nothing: contracts aren't renamed."""
+    return {}
+
+
+def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> Look:
+    return Look(State.OK, "every account gets the venue's own prices", "answer")
+
+
+def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
+    """Compare the last nonce with the clock, which it follows: far ahead of it, a clock was wrong once."""
+    try:
+        last = venue.nonces.last()
+    except OSError as error:
+        return Look(State.FAILED, f"the last nonce can't be read: {error.strerror}", "nonce", fix="tradebot doctor")
+    ahead_s = last / MICROSECONDS - time.time()
+    taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if ahead_s > FAR_AHEAD_S:
+        found = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; each is still above it"
+        fix = "Check this machine's clock. Until then, a bot in a new folder can't use this key; make it another key"
+        return Look(State.DEGRADED, found, "nonce", fix=fix)
+    return Look(State.OK, f"the last one is of {taken}, and each is above the one before", "nonce")
+
+
+def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
+    """Ask to cancel an order that doesn't exist: only a key that may trade is told that it doesn't."""
+    try:
+        answer = Client(venue).ask("POST", f"{V3}/cancelorder", {"order_id": NO_ORDER})
+        told = answer.json()
+    except (WireError, BodyError) as error:
+        raise TemporaryError(f"POST {V3}/cancelorder: {error}", "tradebot doctor") from error
+    known = told if isinstance(told, dict) else {}
+    status, word = known.get("cancelStatus"), error_of(known)
+    if not word and isinstance(status, dict) and status.get("status") == "notFound":
+        return Look(State.OK, "the key may read and trade", "answer")
+    fix = "Make a key that may read and trade, and nothing else: no withdrawals"
+    return Look(State.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)

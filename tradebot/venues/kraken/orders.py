@@ -1,0 +1,213 @@
+"""Send orders to Kraken Futures: one request a call. An answer says what became of it, whatever its HTTP status."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.wire.http import Answer, BodyError, WireError
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.errors import TradebotError
+from tradebot.model.candidate import Purpose
+from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import ID_CONFLICT, Intent
+from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.ports.broker import Ending
+from tradebot.venues.kraken.capabilities import (
+    ACCEPTED,
+    ARRIVES_WITHIN,
+    NO_MARGIN,
+    NOT_DONE,
+    PERSON,
+    REFUSED,
+    SENT_AS,
+    TAKEN,
+)
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, written
+from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.rows import moment, side_of, type_of
+
+TRIGGER = "mark"
+"""Stops act on the mark price: a single trade at an odd price doesn't trigger them, and the venue liquidates by it."""
+_KEYS_REFUSED = (401, 403)
+ON_ITS_WAY = "attempted"
+"""What is said of a cancel that isn't carried out yet; whether it comes in time, the order's own end tells."""
+
+
+class KrakenOrders:
+    """Sends and cancels orders of one account. Orders aren't edited."""
+
+    def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
+        self._client, self._tally = Client(venue), tally
+        self._reader = KrakenReader(venue, tally)
+
+    def submit(self, intent: Intent) -> Reply:
+        """Send one order once; it is refused by the venue if it arrives late."""
+        is_stop = intent.order_type is OrderType.STOP
+        prices = {"limitPrice": intent.limit_price, "stopPrice": intent.stop_price}
+        params = {
+            "orderType": SENT_AS[intent.order_type],
+            "symbol": intent.instrument.symbol,
+            "side": intent.side.value,
+            "size": written(intent.quantity),
+            **{name: written(price) for name, price in prices.items() if price is not None},
+            **({"triggerSignal": TRIGGER} if is_stop else {}),
+            **({"reduceOnly": "true"} if intent.purpose is not Purpose.OPEN else {}),
+            "cliOrdId": intent.client_order_id,
+            **_in_time(intent),
+        }
+        told = self._send("sendorder", params)
+        if isinstance(told, Reply):
+            return told
+        status = _status_of(told, "sendStatus")
+        word = str(status.get("status"))
+        if word == TAKEN:
+            return self._looked_up(intent, _refusal(word, status))
+        if word not in ACCEPTED:
+            return _refusal(word, status)
+        try:
+            order = _placed(status, intent, self._tally)
+        except RowError as error:
+            return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
+        if not intent.asked_for(order):
+            return Reply(Outcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
+        return Reply(Outcome.ACCEPTED, order)
+
+    def replace(self, intent: Intent) -> Reply:
+        """Refuse: the capabilities say that orders aren't edited, so nobody asks."""
+        raise AssertionError("orders aren't edited at Kraken Futures")
+
+    def cancel(self, intent: Ending) -> Reply:
+        """Ask once to cancel an order; one that has ended already counts as accepted."""
+        venue_id = str(intent.target_venue_id)
+        told = self._send("cancelorder", {"order_id": venue_id, **_in_time(intent)})
+        if isinstance(told, Reply):
+            return told
+        status = _status_of(told, "cancelStatus")
+        word = str(status.get("status"))
+        if word in ACCEPTED or word == ON_ITS_WAY:
+            return Reply(Outcome.ACCEPTED)
+        if word in ("filled", "notFound"):
+            return self._ended(venue_id, word)
+        return _refusal(word, status)
+
+    def _send(self, what: str, params: Mapping[str, str]) -> Mapping[str, Any] | Reply:
+        """Return the answer to a request, or what is known without one that says anything."""
+        try:
+            with around("kraken.send"):
+                answer = self._client.ask("POST", f"{V3}/{what}", params)
+        except WireError as error:
+            return Reply(Outcome.UNKNOWN, code="no_answer", message=str(error))
+        except TradebotError as error:
+            # The request couldn't be made, so it wasn't sent.
+            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+        return _told(answer)
+
+    def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
+        """Return what a lookup says after a refusal because an order has our id: it may be ours."""
+        try:
+            order = self._reader.order(intent.client_order_id)
+        except TradebotError as error:
+            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
+        if order is None:
+            return Reply(Outcome.UNKNOWN, code="not_found", message=refusal.message)
+        if intent.asked_for(order):
+            return Reply(Outcome.ACCEPTED, order)
+        return Reply(Outcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
+
+    def _ended(self, venue_id: str, word: str) -> Reply:
+        """Return that an order has ended if the history has its end, and a refusal if it never heard of the order."""
+        try:
+            ended = self._reader.has_ended(venue_id)
+        except TradebotError as error:
+            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
+        outcome = {True: Outcome.ACCEPTED, False: Outcome.UNKNOWN, None: Outcome.REJECTED}[ended]
+        return Reply(outcome, code=word, message=f"the venue says {word}")
+
+
+def _told(answer: Answer) -> Mapping[str, Any] | Reply:
+    """Return an answer that isn't an error; a refusal if its error proves that nothing was done, or nothing known."""
+    try:
+        told = answer.json()
+    except BodyError:
+        told = None
+    word = error_of(told) if isinstance(told, dict) else ""
+    if answer.status < 500 and (word in PERSON or word.startswith(NOT_DONE)):
+        return Reply(Outcome.REJECTED, code=word, message="the request wasn't carried out")
+    if word == NO_MARGIN:
+        return Reply(Outcome.REJECTED, code=word, message="there isn't enough margin")
+    if answer.status in _KEYS_REFUSED:
+        return Reply(Outcome.REJECTED, code=f"http_{answer.status}", message=answer.excerpt or "the key was refused")
+    if word or answer.status != 200 or not isinstance(told, dict):
+        return Reply(Outcome.UNKNOWN, code=word or f"http_{answer.status}", message=answer.excerpt)
+    return told
+
+
+def _in_time(asked: Ending) -> Mapping[str, str]:
+    """Return until when a request may be carried out; what nobody promised may come at any time."""
+    if not isinstance(asked, Intent):
+        return {}
+    until = (asked.at + ARRIVES_WITHIN).astimezone(UTC)
+    return {"processBefore": until.isoformat().replace("+00:00", "Z")}
+
+
+def _status_of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    status = told.get(name)
+    return status if isinstance(status, dict) else {}
+
+
+def _refusal(word: str, status: Mapping[str, Any]) -> Reply:
+    """Return a rejection for the words that prove one; any other word proves nothing."""
+    reason = next((event.get("reason") for event in _events(status) if event.get("reason")), word)
+    return Reply(Outcome.REJECTED if word in REFUSED else Outcome.UNKNOWN, code=word, message=str(reason))
+
+
+def _events(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    events = status.get("orderEvents")
+    yield from (event for event in (events if isinstance(events, list) else []) if isinstance(event, dict))
+
+
+def _placed(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Order:
+    """Return the order that the events of an accepted request tell of; raise RowError if they don't."""
+    told, filled, worth = None, Decimal(0), Decimal(0)
+    for event in _events(status):
+        place = event.get("order") or event.get("orderTrigger") or event.get("orderPriorExecution")
+        told = told or place
+        if event.get("type") == "EXECUTION":
+            row = Row("execution", event, tally)
+            filled += row.positive("amount")
+            worth += row.positive("amount") * row.positive("price")
+    row = Row("order", told, tally)
+    quantity, limit = row.positive("quantity"), row.number_or_none("limitPrice")
+    kind, rest = type_of(row, "type", limited=limit is not None), _state(filled, quantity, intent)
+    return Order(
+        venue_id=row.text("orderId") if row.value("orderId") else row.text("uid"),
+        client_order_id=row.text_or_none("cliOrdId") or row.text_or_none("clientId") or "",
+        symbol=row.symbol(),
+        asset_class=AssetClass.PERPETUAL,
+        side=side_of(row),
+        quantity=quantity,
+        filled_quantity=filled,
+        filled_average_price=worth / filled if filled else None,
+        order_type=kind,
+        limit_price=None if intent.order_type is OrderType.MARKET else limit,
+        time_in_force=TimeInForce.GTC,
+        status=rest,
+        submitted_at=_moment(row, "timestamp"),
+        updated_at=_moment(row, "lastUpdateTimestamp"),
+        stop_price=row.number_or_none("triggerPrice"),
+    )
+
+
+def _state(filled: Decimal, quantity: Decimal, intent: Intent) -> OrderStatus:
+    if filled >= quantity:
+        return OrderStatus.FILLED
+    if intent.order_type is OrderType.MARKET:
+        # What is left of it is canceled at once, which only the history tells.
+        return OrderStatus.UNKNOWN
+    return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
+
+
+def _moment(row: Row, name: str) -> datetime | None:
+    return moment(row, name) if row.value(name) is not None else None

@@ -1,0 +1,429 @@
+"""Read account, prices, orders and history from Kraken Futures; nothing here can send an order."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote as quoted
+
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable, utc
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, Operation, is_marked
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.values import replace
+from tradebot.model.venue import End, Proof, Settlement
+from tradebot.venues.kraken import rows
+from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue
+from tradebot.venues.kraken.history import fills_of, left_open
+from tradebot.venues.kraken.opening import Since, midnight, worth_at_midnight
+from tradebot.venues.kraken.pages import MOST_PAGES, ROWS, Pages, told_at
+
+T = TypeVar("T")
+DAY = timedelta(days=1)
+VIEW_TRIES = 3
+FILLS_A_PAGE = 100
+"""How many fills a page holds that isn't the last one."""
+MARK_BEHIND_S = 600
+"""How long before midnight the last bar of a mark may have begun."""
+BEFORE = timedelta(minutes=2)
+"""How much earlier than a request of ours its page of the history begins, because clocks differ."""
+
+
+class Listed(NamedTuple):
+    """The open orders by the venue's ids, how many rows can't be read, and the venue's time, if it says it."""
+
+    orders: Mapping[str, Order]
+    unreadable: int
+    at: datetime | None
+
+    def by_client_id(self, name: str) -> Order | None:
+        """Return the one with a client id."""
+        return next((order for order in self.orders.values() if order.client_order_id == name), None)
+
+
+class KrakenReader:
+    """Reads one account and the prices of its symbols.
+
+    After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
+    `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
+    """
+
+    capabilities = KRAKEN
+
+    def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
+        self._client, self._tally, self._venue = Client(venue), tally, venue
+        self._pages = Pages(self._client, venue.number, tally)
+        self.rejected_quotes: Mapping[str, str] = {}
+        self.unreadable_fills = self._odd_margins = 0
+        self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
+        now = told_at(self._client.read(f"{V3}/openpositions"))
+        midnight = datetime.combine(now.date() + DAY, time(), UTC)
+        return VenueClock(now, True, midnight, midnight)
+
+    def account(self) -> Account:
+        """Return the figures of the account whose collateral all positions share.
+
+        Only its USD count: what other coins are worth changes by itself. A margin that can't be isn't believed.
+        """
+        answer = self._client.read(f"{V3}/accounts")
+        now = told_at(answer)
+        try:
+            flex = _object(_object(answer, "accounts"), rows.MARGINED)
+            row = Row("account", flex, self._tally)
+            cash = self._usd(flex)
+            equity = row.number("portfolioValue") - row.number("balanceValue") + cash
+            available = row.number("availableMargin")
+        except RowError as error:
+            raise OperatorError(f"the account can't be used: {error}", "look at it on Kraken Futures' page") from error
+        margins = [self._margin(row, name) for name in ("initialMargin", "maintenanceMargin")]
+        self._odd_margins = margins.count(None)
+        return Account(
+            number=self._pages.account(),
+            status="ACTIVE",
+            cash=cash,
+            equity=equity,
+            last_equity=self._opening(equity, now),
+            buying_power=available,
+            blocked=(),
+            settlement=Settlement.MARGINED,
+            initial_margin=margins[0],
+            maintenance_margin=margins[1],
+            available=available,
+        )
+
+    def _usd(self, flex: Mapping[str, Any]) -> Decimal:
+        named = {str(name).upper(): held for name, held in _object(flex, "currencies").items()}
+        return Row("account", named["USD"], self._tally).number("quantity") if "USD" in named else Decimal(0)
+
+    def _margin(self, row: Row, name: str) -> Decimal | None:
+        """Return what positions tie up; None if it can't be, which the margin levels then say alone."""
+        try:
+            if (usd := row.number(name)) >= 0:
+                return usd
+            problem = "is below zero"
+        except RowError as error:
+            problem = error.problem
+        self._tally.note("account", name, problem)
+        return None
+
+    def _opening(self, equity: Decimal, now: datetime) -> Decimal:
+        """Return what the account was worth when the day began."""
+        began = midnight(now.date())
+
+        def work_out() -> Decimal:
+            positions, lost = self._positions()
+            if lost or any(position.current_price is None for position in positions):
+                raise TemporaryError("a position can't be read, so nobody knows what the account was worth at midnight")
+            held = {position.symbol: position.quantity for position in positions}
+            marks = {one.symbol: one.current_price for one in positions if one.current_price is not None}
+            # What happened in the first instant of the day belongs to it.
+            before = began - timedelta(microseconds=1)
+            fills, moved = self.fills(before), self.activities(before)
+            return worth_at_midnight(Since(equity, held, marks, fills, moved, partial(self._mark_at, began)))
+
+        return self._venue.opening.of(self._pages.account(), now.date(), work_out)
+
+    def _mark_at(self, at: datetime, symbol: str) -> Decimal:
+        """Return the mark of a symbol at a minute: the close of the last bar before it."""
+        path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp()) - 1
+        candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
+        try:
+            before = [raw for raw in candles if rows.moment(Row("mark", raw, self._tally), "time") < at]
+            return Row("mark", before[-1] if before else None, self._tally).positive("close")
+        except RowError as error:
+            raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders; the orders are read both before and after the rest."""
+        after = self._open()
+        for _ in range(VIEW_TRIES):
+            before = after
+            positions, lost = self._positions()
+            account = self.account()
+            after = self._open()
+            if steady := _are_same(_ours(before.orders), _ours(after.orders)):
+                break
+        unreadable = after.unreadable + lost + self._odd_margins
+        return BrokerView(account, positions, tuple(after.orders.values()), unreadable, steady, after.at)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol; None if the venue says it holds none."""
+        positions, lost = self._positions()
+        found = next((position for position in positions if position.symbol == symbol), None)
+        if found is None and lost:
+            raise TemporaryError(f"{lost} positions can't be read, so nothing is known about {symbol}")
+        return found
+
+    def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
+        raws = self._client.rows(f"{V3}/openpositions", "openPositions")
+        held = any(raws)
+        tickers = self._client.rows(f"{V3}/tickers", "tickers") if held else []
+        marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
+        read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
+        # Positions are net: two different ones of a symbol can't both be true, and a copy says nothing new.
+        found, twice = _told_once(read, attrgetter("symbol"))
+        for symbol in twice:
+            self._tally.note("position", "symbol", f"has two different positions: {symbol}")
+        return tuple(found), len(raws) - len(read) + len(twice)
+
+    def _open(self) -> Listed:
+        """Return the open orders."""
+        answer = self._client.read(f"{V3}/openorders")
+        raws, now = answer.get("openOrders"), _time_or_none(answer)
+        if not isinstance(raws, list):
+            raise TemporaryError("the open orders are no list")
+        read = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
+        orders, twice = _told_once(read, attrgetter("venue_id"))
+        for venue_id in twice:
+            self._tally.note("order", "order_id", f"has two different orders: {venue_id}")
+        # Untouched trigger orders don't say how large they are, but the history does.
+        lacking = [order for order in orders if order.quantity is None]
+        sizes = self._pages.sizes(lacking, now) if lacking else {}
+        sized = [replace(one, quantity=sizes[one.venue_id]) if one.venue_id in sizes else one for one in orders]
+        return Listed({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the newest order with this id: an open one, or the last one that the history has."""
+        listed = self._open()
+        return listed.by_client_id(client_order_id) or self._pages.past(now=listed.at).by_client_id(client_order_id)
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what open orders, the history of orders and executions prove together.
+
+        A request that neither has, well after the time until which it could be carried out, never arrived.
+        """
+        listed, name = self._open(), intent.client_order_id
+        makes_order = intent.operation is not Operation.CANCEL
+        if makes_order and (found := listed.by_client_id(name)) is not None:
+            return Proof.of(found)
+        known = self._pages.past(intent.at - BEFORE, listed.at)
+        if makes_order and (order := known.by_client_id(name)) is not None:
+            return Proof.of(left_open(order, listed.orders))
+        if listed.unreadable or known.unread_since(intent.at - BEFORE):
+            return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read, and might be about it")
+        until = intent.at + ARRIVES_WITHIN
+        if min(known.complete_until, now - SETTLED_AFTER) <= until:
+            text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
+            return Proof(End.UNKNOWN, f"{text} {known.complete_until:%H:%M:%S}")
+        text = f"it could arrive until {until:%H:%M:%S}, and the history of orders and executions lacks it"
+        return Proof(End.OVER, text)
+
+    def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
+        """Return nothing: no order of ours ends by itself here."""
+        return ""
+
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order with this venue id, open or in the history."""
+        listed = self._open()
+        found = listed.orders.get(venue_id)
+        if found is not None and found.quantity is not None:
+            return found
+        order = self._pages.past(now=listed.at).orders.get(venue_id)
+        return order if order is None else left_open(order, listed.orders)
+
+    def has_ended(self, venue_id: str) -> bool | None:
+        """Return True if the history has the end of an order with this venue id; None if it has no such order."""
+        listed = self._open()
+        if venue_id in listed.orders:
+            return False
+        known = self._pages.past(now=listed.at)
+        order = known.orders.get(venue_id)
+        if order is None and (listed.unreadable or known.unreadable):
+            return False
+        return None if order is None else order.status.terminal or venue_id in known.gone
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return nothing: no order is part of another one here."""
+        return ()
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders of ours and others that were sent since a time and have ended, oldest first."""
+        ended = (order for order in self._pages.past(since).orders.values() if order.status.terminal)
+        return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders in these symbols, newest first; without those that a missing row may tell of."""
+        listed = self._open()
+        known = self._pages.past(now=listed.at)
+        every = {**known.orders, **listed.orders}
+        wanted = [left_open(order, listed.orders) for order in every.values() if order.symbol in symbols]
+        if unreadable := listed.unreadable + known.unreadable:
+            wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
+        return OrdersTold(tuple(reversed(wanted)), unreadable)
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than a time, oldest first, each once."""
+        found, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
+        self.unreadable_fills = 0
+        for _ in range(MOST_PAGES):
+            if raws != self._last_fills[0]:  # Most passes see the page that the last one saw.
+                self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
+            read = self._last_fills[1]
+            self.unreadable_fills += len(raws) - len(read)
+            new = [one for one in read if one.activity_id not in found]
+            found.update((one.activity_id, one) for one in new)
+            # Of a page without a readable row, nobody can say how far back it goes.
+            reaches = after is not None and min((one.at for one in read), default=after + timedelta(1)) <= after
+            whole = len(raws) < FILLS_A_PAGE or reaches
+            if not new and not whole:
+                # All that a page holds is of one moment, of which there may be more.
+                found.update((one.activity_id, one) for one in self._fills_of_history(after, found))
+                whole = True
+            if whole:
+                wanted = (one for one in found.values() if after is None or one.at > after)
+                return sorted(wanted, key=lambda one: (one.at, one.activity_id))
+            # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
+            last = min(one.at for one in new) + timedelta(milliseconds=1)
+            raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
+        raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
+
+    def _fills_of_history(self, after: datetime | None, known: Container[str]) -> Sequence[Fill]:
+        """Return the executions later than a time as the history tells them, under the ids that are known."""
+        elements = self._pages.executions(after or datetime.fromtimestamp(0, UTC))
+        found, unread = fills_of(elements, self._pages.account(), self._tally)
+        self.unreadable_fills += unread
+        if not any(one.activity_id in known for one in found):
+            raise TemporaryError("the list of fills repeats a page, and the history has none of its fills")
+        return found
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return fees, funding and transfers later than a time, oldest first, each once."""
+        found, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
+        for _ in range(MOST_PAGES):
+            raws = self._pages.log(after, **until)
+            read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
+            for one in (one for row in read for one in row):
+                if found.setdefault(one.id, one).net_amount != one.net_amount:
+                    # Which of the two is true, the venue has to say; until then, it isn't known.
+                    self._tally.note("account log", "fee", f"is told in two ways: {one.id}")
+                    doubtful.add(one.id)
+            if len(raws) < ROWS:
+                sure = (one for one in found.values() if one.at > after and one.id not in doubtful)
+                return sorted(sure, key=lambda one: (one.at, one.id))
+            until, seen = _further(raws, until, seen)
+        raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
+
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        """Return each day in UTC as a session: the market never closes."""
+        if calendar not in ("", KRAKEN.calendar):
+            return ()
+        days = (start + timedelta(days=number) for number in range((end - start).days + 1))
+        opens = ((day, datetime.combine(day, time(), UTC)) for day in days)
+        return [Session(day, at, at + DAY) for day, at in opens]
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return how the venue lists these symbols; one that it doesn't trade now isn't listed."""
+        answer = self._client.read(f"{V3}/instruments")
+        raws, read_at = answer.get("instruments"), told_at(answer)
+        named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
+        wanted = [raw for raw in named if raw.get("tradeable") is not False]
+        read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
+        return {one.symbol: one for one in read}
+
+    def contracts(self) -> Sequence[str]:
+        """Return the symbols of all contracts that are traded now, as often as the venue lists each."""
+        raws = self._client.read(f"{V3}/instruments").get("instruments")
+        if not isinstance(raws, list):
+            raise TemporaryError("the venue's list of instruments is none")
+        named = (raw for raw in raws if isinstance(raw, dict) and raw.get("tradeable") is not False)
+        return [symbol for raw in named if isinstance(symbol := raw.get("symbol"), str)]
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest usable quote of each symbol."""
+        answer, found, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
+        at, raws = told_at(answer), answer.get("tickers")
+        named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
+        for symbol in symbols:
+            try:
+                found[symbol] = rows.quote(named.get(symbol), at, self._tally)
+            except RowError as error:
+                rejected[symbol] = str(error) if symbol in named else "isn't listed"
+        self.rejected_quotes = rejected
+        return found
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return what rests for a symbol; None if a row of it can't be read, or can't be true."""
+        return rows.depth(symbol, self._client.read(f"{V3}/orderbook", symbol=symbol).get("orderBook"), self._tally)
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the quotes as they are now."""
+        rejected = self.rejected_quotes
+        found = self.quotes(symbols)
+        self.rejected_quotes = rejected
+        return found
+
+
+def _further(raws: Sequence[object], until: Mapping[str, str], seen: set[int]) -> tuple[dict[str, str], set[int]]:
+    """Return how to ask for the rows of the account log after a page, and the ids of all rows so far.
+
+    Rows of one moment may fill a page and more: then they are told apart by their ids.
+    """
+    named = [raw for raw in raws if isinstance(raw, dict) and raw.get("date") and isinstance(raw.get("id"), int)]
+    every = seen | {raw["id"] for raw in named}
+    if every == seen and (until.get("to") or not every):
+        raise TemporaryError("the account log repeats a page")
+    if until.get("to") or every == seen:
+        return {"to": str(min(every) - 1)}, every
+    oldest = utc("date", min(str(raw["date"]) for raw in named))
+    return {"before": rows.milliseconds(oldest + timedelta(milliseconds=1))}, every
+
+
+def _time_or_none(answer: Mapping[str, Any]) -> datetime | None:
+    try:
+        return told_at(answer)
+    except TemporaryError:
+        return None
+
+
+def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = of.get(name)
+    if not isinstance(found, dict):
+        raise RowError(name, "is not an object")
+    return found
+
+
+def _told_once(found: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
+    """Return what is told once or in equal copies, and the names of what is told in different ways."""
+    first: dict[str, T] = {}
+    twice = {name(one) for one in found if first.setdefault(name(one), one) != one}
+    return [one for key, one in first.items() if key not in twice], twice
+
+
+def _with_mark(tickers: Sequence[object]) -> list[object]:
+    """Return the tickers that have a mark: not every kind of market here does."""
+    return [raw for raw in tickers if isinstance(raw, dict) and isinstance(raw.get("markPrice"), int | Decimal)]
+
+
+def _ours(orders: Mapping[str, Order]) -> Mapping[str, Order]:
+    return {venue_id: order for venue_id, order in orders.items() if is_marked(order.client_order_id)}
+
+
+def _are_same(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
+    """Return True if two readings of our orders agree; a status that we can't read agrees with any other."""
+    if before.keys() != after.keys():
+        return False
+    pairs = [(order, after[venue_id]) for venue_id, order in before.items()]
+    unread = OrderStatus.UNKNOWN
+    return all(
+        one == (replace(other, status=one.status) if unread in (one.status, other.status) else other)
+        for one, other in pairs
+    )
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def symbol_path(symbol: str) -> str:
+    """Return a symbol as a part of a path."""
+    return quoted(symbol, safe="")

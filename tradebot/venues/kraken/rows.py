@@ -1,0 +1,310 @@
+"""Read the rows of the trading API: orders, positions, fills, listings, quotes, and rows of the account log."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from operator import attrgetter
+from typing import Any
+
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.model.account import BrokerPosition
+from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.bar import SUSPENDED, Depth, Level, Quote
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
+from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce, fee_id
+from tradebot.venues.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, TYPES
+
+ZERO, ONE = Decimal(0), Decimal(1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MARGINED = "flex"
+"""The account whose collateral all positions share, in the venue's words."""
+LIQUIDATION = "liquidation"
+SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
+"""The other types of fills that the venue makes by itself."""
+_MOST_PLACES = 12
+_MOST_LEVELS = 10_000
+"""How many levels a side of an order book may have; more is something else."""
+
+
+def moment(row: Row, name: str) -> datetime:
+    """Return a moment in milliseconds since 1970, as the history writes it, or as text; raises RowError."""
+    value = row.value(name)
+    if isinstance(value, str) and not value.isdigit():
+        return row.time(name)
+    try:
+        return datetime.fromtimestamp(int(row.number(name)) / 1000, UTC)
+    except (OverflowError, OSError, ValueError) as error:
+        raise RowError(name, "is out of range") from error
+
+
+def milliseconds(at: datetime) -> str:
+    """Return a moment as the history takes it."""
+    return str((at - _EPOCH) // (datetime.resolution * 1000))
+
+
+def side_of(row: Row, name: str = "side") -> Side:
+    """Return the side of an order or a fill; the history writes it with a capital."""
+    word = row.text(name).lower()
+    if word not in tuple(Side):
+        raise RowError(name, "is neither buy nor sell")
+    return Side(word)
+
+
+def type_of(row: Row, name: str, *, limited: bool) -> OrderType:
+    """Return the type of an order; a stop with a limit is another one than a stop."""
+    kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
+    return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
+
+
+def open_order(raw: object, tally: DriftTally) -> Order:
+    """Return an open order. One with a trigger has no `unfilledSize`, and so no quantity until it is looked up."""
+    row = Row("order", raw, tally)
+    unfilled = row.number_or_none("unfilledSize")
+    filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
+    limit = row.number_or_none("limitPrice")
+    status = row.translated("status", STATUSES, OrderStatus.UNKNOWN)
+    kind = type_of(row, "orderType", limited=limit is not None)
+    return Order(
+        venue_id=row.text("order_id"),
+        client_order_id=row.text_or_none("cliOrdId") or "",
+        symbol=row.symbol(),
+        asset_class=AssetClass.PERPETUAL,
+        side=side_of(row),
+        quantity=row.number_or_none("size") if unfilled is None else unfilled + filled,
+        filled_quantity=filled,
+        filled_average_price=None,
+        order_type=kind,
+        limit_price=None if kind is OrderType.MARKET else limit,
+        time_in_force=TimeInForce.GTC,
+        status=OrderStatus.PARTIALLY_FILLED if status is OrderStatus.NEW and filled else status,
+        submitted_at=row.time_or_none("receivedTime"),
+        updated_at=row.time_or_none("lastUpdateTime"),
+        stop_price=row.number_or_none("stopPrice"),
+    )
+
+
+def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> BrokerPosition:
+    """Return a position at the mark of its symbol, if that is known."""
+    row = Row("position", raw, tally)
+    symbol, size = row.symbol(), row.number("size")
+    if size < 0:
+        raise RowError("size", "is below zero")
+    if row.text("side") not in ("long", "short"):
+        raise RowError("side", "is neither long nor short")
+    quantity, mark = -size if row.text("side") == "short" else size, marks.get(symbol)
+    return BrokerPosition(
+        symbol=symbol,
+        asset_class=AssetClass.PERPETUAL,
+        quantity=quantity,
+        average_price=row.number("price"),
+        market_value=None if mark is None else quantity * mark,
+        current_price=mark,
+        multiplier=ONE,
+    )
+
+
+def fill(raw: object, tally: DriftTally) -> Fill:
+    """Return an execution; what it cost is only in the account log."""
+    row = Row("fill", raw, tally)
+    return Fill(
+        activity_id=row.text("fill_id"),
+        venue_order_id=row.text("order_id"),
+        symbol=row.symbol(),
+        side=side_of(row),
+        quantity=row.positive("size"),
+        price=row.positive("price"),
+        at=row.time("fillTime"),
+        multiplier=ONE,
+        fee=Fee(None),
+        liquidation=row.value("fillType") == LIQUIDATION,
+        settlement=row.value("fillType") in SETTLED,
+    )
+
+
+def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
+    """Return what a row of the account log moved besides realized profit: a fee, funding, or the owner's own money.
+
+    A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it. Rows of other
+    coins and of other accounts of the owner are none of ours.
+    """
+    row = Row("account log", raw, tally)
+    kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
+    contract = row.text_or_none("contract")
+    symbol = contract.upper() if contract else None
+    meaning = ACTIVITIES.get(kind, ActivityKind.OTHER)
+    if asset.upper() != KRAKEN.currency or (row.text_or_none("margin_account") or MARGINED) != MARGINED:
+        return ()
+    if meaning is ActivityKind.OTHER:
+        tally.note("account log", "info", f"has an unknown value: {kind}")
+    at, about = moment(row, "date"), row.text_or_none("execution") or ""
+
+    def made(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
+        # Books keep the core's word, by which they tell what it was, beside the venue's own.
+        return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
+
+    if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
+        # Whatever it was, it moved this much in all.
+        return [made(number, meaning, row.number("new_balance") - row.number("old_balance"))]
+    found = []
+    fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
+    if meaning is ActivityKind.COMMISSION and fee is not None:
+        found.append(made(fee_id(about) if about else f"{number}:fee", meaning, -fee, about))
+    if row.number_or_none("liquidation_fee"):
+        found.append(made(f"{number}:liquidation", ActivityKind.OTHER_FEE, -row.number("liquidation_fee")))
+    if funding:
+        found.append(made(f"{number}:funding", ActivityKind.FUNDING, funding))
+    return found
+
+
+def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
+    """Return how a contract is listed; raise RowError for one without a tick."""
+    row = Row("listing", raw, tally)
+    places = int(row.number("contractValueTradePrecision"))
+    if not -_MOST_PLACES <= places <= _MOST_PLACES:
+        raise RowError("contractValueTradePrecision", "is out of range")
+    tick, lot = row.positive("tickSize"), ONE.scaleb(-places)
+    last = row.time_or_none("lastTradingTime")
+    if last is not None and last <= read_at:
+        raise RowError("lastTradingTime", "is over")
+    return Listing(
+        Instrument(
+            symbol=row.symbol(),
+            asset_class=AssetClass.PERPETUAL,
+            multiplier=row.positive("contractSize"),
+            tick=tick,
+            lot=lot,
+            currency=KRAKEN.currency,
+            calendar=KRAKEN.calendar,
+        ),
+        (TickStep(Decimal(0), tick),),
+        lot,
+        read_at,
+        tuple(sorted((_level(one, tally) for one in _levels(row)), key=attrgetter("from_quantity", "from_usd"))),
+        last.date() if last else None,
+    )
+
+
+def _levels(row: Row) -> list[Any]:
+    value = row.value("marginLevels")
+    if not isinstance(value, list) or not value:
+        raise RowError("marginLevels", "is not a list of levels")
+    return value
+
+
+def _level(raw: object, tally: DriftTally) -> MarginLevel:
+    row = Row("margin level", raw, tally)
+    # Perpetuals have levels by what a position is worth, and the older contracts by their number.
+    worth = row.number_or_none("numNonContractUnits")
+    least = row.number("contracts") if worth is None else worth
+    initial, maintenance = row.positive("initialMargin"), row.positive("maintenanceMargin")
+    if least < 0 or maintenance > initial:
+        raise RowError("marginLevels", "has a level that can't be")
+    if worth is None:
+        return MarginLevel(least, initial, maintenance)
+    return MarginLevel(Decimal(0), initial, maintenance, worth)
+
+
+def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
+    """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides.
+
+    Mark, index and funding are told beside it: what of them can't be read is None, because bid and ask are enough to
+    close a position.
+    """
+    row = Row("ticker", raw, tally)
+    if row.value("suspended") is True:
+        raise RowError(SUSPENDED, "")
+    bid, ask = row.positive("bid"), row.positive("ask")
+    if bid > ask:
+        raise RowError("bid", "is above the ask")
+    return Quote(
+        symbol=row.symbol(),
+        at=at,
+        bid=bid,
+        ask=ask,
+        last=row.positive("last"),
+        previous_close=row.number_or_none("open24h"),
+        feed="Kraken Futures",
+        day_volume_usd=_beside(row, "volumeQuote", tally, least=ZERO),
+        mark=_beside(row, "markPrice", tally, above=ZERO),
+        index=_beside(row, "indexPrice", tally, above=ZERO),
+        funding_rate=_beside(row, "fundingRate", tally),
+        funding_next=_beside(row, "fundingRatePrediction", tally),
+        last_at=_traded_at(row, tally),
+    )
+
+
+def _traded_at(row: Row, tally: DriftTally) -> datetime | None:
+    try:
+        return row.time_or_none("lastTime")
+    except RowError as error:
+        tally.note("ticker", "lastTime", f"is ignored: {error.problem}")
+        return None
+
+
+def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
+    """Return what rests for a symbol; count an order book that can't be one, and return None.
+
+    Both sides have to be sorted from the best price, and may not cross. At an empty side, nothing rests.
+    """
+    try:
+        return _depth(symbol, raw, tally)
+    except RowError as error:
+        tally.note("order book", error.field_name, error.problem)
+        return None
+
+
+def _depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
+    row = Row("order book", raw, tally)
+    bids, asks = _side(row, "bids", -1, tally), _side(row, "asks", 1, tally)
+    if bids and asks and bids[0].price > asks[0].price:
+        raise RowError("bids", "are above the asks")
+    return Depth(symbol, bids, asks)
+
+
+def _side(row: Row, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
+    """Return one side's levels, whose prices go up (1) or down (-1)."""
+    told = row.value(name)
+    if not isinstance(told, list):
+        raise RowError(name, "is not a list of levels")
+    if len(told) > _MOST_LEVELS:
+        raise RowError(name, f"has more than {_MOST_LEVELS} levels")
+    levels = tuple(_resting(name, one, tally) for one in told)
+    if any((after.price - before.price) * way <= 0 for before, after in pairwise(levels)):
+        raise RowError(name, "are not sorted from the best price")
+    return levels
+
+
+def _resting(name: str, raw: object, tally: DriftTally) -> Level:
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise RowError(name, "has a level that is not a price and a quantity")
+    level = Row("level", {"price": raw[0], "quantity": raw[1]}, tally)
+    return Level(level.positive("price"), level.positive("quantity"))
+
+
+def _beside(
+    row: Row, name: str, tally: DriftTally, *, above: Decimal | None = None, least: Decimal | None = None
+) -> Decimal | None:
+    """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or is too small.
+
+    A figure that can't be one is counted.
+    """
+    try:
+        found = row.number_or_none(name)
+    except RowError as error:
+        tally.note("ticker", name, error.problem)
+        return None
+    if found is not None and above is not None and found <= above:
+        tally.note("ticker", name, f"is not above {above}: {found}")
+        return None
+    if found is not None and least is not None and found < least:
+        tally.note("ticker", name, f"is below {least}: {found}")
+        return None
+    return found
+
+
+def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:
+    """Return a ticker's symbol and its mark price."""
+    row = Row("ticker", raw, tally)
+    return row.symbol(), row.positive("markPrice")

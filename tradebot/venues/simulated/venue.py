@@ -1,0 +1,388 @@
+"""A venue without a market of its own: prices, sessions and listings are a real venue's, and fills are simulated.
+
+An order that can fill at the quote of its moment does so there, and pays the assumed slippage. What rests is followed
+by the minutes since the last look: a stop that a minute reached fills at its price or, if the minute began beyond it,
+there; a limit fills at its price once trades went past it. Of a minute that reached both, the stop counts. Nothing is
+filled in part, and no order moves the market.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tradebot.adapters.bars.source import CorporateAction
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Depth, Quote, Session, VenueClock
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.costs import BASIS_POINTS
+from tradebot.model.instrument import Listing, notional
+from tradebot.model.intent import Intent
+from tradebot.model.order import (
+    Fee,
+    Fill,
+    Order,
+    OrderClass,
+    OrderStatus,
+    OrdersTold,
+    OrderType,
+    Outcome,
+    Reply,
+)
+from tradebot.model.series import Series
+from tradebot.model.values import replace
+from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
+from tradebot.model.view import BarNeed
+from tradebot.ports.broker import BrokerReader, Ending, Market
+from tradebot.ports.stores import Bars
+from tradebot.venues.simulated.account import (
+    NONE,
+    PLACES,
+    Holding,
+    SimulatedAccount,
+    read_account,
+    write_account,
+)
+from tradebot.venues.simulated.filling import (
+    Minute,
+    acted,
+    at_once,
+    expired,
+    position_of,
+    pruned,
+    reached,
+    with_order,
+)
+
+MINUTE, LONGEST = timedelta(minutes=1), 3000
+"""How wide a bar is that resting orders are followed by, and how many there are at most since the last look."""
+TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
+REFUSED, NO_MONEY, ENDED = "not_simulated", "insufficient_buying_power", "order_not_open"
+
+
+class Prices(BrokerReader, Market, Protocol):
+    """The real venue: only its prices, sessions and listings are asked for."""
+
+
+class Assumed(NamedTuple):
+    """What fills are assumed to cost besides the spread, in basis points of what is traded."""
+
+    slippage_bps: Decimal
+    fee_bps: Decimal
+
+
+Row = tuple[datetime, str, Minute]
+"""When a minute of a symbol began, and what it did in it."""
+
+
+class Minutes(Bars, Protocol):
+    """Bars that also say up to when they are known."""
+
+    def known_until(self, now: datetime) -> datetime:
+        """Return the time up to which the source has bars at `now`."""
+
+
+def whole(at: datetime) -> datetime:
+    """Return the beginning of the minute of a time."""
+    return at.replace(second=0, microsecond=0)
+
+
+def _minute(series: Series, place: int) -> Minute:
+    return Minute(*(Decimal(str(each[place])) for each in (series.open, series.high, series.low)))
+
+
+Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateAction]]]
+
+
+@dataclass
+class SimulatedVenue:
+    """The ports to read from and to send to it. `look` is called once before a pass, and follows what rests."""
+
+    folder: Path
+    prices: Prices
+    bars: Minutes
+    actions: Actions
+    assumed: Assumed
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """Return what the real venue can do, with our own ids for ever and orders that know nothing of each other."""
+        real = self.prices.capabilities
+        return replace(
+            real, order_types=real.order_types & TYPES, client_ids=ClientIds.UNIQUE, edit=Edit.IN_PLACE,
+            pairs=Pairs.TWO_ORDERS, reduce_only=True, tells_ends_after=timedelta(0),
+        )  # fmt: skip
+
+    def look(self) -> datetime:
+        """Follow what rests and what is held up to now; return the time.
+
+        Raises TemporaryError if the minutes or actions since the last look can't be read; nothing is lost then.
+        """
+        now, account, date_of = self.prices.clock().now, self._account, self.capabilities.day.date_of
+        minutes, reached = self._minutes(account, now)
+        # The day of the last look comes to its end before its orders expire and the next day's splits are booked.
+        same_day, today = sum(date_of(row[0]) <= account.day for row in minutes), date_of(now)
+        for row in minutes[:same_day]:
+            account = self._followed(account, *row)
+        if today > account.day:
+            account = expired(self._restated(account, today), today, date_of, now)
+        for row in minutes[same_day:]:
+            account = self._followed(account, *row)
+        self._file["account"] = pruned(replace(account, looked_at=reached), now)
+        self._valued()
+        self._keep(self._account)
+        return now
+
+    def _restated(self, account: SimulatedAccount, today: date) -> SimulatedAccount:
+        """Return an account with the splits and dividends since its day, and yesterday's equity as the last one."""
+        first = account.day + timedelta(days=1)
+        account = replace(account, last_equity=account.equity, day=today)
+        if account.holdings:
+            for symbol, actions in self.actions(sorted(account.holdings), first, today).items():
+                for action in sorted(one for one in actions if first <= one.ex_date <= today):
+                    account = acted(account, symbol, action, self._opening(action.ex_date))
+        return account
+
+    def _opening(self, day: date) -> datetime:
+        sessions = self.prices.calendar(day, day)
+        return sessions[0].open if sessions else self.prices.clock().now
+
+    def _minutes(self, account: SimulatedAccount, now: datetime) -> tuple[Sequence[Row], datetime]:
+        """Return the minutes since the last look of every symbol with an order at rest, by time, and up to when.
+
+        A minute that wasn't over, or that the source didn't have yet, is left to the next look.
+        """
+        symbols = sorted({order.symbol for order in account.working})
+        if not symbols or now - account.looked_at < MINUTE:
+            return (), account.looked_at if symbols else whole(now)
+        depth = min(int((now - account.looked_at) / MINUTE) + 1, LONGEST)
+        series = self.bars.closed(BarNeed("1Min", depth, adjusted=False), symbols, now)
+        rows = [
+            (one.start_of(place), symbol, place)
+            for symbol, one in series.items()
+            for place in range(len(one))
+            if one.start_of(place) >= account.looked_at
+        ]
+        told = ((at, symbol, series[symbol], place) for at, symbol, place in sorted(rows))
+        found = [(at, symbol, _minute(one, place)) for at, symbol, one, place in told]
+        return found, max(account.looked_at, whole(self.bars.known_until(now)))
+
+    def _followed(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
+        """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
+        for order in sorted(account.working, key=lambda one: one.order_type is not OrderType.STOP):
+            # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
+            if order.symbol == symbol and (order.updated_at or at) <= at:
+                price = reached(order, minute, self._slipped)
+                if price is not None:
+                    account = self._filled(account, order, price, at)
+        return account
+
+    def _slipped(self, price: Decimal, side: Side) -> Decimal:
+        return price * (1 + side.sign * self.assumed.slippage_bps / BASIS_POINTS)
+
+    def _filled(self, account: SimulatedAccount, order: Order, price: Decimal, at: datetime) -> SimulatedAccount:
+        """Return an account after an order has filled; one that only reduces fills what is held, or ends."""
+        holding = account.holdings.get(order.symbol)
+        quantity = order.open_quantity
+        if order.venue_id in account.reducing:
+            held = holding.quantity if holding and holding.quantity * order.side.sign < 0 else NONE
+            quantity = min(quantity, abs(held))
+        if not quantity:
+            return with_order(account, replace(order, status=OrderStatus.CANCELED, updated_at=at))
+        price, multiplier = price.quantize(PLACES), holding.multiplier if holding else self._multiplier(order.symbol)
+        fee = abs(notional(quantity, price, multiplier)) * self.assumed.fee_bps / BASIS_POINTS
+        name = f"{account.number}-{account.made + 1}"
+        told = Fee(fee) if fee else None
+        fill = Fill(name, order.venue_id, order.symbol, order.side, quantity, price, at, multiplier, told)
+        before = holding or Holding(NONE, price, order.asset_class, multiplier)
+        after = before.changed(fill.signed_quantity, price)
+        holdings = {**account.holdings, order.symbol: after}
+        if not after.quantity:
+            del holdings[order.symbol]
+        done = replace(
+            order, status=OrderStatus.FILLED, quantity=quantity, filled_quantity=quantity, filled_average_price=price,
+            updated_at=at,
+        )  # fmt: skip
+        account = with_order(account, done)
+        return replace(
+            account, cash=account.cash - fill.notional - fee, holdings=holdings, fills=(*account.fills, fill),
+            made=account.made + 1,
+        )  # fmt: skip
+
+    def _multiplier(self, symbol: str) -> Decimal:
+        return self.prices.listings([symbol])[symbol].instrument.multiplier
+
+    @cached_property
+    def _file(self) -> dict[str, SimulatedAccount]:
+        return {"account": read_account(self.folder)}
+
+    @property
+    def _account(self) -> SimulatedAccount:
+        return self._file["account"]
+
+    def _keep(self, account: SimulatedAccount) -> None:
+        write_account(self.folder, account)
+        self._file["account"] = account
+
+    def _valued(self) -> Mapping[str, Decimal]:
+        """Return the middle of each held symbol's quote, and keep what the account is worth by them."""
+        quotes = self.prices.quotes(sorted(self._account.holdings)) if self._account.holdings else {}
+        middles = {symbol: quote.middle for symbol, quote in quotes.items()}
+        if middles.keys() >= self._account.holdings.keys():
+            self._file["account"] = replace(self._account, equity=self._account.worth(middles))
+        return middles
+
+    # What is sent.
+
+    def submit(self, intent: Intent) -> Reply:
+        """Take an order and fill it at once if the quote lets it; an id that is known already makes no second one."""
+        account = self._account
+        if known := self.order(intent.client_order_id):
+            return Reply(Outcome.ACCEPTED, known)
+        if intent.order_class is not OrderClass.SIMPLE or intent.order_type not in TYPES:
+            return Reply(Outcome.REJECTED, code=REFUSED, message=f"a {intent.order_type} order isn't simulated")
+        now, quote = self.prices.clock().now, self._quote(intent.instrument.symbol)
+        opens = intent.purpose is Purpose.OPEN
+        if opens and (quote is None or self._cost(intent, quote) > self.account().buying_power):
+            why = "there is no quote" if quote is None else "it costs more than the account's cash"
+            return Reply(Outcome.REJECTED, code=NO_MONEY, message=why)
+        order = Order(
+            venue_id=f"{account.number}-{account.made + 1}", client_order_id=intent.client_order_id,
+            symbol=intent.instrument.symbol, asset_class=intent.instrument.asset_class, side=intent.side,
+            quantity=intent.quantity, filled_quantity=NONE, filled_average_price=None, order_type=intent.order_type,
+            limit_price=intent.limit_price, time_in_force=intent.time_in_force, status=OrderStatus.NEW,
+            submitted_at=now, updated_at=now, stop_price=intent.stop_price,
+        )  # fmt: skip
+        reducing = account.reducing if opens else (*account.reducing, order.venue_id)
+        account = with_order(replace(account, made=account.made + 1, reducing=reducing), order)
+        return self._tried(account, order.venue_id, quote, now)
+
+    def replace(self, intent: Intent) -> Reply:
+        """Change the price of an order in its place, and fill it if the quote lets it now."""
+        order = self._account.orders.get(intent.target_venue_id or "")
+        if order is None or order.status.terminal:
+            return Reply(Outcome.REJECTED, order, ENDED, "the order isn't open any more")
+        now = self.prices.clock().now
+        changed = replace(order, limit_price=intent.limit_price, stop_price=intent.stop_price, updated_at=now)
+        account = with_order(self._account, changed)
+        return self._tried(account, order.venue_id, self._quote(order.symbol), now)
+
+    def cancel(self, intent: Ending) -> Reply:
+        """End an order; one that has ended already is as it was."""
+        order = self._account.orders.get(intent.target_venue_id or "")
+        if order is None:
+            return Reply(Outcome.REJECTED, code=ENDED, message="there is no such order")
+        if not order.status.terminal:
+            order = replace(order, status=OrderStatus.CANCELED, updated_at=self.prices.clock().now)
+            self._keep(with_order(self._account, order))
+        return Reply(Outcome.ACCEPTED, order)
+
+    def _tried(self, account: SimulatedAccount, venue_id: str, quote: Quote | None, now: datetime) -> Reply:
+        order = account.orders[venue_id]
+        price = at_once(order, quote, self._slipped) if quote else None
+        if price is not None:
+            account = self._filled(account, order, price, now)
+        self._keep(account)
+        return Reply(Outcome.ACCEPTED, account.orders[venue_id])
+
+    def _quote(self, symbol: str) -> Quote | None:
+        return self.prices.quotes([symbol]).get(symbol)
+
+    def _cost(self, intent: Intent, quote: Quote) -> Decimal:
+        price = intent.limit_price or quote.ask
+        return abs(intent.instrument.notional(intent.quantity, price))
+
+    # What is read.
+
+    def clock(self) -> VenueClock:
+        return self.prices.clock()
+
+    def account(self) -> Account:
+        """Return the account's figures; nothing is borrowed, so what may be bought is what isn't spent or promised."""
+        own, middles = self._account, self._valued()
+        holdings, promised = (
+            own.holdings.items(),
+            (order for order in own.working if order.venue_id not in own.reducing),
+        )
+        tied = sum(
+            (abs(notional(one.quantity, middles.get(name, one.average), one.multiplier)) for name, one in holdings),
+            NONE,
+        )
+        tied += sum((order.open_quantity * (order.limit_price or NONE) for order in promised), NONE)
+        equity = own.worth(middles)
+        settles = self.capabilities.settlement
+        return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, NONE), (), settles)
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders; nothing moves in between, so it is always steady."""
+        middles = self._valued()
+        positions = tuple(position_of(name, one, middles.get(name)) for name, one in self._account.holdings.items())
+        return BrokerView(self.account(), positions, self._account.working)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        held = self._account.holdings.get(symbol)
+        return position_of(symbol, held, self._valued().get(symbol)) if held else None
+
+    def order(self, client_order_id: str) -> Order | None:
+        found = (one for one in self._account.orders.values() if one.client_order_id == client_order_id)
+        return next(found, None)
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        """Return what became of a request: one that isn't known never arrived, because it is kept before its answer."""
+        name = intent.target_venue_id if intent.target_venue_id else None
+        order = self._account.orders.get(name) if name else self.order(intent.client_order_id)
+        return (
+            Proof.of(order) if order else Proof(End.OVER, "the simulated venue keeps every request, and not this one")
+        )
+
+    def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
+        """Return nothing: its own list is complete."""
+        return ""
+
+    def follower(self, venue_id: str) -> Order | None:
+        return self._account.orders.get(venue_id)
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return nothing: its orders have no legs."""
+        return ()
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        orders = self._account.orders.values()
+        return [one for one in orders if one.status.terminal and one.submitted_at and one.submitted_at >= since]
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        return OrdersTold(tuple(one for one in reversed([*self._account.orders.values()]) if one.symbol in symbols))
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        return [fill for fill in self._account.fills if after is None or fill.at > after]
+
+    @property
+    def unreadable_fills(self) -> int:
+        """Return 0: it reads what it has written."""
+        return 0
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        return [one for one in self._account.activities if one.at > after]
+
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        return self.prices.calendar(start, end, calendar)
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        return self.prices.listings(symbols)
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        return self.prices.quotes(symbols)
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        return self.prices.quotes_again(symbols)
+
+    def depth(self, symbol: str) -> Depth | None:
+        return self.prices.depth(symbol)
+
+    @property
+    def rejected_quotes(self) -> Mapping[str, str]:
+        return self.prices.rejected_quotes
